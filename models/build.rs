@@ -1,5 +1,5 @@
-//! Sets `cfg(loom)` for the product's files here, and for no dependency; and leaves single fences out of copies of them, so that
-//! the models can show that they would notice.
+//! Sets `cfg(loom)` for the product's files here, and for no dependency; and leaves single fences
+//! out of copies of them, so that the models can show that they would notice.
 
 use std::path::Path;
 use std::{env, fs};

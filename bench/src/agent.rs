@@ -1,5 +1,6 @@
-//! Other processes: they hold areas, look for them, run commands. Each does what it is told on its standard input, a line at a
-//! time, and answers with one line; it ends when nobody talks to it any more.
+//! Other processes: they hold areas, look for them, run commands. Each does what it is told on its
+//! standard input, a line at a time, and answers with one line; it ends when nobody talks to it any
+//! more.
 //!
 //! | told | does | answers |
 //! |---|---|---|
@@ -150,7 +151,8 @@ pub fn raise_limit() -> u64 {
     // SAFETY: a place for the answer.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     let enough = libc::rlimit { rlim_cur: ENOUGH, rlim_max: ENOUGH };
-    // SAFETY: both limits to one number, which only who may is allowed; the structure outlives the call.
+    // SAFETY: both limits to one number, which only who may is allowed; the structure outlives the
+    // call.
     if limit.rlim_max < ENOUGH && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const enough) } == 0 {
         return ENOUGH;
     }
@@ -225,7 +227,8 @@ impl Served {
         self.asked = 0;
         self.met = registry::list()?.areas.into_iter().filter(|source| !source.is_own()).collect();
         ensure!(self.met.len() >= all, "{} areas are there, not {all}", self.met.len());
-        // A folder that changed within the last clock ticks is read at each call, as its time may hide another change.
+        // A folder that changed within the last clock ticks is read at each call, as its time may
+        // hide another change.
         std::thread::sleep(std::time::Duration::from_millis(300));
         if all > 0 {
             self.found(0)?;

@@ -1,5 +1,6 @@
-//! System calls of a side, counted by a tracer: in a forked child, which does the work a few times and once more so many, so that what
-//! is done once falls out. The numbers are the same on a busy machine.
+//! System calls of a side, counted by a tracer: in a forked child, which does the work a few times
+//! and once more so many, so that what is done once falls out. The numbers are the same on a busy
+//! machine.
 
 use std::io;
 use std::time::Duration;
@@ -21,12 +22,14 @@ pub fn calls(side: &mut Side<'_>) -> Result<Option<f64>> {
 }
 
 fn traced(side: &mut Side<'_>, times: u64) -> Result<Option<u64>> {
-    // SAFETY: the child does the work, which is made for forked children (areas are), and ends without anything of its parent's.
+    // SAFETY: the child does the work, which is made for forked children (areas are), and ends
+    // without anything of its parent's.
     match unsafe { libc::fork() } {
         -1 => bail!("fork: {}", io::Error::last_os_error()),
         0 => {
             let child = |side: &mut Side<'_>| -> Result<()> {
-                // A forked child publishes what it inherited at its first call. That changes the registry, and what has just changed is looked at more often.
+                // A forked child publishes what it inherited at its first call. That changes the
+                // registry, and what has just changed is looked at more often.
                 (side.work)(2)?;
                 std::thread::sleep(SETTLED);
                 (side.work)(2)?;

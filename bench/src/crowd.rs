@@ -1,4 +1,5 @@
-//! One of several processes that make many named things at once: areas, or POSIX shared memory. It makes its own, opens its neighbour's, drops all.
+//! One of several processes that make many named things at once: areas, or POSIX shared memory. It
+//! makes its own, opens its neighbour's, drops all.
 
 use std::ffi::CString;
 use std::io;

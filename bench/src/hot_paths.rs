@@ -1,7 +1,9 @@
-//! What programs do all the time, each a few times in a function of its own, so that callgrind can count its instructions: `cargo
-//! xtask bench --instructions` compares the counts with `bench/instructions.txt`. They do not depend on the machine's load.
+//! What programs do all the time, each a few times in a function of its own, so that callgrind can
+//! count its instructions: `cargo xtask bench --instructions` compares the counts with
+//! `bench/instructions.txt`. They do not depend on the machine's load.
 //!
-//! The functions' names begin with `hot_`; each runs once to warm up before the tool is told to count.
+//! The functions' names begin with `hot_`; each runs once to warm up before the tool is told to
+//! count.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::hint::black_box;

@@ -71,7 +71,8 @@ impl Machine {
     }
 }
 
-/// Keeps this thread on one CPU, or lets it go to all that it began with. Processes that it starts inherit that.
+/// Keeps this thread on one CPU, or lets it go to all that it began with. Processes that it starts
+/// inherit that.
 pub fn pin(one: bool) {
     static FIRST: OnceLock<libc::cpu_set_t> = OnceLock::new();
     let size = mem::size_of::<libc::cpu_set_t>();

@@ -1,6 +1,8 @@
-//! Areas beside their peers: the same work by both, in one process, in turn, and what came of it as ratios.
+//! Areas beside their peers: the same work by both, in one process, in turn, and what came of it as
+//! ratios.
 //!
-//! `cargo xtask bench` builds this and what it is compared with, and runs it; docs/benchmarks.md tells how to read the report.
+//! `cargo xtask bench` builds this and what it is compared with, and runs it; docs/benchmarks.md
+//! tells how to read the report.
 //!
 //! | file | what |
 //! |---|---|
@@ -134,7 +136,8 @@ fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs this again with a registry of its own, so that neither finds the other's areas, and removes that afterwards.
+/// Runs this again with a registry of its own, so that neither finds the other's areas, and removes
+/// that afterwards.
 fn inside() -> Result<ExitCode> {
     let shm = std::path::Path::new("/dev/shm");
     let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };

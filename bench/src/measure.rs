@@ -1,5 +1,6 @@
-//! Two sides in turn: ours, the peer, the peer, ours … so that whatever the machine does meanwhile, it does to both. What counts is
-//! the ratio of two neighbours in time, and of many such ratios the median.
+//! Two sides in turn: ours, the peer, the peer, ours … so that whatever the machine does meanwhile,
+//! it does to both. What counts is the ratio of two neighbours in time, and of many such ratios the
+//! median.
 
 use std::time::{Duration, Instant};
 
@@ -53,8 +54,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For work of microseconds. A batch is shorter than the time that a scheduler gives to one process: on a busy machine most
-    /// batches are not interrupted, and the median is one of those.
+    /// For work of microseconds. A batch is shorter than the time that a scheduler gives to one
+    /// process: on a busy machine most batches are not interrupted, and the median is one of those.
     pub const SHORT: Plan = Plan {
         batch: Duration::from_micros(300),
         budget: Duration::from_millis(900),

@@ -1,5 +1,5 @@
-//! The peers in C and C++: small libraries that `cargo xtask bench` has compiled from `../peers/`. One that is not there was
-//! missing something, and is skipped.
+//! The peers in C and C++: small libraries that `cargo xtask bench` has compiled from `../peers/`.
+//! One that is not there was missing something, and is skipped.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
@@ -75,7 +75,8 @@ impl Peers {
             let why = std::fs::read_to_string(self.folder.join(format!("{name}.missing")));
             return Err(why.unwrap_or_else(|_| "it was not compiled".to_owned()).trim().to_owned());
         }
-        // SAFETY: our own code; what it links (libnuma, hwloc, memkind) only sets itself up as it is loaded.
+        // SAFETY: our own code; what it links (libnuma, hwloc, memkind) only sets itself up as it
+        // is loaded.
         match unsafe { libloading::Library::new(&path) } {
             Ok(library) => Ok(Library { library: Rc::new(library), path }),
             Err(error) => Err(format!("it cannot be loaded: {error}")),

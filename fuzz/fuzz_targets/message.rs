@@ -80,7 +80,8 @@ fn descriptors(kind: u8, size: u8) -> Vec<OwnedFd> {
     (0..count).filter_map(|_| descriptor(kind % 20, size)).collect()
 }
 
-// Two bytes choose what comes along, one whether it is a message of ours and whole; the rest are its bytes.
+// Two bytes choose what comes along, one whether it is a message of ours and whole; the rest are
+// its bytes.
 fuzz_target!(|bytes: &[u8]| {
     // Where an area is offered, a refusal may come instead.
     areas::fuzz::refusal(bytes);

@@ -1,7 +1,7 @@
 //! Whole trees that look like `/sys`: what is odd in them is named, and what is read is consistent.
 //!
-//! The input is a list of files: each its path, the byte 0x1f, and what stands in it; the byte 0x1e is between two of them. A path alone is a
-//! folder.
+//! The input is a list of files: each its path, the byte 0x1f, and what stands in it; the byte 0x1e
+//! is between two of them. A path alone is a folder.
 #![no_main]
 
 use std::fs;

@@ -1,5 +1,7 @@
-//! Of several who want a name at once at most one gets it: the product's own order of steps (`registry/exclusive.rs`), in all orders. Each has a word of
-//! its own that the others read, as each has its table. How old a claim is, is known before it can be seen, so that the older one may come later.
+//! Of several who want a name at once at most one gets it: the product's own order of steps
+//! (`registry/exclusive.rs`), in all orders. Each has a word of its own that the others read, as
+//! each has its table. How old a claim is, is known before it can be seen, so that the older one
+//! may come later.
 
 #[path = "../../crates/areas/src/registry/exclusive.rs"]
 mod exclusive;
@@ -16,7 +18,8 @@ mod tests {
 
     const MAX: usize = 3;
 
-    /// What each has told: 0 is nothing, an even number a claim of that age, an odd one that it has the name.
+    /// What each has told: 0 is nothing, an even number a claim of that age, an odd one that it has
+    /// the name.
     struct Tables {
         words: [AtomicU64; MAX],
         clock: AtomicU64,
@@ -120,7 +123,8 @@ mod tests {
         race(2, 3, false);
     }
 
-    /// A claim of one who was stopped, and never goes on: it is told, and ours is taken back. Once that one is dead the name is free.
+    /// A claim of one who was stopped, and never goes on: it is told, and ours is taken back. Once
+    /// that one is dead the name is free.
     #[test]
     fn a_claim_that_stays_is_told() {
         loom::model(|| {

@@ -1,10 +1,12 @@
-//! What the registry does without mutual exclusion, tried out by loom in all the orders that threads and the memory model allow (up to a
-//! bound on how often threads are switched). The code is the product's own files: the protocol between a table's writer and its
-//! readers (here), the arrays that say whose an address is (`whose_address.rs`), the steps in which holders resize an area together
-//! (`reserve.rs`), how a slab's blocks come to be used anew (`slab.rs`), those in which several want one name (`exclusive.rs`), and locks in areas (`sync.rs`).
+//! What the registry does without mutual exclusion, tried out by loom in all the orders that
+//! threads and the memory model allow (up to a bound on how often threads are switched). The code
+//! is the product's own files: the protocol between a table's writer and its readers (here), the
+//! arrays that say whose an address is (`whose_address.rs`), the steps in which holders resize an
+//! area together (`reserve.rs`), how a slab's blocks come to be used anew (`slab.rs`), those in
+//! which several want one name (`exclusive.rs`), and locks in areas (`sync.rs`).
 //!
-//! What loom runs on are relaxed atomics and fences, as in the product. The copy of a record, which the product makes outside of the language,
-//! is one of two words here: enough to be torn.
+//! What loom runs on are relaxed atomics and fences, as in the product. The copy of a record, which
+//! the product makes outside of the language, is one of two words here: enough to be torn.
 
 #![cfg(test)]
 // The product's files keep things to their module.
@@ -81,9 +83,10 @@ mod tests {
         fn wait(&self, _attempt: usize) {}
     }
 
-    /// The reader belongs in the new thread: loom lets the first one go on until it waits, and sees no race where a thread loads a word
-    /// before it stores to it, as writers do here. A reader who comes behind meets all orders, as he stores nothing: they
-    /// differ only in which stores his loads see.
+    /// The reader belongs in the new thread: loom lets the first one go on until it waits, and sees
+    /// no race where a thread loads a word before it stores to it, as writers do here. A reader who
+    /// comes behind meets all orders, as he stores nothing: they differ only in which stores his
+    /// loads see.
     fn model(run: impl Fn() + Sync + Send + 'static) {
         let mut builder = Builder::new();
         builder.preemption_bound = Some(3);
@@ -93,8 +96,8 @@ mod tests {
     /// Attempts, as few as show all that more would.
     const PATIENCE: usize = 2;
 
-    /// What a reader sees is one record as it was written, or none, or one that is marked as half changed; and of two looks the
-    /// later one sees no older one.
+    /// What a reader sees is one record as it was written, or none, or one that is marked as half
+    /// changed; and of two looks the later one sees no older one.
     fn look(record: &Record, written: &[u64]) {
         let mut last = 0;
         for _ in 0..2 {
@@ -114,7 +117,8 @@ mod tests {
         thread::spawn(move || look(&record, written))
     }
 
-    /// A note beside a record: which of two places has it (that may change), and what is there, two words that belong together.
+    /// A note beside a record: which of two places has it (that may change), and what is there, two
+    /// words that belong together.
     struct Noted {
         generation: AtomicU64,
         place: AtomicU64,
@@ -132,7 +136,8 @@ mod tests {
             self.places[place].iter().for_each(|word| word.store(value, Ordering::Relaxed));
         }
 
-        /// As a table's writer changes it: first the note, in the place that has none, then what leads there.
+        /// As a table's writer changes it: first the note, in the place that has none, then what
+        /// leads there.
         fn set(&self, place: usize, value: u64) {
             self.put(place, value);
             let Ok(()) = protocol::change(&Word(&self.generation), || {
@@ -149,7 +154,8 @@ mod tests {
         }
     }
 
-    /// Unlike what else changes in a record: with the mark, too, which is how a record looks whose owner was stopped.
+    /// Unlike what else changes in a record: with the mark, too, which is how a record looks whose
+    /// owner was stopped.
     #[test]
     fn a_note_is_whole_even_while_it_changes() {
         model(|| {
@@ -227,8 +233,8 @@ mod tests {
         });
     }
 
-    /// The owner was killed in the middle of a change: the record is there, and says that it may be a mixture. (In one thread: there
-    /// is nobody else any more.)
+    /// The owner was killed in the middle of a change: the record is there, and says that it may be
+    /// a mixture. (In one thread: there is nobody else any more.)
     #[test]
     fn what_its_owner_could_not_finish_is_there() {
         model(|| {
@@ -243,8 +249,8 @@ mod tests {
         });
     }
 
-    /// The count by which a reader knows whether its order of a table still holds (`registry/order.rs`): who sees the count of a
-    /// change sees the change.
+    /// The count by which a reader knows whether its order of a table still holds
+    /// (`registry/order.rs`): who sees the count of a change sees the change.
     #[test]
     fn who_sees_the_count_sees_what_was_counted() {
         model(|| {
@@ -270,7 +276,8 @@ mod tests {
         });
     }
 
-    /// An entry of the index, or of the part "by sequence", leads to a record that is filled already.
+    /// An entry of the index, or of the part "by sequence", leads to a record that is filled
+    /// already.
     #[test]
     fn who_is_led_to_a_record_finds_it() {
         model(|| {
@@ -292,8 +299,9 @@ mod tests {
         });
     }
 
-    /// The flag of those who wait (`registry/wait.rs`): who waits sets it and looks for the name, who publishes makes the area
-    /// visible and looks at the flag. One of the two sees the other, so that nobody sleeps through it.
+    /// The flag of those who wait (`registry/wait.rs`): who waits sets it and looks for the name,
+    /// who publishes makes the area visible and looks at the flag. One of the two sees the other,
+    /// so that nobody sleeps through it.
     #[test]
     fn nobody_sleeps_through_a_publication() {
         model(|| {
@@ -315,7 +323,8 @@ mod tests {
         });
     }
 
-    /// The models would notice: without the first fence of a change, a reader takes a mixture for a record.
+    /// The models would notice: without the first fence of a change, a reader takes a mixture for a
+    /// record.
     #[test]
     #[should_panic(expected = "a record is whole")]
     fn without_a_fence_it_would_be_torn() {

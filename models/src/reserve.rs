@@ -1,7 +1,9 @@
-//! Growth of a resizable area against a trimmed reserve and against a holder that joins: the product's own order of steps
-//! (`area/reserve.rs`), in all orders. At rest no size lies beyond the addresses of a published holder.
+//! Growth of a resizable area against a trimmed reserve and against a holder that joins: the
+//! product's own order of steps (`area/reserve.rs`), in all orders. At rest no size lies beyond the
+//! addresses of a published holder.
 //!
-//! System calls are relaxed accesses here, less than the kernel's own locks promise: the order comes from the fences.
+//! System calls are relaxed accesses here, less than the kernel's own locks promise: the order
+//! comes from the fences.
 
 #[path = "../../crates/areas/src/area/reserve.rs"]
 mod reserve;
@@ -16,7 +18,8 @@ mod tests {
 
     const HOLDERS: usize = 3;
 
-    /// The object's size and mark, and what each holder announces in its table; 0 is a holder that is not published.
+    /// The object's size and mark, and what each holder announces in its table; 0 is a holder that
+    /// is not published.
     struct Area {
         size: AtomicUsize,
         marked: AtomicUsize,
@@ -33,7 +36,8 @@ mod tests {
             self.spans[holder].load(Relaxed)
         }
 
-        /// The size at rest: the last store in its order, which a plain load of loom's need not give.
+        /// The size at rest: the last store in its order, which a plain load of loom's need not
+        /// give.
         fn last_size(&self) -> usize {
             self.size.fetch_add(0, SeqCst)
         }
@@ -61,7 +65,8 @@ mod tests {
         }
 
         fn set_size(&self, size: usize) -> Result<(), Blocked> {
-            // Exchanged, not stored: the kernel changes an inode's size under its lock, one after the other.
+            // Exchanged, not stored: the kernel changes an inode's size under its lock, one after
+            // the other.
             self.0.size.swap(size, Relaxed);
             Ok(())
         }

@@ -1,6 +1,6 @@
-//! A slab's owner that drops a block and uses it anew, against readers who open or take it: the product's own order of steps
-//! (`areas-slab`, `protocol.rs`), in all orders. No reader ever sees a block that was used anew under it, and what one reader hands
-//! on to another one is there.
+//! A slab's owner that drops a block and uses it anew, against readers who open or take it: the
+//! product's own order of steps (`areas-slab`, `protocol.rs`), in all orders. No reader ever sees a
+//! block that was used anew under it, and what one reader hands on to another one is there.
 
 #[path = "../../crates/areas-slab/src/protocol.rs"]
 mod protocol;
@@ -70,11 +70,13 @@ mod tests {
         builder.check(body);
     }
 
-    /// A reader's patience with an owner that decides, where others are impatient, too: so many looks. (Two that wait for the same owner could
-    /// look in turn for ever, and the model would have no end.)
+    /// A reader's patience with an owner that decides, where others are impatient, too: so many
+    /// looks. (Two that wait for the same owner could look in turn for ever, and the model would
+    /// have no end.)
     const LOOKS: usize = 2;
 
-    /// Says that a reader reads the block, by a handle of the first generation, if it is in time, and its patience lasts.
+    /// Says that a reader reads the block, by a handle of the first generation, if it is in time,
+    /// and its patience lasts.
     fn begin(shared: &Shared, reader: u32, takes: bool, mut looks: usize) -> Option<Word> {
         let before = shared.word(reader).unwrap().of(FIRST);
         let mut begun = protocol::begin(shared, reader, FIRST, before, takes).unwrap();
@@ -160,8 +162,9 @@ mod tests {
         });
     }
 
-    /// One reader hands the block on to another one, and drops it when that one has it, while the owner looks twice. A chain of readers must
-    /// not slip past the owner, who sees their words one after the other.
+    /// One reader hands the block on to another one, and drops it when that one has it, while the
+    /// owner looks twice. A chain of readers must not slip past the owner, who sees their words one
+    /// after the other.
     #[test]
     fn what_is_handed_on_by_who_reads_it_is_there() {
         model(|| {

@@ -1,7 +1,9 @@
-//! The mutex of `areas::sync` (its own `protocol.rs`) and its sequence lock (`sequence.rs`), in all orders.
+//! The mutex of `areas::sync` (its own `protocol.rs`) and its sequence lock (`sequence.rs`), in all
+//! orders.
 //!
-//! What the kernel does is modelled as it is: who sleeps on a word compares it and falls asleep in one step, and a wake wakes who sleeps by then. Nobody here
-//! looks again by himself after a while, but where the model says so: so a wake that is lost would be a deadlock, which loom finds.
+//! What the kernel does is modelled as it is: who sleeps on a word compares it and falls asleep in
+//! one step, and a wake wakes who sleeps by then. Nobody here looks again by himself after a while,
+//! but where the model says so: so a wake that is lost would be a deadlock, which loom finds.
 
 #[path = "../../crates/areas/src/sync/protocol.rs"]
 mod protocol;
@@ -154,7 +156,8 @@ mod tests {
         });
     }
 
-    /// Who unlocks does not wake: loom finds that somebody sleeps for ever, and aborts, so that it has a process of its own.
+    /// Who unlocks does not wake: loom finds that somebody sleeps for ever, and aborts, so that it
+    /// has a process of its own.
     #[test]
     #[ignore = "run by `without_wakes_somebody_would`, in a process of its own"]
     fn nobody_wakes() {
@@ -199,7 +202,8 @@ mod tests {
         });
     }
 
-    /// An owner that died in the middle: one of those who want it is told, and one only; the other one finds it repaired.
+    /// An owner that died in the middle: one of those who want it is told, and one only; the other
+    /// one finds it repaired.
     #[test]
     fn a_death_is_told_once() {
         model(|| {

@@ -1,5 +1,6 @@
-//! The sorted arrays of `registry/addresses.rs`, with chunks of two entries, so that a few of them do all that there is: entries move
-//! up and down, chunks are opened, halved, joined, given up and used again.
+//! The sorted arrays of `registry/addresses.rs`, with chunks of two entries, so that a few of them
+//! do all that there is: entries move up and down, chunks are opened, halved, joined, given up and
+//! used again.
 
 #[path = "../../crates/areas/src/registry/addresses.rs"]
 mod addresses;
@@ -32,12 +33,14 @@ macro_rules! models {
             entry
         }
 
-        /// One writer goes from some entries to others, while a reader asks for one address: what it finds is one of the entries that ever
-        /// had it, or nothing. When both are done, what is there is found.
+        /// One writer goes from some entries to others, while a reader asks for one address: what
+        /// it finds is one of the entries that ever had it, or nothing. When both are done, what is
+        /// there is found.
         ///
-        /// The reader is the new thread, so that loom lets the writer go first. From there it finds all orders: the reader stores
-        /// nothing, so that they differ only in which of the writer's stores each load sees, and that loom tries out. (The other way
-        /// round it sees no race where a thread loads a word before it stores to it.)
+        /// The reader is the new thread, so that loom lets the writer go first. From there it finds
+        /// all orders: the reader stores nothing, so that they differ only in which of the writer's
+        /// stores each load sees, and that loom tries out. (The other way round it sees no race
+        /// where a thread loads a word before it stores to it.)
         fn model(
             before: &'static [u64],
             change: impl Fn(&mut Keeper<Arc<Addresses>>) + Send + Sync + Copy + 'static,
@@ -120,7 +123,8 @@ mod models {
         );
     }
 
-    /// The chunk of the first is given up and is the third's then: whoever was on the way to the first finds no third there.
+    /// The chunk of the first is given up and is the third's then: whoever was on the way to the
+    /// first finds no third there.
     #[test]
     fn a_chunk_that_is_used_again_is_nobody_elses() {
         model(

@@ -1,8 +1,10 @@
-//! `cargo xtask api`: the public items of the published libraries, a line each, held against what is written down in `docs/api`. What
-//! changes for users shows in the change itself, and not only in what they build next.
+//! `cargo xtask api`: the public items of the published libraries, a line each, held against what
+//! is written down in `docs/api`. What changes for users shows in the change itself, and not only
+//! in what they build next.
 //!
-//! rustdoc tells the items as JSON, which it does for nightly toolchains alone unless it is told to take this one for such: a stable
-//! compiler's own format, of one version. Another toolchain's may have another version, and then there is nothing to compare.
+//! rustdoc tells the items as JSON, which it does for nightly toolchains alone unless it is told to
+//! take this one for such: a stable compiler's own format, of one version. Another toolchain's may
+//! have another version, and then there is nothing to compare.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +23,8 @@ const LIBRARIES: [&str; 3] = ["areas", "areas-conformance", "areas-slab"];
 /// The version of rustdoc's JSON that `public-api` reads, in the version that `Cargo.toml` names.
 const FORMAT: u64 = 57;
 
-/// What every type has or has not by what it is made of, and what no program can name: of such traits only `Send` and `Sync` are kept.
+/// What every type has or has not by what it is made of, and what no program can name: of such
+/// traits only `Send` and `Sync` are kept.
 const LEFT_OUT: [&str; 4] = [
     "core::marker::Freeze for ",
     "core::marker::StructuralPartialEq for ",
@@ -130,7 +133,8 @@ fn items(library: &str) -> Result<Result<Vec<String>, String>> {
     Ok(Ok(items))
 }
 
-/// Has rustdoc describe a library, apart from other builds: they have other settings. The file that it writes.
+/// Has rustdoc describe a library, apart from other builds: they have other settings. The file that
+/// it writes.
 fn json(library: &str) -> Result<PathBuf> {
     let folder = process::target_folder().join("api");
     let args = ["rustdoc", "--package", library, "--lib", "--locked", "--quiet", "--target-dir"];

@@ -1,8 +1,9 @@
-//! `cargo xtask fuzz`: builds the fuzz targets in `fuzz/` and runs each for some seconds, one after the other.
+//! `cargo xtask fuzz`: builds the fuzz targets in `fuzz/` and runs each for some seconds, one after
+//! the other.
 //!
-//! cargo-fuzz is not needed, nor a nightly toolchain: coverage comes from flags that stable has. AddressSanitizer is not
-//! among them; its runtime comes with the toolchain all the same, and RUSTC_BOOTSTRAP=1 allows the flag. Where there is
-//! no such runtime it is left out, which is said.
+//! cargo-fuzz is not needed, nor a nightly toolchain: coverage comes from flags that stable has.
+//! AddressSanitizer is not among them; its runtime comes with the toolchain all the same, and
+//! RUSTC_BOOTSTRAP=1 allows the flag. Where there is no such runtime it is left out, which is said.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +32,8 @@ const HANGS: u32 = 30;
 
 /// Runs the fuzz targets, each for some seconds, and stops at the first finding.
 ///
-/// The corpus grows in the target folder, and seeds in fuzz/corpus-seeds start it. A finding is a file, named at the end:
-/// run it again with `cargo xtask fuzz TARGET --input FILE`.
+/// The corpus grows in the target folder, and seeds in fuzz/corpus-seeds start it. A finding is a
+/// file, named at the end: run it again with `cargo xtask fuzz TARGET --input FILE`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Seconds for each target

@@ -1,5 +1,5 @@
-//! `cargo xtask headers`: writes `areas.h` from what is public in the C crate's `native` module, comments included. The `c` step
-//! compares, so that neither is changed without the other.
+//! `cargo xtask headers`: writes `areas.h` from what is public in the C crate's `native` module,
+//! comments included. The `c` step compares, so that neither is changed without the other.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,12 @@
-//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills and fails at every
-//! system call, `cargo xtask bench` compares areas with their peers, `cargo xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program on
-//! a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs look for it, `cargo xtask headers`
-//! writes `areas.h`, `cargo xtask wheel` builds the Python package, `cargo xtask pictures` records what the README shows, `cargo xtask fresh` tries the README's commands in a new Debian root,
-//! `cargo xtask dist` makes an archive and Debian packages, `cargo xtask layers` and `cargo xtask api` look at imports and at the public interface. They are Rust like the rest, so that a clone needs nothing but cargo.
+//! The project's own tools: `cargo xtask test` checks everything, `cargo xtask reliability` kills
+//! and fails at every system call, `cargo xtask bench` compares areas with their peers, `cargo
+//! xtask storm` lets many processes do everything at once and die, `cargo xtask vm` runs a program
+//! on a machine with several NUMA nodes, `cargo xtask install` puts everything where other programs
+//! look for it, `cargo xtask headers` writes `areas.h`, `cargo xtask wheel` builds the Python
+//! package, `cargo xtask pictures` records what the README shows, `cargo xtask fresh` tries the
+//! README's commands in a new Debian root, `cargo xtask dist` makes an archive and Debian packages,
+//! `cargo xtask layers` and `cargo xtask api` look at imports and at the public interface. They are
+//! Rust like the rest, so that a clone needs nothing but cargo.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

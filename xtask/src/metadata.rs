@@ -45,8 +45,8 @@ fn host() -> Result<String> {
     }
 }
 
-/// The ids of these members, and of all that they need to run; those of a `kinds` besides: `build` for what they are built by. What only
-/// their tests need is not among it.
+/// The ids of these members, and of all that they need to run; those of a `kinds` besides: `build`
+/// for what they are built by. What only their tests need is not among it.
 pub(crate) fn needed<'a>(metadata: &'a Value, members: &[&str], kinds: &[&str]) -> Result<BTreeSet<&'a str>> {
     let text = |value: &'a Value| value.as_str().unwrap_or_default();
     let nodes = metadata["resolve"]["nodes"].as_array().context("cargo metadata has no resolve.nodes")?;

@@ -1,4 +1,5 @@
-//! Running other programs: where they are, where cargo puts things, and output that is shown and kept at once.
+//! Running other programs: where they are, where cargo puts things, and output that is shown and
+//! kept at once.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -17,7 +18,8 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(more).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is told another package's.
+/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is told
+/// another package's.
 pub(crate) fn workspace() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask)
@@ -73,7 +75,8 @@ pub(crate) struct Ran {
     pub(crate) timed_out: bool,
 }
 
-/// Runs `command` without input, passes its output on as it comes, and keeps a copy. With a `limit` it is killed then.
+/// Runs `command` without input, passes its output on as it comes, and keeps a copy. With a `limit`
+/// it is killed then.
 pub(crate) fn tee(command: &mut Command, limit: Option<Duration>) -> Result<Ran> {
     run(command, limit, io::stdout, io::stderr)
 }
@@ -122,7 +125,8 @@ fn copy(mut from: impl Read, mut to: impl Write) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 8192];
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        // Whoever reads our output may have gone away; the program's own end is still worth knowing.
+        // Whoever reads our output may have gone away; the program's own end is still worth
+        // knowing.
         let _ = to.write_all(&buffer[..n]).and_then(|()| to.flush());
         kept.extend_from_slice(&buffer[..n]);
     }

@@ -1,5 +1,6 @@
-//! `cargo xtask reliability`: what may happen to holders of areas is made to happen, at every point; and what came of it is
-//! written down. `cargo xtask test` runs the short forms of the same as tests.
+//! `cargo xtask reliability`: what may happen to holders of areas is made to happen, at every
+//! point; and what came of it is written down. `cargo xtask test` runs the short forms of the same
+//! as tests.
 
 use std::fs;
 use std::path::Path;
@@ -10,11 +11,12 @@ use clap::{Args, Parser};
 
 use crate::{process, selection, storm, vm};
 
-/// Kills operations at each of their system calls, has each call fail, has a peer change what they look at before each, counts calls at
-/// scale; writes what came of it to
-/// target/reliability. Then lets the storm blow for a while.
+/// Kills operations at each of their system calls, has each call fail, has a peer change what they
+/// look at before each, counts calls at scale; writes what came of it to target/reliability. Then
+/// lets the storm blow for a while.
 ///
-/// docs/reliability.md is the report's first page. Its other commands: `cargo xtask fuzz`, `cargo xtask soundness`.
+/// docs/reliability.md is the report's first page. Its other commands: `cargo xtask fuzz`, `cargo
+/// xtask soundness`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Put the chapters into docs/reliability, too: to be committed
@@ -23,7 +25,8 @@ pub(crate) struct Options {
     /// How long the storm blows afterwards; 0: not at all
     #[arg(long, value_name = "MINUTES", default_value_t = 1)]
     minutes: u32,
-    /// Scale alone, in a guest with a kernel and 5,000 MiB of its own: half an hour and more, as its processors are emulated
+    /// Scale alone, in a guest with a kernel and 5,000 MiB of its own: half an hour and more, as
+    /// its processors are emulated
     #[arg(long)]
     guest: bool,
 }
@@ -36,7 +39,8 @@ struct Boot {
     options: vm::Options,
 }
 
-/// A thousand processes, and a hundred thousand objects, take that many MiB; nobody else runs there, so that a slow machine may take its time.
+/// A thousand processes, and a hundred thousand objects, take that many MiB; nobody else runs
+/// there, so that a slow machine may take its time.
 const GUEST: [&str; 4] = ["--nodes", "2:5000", "--timeout", "7200"];
 
 /// The trials, by the names of their chapters.
@@ -125,7 +129,8 @@ fn blow(minutes: u32) -> Result<bool> {
     Ok(command.status().with_context(|| format!("cannot run {}", process::shown(&command)))?.success())
 }
 
-/// Puts a chapter into the docs, and how often it tried into the row that the first page has for it.
+/// Puts a chapter into the docs, and how often it tried into the row that the first page has for
+/// it.
 fn keep(written: &Path, chapter: &str) -> Result<()> {
     let docs = process::workspace().join("docs");
     let text = fs::read_to_string(written).with_context(|| format!("cannot read {}", written.display()))?;
@@ -141,7 +146,8 @@ fn keep(written: &Path, chapter: &str) -> Result<()> {
     put(&first, &page)
 }
 
-/// How often a chapter says that it tried, where it does: `45 operations, 3298 kills …`, up to what was wrong.
+/// How often a chapter says that it tried, where it does: `45 operations, 3298 kills …`, up to what
+/// was wrong.
 fn count_of(chapter: &str) -> Option<&str> {
     let line =
         chapter.lines().find(|line| line.contains(" operations, ") && line.contains(" things wrong"))?;

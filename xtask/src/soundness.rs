@@ -1,7 +1,9 @@
-//! `cargo xtask soundness`: what looks for undefined behaviour, and for orders of memory accesses that break the registry. One
-//! command, so that the report in `docs/reliability/undefined-behaviour.md` can be made again.
+//! `cargo xtask soundness`: what looks for undefined behaviour, and for orders of memory accesses
+//! that break the registry. One command, so that the report in
+//! `docs/reliability/undefined-behaviour.md` can be made again.
 //!
-//! What a machine lacks (a nightly toolchain with miri, a sanitizer's runtime, valgrind) is said, and skipped.
+//! What a machine lacks (a nightly toolchain with miri, a sanitizer's runtime, valgrind) is said,
+//! and skipped.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -12,7 +14,8 @@ use crate::process;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs the checks for undefined behaviour: models of the registry's memory order, sanitizers, miri, valgrind.
+/// Runs the checks for undefined behaviour: models of the registry's memory order, sanitizers,
+/// miri, valgrind.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Only these checks
@@ -26,15 +29,18 @@ enum Check {
     Models,
     /// Unit tests, and those of areas and registry, with AddressSanitizer
     Address,
-    /// The same with ThreadSanitizer; needs a nightly toolchain with rust-src, because std must be instrumented too
+    /// The same with ThreadSanitizer; needs a nightly toolchain with rust-src, because std must be
+    /// instrumented too
     Thread,
-    /// Unit tests of what makes no system calls, in miri; needs a nightly toolchain with miri and rust-src
+    /// Unit tests of what makes no system calls, in miri; needs a nightly toolchain with miri and
+    /// rust-src
     Miri,
     /// Unit tests of tables, sizes, places in valgrind
     Valgrind,
 }
 
-/// Tests that a sanitizer cannot run, each with the reason: the end of a test's name, as it is printed.
+/// Tests that a sanitizer cannot run, each with the reason: the end of a test's name, as it is
+/// printed.
 type Unable = &'static [(&'static str, &'static str)];
 
 const NOT_UNDER_EITHER: Unable = &[
@@ -73,7 +79,8 @@ const NOT_UNDER_THREAD: Unable = &[
     ),
 ];
 
-/// Unit tests that make no system calls which miri lacks, by parts of their names: those of the library.
+/// Unit tests that make no system calls which miri lacks, by parts of their names: those of the
+/// library.
 const PURE: [&str; 38] = [
     "error::errno",
     "error::tests",
@@ -223,7 +230,8 @@ fn address() -> Result<Option<String>> {
     command.arg("--");
     leave_out(&mut command, NOT_UNDER_ADDRESS);
     command
-        // It cannot stop other threads in the children of tests that fork; and some tests look which signal a fault is.
+        // It cannot stop other threads in the children of tests that fork; and some tests look
+        // which signal a fault is.
         .env("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0:handle_sigbus=0");
     through(&mut command)?;
     Ok(None)
@@ -235,11 +243,13 @@ fn thread() -> Result<Option<String>> {
         return Ok(Some(lacking));
     }
     let mut command = nightly(TESTED);
-    // One test at a time: each has threads and processes of its own, and what one maps another does not take for its own.
+    // One test at a time: each has threads and processes of its own, and what one maps another does
+    // not take for its own.
     command.args(["-Zbuild-std", "--target", TARGET, "--", "--test-threads=1"]);
     leave_out(&mut command, NOT_UNDER_THREAD);
     command
-        // Some tests look which signal a fault is, and children of threads that fork may have threads, too. No report is suppressed.
+        // Some tests look which signal a fault is, and children of threads that fork may have
+        // threads, too. No report is suppressed.
         .env("TSAN_OPTIONS", "handle_segv=0:handle_sigbus=0:die_after_fork=0")
         .env("CARGO_TARGET_DIR", process::target_folder().join("thread"))
         .env("RUSTFLAGS", "-Zsanitizer=thread");

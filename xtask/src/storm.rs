@@ -1,5 +1,6 @@
-//! `cargo xtask storm`: builds `areas-storm`, which is a program of its own because it needs the library, and runs it with
-//! the arguments that it is given. docs/reliability/storm.md tells what it does.
+//! `cargo xtask storm`: builds `areas-storm`, which is a program of its own because it needs the
+//! library, and runs it with the arguments that it is given. docs/reliability/storm.md tells what
+//! it does.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -9,7 +10,8 @@ use clap::Args;
 
 use crate::{process, selection};
 
-/// Processes that create, clone, resize, fork and die at random; `cargo xtask storm --help` asks the program itself.
+/// Processes that create, clone, resize, fork and die at random; `cargo xtask storm --help` asks
+/// the program itself.
 #[derive(Args, Clone, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {

@@ -49,7 +49,8 @@ const WORDS: (&str, i32) = ("sans-serif", 13);
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// A line a comparison, a dot where its ratio is, with its quartiles; a tick where it was to be at most.
+/// A line a comparison, a dot where its ratio is, with its quartiles; a tick where it was to be at
+/// most.
 fn ratios(file: &Path, all: &[(&str, &Compared)]) -> Drawn {
     const LINE: i32 = 20;
     const LEFT: i32 = 560;
@@ -95,7 +96,8 @@ fn ratios(file: &Path, all: &[(&str, &Compared)]) -> Drawn {
     Ok(())
 }
 
-/// Both scales by powers of ten: what is flat does not grow, what grows as the work does is a diagonal.
+/// Both scales by powers of ten: what is flat does not grow, what grows as the work does is a
+/// diagonal.
 fn growth(file: &Path, what: &str, curves: &[&Curve]) -> Drawn {
     let sheet: Sheet<'_> = SVGBackend::new(file, (860, 460)).into_drawing_area();
     sheet.fill(&WHITE)?;

@@ -1,5 +1,5 @@
-//! Many named areas of several processes at once: each makes its own, opens those of its neighbour, and drops all. Against POSIX shared memory by as many
-//! processes.
+//! Many named areas of several processes at once: each makes its own, opens those of its neighbour,
+//! and drops all. Against POSIX shared memory by as many processes.
 
 use anyhow::Result;
 

@@ -1,5 +1,5 @@
-//! Whether finding stays what it is when there are many: 100,000 areas in 64 processes, and one in one, each in a registry of
-//! their own, looked at by two processes in turn.
+//! Whether finding stays what it is when there are many: 100,000 areas in 64 processes, and one in
+//! one, each in a registry of their own, looked at by two processes in turn.
 
 use anyhow::{Context as _, Result};
 

@@ -1,4 +1,5 @@
-//! How costs grow: with areas in a few teams, and with teams that have one area each. Pictures; what should be flat is flat.
+//! How costs grow: with areas in a few teams, and with teams that have one area each. Pictures;
+//! what should be flat is flat.
 
 use anyhow::Result;
 

@@ -1,4 +1,5 @@
-//! What is known of an area: one's own, another process's. The peer opens a file in /dev/shm, asks what it is, and closes it.
+//! What is known of an area: one's own, another process's. The peer opens a file in /dev/shm, asks
+//! what it is, and closes it.
 
 use anyhow::{Context as _, Result, ensure};
 use areas::registry;

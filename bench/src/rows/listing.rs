@@ -1,4 +1,5 @@
-//! The command that lists what is there, against those for System V segments: as many, in a namespace of their own.
+//! The command that lists what is there, against those for System V segments: as many, in a
+//! namespace of their own.
 
 use anyhow::Result;
 

@@ -1,4 +1,5 @@
-//! Memory on a node: mapped, placed, and unmapped; nothing is touched, so that what is compared is the library.
+//! Memory on a node: mapped, placed, and unmapped; nothing is touched, so that what is compared is
+//! the library.
 
 use anyhow::{Context as _, Result};
 use areas::{Node, NodeSet, Policy, Provider as _, Request, System};

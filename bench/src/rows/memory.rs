@@ -1,4 +1,5 @@
-//! What the registry takes for each area, as the kernel has it; and what is left when everybody was killed.
+//! What the registry takes for each area, as the kernel has it; and what is left when everybody was
+//! killed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

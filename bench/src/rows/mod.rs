@@ -1,4 +1,5 @@
-//! What is compared. One file a subject; each row says what its share of a peer's time is to be at most.
+//! What is compared. One file a subject; each row says what its share of a peer's time is to be at
+//! most.
 
 mod buddy;
 mod copies;

@@ -1,4 +1,5 @@
-//! The command that puts a file into an area, until others can find it, against `cp` into /dev/shm; and the one that gives it out again, against `cat`.
+//! The command that puts a file into an area, until others can find it, against `cp` into /dev/shm;
+//! and the one that gives it out again, against `cat`.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -100,7 +101,8 @@ fn get(bench: &mut Bench) -> Result<()> {
     done
 }
 
-/// An area's bytes to /dev/null, and into a pipe that another process reads, against `cat` of a file in /dev/shm.
+/// An area's bytes to /dev/null, and into a pipe that another process reads, against `cat` of a
+/// file in /dev/shm.
 pub fn cat(bench: &mut Bench) -> Result<()> {
     crate::machine::pin(false);
     let size: usize = bench.or_smoke(2 << 30, 1 << 20);

@@ -1,4 +1,5 @@
-//! Areas that others find: made and dropped, found and cloned. The peer is POSIX shared memory, and what is built upon it.
+//! Areas that others find: made and dropped, found and cloned. The peer is POSIX shared memory, and
+//! what is built upon it.
 
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
@@ -131,7 +132,8 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     let (ours_end, hands) = UnixStream::pair()?;
     let handing = {
         let (raw, fd) = (bench.peers.library("raw").map_err(anyhow::Error::msg)?, hands.as_raw_fd());
-        // A process that hands its object out, as one thread of this program could not be told from it.
+        // A process that hands its object out, as one thread of this program could not be told from
+        // it.
         // SAFETY: the child calls one function that waits in read and sendmsg, and ends.
         match unsafe { libc::fork() } {
             -1 => return Err(std::io::Error::last_os_error().into()),

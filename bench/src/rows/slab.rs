@@ -11,7 +11,8 @@ use crate::bench::{Bench, Contest, SHORT};
 use crate::measure::Side;
 use crate::peers::Work;
 
-/// Put, given, taken by another mapping of the same memory, and dropped: all but the way of the handle.
+/// Put, given, taken by another mapping of the same memory, and dropped: all but the way of the
+/// handle.
 fn hand_on(slab: &Slab, size: usize) -> Result<()> {
     let slice = slab.alloc(Layout::from_size_align(size, 64)?)?;
     let handle = slice.give()?.to_bytes();

@@ -1,4 +1,5 @@
-//! The same through C: `areas.h` against what the rows of the library stand against. What the edge costs is the difference.
+//! The same through C: `areas.h` against what the rows of the library stand against. What the edge
+//! costs is the difference.
 
 use anyhow::{Context as _, Result};
 

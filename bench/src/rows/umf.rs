@@ -1,6 +1,8 @@
-//! Beside oneAPI's Unified Memory Framework: memory on a node from its provider over the operating system, and its handles for other processes.
+//! Beside oneAPI's Unified Memory Framework: memory on a node from its provider over the operating
+//! system, and its handles for other processes.
 //!
-//! Optional: its library is in a wheel of PyPI (`umf`). Where it cannot be had, the row says so and is skipped.
+//! Optional: its library is in a wheel of PyPI (`umf`). Where it cannot be had, the row says so and
+//! is skipped.
 
 use anyhow::{Result, ensure};
 use areas::{Node, NodeSet, Policy, Provider as _, Request, System, registry};
@@ -11,7 +13,8 @@ use crate::bench::{Bench, Contest, SHORT};
 use crate::measure::Side;
 use crate::peers::{Library, Work};
 
-/// Its share of the peer's time that ours is to take at most, where the library is what is compared. (Touching pages is the kernel's work, and the same.)
+/// Its share of the peer's time that ours is to take at most, where the library is what is
+/// compared. (Touching pages is the kernel's work, and the same.)
 const TARGET: f64 = 1.02;
 /// What the holder's area has.
 const HELD: usize = 4096;

@@ -57,7 +57,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     drop(of_many);
     let mut of_many = Agent::start(Some(&many))?;
     of_many.ask(&format!("hold own {count}"))?;
-    // Two threads at once take turns with one: both with the same agent, so that all is the same but the number.
+    // Two threads at once take turns with one: both with the same agent, so that all is the same
+    // but the number.
     let talk = std::cell::RefCell::new(of_many);
     let side = |who: &'static str, threads: u32| {
         let talk = &talk;

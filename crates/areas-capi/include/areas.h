@@ -106,7 +106,8 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Another area has the name that was to be this one's alone.
 #define AREAS_ERROR_NAME_TAKEN -19
 
-// A process died while it had a lock, or in the middle of a write: what that guards may be half changed.
+// A process died while it had a lock, or in the middle of a write: what that guards may be half
+// changed.
 #define AREAS_ERROR_OWNER_DIED -20
 
 // Others can clone it, and write it if they may.
@@ -118,15 +119,16 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Shared, and may grow up to `max` bytes, for all who have it at once.
 #define AREAS_GROWABLE 2
 
-// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who have it. What lies beyond its
-// end faults.
+// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who
+// have it. What lies beyond its end faults.
 #define AREAS_RESIZABLE 3
 
 // Nobody writes it any more. No area is made so: areas_freeze.
 #define AREAS_FROZEN 4
 
-// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds what is stored there, and stays when the area goes. What lies
-// beyond the end of a file that was cut short faults; areas_read_at and areas_write_at say AREAS_ERROR_OUT_OF_RANGE instead.
+// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds
+// what is stored there, and stays when the area goes. What lies beyond the end of a file that was
+// cut short faults; areas_read_at and areas_write_at say AREAS_ERROR_OUT_OF_RANGE instead.
 #define AREAS_STORED 5
 
 // Loads.
@@ -138,14 +140,15 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Instruction fetches.
 #define AREAS_EXECUTE 4
 
-// The area is to be a stack: recorded and reported, without an effect. (BeOS's create_area guards its lowest page.)
+// The area is to be a stack: recorded and reported, without an effect. (BeOS's create_area guards
+// its lowest page.)
 #define AREAS_STACK 8
 
 // Others are meant to clone it: recorded and reported, without an effect.
 #define AREAS_CLONEABLE 16
 
-// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise: loads and stores, for a clone
-// what its source has.)
+// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise:
+// loads and stores, for a clone what its source has.)
 #define AREAS_NOTHING 2147483648
 
 // Pages come and go as the kernel sees fit.
@@ -172,15 +175,17 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Base pages.
 #define AREAS_PAGES_BASE 0
 
-// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write a shared area can take pages of it away
-// (fallocate, madvise); where the pool has no other one, the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail
-// with AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
+// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write
+// a shared area can take pages of it away (fallocate, madvise); where the pool has no other one,
+// the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail with
+// AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
 #define AREAS_PAGES_POOL 1
 
 // The same if the pool has them, else base pages; areas_granted says which.
 #define AREAS_PAGES_PREFER_POOL 2
 
-// The pool's 2 MiB pages if there are enough, else transparent huge pages, else base pages; areas_granted says which.
+// The pool's 2 MiB pages if there are enough, else transparent huge pages, else base pages;
+// areas_granted says which.
 #define AREAS_PAGES_AUTO 3
 
 // Wherever the kernel likes.
@@ -222,9 +227,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The same, each node as many pages a turn as its weight says (Linux 6.9).
 #define AREAS_WEIGHTED_INTERLEAVE 6
 
-// In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while the machine balances
-// (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them most, among the nodes of the policy.
-// Without it, memory with a policy is not balanced.
+// In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while
+// the machine balances (kernel.numa_balancing), the kernel may move pages to the node of the CPU
+// that uses them most, among the nodes of the policy. Without it, memory with a policy is not
+// balanced.
 #define AREAS_BALANCED 1
 
 // What is written to areas stays with them, and does not reach the file.
@@ -233,13 +239,15 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The most bytes that a note has.
 #define AREAS_LONGEST_NOTE 256
 
-// Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
-// every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
+// Core dumps of this process leave the area out. (Growable and resizable ones always are left out.
+// Of other areas the kernel writes every page, and takes memory for those that were never touched.
+// For a clone, madvise(MADV_DONTDUMP) does the same.)
 #define AREAS_NOT_DUMPED 1
 
-// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and threads that ask for that at once, one at most gets the name,
-// and nobody waits longer than AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among those who ask for it, and against what was
-// published before.
+// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and
+// threads that ask for that at once, one at most gets the name, and nobody waits longer than
+// AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among
+// those who ask for it, and against what was published before.
 #define AREAS_EXCLUSIVE 2
 
 // How long areas_freeze may wait where nothing else is wanted, in milliseconds.
@@ -272,7 +280,8 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The receiver cannot write, which the kernel enforces.
 #define AREAS_SEND_READ_ONLY 1
 
-// The time of an areas_receiving counts: without it, the socket's own does (SO_RCVTIMEO, O_NONBLOCK).
+// The time of an areas_receiving counts: without it, the socket's own does (SO_RCVTIMEO,
+// O_NONBLOCK).
 #define AREAS_RECEIVE_TIMEOUT 1
 
 // The lock of an areas_receiving counts.
@@ -281,7 +290,8 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // For areas_from_descriptor only: memory that may shrink is taken, too, as a resizable area.
 #define AREAS_RECEIVE_RESIZABLE 4
 
-// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be half changed.
+// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be
+// half changed.
 #define AREAS_MUTEX_OWNER_DIED 1
 
 // areas_mutex_owner: it is free.
@@ -299,11 +309,12 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Bytes that a sequence lock takes besides what is in it.
 #define AREAS_SEQLOCK_HEADER 16
 
-// For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing is refused (root, and the user who made the memory), unless the
-// area is frozen or sealed.
+// For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing
+// is refused (root, and the user who made the memory), unless the area is frozen or sealed.
 #define AREAS_OFFER_READ_ONLY 1
 
-// Seals the memory against new writers first, for good: who has it mapped for writing goes on, nobody else ever writes it. It is for reading only then.
+// Seals the memory against new writers first, for good: who has it mapped for writing goes on,
+// nobody else ever writes it. It is for reading only then.
 #define AREAS_OFFER_SEAL 2
 
 // To whoever gets to the socket; from whoever listens there.
@@ -411,23 +422,28 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // What is asked of a provider: given to its `map`, and gone when that returns.
 typedef struct areas_request areas_request;
 
-// An area that is offered at a socket: areas_offer_open makes one, areas_offer_close takes the socket away. One thread at a time may use it.
+// An area that is offered at a socket: areas_offer_open makes one, areas_offer_close takes the
+// socket away. One thread at a time may use it.
 typedef struct areas_offer areas_offer;
 
-// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make one, areas_release lets it go.
+// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make
+// one, areas_release lets it go.
 //
-// Calls that take it as const may be made by several threads at once; any other call has the handle to itself, as with any
-// object of C's that has no mutex. A forked child has its parent's handles, for the same memory at the same addresses.
+// Calls that take it as const may be made by several threads at once; any other call has the
+// handle to itself, as with any object of C's that has no mutex. A forked child has its parent's
+// handles, for the same memory at the same addresses.
 typedef struct areas_area areas_area;
 
 // Mapped memory on its way to an area: areas_request_map makes one, `map` gives it away.
 typedef struct areas_mapping areas_mapping;
 
-// Where areas come from. It is made by the functions below, used by any number of threads at once, and let go by
-// areas_provider_release: areas and layers that came from it keep what they need of it.
+// Where areas come from. It is made by the functions below, used by any number of threads at once,
+// and let go by areas_provider_release: areas and layers that came from it keep what they need of
+// it.
 typedef struct areas_provider areas_provider;
 
-// The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any thread may use it, one at a time. Its area's handle must stay as long.
+// The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any
+// thread may use it, one at a time. Its area's handle must stay as long.
 typedef struct areas_writer areas_writer;
 
 // A set of NUMA nodes: node n is bit n % 64 of word n / 64. Zeroed, it is empty.
@@ -462,7 +478,8 @@ typedef struct areas_part {
 
 // What was counted of a provider. Begin with AREAS_STATISTICS.
 //
-// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <= peak` and `unmaps <= maps` always hold.
+// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <=
+// peak` and `unmaps <= maps` always hold.
 typedef struct areas_statistics {
     // sizeof(areas_statistics).
     size_t size_of_this;
@@ -481,35 +498,39 @@ typedef struct areas_statistics {
 // Is told that memory that was given is not used any more.
 typedef void (*areas_on_done)(void *context);
 
-// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
-// once.
+// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be
+// called by any thread, several at once.
 typedef struct areas_provider_operations {
     // sizeof(areas_provider_operations).
     size_t size_of_this;
-    // Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and returns 0; or returns the number of
-    // an error, best by areas_error_set, and leaves nothing mapped. The mapping is one that was made for this very request: with another
-    // one no area is made (AREAS_ERROR_UNSUPPORTED).
+    // Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and
+    // returns 0; or returns the number of an error, best by areas_error_set, and leaves nothing
+    // mapped. The mapping is one that was made for this very request: with another one no area is
+    // made (AREAS_ERROR_UNSUPPORTED).
     int (*map)(void *context, const struct areas_request *request, struct areas_mapping **mapping);
     // Is told that the addresses that a mapping had are mapped no more; or NULL.
     void (*unmapped)(void *context, void *address, size_t size);
-    // Is told that nobody needs the context any more: the provider was released, and all that came from it is unmapped; or NULL.
+    // Is told that nobody needs the context any more: the provider was released, and all that came
+    // from it is unmapped; or NULL.
     void (*done)(void *context);
 } areas_provider_operations;
 
-// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared, in base pages, placed nowhere
-// in particular, not locked, not published.
+// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared,
+// in base pages, placed nowhere in particular, not locked, not published.
 typedef struct areas_attributes {
     // sizeof(areas_attributes).
     size_t size_of_this;
     // Bytes: at least 1.
     size_t size;
-    // The name under which it is published at once; NULL leaves it unpublished (areas_publish does that later). 1 to 255 bytes.
+    // The name under which it is published at once; NULL leaves it unpublished (areas_publish does
+    // that later). 1 to 255 bytes.
     const char *name;
     // Where it shall come from, instead of the kernel as it is; or NULL.
     const struct areas_provider *provider;
     // AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE, AREAS_RESIZABLE or AREAS_STORED.
     uint32_t kind;
-    // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING is nothing.
+    // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING
+    // is nothing.
     uint32_t protection;
     // AREAS_LOCK_NONE or another.
     uint32_t lock;
@@ -529,27 +550,29 @@ typedef struct areas_attributes {
     struct areas_placement placement;
     // 0, or a union of AREAS_NOT_DUMPED and AREAS_EXCLUSIVE.
     uint64_t flags;
-    // What is noted beside it for those who find it: bytes that mean what the program says; NULL is nothing. For areas that are not private.
+    // What is noted beside it for those who find it: bytes that mean what the program says; NULL
+    // is nothing. For areas that are not private.
     const void *note;
     // How many bytes that is: at most AREAS_LONGEST_NOTE.
     size_t note_size;
 } areas_attributes;
 
-// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone is what may be done with its
-// source, anywhere, not published. Its lock is inherited.
+// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone
+// is what may be done with its source, anywhere, not published. Its lock is inherited.
 typedef struct areas_cloning {
     // sizeof(areas_cloning).
     size_t size_of_this;
     // The name under which the clone is published; NULL leaves it unpublished.
     const char *name;
-    // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is nothing. Without AREAS_WRITE the
-    // kernel sees to it that the clone never writes.
+    // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is
+    // nothing. Without AREAS_WRITE the kernel sees to it that the clone never writes.
     uint32_t protection;
     // AREAS_ANYWHERE or another form of addresses, AREAS_AT_SOURCE among them.
     uint32_t address_form;
     // For the forms of addresses that name one.
     void *address;
-    // How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many as the source has.
+    // How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many
+    // as the source has.
     size_t room;
     // What is noted beside the clone; NULL is what is noted beside its source.
     const void *note;
@@ -565,11 +588,13 @@ typedef struct areas_info {
     int32_t id;
     // The process that holds it.
     uint32_t pid;
-    // AREAS_SHARED or another kind. Whether another process's area is frozen is not looked at: a clone of it knows.
+    // AREAS_SHARED or another kind. Whether another process's area is frozen is not looked at: a
+    // clone of it knows.
     uint32_t kind;
     // What its holder may do with it.
     uint32_t protection;
-    // AREAS_LOCK_NONE or another, as was asked. (munlock and munlockall undo it, and a forked child has none.)
+    // AREAS_LOCK_NONE or another, as was asked. (munlock and munlockall undo it, and a forked
+    // child has none.)
     uint32_t lock;
     // 0.
     uint32_t reserved;
@@ -585,11 +610,13 @@ typedef struct areas_info {
     size_t page_size;
     // Where it begins in its holder: meaningful there only.
     void *address;
-    // What was asked of its place. Of one's own area (areas_look) the kernel tells: another process may have placed it anew.
+    // What was asked of its place. Of one's own area (areas_look) the kernel tells: another
+    // process may have placed it anew.
     struct areas_placement placement;
     // Nanoseconds since boot at which it was published; 0 if it is not.
     uint64_t created;
-    // The device of its memory object. Areas over the same memory have the same two numbers; 0 if it is not published.
+    // The device of its memory object. Areas over the same memory have the same two numbers; 0 if
+    // it is not published.
     uint64_t device;
     // The inode of its memory object, or the physical address of memory that was set aside.
     uint64_t inode;
@@ -601,7 +628,8 @@ typedef struct areas_info {
     size_t note_size;
     // These bytes: its holder's word, unchecked.
     uint8_t note[AREAS_LONGEST_NOTE];
-    // 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0 for one that is not published.
+    // 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0
+    // for one that is not published.
     uint32_t retired;
     // 0.
     uint32_t reserved2;
@@ -610,7 +638,8 @@ typedef struct areas_info {
 // Is told of an area. Whatever it returns but 0 ends the walk.
 typedef int (*areas_on_area)(const struct areas_info *info, void *context);
 
-// Is told of a team that lives and may not be looked into: its process, its command's name (empty where that cannot be read), why.
+// Is told of a team that lives and may not be looked into: its process, its command's name (empty
+// where that cannot be read), why.
 typedef void (*areas_on_unreadable)(uint32_t pid, const char *command, const char *why, void *context);
 
 // A process that has an area's memory.
@@ -631,7 +660,8 @@ typedef int (*areas_on_holder)(const struct areas_holder *holder, void *context)
 // Is told how far something is: so many bytes of so many. The last time, both are the same.
 typedef void (*areas_on_progress)(size_t done, size_t total, void *context);
 
-// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANT.
+// What was actually given, where it differs from what was asked only as far as that was allowed.
+// Begin with AREAS_GRANT.
 typedef struct areas_grant {
     // sizeof(areas_grant).
     size_t size_of_this;
@@ -650,7 +680,8 @@ typedef struct areas_grant {
 // Is told of a fallback, in words: what was asked, what was given instead, why.
 typedef void (*areas_on_fallback)(const char *asked, const char *given, const char *why, void *context);
 
-// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole pages.
+// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole
+// pages.
 typedef struct areas_residency {
     // sizeof(areas_residency).
     size_t size_of_this;
@@ -662,7 +693,8 @@ typedef struct areas_residency {
     uint64_t absent;
     // How much is swapped out, where the kernel can tell.
     uint64_t swapped;
-    // How much of what is in RAM is mapped with pages larger than the base page, where the kernel can tell.
+    // How much of what is in RAM is mapped with pages larger than the base page, where the kernel
+    // can tell.
     uint64_t huge;
     // Whether the kernel can tell what is swapped out; if not, that counts as absent.
     uint32_t knows_swapped;
@@ -676,7 +708,8 @@ typedef struct areas_residency {
     size_t nodes;
     // How much of what is in RAM is on a node that is not known, not even as a part of a total.
     uint64_t node_unknown;
-    // Whether it is known of each page in RAM which node it is on. If not, a sandbox forbids move_pages, and `on_node` has totals.
+    // Whether it is known of each page in RAM which node it is on. If not, a sandbox forbids
+    // move_pages, and `on_node` has totals.
     uint32_t knows_pages;
     // 0.
     uint32_t reserved;
@@ -699,7 +732,8 @@ typedef struct areas_run {
 // Is told of a run, in order. Whatever it returns but 0 ends the walk.
 typedef int (*areas_on_run)(const struct areas_run *run, void *context);
 
-// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION. Numbers of bytes.
+// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION.
+// Numbers of bytes.
 typedef struct areas_verification {
     // sizeof(areas_verification).
     size_t size_of_this;
@@ -734,7 +768,8 @@ typedef struct areas_misplaced {
 // Is told of pages that are elsewhere, in order. Whatever it returns but 0 ends the walk.
 typedef int (*areas_on_misplaced)(const struct areas_misplaced *misplaced, void *context);
 
-// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of bytes.
+// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of
+// bytes.
 typedef struct areas_migration {
     // sizeof(areas_migration).
     size_t size_of_this;
@@ -750,8 +785,8 @@ typedef struct areas_migration {
     uint64_t not_in_ram;
     // 1 if nothing is elsewhere now, 0 otherwise.
     uint32_t holds;
-    // 1 if new pages come from the new place now; 0 where there was something to move and nothing of it would: then the policy is as
-    // it was.
+    // 1 if new pages come from the new place now; 0 where there was something to move and nothing
+    // of it would: then the policy is as it was.
     uint32_t placed;
 } areas_migration;
 
@@ -774,16 +809,18 @@ typedef struct areas_stayed {
 // Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
 typedef int (*areas_on_stayed)(const struct areas_stayed *stayed, void *context);
 
-// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root. What is beyond a bound stays in the
-// socket's queue.
+// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root.
+// What is beyond a bound stays in the socket's queue.
 typedef struct areas_receiving {
     // sizeof(areas_receiving).
     size_t size_of_this;
     // Bytes that the area may have; 0 is the machine's RAM and swap.
     size_t max_bytes;
-    // Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is more.
+    // Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is
+    // more.
     size_t max_addresses;
-    // Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than RLIMIT_MEMLOCK says, for root too.
+    // Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than
+    // RLIMIT_MEMLOCK says, for root too.
     size_t max_locked;
     // Bytes that may be missing of pages of the pool, which are taken then; 0 is half of the pool.
     size_t max_pool_bytes;
@@ -793,13 +830,16 @@ typedef struct areas_receiving {
     uint64_t milliseconds;
     // A union of AREAS_RECEIVE_TIMEOUT, AREAS_RECEIVE_LOCK_AT_MOST and AREAS_RECEIVE_RESIZABLE.
     uint32_t flags;
-    // With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a stronger one.
+    // With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a
+    // stronger one.
     uint32_t lock_at_most;
-    // For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is none to grow into.
+    // For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is
+    // none to grow into.
     size_t room;
 } areas_receiving;
 
-// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with the rights that it has.
+// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with
+// the rights that it has.
 typedef struct areas_offering {
     // sizeof(areas_offering).
     size_t size_of_this;
@@ -827,7 +867,8 @@ typedef struct areas_answer {
     uint32_t reserved;
 } areas_answer;
 
-// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's own user and root, within AREAS_RECEIVING.
+// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's
+// own user and root, within AREAS_RECEIVING.
 typedef struct areas_taking {
     // sizeof(areas_taking).
     size_t size_of_this;
@@ -845,7 +886,8 @@ typedef struct areas_taking {
     uint32_t reserved;
 } areas_taking;
 
-// A cache on a node's memory side, in front of its memory, for all who access it. What the kernel does not tell is 0.
+// A cache on a node's memory side, in front of its memory, for all who access it. What the kernel
+// does not tell is 0.
 typedef struct areas_side_cache {
     // Its level: 1 is next to the memory.
     uint32_t level;
@@ -877,7 +919,8 @@ typedef struct areas_node {
     uint64_t total;
     // Bytes that nobody uses; 0 where the kernel does not tell.
     uint64_t free;
-    // Bytes that a new area can still get without swapping, about; 0 where the kernel does not tell.
+    // Bytes that a new area can still get without swapping, about; 0 where the kernel does not
+    // tell.
     uint64_t available;
     // A union of AREAS_KNOWS_TOTAL and others: what the kernel tells of it.
     uint32_t known;
@@ -908,9 +951,11 @@ typedef struct areas_targets {
     uint32_t from;
     // The number of the CPU or node, where one is meant.
     uint32_t origin;
-    // 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those are left out, and none is an error.
+    // 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those
+    // are left out, and none is an error.
     uint32_t or_distance;
-    // Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this process may use.)
+    // Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this
+    // process may use.)
     struct areas_nodeset within;
 } areas_targets;
 
@@ -931,15 +976,17 @@ typedef int (*areas_on_ranked)(const struct areas_ranked *ranked, void *context)
 extern "C" {
 #endif // __cplusplus
 
-// What the last call of this thread that failed was told: one of the numbers above, 0 if none failed yet. It is the same for
-// BeOS's and AML's calls.
+// What the last call of this thread that failed was told: one of the numbers above, 0 if none
+// failed yet. It is the same for BeOS's and AML's calls.
 int areas_error_number(void);
 
-// The kernel's own number (errno) behind the last failure of this thread; 0 if it was not the kernel that refused.
+// The kernel's own number (errno) behind the last failure of this thread; 0 if it was not the
+// kernel that refused.
 int areas_error_errno(void);
 
-// The last failure of this thread in one line: what was tried, with which values, what the kernel said. An empty string if
-// nothing failed yet. It is valid until the next call of this thread that fails; so are the other two.
+// The last failure of this thread in one line: what was tried, with which values, what the kernel
+// said. An empty string if nothing failed yet. It is valid until the next call of this thread that
+// fails; so are the other two.
 const char *areas_error_text(void);
 
 // The same, and on a second line what to do about it, where that is known.
@@ -948,18 +995,19 @@ const char *areas_error_help(void);
 // What to do about the last failure of this thread; an empty string where that is not known.
 const char *areas_error_remedy(void);
 
-// Sets the last error of this thread: for providers of one's own, which then return the number. `what` completes the sentence
-// "cannot ..."; `help` says what to do, or is NULL. The number comes back.
-int areas_error_set(int number,
-                    const char *what,
-                    const char *help);
+// Sets the last error of this thread: for providers of one's own, which then return the number.
+// `what` completes the sentence "cannot ..."; `help` says what to do, or is NULL. The number comes
+// back.
+int areas_error_set(int number, const char *what, const char *help);
 
-// Reads nodes as people write them: "0-3,8", or "all" for all that may be used when the memory is mapped.
+// Reads nodes as people write them: "0-3,8", or "all" for all that may be used when the memory is
+// mapped.
 //
 // AREAS_ERROR_INVALID_INPUT for anything else; the set is as it was then.
 int areas_nodes_parse(const char *words, struct areas_nodeset *nodes);
 
-// Writes a set as people read it: at most `room` bytes, NUL included. How long all of it is, without the NUL.
+// Writes a set as people read it: at most `room` bytes, NUL included. How long all of it is,
+// without the NUL.
 //
 // AREAS_ERROR_INVALID_INPUT if the set is NULL.
 int areas_nodes_format(const struct areas_nodeset *nodes, char *to, size_t room);
@@ -969,73 +1017,83 @@ int areas_nodes_format(const struct areas_nodeset *nodes, char *to, size_t room)
 // AREAS_ERROR_NOT_PERMITTED where a sandbox forbids the question.
 int areas_nodes_allowed(struct areas_nodeset *nodes);
 
-// `inner` (NULL: the kernel) with a placement for areas that bring none. NULL if the placement makes no sense.
+// `inner` (NULL: the kernel) with a placement for areas that bring none. NULL if the placement
+// makes no sense.
 struct areas_provider *areas_provider_placed(const struct areas_provider *inner,
                                              const struct areas_placement *placement);
 
-// `inner` (NULL: the kernel) with blocks of so many pages on each of the nodes in turn. NULL for no nodes or no pages.
+// `inner` (NULL: the kernel) with blocks of so many pages on each of the nodes in turn. NULL for
+// no nodes or no pages.
 struct areas_provider *areas_provider_striped(const struct areas_provider *inner,
                                               const struct areas_nodeset *nodes,
                                               size_t pages);
 
-// `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given. NULL for no nodes.
+// `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given.
+// NULL for no nodes.
 struct areas_provider *areas_provider_spilled(const struct areas_provider *inner, const uint32_t *order, size_t count);
 
-// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as their weights say, each bound to its node; they begin between
-// huge pages where each has room for one, else at the nearest page. NULL for no parts, and for a weight of 0.
+// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as
+// their weights say, each bound to its node; they begin between huge pages where each has room for
+// one, else at the nearest page. NULL for no parts, and for a weight of 0.
 struct areas_provider *areas_provider_split(const struct areas_provider *inner,
                                             const struct areas_part *parts,
                                             size_t count);
 
-// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is AREAS_ERROR_LIMIT.
+// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is
+// AREAS_ERROR_LIMIT.
 struct areas_provider *areas_provider_limited(const struct areas_provider *inner, size_t bytes);
 
-// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses: areas_provider_statistics reads them.
+// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses:
+// areas_provider_statistics reads them.
 struct areas_provider *areas_provider_counted(const struct areas_provider *inner);
 
-// Tells what was counted of a provider that areas_provider_counted made; at any time, by any thread, while others map and unmap. A mapping
-// is counted until its addresses are unmapped, however that comes about.
+// Tells what was counted of a provider that areas_provider_counted made; at any time, by any
+// thread, while others map and unmap. A mapping is counted until its addresses are unmapped,
+// however that comes about.
 //
-// AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts; AREAS_ERROR_INVALID_INPUT for NULL.
-int areas_provider_statistics(const struct areas_provider *provider,
-                              struct areas_statistics *statistics);
+// AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts;
+// AREAS_ERROR_INVALID_INPUT for NULL.
+int areas_provider_statistics(const struct areas_provider *provider, struct areas_statistics *statistics);
 
 // `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
 struct areas_provider *areas_provider_guarded(const struct areas_provider *inner, size_t pages);
 
-// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is told by areas_granted.
-struct areas_provider *areas_provider_or(const struct areas_provider *first,
-                                         const struct areas_provider *second);
+// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is
+// told by areas_granted.
+struct areas_provider *areas_provider_or(const struct areas_provider *first, const struct areas_provider *second);
 
-// A provider over memory that the program gives: private areas are parts of its whole pages, zeroed as they are handed out, and never unmapped. It is to be
-// mapped, readable, writable, and nobody else's, until `done` is called with `context` (by any thread, when the provider was released and the last area over it
-// is gone), or for ever where `done` is NULL. What would change the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
+// A provider over memory that the program gives: private areas are parts of its whole pages,
+// zeroed as they are handed out, and never unmapped. It is to be mapped, readable, writable, and
+// nobody else's, until `done` is called with `context` (by any thread, when the provider was
+// released and the last area over it is gone), or for ever where `done` is NULL. What would change
+// the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
 // room are AREAS_ERROR_NO_MEMORY.
 //
 // NULL for NULL, and for memory without a whole page: `done` is not called then.
-struct areas_provider *areas_provider_fixed(void *memory,
-                                            size_t size,
-                                            areas_on_done done,
-                                            void *context);
+struct areas_provider *areas_provider_fixed(void *memory, size_t size, areas_on_done done, void *context);
 
-// A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED are parts of its whole pages as it is now, the smallest free part that is
-// large enough, the first ones from the beginning. They hold what is stored there. The file stays open as long as the provider or an area over it: the
-// number is copied, and still the program's. `flags` is 0 or AREAS_FILE_COPIED.
+// A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED
+// are parts of its whole pages as it is now, the smallest free part that is large enough, the
+// first ones from the beginning. They hold what is stored there. The file stays open as long as
+// the provider or an area over it: the number is copied, and still the program's. `flags` is 0 or
+// AREAS_FILE_COPIED.
 //
-// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open, and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a
-// file nor a memory device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT where there is no descriptor.
-struct areas_provider *areas_provider_file(int file,
-                                           uint32_t flags);
+// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open,
+// and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a file nor a memory
+// device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT
+// where there is no descriptor.
+struct areas_provider *areas_provider_file(int file, uint32_t flags);
 
 // Lets a provider go. What came from it stays. NULL is nothing to do.
 void areas_provider_release(struct areas_provider *provider);
 
-// Makes a provider of a table of functions and a context for them. NULL if the table is NULL, was not begun with
-// AREAS_PROVIDER_OPERATIONS, or has no `map`; the context stays the caller's then.
+// Makes a provider of a table of functions and a context for them. NULL if the table is NULL, was
+// not begun with AREAS_PROVIDER_OPERATIONS, or has no `map`; the context stays the caller's then.
 struct areas_provider *areas_provider_custom(const struct areas_provider_operations *operations, void *context);
 
-// Maps what is asked from another provider (NULL: the kernel), with another placement or, if that is NULL, the one that was asked for.
-// The mapping is the caller's: to be filled, given away by `map`, or unmapped by areas_mapping_unmap. NULL if it cannot be had.
+// Maps what is asked from another provider (NULL: the kernel), with another placement or, if that
+// is NULL, the one that was asked for. The mapping is the caller's: to be filled, given away by
+// `map`, or unmapped by areas_mapping_unmap. NULL if it cannot be had.
 struct areas_mapping *areas_request_map(const struct areas_request *asked,
                                         const struct areas_provider *from,
                                         const struct areas_placement *placement);
@@ -1043,15 +1101,16 @@ struct areas_mapping *areas_request_map(const struct areas_request *asked,
 // How many bytes are asked for; 0 for NULL.
 size_t areas_request_size(const struct areas_request *asked);
 
-// What is to be done with the pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING; 0 for NULL. What may not be
-// written cannot be filled.
+// What is to be done with the pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or
+// AREAS_NOTHING; 0 for NULL. What may not be written cannot be filled.
 uint32_t areas_request_protection(const struct areas_request *asked);
 
-// Whether shared memory is asked for (1) or private memory (0), which are to be given; AREAS_ERROR_INVALID_INPUT for NULL.
+// Whether shared memory is asked for (1) or private memory (0), which are to be given;
+// AREAS_ERROR_INVALID_INPUT for NULL.
 int areas_request_shared(const struct areas_request *asked);
 
-// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is as it was).
-// AREAS_ERROR_INVALID_INPUT for NULL.
+// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is
+// as it was). AREAS_ERROR_INVALID_INPUT for NULL.
 int areas_request_placement(const struct areas_request *asked, struct areas_placement *placement);
 
 // Where a mapping begins; NULL for NULL.
@@ -1063,67 +1122,78 @@ size_t areas_mapping_size(const struct areas_mapping *mapping);
 // Unmaps a mapping that was not given away. NULL is nothing to do.
 void areas_mapping_unmap(struct areas_mapping *mapping);
 
-// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last holder. NULL is nothing to do.
+// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last
+// holder. NULL is nothing to do.
 void areas_release(struct areas_area *area);
 
 // Where an area begins; NULL if the handle is NULL or holds none any more.
 //
-// Several processes may write shared memory at once: what C's memory model says of threads holds for them.
+// Several processes may write shared memory at once: what C's memory model says of threads holds
+// for them.
 //
-// The addresses are the area's, its reserve included: they must not be unmapped, mapped over (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and
-// areas_trim give memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see areas_forget_range.)
+// The addresses are the area's, its reserve included: they must not be unmapped, mapped over
+// (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and areas_trim give
+// memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see
+// areas_forget_range.)
 void *areas_address(const struct areas_area *area);
 
-// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that may grow it asks the kernel.
+// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that
+// may grow it asks the kernel.
 size_t areas_size(const struct areas_area *area);
 
 // An area's id, by which other processes, and BeOS's calls, know it; 0 if it is not published.
 //
-// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any more.
+// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any
+// more.
 int32_t areas_id(const struct areas_area *area);
 
-// The descriptor of the memory object behind an area: it stays the area's, and is open as long as the handle is.
+// The descriptor of the memory object behind an area: it stays the area's, and is open as long as
+// the handle is.
 //
 // AREAS_ERROR_UNSUPPORTED for private and stored areas, which have none.
 int areas_descriptor(const struct areas_area *area);
 
-// Notes something beside an area for those who find it, in place of what was noted before: up to AREAS_LONGEST_NOTE bytes that mean what
-// the program says (a type and a shape, a version). NULL and 0 take it back. Whoever looks meanwhile reads the old note or the new one,
-// whole (`note` in areas_info). Where the area is not published yet, it is told with the name. Clones that exist keep theirs.
+// Notes something beside an area for those who find it, in place of what was noted before: up to
+// AREAS_LONGEST_NOTE bytes that mean what the program says (a type and a shape, a version). NULL
+// and 0 take it back. Whoever looks meanwhile reads the old note or the new one, whole (`note` in
+// areas_info). Where the area is not published yet, it is told with the name. Clones that exist
+// keep theirs.
 //
-// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored areas; AREAS_ERROR_LIMIT where this process has published
-// so many areas that there is no room for it: what was noted stays.
-int areas_set_note(struct areas_area *area,
-                   const void *bytes,
-                   size_t size);
+// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored
+// areas; AREAS_ERROR_LIMIT where this process has published so many areas that there is no room
+// for it: what was noted stays.
+int areas_set_note(struct areas_area *area, const void *bytes, size_t size);
 
 // Makes an area. NULL if it cannot be had as it was asked for.
 //
-// AREAS_ERROR_INVALID_INPUT: a size of 0, a bad name, words that mean nothing or do not go together.
-// AREAS_ERROR_NODE_NOT_ALLOWED, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_UNSUPPORTED,
-// AREAS_ERROR_NOT_PERMITTED: as the request meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
+// AREAS_ERROR_INVALID_INPUT: a size of 0, a bad name, words that mean nothing or do not go
+// together. AREAS_ERROR_NODE_NOT_ALLOWED, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT,
+// AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_NOT_PERMITTED: as the request
+// meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
 struct areas_area *areas_create(const struct areas_attributes *attributes);
 
-// Makes a shared or growable area of that name, or clones the one that is there: of several that ask for that at once, one makes it, and the others clone it.
-// `created` becomes 1 or 0; it may be NULL. NULL if it cannot be had.
+// Makes a shared or growable area of that name, or clones the one that is there: of several that
+// ask for that at once, one makes it, and the others clone it. `created` becomes 1 or 0; it may be
+// NULL. NULL if it cannot be had.
 //
-// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the protection that its holder has, published under the same name, so that it
-// carries on whoever goes. What is made is zeros until its maker has written it.
+// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the
+// protection that its holder has, published under the same name, so that it carries on whoever
+// goes. What is made is zeros until its maker has written it.
 //
-// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as areas_create and areas_clone.
-struct areas_area *areas_create_or_open(const struct areas_attributes *attributes,
-                                        int *created);
+// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as
+// areas_create and areas_clone.
+struct areas_area *areas_create_or_open(const struct areas_attributes *attributes, int *created);
 
-// Clones the area of that id: the same memory, under an id and at addresses of the clone's own. `how` may be NULL. NULL if it
-// cannot be had.
+// Clones the area of that id: the same memory, under an id and at addresses of the clone's own.
+// `how` may be NULL. NULL if it cannot be had.
 //
-// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or one whose holder may not be read.
-// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what its holder may not write, or nobody may.
-// Otherwise as areas_create.
-struct areas_area *areas_clone(int32_t id,
-                               const struct areas_cloning *how);
+// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or
+// one whose holder may not be read. AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what
+// its holder may not write, or nobody may. Otherwise as areas_create.
+struct areas_area *areas_clone(int32_t id, const struct areas_cloning *how);
 
-// Clones the oldest area of that name. `how` may be NULL. NULL if it cannot be had; as areas_clone.
+// Clones the oldest area of that name. `how` may be NULL. NULL if it cannot be had; as
+// areas_clone.
 struct areas_area *areas_clone_named(const char *name, const struct areas_cloning *how);
 
 // Tells what is known of an area of one's own, published or not.
@@ -1133,204 +1203,209 @@ int areas_look(const struct areas_area *area, struct areas_info *info);
 
 // The id of the oldest area of that name that this process may read.
 //
-// AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name, AREAS_ERROR_REGISTRY.
+// AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name,
+// AREAS_ERROR_REGISTRY.
 int32_t areas_find(const char *name);
 
-// Waits until there is an area of that name, and gives its id. A negative time is for ever. A cancellation point.
+// Waits until there is an area of that name, and gives its id. A negative time is for ever. A
+// cancellation point.
 //
 // AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
 int32_t areas_wait(const char *name, int64_t milliseconds);
 
-// The id of this process's own published area that holds an address: any byte of its whole pages, not of a reserve.
+// The id of this process's own published area that holds an address: any byte of its whole pages,
+// not of a reserve.
 //
 // AREAS_ERROR_NO_SUCH_AREA if there is none.
 int32_t areas_at(const void *address);
 
 // Tells what is known of the area of that id, whoever holds it.
 //
-// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun with AREAS_INFO;
-// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
+// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun
+// with AREAS_INFO; AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
 int areas_get(int32_t id, struct areas_info *info);
 
-// Tells what is known of a process's published area that begins at the lowest address above `after`: 1, or 0 at the end. Begin
-// with NULL and go on with the address of the last one.
+// Tells what is known of a process's published area that begins at the lowest address above
+// `after`: 1, or 0 at the end. Begin with NULL and go on with the address of the last one.
 //
-// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may not be read.
-int areas_next(uint32_t pid,
-               const void *after,
-               struct areas_info *info);
+// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may
+// not be read.
+int areas_next(uint32_t pid, const void *after, struct areas_info *info);
 
-// Tells of all published areas that can be seen, and of the teams that cannot be looked into. Either function may be NULL.
+// Tells of all published areas that can be seen, and of the teams that cannot be looked into.
+// Either function may be NULL.
 //
-// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no error.
-int areas_list(areas_on_area on_area,
-               areas_on_unreadable on_unreadable,
-               void *context);
+// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no
+// error.
+int areas_list(areas_on_area on_area, areas_on_unreadable on_unreadable, void *context);
 
-// Tells which processes have the memory of an area, published or not: those that this process may look into. As long as one of
-// them is there, the memory is. How many were told.
+// Tells which processes have the memory of an area, published or not: those that this process may
+// look into. As long as one of them is there, the memory is. How many were told.
 //
 // As areas_get; AREAS_ERROR_INVALID_INPUT if the function is NULL.
-int areas_holders(int32_t id,
-                  areas_on_holder on_holder,
-                  void *context);
+int areas_holders(int32_t id, areas_on_holder on_holder, void *context);
 
-// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them; swapped ones are not counted.
+// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them;
+// swapped ones are not counted.
 //
 // As areas_get; AREAS_ERROR_INVALID_INPUT if the pointer is NULL.
-int areas_resident(int32_t id,
-                   uint64_t *bytes);
+int areas_resident(int32_t id, uint64_t *bytes);
 
-// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at that.)
+// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at
+// that.)
 //
 // As areas_get.
 int areas_is_frozen(int32_t id);
 
-// These addresses are no longer any area's: what lies in them is cut from the areas of this process that BeOS's calls have made (create_area,
-// clone_area), at once, and nothing is unmapped. For an allocator that unmaps parts of areas all the time and knows that its munmap will succeed:
-// without it the next call that changes such an area, or tells of it, sees what is gone. Who interposes munmap and the like
-// cannot know that, and does not call this: link with libareas-cut.so (-lareas-cut), which does it (docs/design/cutting-at-once.md).
+// These addresses are no longer any area's: what lies in them is cut from the areas of this
+// process that BeOS's calls have made (create_area, clone_area), at once, and nothing is unmapped.
+// For an allocator that unmaps parts of areas all the time and knows that its munmap will succeed:
+// without it the next call that changes such an area, or tells of it, sees what is gone. Who
+// interposes munmap and the like cannot know that, and does not call this: link with
+// libareas-cut.so (-lareas-cut), which does it (docs/design/cutting-at-once.md).
 //
-// `start` is a multiple of the page size; `length` is rounded up to whole pages. What is cut off the head or the tail makes an area smaller, what is
-// cut out of its middle makes a second area of what lies behind, with the same name and an id of its own; an area that lies inside whole is gone.
-// Areas that are held by a handle (areas_create, areas_clone) are not cut: their owner must not unmap them.
+// `start` is a multiple of the page size; `length` is rounded up to whole pages. What is cut off
+// the head or the tail makes an area smaller, what is cut out of its middle makes a second area of
+// what lies behind, with the same name and an id of its own; an area that lies inside whole is
+// gone. Areas that are held by a handle (areas_create, areas_clone) are not cut: their owner must
+// not unmap them.
 //
-// Call it before the addresses are unmapped or mapped over: afterwards another thread's new area may lie there. Where no area of this process lies
-// in the range it is a search without mutex, system call or allocation. Where one does, it takes the library's mutexes and allocates as delete_area does.
-// Called in the middle of another call of this library in the same thread (its own munmap, or that of a malloc that it called), it takes
-// none of them: for what is the library's own there is nothing to do, and all else is looked at by the next call.
+// Call it before the addresses are unmapped or mapped over: afterwards another thread's new area
+// may lie there. Where no area of this process lies in the range it is a search without mutex,
+// system call or allocation. Where one does, it takes the library's mutexes and allocates as
+// delete_area does. Called in the middle of another call of this library in the same thread (its
+// own munmap, or that of a malloc that it called), it takes none of them: for what is the
+// library's own there is nothing to do, and all else is looked at by the next call.
 //
-// AREAS_ERROR_INVALID_INPUT for a start that is not a multiple of the page size and a range that wraps around: nothing is cut then.
-int areas_forget_range(void *start,
-                       size_t length);
+// AREAS_ERROR_INVALID_INPUT for a start that is not a multiple of the page size and a range that
+// wraps around: nothing is cut then.
+int areas_forget_range(void *start, size_t length);
 
-// Publishes an area under a name, so that others find it: when its contents are complete, say. Its id.
+// Publishes an area under a name, so that others find it: when its contents are complete, say. Its
+// id.
 //
-// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already, AREAS_ERROR_UNSUPPORTED for private ones,
-// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
-int32_t areas_publish(struct areas_area *area,
-                      const char *name);
+// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already,
+// AREAS_ERROR_UNSUPPORTED for private ones, AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
+int32_t areas_publish(struct areas_area *area, const char *name);
 
-// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY where somebody was stopped in the middle of taking it. As
-// AREAS_EXCLUSIVE does for new areas.
-int32_t areas_publish_exclusive(struct areas_area *area,
-                                const char *name);
+// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY
+// where somebody was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new areas.
+int32_t areas_publish_exclusive(struct areas_area *area, const char *name);
 
-// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and other holders' clones are found as before. It can be
-// published again, under any name. 1 if it was published, 0 if not.
+// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and
+// other holders' clones are found as before. It can be published again, under any name. 1 if it
+// was published, 0 if not.
 int areas_unpublish(struct areas_area *area);
 
-// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever holder and under whatever name, for ever. Who has it keeps
-// it, and may send it over a socket. This process's areas over it are withdrawn as areas_unpublish does; those of other holders are still listed, with
-// `retired` in areas_info.
+// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever
+// holder and under whatever name, for ever. Who has it keeps it, and may send it over a socket.
+// This process's areas over it are withdrawn as areas_unpublish does; those of other holders are
+// still listed, with `retired` in areas_info.
 //
-// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's memory, AREAS_ERROR_BUSY where another holder was
-// stopped in the middle of marking it.
+// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's
+// memory, AREAS_ERROR_BUSY where another holder was stopped in the middle of marking it.
 int areas_retire(struct areas_area *area);
 
-// Ensures that others find this process's areas: where the registry's folder was removed (a log-out, where logind removes IPC), or this process's link
-// in it, they are published again.
+// Ensures that others find this process's areas: where the registry's folder was removed (a
+// log-out, where logind removes IPC), or this process's link in it, they are published again.
 //
-// In a forked child it publishes what the child inherited: a daemon calls it right after its last fork, because nobody finds the areas of a parent that
-// has ended. After setuid and the like it publishes in the new user's registry. A holder that makes no other calls calls it about once a second, in a
-// thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1); }`. The library starts no thread for that.
+// In a forked child it publishes what the child inherited: a daemon calls it right after its last
+// fork, because nobody finds the areas of a parent that has ended. After setuid and the like it
+// publishes in the new user's registry. A holder that makes no other calls calls it about once a
+// second, in a thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1);
+// }`. The library starts no thread for that.
 //
 // AREAS_ERROR_REGISTRY if the folder cannot be made again.
 int areas_keep(void);
 
-// Changes the size of an area for all who have it, in place: a growable one to at least that size, a resizable one to that size in
-// whole pages. New bytes are zero; what is cut off is freed at once.
+// Changes the size of an area for all who have it, in place: a growable one to at least that size,
+// a resizable one to that size in whole pages. New bytes are zero; what is cut off is freed at
+// once.
 //
-// Nothing has changed where it fails. AREAS_ERROR_ADDRESS_IN_USE: beyond its reserve, and something is behind it, here or in another
-// team. AREAS_ERROR_UNSUPPORTED: an area of fixed size. AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT,
-// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN.
-int areas_resize(struct areas_area *area,
-                 size_t size);
+// Nothing has changed where it fails. AREAS_ERROR_ADDRESS_IN_USE: beyond its reserve, and
+// something is behind it, here or in another team. AREAS_ERROR_UNSUPPORTED: an area of fixed size.
+// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_READ_ONLY,
+// AREAS_ERROR_FROZEN.
+int areas_resize(struct areas_area *area, size_t size);
 
-// Takes addresses behind a resizable area, up to `span` bytes in all, so that it can grow without asking for them later.
+// Takes addresses behind a resizable area, up to `span` bytes in all, so that it can grow without
+// asking for them later.
 //
-// AREAS_ERROR_ADDRESS_IN_USE if something is there; AREAS_ERROR_INVALID_INPUT for a locked area: a reserve cannot be locked;
-// AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT, AREAS_ERROR_NO_MEMORY.
-int areas_widen(struct areas_area *area,
-                size_t span);
+// AREAS_ERROR_ADDRESS_IN_USE if something is there; AREAS_ERROR_INVALID_INPUT for a locked area: a
+// reserve cannot be locked; AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT,
+// AREAS_ERROR_NO_MEMORY.
+int areas_widen(struct areas_area *area, size_t span);
 
-// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what it has grown to). From then on
-// it grows as far as it finds room, and so do its clones.
+// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what
+// it has grown to). From then on it grows as far as it finds room, and so do its clones.
 //
 // AREAS_ERROR_UNSUPPORTED for other kinds.
-int areas_trim(struct areas_area *area,
-               size_t span);
+int areas_trim(struct areas_area *area, size_t span);
 
 // Has the kernel write what was changed of a stored area to its file, and waits for that.
 //
-// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the kernel; AREAS_ERROR_IO where it cannot be written.
+// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the
+// kernel; AREAS_ERROR_IO where it cannot be written.
 int areas_sync(struct areas_area *area);
 
-// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
-// not affected.
+// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE,
+// AREAS_EXECUTE, or AREAS_NOTHING. Its clones are not affected.
 //
-// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was opened for less, AREAS_ERROR_FROZEN.
-int areas_protect(struct areas_area *area,
-                  uint32_t protection);
+// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was
+// opened for less, AREAS_ERROR_FROZEN.
+int areas_protect(struct areas_area *area, uint32_t protection);
 
-// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed from then on, and its kind
-// AREAS_FROZEN.
+// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed
+// from then on, and its kind AREAS_FROZEN.
 //
-// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time. Where it fails, the area is as it
-// was, at the same address; but where another process made it larger than the addresses that this one has for it, in that very moment,
-// it is frozen all the same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in this process
-// or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
+// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time.
+// Where it fails, the area is as it was, at the same address; but where another process made it
+// larger than the addresses that this one has for it, in that very moment, it is frozen all the
+// same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in
+// this process or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it
+// is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
 // AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
-int areas_freeze(struct areas_area *area,
-                 int64_t milliseconds);
+int areas_freeze(struct areas_area *area, int64_t milliseconds);
 
-// Faults all pages of an area in, in parallel, where they were asked to be. `on_progress` may be NULL; it is called on this thread,
-// and must not use the area's handle.
+// Faults all pages of an area in, in parallel, where they were asked to be. `on_progress` may be
+// NULL; it is called on this thread, and must not use the area's handle.
 //
-// AREAS_ERROR_NO_MEMORY where the nodes or the machine plainly do not have that much, before the kernel's out-of-memory killer has its
-// say.
-int areas_populate(struct areas_area *area,
-                   areas_on_progress on_progress,
-                   void *context);
+// AREAS_ERROR_NO_MEMORY where the nodes or the machine plainly do not have that much, before the
+// kernel's out-of-memory killer has its say.
+int areas_populate(struct areas_area *area, areas_on_progress on_progress, void *context);
 
-// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part of an area.
+// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part
+// of an area.
 //
-// What others write meanwhile may be seen in part; the bytes of a private area no other thread may write meanwhile, as with memcpy. Of a resizable
-// area the kernel copies, so that who shrinks it meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
-int areas_read_at(const struct areas_area *area,
-                  size_t offset,
-                  void *into,
-                  size_t size);
+// What others write meanwhile may be seen in part; the bytes of a private area no other thread may
+// write meanwhile, as with memcpy. Of a resizable area the kernel copies, so that who shrinks it
+// meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size,
+// AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
+int areas_read_at(const struct areas_area *area, size_t offset, void *into, size_t size);
 
-// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger. The bytes of
-// a private area no other thread may use meanwhile, as with memcpy.
+// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an
+// area. It never makes it larger. The bytes of a private area no other thread may use meanwhile,
+// as with memcpy.
 //
-// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_FROZEN,
-// AREAS_ERROR_INVALID_INPUT.
-int areas_write_at(struct areas_area *area,
-                   size_t offset,
-                   const void *bytes,
-                   size_t size);
+// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it,
+// AREAS_ERROR_FROZEN, AREAS_ERROR_INVALID_INPUT.
+int areas_write_at(struct areas_area *area, size_t offset, const void *bytes, size_t size);
 
 // Copies bytes from one area to another, or within one where the two ranges do not overlap.
 //
-// Between a resizable or stored area and one that is not private it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
-// Otherwise errors as theirs; AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
-int areas_copy(const struct areas_area *from,
-               size_t offset,
-               struct areas_area *to,
-               size_t at,
-               size_t size);
+// Between a resizable or stored area and one that is not private it cannot be done in one go:
+// areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED). Otherwise errors as theirs;
+// AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
+int areas_copy(const struct areas_area *from, size_t offset, struct areas_area *to, size_t at, size_t size);
 
-// Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in parallel by threads near to where the pages
-// are to be. All of it is in RAM then. `on_progress` may be NULL; it is called on this thread, and must not use the area's handle.
+// Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in
+// parallel by threads near to where the pages are to be. All of it is in RAM then. `on_progress`
+// may be NULL; it is called on this thread, and must not use the area's handle.
 //
-// AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as areas_populate, AREAS_ERROR_READ_ONLY,
-// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
-int areas_fill(struct areas_area *area,
-               int file,
-               areas_on_progress on_progress,
-               void *context);
+// AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as
+// areas_populate, AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT,
+// AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
+int areas_fill(struct areas_area *area, int file, areas_on_progress on_progress, void *context);
 
 // Tells what an area was given, and each fallback that was taken (`on_fallback` may be NULL).
 int areas_granted(const struct areas_area *area,
@@ -1338,21 +1413,21 @@ int areas_granted(const struct areas_area *area,
                   areas_on_fallback on_fallback,
                   void *context);
 
-// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be NULL.
+// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be
+// NULL.
 //
-// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
-// node, AREAS_ERROR_INVALID_INPUT.
-int areas_measure(const struct areas_area *area,
-                  struct areas_residency *residency,
-                  areas_on_run on_run,
-                  void *context);
+// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only
+// if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
+// AREAS_ERROR_INVALID_INPUT.
+int areas_measure(const struct areas_area *area, struct areas_residency *residency, areas_on_run on_run, void *context);
 
 // The same for the area of that id, whoever holds it, without mapping it.
 //
 // AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_measure.
 int areas_measure_id(int32_t id, struct areas_residency *residency, areas_on_run on_run, void *context);
 
-// The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down to a page.
+// The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down
+// to a page.
 //
 // AREAS_ERROR_OUT_OF_RANGE where not all of it is mapped; otherwise as areas_measure.
 int areas_measure_range(const void *start,
@@ -1361,8 +1436,9 @@ int areas_measure_range(const void *start,
                         areas_on_run on_run,
                         void *context);
 
-// Measures an area, and compares with what was asked of it and of its parts: a page is in place on any node of its policy, with interleaving
-// on the node whose turn it is. `on_misplaced` may be NULL.
+// Measures an area, and compares with what was asked of it and of its parts: a page is in place on
+// any node of its policy, with interleaving on the node whose turn it is. `on_misplaced` may be
+// NULL.
 //
 // Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
 int areas_verify(const struct areas_area *area,
@@ -1370,32 +1446,33 @@ int areas_verify(const struct areas_area *area,
                  areas_on_misplaced on_misplaced,
                  void *context);
 
-// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in whole pages. Pages that are there
-// already stay: areas_migrate moves them.
+// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in
+// whole pages. Pages that are there already stay: areas_migrate moves them.
 //
-// AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a part that does not begin at a page,
-// AREAS_ERROR_OUT_OF_RANGE beyond its addresses, AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
-int areas_place(struct areas_area *area,
-                size_t offset,
-                size_t size,
-                const struct areas_placement *placement);
+// AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a
+// part that does not begin at a page, AREAS_ERROR_OUT_OF_RANGE beyond its addresses,
+// AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
+int areas_place(struct areas_area *area, size_t offset, size_t size, const struct areas_placement *placement);
 
-// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces in the order given, as large as their weights say,
-// each bound to its node: new pages come from there from now on. The pieces begin between huge pages where each has room for one, else at the nearest
-// page. Pages that are there already stay: areas_verify tells which are elsewhere. Where the kernel refuses a piece, all is placed as before.
+// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces
+// in the order given, as large as their weights say, each bound to its node: new pages come from
+// there from now on. The pieces begin between huge pages where each has room for one, else at the
+// nearest page. Pages that are there already stay: areas_verify tells which are elsewhere. Where
+// the kernel refuses a piece, all is placed as before.
 //
-// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as areas_place.
+// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as
+// areas_place.
 int areas_place_split(struct areas_area *area,
                       size_t offset,
                       size_t size,
                       const struct areas_part *parts,
                       size_t count);
 
-// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both functions may be NULL; they must not use the
-// area's handle.
+// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both
+// functions may be NULL; they must not use the area's handle.
 //
-// Pages that stay are no error: they are told, with the reason. What other processes have mapped too takes CAP_SYS_NICE. Errors as
-// areas_place and areas_measure.
+// Pages that stay are no error: they are told, with the reason. What other processes have mapped
+// too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
 int areas_migrate(struct areas_area *area,
                   const struct areas_placement *placement,
                   struct areas_migration *migration,
@@ -1403,7 +1480,8 @@ int areas_migrate(struct areas_area *area,
                   areas_on_progress on_progress,
                   void *context);
 
-// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user moves what one process of his has mapped.
+// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user
+// moves what one process of his has mapped.
 //
 // AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_migrate.
 int areas_migrate_id(int32_t id,
@@ -1413,142 +1491,156 @@ int areas_migrate_id(int32_t id,
                      areas_on_progress on_progress,
                      void *context);
 
-// Hands a published area over to another team, a process, and keeps nothing: the same memory, name, protection and lock, a new id,
-// at addresses of the given form there. The handle holds nothing from then on: release it. (To one's own process it moves at
-// once, and the handle holds it as before.)
+// Hands a published area over to another team, a process, and keeps nothing: the same memory,
+// name, protection and lock, a new id, at addresses of the given form there. The handle holds
+// nothing from then on: release it. (To one's own process it moves at once, and the handle holds
+// it as before.)
 //
-// The other team has it at its next call that looks at the registry; until then the kernel holds it, and this process may end.
-// Where it fails, the area is as it was. AREAS_ERROR_NO_SUCH_TEAM: no such process, or it holds no areas and has not called areas_join.
-// AREAS_ERROR_INVALID_INPUT: the area is not published, or the form means nothing. AREAS_ERROR_UNSUPPORTED: private and low areas.
-// AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
-int areas_transfer(struct areas_area *area,
-                   uint32_t pid,
-                   uint32_t address_form,
-                   void *address);
+// The other team has it at its next call that looks at the registry; until then the kernel holds
+// it, and this process may end. Where it fails, the area is as it was. AREAS_ERROR_NO_SUCH_TEAM:
+// no such process, or it holds no areas and has not called areas_join. AREAS_ERROR_INVALID_INPUT:
+// the area is not published, or the form means nothing. AREAS_ERROR_UNSUPPORTED: private and low
+// areas. AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
+int areas_transfer(struct areas_area *area, uint32_t pid, uint32_t address_form, void *address);
 
-// Joins the registry without an area, so that others can transfer areas to this process. Whoever has published one has joined.
+// Joins the registry without an area, so that others can transfer areas to this process. Whoever
+// has published one has joined.
 //
 // AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED.
 int areas_join(void);
 
-// Waits until another team has transferred an area to this process, and takes it. A negative time is for ever, 0 only looks. `from`,
-// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.) A cancellation
-// point.
+// Waits until another team has transferred an area to this process, and takes it. A negative time
+// is for ever, 0 only looks. `from`, unless NULL, is told the process that gave it. NULL if none
+// came. (BeOS's calls take what came for themselves.) A cancellation point.
 //
-// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be had: areas_refuse drops it.
-struct areas_area *areas_take(int64_t milliseconds,
-                              uint32_t *from);
+// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be
+// had: areas_refuse drops it.
+struct areas_area *areas_take(int64_t milliseconds, uint32_t *from);
 
-// Drops the area that was transferred to this process and cannot be had: 1, or 0 if there was none.
+// Drops the area that was transferred to this process and cannot be had: 1, or 0 if there was
+// none.
 int areas_refuse(void);
 
-// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls areas_receive. It stays ours as well,
-// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
+// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls
+// areas_receive. It stays ours as well, and alive on its way. `flags` is 0 or
+// AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
 // (O_NONBLOCK) or not for ever (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
 //
-// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low areas, AREAS_ERROR_INVALID_INPUT.
-int areas_send(const struct areas_area *area,
-               int to,
-               uint32_t flags);
+// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low
+// areas, AREAS_ERROR_INVALID_INPUT.
+int areas_send(const struct areas_area *area, int to, uint32_t flags);
 
-// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had, within the bounds of
-// AREAS_RECEIVING. It is not published. NULL if none came, or what came is none. A cancellation point, until the first byte has come.
+// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it
+// had, within the bounds of AREAS_RECEIVING. It is not published. NULL if none came, or what came
+// is none. A cancellation point, until the first byte has come.
 //
-// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on, areas_discard drops it.
+// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on,
+// areas_discard drops it.
 //
-// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT: the socket has a time (SO_RCVTIMEO).
-// AREAS_ERROR_IO if the socket fails or is closed, or does not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of
-// ours, and stays; or is one that no area came with, and is dropped; or the memory is not what its lock says, and stays.
-// AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
+// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT:
+// the socket has a time (SO_RCVTIMEO). AREAS_ERROR_IO if the socket fails or is closed, or does
+// not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of ours, and
+// stays; or is one that no area came with, and is dropped; or the memory is not what its lock
+// says, and stays. AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
 struct areas_area *areas_receive(int from);
 
 // The same within other bounds, or within a time. A cancellation point, unless it has a time.
 struct areas_area *areas_receive_with(int from, const struct areas_receiving *how);
 
-// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was none. It does not wait.
+// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was
+// none. It does not wait.
 //
-// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in the queue is no message of ours.
+// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in
+// the queue is no message of ours.
 int areas_discard(int from);
 
-// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights that the descriptor has,
-// within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor stays the caller's. The area has no name, is not locked
-// and not published; its kind is the kernel's word: frozen, shared or resizable. No call waits for another process, whatever
-// the descriptor is of. NULL if it cannot be had.
+// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights
+// that the descriptor has, within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor
+// stays the caller's. The area has no name, is not locked and not published; its kind is the
+// kernel's word: frozen, shared or resizable. No call waits for another process, whatever the
+// descriptor is of. NULL if it cannot be had.
 //
-// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without AREAS_RECEIVE_RESIZABLE);
-// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free; AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading;
-// otherwise as areas_create.
-struct areas_area *areas_from_descriptor(int descriptor,
-                                         const struct areas_receiving *how);
+// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without
+// AREAS_RECEIVE_RESIZABLE); AREAS_ERROR_LIMIT: beyond a bound, no descriptor free;
+// AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading; otherwise as
+// areas_create.
+struct areas_area *areas_from_descriptor(int descriptor, const struct areas_receiving *how);
 
-// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of all processes that have the area: waiting for so many
-// milliseconds; 0 is not at all, a negative time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is free.
+// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of
+// all processes that have the area: waiting for so many milliseconds; 0 is not at all, a negative
+// time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is
+// free.
 //
-// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread or process, kill -9 and exec included). Repair what it
-// guards and call areas_mutex_consistent: until then everybody who locks it is told. A forked child does not own what its parent has locked. Its addresses
-// belong to the library: no thread stores to them otherwise.
+// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread
+// or process, kill -9 and exec included). Repair what it guards and call areas_mutex_consistent:
+// until then everybody who locks it is told. A forked child does not own what its parent has
+// locked. Its addresses belong to the library: no thread stores to them otherwise.
 //
-// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has
-// written what is not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas
-// that are not shared, or may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an area, which takes a descriptor
-// for a moment, a mapping, and /proc.
-int areas_mutex_lock(const struct areas_area *area,
-                     size_t offset,
-                     int64_t milliseconds);
+// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has
+// it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has written what is
+// not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY.
+// AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas that are not shared, or may shrink.
+// AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an
+// area, which takes a descriptor for a moment, a mapping, and /proc.
+int areas_mutex_lock(const struct areas_area *area, size_t offset, int64_t milliseconds);
 
 // Unlocks a mutex that this thread has locked, and wakes who waits for it.
 //
-// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it, and what it guards may be inconsistent.
-int areas_mutex_unlock(const struct areas_area *area,
-                       size_t offset);
+// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it,
+// and what it guards may be inconsistent.
+int areas_mutex_unlock(const struct areas_area *area, size_t offset);
 
-// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told of it any more. It stays locked.
+// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told
+// of it any more. It stays locked.
 //
 // AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
-int areas_mutex_consistent(const struct areas_area *area,
-                           size_t offset);
+int areas_mutex_consistent(const struct areas_area *area, size_t offset);
 
-// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING or AREAS_OWNER_DEAD.
+// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
+// or AREAS_OWNER_DEAD.
 int areas_mutex_owner(const struct areas_area *area, size_t offset);
 
-// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple of 4, and wakes all who wait for it, in all processes. Both are
-// one system call: nobody who is killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
+// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple
+// of 4, and wakes all who wait for it, in all processes. Both are one system call: nobody who is
+// killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
 //
-// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_NO_MEMORY where a page of the pool was taken away;
-// AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_FROZEN for areas of other kinds.
-int areas_event_signal(const struct areas_area *area,
-                       size_t offset);
+// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT;
+// AREAS_ERROR_NO_MEMORY where a page of the pool was taken away; AREAS_ERROR_UNSUPPORTED,
+// AREAS_ERROR_FROZEN for areas of other kinds.
+int areas_event_signal(const struct areas_area *area, size_t offset);
 
 // Tells the count of an event counter.
 //
 // As areas_event_signal, but for AREAS_ERROR_READ_ONLY where it may be read.
 int areas_event_count(const struct areas_area *area, size_t offset, uint32_t *count);
 
-// Waits until the count of an event counter is another one than `seen`, and gives that: for so many milliseconds; a negative time is for ever. It takes the
-// right to read only. A cancellation point. Signals of processes do not end the wait. What was written before areas_event_signal is seen behind it.
+// Waits until the count of an event counter is another one than `seen`, and gives that: for so
+// many milliseconds; a negative time is for ever. It takes the right to read only. A cancellation
+// point. Signals of processes do not end the wait. What was written before areas_event_signal is
+// seen behind it.
 //
-// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more; as areas_event_count.
+// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more;
+// as areas_event_count.
 int areas_event_wait(const struct areas_area *area,
                      size_t offset,
                      uint32_t seen,
                      int64_t milliseconds,
                      uint32_t *count);
 
-// Becomes the writer of the sequence lock at `offset` of a shared area, a multiple of 8, with `size` bytes in it: it takes AREAS_SEQLOCK_HEADER bytes more. One process
-// writes, and many read, whole or not at all, without waiting for each other. Zeros are one that was never written.
+// Becomes the writer of the sequence lock at `offset` of a shared area, a multiple of 8, with
+// `size` bytes in it: it takes AREAS_SEQLOCK_HEADER bytes more. One process writes, and many read,
+// whole or not at all, without waiting for each other. Zeros are one that was never written.
 //
-// AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's
-// first lock.
-struct areas_writer *areas_seqlock_writer(const struct areas_area *area,
-                                          size_t offset,
-                                          size_t size);
+// AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE,
+// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's first
+// lock.
+struct areas_writer *areas_seqlock_writer(const struct areas_area *area, size_t offset, size_t size);
 
 // Writes all that is in a sequence lock.
 //
-// AREAS_ERROR_INVALID_INPUT for another size; AREAS_ERROR_NOT_PERMITTED in a forked child, and if another process has written over the writer's word.
-int areas_seqlock_write(struct areas_writer *writer,
-                        const void *bytes,
-                        size_t size);
+// AREAS_ERROR_INVALID_INPUT for another size; AREAS_ERROR_NOT_PERMITTED in a forked child, and if
+// another process has written over the writer's word.
+int areas_seqlock_write(struct areas_writer *writer, const void *bytes, size_t size);
 
 // Whether the writer before died in the middle of a write, and nothing was written since: 1 or 0.
 int areas_seqlock_interrupted(const struct areas_writer *writer);
@@ -1556,48 +1648,53 @@ int areas_seqlock_interrupted(const struct areas_writer *writer);
 // Ends a writer: another one may come. NULL is nothing to do.
 void areas_seqlock_end(struct areas_writer *writer);
 
-// Copies out what was written last into a sequence lock, all of one write, into memory of the caller's own. `version`, unless it is NULL, is how often it was
-// written. It takes the right to read only.
+// Copies out what was written last into a sequence lock, all of one write, into memory of the
+// caller's own. `version`, unless it is NULL, is how often it was written. It takes the right to
+// read only.
 //
-// AREAS_ERROR_BUSY: no copy was whole in some thousand attempts; AREAS_ERROR_OWNER_DIED: its writer died in the middle of a write, and no other one has written
-// since; AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY, AREAS_ERROR_UNSUPPORTED.
-int areas_seqlock_read(const struct areas_area *area,
-                       size_t offset,
-                       void *into,
-                       size_t size,
-                       uint64_t *version);
+// AREAS_ERROR_BUSY: no copy was whole in some thousand attempts; AREAS_ERROR_OWNER_DIED: its
+// writer died in the middle of a write, and no other one has written since;
+// AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY,
+// AREAS_ERROR_UNSUPPORTED.
+int areas_seqlock_read(const struct areas_area *area, size_t offset, void *into, size_t size, uint64_t *version);
 
-// Offers a published area at a socket, which is made, with mode 0600 and an access list of the users that are named. Whoever connects waits until areas_offer_answer is
-// called. NULL as the path is the socket that a supervisor has given to this process (systemd's ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
+// Offers a published area at a socket, which is made, with mode 0600 and an access list of the
+// users that are named. Whoever connects waits until areas_offer_answer is called. NULL as the
+// path is the socket that a supervisor has given to this process (systemd's
+// ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
 //
-// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is gone. NULL if it cannot be offered, and then no socket is left.
+// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is
+// gone. NULL if it cannot be offered, and then no socket is left.
 //
-// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a path through another user's link.
-// AREAS_ERROR_BUSY where somebody listens there; AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
+// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a
+// path through another user's link. AREAS_ERROR_BUSY where somebody listens there;
+// AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
 // areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
-struct areas_offer *areas_offer_open(const struct areas_area *area,
-                                     const char *at,
-                                     const struct areas_offering *how);
+struct areas_offer *areas_offer_open(const struct areas_area *area, const char *at, const struct areas_offering *how);
 
-// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative time is for ever, 0 only looks. `answer`, unless NULL, is told who it was,
-// and what came of it. No peer can hold it up. A cancellation point.
+// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative
+// time is for ever, 0 only looks. `answer`, unless NULL, is told who it was, and what came of it.
+// No peer can hold it up. A cancellation point.
 //
-// AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if the socket was closed; AREAS_ERROR_INVALID_INPUT.
-int areas_offer_answer(struct areas_offer *offer,
-                       int64_t milliseconds,
-                       struct areas_answer *answer);
+// AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if
+// the socket was closed; AREAS_ERROR_INVALID_INPUT.
+int areas_offer_answer(struct areas_offer *offer, int64_t milliseconds, struct areas_answer *answer);
 
-// Ends an offer, and takes its socket away; who was given the area keeps it. NULL is nothing to do.
+// Ends an offer, and takes its socket away; who was given the area keeps it. NULL is nothing to
+// do.
 void areas_offer_close(struct areas_offer *offer);
 
-// Takes the area that is offered at a path: the same memory, with the rights that are given, with its name and note. It is not published. `how` may be NULL:
-// AREAS_TAKING. NULL if it cannot be had, and then nothing was taken. A cancellation point.
+// Takes the area that is offered at a path: the same memory, with the rights that are given, with
+// its name and note. It is not published. `how` may be NULL: AREAS_TAKING. NULL if it cannot be
+// had, and then nothing was taken. A cancellation point.
 //
-// AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is not offered to this user, or not by one from whom it is taken.
-// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer in what is left of it, or in 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the
-// other side refuses so. AREAS_ERROR_UNSUPPORTED: so as well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT: beyond a bound.
-struct areas_area *areas_offer_take(const char *at,
-                                    const struct areas_taking *how);
+// AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is
+// not offered to this user, or not by one from whom it is taken. AREAS_ERROR_TIMED_OUT: not
+// offered in time, or who listens does not answer in what is left of it, or in 10 seconds.
+// AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the other side refuses so. AREAS_ERROR_UNSUPPORTED: so as
+// well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT:
+// beyond a bound.
+struct areas_area *areas_offer_take(const char *at, const struct areas_taking *how);
 
 // Tells the nodes of this machine. How many were told.
 //
@@ -1609,24 +1706,25 @@ int areas_nodes(areas_on_node on_node, void *context);
 // AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not tell.
 int areas_distance(uint32_t from, uint32_t to);
 
-// Tells nodes that have memory, best first. How many were told: put the first one into a placement.
+// Tells nodes that have memory, best first. How many were told: put the first one into a
+// placement.
 //
-// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist; AREAS_ERROR_UNSUPPORTED where the
-// machine does not tell (and `or_distance` is 0); AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
+// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist;
+// AREAS_ERROR_UNSUPPORTED where the machine does not tell (and `or_distance` is 0);
+// AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
 // AREAS_ERROR_IO where sysfs cannot be read.
-int areas_rank(const struct areas_targets *targets,
-               areas_on_ranked on_ranked,
-               void *context);
+int areas_rank(const struct areas_targets *targets, areas_on_ranked on_ranked, void *context);
 
-// Tells the nodes of a memory space: all that are equally good, to put into a placement. `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY
-// (up to a sixteenth less counts as equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the origin; from anywhere, they
-// are the best for each node with CPUs, together. `unknown`, which may be NULL, becomes the nodes whose figure is not known from there: they are
-// left out, unless `or_distance` took them. How many nodes there are.
+// Tells the nodes of a memory space: all that are equally good, to put into a placement.
+// `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY (up to a sixteenth less counts as
+// equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the
+// origin; from anywhere, they are the best for each node with CPUs, together. `unknown`, which may
+// be NULL, becomes the nodes whose figure is not known from there: they are left out, unless
+// `or_distance` took them. How many nodes there are.
 //
-// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they were then.
-int areas_space(const struct areas_targets *targets,
-                struct areas_nodeset *nodes,
-                struct areas_nodeset *unknown);
+// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they
+// were then.
+int areas_space(const struct areas_targets *targets, struct areas_nodeset *nodes, struct areas_nodeset *unknown);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,4 +1,5 @@
-//! What every function of the edge does: no panic goes on into C, and no thread is cancelled inside.
+//! What every function of the edge does: no panic goes on into C, and no thread is cancelled
+//! inside.
 
 #![expect(unsafe_code, reason = "the cancellation state of a thread; each block has its proof")]
 
@@ -15,8 +16,9 @@ unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
 }
 
-/// As long as it lives, `pthread_cancel` does not end this thread: it would unwind out of the middle of a call (files are opened and
-/// closed there, which are cancellation points), through frames that own things, and through a mutex that is held.
+/// As long as it lives, `pthread_cancel` does not end this thread: it would unwind out of the
+/// middle of a call (files are opened and closed there, which are cancellation points), through
+/// frames that own things, and through a mutex that is held.
 ///
 /// No system call: the C library keeps the state in the thread.
 struct NotCancelled {
@@ -24,7 +26,8 @@ struct NotCancelled {
 }
 
 thread_local! {
-    /// How many calls of the edge this thread is in the middle of. It has no destructor, so that it is there to the end of the thread.
+    /// How many calls of the edge this thread is in the middle of. It has no destructor, so that it
+    /// is there to the end of the thread.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -44,7 +47,8 @@ impl Drop for Inside {
     }
 }
 
-/// Whether this thread is in the middle of a call of the edge: it may hold mutexes, and must not wait for them.
+/// Whether this thread is in the middle of a call of the edge: it may hold mutexes, and must not
+/// wait for them.
 pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
@@ -61,7 +65,8 @@ impl NotCancelled {
 impl Drop for NotCancelled {
     fn drop(&mut self) {
         let mut ours = DISABLED;
-        // SAFETY: the state that the thread had, and room for ours. Being no cancellation point, it does not end the thread.
+        // SAFETY: the state that the thread had, and room for ours. Being no cancellation point, it
+        // does not end the thread.
         unsafe { pthread_setcancelstate(self.before, &raw mut ours) };
     }
 }
@@ -71,16 +76,20 @@ pub(crate) fn may_be_cancelled() -> bool {
     NotCancelled::new().before == ENABLED
 }
 
-/// Runs `body`; gives `broken` should it panic, which is a bug of ours and is told on stderr by the panic itself.
+/// Runs `body`; gives `broken` should it panic, which is a bug of ours and is told on stderr by the
+/// panic itself.
 pub(crate) fn guarded<T>(broken: T, body: impl FnOnce() -> T) -> T {
     let _until_the_end = (NotCancelled::new(), Inside::new());
-    // What a panic leaves half changed in the library is behind its own mutexes, which it treats as poisoned or not.
+    // What a panic leaves half changed in the library is behind its own mutexes, which it treats as
+    // poisoned or not.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(broken)
 }
 
-/// The same for a `body` without a cancellation point (pthreads(7)), but in what is guarded itself: allocating from tables takes a few
-/// nanoseconds, and the state of the thread as many. A deferred `pthread_cancel` waits for such a point. It is not said that the thread
-/// is inside ([`is_inside`]): what it may hold is an allocator's table, which nobody else waits for who may be called in there.
+/// The same for a `body` without a cancellation point (pthreads(7)), but in what is guarded itself:
+/// allocating from tables takes a few nanoseconds, and the state of the thread as many. A deferred
+/// `pthread_cancel` waits for such a point. It is not said that the thread is inside
+/// ([`is_inside`]): what it may hold is an allocator's table, which nobody else waits for who may
+/// be called in there.
 #[inline]
 pub(crate) fn caught<T>(broken: T, body: impl FnOnce() -> T) -> T {
     // As above.

@@ -70,7 +70,8 @@ pub(crate) fn look<T>(at: impl FnOnce(&Error) -> T) -> Option<T> {
     LAST.with(|last| last.look(|kept| at(&kept.error)))
 }
 
-/// The last error in words, where they stay until the next call of this thread fails; an empty string if none has.
+/// The last error in words, where they stay until the next call of this thread fails; an empty
+/// string if none has.
 pub(crate) fn in_words(which: Words) -> *const std::ffi::c_char {
     let made = LAST.with(|last| {
         last.look(|Kept { error, words }| {
@@ -85,8 +86,9 @@ pub(crate) fn in_words(which: Words) -> *const std::ffi::c_char {
     made.unwrap_or(CStr::as_ptr(c""))
 }
 
-/// Errors of a thread that ends: of calls in destructors of keys (`pthread_key_create`), which come after those of thread-local values.
-/// What is kept then is dropped by such a destructor, too. (At the end of the process, in `atexit`, nobody drops it.)
+/// Errors of a thread that ends: of calls in destructors of keys (`pthread_key_create`), which come
+/// after those of thread-local values. What is kept then is dropped by such a destructor, too. (At
+/// the end of the process, in `atexit`, nobody drops it.)
 mod late {
     use std::ffi::c_void;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,7 +108,8 @@ mod late {
         let mut known = KEY.load(Ordering::Acquire);
         if known == NONE {
             let mut key: libc::pthread_key_t = 0;
-            // SAFETY: there is room for the key, and the function is part of this library, which stays as long as threads use it.
+            // SAFETY: there is room for the key, and the function is part of this library, which
+            // stays as long as threads use it.
             if unsafe { libc::pthread_key_create(&raw mut key, Some(drop_last)) } != 0 {
                 return;
             }
@@ -120,7 +123,8 @@ mod late {
             };
         }
         let Ok(key) = libc::pthread_key_t::try_from(known) else { return };
-        // SAFETY: a key that was made and is never deleted. The value only has to be another than NULL.
+        // SAFETY: a key that was made and is never deleted. The value only has to be another than
+        // NULL.
         unsafe { libc::pthread_setspecific(key, std::ptr::from_ref(&KEY).cast()) };
     }
 }
@@ -162,7 +166,8 @@ mod tests {
         keep(Error::new(Kind::Busy, "do this").help("do that\0 instead"));
         let words = [Words::Line, Words::Help, Words::Remedy].map(in_words);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
-        // Put aside and back, for a call of somebody else's code that may fail without the caller's being told.
+        // Put aside and back, for a call of somebody else's code that may fail without the caller's
+        // being told.
         let before = take();
         assert!(before.is_some() && take().is_none());
         keep(Error::new(Kind::Busy, "do something else"));

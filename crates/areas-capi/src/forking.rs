@@ -1,7 +1,9 @@
-//! What a forked child has to find whole of the C edge: the areas that C holds by id, the tables of its allocators, the nodesets that are known.
+//! What a forked child has to find whole of the C edge: the areas that C holds by id, the tables of
+//! its allocators, the nodesets that are known.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there for ever. So who forks takes them all
-//! first, in one order, and lets go of them on both sides. What the library holds itself, its own handlers take.
+//! A child has the forking thread alone: a mutex that another thread holds stays held there for
+//! ever. So who forks takes them all first, in one order, and lets go of them on both sides. What
+//! the library holds itself, its own handlers take.
 
 #![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
 
@@ -11,7 +13,8 @@ use areas::registry;
 
 use crate::{aml, held, interposer};
 
-/// In the order in which a thread comes to hold them: an allocator's area is the program's own code, which may make areas.
+/// In the order in which a thread comes to hold them: an allocator's area is the program's own
+/// code, which may make areas.
 extern "C" fn before() {
     aml::tables::take_all();
     held::lock_for_fork();
@@ -34,10 +37,12 @@ extern "C" fn after_in_child() {
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 const DONE: u64 = u64::MAX;
 
-/// Has the two functions called around each fork, from the first call on; 0, or the number of the error.
+/// Has the two functions called around each fork, from the first call on; 0, or the number of the
+/// error.
 ///
-/// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its parent's number, and begins anew. At
-/// worst the functions are called twice around its own forks: so none of them waits for what its thread has already.
+/// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its
+/// parent's number, and begins anew. At worst the functions are called twice around its own forks:
+/// so none of them waits for what its thread has already.
 pub(crate) fn ready() -> i32 {
     loop {
         let begun = BEGUN.load(Ordering::Acquire);
@@ -49,10 +54,12 @@ pub(crate) fn ready() -> i32 {
             // Another thread is about it.
             std::thread::yield_now();
         } else if BEGUN.compare_exchange(begun, own, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            // The registry's handlers come first, so that ours, run in the opposite order, take what is ours before its mutex is taken.
+            // The registry's handlers come first, so that ours, run in the opposite order, take
+            // what is ours before its mutex is taken.
             let _ = registry::at(0);
-            // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
-            // library is unloaded), and may be called in any thread that forks.
+            // SAFETY: the functions are part of this library, which stays as long as its handlers
+            // (glibc takes them off when the library is unloaded), and may be called in any thread
+            // that forks.
             let status = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after_in_child)) };
             interposer::register();
             BEGUN.store(if status == 0 { DONE } else { 0 }, Ordering::Release);

@@ -1,7 +1,7 @@
 //! The areas that C code holds. It knows them by id; here are the values that own them.
 //!
-//! They are kept by address, which a forked child has in common with its parent: ids are new there, and the registry tells
-//! which address an id belongs to.
+//! They are kept by address, which a forked child has in common with its parent: ids are new there,
+//! and the registry tells which address an id belongs to.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,8 +19,8 @@ use areas::{Area, AreaId, Error, Kind, Name, PageSize, Protection, Rejected, Res
 use crate::forking;
 use crate::slot::Slot;
 
-/// A resizable area as BeOS's calls make it: as a stack (`B_STACK_AREA`) it ends in a fault, at its lowest page, unless it
-/// has no other.
+/// A resizable area as BeOS's calls make it: as a stack (`B_STACK_AREA`) it ends in a fault, at its
+/// lowest page, unless it has no other.
 pub(crate) fn resizable(mut area: Area<Resizable>) -> Result<Held> {
     guard_stack(&mut area)?;
     Ok(Held::Resizable(area))
@@ -50,7 +50,8 @@ static AREAS: Mutex<Areas> = Mutex::new(Areas { places: BTreeMap::new(), spare: 
 /// The places of all areas, by address.
 struct Areas {
     places: BTreeMap<usize, Place>,
-    /// Those of areas that are gone, to be used again: making an area and deleting it allocates no more than the library itself does.
+    /// Those of areas that are gone, to be used again: making an area and deleting it allocates no
+    /// more than the library itself does.
     spare: Vec<Place>,
 }
 
@@ -85,7 +86,8 @@ impl Areas {
     }
 }
 
-/// What makes an area's addresses uncertain: [`MOVED`], and [`UNDER_WAY`] for each call of the program that may be taking some away at this moment.
+/// What makes an area's addresses uncertain: [`MOVED`], and [`UNDER_WAY`] for each call of the
+/// program that may be taking some away at this moment.
 static UNSETTLED: AtomicUsize = AtomicUsize::new(0);
 /// The program has taken addresses away from areas at a moment when that could not be looked at.
 const MOVED: usize = 1;
@@ -102,18 +104,21 @@ pub(crate) fn is_settled() -> bool {
     UNSETTLED.load(Ordering::Acquire) == 0
 }
 
-/// Whether all areas are to be looked at now, by this thread; until [`end_taking`], others go on looking themselves.
+/// Whether all areas are to be looked at now, by this thread; until [`end_taking`], others go on
+/// looking themselves.
 fn take_moved() -> bool {
     let under_way = |now: usize| (now & MOVED != 0).then(|| now - MOVED + UNDER_WAY);
     !is_settled() && UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Acquire, under_way).is_ok()
 }
 
-/// Says that the program is about to call something that may take addresses away from areas: whoever is told of an address from now on looks at it.
+/// Says that the program is about to call something that may take addresses away from areas:
+/// whoever is told of an address from now on looks at it.
 pub(crate) fn begin_taking() {
     UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
 }
 
-/// Says that it has been done, and looked at. (A child that was forked in between has [begun anew](let_go_in_child).)
+/// Says that it has been done, and looked at. (A child that was forked in between has [begun
+/// anew](let_go_in_child).)
 pub(crate) fn end_taking() {
     let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
 }
@@ -134,15 +139,17 @@ pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
     })
 }
 
-/// Held for reading by whoever is in the middle of something with an area, for writing by who forks: so a child finds every
-/// area whole, and no mutex that a thread holds which it does not have.
+/// Held for reading by whoever is in the middle of something with an area, for writing by who
+/// forks: so a child finds every area whole, and no mutex that a thread holds which it does not
+/// have.
 static GATE: RwLock<()> = RwLock::new(());
 
 thread_local! {
     static FORKING: Slot<RwLockWriteGuard<'static, ()>> = const { Slot::new() };
 }
 
-/// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
+/// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and
+/// in the child.
 pub(crate) fn lock_for_fork() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
@@ -156,7 +163,8 @@ pub(crate) fn let_go() {
     drop(FORKING.with(Slot::take));
 }
 
-/// The same in a child, which has none of the threads that were about to take addresses away: what they have come to is looked at by the next call.
+/// The same in a child, which has none of the threads that were about to take addresses away: what
+/// they have come to is looked at by the next call.
 pub(crate) fn let_go_in_child() {
     if !is_settled() {
         UNSETTLED.store(MOVED, Ordering::Release);
@@ -164,7 +172,8 @@ pub(crate) fn let_go_in_child() {
     let_go();
 }
 
-/// Whether this thread is about to fork, or has just done so, and has the gate: it must not wait for it.
+/// Whether this thread is about to fork, or has just done so, and has the gate: it must not wait
+/// for it.
 pub(crate) fn is_forking() -> bool {
     FORKING.with(|held| held.look(|_| ()).is_some())
 }
@@ -189,8 +198,9 @@ impl Entered {
         Ok(entered)
     }
 
-    /// Looks at what the kernel has of an area, and lets go of what is no longer its own: it may be smaller then, begin elsewhere, or be gone. Other parts of it
-    /// are areas of their own. Nothing that is there now is touched.
+    /// Looks at what the kernel has of an area, and lets go of what is no longer its own: it may be
+    /// smaller then, begin elsewhere, or be gone. Other parts of it are areas of their own. Nothing
+    /// that is there now is touched.
     ///
     /// Where the kernel cannot be asked (no `/proc`) it is taken to be what it was.
     ///
@@ -203,9 +213,11 @@ impl Entered {
         }
     }
 
-    /// Looks at all areas that have addresses in a range: another one came to lie there, so that something has moved.
+    /// Looks at all areas that have addresses in a range: another one came to lie there, so that
+    /// something has moved.
     ///
-    /// One that another thread, or this very call, is in the middle of something with is looked at by the next call.
+    /// One that another thread, or this very call, is in the middle of something with is looked at
+    /// by the next call.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
         // What cannot be settled now stays as it is, and whoever asks for it is told.
         let _ = self.each_in(range, false, |place, held| self.settle(place, held));
@@ -222,7 +234,8 @@ impl Entered {
                 Ok(source) => self.settle_own(&source)?,
                 Err(_) => {}
             }
-            // What was looked at may have been a part already, of which another one has the address.
+            // What was looked at may have been a part already, of which another one has the
+            // address.
             let now = registry::id_at(address)?;
             if now == id {
                 return Ok(id);
@@ -231,7 +244,8 @@ impl Entered {
         }
     }
 
-    /// Has an area of this process's own looked at, once no other thread is in the middle of something with it. It may be gone.
+    /// Has an area of this process's own looked at, once no other thread is in the middle of
+    /// something with it. It may be gone.
     ///
     /// # Errors
     /// As [`settle`](Self::settle).
@@ -250,7 +264,8 @@ impl Entered {
         Ok(())
     }
 
-    /// Notes of all areas that have addresses in a range that the program is about to have their memory elsewhere, too: it stays when it is cut off them.
+    /// Notes of all areas that have addresses in a range that the program is about to have their
+    /// memory elsewhere, too: it stays when it is cut off them.
     pub(crate) fn note_copies(&self, range: &Range<usize>) {
         let mut end = range.end;
         while let Some((key, place)) = self.next_below(end) {
@@ -264,7 +279,8 @@ impl Entered {
         }
     }
 
-    /// Does something with all areas that have addresses in a range: also with those that another thread is in the middle of something with, if it `waits`.
+    /// Does something with all areas that have addresses in a range: also with those that another
+    /// thread is in the middle of something with, if it `waits`.
     fn each_in(
         &self,
         range: &Range<usize>,
@@ -313,7 +329,8 @@ impl Entered {
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
         let (start, span) = (area.as_ptr().addr(), area.reserve());
-        // Whoever finds a part by its id finds its place, too, and waits there until it is known what is left. The first part keeps the area's own.
+        // Whoever finds a part by its id finds its place, too, and waits there until it is known
+        // what is left. The first part keeps the area's own.
         let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
         let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
         behind.retain(|&end| Some(end) != head);
@@ -362,7 +379,8 @@ impl Entered {
         Ok(id.get())
     }
 
-    /// Takes an area in and publishes it: who finds it at once finds its place, and waits there until it is published. Its id.
+    /// Takes an area in and publishes it: who finds it at once finds its place, and waits there
+    /// until it is published. Its id.
     pub(crate) fn publish(&self, mut held: Held, name: Name) -> Result<i32> {
         self.notice(&held);
         let address = held.as_ptr().addr();
@@ -391,7 +409,8 @@ impl Entered {
         }
     }
 
-    /// The same of one that is about to grow over some addresses: it can only where those that began there are gone.
+    /// The same of one that is about to grow over some addresses: it can only where those that
+    /// began there are gone.
     pub(crate) fn notice_growth(&self, range: &Range<usize>) {
         if self.next_below(range.end).is_some_and(|(key, _)| key >= range.start) {
             let _ = self.each_from(range.start, range, false, |place, held| self.settle(place, held));
@@ -425,9 +444,11 @@ impl Entered {
         }
     }
 
-    /// Lets go of a place whose area is gone; what another thread has made at the same address by now stays.
+    /// Lets go of a place whose area is gone; what another thread has made at the same address by
+    /// now stays.
     ///
-    /// Only then: as long as the area has an id, its place is found, and says that it is being deleted.
+    /// Only then: as long as the area has an id, its place is found, and says that it is being
+    /// deleted.
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
     pub(crate) fn forget(&self, address: usize, place: &Place) {
         all().forget(address, place);

@@ -1,11 +1,11 @@
-//! What a thread has until its very end: for destructors, `atexit` and other places where thread-local values with a destructor of
-//! their own are gone already.
+//! What a thread has until its very end: for destructors, `atexit` and other places where
+//! thread-local values with a destructor of their own are gone already.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
-/// A thread-local place for one value. It has no destructor, and so is there as long as the thread is: what is in it at the end of the
-/// thread is not dropped, unless somebody takes it out.
+/// A thread-local place for one value. It has no destructor, and so is there as long as the thread
+/// is: what is in it at the end of the thread is not dropped, unless somebody takes it out.
 pub(crate) struct Slot<T>(Cell<ManuallyDrop<Option<T>>>);
 
 impl<T> Slot<T> {

@@ -1,8 +1,9 @@
 //! Waits that end when their thread is cancelled (`pthread_cancel`).
 //!
-//! A cancelled thread unwinds from where it waits, and no frame of Rust that has something to drop may be on the way. Inside a call
-//! cancellation is disabled ([`crate::edge`]); so a wait is made of short calls, and between them the thread looks whether it is
-//! cancelled, with nothing in its hands: no mutex, no mapping, no descriptor. The functions that wait are `extern "C-unwind"`.
+//! A cancelled thread unwinds from where it waits, and no frame of Rust that has something to drop
+//! may be on the way. Inside a call cancellation is disabled ([`crate::edge`]); so a wait is made
+//! of short calls, and between them the thread looks whether it is cancelled, with nothing in its
+//! hands: no mutex, no mapping, no descriptor. The functions that wait are `extern "C-unwind"`.
 
 #![expect(unsafe_code, reason = "cancellation points of the C library; each block has its proof")]
 
@@ -16,7 +17,8 @@ unsafe extern "C-unwind" {
     fn recv(socket: c_int, into: *mut c_void, size: usize, flags: c_int) -> isize;
 }
 
-/// The first steps are short, as most waits are; the longest are what a cancelled thread may still wait.
+/// The first steps are short, as most waits are; the longest are what a cancelled thread may still
+/// wait.
 const FIRST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(160);
 
@@ -29,15 +31,17 @@ pub(crate) struct Step {
     pub(crate) last: bool,
 }
 
-/// Waits for `time`, in steps, until one of them has an answer, which the last one has to have. Ends in the middle if the thread is
-/// cancelled: neither `step` nor the caller's frame may have anything to drop.
+/// Waits for `time`, in steps, until one of them has an answer, which the last one has to have.
+/// Ends in the middle if the thread is cancelled: neither `step` nor the caller's frame may have
+/// anything to drop.
 pub(crate) fn in_steps<T>(time: Option<Duration>, mut step: impl FnMut(Step) -> Option<T>) -> T {
     const { assert!(!std::mem::needs_drop::<T>(), "it would be lost") };
     let begun = Instant::now();
     let cancellable = crate::edge::may_be_cancelled();
     let mut longest = FIRST;
     loop {
-        // SAFETY: a cancelled thread unwinds from here through this frame and its callers', which have nothing to drop.
+        // SAFETY: a cancelled thread unwinds from here through this frame and its callers', which
+        // have nothing to drop.
         unsafe { pthread_testcancel() };
         let left = time.map(|time| time.saturating_sub(begun.elapsed()));
         let part = if cancellable { Some(left.map_or(longest, |left| left.min(longest))) } else { left };
@@ -54,29 +58,31 @@ pub(crate) fn sleep(time: Duration) -> bool {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
     };
-    // SAFETY: the time outlives the call. A cancelled thread unwinds from here through this frame and its callers', which have
-    // nothing to drop.
+    // SAFETY: the time outlives the call. A cancelled thread unwinds from here through this frame
+    // and its callers', which have nothing to drop.
     unsafe { nanosleep(&raw const time, std::ptr::null_mut()) == 0 }
 }
 
 /// Waits for a child to end: its wait status, or an error. A cancellation point.
 pub(crate) fn wait_for_child(child: c_int) -> Result<c_int, rustix::io::Errno> {
     let mut status = 0;
-    // SAFETY: there is room for the status. A cancelled thread unwinds from here through this frame and its callers', which have
-    // nothing to drop.
+    // SAFETY: there is room for the status. A cancelled thread unwinds from here through this frame
+    // and its callers', which have nothing to drop.
     let waited = unsafe { waitpid(child, &raw mut status, 0) };
     if waited == child { Ok(status) } else { Err(last_errno()) }
 }
 
-/// Waits until something has come over a socket, as receiving it does: not where the socket does not wait. A cancellation point.
+/// Waits until something has come over a socket, as receiving it does: not where the socket does
+/// not wait. A cancellation point.
 pub(crate) fn wait_for_bytes(socket: c_int) {
     // One that waits for a time only is to wait for it once.
     if !waits_for_ever(socket) {
         return;
     }
     let mut byte = 0_u8;
-    // SAFETY: there is room for one byte, which stays where it is. A cancelled thread unwinds from here through this frame and its
-    // callers', which have nothing to drop. What is wrong with the socket is told by whoever receives.
+    // SAFETY: there is room for one byte, which stays where it is. A cancelled thread unwinds from
+    // here through this frame and its callers', which have nothing to drop. What is wrong with the
+    // socket is told by whoever receives.
     unsafe { recv(socket, (&raw mut byte).cast(), 1, libc::MSG_PEEK) };
 }
 
@@ -84,7 +90,8 @@ pub(crate) fn wait_for_bytes(socket: c_int) {
 fn waits_for_ever(socket: c_int) -> bool {
     let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let mut size = c_uint::try_from(size_of_val(&time)).unwrap_or(0);
-    // SAFETY: the kernel writes no more than `size` bytes into the structure, and the size; whatever the number means, it changes nothing.
+    // SAFETY: the kernel writes no more than `size` bytes into the structure, and the size;
+    // whatever the number means, it changes nothing.
     let status = unsafe {
         libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw mut time).cast(), &raw mut size)
     };

@@ -1,4 +1,5 @@
-//! The command line: the one definition from which parsing, help, manual pages and completions come.
+//! The command line: the one definition from which parsing, help, manual pages and completions
+//! come.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -24,8 +25,8 @@ use crate::watch::args::{Wait, Watch};
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.
 ///
-/// An area is memory that processes share by name. It lives as long as a process holds it, and not a moment longer: there
-/// is no daemon, and nothing to clean up after a crash.
+/// An area is memory that processes share by name. It lives as long as a process holds it, and not
+/// a moment longer: there is no daemon, and nothing to clean up after a crash.
 #[derive(Debug, Parser)]
 #[command(name = "areas", version, max_term_width = 100)]
 #[command(after_help = "Start with `areas tour`: it shows everything on a real file, in under a minute.")]
@@ -94,11 +95,12 @@ pub(crate) enum Command {
 
 /// Put files into named areas, and hold them
 ///
-/// An area is filled first and published when it is complete: a process that finds it finds all of it. Of several files, all are put, or none. They
-/// are held until a signal ends this command, or until COMMAND ends.
+/// An area is filled first and published when it is complete: a process that finds it finds all of
+/// it. Of several files, all are put, or none. They are held until a signal ends this command, or
+/// until COMMAND ends.
 ///
-/// With --follow, the area is published at once and grows as the stream comes in. Its size is in whole pages; how many bytes are there stands in its note:
-/// `bytes=81920 ended=no`.
+/// With --follow, the area is published at once and grows as the stream comes in. Its size is in
+/// whole pages; how many bytes are there stands in its note: `bytes=81920 ended=no`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -112,14 +114,16 @@ pub(crate) struct Put {
     /// The files; `-` is the standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// The name that others find it by: 1 to 255 bytes, in which `{}` stands for the file's own name; without it, that name
+    /// The name that others find it by: 1 to 255 bytes, in which `{}` stands for the file's own
+    /// name; without it, that name
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<OsString>,
     #[command(flatten)]
     pub(crate) publishing: Publishing,
     #[command(flatten)]
     pub(crate) holding: Holding,
-    /// Freeze it: no process can change it any more, not even root's; with --follow, at the stream's end
+    /// Freeze it: no process can change it any more, not even root's; with --follow, at the
+    /// stream's end
     #[arg(long)]
     pub(crate) freeze: bool,
     /// Let the area grow as the stream comes in, for all its holders at once
@@ -134,7 +138,8 @@ pub(crate) struct Put {
 
 /// Create a named area full of zeros, and hold it
 ///
-/// Its pages are taken as they are touched, where its placement says, unless --populate or a lock takes them at once.
+/// Its pages are taken as they are touched, where its placement says, unless --populate or a lock
+/// takes them at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
     /// How large it is
@@ -169,7 +174,8 @@ pub(crate) struct Publishing {
     /// Refuse if another area has that name: of several that ask for that at once, one gets it
     #[arg(long)]
     pub(crate) exclusive: bool,
-    /// Note something beside it for processes that find it: up to 256 bytes that mean what you say, a type and a shape for instance
+    /// Note something beside it for processes that find it: up to 256 bytes that mean what you say,
+    /// a type and a shape for instance
     #[arg(long, value_name = "NOTE", value_parser = OsStringValueParser::new().try_map(note))]
     pub(crate) note: Option<Note>,
 }
@@ -180,16 +186,19 @@ pub(crate) struct Holding {
     /// Print readiness as JSON, on one line each
     #[arg(long, conflicts_with = "command")]
     pub(crate) json: bool,
-    /// Hold it in the background: this command ends as soon as a process of its own, in a session of its own, has it; `areas drop` ends that one
+    /// Hold it in the background: this command ends as soon as a process of its own, in a session
+    /// of its own, has it; `areas drop` ends that one
     #[arg(long, conflicts_with = "command")]
     pub(crate) detach: bool,
-    /// Hold it as long as this command runs, which sees AREA_ID and AREA_NAME (of several, those of the first one, and AREA_IDS); pass signals on to it,
-    /// return its status
+    /// Hold it as long as this command runs, which sees AREA_ID and AREA_NAME (of several, those of
+    /// the first one, and AREA_IDS); pass signals on to it, return its status
     ///
-    /// The standard output is the command's alone: nothing is printed when the area is ready, the command is started.
+    /// The standard output is the command's alone: nothing is printed when the area is ready, the
+    /// command is started.
     ///
-    /// Passed on are HUP, INT, QUIT, ALRM, TERM, USR1, USR2, VTALRM, PROF, IO, PWR, STKFLT, WINCH and all real-time signals (without what was
-    /// sent along with them), but for INT, QUIT and WINCH where the terminal sends them to the command itself. Signals that this command ignores
+    /// Passed on are HUP, INT, QUIT, ALRM, TERM, USR1, USR2, VTALRM, PROF, IO, PWR, STKFLT, WINCH
+    /// and all real-time signals (without what was sent along with them), but for INT, QUIT and
+    /// WINCH where the terminal sends them to the command itself. Signals that this command ignores
     /// stay ignored. What stops and continues processes (STOP, TSTP, CONT) is not passed on.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -197,8 +206,8 @@ pub(crate) struct Holding {
 
 /// List all areas that can be seen
 ///
-/// The last line has what all take together (memory that several areas share counts once), what processes hold without publishing it, and the
-/// registry that was looked in.
+/// The last line has what all take together (memory that several areas share counts once), what
+/// processes hold without publishing it, and the registry that was looked in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -216,13 +225,16 @@ pub(crate) struct Ls {
     /// Only what this process publishes
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to name that user's folder
+    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to
+    /// name that user's folder
     #[arg(long, value_name = "NAME|UID")]
     pub(crate) user: Option<String>,
-    /// List what a server on this or another machine offers (`areas serve`), each under the name that `areas fetch` takes
+    /// List what a server on this or another machine offers (`areas serve`), each under the name
+    /// that `areas fetch` takes
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["all", "pid", "user", "sort", "reverse", "group", "columns", "no_headings", "bytes"])]
     pub(crate) at: Option<String>,
-    /// With --at, the file with the server's token; at 127.0.0.1 it is the one that servers make by default
+    /// With --at, the file with the server's token; at 127.0.0.1 it is the one that servers make by
+    /// default
     #[arg(long, value_name = "FILE", requires = "at", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
     /// With --at, encrypt, and trust a server for which these certificates vouch (PEM)
@@ -263,7 +275,8 @@ pub(crate) struct Show {
     /// Draw where each part of it is
     #[arg(long)]
     pub(crate) map: bool,
-    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to name that user's folder
+    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to
+    /// name that user's folder
     #[arg(long, value_name = "NAME|UID")]
     pub(crate) user: Option<String>,
     /// As JSON
@@ -273,8 +286,9 @@ pub(crate) struct Show {
 
 /// Move an area's pages to other nodes, and measure the result
 ///
-/// New pages of it come from there too. Huge pages move whole. What would not move is reported, with the reason: pages that several processes have
-/// mapped move only with CAP_SYS_NICE. Where nothing would move, its policy is as it was.
+/// New pages of it come from there too. Huge pages move whole. What would not move is reported,
+/// with the reason: pages that several processes have mapped move only with CAP_SYS_NICE. Where
+/// nothing would move, its policy is as it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -321,11 +335,13 @@ pub(crate) struct Cat {
 
 /// Show the machine's memory nodes: size, free memory, CPUs, caches, huge pages, distances, speed
 ///
-/// What the kernel does not report is left out. A file of sysfs that cannot be read, or is invalid, is named on standard error, and what it should
-/// have reported is left out, or `?`. CACHE is a cache on the memory's own side, in front of that node.
+/// What the kernel does not report is left out. A file of sysfs that cannot be read, or is invalid,
+/// is named on standard error, and what it should have reported is left out, or `?`. CACHE is a
+/// cache on the memory's own side, in front of that node.
 ///
-/// Then the memory spaces: the nodes that are best at something, equals together, for --nodes of other commands. UNKNOWN are those of which it
-/// is not known. Without --from, bandwidth and latency are the best for each node with CPUs.
+/// Then the memory spaces: the nodes that are best at something, equals together, for --nodes of
+/// other commands. UNKNOWN are those of which it is not known. Without --from, bandwidth and
+/// latency are the best for each node with CPUs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Nodes {
     /// As JSON

@@ -1,9 +1,11 @@
 //! `areas cat`: an area's bytes to the standard output.
 //!
-//! They are sent and read by calls, not through a mapping: of a hole both give zeros and take no memory, which touching it would.
+//! They are sent and read by calls, not through a mapping: of a hole both give zeros and take no
+//! memory, which touching it would.
 //!
-//! The kernel sends them by itself (`sendfile`) where nobody can tell: pages that wait in a pipe or a socket keep their area from being
-//! frozen for as long as the reader likes, so that there only what is frozen already is sent. All else is copied.
+//! The kernel sends them by itself (`sendfile`) where nobody can tell: pages that wait in a pipe or
+//! a socket keep their area from being frozen for as long as the reader likes, so that there only
+//! what is frozen already is sent. All else is copied.
 
 use std::fs::{File, FileType};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -36,7 +38,8 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let mut left = cat.length.map_or(left, |Bytes(length)| length.min(left));
     let file = File::from(object.as_fd().try_clone_to_owned().map_err(|error| io_error(what(), error))?);
     let mut output = unbuffered_output()?;
-    // Of physical memory, and of what is left of an area that was cut, the object is a part of its file.
+    // Of physical memory, and of what is left of an area that was cut, the object is a part of its
+    // file.
     let mut at = offset + object.offset();
     let mut first = io::stdout().is_terminal();
     // What cannot be asked is copied to, and the first write says what is wrong with it.
@@ -75,7 +78,8 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
 /// What one call sends at most, so that a signal is heard.
 const PIECE: u64 = 64 << 20;
 
-/// A pipe of four times the usual size: the two who use it wait for each other less often, and it still fits into a cache.
+/// A pipe of four times the usual size: the two who use it wait for each other less often, and it
+/// still fits into a cache.
 const PIPE: usize = 256 << 10;
 
 /// Makes a pipe roomy; one that somebody made larger stays so, and it works as well without.
@@ -90,8 +94,9 @@ fn may_be_sent(output: FileType, frozen: bool) -> bool {
     frozen || !(output.is_fifo() || output.is_socket())
 }
 
-/// Has the kernel send bytes from `at` on; how many it has. What is left is to be copied: there are files to which it sends nothing (those that are open for
-/// appending), and what is wrong with an output is said by the next write to it.
+/// Has the kernel send bytes from `at` on; how many it has. What is left is to be copied: there are
+/// files to which it sends nothing (those that are open for appending), and what is wrong with an
+/// output is said by the next write to it.
 fn send(file: &File, output: &File, mut at: u64, left: u64) -> u64 {
     let (begin, end) = (at, at + left);
     while at < end {
@@ -106,7 +111,8 @@ fn send(file: &File, output: &File, mut at: u64, left: u64) -> u64 {
     at - begin
 }
 
-/// Whether a terminal can show it: no control characters but those of text. A character that is cut at the end is none of them.
+/// Whether a terminal can show it: no control characters but those of text. A character that is cut
+/// at the end is none of them.
 fn is_text(bytes: &[u8]) -> bool {
     let is_shown =
         |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\x0c'));
@@ -148,7 +154,8 @@ fn ask(source: &Source) -> Result<()> {
     }
 }
 
-/// The standard output without the line buffer of the standard library, which would look for line ends in it all.
+/// The standard output without the line buffer of the standard library, which would look for line
+/// ends in it all.
 fn unbuffered_output() -> Result<File> {
     let fd = stdio::output().and_then(|()| io::stdout().as_fd().try_clone_to_owned());
     fd.map(File::from).map_err(Failure::of_output)

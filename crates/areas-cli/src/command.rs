@@ -21,7 +21,8 @@ pub(crate) struct Running {
     program: OsString,
 }
 
-/// Starts a command, whose end is an event. Where it cannot be started that is said, and the status is given that a shell gives.
+/// Starts a command, whose end is an event. Where it cannot be started that is said, and the status
+/// is given that a shell gives.
 ///
 /// # Errors
 /// If nobody can wait for it.
@@ -84,8 +85,8 @@ fn comes_from_the_terminal(signal: i32) -> bool {
     [SIGINT, SIGQUIT, SIGWINCH].contains(&signal)
 }
 
-/// Whether the terminal sends what is typed (^C), and that its size has changed, to our whole process group, the command included: it is not to get that
-/// twice.
+/// Whether the terminal sends what is typed (^C), and that its size has changed, to our whole
+/// process group, the command included: it is not to get that twice.
 fn shares_our_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok_and(|tty| is_in_front(tty) == Some(true))
 }

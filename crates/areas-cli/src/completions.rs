@@ -1,6 +1,8 @@
-//! `areas completions`: what a shell needs to complete the command line, the names of living areas included.
+//! `areas completions`: what a shell needs to complete the command line, the names of living areas
+//! included.
 //!
-//! The scripts know the command; for names they ask it: `areas complete-names`, which is not for people.
+//! The scripts know the command; for names they ask it: `areas complete-names`, which is not for
+//! people.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -15,7 +17,8 @@ use crate::output;
 
 /// What an argument that means an area is called in the help.
 const AREA: &str = "NAME|ID";
-/// The command that takes names alone, and what its argument is called in the code: of an id it has no use.
+/// The command that takes names alone, and what its argument is called in the code: of an id it has
+/// no use.
 const BY_NAME: (&str, &str) = ("serve", "names");
 
 pub(crate) fn run(completions: &Completions) -> Result<ExitCode> {
@@ -27,7 +30,8 @@ pub(crate) fn run(completions: &Completions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command without those subcommands that are not for people: generators complete hidden ones too.
+/// The command without those subcommands that are not for people: generators complete hidden ones
+/// too.
 fn for_people(whole: Command) -> Command {
     let command =
         Command::new("areas").version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned());
@@ -73,7 +77,8 @@ fn words_of_arguments(command: &Command) -> String {
     lines
 }
 
-/// The script of a shell, with what completes names of areas. Shells for which there is none complete all else.
+/// The script of a shell, with what completes names of areas. Shells for which there is none
+/// complete all else.
 fn with_names(shell: Shell, script: &str, command: &Command) -> String {
     let taking = taking_areas(command);
     let names: Vec<&str> = taking.iter().map(|(name, _)| *name).collect();
@@ -114,7 +119,8 @@ fn with_names(shell: Shell, script: &str, command: &Command) -> String {
     }
 }
 
-/// Behind the generated function: names of areas beside what it says of options. What is printed for it holds nothing that a shell would obey.
+/// Behind the generated function: names of areas beside what it says of options. What is printed
+/// for it holds nothing that a shell would obey.
 const BASH: &str = r#"
 _areas_with_names() {
     _areas "$@"
@@ -156,8 +162,9 @@ _areas_only_names() {
 }
 "#;
 
-/// Names of areas, one a line: such that no shell has to be told that they are one word, and nothing in them is obeyed. Others by their ids, and
-/// all of them where digits are typed. Whatever is wrong with the registry, there is nothing to complete then.
+/// Names of areas, one a line: such that no shell has to be told that they are one word, and
+/// nothing in them is obeyed. Others by their ids, and all of them where digits are typed. Whatever
+/// is wrong with the registry, there is nothing to complete then.
 pub(crate) fn names(complete: &CompleteNames) -> Result<ExitCode> {
     let typed = complete.word.as_deref().unwrap_or_default();
     let digits = typed.starts_with(|c: char| c.is_ascii_digit()) && !complete.names;

@@ -44,7 +44,8 @@ impl Contents {
         Ok(Contents::File(file, size))
     }
 
-    /// Makes an area of just this size and fills it. `ask` makes the request for a size; progress is shown meanwhile.
+    /// Makes an area of just this size and fills it. `ask` makes the request for a size; progress
+    /// is shown meanwhile.
     pub(crate) fn into_area(
         self,
         ask: impl Fn(usize) -> AreaBuilder<'static>,
@@ -63,7 +64,8 @@ impl Contents {
     }
 }
 
-/// Whether a file's size may be invented: files of `/proc` say that they are empty, those of `/sys` that they are a page.
+/// Whether a file's size may be invented: files of `/proc` say that they are empty, those of `/sys`
+/// that they are a page.
 fn is_made_up(metadata: &Metadata) -> bool {
     metadata.blocks() == 0 && metadata.len() <= 64 << 10
 }
@@ -75,12 +77,14 @@ fn standard_input() -> areas::Result<File> {
         .map_err(|error| io_error("read the standard input", error))
 }
 
-/// The first piece of a stage, and the largest: each is an eighth of what came before, so that one of them twice is not much.
+/// The first piece of a stage, and the largest: each is an eighth of what came before, so that one
+/// of them twice is not much.
 const SMALLEST: usize = 1 << 20;
 const LARGEST: usize = 64 << 20;
 
-/// What has come of a stream so far: private memory in pieces, placed as the area will be and taken before it is read
-/// into, so that a stream that does not fit ends in an error and not in the kernel's out-of-memory killer.
+/// What has come of a stream so far: private memory in pieces, placed as the area will be and taken
+/// before it is read into, so that a stream that does not fit ends in an error and not in the
+/// kernel's out-of-memory killer.
 #[derive(Debug, Default)]
 struct Stage {
     /// Each with the number of its bytes that are filled; only the last one is not full.
@@ -144,8 +148,8 @@ impl Stage {
         let mut at = 0;
         for (piece, filled) in self.pieces {
             let bytes = &piece.as_bytes()?[..filled];
-            // Pages that come with their contents are not zeroed first. Those of the pool have come, and cannot be written so.
-            // And physical memory is at another place in its file.
+            // Pages that come with their contents are not zeroed first. Those of the pool have
+            // come, and cannot be written so. And physical memory is at another place in its file.
             let in_its_file =
                 area.granted().page_size == PageSize::base() && area.object().physical().is_none();
             match in_its_file {

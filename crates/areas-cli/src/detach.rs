@@ -1,10 +1,13 @@
 //! `--detach`: a holder in the background.
 //!
-//! This process has published the areas, so that everything that can go wrong has gone wrong here, where somebody reads it. Then it starts another one
-//! of itself, which leaves the session (`setsid`) and starts a third: that one can never get a terminal, and is nobody's child. It clones the areas, publishes
-//! them under the same names, and says so through a pipe. This process tells its user, and says through another pipe that it has; then it
-//! ends, and at no moment was a name gone. Where it cannot tell (a full disk), or is killed meanwhile, the other pipe ends, and the holder with it: nobody would
-//! know of it. A `fork` alone would not do: a child of a program with threads may do next to nothing but start another program.
+//! This process has published the areas, so that everything that can go wrong has gone wrong here,
+//! where somebody reads it. Then it starts another one of itself, which leaves the session
+//! (`setsid`) and starts a third: that one can never get a terminal, and is nobody's child. It
+//! clones the areas, publishes them under the same names, and says so through a pipe. This process
+//! tells its user, and says through another pipe that it has; then it ends, and at no moment was a
+//! name gone. Where it cannot tell (a full disk), or is killed meanwhile, the other pipe ends, and
+//! the holder with it: nobody would know of it. A `fork` alone would not do: a child of a program
+//! with threads may do next to nothing but start another program.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
@@ -90,7 +93,8 @@ fn program() -> Command {
 /// The two processes behind `hand_over`.
 pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
     if !worker.last {
-        // It fails only for the leader of a process group, which has no terminal to leave if it is in a session of its own.
+        // It fails only for the leader of a process group, which has no terminal to leave if it is
+        // in a session of its own.
         let _ = rustix::process::setsid();
         let ids = worker.ids.iter().map(i32::to_string);
         program().args([WORKER, "--last"]).args(ids).spawn().map_err(|error| io_error(WHAT, error))?;
@@ -115,7 +119,8 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
     })
 }
 
-/// Leaves all that is of where it was started, once that one's user knows of this holder; else this holder ends. Meanwhile it holds, and answers.
+/// Leaves all that is of where it was started, once that one's user knows of this holder; else this
+/// holder ends. Meanwhile it holds, and answers.
 fn leave_once_told(events: &Sender<Event>) {
     let mut said = Vec::new();
     let is_told = io::stdin().lock().take(TOLD.len() as u64).read_to_end(&mut said).is_ok() && said == TOLD;

@@ -12,7 +12,8 @@ use crate::output;
 pub(crate) enum Failure {
     /// Something could not be done.
     Error(Error),
-    /// The standard output could not be written, and what has been done by then: a sentence of what is so from now on.
+    /// The standard output could not be written, and what has been done by then: a sentence of what
+    /// is so from now on.
     Unwritten { error: io::Error, done: Option<String> },
     /// Whoever read our output has gone: nothing is to be said, and nobody is there to hear it.
     Unread,

@@ -83,7 +83,8 @@ pub(crate) fn hold_growing(
     Ok(ExitCode::from(code))
 }
 
-/// As a process of its own that nobody waits for: `ready` tells the ids, and is given what an event ends it by.
+/// As a process of its own that nobody waits for: `ready` tells the ids, and is given what an event
+/// ends it by.
 pub(crate) fn hold_in_background(
     areas: Vec<ToHold>,
     ready: impl FnOnce(Vec<i32>, Sender<Event>) -> Result<()>,
@@ -194,7 +195,8 @@ impl Holder {
         })
     }
 
-    /// Lets go of one of several areas. The last one goes with this process, which is asked by a signal.
+    /// Lets go of one of several areas. The last one goes with this process, which is asked by a
+    /// signal.
     fn drop_at(&mut self, at: usize) -> areas::Result<AreaId> {
         let id = id_of(&self.held[at])?;
         if self.held.len() == 1 {
@@ -216,7 +218,8 @@ impl Holder {
         outcome.and(id)
     }
 
-    /// Publishes one of the areas under another name. Where that fails it has the name and the id that it had.
+    /// Publishes one of the areas under another name. Where that fails it has the name and the id
+    /// that it had.
     fn rename_at(&mut self, at: usize, name: &[u8], exclusive: bool) -> areas::Result<AreaId> {
         let area = &mut self.held[at];
         match exclusive {
@@ -240,7 +243,8 @@ fn done(outcome: areas::Result<AreaId>) -> Answer {
     outcome.map_or_else(Answer::from, |id| Answer::Done { id: id.get() })
 }
 
-/// Tells on stdout that an area is held: as a line for people, as JSON on one line, or as its id alone.
+/// Tells on stdout that an area is held: as a line for people, as JSON on one line, or as its id
+/// alone.
 pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool, until: &str) -> Result<()> {
     if json {
         return json::print(Report::of(&registry::get(id)?)?.to_json(), true);

@@ -1,4 +1,5 @@
-//! The `areas` command: files into named shared memory, and a look at who holds what and where it lives.
+//! The `areas` command: files into named shared memory, and a look at who holds what and where it
+//! lives.
 //!
 //! | file | what |
 //! |---|---|
@@ -79,7 +80,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help and versions are results, which have to reach somebody; what was wrongly used is told by clap.
+/// Help and versions are results, which have to reach somebody; what was wrongly used is told by
+/// clap.
 fn usage(mut error: clap::Error) -> Result<ExitCode, Failure> {
     if error.use_stderr() {
         // Of a value that means nothing clap tells what is wrong, and not what to do.

@@ -1,7 +1,8 @@
 //! `areas man`: the manual pages, for those who package the command.
 //!
-//! All of it comes from the definition of the command line: what is said behind its options (examples, exit status, environment) gets the sections
-//! in which people look for it (man-pages(7)).
+//! All of it comes from the definition of the command line: what is said behind its options
+//! (examples, exit status, environment) gets the sections in which people look for it
+//! (man-pages(7)).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -50,7 +51,8 @@ fn page(command: &Command, whole: &Command) -> std::io::Result<(String, String)>
     let page = Page::new(command.clone());
     let name = page.get_filename();
     let mut bytes = Vec::new();
-    // Without a date its generator leaves it out, and what follows is taken for it. No word is broken: some are typed.
+    // Without a date its generator leaves it out, and what follows is taken for it. No word is
+    // broken: some are typed.
     writeln!(bytes, ".TH {} 1 \"\" \"areas {version}\" Areas\n.nh", name.trim_end_matches(".1"))?;
     page.render_name_section(&mut bytes)?;
     bytes.extend_from_slice(synopsis(command).as_bytes());

@@ -16,7 +16,8 @@ const ROWS: usize = 16;
 /// How long the bar of a node is that holds everything.
 const BAR: usize = 40;
 
-/// How much room there is for the picture: blocks in a row, rows, and the length of the bar of a node that holds everything.
+/// How much room there is for the picture: blocks in a row, rows, and the length of the bar of a
+/// node that holds everything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) row: usize,
@@ -72,7 +73,8 @@ impl Map {
         usize::try_from(self.residency.size()).unwrap_or(usize::MAX)
     }
 
-    /// Bytes that a block stands for: the smallest page that there is, twice as much until all blocks have a place.
+    /// Bytes that a block stands for: the smallest page that there is, twice as much until all
+    /// blocks have a place.
     fn block_bytes(&self, blocks: usize) -> usize {
         let pages = self.residency.runs().iter().filter_map(|run| match run.place {
             Where::On { page, .. } | Where::InRam { page } => Some(page),
@@ -205,8 +207,8 @@ impl Map {
     }
 }
 
-/// What most of a range is; of equals, each in its turn, so that interleaved memory looks like it. `runs` begin with the one
-/// that holds its first byte.
+/// What most of a range is; of equals, each in its turn, so that interleaved memory looks like it.
+/// `runs` begin with the one that holds its first byte.
 fn block(runs: &[Run], range: &Range<usize>, turn: usize) -> Block {
     let mut shares: BTreeMap<What, usize> = BTreeMap::new();
     for run in runs.iter().take_while(|run| run.range.start < range.end) {

@@ -177,7 +177,8 @@ fn cpus(info: &NodeInfo, oddities: &[Oddity]) -> String {
     if info.offline_cpus.is_empty() { online } else { format!("{online} ({} offline)", info.offline_cpus) }
 }
 
-/// `16.0 GiB`, `16.0 GiB direct`: where each address has one place in it, what lies far apart may push each other out.
+/// `16.0 GiB`, `16.0 GiB direct`: where each address has one place in it, what lies far apart may
+/// push each other out.
 fn cache(cache: &MemorySideCache) -> String {
     let direct = if cache.indexing == Some(CacheIndexing::Direct) { " direct" } else { "" };
     in_words(cache.size) + direct
@@ -223,7 +224,8 @@ fn cpu_list(cpus: &CpuSet) -> String {
     if cpus.is_empty() { String::new() } else { cpus.to_string() }
 }
 
-/// A memory space: nodes that are the best of those that may be used, by what the kernel or the firmware says.
+/// A memory space: nodes that are the best of those that may be used, by what the kernel or the
+/// firmware says.
 #[derive(Debug, Serialize)]
 struct SpaceJson {
     space: &'static str,

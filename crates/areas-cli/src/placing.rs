@@ -1,4 +1,5 @@
-//! Where an area's pages shall be, of which size, and whether they stay: the options that put and create share.
+//! Where an area's pages shall be, of which size, and whether they stay: the options that put and
+//! create share.
 
 use std::str::FromStr;
 
@@ -17,12 +18,13 @@ pub(crate) struct Place {
     /// Which nodes its pages come from; with --nodes alone it is `bind`
     #[arg(long, value_parser = PossibleValuesParser::new(Policy::NAMES))]
     pub(crate) policy: Option<String>,
-    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `roomiest` (the most free memory), or a memory space: `highest-bandwidth`;
-    /// interleaving without it takes all that are allowed
+    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `roomiest` (the most free memory),
+    /// or a memory space: `highest-bandwidth`; interleaving without it takes all that are allowed
     #[arg(long)]
     pub(crate) nodes: Option<Choice>,
-    /// While the machine balances (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them, among
-    /// the nodes of `bind` (Linux 5.15) or `preferred-many` (6.10); without it, pages that have a policy stay where they are
+    /// While the machine balances (kernel.numa_balancing), the kernel may move pages to the node of
+    /// the CPU that uses them, among the nodes of `bind` (Linux 5.15) or `preferred-many` (6.10);
+    /// without it, pages that have a policy stay where they are
     #[arg(long)]
     pub(crate) balanced: bool,
 }
@@ -33,14 +35,16 @@ pub(crate) struct Place {
 pub(crate) struct Placing {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// Contiguous parts, each on its node, as large as its weight says: `0:1,1:3` is a quarter on node 0, and the rest on node 1
+    /// Contiguous parts, each on its node, as large as its weight says: `0:1,1:3` is a quarter on
+    /// node 0, and the rest on node 1
     #[arg(long, value_name = "NODE[:WEIGHT],…", conflicts_with_all = ["policy", "nodes"])]
     split: Option<Split>,
     /// Huge pages: from the kernel's pool (2M, 1G) or an error, as it can be had (auto), or none
     #[arg(long, value_enum, value_name = "PAGES", default_value_t = Huge::Never)]
     pub(crate) huge: Huge,
-    /// Keep its pages in RAM: each once it has come in (lazy), or all of them from the start (full), and physically
-    /// contiguous (contiguous) or below 16 MiB as well (low); -32: below 4 GiB
+    /// Keep its pages in RAM: each once it has come in (lazy), or all of them from the start
+    /// (full), and physically contiguous (contiguous) or below 16 MiB as well (low); -32: below 4
+    /// GiB
     #[arg(long, default_value = Lock::None.name(), value_parser = PossibleValuesParser::new(Lock::NAMES))]
     lock: String,
 }
@@ -107,7 +111,8 @@ impl Placing {
         }
     }
 
-    /// An area of that size, placed as was asked. (What divides it stays as long as this program runs.)
+    /// An area of that size, placed as was asked. (What divides it stays as long as this program
+    /// runs.)
     pub(crate) fn builder(&self, size: usize, placement: Placement) -> AreaBuilder<'static> {
         let ask = areas::builder(size).place(placement).pages(self.pages());
         match &self.split {

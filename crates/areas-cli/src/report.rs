@@ -26,12 +26,14 @@ pub(crate) struct Report {
     pub(crate) page_sizes: Option<Vec<(PageSize, u64)>>,
     /// Bytes that are swapped out.
     pub(crate) swapped: Option<u64>,
-    /// Bytes in RAM that are not where its policy now would have them; `None` where that was not asked, or cannot be told.
+    /// Bytes in RAM that are not where its policy now would have them; `None` where that was not
+    /// asked, or cannot be told.
     pub(crate) misplaced: Option<u64>,
     /// What its lock does.
     pub(crate) locked: Option<Locked>,
     pub(crate) frozen: Option<bool>,
-    /// Where new pages come from, as the kernel has it, where it was asked: most areas have one policy.
+    /// Where new pages come from, as the kernel has it, where it was asked: most areas have one
+    /// policy.
     policies: Option<Vec<Policy>>,
     /// What its holder's program is called.
     pub(crate) command: Option<String>,
@@ -70,8 +72,8 @@ impl Report {
         self
     }
 
-    /// Where new pages come from, as the kernel has it now; `None` where it does not tell. Memory that was set aside belongs to no node, and
-    /// has what was asked.
+    /// Where new pages come from, as the kernel has it now; `None` where it does not tell. Memory
+    /// that was set aside belongs to no node, and has what was asked.
     pub(crate) fn policy(&self) -> Option<String> {
         let asked = self.info.placement;
         if self.info.physical.is_some() {
@@ -195,7 +197,8 @@ impl Report {
     }
 }
 
-/// What a holder's program is called; of this command itself with what it runs behind `--`, for which it holds the area.
+/// What a holder's program is called; of this command itself with what it runs behind `--`, for
+/// which it holds the area.
 fn command_of(info: &Info) -> Option<String> {
     let command = info.command()?;
     if command != "areas" {
@@ -238,7 +241,8 @@ pub(crate) struct AreaJson {
     growable: bool,
     resizable: bool,
     lock: &'static str,
-    /// Bytes that the lock keeps in RAM, and bytes that it was asked for and does not hold any more; null where that cannot be seen.
+    /// Bytes that the lock keeps in RAM, and bytes that it was asked for and does not hold any
+    /// more; null where that cannot be seen.
     locked: Option<u64>,
     unlocked: Option<u64>,
     protection: String,

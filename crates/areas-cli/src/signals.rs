@@ -25,9 +25,11 @@ use crate::failure::Result;
 use crate::growing::Came;
 use crate::output::reader;
 
-/// Whether our process group is in front on a terminal, so that it gets what is typed (^C); unknown where the terminal does not control us.
+/// Whether our process group is in front on a terminal, so that it gets what is typed (^C); unknown
+/// where the terminal does not control us.
 ///
-/// Both groups may be outside our pid namespace, which the kernel calls 0: rustix's `Pid` cannot be that.
+/// Both groups may be outside our pid namespace, which the kernel calls 0: rustix's `Pid` cannot be
+/// that.
 pub(crate) fn is_in_front(terminal: impl AsFd) -> Option<bool> {
     Some(nix::unistd::tcgetpgrp(terminal).ok()? == nix::unistd::getpgrp())
 }
@@ -45,14 +47,16 @@ pub(crate) enum Event {
     Came(Came),
 }
 
-/// End a holder. (So do the others whose default is to end a process; these have its area go in order, and a status.)
+/// End a holder. (So do the others whose default is to end a process; these have its area go in
+/// order, and a status.)
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Are passed on to a command, which knows what they mean to it: all that somebody sends to a process to say something, and that would end us
-/// or be lost.
+/// Are passed on to a command, which knows what they mean to it: all that somebody sends to a
+/// process to say something, and that would end us or be lost.
 ///
-/// Left as they are: those that stop and continue a process; those by which the kernel tells of a fault or a limit of ours (SIGSEGV and
-/// its like, SIGABRT, SIGXCPU, SIGXFSZ, SIGPIPE); SIGCHLD and SIGURG, which are about our own children and sockets.
+/// Left as they are: those that stop and continue a process; those by which the kernel tells of a
+/// fault or a limit of ours (SIGSEGV and its like, SIGABRT, SIGXCPU, SIGXFSZ, SIGPIPE); SIGCHLD and
+/// SIGURG, which are about our own children and sockets.
 const FORWARDED: [i32; 13] = [
     SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGWINCH, SIGPWR,
     SIGSTKFLT,
@@ -67,7 +71,8 @@ const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// Reports signals from now on, instead of being ended by them.
 ///
-/// Those that we were told to ignore stay ignored: `nohup areas put …`, and background jobs of a script.
+/// Those that we were told to ignore stay ignored: `nohup areas put …`, and background jobs of a
+/// script.
 pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<()> {
     let wanted: &[i32] = if with_command { &FORWARDED } else { &ENDING };
     let ignored = ignored();
@@ -109,7 +114,8 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
-    /// From now on those signals do no more than that. Those that we were told to ignore stay ignored.
+    /// From now on those signals do no more than that. Those that we were told to ignore stay
+    /// ignored.
     pub(crate) fn by_signals() -> areas::Result<Self> {
         let failed = |error| Error::new(Kind::System, "wait for signals").caused_by(error);
         let (pipe, other) = UnixStream::pair().map_err(failed)?;
@@ -152,7 +158,8 @@ impl AsFd for Wake {
 /// Sends a signal that was reported on to a process.
 pub(crate) fn pass_on(signal: i32, to: Pid) {
     let Some(number) = NonZeroI32::new(signal) else { return };
-    // SAFETY: the kernel has sent it to us, so that it is a signal's number, and we asked for none that the C library keeps to itself.
+    // SAFETY: the kernel has sent it to us, so that it is a signal's number, and we asked for none
+    // that the C library keeps to itself.
     let signal = unsafe { Signal::from_raw_nonzero_unchecked(number) };
     // The process may have ended at this moment.
     let _ = rustix::process::kill_process(to, signal);

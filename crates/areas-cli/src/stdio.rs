@@ -1,8 +1,10 @@
 //! Which of the standard input, output and error were closed when this process was started.
 //!
-//! Before `main`, Rust's runtime opens `/dev/null` under those of the three numbers that are closed, so that no file that the program opens
-//! comes to have one of them. From then on nothing tells a closed output from one that goes to `/dev/null`: what is printed would be lost, and
-//! the command would say that all went well. So it is looked before that, by a function that the C library calls before `main`.
+//! Before `main`, Rust's runtime opens `/dev/null` under those of the three numbers that are
+//! closed, so that no file that the program opens comes to have one of them. From then on nothing
+//! tells a closed output from one that goes to `/dev/null`: what is printed would be lost, and the
+//! command would say that all went well. So it is looked before that, by a function that the C
+//! library calls before `main`.
 
 #![expect(unsafe_code, reason = "names a section of the program's file; the attribute has its proof")]
 
@@ -15,9 +17,10 @@ use rustix::stdio::{stderr, stdin, stdout};
 
 static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-// SAFETY: the section is an array of functions which the C library calls before `main`, with three arguments that a function of C need not
-// take (System V ABI, "Initialization and Termination Functions"). This is one; it makes system calls and stores to atomics, and
-// uses nothing of the standard library that would have to be set up.
+// SAFETY: the section is an array of functions which the C library calls before `main`, with three
+// arguments that a function of C need not take (System V ABI, "Initialization and Termination
+// Functions"). This is one; it makes system calls and stores to atomics, and uses nothing of the
+// standard library that would have to be set up.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;

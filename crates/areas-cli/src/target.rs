@@ -9,7 +9,8 @@ use areas::{AreaId, Error, Kind, Name};
 /// Says that a name's bytes follow, two digits each.
 const HEX: &str = "hex:";
 
-/// An area as it is named on the command line: digits are an id, `name:123` forces a name, `hex:ff00` tells its bytes.
+/// An area as it is named on the command line: digits are an id, `name:123` forces a name,
+/// `hex:ff00` tells its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The digits, which need not be an id that an area can have.
@@ -68,7 +69,8 @@ fn looked_in() -> String {
     }
 }
 
-/// Areas as they are named for a listing: one as [`Target`] has it, or all whose names fit a pattern.
+/// Areas as they are named for a listing: one as [`Target`] has it, or all whose names fit a
+/// pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
     One(Target),
@@ -110,7 +112,8 @@ impl Pattern {
     }
 }
 
-/// A name that is not UTF-8, in the form that [`Target::new`] takes; `None` for text, which JSON can hold.
+/// A name that is not UTF-8, in the form that [`Target::new`] takes; `None` for text, which JSON
+/// can hold.
 pub(crate) fn in_hex(name: &Name) -> Option<String> {
     bytes_in_hex(name.as_bytes())
 }

@@ -40,7 +40,8 @@ impl Names {
     }
 }
 
-/// The registry that a command is about from now on: of the user that `--user` names, or this process's own.
+/// The registry that a command is about from now on: of the user that `--user` names, or this
+/// process's own.
 pub(crate) fn look_into(named: Option<&str>) -> areas::Result<()> {
     let Some(named) = named else { return Ok(()) };
     let user = named.parse().ok().or_else(|| Names::read().number_of(named));
@@ -59,8 +60,8 @@ pub(crate) fn looked_into(named: Option<&str>) -> u32 {
     named.and_then(number).unwrap_or_else(own)
 }
 
-/// Looks into the registries of all users that run processes, one after the other. What is wrong with some of them is given back: the others are looked
-/// into all the same.
+/// Looks into the registries of all users that run processes, one after the other. What is wrong
+/// with some of them is given back: the others are looked into all the same.
 ///
 /// # Errors
 /// This process is not root's.
@@ -99,7 +100,8 @@ pub(crate) fn user_of(pid: u32) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told that there are no areas.
+/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told
+/// that there are no areas.
 pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
     let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
     let is_whole = std::path::Path::new(&named).is_absolute();

@@ -1,5 +1,6 @@
-//! Stories that want a machine of their own, with several nodes and control groups of version 2: `cargo xtask test` boots one (`cargo xtask vm`), in which
-//! the command is in the search path; elsewhere each test says that it was skipped.
+//! Stories that want a machine of their own, with several nodes and control groups of version 2:
+//! `cargo xtask test` boots one (`cargo xtask vm`), in which the command is in the search path;
+//! elsewhere each test says that it was skipped.
 // vm: --timeout 400
 
 #![expect(
@@ -126,7 +127,8 @@ fn examined(name: &str) -> (Value, Option<i32>) {
     (serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")), code)
 }
 
-/// Pages that somebody moved behind its back (migratepages): `areas move` is the line, and it mends.
+/// Pages that somebody moved behind its back (migratepages): `areas move` is the line, and it
+/// mends.
 #[test]
 fn an_interleaved_area_that_was_moved_to_one_node() {
     if !in_guest("an_interleaved_area_that_was_moved_to_one_node") {
@@ -137,7 +139,8 @@ fn an_interleaved_area_that_was_moved_to_one_node() {
     let (told, code) = examined("dealt");
     assert_eq!((check(&told, "area.place")["state"].as_str().unwrap(), code), ("fine", Some(0)), "{told}");
     let (from, to) = ([0b1110_u64], [0b0001_u64]);
-    // SAFETY: moves pages of another process, which changes no content; the masks are read, 64 bits each.
+    // SAFETY: moves pages of another process, which changes no content; the masks are read, 64 bits
+    // each.
     let status = unsafe {
         libc::syscall(libc::SYS_migrate_pages, holder.0.id(), 65_usize, from.as_ptr(), to.as_ptr())
     };

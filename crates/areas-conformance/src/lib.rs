@@ -1,4 +1,5 @@
-//! For authors of providers: what a [`Provider`](areas::Provider) must keep, as checks that can be run.
+//! For authors of providers: what a [`Provider`](areas::Provider) must keep, as checks that can be
+//! run.
 //!
 #![doc = include_str!("../README.md")]
 

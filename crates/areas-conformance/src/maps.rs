@@ -1,7 +1,8 @@
 //! What the kernel shows about our addresses: `/proc/self/maps`, `smaps` and `numa_maps`.
 //!
-//! Other threads map and unmap all the while, and the kernel shows neighbours as one entry where they are alike. So a mapping
-//! that is looked at is *marked* first, with a protection that nobody else has: then its entries are its alone.
+//! Other threads map and unmap all the while, and the kernel shows neighbours as one entry where
+//! they are alike. So a mapping that is looked at is *marked* first, with a protection that nobody
+//! else has: then its entries are its alone.
 
 use std::ops::Range;
 

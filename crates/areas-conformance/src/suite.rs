@@ -72,14 +72,16 @@ impl<'a> Suite<'a> {
         self
     }
 
-    /// It stores what its areas hold, in a file or on a device: its plain request is for [`Backing::Stored`](areas::Backing::Stored), and what it gives is read
-    /// and written by copies.
+    /// It stores what its areas hold, in a file or on a device: its plain request is for
+    /// [`Backing::Stored`](areas::Backing::Stored), and what it gives is read and written by
+    /// copies.
     pub fn stored(mut self, stored: bool) -> Self {
         self.stored = stored;
         self
     }
 
-    /// Leaves one check out. The report says so, with the reason; a name that no check has is reported as a failure.
+    /// Leaves one check out. The report says so, with the reason; a name that no check has is
+    /// reported as a failure.
     pub fn skip(mut self, name: impl Into<String>, reason: impl Into<String>) -> Self {
         self.skipped.push((name.into(), reason.into()));
         self

@@ -1,4 +1,5 @@
-//! What the whole process uses: addresses, mappings, descriptors. For what a provider leaves behind without telling.
+//! What the whole process uses: addresses, mappings, descriptors. For what a provider leaves behind
+//! without telling.
 
 /// One look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,8 @@ fn look() -> Usage {
 
 /// What grows by at least `bytes` of addresses, one mapping, or one descriptor a round, in words.
 ///
-/// Other threads come and go, too: so a growth counts only if it is there the second and the third time.
+/// Other threads come and go, too: so a growth counts only if it is there the second and the third
+/// time.
 pub(crate) fn growth(rounds: usize, bytes: usize, mut round: impl FnMut()) -> Vec<String> {
     let mut lasting: Option<[bool; 3]> = None;
     for _ in 0..3 {

@@ -1,12 +1,15 @@
-//! `libareas-cut.so`: a program that is linked with it, or started with it in `LD_PRELOAD`, has the areas library told at once of all
-//! memory that it unmaps, maps over or moves.
+//! `libareas-cut.so`: a program that is linked with it, or started with it in `LD_PRELOAD`, has the
+//! areas library told at once of all memory that it unmaps, maps over or moves.
 //!
-//! It interposes `munmap`, `mmap`, `mremap` and `shmat`. Each does what it did, by the function that comes next or by the kernel; a library that
-//! has areas there is told before and afterwards ([`listeners`]). Afterwards it compares what the kernel has with what it holds, so that what
-//! another thread has put there in between is not touched; until then it tells nobody of an address there without a look. `errno` is left as the call left it.
+//! It interposes `munmap`, `mmap`, `mremap` and `shmat`. Each does what it did, by the function
+//! that comes next or by the kernel; a library that has areas there is told before and afterwards
+//! ([`listeners`]). Afterwards it compares what the kernel has with what it holds, so that what
+//! another thread has put there in between is not touched; until then it tells nobody of an address
+//! there without a look. `errno` is left as the call left it.
 //!
-//! It allocates nothing, takes no lock, and has no thread-local values: it may be called before the first constructor, inside of
-//! `malloc`, in signal handlers, in forked children. Why it is built so: docs/design/cutting-at-once.md.
+//! It allocates nothing, takes no lock, and has no thread-local values: it may be called before the
+//! first constructor, inside of `malloc`, in signal handlers, in forked children. Why it is built
+//! so: docs/design/cutting-at-once.md.
 
 #![expect(unsafe_code, reason = "interposes functions of C; each block has its proof")]
 
@@ -97,14 +100,16 @@ fn over(start: *mut c_void, length: usize, flags: c_int) -> Option<Taken> {
     if flags & libc::MAP_FIXED == 0 || flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE {
         return None;
     }
-    // Of huge pages the kernel maps whole ones. Whether those of a file are huge is not asked: a look at more addresses costs less.
+    // Of huge pages the kernel maps whole ones. Whether those of a file are huge is not asked: a
+    // look at more addresses costs less.
     let huge = flags & libc::MAP_HUGETLB != 0 || flags & libc::MAP_ANONYMOUS == 0;
     let length = if huge { length.checked_next_multiple_of(LARGEST_PAGE).unwrap_or(ALL) } else { length };
     Some(before(What::Before, start.addr(), length))
 }
 
-/// Makes a mapping longer or shorter, or moves it. The fifth argument is there only where the flags say so: this is a function with a variable
-/// list of arguments in C, whose first words are passed as those of any other, on all machines that Linux and this crate know.
+/// Makes a mapping longer or shorter, or moves it. The fifth argument is there only where the flags
+/// say so: this is a function with a variable list of arguments in C, whose first words are passed
+/// as those of any other, on all machines that Linux and this crate know.
 ///
 /// # Safety
 /// As mremap(2).
@@ -116,7 +121,8 @@ unsafe extern "C" fn mremap(
     flags: c_int,
     new_start: *mut c_void,
 ) -> *mut c_void {
-    // It may move, or double (a length of 0), what is there: then the memory is elsewhere, too, or only.
+    // It may move, or double (a length of 0), what is there: then the memory is elsewhere, too, or
+    // only.
     let what = if flags & libc::MREMAP_MAYMOVE != 0 { What::BeforeMoving } else { What::Before };
     let from = before(what, start.addr(), length.max(1));
     let fixed = flags & libc::MREMAP_FIXED != 0;
@@ -136,7 +142,8 @@ unsafe extern "C" fn mremap(
 /// As shmat(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn shmat(segment: c_int, start: *const c_void, flags: c_int) -> *mut c_void {
-    // How long it is not everybody may ask. The address may be rounded down (SHM_RND), by 64 KiB at most.
+    // How long it is not everybody may ask. The address may be rounded down (SHM_RND), by 64 KiB at
+    // most.
     let over = flags & libc::SHM_REMAP != 0;
     let taken = over.then(|| before(What::Before, start.addr() & !0xffff, ALL));
     // SAFETY: the caller's promise, passed on.

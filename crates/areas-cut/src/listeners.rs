@@ -1,4 +1,5 @@
-//! Who is told of addresses at which something may have gone: each copy of the areas library in this process.
+//! Who is told of addresses at which something may have gone: each copy of the areas library in
+//! this process.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -19,11 +20,13 @@ pub(crate) enum What {
 /// May be called at any moment, and for ranges that no area has.
 type Look = extern "C" fn(what: c_int, start: *mut c_void, length: usize) -> c_int;
 
-/// One a copy of the library (a program may contain it, and load plugins that do); they stay for ever, as the library does.
+/// One a copy of the library (a program may contain it, and load plugins that do); they stay for
+/// ever, as the library does.
 static LISTENERS: [AtomicPtr<c_void>; 16] = [const { AtomicPtr::new(null_mut()) }; 16];
 
-/// Has the areas library told from now on. The library calls it before its first area, by a weak reference: where this object is not
-/// loaded, there is nothing to be called. 0, or -1 if there are too many.
+/// Has the areas library told from now on. The library calls it before its first area, by a weak
+/// reference: where this object is not loaded, there is nothing to be called. 0, or -1 if there are
+/// too many.
 #[unsafe(no_mangle)]
 extern "C" fn areas_cut_register(look: Look) -> c_int {
     let look: *mut c_void = (look as *const ()).cast_mut().cast();
@@ -46,7 +49,8 @@ pub(crate) struct Taken {
     concerned: u32,
 }
 
-/// Says that a call is about to be made. Without a library, or areas, that is a load for each library.
+/// Says that a call is about to be made. Without a library, or areas, that is a load for each
+/// library.
 pub(crate) fn before(what: What, start: usize, length: usize) -> Taken {
     let mut taken = Taken { start, length, concerned: 0 };
     if !LISTENERS[0].load(Ordering::Relaxed).is_null() && length > 0 {
@@ -82,7 +86,8 @@ impl Taken {
 
 fn look_of(place: &AtomicPtr<c_void>) -> Option<Look> {
     let look = place.load(Ordering::Acquire);
-    // SAFETY: not null, and so put there by `areas_cut_register`, which was given such a function; the library that has it is never unloaded.
+    // SAFETY: not null, and so put there by `areas_cut_register`, which was given such a function;
+    // the library that has it is never unloaded.
     (!look.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Look>(look) })
 }
 
@@ -91,7 +96,8 @@ struct Errno(c_int);
 
 impl Errno {
     fn place() -> *mut c_int {
-        // SAFETY: the C library gives each thread a place for its error number, which is there as long as the thread.
+        // SAFETY: the C library gives each thread a place for its error number, which is there as
+        // long as the thread.
         unsafe { libc::__errno_location() }
     }
 

@@ -1,8 +1,9 @@
-//! The functions that the program would call were we not here: those of the next object that has them (a sanitizer, another
-//! interposer, the C library).
+//! The functions that the program would call were we not here: those of the next object that has
+//! them (a sanitizer, another interposer, the C library).
 //!
-//! They are looked up once, when this object is loaded, and not at the first call: `dlsym` takes the loader's lock and may allocate, and a first call
-//! may come in the middle of `malloc` or in a signal handler. Calls that come before (constructors of other objects) go to the kernel.
+//! They are looked up once, when this object is loaded, and not at the first call: `dlsym` takes
+//! the loader's lock and may allocate, and a first call may come in the middle of `malloc` or in a
+//! signal handler. Calls that come before (constructors of other objects) go to the kernel.
 
 use std::ffi::{CStr, c_int, c_long, c_void};
 use std::ptr::null_mut;
@@ -20,7 +21,8 @@ impl Next {
     }
 
     fn look_up(&self) {
-        // SAFETY: a C string. Called from this object, and not as a tail call: "next" is the next after this one.
+        // SAFETY: a C string. Called from this object, and not as a tail call: "next" is the next
+        // after this one.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
         self.found.store(found, Ordering::Relaxed);
     }
@@ -29,7 +31,8 @@ impl Next {
     fn get<F: Copy>(&self) -> Option<F> {
         const { assert!(size_of::<F>() == size_of::<*mut c_void>(), "a function pointer") };
         let found = self.found.load(Ordering::Relaxed);
-        // SAFETY: not null, and so the address of the function of that name, whose type the callers below name; both have one size.
+        // SAFETY: not null, and so the address of the function of that name, whose type the callers
+        // below name; both have one size.
         (!found.is_null()).then(|| unsafe { std::mem::transmute_copy(&found) })
     }
 }
@@ -108,7 +111,8 @@ pub(crate) unsafe fn mremap(
     new_start: *mut c_void,
 ) -> *mut c_void {
     match MREMAP.get::<Mremap>() {
-        // SAFETY: the caller's promise, passed on. The C library looks at the last one where the flags say so.
+        // SAFETY: the caller's promise, passed on. The C library looks at the last one where the
+        // flags say so.
         Some(next) => unsafe { next(start, length, new_length, flags, new_start) },
         None => {
             // As the C library does it: what was not given is not passed on.

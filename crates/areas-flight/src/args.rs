@@ -1,4 +1,5 @@
-//! What can be said to `areas-flight`. People say it to `areas serve`, `areas fetch` and `areas ls --at`, which have the words that explain it.
+//! What can be said to `areas-flight`. People say it to `areas serve`, `areas fetch` and `areas ls
+//! --at`, which have the words that explain it.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -44,7 +45,8 @@ pub(crate) struct Serve {
     /// The file with the token; it is made if it is not there
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The server's certificate, in PEM, and those that vouch for it: all that comes and goes is encrypted
+    /// The server's certificate, in PEM, and those that vouch for it: all that comes and goes is
+    /// encrypted
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The certificate's private key, in PEM
@@ -102,7 +104,8 @@ pub(crate) struct List {
 
 /// Fetch an area for the process that started this one
 ///
-/// The standard input is a Unix socket, over which areas are passed; the standard output gets a line of JSON for each thing that happens.
+/// The standard input is a Unix socket, over which areas are passed; the standard output gets a
+/// line of JSON for each thing that happens.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Fetch {
     /// Where it is, and its name there

@@ -1,7 +1,8 @@
 //! One number for all bytes of an area: whether what came is what was there.
 //!
-//! XXH3 (128 bits) of the list of XXH3s of its pieces, so that all CPUs can work on it. It finds what a network or a mistake spoilt. It is no
-//! proof against a server that wants to deceive: such a server can send what it likes, with the right number to it.
+//! XXH3 (128 bits) of the list of XXH3s of its pieces, so that all CPUs can work on it. It finds
+//! what a network or a mistake spoilt. It is no proof against a server that wants to deceive: such
+//! a server can send what it likes, with the right number to it.
 
 use std::fmt;
 use std::num::NonZero;
@@ -93,7 +94,8 @@ mod tests {
 
     #[test]
     fn it_is_the_same_everywhere() {
-        // Who sends and who receives may be of different builds, and have different numbers of CPUs.
+        // Who sends and who receives may be of different builds, and have different numbers of
+        // CPUs.
         assert_eq!(
             Checksum::of(b"areas").to_string(),
             Checksum(XxHash3_128::oneshot(&XxHash3_128::oneshot(b"areas").to_be_bytes())).to_string()

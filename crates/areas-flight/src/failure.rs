@@ -71,7 +71,8 @@ pub(crate) fn is_broken(status: &Status) -> bool {
     )
 }
 
-/// What the other side says, or what became of the connection, with all causes, each in one line; and what it says to do about it.
+/// What the other side says, or what became of the connection, with all causes, each in one line;
+/// and what it says to do about it.
 fn words(status: &Status) -> (String, Option<String>) {
     let (said, help) = match status.message().split_once(HELP) {
         Some((said, help)) => (said, Some(help)),

@@ -1,5 +1,6 @@
-//! gRPC's messages as they are on the wire, for the one call that carries an area's bytes: so that these are sent from the area itself, and come
-//! into it from the buffer that the connection was read into. (tonic gathers each message in a buffer of its own, on either side.)
+//! gRPC's messages as they are on the wire, for the one call that carries an area's bytes: so that
+//! these are sent from the area itself, and come into it from the buffer that the connection was
+//! read into. (tonic gathers each message in a buffer of its own, on either side.)
 
 use arrow_flight::FlightData;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -33,7 +34,8 @@ pub(crate) fn message(message: &impl prost::Message) -> Bytes {
     bytes.freeze()
 }
 
-/// All of a message but its body, which follows; `None` if both are longer than a message of gRPC can be.
+/// All of a message but its body, which follows; `None` if both are longer than a message of gRPC
+/// can be.
 pub(crate) fn head_of(data: &FlightData) -> Option<Bytes> {
     let field = |number, bytes: &Bytes| match bytes.is_empty() {
         true => 0,

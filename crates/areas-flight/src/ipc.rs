@@ -1,7 +1,9 @@
-//! Arrow's messages: those that lie in an area, as they lie there, and those that are made of an area's plain bytes.
+//! Arrow's messages: those that lie in an area, as they lie there, and those that are made of an
+//! area's plain bytes.
 //!
-//! Plain bytes are record batches of one column of `uint8`, so that any client reads them. What another process wrote into an area, and what comes
-//! from another machine, is verified before anything in it is believed.
+//! Plain bytes are record batches of one column of `uint8`, so that any client reads them. What
+//! another process wrote into an area, and what comes from another machine, is verified before
+//! anything in it is believed.
 
 use std::ops::Range;
 
@@ -48,7 +50,8 @@ struct Lies {
 }
 
 impl Table {
-    /// The one that bytes are, from the first byte to the end of the stream; `None` if they are anything else.
+    /// The one that bytes are, from the first byte to the end of the stream; `None` if they are
+    /// anything else.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let mut table = Table { messages: Vec::new(), rows: 0 };
         let mut at = 0;

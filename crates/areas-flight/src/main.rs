@@ -1,6 +1,7 @@
 //! Frozen areas over Arrow Flight: what `areas serve`, `areas fetch` and `areas ls --at` start.
 //!
-//! A program of its own, so that neither the library nor the `areas` command depends on gRPC and its runtime.
+//! A program of its own, so that neither the library nor the `areas` command depends on gRPC and
+//! its runtime.
 //!
 //! | file | what |
 //! |---|---|

@@ -28,7 +28,8 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
-    /// The one in a file; where there is no such file, it is made, for its owner alone, with a new token.
+    /// The one in a file; where there is no such file, it is made, for its owner alone, with a new
+    /// token.
     pub(crate) fn read_or_make(path: &Path) -> Result<Self> {
         match Self::read(path)? {
             Some(token) => Ok(token),
@@ -90,7 +91,8 @@ impl Token {
     }
 }
 
-/// What is in a file that only its owner may read, and of which no more than `most` bytes are read; `None` where there is no such file.
+/// What is in a file that only its owner may read, and of which no more than `most` bytes are read;
+/// `None` where there is no such file.
 pub(crate) fn read_secret(path: &Path, what: &str, most: u64) -> Result<Option<Vec<u8>>> {
     let failed = |error| io_error(format!("read {what} from {path:?}"), error);
     let file = match File::open(path) {

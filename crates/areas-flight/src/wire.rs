@@ -1,4 +1,5 @@
-//! What the two sides say to each other beside Arrow's own messages: JSON, of which each side checks all.
+//! What the two sides say to each other beside Arrow's own messages: JSON, of which each side
+//! checks all.
 
 use areas::{AreaId, Error, Kind, Name, Note};
 use serde::de::DeserializeOwned;
@@ -12,7 +13,8 @@ pub(crate) const VERSION: u32 = 1;
 /// So many bytes one message has at most: few clients take more than 4 MiB without being told to.
 pub(crate) const CHUNK: usize = 2 << 20;
 
-/// How a client asks for an area's bytes: the command of a `FlightDescriptor`. (A path asks for what a client of tables reads.)
+/// How a client asks for an area's bytes: the command of a `FlightDescriptor`. (A path asks for
+/// what a client of tables reads.)
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ask {
     areas: u32,

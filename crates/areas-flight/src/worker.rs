@@ -1,14 +1,18 @@
 //! The process that fetches for `areas fetch`, and for `areas.fetch` in Python.
 //!
-//! The one that started it makes the area, where it shall be placed, publishes it and holds it: all that it does for any other area. This one
-//! fills it. Between the two, over the standard streams:
+//! The one that started it makes the area, where it shall be placed, publishes it and holds it: all
+//! that it does for any other area. This one fills it. Between the two, over the standard streams:
 //!
-//! 1. this process says on its standard output how large the area is: `{"event":"size",…}`, a line of JSON as each of them;
-//! 2. the other one makes an area without a name and sends it over the Unix socket that is this process's standard input; it keeps nothing of it;
-//! 3. this process fills it, freezes it, compares the checksum, sends it back, and says `{"event":"done",…}`.
+//! 1. this process says on its standard output how large the area is: `{"event":"size",…}`, a line
+//!    of JSON as each of them;
+//! 2. the other one makes an area without a name and sends it over the Unix socket that is this
+//!    process's standard input; it keeps nothing of it;
+//! 3. this process fills it, freezes it, compares the checksum, sends it back, and says
+//!    `{"event":"done",…}`.
 //!
-//! Where the area is of the same machine and registry, it is found there, compared, and sent back at once. What goes wrong is said as
-//! `{"event":"failed",…}`; then nothing is sent back. If the other process ends, so does this one, and with both all memory is gone.
+//! Where the area is of the same machine and registry, it is found there, compared, and sent back
+//! at once. What goes wrong is said as `{"event":"failed",…}`; then nothing is sent back. If the
+//! other process ends, so does this one, and with both all memory is gone.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd};

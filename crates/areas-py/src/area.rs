@@ -1,7 +1,9 @@
-//! What `areas.Area` is made of, and the calls that are made for each area: making, finding and closing one takes one call of the extension each.
+//! What `areas.Area` is made of, and the calls that are made for each area: making, finding and
+//! closing one takes one call of the extension each.
 //!
-//! What is asked for plainly is done here: a name of ASCII, a size or a shape of plain integers, a dtype that is known. For everything else these calls
-//! answer that they have done nothing, or only opened what was found, and Python does the rest and words what is wrong.
+//! What is asked for plainly is done here: a name of ASCII, a size or a shape of plain integers, a
+//! dtype that is known. For everything else these calls answer that they have done nothing, or only
+//! opened what was found, and Python does the rest and words what is wrong.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +27,8 @@ pub(crate) struct Base {
     text: Mutex<Option<Py<PyString>>>,
 }
 
-/// Only who has the interpreter comes here, and nothing is called with it: no thread waits, and none has it at a fork.
+/// Only who has the interpreter comes here, and nothing is called with it: no thread waits, and
+/// none has it at a fork.
 fn unlocked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -171,7 +174,8 @@ impl<'py> Known<'py> {
         Some(Known { dtype, itemsize, text })
     }
 
-    /// Of what a caller has given: text, a class or a dtype. A dtype that is like one that is known may know more.
+    /// Of what a caller has given: text, a class or a dtype. A dtype that is like one that is known
+    /// may know more.
     fn given(dtypes: &Bound<'py, PyDict>, given: &Bound<'py, PyAny>) -> Option<Self> {
         let known = Self::of(dtypes, given)?;
         let plain = given.is_none()
@@ -191,7 +195,8 @@ fn plain_name<'a>(name: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     bytes.is_ascii().then_some(bytes)
 }
 
-/// Makes an area that is asked for plainly, as `class`; None where something is not plain, and nothing was done.
+/// Makes an area that is asked for plainly, as `class`; None where something is not plain, and
+/// nothing was done.
 #[pyfunction]
 #[pyo3(signature = (class, dtypes, name, nbytes, shape, dtype, exclusive, /))]
 pub(crate) fn make<'py>(
@@ -241,8 +246,8 @@ pub(crate) fn make<'py>(
     class.call1((holding, dims, known.dtype, py.None())).map(Some)
 }
 
-/// Finds and opens an area: it, as `class`, where its note tells of a plain array; else what is held of it. None where the name is not plain,
-/// and nothing was done.
+/// Finds and opens an area: it, as `class`, where its note tells of a plain array; else what is
+/// held of it. None where the name is not plain, and nothing was done.
 #[pyfunction]
 #[pyo3(signature = (class, dtypes, name, write, keep_name, /))]
 pub(crate) fn look_up<'py>(
@@ -267,7 +272,8 @@ pub(crate) fn look_up<'py>(
     }
 }
 
-/// What a note tells of a plain array that lies in so many bytes: what another process wrote, and so exactly what is written here or nothing.
+/// What a note tells of a plain array that lies in so many bytes: what another process wrote, and
+/// so exactly what is written here or nothing.
 fn told<'py>(dtypes: &Bound<'py, PyDict>, note: &[u8], nbytes: usize) -> Option<(Known<'py>, Shape)> {
     let (text, dims) = read(note)?;
     let mut shape = Shape::default();

@@ -81,7 +81,8 @@ pub(crate) fn create(
     let mut told = Told::new(progress);
     let made: Result<_, Error> = py.detach(|| {
         let lock = lock.map_or(Ok(Lock::None), str::parse)?;
-        // A full lock brings all pages in: in two steps, so that signals are heard between them. (Without mlock2 there is no first one.)
+        // A full lock brings all pages in: in two steps, so that signals are heard between them.
+        // (Without mlock2 there is no first one.)
         let steps = lock == Lock::Full && max_nbytes.is_none();
         let populate = populate || steps;
         let builder = areas::builder(nbytes).place(placement(policy, nodes, home)?).pages(pages(huge)?);
@@ -149,7 +150,8 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
 /// How often an area that went as it was opened is looked for again.
 const TRIES: usize = 100;
 
-/// The oldest area of that name, opened. Where its holder goes in between (a forked child, say, which holds what its parent does), another one's.
+/// The oldest area of that name, opened. Where its holder goes in between (a forked child, say,
+/// which holds what its parent does), another one's.
 pub(crate) fn found(name: &[u8], write: bool, keep_name: bool) -> Result<Any, Error> {
     for _ in 1..TRIES {
         match open(&registry::find(name)?, write, keep_name) {

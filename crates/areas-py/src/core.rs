@@ -1,13 +1,16 @@
-//! One area of this process: where it is while long calls have it, and how many Python objects may write it.
+//! One area of this process: where it is while long calls have it, and how many Python objects may
+//! write it.
 //!
 //! # Invariants
 //!
-//! - The address and the mapped bytes never change while a [`Core`] lives: a growable area is mapped as far as it may grow, and freezing
-//!   replaces the pages in place.
-//! - `writers` counts the [`Memory`] objects that lend the pages for writing. It is 0 before pages become read-only, and none is made
-//!   until that is over: so no living Python object finds its pages read-only under it.
-//! - A long call takes the area out of its slot, and puts it back. The mutex of the slot is never held while the interpreter is
-//!   released or Python code runs; so no thread holds it when another one forks.
+//! - The address and the mapped bytes never change while a [`Core`] lives: a growable area is
+//!   mapped as far as it may grow, and freezing replaces the pages in place.
+//! - `writers` counts the [`Memory`] objects that lend the pages for writing. It is 0 before pages
+//!   become read-only, and none is made until that is over: so no living Python object finds its
+//!   pages read-only under it.
+//! - A long call takes the area out of its slot, and puts it back. The mutex of the slot is never
+//!   held while the interpreter is released or Python code runs; so no thread holds it when another
+//!   one forks.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,7 +82,8 @@ fn caller() -> Caller {
 pub(crate) struct Core {
     slot: Mutex<Slot>,
     writers: AtomicUsize,
-    /// The calls that freeze it, by process and thread: as long as there is one, no other thread is lent the pages for writing.
+    /// The calls that freeze it, by process and thread: as long as there is one, no other thread is
+    /// lent the pages for writing.
     freezing: Mutex<Vec<Caller>>,
     address: usize,
     inode: u64,
@@ -134,7 +138,8 @@ impl Core {
         }
     }
 
-    /// Makes a short call that changes the area, without the interpreter being released: nothing that blocks for long, no Python.
+    /// Makes a short call that changes the area, without the interpreter being released: nothing
+    /// that blocks for long, no Python.
     pub(crate) fn change<R>(&self, py: Python<'_>, change: impl FnOnce(&mut Any) -> R) -> PyResult<R> {
         loop {
             if let Slot::Here(any) = &mut *self.slot() {
@@ -144,7 +149,8 @@ impl Core {
         }
     }
 
-    /// Waits while another thread freezes it: who takes an array again and again would keep it from that for ever.
+    /// Waits while another thread freezes it: who takes an array again and again would keep it from
+    /// that for ever.
     pub(crate) fn wait_for_freezing(&self, py: Python<'_>) -> PyResult<()> {
         // (Mostly nothing freezes it, and the kernel is not asked who this is.)
         if self.freezing().is_empty() {

@@ -1,4 +1,5 @@
-//! Errors of the library as exceptions of the package: the hierarchy itself is Python, in `areas/_errors.py`.
+//! Errors of the library as exceptions of the package: the hierarchy itself is Python, in
+//! `areas/_errors.py`.
 
 use areas::Error;
 use pyo3::prelude::*;

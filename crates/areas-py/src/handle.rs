@@ -1,5 +1,6 @@
-//! Handles of plain arrays, written and opened in one call each. `areas/_handles.py` says what a handle is, and does whatever is not plain: strides,
-//! structures, memory in slabs and memory without a name; and it words each error. What these calls leave to it they have not touched.
+//! Handles of plain arrays, written and opened in one call each. `areas/_handles.py` says what a
+//! handle is, and does whatever is not plain: strides, structures, memory in slabs and memory
+//! without a name; and it words each error. What these calls leave to it they have not touched.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
@@ -70,7 +71,8 @@ fn put(out: &mut Vec<u8>, number: usize) {
     }
 }
 
-/// Opens a handle of a plain array of this machine, as `class`; None for all others, and where it leads nowhere.
+/// Opens a handle of a plain array of this machine, as `class`; None for all others, and where it
+/// leads nowhere.
 #[pyfunction]
 #[pyo3(signature = (class, dtypes, handle, boot, namespace, /))]
 pub(crate) fn open_handle<'py>(

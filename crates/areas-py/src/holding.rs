@@ -261,7 +261,8 @@ impl Holding {
         self.core.inode()
     }
 
-    /// Its descriptor, which stays the area's, and the device and inode that it was: who uses it looks first whether it still is.
+    /// Its descriptor, which stays the area's, and the device and inode that it was: who uses it
+    /// looks first whether it still is.
     #[getter]
     fn descriptor(&self, py: Python<'_>) -> PyResult<(RawFd, u64, u64)> {
         self.core.look(py, |any| {
@@ -272,7 +273,8 @@ impl Holding {
         })
     }
 
-    /// The processes that have its memory: number, command, whether mapped for writing or reading, and how many descriptors.
+    /// The processes that have its memory: number, command, whether mapped for writing or reading,
+    /// and how many descriptors.
     fn holders<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let holders = self.core.run(py, "holders", |any| of_any!(any, area => area.object().holders()))?;
         let told = PyList::empty(py);
@@ -283,7 +285,8 @@ impl Holding {
         Ok(told)
     }
 
-    /// Sends it over a connected Unix socket, given by its descriptor: with the rights that it has here, or for reading only.
+    /// Sends it over a connected Unix socket, given by its descriptor: with the rights that it has
+    /// here, or for reading only.
     #[pyo3(signature = (socket, read_only=false))]
     fn send(&self, py: Python<'_>, socket: RawFd, read_only: bool) -> PyResult<()> {
         let socket = borrowed(py, socket)?;
@@ -322,8 +325,8 @@ impl Holding {
         retired.map_err(|error| raised(py, &error))
     }
 
-    /// Marks the memory itself, and takes the name back: nobody finds it any more, by whatever holder. Who has it keeps it. Whether it was
-    /// not marked before.
+    /// Marks the memory itself, and takes the name back: nobody finds it any more, by whatever
+    /// holder. Who has it keeps it. Whether it was not marked before.
     fn retire(&self, py: Python<'_>) -> PyResult<bool> {
         let first = self.core.run(py, "retire", |any| {
             of_any!(any, area => {

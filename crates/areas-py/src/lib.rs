@@ -1,12 +1,12 @@
 //! The extension module `areas._areas`: what the Python package is made of that has to be in Rust.
 //!
-//! It exports some classes and functions, all of them thin over the library. What a person sees (`areas.Area`, arrays,
-//! handles, errors) is Python, in `python/areas/`.
+//! It exports some classes and functions, all of them thin over the library. What a person sees
+//! (`areas.Area`, arrays, handles, errors) is Python, in `python/areas/`.
 //!
 //! # Invariants
 //!
-//! - A mapping is freed by its last *reference*, never when a count of exports falls to 0: NumPy releases its export as soon as it
-//!   has the address, and keeps a reference to the exporter.
+//! - A mapping is freed by its last *reference*, never when a count of exports falls to 0: NumPy
+//!   releases its export as soon as it has the address, and keeps a reference to the exporter.
 //! - No Rust reference is made to memory that another process, or Python, may write.
 //! - No pages that Python may write through a living object ever become read-only: see `core.rs`.
 //! - What may block does so with the interpreter released, and looks for signals.
@@ -40,7 +40,8 @@ static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
 fn refuse_subinterpreters() -> PyResult<()> {
     // SAFETY: this thread is attached to an interpreter, which is what the call asks for.
     let state = unsafe { pyo3::ffi::PyInterpreterState_Get() };
-    // SAFETY: that is the state of the current interpreter, which lives as long as this thread is attached to it.
+    // SAFETY: that is the state of the current interpreter, which lives as long as this thread is
+    // attached to it.
     let number = unsafe { pyo3::ffi::PyInterpreterState_GetID(state) };
     match INTERPRETER.compare_exchange(-1, number, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(()),
@@ -80,7 +81,8 @@ mod module {
     #[pymodule_export]
     use super::sync::{Words, Writing};
 
-    /// Refuses subinterpreters: classes and what is held belong to the interpreter that imported this first.
+    /// Refuses subinterpreters: classes and what is held belong to the interpreter that imported
+    /// this first.
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::refuse_subinterpreters()

@@ -1,4 +1,5 @@
-//! What was measured, as Python has it: dictionaries and lists, of which `areas/_measured.py` makes classes.
+//! What was measured, as Python has it: dictionaries and lists, of which `areas/_measured.py` makes
+//! classes.
 
 use areas::{Granted, Migration, Residency, Verification, Where};
 use pyo3::prelude::*;

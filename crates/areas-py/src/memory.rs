@@ -16,10 +16,12 @@ use crate::core::{Any, Core, of_any};
 use crate::errors::raised;
 use crate::holding::{Holding, name_to_python};
 
-/// A reference to an area's memory, or to a block of a slab. Arrays, memoryviews and capsules over it keep it alive, and it keeps the mapping.
+/// A reference to an area's memory, or to a block of a slab. Arrays, memoryviews and capsules over
+/// it keep it alive, and it keeps the mapping.
 ///
-/// It exports the buffer protocol: one dimension of bytes (format `B`), read-only where the area was opened for reading or is
-/// frozen. The number of bytes is that of the moment in which it was made.
+/// It exports the buffer protocol: one dimension of bytes (format `B`), read-only where the area
+/// was opened for reading or is frozen. The number of bytes is that of the moment in which it was
+/// made.
 #[pyclass(frozen, weakref, module = "areas._areas")]
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -197,10 +199,13 @@ impl Memory {
         let address = std::ptr::with_exposed_provenance_mut(memory.address);
         // SAFETY:
         // - `view` is not null (checked), and the interpreter's to be filled;
-        // - `address..address+size` is mapped as long as `slf` lives, of which the view gets a reference: of an area the size never shrinks
-        //   below what it was (sealed), and the address never changes (`Core`'s invariants); a slice or lease keeps its slab mapped, and lies in it;
-        // - it is lent for writing only where `write` is set, and then stays writable as long as `slf` lives (`writers`; a slab's area is never
-        //   frozen in this process, and by no other one while it is mapped for writing here).
+        // - `address..address+size` is mapped as long as `slf` lives, of which the view gets a
+        //   reference: of an area the size never shrinks below what it was (sealed), and the
+        //   address never changes (`Core`'s invariants); a slice or lease keeps its slab mapped,
+        //   and lies in it;
+        // - it is lent for writing only where `write` is set, and then stays writable as long as
+        //   `slf` lives (`writers`; a slab's area is never frozen in this process, and by no other
+        //   one while it is mapped for writing here).
         let filled = unsafe {
             ffi::PyBuffer_FillInfo(view, slf.as_ptr(), address, size, c_int::from(!memory.write), flags)
         };
@@ -224,10 +229,12 @@ impl Layout {
     /// More dimensions are not looked at.
     const DIMS: usize = 8;
 
-    /// `None` for an array of many dimensions. (It takes NumPy a fourteenth of the time that its array interface does.)
+    /// `None` for an array of many dimensions. (It takes NumPy a fourteenth of the time that its
+    /// array interface does.)
     pub(crate) fn of(array: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
         let mut view = std::mem::MaybeUninit::<ffi::Py_buffer>::uninit();
-        // SAFETY: the exporter fills the structure, or says that it has not. It is asked for strides and not for a format, which some dtypes have none of.
+        // SAFETY: the exporter fills the structure, or says that it has not. It is asked for
+        // strides and not for a format, which some dtypes have none of.
         let filled =
             unsafe { ffi::PyObject_GetBuffer(array.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_STRIDES) };
         if filled != 0 {
@@ -240,14 +247,16 @@ impl Layout {
         let few = ndim <= Self::DIMS && (ndim == 0 || !(view.shape.is_null() || view.strides.is_null()));
         if few {
             for (at, (dim, stride)) in dims.iter_mut().zip(&mut strides).enumerate().take(ndim) {
-                // SAFETY: with strides asked for, `shape` has `ndim` items (PEP 3118), is not null (checked), and stays until the view is released.
+                // SAFETY: with strides asked for, `shape` has `ndim` items (PEP 3118), is not null
+                // (checked), and stays until the view is released.
                 *dim = unsafe { *view.shape.wrapping_add(at) }.unsigned_abs();
                 // SAFETY: the same for `strides`.
                 *stride = unsafe { *view.strides.wrapping_add(at) };
             }
         }
         let (address, readonly) = (view.buf.expose_provenance(), view.readonly != 0);
-        // SAFETY: it was filled by the call above, and is given back once. Nothing of it is used behind this.
+        // SAFETY: it was filled by the call above, and is given back once. Nothing of it is used
+        // behind this.
         unsafe { ffi::PyBuffer_Release(&raw mut view) };
         Ok(few.then_some(Layout { address, readonly, dims, strides, ndim }))
     }

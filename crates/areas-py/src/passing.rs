@@ -15,8 +15,8 @@ use crate::holding::Holding;
 /// How long is waited at a time before signals are looked for.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// What a handle leads to, opened: the area of that id, if it is of that process and that memory; or, where its holder is gone, any area over the
-/// same memory.
+/// What a handle leads to, opened: the area of that id, if it is of that process and that memory;
+/// or, where its holder is gone, any area over the same memory.
 pub(crate) fn opened(pid: u32, id: i32, inode: u64, write: bool, keep_name: bool) -> Result<Any, Error> {
     // What was opened is what was looked for: numbers are used again.
     let is_it = |area: &Any| crate::core::inode_of(area) == inode;
@@ -61,7 +61,8 @@ pub(crate) fn open_located(
     opened.map(Holding::over).map_err(|error| raised(py, &error))
 }
 
-/// Lets go of what this process has of another one's registry table, where that process is gone: an id of its is asked for.
+/// Lets go of what this process has of another one's registry table, where that process is gone: an
+/// id of its is asked for.
 #[pyfunction]
 pub(crate) fn forget_dead(py: Python<'_>, id: i32) {
     // Whoever has the id by now is none of the caller's business.
@@ -118,8 +119,8 @@ pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<Borro
                 .help("give a socket or file that is open"),
         ));
     }
-    // SAFETY: it is not -1. That it stays open is Python's to see to: the caller holds the socket or file whose number it is; and
-    // where another thread closes it meanwhile, the calls made with it fail or reach another file, as they do with any number in Python: no memory
-    // depends on it.
+    // SAFETY: it is not -1. That it stays open is Python's to see to: the caller holds the socket
+    // or file whose number it is; and where another thread closes it meanwhile, the calls made with
+    // it fail or reach another file, as they do with any number in Python: no memory depends on it.
     Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }

@@ -1,4 +1,5 @@
-//! Progress of long calls: told to a Python function; and the moments at which a signal, or what the function raises, ends them.
+//! Progress of long calls: told to a Python function; and the moments at which a signal, or what
+//! the function raises, ends them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use pyo3::prelude::*;
 /// How often a signal is looked for, and how often a function is told, at most.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Tells a Python function how far a call is. Lives outside of the interpreter, and goes into it from time to time.
+/// Tells a Python function how far a call is. Lives outside of the interpreter, and goes into it
+/// from time to time.
 pub(crate) struct Told {
     function: Option<Py<PyAny>>,
     last: Instant,
@@ -25,8 +27,9 @@ impl Told {
         Told { function, last: Instant::now(), raised: None }
     }
 
-    /// Makes a call that tells of its progress, outside of the interpreter. `None` where it was ended by what was raised, which
-    /// [`finish`](Told::finish) gives: the library's long calls bear it that the function that they tell unwinds.
+    /// Makes a call that tells of its progress, outside of the interpreter. `None` where it was
+    /// ended by what was raised, which [`finish`](Told::finish) gives: the library's long calls
+    /// bear it that the function that they tell unwinds.
     pub(crate) fn watch<R>(&mut self, call: impl FnOnce(&mut dyn FnMut(Progress)) -> R) -> Option<R> {
         if self.raised.is_some() {
             return None;

@@ -1,6 +1,8 @@
-//! Slabs: blocks of one area, by `areas-slab`. What a person sees is `areas.Slab`, in `python/areas/_slab.py`.
+//! Slabs: blocks of one area, by `areas-slab`. What a person sees is `areas.Slab`, in
+//! `python/areas/_slab.py`.
 //!
-//! A [`Memory`] over a block owns the slice or lease of it: the block is free when the last array over it, in whichever process, is gone.
+//! A [`Memory`] over a block owns the slice or lease of it: the block is free when the last array
+//! over it, in whichever process, is gone.
 
 use std::alloc::Layout;
 use std::sync::{Mutex, PoisonError};
@@ -76,8 +78,8 @@ impl Blocks {
         py.detach(|| self.0.reclaim()).map_err(|error| raised(py, &error))
     }
 
-    /// How full it is: bytes of all blocks, bytes of those that only others hold, bytes of the largest block that is sure to be had, blocks,
-    /// and how many of them there can be.
+    /// How full it is: bytes of all blocks, bytes of those that only others hold, bytes of the
+    /// largest block that is sure to be had, blocks, and how many of them there can be.
     fn usage(&self, py: Python<'_>) -> PyResult<(usize, usize, usize, usize, usize)> {
         let usage = self.0.usage().map_err(|error| raised(py, &error))?;
         let others = usage.given + usage.read;
@@ -123,11 +125,13 @@ fn heirs() -> Vec<Heir> {
     std::mem::take(&mut *HEIRS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// To be called before this process forks: a child that is forked holds the blocks that its parent holds. Why a child will not, where a slab
-/// has no seat for it: then these blocks are kept for good.
+/// To be called before this process forks: a child that is forked holds the blocks that its parent
+/// holds. Why a child will not, where a slab has no seat for it: then these blocks are kept for
+/// good.
 #[pyfunction]
 pub(crate) fn before_fork() -> Option<String> {
-    // Not with the interpreter released: no other thread is to take or drop a block before the fork.
+    // Not with the interpreter released: no other thread is to take or drop a block before the
+    // fork.
     let (prepared, failed) = areas_slab::before_fork();
     HEIRS.lock().unwrap_or_else(PoisonError::into_inner).extend(prepared);
     failed.map(|error| format!("{error:#}"))

@@ -1,6 +1,8 @@
-//! Mutexes, events and sequence locks in areas. What a person sees is Python, in `python/areas/_sync.py`.
+//! Mutexes, events and sequence locks in areas. What a person sees is Python, in
+//! `python/areas/_sync.py`.
 //!
-//! They work on a mapping of their own: a wait has the memory for as long as it takes, while other threads use the area.
+//! They work on a mapping of their own: a wait has the memory for as long as it takes, while other
+//! threads use the area.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
@@ -22,7 +24,8 @@ use crate::memory::Memory;
 const SLICE: Duration = Duration::from_millis(100);
 const WHAT: &str = "use a lock in an area";
 
-/// An area's memory, for the locks in it. As long as it lives, the area counts as one that may be written.
+/// An area's memory, for the locks in it. As long as it lives, the area counts as one that may be
+/// written.
 #[pyclass(frozen, weakref, module = "areas._areas")]
 #[derive(Debug)]
 pub(crate) struct Words {
@@ -131,7 +134,8 @@ impl Words {
         self.mutex(py, offset).map(drop)
     }
 
-    /// Locks a mutex. Whether its owner before died with it. Without a timeout it waits for as long as it takes; 0: not at all.
+    /// Locks a mutex. Whether its owner before died with it. Without a timeout it waits for as long
+    /// as it takes; 0: not at all.
     #[pyo3(signature = (offset, timeout=None))]
     fn lock(&self, py: Python<'_>, offset: usize, timeout: Option<f64>) -> PyResult<bool> {
         let mutex = self.mutex(py, offset)?;
@@ -221,7 +225,8 @@ impl Words {
 #[derive(Debug)]
 pub(crate) struct Writing {
     words: Py<Words>,
-    /// Nothing while a thread writes, and behind the end. The mutex is never held while the interpreter is released.
+    /// Nothing while a thread writes, and behind the end. The mutex is never held while the
+    /// interpreter is released.
     writer: Slot<Option<DetachedWriter>>,
 }
 

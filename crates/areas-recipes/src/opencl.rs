@@ -1,8 +1,9 @@
 //! OpenCL: shared virtual memory that areas are made of, and areas that buffers are made of.
 //!
-//! [`Svm`] is a provider: its areas are private memory at an address that holds for host and devices alike. [`AreaBuffer`] goes the other way:
-//! an area that exists, with its placement, its name and its other holders, becomes the memory of a buffer (`CL_MEM_USE_HOST_PTR`). A
-//! device that computes in the machine's memory (PoCL: the CPU) works in the area itself.
+//! [`Svm`] is a provider: its areas are private memory at an address that holds for host and
+//! devices alike. [`AreaBuffer`] goes the other way: an area that exists, with its placement, its
+//! name and its other holders, becomes the memory of a buffer (`CL_MEM_USE_HOST_PTR`). A device
+//! that computes in the machine's memory (PoCL: the CPU) works in the area itself.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -40,19 +41,21 @@ const PAGE: usize = 4096;
 
 /// A provider of shared virtual memory (SVM): one allocation of OpenCL's for each area.
 ///
-/// As with any memory that is given ([`Fixed`]), requests for a place, a lock, exact addresses or shared memory are refused. While a kernel
-/// works in an area the program must not access it: that is the promise of whoever enqueues the kernel.
+/// As with any memory that is given ([`Fixed`]), requests for a place, a lock, exact addresses or
+/// shared memory are refused. While a kernel works in an area the program must not access it: that
+/// is the promise of whoever enqueues the kernel.
 #[derive(Clone)]
 pub struct Svm {
     context: Arc<Context>,
 }
 
 impl Svm {
-    /// Of a context whose devices have SVM that the host may access at any time (`CL_DEVICE_SVM_FINE_GRAIN_BUFFER`).
+    /// Of a context whose devices have SVM that the host may access at any time
+    /// (`CL_DEVICE_SVM_FINE_GRAIN_BUFFER`).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where a device has not: its memory would have to be mapped before each access. [`Kind::System`] if OpenCL does not
-    /// tell.
+    /// [`Kind::Unsupported`] where a device has not: its memory would have to be mapped before each
+    /// access. [`Kind::System`] if OpenCL does not tell.
     pub fn new(context: Arc<Context>) -> Result<Self> {
         for &id in context.devices() {
             let device = Device::new(id);
@@ -104,7 +107,8 @@ impl Provider for Svm {
             Error::new(Kind::NoMemory, what()).detail("that is more than there are addresses")
         })?;
         let flags = CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER;
-        // SAFETY: flags that the devices have (checked when the provider was made), and an alignment that OpenCL has for all.
+        // SAFETY: flags that the devices have (checked when the provider was made), and an
+        // alignment that OpenCL has for all.
         let given = unsafe { svm_alloc(self.context.get(), flags, bytes, 128) };
         let start = given.ok().and_then(|start| NonNull::new(start.cast::<u8>())).ok_or_else(|| {
             Error::new(Kind::NoMemory, what()).detail("clSVMAlloc returned NULL, without a reason").help(
@@ -112,7 +116,8 @@ impl Provider for Svm {
             )
         })?;
         let block = Block { context: self.context.clone(), start };
-        // SAFETY: the block is readable and writable until it is dropped, and known to nobody else. It is the host's at any time (fine grain).
+        // SAFETY: the block is readable and writable until it is dropped, and known to nobody else.
+        // It is the host's at any time (fine grain).
         let fixed = unsafe { Fixed::from_raw_parts(start, bytes, block) }?;
         fixed.map(request)
     }
@@ -120,8 +125,8 @@ impl Provider for Svm {
 
 /// An area as the memory of an OpenCL buffer. The buffer goes first.
 ///
-/// Commands that use the buffer have to be finished before this is dropped, which is the promise of whoever enqueues them. An area that is
-/// a buffer's cannot be frozen: take it back first.
+/// Commands that use the buffer have to be finished before this is dropped, which is the promise of
+/// whoever enqueues them. An area that is a buffer's cannot be frozen: take it back first.
 pub struct AreaBuffer {
     // In the order in which they are dropped.
     buffer: Buffer<u8>,
@@ -135,7 +140,8 @@ impl AreaBuffer {
     /// OpenCL refuses it. The area comes back.
     pub fn new(context: &Context, area: Area<Shared>) -> Result<Self, Rejected<Area<Shared>>> {
         let flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
-        // SAFETY: the area's memory is mapped, and stays so until the buffer is released: both are in one value, the buffer first.
+        // SAFETY: the area's memory is mapped, and stays so until the buffer is released: both are
+        // in one value, the buffer first.
         match unsafe { Buffer::create(context, flags, area.size(), area.as_ptr().cast()) } {
             Ok(buffer) => Ok(AreaBuffer { buffer, area }),
             Err(why) => {

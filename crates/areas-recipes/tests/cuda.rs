@@ -1,5 +1,6 @@
-//! An area that is registered with CUDA (`cuMemHostRegister`, which is what `cudaHostRegister` calls): a GPU copies from it and into it
-//! without a bounce buffer. Runs where libcuda and a GPU are; not tried by its makers, who have none.
+//! An area that is registered with CUDA (`cuMemHostRegister`, which is what `cudaHostRegister`
+//! calls): a GPU copies from it and into it without a bounce buffer. Runs where libcuda and a GPU
+//! are; not tried by its makers, who have none.
 
 #![expect(unsafe_code, reason = "calls CUDA's driver with addresses; each block has its proof")]
 
@@ -28,7 +29,8 @@ macro_rules! call {
     ($library:expr, $name:literal, ($($argument:expr => $type:ty),*)) => {{
         // SAFETY: the type is cuda.h's.
         let function = unsafe { function::<unsafe extern "C" fn($($type),*) -> c_int>($library, $name) };
-        // SAFETY: arguments of these types, whose pointers are valid for the call (or for as long as they are registered).
+        // SAFETY: arguments of these types, whose pointers are valid for the call (or for as long
+        // as they are registered).
         unsafe { function($($argument),*) }
     }};
 }
@@ -84,7 +86,8 @@ fn a_gpu_copies_out_of_a_registered_area_and_into_it() {
     }
     drop(other);
 
-    // Its pages are pinned: as with io_uring it cannot be frozen, and the error says what may be the reason.
+    // Its pages are pinned: as with io_uring it cannot be frozen, and the error says what may be
+    // the reason.
     let rejected = area.freeze_within(std::time::Duration::ZERO).unwrap_err();
     assert_eq!(rejected.error.kind(), Kind::Busy);
     assert!(format!("{:#}", rejected.error).contains("a GPU driver"), "{:#}", rejected.error);

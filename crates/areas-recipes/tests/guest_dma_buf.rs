@@ -1,5 +1,6 @@
-//! An area as a dma-buf (`/dev/udmabuf`): what cameras, displays and GPUs import. The same pages, by
-//! another descriptor; and a camera (vivid, the kernel's own for tests) whose frames come into them.
+//! An area as a dma-buf (`/dev/udmabuf`): what cameras, displays and GPUs import. The same pages,
+//! by another descriptor; and a camera (vivid, the kernel's own for tests) whose frames come into
+//! them.
 //!
 //! In the guest with all drivers.
 // vm: --kernel full --modules vivid
@@ -187,8 +188,8 @@ fn buffer_of(index: usize, buffer: &OwnedFd) -> v4l2::Buffer {
     }
 }
 
-/// A ring of frames is one area: the driver writes into its pages, and who finds it by its name reads
-/// them there.
+/// A ring of frames is one area: the driver writes into its pages, and who finds it by its name
+/// reads them there.
 #[test]
 fn frames_of_a_camera_come_into_an_area() {
     const FRAMES: usize = 4;

@@ -1,4 +1,5 @@
-//! The memory of a guest is an area: who holds the area sees what the guest writes, and the guest is placed where the area is.
+//! The memory of a guest is an area: who holds the area sees what the guest writes, and the guest
+//! is placed where the area is.
 
 #![expect(unsafe_code, reason = "gives addresses to vm-memory and to KVM; each block has its proof")]
 
@@ -12,7 +13,8 @@ use areas::{Area, Kind, Shared};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes as _, FileOffset, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
-/// The area's own mapping as a guest's memory, from address 0 on: with its placement, its lock and its huge pages.
+/// The area's own mapping as a guest's memory, from address 0 on: with its placement, its lock and
+/// its huge pages.
 fn guest_memory(area: &Area<Shared>) -> GuestMemoryMmap {
     let builder = MmapRegionBuilder::<()>::new(area.size())
         .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)

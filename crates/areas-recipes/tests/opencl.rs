@@ -21,7 +21,8 @@ use opencl3::program::Program;
 const COUNT: usize = 1 << 16;
 const SOURCE: &str = "kernel void three(global uint *numbers) { size_t i = get_global_id(0); numbers[i] = 3 * numbers[i] + 1; }";
 
-/// A context of a device that computes in the machine's memory; `None` where there is none, which is said.
+/// A context of a device that computes in the machine's memory; `None` where there is none, which
+/// is said.
 fn context(test: &str) -> Option<Arc<Context>> {
     // The loader finds its platforms at the first call, and not in two threads at once.
     static FIRST: Mutex<()> = Mutex::new(());
@@ -50,7 +51,8 @@ fn compute(context: &Context, argument: impl FnOnce(&Kernel)) {
     let kernel = Kernel::create(&program, "three").unwrap();
     argument(&kernel);
     let sizes = [COUNT];
-    // SAFETY: the kernel has its one argument, memory of COUNT words; the sizes live until the call returns.
+    // SAFETY: the kernel has its one argument, memory of COUNT words; the sizes live until the call
+    // returns.
     let event = unsafe {
         queue.enqueue_nd_range_kernel(kernel.get(), 1, ptr::null(), sizes.as_ptr(), ptr::null(), &[])
     };

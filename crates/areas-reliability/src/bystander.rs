@@ -1,6 +1,8 @@
-//! The processes that look: a bystander, which holds areas all the while and has seen the dead alive, and newcomers.
+//! The processes that look: a bystander, which holds areas all the while and has seen the dead
+//! alive, and newcomers.
 //!
-//! The upper half is the other process, the lower half the driver's handle of it; they talk in lines.
+//! The upper half is the other process, the lower half the driver's handle of it; they talk in
+//! lines.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -60,7 +62,8 @@ impl Holdings {
         frozen.publish(NAMES[1])?;
         let mut resizable = areas::builder(SIZE).resizable(4 * SIZE)?;
         resizable.write_at(0, &pattern(NAMES[4], SIZE))?;
-        // Marked as one that others have, as it is by the first clone: each run of an operation makes the same calls then.
+        // Marked as one that others have, as it is by the first clone: each run of an operation
+        // makes the same calls then.
         let _ = resizable.object();
         resizable.publish(NAMES[4])?;
         Ok(Holdings { shared, frozen, resizable, gift: None })
@@ -125,7 +128,8 @@ fn arrived(count: usize) -> Result<()> {
     for transferred in came {
         let found = registry::find(VICTIM).context("find what came")?;
         ensure!(found.id() == transferred.id() && found.is_own(), "its name leads to {found:?}");
-        // What was offered was claimed before, and the claim came with it, whenever its giver was killed.
+        // What was offered was claimed before, and the claim came with it, whenever its giver was
+        // killed.
         ensure!(found.id().get() % SEQUENCES >= FIRST_GIVEN, "it came without its claim: {}", found.id());
         let Received::Shared(area) = transferred.take().context("take it")? else {
             bail!("it is no shared area any more");

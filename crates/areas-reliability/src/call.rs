@@ -1,4 +1,5 @@
-//! System calls, named so that a reader knows which one it was: `fcntl(F_SETLK)`, `madvise(MADV_DONTFORK)`.
+//! System calls, named so that a reader knows which one it was: `fcntl(F_SETLK)`,
+//! `madvise(MADV_DONTFORK)`.
 
 use syscalls::Sysno;
 
@@ -14,7 +15,8 @@ pub(crate) struct Call {
     pub(crate) args: [u64; 6],
     /// Where it was made.
     pub(crate) from: u64,
-    /// Where the function that made it returns to, if that is known: for `munmap`, which the library has the C library call.
+    /// Where the function that made it returns to, if that is known: for `munmap`, which the
+    /// library has the C library call.
     pub(crate) returns: Option<u64>,
 }
 

@@ -1,4 +1,5 @@
-//! What a process holds, as the kernel shows it: descriptors, mappings of objects, record locks, locked pages, addresses.
+//! What a process holds, as the kernel shows it: descriptors, mappings of objects, record locks,
+//! locked pages, addresses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,7 +74,8 @@ impl Held {
             let len = number(end) - number(start);
             let permissions = words.next().unwrap_or_default();
             match words.nth(3) {
-                // Addresses that nobody may access cost nothing: malloc takes 64 MiB of them for each thread.
+                // Addresses that nobody may access cost nothing: malloc takes 64 MiB of them for
+                // each thread.
                 None if permissions.starts_with("---") => {}
                 None => self.anonymous += len,
                 Some("[heap]") => {}

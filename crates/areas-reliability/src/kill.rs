@@ -1,5 +1,5 @@
-//! Kill at every system call: each operation is killed as it enters each of its calls and as it comes back, and then others
-//! look at what is left.
+//! Kill at every system call: each operation is killed as it enters each of its calls and as it
+//! comes back, and then others look at what is left.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -229,7 +229,8 @@ impl Trial {
                 let pid = u32::try_from(stop.pid.as_raw()).context("a process number")?;
                 objects = objects_of(pid).difference(others).copied().collect();
                 watch.add(pid, |object| others.contains(&object))?;
-                // A bystander that looks takes in what was offered to it: the other times nobody has when the giver dies.
+                // A bystander that looks takes in what was offered to it: the other times nobody
+                // has when the giver dies.
                 if let Some(bystander) = bystander
                     && (operation.hands != Hands::Gives || looks(number))
                 {
@@ -292,7 +293,8 @@ impl Trial {
         Ok(())
     }
 
-    /// What others see when it is dead. Who looks first clears away what it left; both must be able to.
+    /// What others see when it is dead. Who looks first clears away what it left; both must be able
+    /// to.
     fn aftermath(&mut self, objects: &BTreeSet<Identity>, number: usize, offered: bool) -> Result<()> {
         let expected = self.expected();
         if let Some(bystander) = &mut self.bystander

@@ -1,8 +1,10 @@
-//! What is left when a holder dies, and what is told when the kernel refuses: tried at every system call.
+//! What is left when a holder dies, and what is told when the kernel refuses: tried at every system
+//! call.
 //!
-//! `areas-reliability kill` runs each operation of the library in a process of its own under ptrace, counts its system
-//! calls, and then runs it again for each of them, killed as it enters the call and as it comes back. `inject` does the
-//! same with calls that fail. After each run others look: a bystander that holds areas of its own, and a newcomer.
+//! `areas-reliability kill` runs each operation of the library in a process of its own under
+//! ptrace, counts its system calls, and then runs it again for each of them, killed as it enters
+//! the call and as it comes back. `inject` does the same with calls that fail. After each run
+//! others look: a bystander that holds areas of its own, and a newcomer.
 //!
 //! | file | what |
 //! |---|---|
@@ -57,16 +59,19 @@ enum Role {
     Kill(Options),
     /// Has each system call of each operation fail
     Inject(Options),
-    /// Counts and times what looking costs, from one area to a hundred thousand, from one team to a thousand
+    /// Counts and times what looking costs, from one area to a hundred thousand, from one team to a
+    /// thousand
     Scale(scale::Options),
-    /// Has a hostile peer change what each operation that looks is looking at, before each of its system calls
+    /// Has a hostile peer change what each operation that looks is looking at, before each of its
+    /// system calls
     Between {
         #[command(flatten)]
         options: Options,
         #[command(flatten)]
         changes: between::Changes,
     },
-    /// Puts the reports of single operations together, which lie in FOLDER/OPERATION (`between --operation OPERATION --report FOLDER/OPERATION`)
+    /// Puts the reports of single operations together, which lie in FOLDER/OPERATION (`between
+    /// --operation OPERATION --report FOLDER/OPERATION`)
     BetweenTogether { folder: PathBuf },
     /// Names the operations
     Operations,

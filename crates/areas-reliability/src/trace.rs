@@ -1,7 +1,8 @@
 //! Stopping a process at each of its system calls, by ptrace.
 //!
-//! A victim says when its operation begins and ends by two calls that no kernel has; only what is between them counts.
-//! What it does before is not stopped at all. Threads that it starts meanwhile are followed like itself.
+//! A victim says when its operation begins and ends by two calls that no kernel has; only what is
+//! between them counts. What it does before is not stopped at all. Threads that it starts meanwhile
+//! are followed like itself.
 
 #![expect(unsafe_code, reason = "a union of the kernel's; the block has its proof")]
 
@@ -163,7 +164,8 @@ impl Tracer {
         Ok(Tracer { victim, subject, forks, threads, next, counting, patience, awaited })
     }
 
-    /// How long it may take, and a process that it may wait for in a way that no signal ends: that one is killed with it.
+    /// How long it may take, and a process that it may wait for in a way that no signal ends: that
+    /// one is killed with it.
     pub(crate) fn within(self, patience: Duration, awaited: Option<u32>) -> Self {
         let awaited = awaited.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         Tracer { patience, awaited, ..self }
@@ -234,7 +236,8 @@ impl Tracer {
         let mut then = Then::GoOn;
         let pid = self.subject.unwrap_or(self.victim);
         if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-            // SAFETY: `op` says that it is the entry's part of the union that the kernel has filled.
+            // SAFETY: `op` says that it is the entry's part of the union that the kernel has
+            // filled.
             let entry = unsafe { info.u.entry };
             // Threads that begin and end unmap their stacks.
             let by_function = entry.nr == libc::SYS_munmap.cast_unsigned() && tid == pid;
@@ -305,7 +308,8 @@ fn go_on(tid: Pid, signal: Option<Signal>) -> Result<()> {
 /// Whether calls can be made to fail on this architecture.
 pub(crate) const CAN_FAIL: bool = cfg!(target_arch = "x86_64");
 
-/// What lies on top of a stopped thread's stack: where a function that has put nothing there returns to.
+/// What lies on top of a stopped thread's stack: where a function that has put nothing there
+/// returns to.
 fn word_at(tid: Pid, stack: u64) -> Option<u64> {
     if !cfg!(target_arch = "x86_64") {
         return None;

@@ -1,5 +1,5 @@
-//! The process in which an operation runs: it makes everything ready, says so, runs the operation, and looks at what came
-//! of it.
+//! The process in which an operation runs: it makes everything ready, says so, runs the operation,
+//! and looks at what came of it.
 
 #![expect(unsafe_code, reason = "marks for the tracer, and fork; each block has its proof")]
 
@@ -24,7 +24,8 @@ pub(crate) struct Account {
     pub(crate) failed: Option<String>,
     /// What was found wrong by looking.
     pub(crate) wrong: Vec<String>,
-    /// What it came to at first, if that was success and yet not what it should be, and only the next run was right.
+    /// What it came to at first, if that was success and yet not what it should be, and only the
+    /// next run was right.
     pub(crate) at_first: Option<String>,
     /// What is held when all that the operation made is dropped again.
     pub(crate) held: Held,
@@ -41,7 +42,8 @@ pub(crate) fn mark(number: u64) {
 
 pub(crate) fn main(operation: &Operation, inspect: bool) -> Result<bool> {
     let mut act = (operation.prepare)().with_context(|| format!("prepare {}", operation.name))?;
-    // What is made once in a process is not the operation's: buffers, and what the look itself needs.
+    // What is made once in a process is not the operation's: buffers, and what the look itself
+    // needs.
     let _ = Held::now();
     let before = Held::now();
     println!("{:x}", libc::syscall as *const () as usize);

@@ -1,5 +1,6 @@
-//! Whether memory is gone, told by the kernel as it happens: inotify says `IN_DELETE_SELF` of an object without a name when its last
-//! holder lets go of it, whoever that was: a descriptor, a mapping, a packet in a socket's queue. To watch is not to hold.
+//! Whether memory is gone, told by the kernel as it happens: inotify says `IN_DELETE_SELF` of an
+//! object without a name when its last holder lets go of it, whoever that was: a descriptor, a
+//! mapping, a packet in a socket's queue. To watch is not to hold.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +41,8 @@ impl Watch {
         Ok(Watch { inotify, alive: BTreeMap::new() })
     }
 
-    /// Watches the objects that a process has, but for some. It may be stopped; it must not end meanwhile.
+    /// Watches the objects that a process has, but for some. It may be stopped; it must not end
+    /// meanwhile.
     pub(crate) fn add(&mut self, pid: u32, but: impl Fn(Identity) -> bool) -> Result<()> {
         // Where descriptors are, and, for who may see them, mappings whose descriptor is closed.
         for folder in ["fd", "map_files"] {

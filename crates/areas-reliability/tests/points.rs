@@ -1,5 +1,5 @@
-//! The short form of the trials: some of the points of every operation, other ones each day. All of them:
-//! `cargo xtask reliability`.
+//! The short form of the trials: some of the points of every operation, other ones each day. All of
+//! them: `cargo xtask reliability`.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -42,8 +42,9 @@ fn skip(test: &str, why: &str) {
     }
 }
 
-/// A test for each operation and trial, so that they run side by side and are named when they fail. What fills the pool of huge pages for its time
-/// is named `machine_…`, and has the machine to itself.
+/// A test for each operation and trial, so that they run side by side and are named when they fail.
+/// What fills the pool of huge pages for its time is named `machine_…`, and has the machine to
+/// itself.
 macro_rules! operations {
     ($($test:ident: $name:literal;)*) => {
         mod kill {

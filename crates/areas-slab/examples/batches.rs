@@ -1,7 +1,7 @@
 //! A producer and its consumers: batches go through a slab, each by a handle of 40 bytes.
 //!
-//! `cargo run -p areas-slab --example batches`: starts itself three times as a consumer, kills one of them half way, and has all of the slab
-//! back in the end.
+//! `cargo run -p areas-slab --example batches`: starts itself three times as a consumer, kills one
+//! of them half way, and has all of the slab back in the end.
 
 use std::alloc::Layout;
 use std::io::{BufRead, BufReader, Read, Write};

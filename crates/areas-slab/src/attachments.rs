@@ -10,7 +10,8 @@ use crate::heir::Heir;
 use crate::owner::{Owner, Slab};
 use crate::reader::{Lease, Reader};
 
-/// The slabs that one process owns or has attached to, by their number: of this process, and then of each forked child in a row.
+/// The slabs that one process owns or has attached to, by their number: of this process, and then
+/// of each forked child in a row.
 struct Attachments {
     pid: u32,
     readers: Mutex<HashMap<u64, Reader>>,
@@ -26,7 +27,8 @@ impl Attachments {
         Attachments { pid, readers: Mutex::default(), owners: Mutex::default(), next: OnceLock::new() }
     }
 
-    /// This process's own: those of its parent are not looked at, as a thread that this process has not may hold their mutex.
+    /// This process's own: those of its parent are not looked at, as a thread that this process has
+    /// not may hold their mutex.
     fn own() -> &'static Self {
         let pid = std::process::id();
         let mut at = FIRST.get_or_init(|| Attachments::new(pid));
@@ -67,8 +69,9 @@ fn forget_dead(readers: &mut HashMap<u64, Reader>) -> usize {
     before - readers.len()
 }
 
-/// Lets go of the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of which nothing is read here: their memory
-/// goes with that. How many. ([`open`] and [`take`] do so when they attach to another one.)
+/// Lets go of the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of
+/// which nothing is read here: their memory goes with that. How many. ([`open`] and [`take`] do so
+/// when they attach to another one.)
 pub fn detach_dead() -> usize {
     forget_dead(&mut Attachments::own().lock())
 }
@@ -85,15 +88,17 @@ pub(crate) fn disown(number: u64) {
     Attachments::own().owners().remove(&number);
 }
 
-/// The slab that a handle leads to, if it is this process's own: [`Slab::again`] opens the handle without another mapping.
+/// The slab that a handle leads to, if it is this process's own: [`Slab::again`] opens the handle
+/// without another mapping.
 #[must_use]
 pub fn owned(handle: &Handle) -> Option<Slab> {
     Attachments::own().owners().get(&handle.slab())?.upgrade().map(Slab)
 }
 
-/// To be called before this process forks: what the child will have of the slices and leases of all slabs that this process owns, or has
-/// attached to by [`open`] and [`take`]. Where a slab has no seat left for the child, the blocks that this process has are never used anew, and
-/// the first such error is told.
+/// To be called before this process forks: what the child will have of the slices and leases of all
+/// slabs that this process owns, or has attached to by [`open`] and [`take`]. Where a slab has no
+/// seat left for the child, the blocks that this process has are never used anew, and the first
+/// such error is told.
 pub fn before_fork() -> (Vec<Heir>, Option<Error>) {
     let all = Attachments::own();
     let owners: Vec<_> = all.owners().values().filter_map(Weak::upgrade).map(Slab).collect();
@@ -117,11 +122,12 @@ pub(crate) fn known(reader: Reader) {
     Attachments::own().lock().entry(reader.slab()).or_insert(reader);
 }
 
-/// Opens a slice by its handle, in any process of the same user: the slab's area is mapped once, and stays until its owner is dead and
-/// nothing of it is read here.
+/// Opens a slice by its handle, in any process of the same user: the slab's area is mapped once,
+/// and stays until its owner is dead and nothing of it is read here.
 ///
 /// # Errors
-/// As [`Reader::open`]; [`Kind::NoSuchArea`](areas::Kind::NoSuchArea) if the slab's owner is gone; [`Kind::Unreadable`](areas::Kind::Unreadable) if its area may not be opened.
+/// As [`Reader::open`]; [`Kind::NoSuchArea`](areas::Kind::NoSuchArea) if the slab's owner is gone;
+/// [`Kind::Unreadable`](areas::Kind::Unreadable) if its area may not be opened.
 pub fn open(handle: &Handle) -> Result<Lease> {
     Attachments::own().reader(handle)?.open(handle)
 }

@@ -1,4 +1,5 @@
-//! The owner's books: which block is where, and what became of it. In private memory, where no other process writes.
+//! The owner's books: which block is where, and what became of it. In private memory, where no
+//! other process writes.
 
 use std::alloc::Layout;
 use std::collections::VecDeque;
@@ -273,7 +274,8 @@ impl Books {
         }
     }
 
-    /// Looks at so many of the blocks that wait for others, at each once: frees those that nobody reads any more. How many.
+    /// Looks at so many of the blocks that wait for others, at each once: frees those that nobody
+    /// reads any more. How many.
     pub(crate) fn settle(&mut self, table: &Table, most: usize, older: Option<Duration>) -> usize {
         let mut freed = 0;
         for _ in 0..self.waiting.len().min(most) {
@@ -292,8 +294,8 @@ impl Books {
         freed
     }
 
-    /// Frees a block that the owner has dropped, if others let it: those it was given to have taken it (or had `older` for that), and
-    /// nobody reads it.
+    /// Frees a block that the owner has dropped, if others let it: those it was given to have taken
+    /// it (or had `older` for that), and nobody reads it.
     fn try_free(&mut self, table: &Table, number: u32, older: Option<Duration>) -> bool {
         let (slot, at) = (&mut self.slots[number as usize], table.view().slot(number));
         if slot.fate == Fate::Given {
@@ -304,7 +306,8 @@ impl Books {
             }
             slot.fate = Fate::Dropped;
         }
-        // Of a process that cannot be looked for it is taken that it lives. (Who has a dead one's mark has not begun to read.)
+        // Of a process that cannot be looked for it is taken that it lives. (Who has a dead one's
+        // mark has not begun to read.)
         let lives =
             |reader: u32| Presence::is_taken(table.area.object(), reader + 1..reader + 2).unwrap_or(true);
         if !protocol::end(&at, slot.generation, lives).unwrap_or(false) {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use areas::{Error, Kind, Result};
 
-/// Where a slice is: which area, which block of it. 40 bytes, to be sent by a queue, a pipe, a socket, in shared memory.
+/// Where a slice is: which area, which block of it. 40 bytes, to be sent by a queue, a pipe, a
+/// socket, in shared memory.
 ///
 /// It holds nothing: [`Slice::give`](crate::Slice::give) says how long it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,8 +1,9 @@
 //! What a forked child has of its parent's slices and leases.
 //!
-//! A child has its parent's mappings, and whatever lies in its memory of slices and leases. It holds none of the blocks by that: their owner
-//! would use them anew under it as soon as the parent drops them. So who forks first takes a reader's seat for the child, and says there
-//! that the child reads whatever the parent has.
+//! A child has its parent's mappings, and whatever lies in its memory of slices and leases. It
+//! holds none of the blocks by that: their owner would use them anew under it as soon as the parent
+//! drops them. So who forks first takes a reader's seat for the child, and says there that the
+//! child reads whatever the parent has.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use crate::owner::Owner;
 use crate::reader::Reader;
 use crate::seat::{Held, Seat};
 
-/// A forked child's part in a slab, made by its parent before: [`Slab::before_fork`](crate::Slab::before_fork),
-/// [`Reader::before_fork`].
+/// A forked child's part in a slab, made by its parent before:
+/// [`Slab::before_fork`](crate::Slab::before_fork), [`Reader::before_fork`].
 ///
-/// Between that and the fork no slice or lease of the slab is to be made or dropped, by whatever thread: the child has what there was.
+/// Between that and the fork no slice or lease of the slab is to be made or dropped, by whatever
+/// thread: the child has what there was.
 #[must_use = "behind the fork it is either the parent's or the child's: `in_parent`, `in_child`"]
 pub struct Heir {
     of: Of,
@@ -64,14 +66,15 @@ impl Heir {
         Ok(Some(Heir { of, table: table.clone(), seat }))
     }
 
-    /// To be called in the parent when it has forked, or could not: the child has it alone from here on.
+    /// To be called in the parent when it has forked, or could not: the child has it alone from
+    /// here on.
     pub fn in_parent(self) {
         // The child's mapping keeps its mark, if there is a child.
         drop(self);
     }
 
-    /// To be called in the child: its slices and leases hold their blocks from here on, until they are dropped or it ends. Its parent's
-    /// mark it has no part in any more.
+    /// To be called in the child: its slices and leases hold their blocks from here on, until they
+    /// are dropped or it ends. Its parent's mark it has no part in any more.
     pub fn in_child(self) {
         let Heir { of, table, seat } = self;
         match of {

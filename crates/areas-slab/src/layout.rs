@@ -6,11 +6,13 @@
 //! data      blocks
 //! ```
 //!
-//! Each word has one writer: the header and a slot's first 32 bytes its owner, a reader's words that reader. So plain atomic loads
-//! and stores do, and nothing that a process leaves half done by dying has to be repaired.
+//! Each word has one writer: the header and a slot's first 32 bytes its owner, a reader's words
+//! that reader. So plain atomic loads and stores do, and nothing that a process leaves half done by
+//! dying has to be repaired.
 //!
-//! Nothing that is read here is believed by more than it can harm: offsets and lengths are held against the area's size as the
-//! kernel tells it, and the owner's own books (which block is where) are in its private memory alone.
+//! Nothing that is read here is believed by more than it can harm: offsets and lengths are held
+//! against the area's size as the kernel tells it, and the owner's own books (which block is where)
+//! are in its private memory alone.
 
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use std::sync::atomic::fence;
@@ -99,7 +101,8 @@ impl Table {
         area.store(AT_MAGIC, MAGIC, Release)
     }
 
-    /// What the header of somebody's slab says, checked: `None` where it says nothing that could be.
+    /// What the header of somebody's slab says, checked: `None` where it says nothing that could
+    /// be.
     pub(crate) fn read(area: &Area<Shared>) -> Result<Option<(Geometry, u64)>> {
         if area.size() < HEADER || area.load::<u64>(AT_MAGIC, Acquire)? != MAGIC {
             return Ok(None);

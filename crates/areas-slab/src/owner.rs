@@ -37,7 +37,8 @@ impl SlabBuilder {
         SlabBuilder { slots: None, readers: 56 }
     }
 
-    /// How many blocks there can be at once: 1 to 2^24. Each takes 32 bytes of the area, and 4 for each reader.
+    /// How many blocks there can be at once: 1 to 2^24. Each takes 32 bytes of the area, and 4 for
+    /// each reader.
     pub const fn slots(mut self, slots: u32) -> Self {
         self.slots = Some(slots);
         self
@@ -49,8 +50,8 @@ impl SlabBuilder {
         self
     }
 
-    /// The same with its number of slots settled, where that was not said, and the size of an area in which all blocks together can have
-    /// `capacity` bytes: beside them it holds the table.
+    /// The same with its number of slots settled, where that was not said, and the size of an area
+    /// in which all blocks together can have `capacity` bytes: beside them it holds the table.
     pub fn sized(mut self, capacity: usize) -> (Self, usize) {
         let slots = *self.slots.get_or_insert_with(|| slots_for(capacity));
         // What is too much is refused where the slab is made.
@@ -58,14 +59,16 @@ impl SlabBuilder {
         (self, geometry.data().saturating_add(capacity))
     }
 
-    /// Makes a slab in an area of any placement, pages and size; what was in the area is gone. A growable one grows as it fills.
+    /// Makes a slab in an area of any placement, pages and size; what was in the area is gone. A
+    /// growable one grows as it fills.
     ///
     /// # Errors
     /// The area comes back.
-    /// - [`Kind::InvalidInput`] for numbers out of their range, and an area that has no room for the table of the slots;
+    /// - [`Kind::InvalidInput`] for numbers out of their range, and an area that has no room for
+    ///   the table of the slots;
     /// - [`Kind::Busy`] if it is in another slab's use: its owner, or a reader of it, lives;
-    /// - [`Kind::ReadOnly`] for an area that may not be written; [`Kind::NotPermitted`], [`Kind::System`] where the memory cannot be opened
-    ///   anew (`/proc` is not mounted).
+    /// - [`Kind::ReadOnly`] for an area that may not be written; [`Kind::NotPermitted`],
+    ///   [`Kind::System`] where the memory cannot be opened anew (`/proc` is not mounted).
     pub fn over(&self, area: Area<Shared>) -> Result<Slab, Rejected<Area<Shared>>> {
         self.make(area, false)
     }
@@ -136,7 +139,8 @@ fn slots_for(bytes: usize) -> u32 {
     u32::try_from((bytes / 4096).clamp(256, 1 << 16)).unwrap_or(1 << 16)
 }
 
-/// A number that no other slab has: of the randomness that the standard library takes from the kernel.
+/// A number that no other slab has: of the randomness that the standard library takes from the
+/// kernel.
 fn nonce() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
@@ -157,7 +161,8 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn books(&self, what: &'static str) -> Result<MutexGuard<'_, Books>> {
-        // Before the mutex: another thread of the parent may have held it as this process was forked.
+        // Before the mutex: another thread of the parent may have held it as this process was
+        // forked.
         if self.presence.is_inherited() {
             return Err(Error::new(Kind::NotPermitted, what)
                 .detail("the slab is the parent's: a forked child has none of it")
@@ -175,9 +180,11 @@ impl Owner {
 
 /// Many small arrays in one area: one descriptor and one mapping for all of them, in each process.
 ///
-/// The process that makes it owns it: it alone takes blocks ([`alloc`](Slab::alloc), [`put`](Slab::put)), and keeps the books of them in its
-/// private memory. Others [`open`](crate::open) slices by their handles. A block is used anew when its owner has dropped it and nobody
-/// reads it any more: who reads says so in the area, and whose process is dead, killed or not, reads nothing.
+/// The process that makes it owns it: it alone takes blocks ([`alloc`](Slab::alloc),
+/// [`put`](Slab::put)), and keeps the books of them in its private memory. Others
+/// [`open`](crate::open) slices by their handles. A block is used anew when its owner has dropped
+/// it and nobody reads it any more: who reads says so in the area, and whose process is dead,
+/// killed or not, reads nothing.
 ///
 /// All its methods may be called by several threads at once. In a forked child they are errors.
 #[derive(Clone)]
@@ -196,7 +203,8 @@ impl Slab {
         Ok(slab)
     }
 
-    /// Publishes its area under a name, as [`Area::publish`] does, before there are other handles of this slab.
+    /// Publishes its area under a name, as [`Area::publish`] does, before there are other handles
+    /// of this slab.
     ///
     /// # Errors
     /// As there; [`Kind::Busy`] if there are slices of it, or clones of this value.
@@ -224,12 +232,13 @@ impl Slab {
         &self.0.table.area
     }
 
-    /// Takes a block of that size, at a multiple of that alignment of its area (at least 64 bytes, at most a base page). It holds
-    /// whatever its bytes held before.
+    /// Takes a block of that size, at a multiple of that alignment of its area (at least 64 bytes,
+    /// at most a base page). It holds whatever its bytes held before.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`] if no block is free that is so large, [`Kind::Limit`] if no slot is; as [`Area::grow`];
-    /// [`Kind::InvalidInput`] for a larger alignment; [`Kind::NotPermitted`] in a forked child.
+    /// [`Kind::NoMemory`] if no block is free that is so large, [`Kind::Limit`] if no slot is; as
+    /// [`Area::grow`]; [`Kind::InvalidInput`] for a larger alignment; [`Kind::NotPermitted`] in a
+    /// forked child.
     pub fn alloc(&self, layout: Layout) -> Result<Slice> {
         const WHAT: &str = "take a block from a slab";
         if layout.align() > 4096 {
@@ -246,10 +255,12 @@ impl Slab {
         Slice::new(self.0.clone(), block)
     }
 
-    /// A slice of a block of this slab that comes back to its owner by a handle. It does not count as [taking](crate::take) it.
+    /// A slice of a block of this slab that comes back to its owner by a handle. It does not count
+    /// as [taking](crate::take) it.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if the block is gone, or is another slab's; [`Kind::NotPermitted`] in a forked child.
+    /// [`Kind::NoSuchArea`] if the block is gone, or is another slab's; [`Kind::NotPermitted`] in a
+    /// forked child.
     pub fn again(&self, handle: &Handle) -> Result<Slice> {
         let mut books = self.0.books("open a slice of a slab of one's own")?;
         if handle.nonce != self.0.table.nonce {
@@ -266,11 +277,13 @@ impl Slab {
         self.0.table.nonce
     }
 
-    /// To be called before this process forks: what the child will have of the slices that this process has. `None` if there is none.
+    /// To be called before this process forks: what the child will have of the slices that this
+    /// process has. `None` if there is none.
     ///
     /// # Errors
-    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Slab::pin) keeps the blocks for the child.
-    /// [`Kind::NotPermitted`] in a forked child; [`Kind::System`] as [`Reader::attach`].
+    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Slab::pin) keeps the
+    /// blocks for the child. [`Kind::NotPermitted`] in a forked child; [`Kind::System`] as
+    /// [`Reader::attach`].
     pub fn before_fork(&self) -> Result<Option<Heir>> {
         let books = self.0.books("prepare a slab for a fork")?;
         let owned: Vec<_> = books.owned().collect();
@@ -280,7 +293,8 @@ impl Slab {
         heir
     }
 
-    /// Keeps the blocks that this process has slices of from ever being used anew: for a forked child that could not be given a part in them.
+    /// Keeps the blocks that this process has slices of from ever being used anew: for a forked
+    /// child that could not be given a part in them.
     ///
     /// # Errors
     /// [`Kind::NotPermitted`] in a forked child.
@@ -324,8 +338,8 @@ impl Slab {
         Ok(slice)
     }
 
-    /// Looks at all blocks that were dropped here and that others may still read, and frees those that nobody does. How many. (Taking
-    /// blocks does so as it needs to.)
+    /// Looks at all blocks that were dropped here and that others may still read, and frees those
+    /// that nobody does. How many. (Taking blocks does so as it needs to.)
     ///
     /// # Errors
     /// [`Kind::NotPermitted`] in a forked child.
@@ -333,8 +347,9 @@ impl Slab {
         Ok(self.0.books("reclaim blocks of a slab")?.settle(&self.0.table, usize::MAX, None))
     }
 
-    /// Takes back what was [given](Slice::give) away so long ago or longer, and was not taken by all: because who was to take it is
-    /// dead, say. Who comes to take it finds it gone; who reads it by now goes on. How many blocks are free by that.
+    /// Takes back what was [given](Slice::give) away so long ago or longer, and was not taken by
+    /// all: because who was to take it is dead, say. Who comes to take it finds it gone; who reads
+    /// it by now goes on. How many blocks are free by that.
     ///
     /// # Errors
     /// [`Kind::NotPermitted`] in a forked child.

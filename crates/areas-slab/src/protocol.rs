@@ -1,10 +1,11 @@
-//! Who may use a block anew: the order of loads and stores by which an owner and its readers agree, which `models/` tries in all
-//! orders.
+//! Who may use a block anew: the order of loads and stores by which an owner and its readers agree,
+//! which `models/` tries in all orders.
 //!
-//! A reader says that it reads a block, and then looks at the block's generation; the owner says that it decides, and then looks who reads
-//! the block. With a fence between the two on both sides, at least one sees the other: either the owner finds a reader, and lets
-//! the generation live on, or the reader finds that it is being decided, and waits for what comes of it. So a block can be opened as long as
-//! anybody reads it, by way of whichever process its handle came.
+//! A reader says that it reads a block, and then looks at the block's generation; the owner says
+//! that it decides, and then looks who reads the block. With a fence between the two on both sides,
+//! at least one sees the other: either the owner finds a reader, and lets the generation live on,
+//! or the reader finds that it is being decided, and waits for what comes of it. So a block can be
+//! opened as long as anybody reads it, by way of whichever process its handle came.
 
 /// Each block of a slot has four generations, so that none is ever another one's.
 const STEP: u32 = 4;
@@ -35,8 +36,8 @@ pub(crate) fn next(generation: u32) -> u32 {
     generation.wrapping_add(STEP)
 }
 
-/// A reader's word about one slot: whether it reads the block, and how often it has taken the block as given, both of one
-/// generation. Of another one it says nothing.
+/// A reader's word about one slot: whether it reads the block, and how often it has taken the block
+/// as given, both of one generation. Of another one it says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) tag: u16,
@@ -100,7 +101,8 @@ pub(crate) enum Begun {
     Undecided(Word),
 }
 
-/// A reader begins to read a block, having said `before` of it. What it reads already it may read once more.
+/// A reader begins to read a block, having said `before` of it. What it reads already it may read
+/// once more.
 pub(crate) fn begin<S: Slot>(
     slot: &S,
     reader: u32,
@@ -139,8 +141,8 @@ pub(crate) fn finish<S: Slot>(slot: &S, reader: u32, word: Word) -> Result<(), S
     slot.say(reader, Word { reads: false, ..word })
 }
 
-/// The owner, which has dropped a block and given it to nobody who has not come, ends its generation if nobody who lives reads it.
-/// Whether it has ended.
+/// The owner, which has dropped a block and given it to nobody who has not come, ends its
+/// generation if nobody who lives reads it. Whether it has ended.
 pub(crate) fn end<S: Slot>(slot: &S, generation: u32, lives: impl Fn(u32) -> bool) -> Result<bool, S::Error> {
     // Mostly there is somebody, and nobody has to wait for that.
     if is_read(slot, generation, &lives)? {
@@ -161,7 +163,8 @@ pub(crate) fn takes<S: Slot>(slot: &S, generation: u32) -> Result<u32, S::Error>
 /// Whether a process that lives reads a block.
 fn is_read<S: Slot>(slot: &S, generation: u32, lives: impl Fn(u32) -> bool) -> Result<bool, S::Error> {
     for reader in 0..slot.readers() {
-        // The mark of a process that died is free, or another's, who cannot have begun to read what had ended before it came.
+        // The mark of a process that died is free, or another's, who cannot have begun to read what
+        // had ended before it came.
         if slot.word(reader)?.of(generation).reads && lives(reader) {
             return Ok(true);
         }

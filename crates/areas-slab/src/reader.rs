@@ -16,8 +16,9 @@ use crate::seat::{Held, Seat};
 
 /// A slab as a process that reads it has it: one mapping and one descriptor, for all slices.
 ///
-/// [`open`](crate::open) and [`take`](crate::take) make one for each slab as they need it; this is for areas that cannot be found by their id, because
-/// they are not published or came over a socket.
+/// [`open`](crate::open) and [`take`](crate::take) make one for each slab as they need it; this is
+/// for areas that cannot be found by their id, because they are not published or came over a
+/// socket.
 #[derive(Clone)]
 pub struct Reader(Arc<Attached>);
 
@@ -35,7 +36,8 @@ impl Reader {
     /// - [`Kind::InvalidInput`] if no slab is in it;
     /// - [`Kind::ReadOnly`] for a clone for reading only;
     /// - [`Kind::Limit`] if as many processes read it as may;
-    /// - [`Kind::NotPermitted`], [`Kind::System`] where the memory cannot be opened anew (`/proc` is not mounted).
+    /// - [`Kind::NotPermitted`], [`Kind::System`] where the memory cannot be opened anew (`/proc`
+    ///   is not mounted).
     pub fn attach(area: Area<Shared>) -> Result<Self, Rejected<Area<Shared>>> {
         match Reader::prepare(&area) {
             Ok((geometry, nonce, seat)) => {
@@ -75,17 +77,20 @@ impl Reader {
         let _ = last.next.set(Box::new(seat.adopted()));
     }
 
-    /// To be called before this process forks: what the child will have of the slices that this process reads. `None` if there is none.
+    /// To be called before this process forks: what the child will have of the slices that this
+    /// process reads. `None` if there is none.
     ///
     /// # Errors
-    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin) keeps the blocks for the child.
-    /// [`Kind::NotPermitted`] in a forked child that has no part in it; [`Kind::System`] as [`attach`](Reader::attach).
+    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin) keeps
+    /// the blocks for the child. [`Kind::NotPermitted`] in a forked child that has no part in it;
+    /// [`Kind::System`] as [`attach`](Reader::attach).
     pub fn before_fork(&self) -> Result<Option<Heir>> {
         let held = self.0.held()?;
         Heir::of_reader(self, &self.0.table, &held)
     }
 
-    /// Reads what this process reads now for as long as it lives: for a forked child that could not be given a part in it.
+    /// Reads what this process reads now for as long as it lives: for a forked child that could not
+    /// be given a part in it.
     ///
     /// # Errors
     /// [`Kind::NotPermitted`] in a forked child that has no part in it.
@@ -109,7 +114,8 @@ impl Reader {
         self.lease(handle, false)
     }
 
-    /// Takes a slice whose handle was [given](crate::Slice::give): its owner does not wait for that any more. Once a handle.
+    /// Takes a slice whose handle was [given](crate::Slice::give): its owner does not wait for that
+    /// any more. Once a handle.
     ///
     /// # Errors
     /// As [`open`](Reader::open); [`Kind::Limit`] after 32,767 times of one block.
@@ -192,7 +198,8 @@ impl Attached {
     }
 
     fn held(&self) -> Result<MutexGuard<'_, HashMap<u32, Held>>> {
-        // Before the mutex: another thread of the parent may have held it as this process was forked.
+        // Before the mutex: another thread of the parent may have held it as this process was
+        // forked.
         Ok(self.seat()?.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -237,14 +244,16 @@ impl Attached {
         entry.get_mut().leases -= 1;
         if entry.get().leases == 0 {
             let Held { generation, takes, .. } = entry.remove();
-            // Only where the program has taken the rights away; then the end of the process ends it.
+            // Only where the program has taken the rights away; then the end of the process ends
+            // it.
             let word = Word::new(generation, takes, true);
             let _ = protocol::finish(&self.table.view().slot(slot), seat.reader(), word);
         }
     }
 }
 
-/// A slice in a process that reads it: its block stays as long as a lease of it is held, or its process lives.
+/// A slice in a process that reads it: its block stays as long as a lease of it is held, or its
+/// process lives.
 ///
 /// Others may write it (its owner, and whoever may write the area), so that it lends no reference.
 pub struct Lease {
@@ -289,13 +298,15 @@ impl Lease {
         self.offset
     }
 
-    /// Where it begins. Valid as long as this lease, or a clone of it, is held; others may write there at any moment.
+    /// Where it begins. Valid as long as this lease, or a clone of it, is held; others may write
+    /// there at any moment.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.attached.table.area.as_ptr().wrapping_add(self.offset)
     }
 
-    /// A handle to hand it on to another process, which [opens](crate::open) it: good as long as the block is held by anybody, so by this lease at least.
+    /// A handle to hand it on to another process, which [opens](crate::open) it: good as long as
+    /// the block is held by anybody, so by this lease at least.
     #[must_use]
     pub fn handle(&self) -> Handle {
         let Lease { area, slot, generation, .. } = *self;

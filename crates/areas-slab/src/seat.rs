@@ -1,4 +1,5 @@
-//! A reader's place among a slab's readers: the words that it says there, and what its process reads.
+//! A reader's place among a slab's readers: the words that it says there, and what its process
+//! reads.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,7 +12,8 @@ use crate::books::OWNER;
 use crate::layout::{Table, View};
 use crate::protocol::{self, Begun, Slot, Word};
 
-/// A reader's place, and what is read there: of the process that attached, and then of each forked child in a row that was given one.
+/// A reader's place, and what is read there: of the process that attached, and then of each forked
+/// child in a row that was given one.
 pub(crate) struct Seat {
     pub(crate) held: Mutex<HashMap<u32, Held>>,
     pub(crate) presence: Presence,
@@ -33,7 +35,8 @@ impl Held {
     }
 }
 
-/// How long is waited for an owner that decides on a block: it takes it microseconds, unless it is stopped in the middle of them.
+/// How long is waited for an owner that decides on a block: it takes it microseconds, unless it is
+/// stopped in the middle of them.
 const DECISION: Duration = Duration::from_millis(200);
 
 impl Seat {
@@ -50,7 +53,8 @@ impl Seat {
         Ok(seat)
     }
 
-    /// What a process read that had this place before and died, nobody reads any more. How often it took what, still counts.
+    /// What a process read that had this place before and died, nobody reads any more. How often it
+    /// took what, still counts.
     fn forget_predecessor(&self, view: View<'_>) -> Result<()> {
         for slot in 0..view.highest()? {
             let (slot, word) = (view.slot(slot), view.slot(slot).word(self.reader())?);
@@ -72,7 +76,8 @@ impl Seat {
         self.presence.number() - 1
     }
 
-    /// Says that its process reads a block, whose generation cannot end meanwhile for good: who calls has it.
+    /// Says that its process reads a block, whose generation cannot end meanwhile for good: who
+    /// calls has it.
     pub(crate) fn read(&self, table: &Table, slot: u32, held: Held) -> Result<()> {
         let at = table.view().slot(slot);
         let before = at.word(self.reader())?.of(held.generation);
@@ -86,7 +91,8 @@ impl Seat {
         Ok(())
     }
 
-    /// Says that this reader reads a block, and waits for its owner where that is about to decide. `None`: the block is gone.
+    /// Says that this reader reads a block, and waits for its owner where that is about to decide.
+    /// `None`: the block is gone.
     pub(crate) fn say(
         &self,
         table: &Table,

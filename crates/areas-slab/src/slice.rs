@@ -8,9 +8,11 @@ use crate::books::Block;
 use crate::handle::Handle;
 use crate::owner::Owner;
 
-/// A block in the process that owns the slab. A clone is the same block, which is dropped with the last of them.
+/// A block in the process that owns the slab. A clone is the same block, which is dropped with the
+/// last of them.
 ///
-/// Others may read it, and whoever may write the area may write it: so it lends no reference, as [`Shared`] areas do not.
+/// Others may read it, and whoever may write the area may write it: so it lends no reference, as
+/// [`Shared`] areas do not.
 #[derive(Clone)]
 pub struct Slice(Arc<Owned>);
 
@@ -61,7 +63,8 @@ impl Slice {
         &self.0.owner.table.area
     }
 
-    /// Where it begins. Valid as long as a clone of this slice is held; others may write there at any moment.
+    /// Where it begins. Valid as long as a clone of this slice is held; others may write there at
+    /// any moment.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.0.owner.table.area.as_ptr().wrapping_add(self.0.offset)
@@ -93,8 +96,8 @@ impl Slice {
         Ok(bytes)
     }
 
-    /// A handle that is good as long as a clone of this slice is held: others [`open`](crate::open) it, and what they have opened stays
-    /// until they drop it.
+    /// A handle that is good as long as a clone of this slice is held: others [`open`](crate::open)
+    /// it, and what they have opened stays until they drop it.
     #[must_use]
     pub fn handle(&self) -> Handle {
         let Owned { owner, slot, generation, offset, len } = &*self.0;
@@ -103,11 +106,13 @@ impl Slice {
         Handle { area, nonce: owner.table.nonce, slot: *slot, generation: *generation, offset, len }
     }
 
-    /// A handle to give away: one process [takes](crate::take) it, once, and the block stays until it has, whatever becomes of this
-    /// slice. Where nobody takes it (the process that was to is dead), [`Slab::take_back`](crate::Slab::take_back) ends the wait.
+    /// A handle to give away: one process [takes](crate::take) it, once, and the block stays until
+    /// it has, whatever becomes of this slice. Where nobody takes it (the process that was to is
+    /// dead), [`Slab::take_back`](crate::Slab::take_back) ends the wait.
     ///
     /// # Errors
-    /// [`Kind::Limit`](areas::Kind::Limit) after 32,767 times, [`Kind::NotPermitted`](areas::Kind::NotPermitted) in a forked child.
+    /// [`Kind::Limit`](areas::Kind::Limit) after 32,767 times,
+    /// [`Kind::NotPermitted`](areas::Kind::NotPermitted) in a forked child.
     pub fn give(&self) -> Result<Handle> {
         self.0.owner.books("give a slice away")?.give(self.0.slot)?;
         Ok(self.handle())

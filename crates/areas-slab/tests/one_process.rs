@@ -1,4 +1,5 @@
-//! Slabs and their readers in one process: what is taken, given, read and freed, and what each error is.
+//! Slabs and their readers in one process: what is taken, given, read and freed, and what each
+//! error is.
 
 use std::alloc::Layout;
 use std::time::Duration;

@@ -1,7 +1,9 @@
-//! The board: what each process of the storm says of itself, in one small file a process, so that nothing is lost when it is killed.
+//! The board: what each process of the storm says of itself, in one small file a process, so that
+//! nothing is lost when it is killed.
 //!
-//! It is independent of what is tested: plain files, `pread` and `pwrite`. A process holds the POSIX record lock of its file, which the
-//! kernel drops when it dies or calls exec and never passes to a child: that is how others know that it lives.
+//! It is independent of what is tested: plain files, `pread` and `pwrite`. A process holds the
+//! POSIX record lock of its file, which the kernel drops when it dies or calls exec and never
+//! passes to a child: that is how others know that it lives.
 //!
 //! ```text
 //! 0      who: process, life, group, seed, operation and its beginning, operations done, bytes checked, planned death
@@ -116,7 +118,8 @@ impl Board {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.folder.join(name))
     }
 
-    /// A file that nobody else has locked while it is open here; `None` if somebody has had it for so long.
+    /// A file that nobody else has locked while it is open here; `None` if somebody has had it for
+    /// so long.
     pub(crate) fn alone(&self, name: &str, patience: Duration) -> io::Result<Option<File>> {
         let file = self.open(name)?;
         let end = Instant::now() + patience;
@@ -254,7 +257,8 @@ fn read_some(file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// This process's place. Its file is opened once: closing another descriptor of it would drop the record lock.
+/// This process's place. Its file is opened once: closing another descriptor of it would drop the
+/// record lock.
 #[derive(Debug)]
 pub(crate) struct Slot {
     file: File,
@@ -333,7 +337,8 @@ impl Place {
         (owner == who.pid).then_some(who)
     }
 
-    /// Whether it lives and is not about to end: the kernel closes the descriptors of the dying one by one, this place's among them.
+    /// Whether it lives and is not about to end: the kernel closes the descriptors of the dying one
+    /// by one, this place's among them.
     pub(crate) fn lives_on(&self, who: &Who) -> bool {
         self.living().is_some_and(|now| (now.pid, now.life, now.ending) == (who.pid, who.life, 0))
             && !crate::proc::is_exiting(who.pid)

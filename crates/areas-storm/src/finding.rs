@@ -1,5 +1,5 @@
-//! A finding: a rule that did not hold. Whoever sees one appends a line to a file that all processes of the storm share, so that
-//! it is told even if they die the next moment.
+//! A finding: a rule that did not hold. Whoever sees one appends a line to a file that all
+//! processes of the storm share, so that it is told even if they die the next moment.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -66,7 +66,8 @@ impl Findings {
         let line = format!("{}\n", json!({ "rule": rule.name(), "by": who, "what": what }));
         let mut file = &self.file;
         if file.write_all(line.as_bytes()).is_err() {
-            // A finding that cannot be told must not be lost quietly: the storm counts deaths by this status.
+            // A finding that cannot be told must not be lost quietly: the storm counts deaths by
+            // this status.
             crate::fork::leave(97);
         }
     }

@@ -1,4 +1,5 @@
-//! What the standard library does not have: `fork` without exec, and dying in ways that run nothing.
+//! What the standard library does not have: `fork` without exec, and dying in ways that run
+//! nothing.
 
 #![expect(unsafe_code, reason = "fork, _exit and abort have no safe wrapper; each block has its proof")]
 
@@ -13,8 +14,9 @@ pub(crate) enum Forked {
 
 /// Forks by the C library, whose handlers keep its allocator, and the library under test, whole.
 pub(crate) fn fork() -> io::Result<Forked> {
-    // SAFETY: the C library's handlers keep the allocator usable in the child of a program with several threads. The child
-    // uses no mutex of ours that another thread could have held: the storm's threads share none.
+    // SAFETY: the C library's handlers keep the allocator usable in the child of a program with
+    // several threads. The child uses no mutex of ours that another thread could have held: the
+    // storm's threads share none.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),

@@ -1,7 +1,8 @@
 //! The operations of the storm, and which errors each of them may meet.
 //!
-//! An error that is not listed here is a finding. The lists are short on purpose: what is allowed is what another process may
-//! have done at that very moment, and nothing that is only inconvenient.
+//! An error that is not listed here is a finding. The lists are short on purpose: what is allowed
+//! is what another process may have done at that very moment, and nothing that is only
+//! inconvenient.
 
 use areas::Kind;
 
@@ -39,7 +40,8 @@ operations! {
     CreatePrivate "create private":;
     CreateLocked "create locked":;
     CreatePlaced "create placed":;
-    // A clone that nobody could ask, as it was not published, while another holder grew the area beyond its addresses.
+    // A clone that nobody could ask, as it was not published, while another holder grew the area
+    // beyond its addresses.
     Publish "publish": AddressInUse;
     // The holder dropped it, or died.
     Find "find": NoSuchArea;
@@ -64,7 +66,8 @@ operations! {
     // The same; and growth beyond the reserve, with a clone in the way.
     Resize "resize": Frozen AddressInUse;
     LoneResize "resize alone":;
-    // Somebody can write it; somebody was faster; somebody made it larger, and here is no room for the rest: then it is frozen all the same.
+    // Somebody can write it; somebody was faster; somebody made it larger, and here is no room for
+    // the rest: then it is frozen all the same.
     Freeze "freeze": Busy Frozen AddressInUse;
     Protect "protect": Frozen;
     At "at":;
@@ -72,7 +75,8 @@ operations! {
     Wait "wait": TimedOut;
     // Somebody has it, or is just taking it and is held up.
     Exclusive "take a name alone": NameTaken Busy;
-    // Its holder dropped it, or died; somebody else is just making one. (The name goes to a new one where the folder was removed.)
+    // Its holder dropped it, or died; somebody else is just making one. (The name goes to a new one
+    // where the folder was removed.)
     Locks "find a mutex": NoSuchArea NameTaken Busy;
     Lock "lock":;
     WaitForChild "wait for a child": TimedOut;

@@ -1,4 +1,5 @@
-//! Breaking each rule on purpose: an invariant that cannot fail proves nothing. `tests/sabotage.rs` breaks them all.
+//! Breaking each rule on purpose: an invariant that cannot fail proves nothing. `tests/sabotage.rs`
+//! breaks them all.
 
 /// What is to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

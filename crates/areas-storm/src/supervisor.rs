@@ -1,5 +1,6 @@
-//! Begins workers, and makes their lives hard: kills single processes and whole groups, stops some, takes the registry's folder
-//! away, sends the sequences of ids round and round. All that it does is seeded.
+//! Begins workers, and makes their lives hard: kills single processes and whole groups, stops some,
+//! takes the registry's folder away, sends the sequences of ids round and round. All that it does
+//! is seeded.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -49,7 +50,8 @@ pub(crate) struct Options {
 /// Enough to know what is wrong.
 const MAX_FINDINGS: usize = 25;
 const TICK: Duration = Duration::from_millis(20);
-/// Of a thousand times that others are disturbed, those at which a group is killed; before them, one process is.
+/// Of a thousand times that others are disturbed, those at which a group is killed; before them,
+/// one process is.
 const KILL_GROUP: Range<u32> = 120..135;
 /// … at which one is stopped for a while.
 const STOP: Range<u32> = 135..235;
@@ -74,8 +76,8 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
 /// Tells the supervisor which folder the run has.
 const INSIDE: &str = "AREAS_STORM_RUN";
 
-/// Starts the supervisor in a folder of its own, with a registry of its own: a process finds its registry by the environment that it
-/// was started with. The folder goes when it is done.
+/// Starts the supervisor in a folder of its own, with a registry of its own: a process finds its
+/// registry by the environment that it was started with. The folder goes when it is done.
 fn within_a_folder(seed: u64, tell_seed: bool) -> Result<bool> {
     let base =
         if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
@@ -378,7 +380,8 @@ impl Supervisor {
         self.stopped.retain(|Stopped { pid, until, .. }| {
             let stays = *until > now && !all;
             if !stays {
-                // It may have been killed meanwhile; who has its number now is not stopped, and does not mind.
+                // It may have been killed meanwhile; who has its number now is not stopped, and
+                // does not mind.
                 let _ = kill_process(*pid, Signal::CONT);
             }
             stays
@@ -403,11 +406,12 @@ impl Supervisor {
         self.deeds.folders_removed += 1;
     }
 
-    /// Sends every slot's next lease of sequence numbers to the last two blocks: they run out, go round, and meet numbers that are
-    /// in use.
+    /// Sends every slot's next lease of sequence numbers to the last two blocks: they run out, go
+    /// round, and meet numbers that are in use.
     fn narrow_sequences(&mut self) {
         let Ok(spaces) = std::fs::read_dir(self.run.join("registry")) else { return };
-        // A lease is the next block + 1; it lies behind 64 bytes, four bytes a slot (registry/directory.rs).
+        // A lease is the next block + 1; it lies behind 64 bytes, four bytes a slot
+        // (registry/directory.rs).
         let next = [511_u32, 512][usize::from(self.random.bool())];
         let leases: Vec<u8> = (0..4096).flat_map(|_| next.to_le_bytes()).collect();
         for space in spaces.flatten() {
@@ -484,7 +488,8 @@ impl Supervisor {
         ));
     }
 
-    /// Lets the operations that are under way come to their end: also in a short storm none may hang.
+    /// Lets the operations that are under way come to their end: also in a short storm none may
+    /// hang.
     fn let_operations_end(&mut self) {
         let _ = self.shared.set_call(Call::Rest);
         let under_way = |who: &Who| (who.op != 0).then_some((who.life, who.begun));

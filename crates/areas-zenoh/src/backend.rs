@@ -15,8 +15,8 @@ use crate::{GRANULE, NOTE, protocol};
 
 /// An area as the memory of a Zenoh provider.
 ///
-/// What is free and what is not is noted in private memory: subscribers can write into the area, and an allocator that kept its notes
-/// there (as talc does) would believe them.
+/// What is free and what is not is noted in private memory: subscribers can write into the area,
+/// and an allocator that kept its notes there (as talc does) would believe them.
 pub struct AreasBackend {
     area: Arc<Area<Shared>>,
     id: AreaId,
@@ -35,7 +35,8 @@ impl AreasBackend {
     /// Its name, placement, pages and lock are the builder's; the note says what it is.
     ///
     /// # Errors
-    /// The area cannot be made or published (the error says why), has no name, or has more than 256 GiB.
+    /// The area cannot be made or published (the error says why), has no name, or has more than 256
+    /// GiB.
     pub fn new(builder: AreaBuilder<'_>) -> zenoh::Result<Self> {
         let area = builder.note(NOTE).shared()?;
         let id = area
@@ -115,7 +116,8 @@ impl ShmProviderBackend for AreasBackend {
     }
 
     fn layout_for(&self, layout: MemoryLayout) -> Result<MemoryLayout, ZLayoutError> {
-        // Each process has the area at an address of its own: all that these have in common is the base page.
+        // Each process has the area at an address of its own: all that these have in common is the
+        // base page.
         match layout.alignment().get_alignment_value().get() {
             ..=4096 => Ok(layout),
             _ => Err(ZLayoutError::ProviderIncompatibleLayout),

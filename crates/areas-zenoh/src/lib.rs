@@ -1,8 +1,9 @@
 //! [Zenoh](https://zenoh.io)'s shared memory, from areas.
 //!
-//! A publisher allocates its messages in an area ([`AreasBackend`]); a subscriber in the same registry gets that very memory
-//! ([`AreasClient`]); everybody else gets bytes by Zenoh's transport. The segment's id is the area's id, and nothing has a name in a
-//! file system: when the last holder is gone, however it ended, the kernel frees the memory.
+//! A publisher allocates its messages in an area ([`AreasBackend`]); a subscriber in the same
+//! registry gets that very memory ([`AreasClient`]); everybody else gets bytes by Zenoh's
+//! transport. The segment's id is the area's id, and nothing has a name in a file system: when the
+//! last holder is gone, however it ended, the kernel frees the memory.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -26,12 +27,15 @@
 //!
 //! # What this does not do
 //!
-//! - Zenoh keeps tables of its own (reference counts, watchdogs, what was negotiated) in POSIX segments, whatever provider there is.
-//!   These are files in `/dev/shm`, and stay behind a process that is killed until another process that uses them starts or ends.
-//!   [`posix::keep_nothing`] makes areas of these, too.
-//! - Zenoh believes the length that comes with a message. Who can send to a subscriber over shared memory can make it read outside of
-//!   the area: all processes of a user that exchange areas through Zenoh trust each other, as with Zenoh's own segments.
-//! - A subscriber keeps a segment mapped as long as its session lives, also when the publisher has gone: so Zenoh's reader does it.
+//! - Zenoh keeps tables of its own (reference counts, watchdogs, what was negotiated) in POSIX
+//!   segments, whatever provider there is. These are files in `/dev/shm`, and stay behind a process
+//!   that is killed until another process that uses them starts or ends. [`posix::keep_nothing`]
+//!   makes areas of these, too.
+//! - Zenoh believes the length that comes with a message. Who can send to a subscriber over shared
+//!   memory can make it read outside of the area: all processes of a user that exchange areas
+//!   through Zenoh trust each other, as with Zenoh's own segments.
+//! - A subscriber keeps a segment mapped as long as its session lives, also when the publisher has
+//!   gone: so Zenoh's reader does it.
 
 mod backend;
 mod client;

@@ -1,7 +1,8 @@
 //! Zenoh's own POSIX segments as areas: so nothing is left of these, either.
 //!
-//! Zenoh calls the C library's `shm_open` and `shm_unlink`, with names such as `1234.zenoh`. This module defines these two for the
-//! program that it is linked into. Until [`keep_nothing`] is called, and for all other names, they do what the C library's do.
+//! Zenoh calls the C library's `shm_open` and `shm_unlink`, with names such as `1234.zenoh`. This
+//! module defines these two for the program that it is linked into. Until [`keep_nothing`] is
+//! called, and for all other names, they do what the C library's do.
 
 #![expect(unsafe_code, reason = "two functions of the C library are defined here, with their pointers")]
 
@@ -21,11 +22,12 @@ static MADE: LazyLock<Mutex<HashMap<String, Area<Resizable>>>> = LazyLock::new(M
 /// The note of such an area. Others are not opened, whatever their name is.
 const NOTE: &str = "a POSIX segment of Zenoh";
 
-/// From now on, Zenoh's segments are areas in this process: names that go with the process that made them, and memory that goes with
-/// the last that has it mapped.
+/// From now on, Zenoh's segments are areas in this process: names that go with the process that
+/// made them, and memory that goes with the last that has it mapped.
 ///
-/// Call it before the first session is opened, in all processes that are to use shared memory with each other: one that keeps files
-/// and one that does not find nothing of each other, and Zenoh sends them bytes.
+/// Call it before the first session is opened, in all processes that are to use shared memory with
+/// each other: one that keeps files and one that does not find nothing of each other, and Zenoh
+/// sends them bytes.
 ///
 /// # Errors
 /// There is no registry.
@@ -57,7 +59,8 @@ fn open(name: &str, flags: c_int) -> Result<OwnedFd, c_int> {
             return Err(libc::EACCES);
         }
         let area = source.open_resizable().map_err(|error| errno(&error))?;
-        // Opened once more: Zenoh's locks (flock) are of what was opened, and a copy of a descriptor has the same.
+        // Opened once more: Zenoh's locks (flock) are of what was opened, and a copy of a
+        // descriptor has the same.
         let path = format!("/proc/self/fd/{}", area.as_fd().as_raw_fd());
         let opened = std::fs::File::options().read(true).write(true).open(path);
         return opened.map(OwnedFd::from).map_err(os);

@@ -7,9 +7,11 @@ use zenoh::shm::ProtocolID;
 
 /// The number of this registry, as Zenoh's protocol.
 ///
-/// Sessions tell each other the protocols that they know, and Zenoh sends bytes to one that does not know a message's. The number is
-/// made of the registry's folder, the pid namespace and the user: so it is the same only where an area that one finds is found by the
-/// other. Processes that share `/dev/shm` and nothing else (containers, say) get bytes, and not messages that they cannot open.
+/// Sessions tell each other the protocols that they know, and Zenoh sends bytes to one that does
+/// not know a message's. The number is made of the registry's folder, the pid namespace and the
+/// user: so it is the same only where an area that one finds is found by the other. Processes that
+/// share `/dev/shm` and nothing else (containers, say) get bytes, and not messages that they cannot
+/// open.
 ///
 /// # Errors
 /// There is no registry, or it cannot be looked at.
@@ -24,7 +26,8 @@ pub fn protocol() -> zenoh::Result<ProtocolID> {
     Ok(number([folder.dev(), folder.ino(), u64::from(folder.uid()), pids.dev(), pids.ino()]))
 }
 
-/// FNV-1a of the words, with the highest bit set: Zenoh's own protocol is number 0, and others number theirs from there.
+/// FNV-1a of the words, with the highest bit set: Zenoh's own protocol is number 0, and others
+/// number theirs from there.
 fn number(words: [u64; 5]) -> ProtocolID {
     let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     words.iter().flat_map(|word| word.to_le_bytes()).fold(0x811c_9dc5, mix) | 1 << 31

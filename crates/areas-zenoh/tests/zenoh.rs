@@ -1,4 +1,5 @@
-//! Two processes, Zenoh between them: what is copied, and what stays when both are killed. What was measured is printed as a table.
+//! Two processes, Zenoh between them: what is copied, and what stays when both are killed. What was
+//! measured is printed as a table.
 //!
 //! `cargo xtask reach zenoh` runs these one at a time, and optimised.
 
@@ -12,7 +13,8 @@ use support::{Files, Host, Pair, Peer, Way, holders, report, resident, skipped};
 
 const MIB: usize = 1 << 20;
 
-/// The same memory: of the message's address, the subscriber's kernel names the area's inode, and no private memory came for it.
+/// The same memory: of the message's address, the subscriber's kernel names the area's inode, and
+/// no private memory came for it.
 #[test]
 fn a_subscriber_of_the_same_host_gets_the_area_itself() {
     let _alone = support::alone();
@@ -58,7 +60,8 @@ fn another_host_gets_bytes_by_zenohs_transport() {
     ));
 }
 
-/// The publisher's memory is used again once the subscriber has dropped a message: 40 messages in room for 4.
+/// The publisher's memory is used again once the subscriber has dropped a message: 40 messages in
+/// room for 4.
 #[test]
 fn memory_goes_round() {
     let _alone = support::alone();
@@ -69,7 +72,8 @@ fn memory_goes_round() {
     assert_eq!(got["in_shm"], got["received"], "{got}");
 }
 
-/// Both are killed with a message on each side's hands. What is left in `/dev/shm`, and who still holds the area?
+/// Both are killed with a message on each side's hands. What is left in `/dev/shm`, and who still
+/// holds the area?
 #[test]
 fn what_a_kill_of_both_leaves_behind() {
     let _alone = support::alone();
@@ -138,7 +142,8 @@ fn a_subscriber_outlives_its_publisher_and_keeps_its_message() {
     );
 }
 
-/// How fast, side by side, with a plain copy on one processor as the ceiling of what is copied at all.
+/// How fast, side by side, with a plain copy on one processor as the ceiling of what is copied at
+/// all.
 #[test]
 fn side_by_side() {
     let _alone = support::alone();

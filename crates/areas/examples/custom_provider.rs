@@ -1,7 +1,7 @@
 //! A provider of your own: where areas come from is up to you, and takes no unsafe code.
 //!
-//! It is AML's example of a new feature: a shark that bites into all memory that it gives out. This one also keeps what it
-//! gets back, for the next one who asks.
+//! It is AML's example of a new feature: a shark that bites into all memory that it gives out. This
+//! one also keeps what it gets back, for the next one who asks.
 //!
 //! `cargo run --example custom_provider`
 

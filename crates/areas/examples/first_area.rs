@@ -17,7 +17,8 @@ fn main() -> areas::Result<()> {
     fill_with_squares(&mut area[100_000..]);
     println!("after some writes:      {}", area.residency()?);
 
-    // The rest can be faulted in at once, by all CPUs, with an error instead of a surprise where memory is missing.
+    // The rest can be faulted in at once, by all CPUs, with an error instead of a surprise where
+    // memory is missing.
     area.populate()?;
     println!("populated:              {}", area.residency()?);
 

@@ -1,5 +1,6 @@
-//! A ring of frames between two processes: one writes frames and signals, the other waits and reads. The reader may only read, so that it can disturb
-//! nobody; who is slow skips frames, and notices.
+//! A ring of frames between two processes: one writes frames and signals, the other waits and
+//! reads. The reader may only read, so that it can disturb nobody; who is slow skips frames, and
+//! notices.
 //!
 //! `cargo run --example frame_ring`
 
@@ -11,7 +12,8 @@ use std::time::Duration;
 use areas::sync::{Event, SeqLock, Writer};
 use areas::{Area, Kind, Shared, registry};
 
-/// The event counts frames; behind it is the ring: in each slot one frame, which begins with its number.
+/// The event counts frames; behind it is the ring: in each slot one frame, which begins with its
+/// number.
 const EVENT: usize = 0;
 const RING: usize = 64;
 const SLOTS: u32 = 8;

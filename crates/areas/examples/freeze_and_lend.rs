@@ -1,4 +1,5 @@
-//! Freeze an area and lend its bytes: nobody changes them ever again, so that `&[u8]` is safe, in every process.
+//! Freeze an area and lend its bytes: nobody changes them ever again, so that `&[u8]` is safe, in
+//! every process.
 //!
 //! `cargo run --example freeze_and_lend`
 
@@ -11,7 +12,8 @@ fn main() -> areas::Result<()> {
     let area = areas::builder(32).name(&name).shared()?;
     area.write_at(0, b"read-mostly data, for many teams")?;
 
-    // As long as somebody can write, it cannot be frozen: the area comes back as it was, with the reason.
+    // As long as somebody can write, it cannot be frozen: the area comes back as it was, with the
+    // reason.
     let writer = registry::find(&name)?.open()?;
     let area = match area.freeze_within(std::time::Duration::ZERO) {
         Ok(_) => return Err(areas::Error::new(Kind::System, "show a freeze that is refused")),

@@ -1,5 +1,5 @@
-//! The memory of a ring or a log that grows under its reader: what one side grows is there for the other at once, with no
-//! call of its own and at the same address.
+//! The memory of a ring or a log that grows under its reader: what one side grows is there for the
+//! other at once, with no call of its own and at the same address.
 //!
 //! `cargo run --example growable_ring`
 
@@ -45,17 +45,20 @@ fn append(log: &Area<Shared>, text: &str) -> areas::Result<()> {
     let used: u64 = log.load(HEAD, Ordering::Relaxed)?;
     let at = FIRST + usize::try_from(used).unwrap_or(usize::MAX);
     if at + RECORD > log.size() {
-        // Whole pages are added; if somebody else grows it at the same time, the larger size counts.
+        // Whole pages are added; if somebody else grows it at the same time, the larger size
+        // counts.
         log.grow(at + RECORD)?;
     }
     log.write_at(at, text.as_bytes())?;
-    // The count is stored last: who acquires it sees the record. (Two who append at once would need `atomic_u64` and its `fetch_add`.)
+    // The count is stored last: who acquires it sees the record. (Two who append at once would need
+    // `atomic_u64` and its `fetch_add`.)
     log.store(HEAD, used + RECORD as u64, Ordering::Release)
 }
 
 fn read(log: &Area<Shared>) -> areas::Result<(usize, String)> {
     let used = usize::try_from(log.load::<u64>(HEAD, Ordering::Acquire)?).unwrap_or(usize::MAX);
-    // What comes from another process is checked, never believed: `read_at` refuses what is not inside.
+    // What comes from another process is checked, never believed: `read_at` refuses what is not
+    // inside.
     let mut last = [0; RECORD];
     log.read_at(FIRST + used.saturating_sub(RECORD), &mut last)?;
     let text = String::from_utf8_lossy(&last);

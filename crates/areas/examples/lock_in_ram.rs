@@ -1,4 +1,5 @@
-//! Memory that stays in RAM, for a deadline or a secret, and what to do where the limit for that is low.
+//! Memory that stays in RAM, for a deadline or a secret, and what to do where the limit for that is
+//! low.
 //!
 //! `cargo run --example lock_in_ram`
 
@@ -19,7 +20,8 @@ fn main() -> areas::Result<()> {
         }
     }
 
-    // More than most users may lock. An error says so, with the limit, what is in use, and how to raise it.
+    // More than most users may lock. An error says so, with the limit, what is in use, and how to
+    // raise it.
     match areas::builder(256 << 20).lock(Lock::Lazy).private() {
         Ok(area) => println!("{} may be locked here, too", areas::Bytes::from(area.size())),
         Err(error) => explain(Lock::Lazy, error)?,

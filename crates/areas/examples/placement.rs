@@ -41,7 +41,8 @@ fn main() -> areas::Result<()> {
         }
     }
 
-    // A node that is not there is an error. (The kernel itself would ignore it, as long as another one is left.)
+    // A node that is not there is an error. (The kernel itself would ignore it, as long as another
+    // one is left.)
     if let Err(error) = areas::builder(SIZE).place(Policy::Bind(NodeSet::single(Node::MAX))).shared() {
         println!("{error:#}");
     }

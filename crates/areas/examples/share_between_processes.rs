@@ -1,4 +1,5 @@
-//! Two processes, one chunk of memory: the second one finds it by its name, and nobody has to clean up.
+//! Two processes, one chunk of memory: the second one finds it by its name, and nobody has to clean
+//! up.
 //!
 //! `cargo run --example share_between_processes`
 
@@ -20,7 +21,8 @@ fn main() -> areas::Result<()> {
 fn holder() -> areas::Result<()> {
     let name = format!("example-{}", std::process::id());
     let area = areas::builder(4096).name(&name).shared()?;
-    // Others may write at any moment, so a shared area lends no `&[u8]`: bytes are copied in and out.
+    // Others may write at any moment, so a shared area lends no `&[u8]`: bytes are copied in and
+    // out.
     area.write_at(0, b"what is six times seven?")?;
     println!("{}: published {area} with id {:?}", std::process::id(), area.id().map(|id| id.get()));
 
@@ -31,7 +33,8 @@ fn holder() -> areas::Result<()> {
     }
     println!("{}: the answer is {}", std::process::id(), area.load::<u64>(1024, Ordering::Acquire)?);
 
-    // The name and the memory go with the last holder: here at the end of this function, but also after `kill -9`.
+    // The name and the memory go with the last holder: here at the end of this function, but also
+    // after `kill -9`.
     drop(area);
     println!("{}: dropped; found again: {}", std::process::id(), registry::find(&name).is_ok());
     Ok(())
@@ -42,7 +45,8 @@ fn worker(name: &str) -> areas::Result<()> {
     let mut question = [0; 24];
     area.read_at(0, &mut question)?;
     println!("{}: read {:?}", std::process::id(), String::from_utf8_lossy(&question));
-    // A single word is stored atomically: the other side sees all of it or nothing, and with it all that was written before.
+    // A single word is stored atomically: the other side sees all of it or nothing, and with it all
+    // that was written before.
     area.store(1024, 42_u64, Ordering::Release)
 }
 

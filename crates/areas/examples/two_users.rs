@@ -1,8 +1,9 @@
-//! Two users, one chunk of memory. The registry is one user's, so the area goes over a Unix socket: once for reading only, which
-//! the kernel enforces against whatever the other user tries, and once for writing.
+//! Two users, one chunk of memory. The registry is one user's, so the area goes over a Unix socket:
+//! once for reading only, which the kernel enforces against whatever the other user tries, and once
+//! for writing.
 //!
-//! As root it starts itself again as another user, and as itself otherwise: then the socket is the same, and the walls between
-//! two users are missing. `sudo target/debug/examples/two_users`
+//! As root it starts itself again as another user, and as itself otherwise: then the socket is the
+//! same, and the walls between two users are missing. `sudo target/debug/examples/two_users`
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
@@ -30,7 +31,8 @@ fn main() -> Result<()> {
 fn host() -> Result<()> {
     let is_root = rustix::process::geteuid().is_root();
     let (ours, theirs) = UnixStream::pair().map_err(failed("make a pair of sockets"))?;
-    // The other user may not be able to come to where this program lies, but can go on with it where it is open.
+    // The other user may not be able to come to where this program lies, but can go on with it
+    // where it is open.
     let program = std::fs::File::open("/proc/self/exe").map_err(failed("open this program"))?;
     rustix::io::fcntl_setfd(&program, rustix::io::FdFlags::empty())
         .map_err(errno("keep this program open"))?;
@@ -58,7 +60,8 @@ fn host() -> Result<()> {
     let begun = Instant::now();
     board.send(&ours)?;
 
-    // A word that the other one stores is seen here: it is the same memory. And what it wrote before is seen, too.
+    // A word that the other one stores is seen here: it is the same memory. And what it wrote
+    // before is seen, too.
     while board.load::<u64>(ANSWER, Ordering::Acquire)? == 0 {
         if other.try_wait().map_err(failed("look after the other process"))?.is_some() {
             break;

@@ -1,6 +1,8 @@
-//! Whose address is it? What `registry::id_at` costs, with one area and with many, by one thread and by two at once.
+//! Whose address is it? What `registry::id_at` costs, with one area and with many, by one thread
+//! and by two at once.
 //!
-//! `cargo run --release --example whose_address [AREAS]`; without a number, as many as there may be open files, 60,000 at most.
+//! `cargo run --release --example whose_address [AREAS]`; without a number, as many as there may be
+//! open files, 60,000 at most.
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
 use std::hint::black_box;

@@ -1,8 +1,10 @@
-//! What this process takes on from another one: how much memory, how many addresses, which lock, which pages.
+//! What this process takes on from another one: how much memory, how many addresses, which lock,
+//! which pages.
 //!
-//! An area that another process made is as large as that process likes, and says of itself what it likes. For an ordinary user the kernel
-//! has limits; for root it has hardly any: a lock may be on all RAM, a reserve on all addresses, and missing pages of the pool are
-//! taken by whoever touches them. So what is received or transferred is held against bounds of ours, before it is mapped.
+//! An area that another process made is as large as that process likes, and says of itself what it
+//! likes. For an ordinary user the kernel has limits; for root it has hardly any: a lock may be on
+//! all RAM, a reserve on all addresses, and missing pages of the pool are taken by whoever touches
+//! them. So what is received or transferred is held against bounds of ours, before it is mapped.
 
 use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
@@ -12,7 +14,8 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::process::{Limit, limit};
 
-/// The bounds. `None` is the default of each, which [`Acceptance::check`] finds out where it matters.
+/// The bounds. `None` is the default of each, which [`Acceptance::check`] finds out where it
+/// matters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acceptance {
     pub(crate) max_bytes: Option<u64>,
@@ -36,7 +39,8 @@ impl Acceptance {
         pages: 0,
     };
 
-    /// Refuses an object that is beyond a bound, with the lock that is claimed for it; and the lock that is to be applied.
+    /// Refuses an object that is beyond a bound, with the lock that is claimed for it; and the lock
+    /// that is to be applied.
     ///
     /// # Errors
     /// [`Kind::Limit`] with the bound.
@@ -108,7 +112,8 @@ const RESERVE: u64 = 16;
 /// Bytes of addresses that are nothing to any machine: of 128 TiB, one part in 64.
 const RESERVED: u64 = 2 << 40;
 
-/// Of RAM, one part in so many is what may be locked for one area, unless the receiver says otherwise.
+/// Of RAM, one part in so many is what may be locked for one area, unless the receiver says
+/// otherwise.
 const LOCKED: u64 = 8;
 
 /// The bytes in all pages of a pool, used ones included.

@@ -1,7 +1,9 @@
-//! Enumerations that may get more variants, closed: for the edges of this workspace, where each variant needs a number or a word.
+//! Enumerations that may get more variants, closed: for the edges of this workspace, where each
+//! variant needs a number or a word.
 //!
-//! To other crates these enumerations are `#[non_exhaustive]`, so that a `match` there has to have an arm for what it does not know. At the C
-//! edge such an arm would tell a program of a policy of which it has never heard that it is "default", and of a lock that it is "none". Here the
+//! To other crates these enumerations are `#[non_exhaustive]`, so that a `match` there has to have
+//! an arm for what it does not know. At the C edge such an arm would tell a program of a policy of
+//! which it has never heard that it is "default", and of a lock that it is "none". Here the
 //! compiler asks for an arm when a variant is added, and then for one at the edges.
 
 use crate::lock::Lock;

@@ -1,7 +1,9 @@
-//! What a forked child has to find whole: the mutexes that one thread may hold in the moment in which another one forks.
+//! What a forked child has to find whole: the mutexes that one thread may hold in the moment in
+//! which another one forks.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there for ever. So who forks takes them all
-//! first, in one order, and lets go of them on both sides. It is the one file that knows mutexes of several parts of the library.
+//! A child has the forking thread alone: a mutex that another thread holds stays held there for
+//! ever. So who forks takes them all first, in one order, and lets go of them on both sides. It is
+//! the one file that knows mutexes of several parts of the library.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -22,7 +24,8 @@ fn all_whole() -> All {
 }
 
 thread_local! {
-    /// Held while this thread forks. It has no destructor, so that it is there for who forks in one.
+    /// Held while this thread forks. It has no destructor, so that it is there for who forks in
+    /// one.
     static HELD: Cell<ManuallyDrop<Option<All>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
 
@@ -54,8 +57,9 @@ const DONE: u64 = u64::MAX;
 
 /// Sees to it that forks are careful: to be called before any of the mutexes is taken.
 ///
-/// Nothing here can be inherited in the middle: a child whose parent had just begun finds its parent's number, and begins anew. At
-/// worst the functions are called twice around its own forks. (While one thread forks, the C library lets no other register.)
+/// Nothing here can be inherited in the middle: a child whose parent had just begun finds its
+/// parent's number, and begins anew. At worst the functions are called twice around its own forks.
+/// (While one thread forks, the C library lets no other register.)
 pub(crate) fn ready() -> sys::Result<()> {
     loop {
         let begun = BEGUN.load(Ordering::Acquire);

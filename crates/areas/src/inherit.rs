@@ -1,14 +1,16 @@
-//! What a program inherits from the thread that starts it: the task's memory policy, and whether it gets transparent huge pages.
+//! What a program inherits from the thread that starts it: the task's memory policy, and whether it
+//! gets transparent huge pages.
 //!
-//! The kernel keeps both across `fork` and `exec`, so that a program which knows nothing of either can be started under them, as `numactl` does.
+//! The kernel keeps both across `fork` and `exec`, so that a program which knows nothing of either
+//! can be started under them, as `numactl` does.
 
 use crate::error::{Error, Kind, Result};
 use crate::place::Placement;
 use crate::provider::resolve;
 use crate::sys;
 
-/// Makes a call under that policy of the calling thread (set_mempolicy(2)): threads and processes that it starts inherit it. Afterwards the thread's
-/// policy is what it was.
+/// Makes a call under that policy of the calling thread (set_mempolicy(2)): threads and processes
+/// that it starts inherit it. Afterwards the thread's policy is what it was.
 ///
 /// It counts for memory that has no policy of its own; areas that were placed have one.
 ///
@@ -22,9 +24,11 @@ use crate::sys;
 /// ```
 ///
 /// # Errors
-/// The call was not made then. [`Kind::NodeNotAllowed`] for a node that does not exist or may not be used, [`Kind::InvalidInput`] for a policy over no node
-/// and for a home node, which a thread's policy has none of; [`Kind::Unsupported`] where the kernel does not know the policy (weighted interleaving: Linux
-/// 6.9; preferred-many: 5.15; balancing: 5.15, and 6.10), [`Kind::System`] where a sandbox forbids it.
+/// The call was not made then. [`Kind::NodeNotAllowed`] for a node that does not exist or may not
+/// be used, [`Kind::InvalidInput`] for a policy over no node and for a home node, which a thread's
+/// policy has none of; [`Kind::Unsupported`] where the kernel does not know the policy (weighted
+/// interleaving: Linux 6.9; preferred-many: 5.15; balancing: 5.15, and 6.10), [`Kind::System`]
+/// where a sandbox forbids it.
 #[doc(alias = "set_mempolicy")]
 #[doc(alias = "numactl")]
 pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T) -> Result<T> {
@@ -48,8 +52,9 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
     })
 }
 
-/// Whether this process, and programs that it starts from now on, get no transparent huge pages (`PR_SET_THP_DISABLE`), whatever the machine's setting is
-/// and whatever they ask for. It was so before.
+/// Whether this process, and programs that it starts from now on, get no transparent huge pages
+/// (`PR_SET_THP_DISABLE`), whatever the machine's setting is and whatever they ask for. It was so
+/// before.
 ///
 /// # Errors
 /// [`Kind::System`] where the kernel or a sandbox refuses.

@@ -1,7 +1,8 @@
 //! Chunks of memory as first-class things on Linux.
 //!
-//! Ask for an area by size; say where it must live; name it; let other processes clone it; grow it under everybody; freeze it; see
-//! where every page really is. The kernel takes the memory back when its last holder goes, however it goes.
+//! Ask for an area by size; say where it must live; name it; let other processes clone it; grow it
+//! under everybody; freeze it; see where every page really is. The kernel takes the memory back
+//! when its last holder goes, however it goes.
 //!
 //! # First area
 //!
@@ -15,8 +16,8 @@
 //!
 //! # Sharing
 //!
-//! One process makes an area and names it; others find it and clone it. A clone is the same memory: a write through one is
-//! seen through all, and the memory stays as long as any of them is held.
+//! One process makes an area and names it; others find it and clone it. A clone is the same memory:
+//! a write through one is seen through all, and the memory stays as long as any of them is held.
 //!
 //! ```
 //! let ring = areas::builder(1 << 16).name("doc: ring").shared()?;
@@ -32,8 +33,9 @@
 //!
 //! # Handing over
 //!
-//! An area can be given to another process for good: the giver keeps nothing, and may end, or be killed, at once. The other process has it at its
-//! next call into the [`registry`], under a new id; until then it is on its way, and nobody finds it.
+//! An area can be given to another process for good: the giver keeps nothing, and may end, or be
+//! killed, at once. The other process has it at its next call into the [`registry`], under a new
+//! id; until then it is on its way, and nobody finds it.
 //!
 //! ```
 //! use areas::{Address, AnyArea, Transfer, registry};
@@ -56,8 +58,8 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 //!
-//! To other users, and into containers, areas go over a Unix socket: offered and taken at a path ([`gate`]), or over one that is connected
-//! ([`Area::send`], [`receive`]).
+//! To other users, and into containers, areas go over a Unix socket: offered and taken at a path
+//! ([`gate`]), or over one that is connected ([`Area::send`], [`receive`]).
 //!
 //! # Placing, and looking
 //!
@@ -75,20 +77,26 @@
 //!
 //! # Which type do I want?
 //!
-//! - Memory of this process alone: [`builder`]`(n).private()`, an [`Area`]`<`[`Private`]`>`. It lends `&[u8]` and `&mut [u8]`.
-//! - Memory that others write too: `.shared()`, an [`Area`]`<`[`Shared`]`>`. It lends no reference, because Rust's references promise
-//!   what another process does not keep: copies ([`Area::read_at`], [`Area::write_at`]), atomic words ([`Area::load`],
-//!   [`Area::store`]), [`SharedSlice`], raw pointers.
-//! - Data that many read and nobody changes any more: [`Area::freeze`], an [`Area`]`<`[`Frozen`]`>`. It lends `&[u8]`.
-//! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`, `open_read_only` or `open_frozen`, or
-//!   `open_any`, which gives an [`AnyArea`] of the kind that it is.
+//! - Memory of this process alone: [`builder`]`(n).private()`, an [`Area`]`<`[`Private`]`>`. It
+//!   lends `&[u8]` and `&mut [u8]`.
+//! - Memory that others write too: `.shared()`, an [`Area`]`<`[`Shared`]`>`. It lends no reference,
+//!   because Rust's references promise what another process does not keep: copies
+//!   ([`Area::read_at`], [`Area::write_at`]), atomic words ([`Area::load`], [`Area::store`]),
+//!   [`SharedSlice`], raw pointers.
+//! - Data that many read and nobody changes any more: [`Area::freeze`], an
+//!   [`Area`]`<`[`Frozen`]`>`. It lends `&[u8]`.
+//! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`,
+//!   `open_read_only` or `open_frozen`, or `open_any`, which gives an [`AnyArea`] of the kind that
+//!   it is.
 //! - Memory behind a descriptor that came some other way: [`AnyArea::from_descriptor`].
-//! - Memory from somewhere of your own: a [`Provider`]. Mapped memory without the rest: [`System`] and its [`Mapping`].
+//! - Memory from somewhere of your own: a [`Provider`]. Mapped memory without the rest: [`System`]
+//!   and its [`Mapping`].
 //!
 //! # Lending bytes to other libraries
 //!
-//! Frozen and private areas are owners of bytes (`AsRef<[u8]>`, at one address for as long as they are held; `Send`, `Sync`, `UnwindSafe`,
-//! `'static`): libraries that share bytes take them as they are, without a copy, and give them back with the last reference. With
+//! Frozen and private areas are owners of bytes (`AsRef<[u8]>`, at one address for as long as they
+//! are held; `Send`, `Sync`, `UnwindSafe`, `'static`): libraries that share bytes take them as they
+//! are, without a copy, and give them back with the last reference. With
 //! [`bytes`](https://docs.rs/bytes), and by way of it Arrow:
 //!
 //! ```
@@ -106,31 +114,37 @@
 //! # Ok::<(), areas::Error>(())
 //! ```
 //!
-//! `Buffer::from_custom_allocation(start, len, Arc::new(frozen))` takes one, too (its constructor is unsafe: start and length are the caller's word). What
-//! others may write ([`Shared`], [`Resizable`]) lends no bytes, and cannot be given to such a library in safe code.
+//! `Buffer::from_custom_allocation(start, len, Arc::new(frozen))` takes one, too (its constructor
+//! is unsafe: start and length are the caller's word). What others may write ([`Shared`],
+//! [`Resizable`]) lends no bytes, and cannot be given to such a library in safe code.
 //!
 //! # What it does not do
 //!
-//! - It does not coordinate writers by itself: shared memory is as racy as its users make it. There is [`sync`] for who asks: a mutex, events, sequence
-//!   locks; or bring a protocol of your own.
-//! - It does not reach other machines; names hold for one user in one pid namespace. (To other users, areas are offered: [`gate`].)
-//! - It keeps nothing: an area without a holder is gone. What must outlive its holders belongs into a file.
-//! - It does not log, print, or start threads that outlive a call; those that it starts get none of the program's signals. No call is
-//!   async-signal-safe.
-//! - It does not bear that a thread is cancelled inside of a call (`pthread_cancel`, by way of C), as little as the standard library does.
-//!   The C interface does.
-//! - It is not unloaded: a plugin (`dlclose`) with this library in it has to be linked with `-z nodelete`
-//!   (`-C link-arg=-Wl,-z,nodelete`). `libareas.so` is.
-//! - It does not guess: what was asked and cannot be had is an error, unless you allowed a fallback, which is then recorded.
+//! - It does not coordinate writers by itself: shared memory is as racy as its users make it. There
+//!   is [`sync`] for who asks: a mutex, events, sequence locks; or bring a protocol of your own.
+//! - It does not reach other machines; names hold for one user in one pid namespace. (To other
+//!   users, areas are offered: [`gate`].)
+//! - It keeps nothing: an area without a holder is gone. What must outlive its holders belongs into
+//!   a file.
+//! - It does not log, print, or start threads that outlive a call; those that it starts get none of
+//!   the program's signals. No call is async-signal-safe.
+//! - It does not bear that a thread is cancelled inside of a call (`pthread_cancel`, by way of C),
+//!   as little as the standard library does. The C interface does.
+//! - It is not unloaded: a plugin (`dlclose`) with this library in it has to be linked with `-z
+//!   nodelete` (`-C link-arg=-Wl,-z,nodelete`). `libareas.so` is.
+//! - It does not guess: what was asked and cannot be had is an error, unless you allowed a
+//!   fallback, which is then recorded.
 //!
 //! # Children made by fork
 //!
-//! A forked child holds every shared area that its parent holds: the same memory, at the same address, under the same name. From
-//! its first call into the [`registry`] on, it is a team of its own, with ids of its own; a child that calls none, because it calls
-//! exec, pays nothing. Private areas are copied on write, as any private memory. (What counts is the C library's `fork`, which
-//! runs the handlers that keep this library's state whole; a raw `clone` in a program with several threads does not. A child that
-//! shares its parent's descriptors (`CLONE_FILES`) without its memory must make no call: it would close the parent's. Children that
-//! only call exec may be made in any way, `vfork` and `posix_spawn` among them.)
+//! A forked child holds every shared area that its parent holds: the same memory, at the same
+//! address, under the same name. From its first call into the [`registry`] on, it is a team of its
+//! own, with ids of its own; a child that calls none, because it calls exec, pays nothing. Private
+//! areas are copied on write, as any private memory. (What counts is the C library's `fork`, which
+//! runs the handlers that keep this library's state whole; a raw `clone` in a program with several
+//! threads does not. A child that shares its parent's descriptors (`CLONE_FILES`) without its
+//! memory must make no call: it would close the parent's. Children that only call exec may be made
+//! in any way, `vfork` and `posix_spawn` among them.)
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("areas is for 64-bit little-endian Linux");
@@ -141,8 +155,8 @@ mod cgroup;
 #[doc(hidden)]
 pub mod closed;
 mod error;
-/// Files of `/proc` and `/sys`, read whole, and the names in their folders, for the C edge and the command: by descriptors that are none of 0, 1 and 2.
-/// And lines of mountinfo, taken apart.
+/// Files of `/proc` and `/sys`, read whole, and the names in their folders, for the C edge and the
+/// command: by descriptors that are none of 0, 1 and 2. And lines of mountinfo, taken apart.
 #[doc(hidden)]
 pub mod files {
     pub use crate::sys::mounts::{MountLine, unescape};

@@ -1,4 +1,5 @@
-//! The lock of an area: whether its pages stay in RAM. (Mutual exclusion is something else and has other words here.)
+//! The lock of an area: whether its pages stay in RAM. (Mutual exclusion is something else and has
+//! other words here.)
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -27,13 +28,15 @@ impl fmt::Display for Demand {
     }
 }
 
-/// Whether the pages of an area stay in RAM. Chosen at creation, never changed, inherited by clones. (A program that calls `munlock` or
-/// `munlockall` by itself undoes it, and a forked child does not inherit it: [`Info::locked`](crate::registry::Info::locked) measures it.)
+/// Whether the pages of an area stay in RAM. Chosen at creation, never changed, inherited by
+/// clones. (A program that calls `munlock` or `munlockall` by itself undoes it, and a forked child
+/// does not inherit it: [`Info::locked`](crate::registry::Info::locked) measures it.)
 ///
-/// Locking takes RAM from everybody else on the machine: lock what has to meet a deadline or must not reach the swap
-/// device, not what would merely be nice to have at hand.
+/// Locking takes RAM from everybody else on the machine: lock what has to meet a deadline or must
+/// not reach the swap device, not what would merely be nice to have at hand.
 //
-// Its numbers stand in tables, which other versions of the library read: none is used for another lock.
+// Its numbers stand in tables, which other versions of the library read: none is used for another
+// lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -41,30 +44,34 @@ pub enum Lock {
     /// Pages come and go as the kernel sees fit.
     #[default]
     None = 0,
-    /// A page stays once it has come in (`mlock2` with `MLOCK_ONFAULT`). Where that call is missing (valgrind 3.19), such a lock cannot be had, and
-    /// the error says so.
+    /// A page stays once it has come in (`mlock2` with `MLOCK_ONFAULT`). Where that call is missing
+    /// (valgrind 3.19), such a lock cannot be had, and the error says so.
     #[doc(alias = "B_LAZY_LOCK")]
     Lazy = 1,
     /// All pages are in RAM from the start and stay (`mlock`, after they were brought in).
     #[doc(alias = "B_FULL_LOCK")]
     Full = 2,
-    /// As full, and physically contiguous: each page follows on the one before, for devices that know no page tables.
+    /// As full, and physically contiguous: each page follows on the one before, for devices that
+    /// know no page tables.
     ///
-    /// That is one page of the pool, or several side by side, or base pages that the kernel gathers, in this order, if [`Pages::Base`],
-    /// the default, leaves the choice to the lock; [`Pages::Pool`] wants the pool. More than one page takes `CAP_SYS_ADMIN`, without
-    /// which nobody may see where pages are. It is proved when the area is made; only a driver can promise it for ever: the kernel does not
-    /// move locked pages of the pool by itself, but may move others (compaction, a failing memory module).
+    /// That is one page of the pool, or several side by side, or base pages that the kernel
+    /// gathers, in this order, if [`Pages::Base`], the default, leaves the choice to the lock;
+    /// [`Pages::Pool`] wants the pool. More than one page takes `CAP_SYS_ADMIN`, without which
+    /// nobody may see where pages are. It is proved when the area is made; only a driver can
+    /// promise it for ever: the kernel does not move locked pages of the pool by itself, but may
+    /// move others (compaction, a failing memory module).
     ///
     /// [`Pages::Base`]: crate::Pages::Base
     /// [`Pages::Pool`]: crate::Pages::Pool
     #[doc(alias = "B_CONTIGUOUS")]
     Contiguous = 3,
-    /// As contiguous, below 16 MiB, for ISA DMA: in memory that was set aside when the machine booted (`memmap=4M$8M` on the kernel's
-    /// command line), by way of `/dev/mem` (`CAP_SYS_RAWIO`). It never moves.
+    /// As contiguous, below 16 MiB, for ISA DMA: in memory that was set aside when the machine
+    /// booted (`memmap=4M$8M` on the kernel's command line), by way of `/dev/mem`
+    /// (`CAP_SYS_RAWIO`). It never moves.
     #[doc(alias = "B_LOMEM")]
     Low = 4,
-    /// As full, at physical addresses below 4 GiB, for devices with 32 address bits. Proved when the area is made
-    /// (`CAP_SYS_ADMIN`).
+    /// As full, at physical addresses below 4 GiB, for devices with 32 address bits. Proved when
+    /// the area is made (`CAP_SYS_ADMIN`).
     #[doc(alias = "B_32_BIT_FULL_LOCK")]
     Full32 = 5,
     /// As contiguous, at physical addresses below 4 GiB.
@@ -176,8 +183,9 @@ impl Lock {
         })
     }
 
-    /// Asks for the allowance to lock a range, before its pages are brought in. Where the kernel cannot be asked without bringing them in (no
-    /// `mlock2`), it answers when they are there and are locked.
+    /// Asks for the allowance to lock a range, before its pages are brought in. Where the kernel
+    /// cannot be asked without bringing them in (no `mlock2`), it answers when they are there and
+    /// are locked.
     pub(crate) fn ask_allowance(address: NonNull<u8>, len: usize, whose: &str) -> Result<()> {
         match Lock::Lazy.apply(address, len, whose) {
             Err(error) if error.kind() == Kind::Unsupported => Ok(()),

@@ -1,5 +1,5 @@
-//! What the library finds out of a machine and of a process, for the command that says it all: `areas doctor`. No part of the interface for
-//! programs.
+//! What the library finds out of a machine and of a process, for the command that says it all:
+//! `areas doctor`. No part of the interface for programs.
 
 pub use crate::cgroup::{Room, Version, folder_of, hugetlb_rooms_of, memory_rooms_of, path_of};
 pub use crate::populate::room::refuse_what_cannot_fit;

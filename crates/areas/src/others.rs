@@ -1,4 +1,5 @@
-//! Memory of others, which is no area: what the command needs to look at it, and to free what nobody holds (`areas scan`, `areas reap`).
+//! Memory of others, which is no area: what the command needs to look at it, and to free what
+//! nobody holds (`areas scan`, `areas reap`).
 //!
 //! Processes are looked at by [`registry::Shown`](crate::registry::Shown).
 
@@ -8,14 +9,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::sys;
 pub use crate::sys::listening::{Credentials, peer};
 
-/// Whether memory is a table of the registry, the registry's own: by how it is labelled and by its size, which any process can choose.
+/// Whether memory is a table of the registry, the registry's own: by how it is labelled and by its
+/// size, which any process can choose.
 #[must_use]
 pub fn looks_like_a_table(label: &[u8], size: u64) -> bool {
     label == crate::registry::TABLE_LABEL.to_bytes() && size == crate::registry::TABLE_BYTES as u64
 }
 
-/// A write lease on a file: the kernel's proof that nobody else has it open or mapped, for as long as it is undisturbed. What the proof leaves out are
-/// descriptors that open nothing (`O_PATH`).
+/// A write lease on a file: the kernel's proof that nobody else has it open or mapped, for as long
+/// as it is undisturbed. What the proof leaves out are descriptors that open nothing (`O_PATH`).
 ///
 /// It is given back when it is dropped.
 #[derive(Debug)]
@@ -27,7 +29,8 @@ impl Lease {
     /// Takes it on a file that was opened for reading alone.
     ///
     /// # Errors
-    /// `EAGAIN`: somebody else has the file open. `EACCES`: it is another user's. `EINVAL`: its file system has no leases.
+    /// `EAGAIN`: somebody else has the file open. `EACCES`: it is another user's. `EINVAL`: its
+    /// file system has no leases.
     pub fn take(file: OwnedFd) -> io::Result<Self> {
         sys::lease::take(file.as_fd())?;
         Ok(Lease { file })
@@ -66,7 +69,8 @@ impl Segment {
         Ok(sys::sysv::look(id)?)
     }
 
-    /// Removes a segment: nobody finds it any more, and its memory goes with the last process that has it attached.
+    /// Removes a segment: nobody finds it any more, and its memory goes with the last process that
+    /// has it attached.
     ///
     /// # Errors
     /// `EINVAL`, `EIDRM`: there is none of that number. `EPERM`: it is another user's.
@@ -78,14 +82,16 @@ impl Segment {
 /// Bytes of a memory file that are in RAM, and bytes that are swapped out.
 ///
 /// # Errors
-/// `ENOSYS` before Linux 6.5 and in sandboxes; `EOPNOTSUPP` of pages of the pool; `EPERM` for who neither owns it nor may write it.
+/// `ENOSYS` before Linux 6.5 and in sandboxes; `EOPNOTSUPP` of pages of the pool; `EPERM` for who
+/// neither owns it nor may write it.
 pub fn cached(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let cached = sys::pages::cache_of(file, 0, 0)?;
     let page = sys::page_size() as u64;
     Ok((cached.resident.saturating_mul(page), cached.evicted.saturating_mul(page)))
 }
 
-/// What a path of `/proc` leads to: device, inode, and the rest. Only what the kernel knows already is asked, and nothing is opened.
+/// What a path of `/proc` leads to: device, inode, and the rest. Only what the kernel knows already
+/// is asked, and nothing is opened.
 ///
 /// # Errors
 /// The kernel's.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::size::Bytes;
 use crate::sys;
 
-/// The size of a page: the base size that the kernel was built with, or a huge one. A power of two, in bytes.
+/// The size of a page: the base size that the kernel was built with, or a huge one. A power of two,
+/// in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageSize(u8);
 
@@ -32,8 +33,8 @@ impl PageSize {
         }
     }
 
-    /// The size of transparent huge pages here: 2 MiB where base pages are 4 KiB; what the kernel says in
-    /// `/sys/kernel/mm/transparent_hugepage/hpage_pmd_size`.
+    /// The size of transparent huge pages here: 2 MiB where base pages are 4 KiB; what the kernel
+    /// says in `/sys/kernel/mm/transparent_hugepage/hpage_pmd_size`.
     pub(crate) fn transparent() -> Self {
         /// Its logarithm; 0 is not known yet. (No lock: a forked child could inherit it held.)
         static SIZE: AtomicU8 = AtomicU8::new(0);
@@ -44,7 +45,8 @@ impl PageSize {
         let size = sys::text::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
             .ok()
             .and_then(|text| PageSize::of(text.trim().parse().ok()?))
-            // A page table of 8-byte entries fills one base page, and a huge page spans what it maps.
+            // A page table of 8-byte entries fills one base page, and a huge page spans what it
+            // maps.
             .or_else(|| PageSize::of(sys::page_size() / 8 * sys::page_size()))
             .unwrap_or(PageSize::HUGE_2M);
         SIZE.store(size.0, Ordering::Relaxed);
@@ -101,14 +103,16 @@ pub enum Pages {
     Base,
     /// Pages of this size from the hugetlb pool: a promise or an error.
     ///
-    /// Shared with others, they can be taken away by who may write them: see [`Shared`](crate::Shared). Private ones are set aside for the
-    /// process that made the area. After a fork, who writes first needs another page; where the pool has none, the kernel takes the child's
-    /// from it, which dies of SIGBUS at its next touch. Populate and use such an area in one process.
+    /// Shared with others, they can be taken away by who may write them: see
+    /// [`Shared`](crate::Shared). Private ones are set aside for the process that made the area.
+    /// After a fork, who writes first needs another page; where the pool has none, the kernel takes
+    /// the child's from it, which dies of SIGBUS at its next touch. Populate and use such an area
+    /// in one process.
     Pool(PageSize),
     /// Pages of this size from the pool if it has them, else base pages; `granted()` says which.
     PreferPool(PageSize),
-    /// The pool's 2 MiB pages if there are enough, else transparent huge pages gathered when the area is populated,
-    /// else base pages; `granted()` says which.
+    /// The pool's 2 MiB pages if there are enough, else transparent huge pages gathered when the
+    /// area is populated, else base pages; `granted()` says which.
     Auto,
 }
 

@@ -1,10 +1,11 @@
-//! Marks on an area's memory that the kernel takes back when their process dies: for protocols between the holders of an area that
-//! must not wait for a dead one for ever.
+//! Marks on an area's memory that the kernel takes back when their process dies: for protocols
+//! between the holders of an area that must not wait for a dead one for ever.
 //!
-//! A mark is a record lock (OFD, fcntl(2)) on one byte far behind the end of the memory object, by an open file of the mark's own. A
-//! mapping of one page, which may not be accessed, keeps that file: no descriptor does, so that neither a limit of descriptors nor a
-//! program that closes all it does not know is in the way. A forked child inherits the mapping, and the mark stays until it, too, has
-//! ended or called exec: its other mappings of the memory are there as long.
+//! A mark is a record lock (OFD, fcntl(2)) on one byte far behind the end of the memory object, by
+//! an open file of the mark's own. A mapping of one page, which may not be accessed, keeps that
+//! file: no descriptor does, so that neither a limit of descriptors nor a program that closes all
+//! it does not know is in the way. A forked child inherits the mapping, and the mark stays until
+//! it, too, has ended or called exec: its other mappings of the memory are there as long.
 
 use std::fmt;
 use std::ops::Range;
@@ -37,8 +38,9 @@ impl Presence {
     /// Takes the first of the marks `numbers` that no process has; `None` if all are taken.
     ///
     /// # Errors
-    /// [`Kind::Limit`] for want of a descriptor, for the length of the call, or of a mapping; [`Kind::NotPermitted`] for memory that may
-    /// not be opened for writing; [`Kind::System`] where `/proc` is not mounted.
+    /// [`Kind::Limit`] for want of a descriptor, for the length of the call, or of a mapping;
+    /// [`Kind::NotPermitted`] for memory that may not be opened for writing; [`Kind::System`] where
+    /// `/proc` is not mounted.
     pub fn take(object: &Object, numbers: Range<u32>) -> Result<Option<Presence>> {
         const WHAT: &str = "mark an area's memory as in use";
         object.refuse_physical(|| WHAT.to_owned())?;
@@ -91,8 +93,8 @@ impl Presence {
         false
     }
 
-    /// In a forked child: makes a mark its own that its parent took for it before. (The parent drops it behind the fork: then the child has it
-    /// alone.)
+    /// In a forked child: makes a mark its own that its parent took for it before. (The parent
+    /// drops it behind the fork: then the child has it alone.)
     #[must_use]
     pub fn adopted(mut self) -> Self {
         self.pid = sys::process::pid();
@@ -100,8 +102,8 @@ impl Presence {
         self
     }
 
-    /// In a forked child: has no part any more in a mark of its parent's, which goes with the parent alone then. In the process whose mark it is
-    /// it does nothing.
+    /// In a forked child: has no part any more in a mark of its parent's, which goes with the
+    /// parent alone then. In the process whose mark it is it does nothing.
     pub fn leave(&self) {
         if self.is_inherited() {
             // (Nobody holds the mutex while another thread forks: only children take it.)
@@ -125,7 +127,8 @@ pub(crate) fn lock_byte(file: &OwnedFd, byte: &Range<u64>, what: &'static str) -
     }
 }
 
-/// A mapping of one page that nobody can access: it keeps an open file, and so its record locks, without a descriptor.
+/// A mapping of one page that nobody can access: it keeps an open file, and so its record locks,
+/// without a descriptor.
 pub(crate) fn keep(file: &OwnedFd, page: PageSize) -> Result<Mapping> {
     Mapping::unlocked(&Plan {
         at: At::Anywhere,

@@ -7,7 +7,8 @@ use bitflags::bitflags;
 use crate::sys::memory::{MprotectFlags, ProtFlags};
 
 bitflags! {
-    /// What may be done with the pages of an area: any union of read, write and execute, or nothing.
+    /// What may be done with the pages of an area: any union of read, write and execute, or
+    /// nothing.
     ///
     /// It prints as `rwx`, with `-` for what may not be done.
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,11 +19,13 @@ bitflags! {
         const WRITE = 2;
         /// Instruction fetches.
         const EXECUTE = 4;
-        /// The area is to be a stack: recorded and reported. The calls of BeOS's guard the lowest page of such an area
-        /// ([`guard_lowest_page`](crate::Area::guard_lowest_page)); by itself it has no effect.
+        /// The area is to be a stack: recorded and reported. The calls of BeOS's guard the lowest
+        /// page of such an area ([`guard_lowest_page`](crate::Area::guard_lowest_page)); by itself
+        /// it has no effect.
         #[doc(alias = "B_STACK_AREA")]
         const STACK = 8;
-        /// Others are meant to clone the area: recorded and reported, without an effect (who may, the kernel decides).
+        /// Others are meant to clone the area: recorded and reported, without an effect (who may,
+        /// the kernel decides).
         #[doc(alias = "B_CLONEABLE_AREA")]
         const CLONEABLE = 16;
     }

@@ -9,10 +9,10 @@ use crate::error::{Error, Kind, Result};
 
 /// A number of bytes that reads and prints with binary units.
 ///
-/// `K`, `M`, `G`, `T`, `P` are powers of 1024, with or without `B` or `iB`, in either case; before a unit there may be a
-/// decimal fraction (`1.5G`), which is read to the nearest byte; `0x1000` is read as hexadecimal. It prints the largest
-/// unit that divides it exactly, otherwise the plain number, so that printing never rounds; `{:#}` prints three digits
-/// and may round.
+/// `K`, `M`, `G`, `T`, `P` are powers of 1024, with or without `B` or `iB`, in either case; before
+/// a unit there may be a decimal fraction (`1.5G`), which is read to the nearest byte; `0x1000` is
+/// read as hexadecimal. It prints the largest unit that divides it exactly, otherwise the plain
+/// number, so that printing never rounds; `{:#}` prints three digits and may round.
 ///
 /// ```
 /// use areas::Bytes;
@@ -70,7 +70,8 @@ impl FromStr for Bytes {
     type Err = Error;
 
     /// # Errors
-    /// [`Kind::InvalidInput`] for anything but a number with an optional unit, and for more than `u64` holds.
+    /// [`Kind::InvalidInput`] for anything but a number with an optional unit, and for more than
+    /// `u64` holds.
     fn from_str(text: &str) -> Result<Self> {
         read(text.trim()).map(Bytes).map_err(|why| {
             Error::new(Kind::InvalidInput, format!("read {text:?} as a size"))
@@ -124,8 +125,8 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len())
 }
 
-/// The bytes, to the nearest one, that these decimal digits behind the point are of 2^`shift`. 2^50 has 16 digits: what comes
-/// behind the eighteenth makes no difference.
+/// The bytes, to the nearest one, that these decimal digits behind the point are of 2^`shift`. 2^50
+/// has 16 digits: what comes behind the eighteenth makes no difference.
 fn part_of(fraction: &str, shift: u32) -> u64 {
     let counted = &fraction[..fraction.len().min(18)];
     let value = counted.bytes().fold(0, |value: u128, digit| value * 10 + u128::from(digit - b'0'));

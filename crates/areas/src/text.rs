@@ -1,12 +1,13 @@
-//! Text that another process wrote, for people to read: names of areas, names of commands. What a terminal would obey or nobody would
-//! see is escaped, here and nowhere else.
+//! Text that another process wrote, for people to read: names of areas, names of commands. What a
+//! terminal would obey or nobody would see is escaped, here and nowhere else.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 
-/// Characters that Unicode calls printable and that show nothing: those of Default_Ignorable_Code_Point (DerivedCoreProperties.txt,
-/// Unicode 16) that are letters or marks. The others are format characters or not assigned.
+/// Characters that Unicode calls printable and that show nothing: those of
+/// Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 16) that are letters or marks.
+/// The others are format characters or not assigned.
 const IGNORED: [RangeInclusive<char>; 8] = [
     '\u{34f}'..='\u{34f}',     // combining grapheme joiner
     '\u{115f}'..='\u{1160}',   // Hangul fillers
@@ -18,17 +19,20 @@ const IGNORED: [RangeInclusive<char>; 8] = [
     '\u{e0100}'..='\u{e01ef}', // variation selectors
 ];
 
-/// At most so many bytes of a text, and no half character. (`str::floor_char_boundary` is younger than our oldest Rust.)
+/// At most so many bytes of a text, and no half character. (`str::floor_char_boundary` is younger
+/// than our oldest Rust.)
 pub(crate) fn shortened(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
 }
 
-/// Text with control characters and invisible ones escaped, so that it does to a terminal, and to who reads it, nothing but show.
+/// Text with control characters and invisible ones escaped, so that it does to a terminal, and to
+/// who reads it, nothing but show.
 ///
-/// Escaped, as Rust does it (`\n`, `\u{202e}`), are control characters, format characters (of bidirectional text, of no width), line and
-/// paragraph separators, blanks other than the space, characters that show nothing, and what Unicode has not assigned. It borrows where
-/// there is none of these. [`Name`](crate::Name) and [`Holder`](crate::registry::Holder) print that way.
+/// Escaped, as Rust does it (`\n`, `\u{202e}`), are control characters, format characters (of
+/// bidirectional text, of no width), line and paragraph separators, blanks other than the space,
+/// characters that show nothing, and what Unicode has not assigned. It borrows where there is none
+/// of these. [`Name`](crate::Name) and [`Holder`](crate::registry::Holder) print that way.
 ///
 /// ```
 /// assert_eq!(areas::escape_invisible("größe"), "größe");
@@ -45,7 +49,8 @@ pub fn escape_invisible(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The same of bytes that need not be UTF-8, as names of areas and files are: those that are not are escaped, too (`\xff`).
+/// The same of bytes that need not be UTF-8, as names of areas and files are: those that are not
+/// are escaped, too (`\xff`).
 ///
 /// ```
 /// assert_eq!(areas::escape_invisible_bytes(b"ring\xff\n"), r"ring\xff\n");
@@ -77,7 +82,8 @@ fn is_invisible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }
-    // The standard library knows which are printable, but says so of strings only. The first of a string is escaped if it is a mark.
+    // The standard library knows which are printable, but says so of strings only. The first of a
+    // string is escaped if it is a mark.
     let mut buffer = [b'x'; 5];
     let len = 1 + c.encode_utf8(&mut buffer[1..]).len();
     let printable =
@@ -98,7 +104,8 @@ mod tests {
 
     #[test]
     fn what_shows_nothing_is_escaped() {
-        // Cc, Cf (bidirectional, joiners, tags, soft hyphen, byte order mark), Zl, Zp, Zs, Co, Cn, and ignored letters and marks.
+        // Cc, Cf (bidirectional, joiners, tags, soft hyphen, byte order mark), Zl, Zp, Zs, Co, Cn,
+        // and ignored letters and marks.
         let characters = "\0\n\x1b\x7f\u{85}\u{9b}\u{ad}\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202e}\
                           \u{2060}\u{2066}\u{2069}\u{feff}\u{fff9}\u{e0001}\u{e007f}\u{2028}\u{2029}\u{a0}\u{2003}\u{3000}\
                           \u{e000}\u{10fffd}\u{378}\u{34f}\u{115f}\u{17b4}\u{180b}\u{3164}\u{fe0f}\u{ffa0}\u{e0100}";

@@ -1,9 +1,11 @@
 //! What interleaving means: whose turn it is, page by page.
 //!
-//! The kernel deals pages out in turn: to each node of the policy, by ascending number, as many in a row as its weight. The turn of a page
-//! is told by its number among pages of its size: in the object that it belongs to, or in the address space (`mm/mempolicy.c`,
-//! `interleave_nid`, `weighted_interleave_nid`). So huge pages are dealt out as base pages are, each by 2 MiB. Where the kernel begins is
-//! its own affair: [`Origin`] says where that is today, and who compares looks for the beginning that fits best ([`Turns::best_phase`]).
+//! The kernel deals pages out in turn: to each node of the policy, by ascending number, as many in
+//! a row as its weight. The turn of a page is told by its number among pages of its size: in the
+//! object that it belongs to, or in the address space (`mm/mempolicy.c`, `interleave_nid`,
+//! `weighted_interleave_nid`). So huge pages are dealt out as base pages are, each by 2 MiB. Where
+//! the kernel begins is its own affair: [`Origin`] says where that is today, and who compares looks
+//! for the beginning that fits best ([`Turns::best_phase`]).
 
 use crate::object::Object;
 use crate::page::PageSize;
@@ -15,8 +17,8 @@ use crate::topology::Topology;
 pub(crate) struct Turns(Vec<Node>);
 
 impl Turns {
-    /// Those of a policy, with the weights that the machine has now. `None` for policies that do not interleave, and where the weights
-    /// cannot be read.
+    /// Those of a policy, with the weights that the machine has now. `None` for policies that do
+    /// not interleave, and where the weights cannot be read.
     pub(crate) fn of(policy: &Policy) -> Option<Self> {
         match policy {
             Policy::Interleave(_) => Self::weighted(policy, |_| Some(1)),
@@ -52,10 +54,12 @@ impl Turns {
         self.0[number % self.0.len()]
     }
 
-    /// The beginning with which most of these pages (by number, and where they are) are where their turn is, and how many those are.
+    /// The beginning with which most of these pages (by number, and where they are) are where their
+    /// turn is, and how many those are.
     pub(crate) fn best_phase(&self, pages: impl Iterator<Item = (usize, Node)>) -> (usize, usize) {
         let round = self.len();
-        // By their number within a round, and by their place in the list of nodes: all that matters.
+        // By their number within a round, and by their place in the list of nodes: all that
+        // matters.
         let mut nodes = self.0.clone();
         nodes.dedup();
         let mut counts = vec![0_usize; round * nodes.len()];

@@ -1,10 +1,11 @@
 //! Comparing what was measured with what was asked.
 //!
-//! What a policy asks depends on the policy. Of most it is a set of nodes, and any of them will do. Interleaving asks more: it is whose
-//! turn a page is. Pages of one size go round together, and where they begin is the kernel's affair, so that the beginning is taken that
-//! fits most of them. A block of 2 MiB that lies on one node as a whole is a huge page, whether the kernel tells so or not
-//! (base pages that are interleaved never look like that). Where the kernel is set up to bring in folios of several base pages (64 KiB,
-//! say), base pages may go round in such groups.
+//! What a policy asks depends on the policy. Of most it is a set of nodes, and any of them will do.
+//! Interleaving asks more: it is whose turn a page is. Pages of one size go round together, and
+//! where they begin is the kernel's affair, so that the beginning is taken that fits most of them.
+//! A block of 2 MiB that lies on one node as a whole is a huge page, whether the kernel tells so or
+//! not (base pages that are interleaved never look like that). Where the kernel is set up to bring
+//! in folios of several base pages (64 KiB, say), base pages may go round in such groups.
 
 use std::fmt;
 use std::ops::Range;
@@ -31,9 +32,10 @@ pub struct Misplaced {
 
 /// Whether the pages of an area are where they were asked to be: the answer of a measurement.
 ///
-/// A page is in place on any node that its policy names. With interleaving it is in place on the node whose turn it is, by weight where
-/// there are weights: huge pages go round as base pages do, each by its own size, and where the round begins does not matter.
-/// Policies that name no node are always obeyed. What is not in RAM is nowhere, and not out of place.
+/// A page is in place on any node that its policy names. With interleaving it is in place on the
+/// node whose turn it is, by weight where there are weights: huge pages go round as base pages do,
+/// each by its own size, and where the round begins does not matter. Policies that name no node are
+/// always obeyed. What is not in RAM is nowhere, and not out of place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
     in_place: u64,
@@ -103,8 +105,8 @@ impl fmt::Display for Verification {
     }
 }
 
-/// Compares. `parts` are in order and do not overlap; what they leave out may be anywhere. A huge page begins at a byte that is `first`
-/// more than a multiple of its size.
+/// Compares. `parts` are in order and do not overlap; what they leave out may be anywhere. A huge
+/// page begins at a byte that is `first` more than a multiple of its size.
 pub(crate) fn verify(
     residency: &Residency,
     first: usize,
@@ -316,7 +318,8 @@ mod tests {
             "20.0 KiB of 28.0 KiB in RAM are in place (71.4 %); 8.00 KiB elsewhere, the first at 0x0: on node 0, not 1"
         );
 
-        // Parts that begin inside a run, end inside another, and leave a gap in which everything is well.
+        // Parts that begin inside a run, end inside another, and leave a gap in which everything is
+        // well.
         let parts = [(page..3 * page, bind(1)), (6 * page..7 * page, bind(0))];
         let answer = verify(&residency, 0, parts.into_iter());
         let wrong: Vec<_> = answer.misplaced().iter().map(|part| part.range.clone()).collect();
@@ -373,7 +376,8 @@ mod tests {
         assert!(check(&dealt([2, 0], 512), policy).holds());
         // What gathering on the majority's node came to.
         assert_eq!(check(&dealt([0; 12], 512), policy).elsewhere(), 6 * (2 << 20));
-        // A block of base pages between huge pages, with a beginning of its own, and the rest of a block behind them.
+        // A block of base pages between huge pages, with a beginning of its own, and the rest of a
+        // block behind them.
         let blocks = [(512, Some(0)), (512, Some(2))];
         let single: Vec<_> = (0..512).map(|page| (1, Some(page % 2 * 2))).collect();
         let rest = [(512, Some(2)), (1, Some(0)), (1, Some(2))];

@@ -1,5 +1,5 @@
-//! Where areas may be asked to be: exactly there, at or above, anywhere at random, at their source's address; and which area an
-//! address belongs to. Looked up in the kernel's maps.
+//! Where areas may be asked to be: exactly there, at or above, anywhere at random, at their
+//! source's address; and which area an address belongs to. Looked up in the kernel's maps.
 
 use areas::{Address, AreaId, Kind, Provider, Request, Reservation, System, Transfer};
 

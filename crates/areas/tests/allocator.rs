@@ -1,6 +1,6 @@
-//! An allocator as Haiku's servers have one: it lives on addresses that it reserved, areas at exact places in them, growth in place, and
-//! the question which area an address belongs to. It tells "no memory", which is final, from "these addresses are taken",
-//! which means to try elsewhere.
+//! An allocator as Haiku's servers have one: it lives on addresses that it reserved, areas at exact
+//! places in them, growth in place, and the question which area an address belongs to. It tells "no
+//! memory", which is final, from "these addresses are taken", which means to try elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

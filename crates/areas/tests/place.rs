@@ -24,7 +24,8 @@ fn sets_are_read_and_printed() {
         ("63,64,127-128,1023", Some("63-64,127-128,1023")),
         ("00012", Some("12")),
         ("all", Some("all")),
-        // 1,023 is the last number there is; that range would be all of them, and no machine has it: it is no other word for `all`.
+        // 1,023 is the last number there is; that range would be all of them, and no machine has
+        // it: it is no other word for `all`.
         ("0-1023", None),
         ("0-1022", Some("0-1022")),
         ("0-1022", Some("0-1022")),

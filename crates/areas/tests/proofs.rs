@@ -1,12 +1,14 @@
-//! Pages that name a test for each thing that they claim: `docs/kernel.md` for each behaviour of the kernel that we rely on,
-//! `docs/beos.md` for each promise and call of BeOS's areas, `docs/be-errors.md` and `docs/aml-errors.md` for each error of each call in C.
-//! Those tests are there, and those of errors make the call and look for the error.
+//! Pages that name a test for each thing that they claim: `docs/kernel.md` for each behaviour of
+//! the kernel that we rely on, `docs/beos.md` for each promise and call of BeOS's areas,
+//! `docs/be-errors.md` and `docs/aml-errors.md` for each error of each call in C. Those tests are
+//! there, and those of errors make the call and look for the error.
 
 use std::fs;
 use std::path::Path;
 
-/// The names of all functions in the Rust files below a folder, of programs that must not compile, and of the tests in C: functions
-/// of theirs, and what a table at the end of a program lists, `{ "name", function },`.
+/// The names of all functions in the Rust files below a folder, of programs that must not compile,
+/// and of the tests in C: functions of theirs, and what a table at the end of a program lists, `{
+/// "name", function },`.
 fn functions(folder: &Path, into: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -33,7 +35,8 @@ fn functions(folder: &Path, into: &mut Vec<String>) {
     }
 }
 
-/// The functions of a C program and their bodies: each begins on a line of its own, and ends with a brace there.
+/// The functions of a C program and their bodies: each begins on a line of its own, and ends with a
+/// brace there.
 fn c_functions(text: &str) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -59,7 +62,8 @@ fn is_known(name: &str, known: &[String]) -> bool {
     }
 }
 
-/// Reads the tables whose last column is "proved by": each row names tests that are known, or says one of `other`.
+/// Reads the tables whose last column is "proved by": each row names tests that are known, or says
+/// one of `other`.
 fn check(page: &str, at_least: usize, other: &[&str]) {
     let library = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The library can be built without the rest of the project around it.
@@ -106,8 +110,8 @@ fn every_row_about_beos_names_a_test_that_is_there() {
     check("beos.md", 80, &[]);
 }
 
-/// Whether a test makes a call and looks for that error: in one of the statements that follow, as `aml_errno` is looked at apart.
-/// Helpers of the same program count as the call that they make.
+/// Whether a test makes a call and looks for that error: in one of the statements that follow, as
+/// `aml_errno` is looked at apart. Helpers of the same program count as the call that they make.
 fn provokes(program: &str, test: &str, call: &str, error: &str) -> bool {
     const AFTER: usize = 5;
     let functions = c_functions(program);
@@ -127,8 +131,8 @@ fn provokes(program: &str, test: &str, call: &str, error: &str) -> bool {
     })
 }
 
-/// Reads tables `call | error | when | proved by`: each test makes its call and looks for its error, and no call of the interface is
-/// missing. `guest` begins the names of programs for guests.
+/// Reads tables `call | error | when | proved by`: each test makes its call and looks for its
+/// error, and no call of the interface is missing. `guest` begins the names of programs for guests.
 fn check_errors(page: &str, parts: &[(&str, &str)], at_least: usize) {
     let library = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Ok(text) = fs::read_to_string(library.join("../../docs").join(page)) else { return };

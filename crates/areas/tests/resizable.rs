@@ -1,4 +1,5 @@
-//! Areas that grow and shrink under everybody: what clones see, what is freed, who stands in the way. Measured in the kernel.
+//! Areas that grow and shrink under everybody: what clones see, what is freed, who stands in the
+//! way. Measured in the kernel.
 
 use std::os::fd::AsFd;
 
@@ -280,7 +281,8 @@ fn it_freezes_with_the_size_that_it_has() {
     assert_eq!(again[..], frozen[..]);
 }
 
-/// A stack's guard is one page, as the kernel shows it: through each change of the area, and not in a clone.
+/// A stack's guard is one page, as the kernel shows it: through each change of the area, and not in
+/// a clone.
 #[test]
 fn the_lowest_page_can_be_a_guard() {
     let rights_at = |address: usize| {
@@ -373,7 +375,8 @@ fn a_locked_one_stays_locked_as_it_grows() {
     assert_eq!(area.residency().unwrap().resident(), 6 * PAGE as u64);
 }
 
-/// A reserve is taken and given back without a change of the size, and growth goes as far as there is room.
+/// A reserve is taken and given back without a change of the size, and growth goes as far as there
+/// is room.
 #[test]
 fn a_reserve_is_taken_and_given_back() {
     let page = areas::PageSize::base().bytes();
@@ -435,8 +438,8 @@ fn hunt() -> std::time::Duration {
     std::time::Duration::from_secs(seconds.unwrap_or(1))
 }
 
-/// One holder trims its reserve, and another area takes the addresses; meanwhile another holder grows into the reserve. Either the growth
-/// is refused, or the addresses stay the area's.
+/// One holder trims its reserve, and another area takes the addresses; meanwhile another holder
+/// grows into the reserve. Either the growth is refused, or the addresses stay the area's.
 #[test]
 fn a_reserve_that_is_trimmed_while_another_holder_grows() {
     let name = name("trimmed");
@@ -470,7 +473,8 @@ fn a_reserve_that_is_trimmed_while_another_holder_grows() {
     println!("{rounds} rounds, the growth refused in {refused}");
 }
 
-/// A clone joins while another holder grows the area beyond all reserves: it has addresses for all of it, or is refused.
+/// A clone joins while another holder grows the area beyond all reserves: it has addresses for all
+/// of it, or is refused.
 #[test]
 fn a_clone_that_joins_while_another_holder_grows() {
     let name = name("joined");
@@ -504,7 +508,8 @@ fn a_clone_that_joins_while_another_holder_grows() {
     println!("{rounds} rounds, the clone followed in {followed}");
 }
 
-/// What is known of an area when it is found may be older than its size: its holder grows it beyond its reserve in between.
+/// What is known of an area when it is found may be older than its size: its holder grows it beyond
+/// its reserve in between.
 #[test]
 fn what_grew_beyond_its_reserve_since_it_was_found_is_cloned_whole() {
     let name = name("since");
@@ -518,7 +523,8 @@ fn what_grew_beyond_its_reserve_since_it_was_found_is_cloned_whole() {
     assert_eq!(bytes(&clone, 9 * PAGE - 4, 4), b"last");
 }
 
-/// Another process may make an area of no bytes of it: it has a page of addresses then, and stays published whatever is trimmed.
+/// Another process may make an area of no bytes of it: it has a page of addresses then, and stays
+/// published whatever is trimmed.
 #[test]
 fn an_area_of_no_bytes_is_trimmed_to_one_page_and_still_found() {
     let name = name("none");
@@ -633,7 +639,8 @@ fn moved_to_where_there_is_no_room_for_its_reserve() {
     assert_eq!(reservation.room_at(5 * PAGE), 3 * PAGE);
 }
 
-/// One holder moves to where it has room for less, while another grows the area: whatever the order, all that is there is mapped.
+/// One holder moves to where it has room for less, while another grows the area: whatever the
+/// order, all that is there is mapped.
 #[test]
 fn moved_while_another_holder_grows() {
     let name = name("moved-hunted");

@@ -1,6 +1,8 @@
-//! `cargo xtask bench flight`: areas over Arrow Flight beside pyarrow.flight, and beside `sendfile`, the most that a socket takes.
+//! `cargo xtask bench flight`: areas over Arrow Flight beside pyarrow.flight, and beside
+//! `sendfile`, the most that a socket takes.
 //!
-//! The rows are in Python (`bench/flight/compare.py`), in an environment of their own that has pyarrow; both programs are built here.
+//! The rows are in Python (`bench/flight/compare.py`), in an environment of their own that has
+//! pyarrow; both programs are built here.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,9 +14,11 @@ use super::folder;
 use crate::python::{self, Environment, Missing};
 use crate::{process, selection};
 
-/// Compares `areas serve` and `areas fetch` with pyarrow.flight, each as server and as client, and with `sendfile`.
+/// Compares `areas serve` and `areas fetch` with pyarrow.flight, each as server and as client, and
+/// with `sendfile`.
 ///
-/// Over the loopback device and, as root, between two network namespaces. Writes target/bench/flight.json. docs/reach.md tells what came of it.
+/// Over the loopback device and, as root, between two network namespaces. Writes
+/// target/bench/flight.json. docs/reach.md tells what came of it.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Once, and small: whether all of it runs, not how fast
@@ -75,7 +79,8 @@ pub(super) fn smoke() -> Result<(u64, Vec<String>)> {
     Ok((rows.context("compare.py does not say how many rows ran")?, skipped))
 }
 
-/// The program, in an environment with pyarrow, with our programs built; or why there can be none here.
+/// The program, in an environment with pyarrow, with our programs built; or why there can be none
+/// here.
 fn prepared(smoke: bool) -> Result<Result<Command, Missing>> {
     let Some(interpreter) = python::usable(python::interpreters()).into_iter().next() else {
         return Ok(Err(Missing("there is no Python 3.11 or newer here".into())));

@@ -1,5 +1,6 @@
-//! Instructions of the hot paths, counted by callgrind: a number that does not depend on what else the machine does, so that a
-//! regression shows without a clock. What is expected is in `bench/instructions.txt`.
+//! Instructions of the hot paths, counted by callgrind: a number that does not depend on what else
+//! the machine does, so that a regression shows without a clock. What is expected is in
+//! `bench/instructions.txt`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process;
 
-/// In percent: hashing and allocation vary a little from run to run, the C library from machine to machine.
+/// In percent: hashing and allocation vary a little from run to run, the C library from machine to
+/// machine.
 const TOLERANCE: u64 = 5;
 /// Instructions that a path may always differ by.
 const SLACK: u64 = 20;

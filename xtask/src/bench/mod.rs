@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: builds `bench/` and everything that areas are compared with, runs all of it in one go, and writes a report:
-//! ratios, not times. docs/benchmarks.md tells how to read it.
+//! `cargo xtask bench`: builds `bench/` and everything that areas are compared with, runs all of it
+//! in one go, and writes a report: ratios, not times. docs/benchmarks.md tells how to read it.
 //!
 //! | file | what |
 //! |---|---|
@@ -25,7 +25,8 @@ use clap::{Args, Subcommand};
 
 use crate::{process, selection};
 
-/// Compares areas with other ways to the same, side by side, and writes target/bench/report.md, report.json and pictures.
+/// Compares areas with other ways to the same, side by side, and writes target/bench/report.md,
+/// report.json and pictures.
 ///
 /// Run it on a machine that has nothing else to do.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,7 +46,8 @@ pub(crate) struct Options {
     /// Put the report into docs/benchmarks.md, too: to be committed
     #[arg(long, conflicts_with_all = ["smoke", "rows"])]
     docs: bool,
-    /// Count instructions of the hot paths instead, under callgrind, and compare them with bench/instructions.txt
+    /// Count instructions of the hot paths instead, under callgrind, and compare them with
+    /// bench/instructions.txt
     #[arg(long)]
     instructions: bool,
     /// With --instructions: write the counts down
@@ -107,7 +109,8 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// For `cargo xtask test`: every row once, Python's too, and the instructions. How many checks that is, and the reasons for what was left out.
+/// For `cargo xtask test`: every row once, Python's too, and the instructions. How many checks that
+/// is, and the reasons for what was left out.
 pub(crate) fn smoke() -> Result<(u64, Vec<String>)> {
     let program = build(true)?;
     let list = Command::new(&program).arg("list").output()?;

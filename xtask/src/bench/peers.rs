@@ -1,5 +1,6 @@
-//! The peers in C and C++: each file of `bench/peers/` becomes a library that the benchmark loads. What one needs and is not
-//! there is installed; where that cannot be, the library is not there, and a file beside it says why.
+//! The peers in C and C++: each file of `bench/peers/` becomes a library that the benchmark loads.
+//! What one needs and is not there is installed; where that cannot be, the library is not there,
+//! and a file beside it says why.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,6 +1,8 @@
-//! `cargo xtask bench python`: the Python package beside other ways to share arrays between Python processes.
+//! `cargo xtask bench python`: the Python package beside other ways to share arrays between Python
+//! processes.
 //!
-//! The rows are in Python (`bench/python`), and run in an environment of their own, in which the package is as its users get it: a wheel.
+//! The rows are in Python (`bench/python`), and run in an environment of their own, in which the
+//! package is as its users get it: a wheel.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +17,8 @@ use crate::python::{self, Builder, Environment, Missing};
 
 /// Compares the Python package with its peers, and writes target/bench/python.md and python.json.
 ///
-/// The peers are multiprocessing.shared_memory, `posix_ipc`, joblib's memmaps, mpi4py's shared windows and pickling. Run it on a machine that has nothing else to do.
+/// The peers are multiprocessing.shared_memory, `posix_ipc`, joblib's memmaps, mpi4py's shared
+/// windows and pickling. Run it on a machine that has nothing else to do.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Tiny numbers, in seconds: whether all of it runs, not how fast

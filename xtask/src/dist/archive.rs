@@ -1,4 +1,5 @@
-//! The archive: a folder that may be put anywhere, as pkg-config and CMake find the rest from where their files are.
+//! The archive: a folder that may be put anywhere, as pkg-config and CMake find the rest from where
+//! their files are.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The Debian packages: the command, the library that programs run with, and what programs are built with.
+//! The Debian packages: the command, the library that programs run with, and what programs are
+//! built with.
 
 use std::fs;
 use std::path::{Path, PathBuf};

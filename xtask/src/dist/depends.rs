@@ -1,5 +1,6 @@
-//! What a Debian package depends on: the packages of the libraries that its programs ask for, in the versions whose symbols they
-//! use. Read from the programs, as `dpkg-shlibdeps` does, which is not everywhere that dpkg-deb is.
+//! What a Debian package depends on: the packages of the libraries that its programs ask for, in
+//! the versions whose symbols they use. Read from the programs, as `dpkg-shlibdeps` does, which is
+//! not everywhere that dpkg-deb is.
 
 use std::collections::BTreeMap;
 use std::path::Path;

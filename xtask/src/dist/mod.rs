@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what others install who have no Rust: an archive that may be unpacked anywhere, and Debian packages. The same
-//! source and toolchain make the same bytes.
+//! `cargo xtask dist`: what others install who have no Rust: an archive that may be unpacked
+//! anywhere, and Debian packages. The same source and toolchain make the same bytes.
 //!
 //! | file | what |
 //! |---|---|
@@ -24,10 +24,12 @@ use crate::{install, process};
 
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Builds an archive and Debian packages of command, library, headers, manual pages and completions, into `target/dist`.
+/// Builds an archive and Debian packages of command, library, headers, manual pages and
+/// completions, into `target/dist`.
 ///
-/// They are reproducible: times are those of the last commit (or SOURCE_DATE_EPOCH), paths of this machine are replaced. The Python
-/// package's wheel is one of them if `cargo xtask wheel` has put it there. DEBFULLNAME and DEBEMAIL name the packages' maintainer.
+/// They are reproducible: times are those of the last commit (or SOURCE_DATE_EPOCH), paths of this
+/// machine are replaced. The Python package's wheel is one of them if `cargo xtask wheel` has put
+/// it there. DEBFULLNAME and DEBEMAIL name the packages' maintainer.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Where to put them [default: target/dist]
@@ -57,7 +59,8 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     }
 }
 
-/// Makes all of it by a process of its own, whose builds know no path of this machine, in a target folder of their own.
+/// Makes all of it by a process of its own, whose builds know no path of this machine, in a target
+/// folder of their own.
 fn apart(options: &Options, out: &Path) -> Result<Vec<PathBuf>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
@@ -146,7 +149,8 @@ fn strip(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The Python package's wheel and source archive of this version, where `cargo xtask wheel` has put them.
+/// The Python package's wheel and source archive of this version, where `cargo xtask wheel` has put
+/// them.
 fn python(out: &Path) -> Result<Vec<PathBuf>> {
     let (wheel, source) = (format!("areas-{VERSION}-"), format!("areas-{VERSION}.tar.gz"));
     let mut found = Vec::new();

@@ -1,4 +1,5 @@
-//! The licences of the crates that our programs are linked with: most ask that their text goes along.
+//! The licences of the crates that our programs are linked with: most ask that their text goes
+//! along.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,6 @@
-//! What a new machine in this one's place would have: where packages come from, by which proxies, and whose certificates are believed.
-//! All of it is read here, at run time; tokens and passwords are left where they are.
+//! What a new machine in this one's place would have: where packages come from, by which proxies,
+//! and whose certificates are believed. All of it is read here, at run time; tokens and passwords
+//! are left where they are.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

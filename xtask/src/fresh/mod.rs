@@ -1,6 +1,7 @@
-//! `cargo xtask fresh`: the README's commands on a machine that is really new. A Debian root is made, with the Rust toolchain, gcc and
-//! nothing else; a clone of the committed tree is put into it; and the commands run there, in a plain environment, every step to its
-//! end. So no tool of our own machines is taken for granted.
+//! `cargo xtask fresh`: the README's commands on a machine that is really new. A Debian root is
+//! made, with the Rust toolchain, gcc and nothing else; a clone of the committed tree is put into
+//! it; and the commands run there, in a plain environment, every step to its end. So no tool of our
+//! own machines is taken for granted.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,8 +9,8 @@
 //! | `machine.rs` | what of this machine's settings a new one would have too: package sources, proxies, certificates |
 //! | `enter.sh` | the namespaces' first process: mounts, and one command |
 //!
-//! All mounts are in a mount namespace that the command's processes alone have, and those die with this one: there is nothing to
-//! unmount, however it ends.
+//! All mounts are in a mount namespace that the command's processes alone have, and those die with
+//! this one: there is nothing to unmount, however it ends.
 
 mod machine;
 mod root;
@@ -30,11 +31,13 @@ const ENTER: &str = include_str!("enter.sh");
 /// Where the clone is, in the root.
 const CLONE: &str = "root/areas";
 
-/// Runs the README's commands in a new Debian root that has the Rust toolchain, gcc and nothing else. Needs root.
+/// Runs the README's commands in a new Debian root that has the Rust toolchain, gcc and nothing
+/// else. Needs root.
 ///
-/// What is not committed is not in it. The first run makes the root with debootstrap (a minute) and keeps it for later ones, in the
-/// target folder. Package sources, proxies and certificates are this machine's. A whole run takes as long as `cargo xtask test` on a
-/// new clone: an hour on two cores. A run that is interrupted leaves no mounts; the next run removes its folder.
+/// What is not committed is not in it. The first run makes the root with debootstrap (a minute) and
+/// keeps it for later ones, in the target folder. Package sources, proxies and certificates are
+/// this machine's. A whole run takes as long as `cargo xtask test` on a new clone: an hour on two
+/// cores. A run that is interrupted leaves no mounts; the next run removes its folder.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Only this step of `cargo xtask test`, after the set-up
@@ -43,7 +46,8 @@ pub(crate) struct Options {
     /// No guests
     #[arg(long)]
     no_vm: bool,
-    /// Instead of the README's commands: make packages, have apt install them, build and run programs with what they bring
+    /// Instead of the README's commands: make packages, have apt install them, build and run
+    /// programs with what they bring
     #[arg(long, conflicts_with_all = ["step", "no_vm", "more"])]
     packages: bool,
     /// A plain chroot, as some build services have, where no namespaces can be made
@@ -189,7 +193,8 @@ fn commands(readme: &str) -> Vec<String> {
 /// `command` in the root, in namespaces that end with this process.
 fn enter(root: &Root, chroot: bool, command: &str) -> Result<Command> {
     let way = if chroot { "chroot" } else { "pivot" };
-    // Whoever starts it dies: it is killed, and the namespaces' first process with it, and then all in them.
+    // Whoever starts it dies: it is killed, and the namespaces' first process with it, and then all
+    // in them.
     let mut entering = Command::new("setpriv");
     entering.args(["--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]);
     entering.args(["sh", "-c", ENTER, "enter.sh", way]);

@@ -1,4 +1,5 @@
-//! The Debian root: made by debootstrap once and kept, copied for each run, given this machine's settings.
+//! The Debian root: made by debootstrap once and kept, copied for each run, given this machine's
+//! settings.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::machine::{self, Apt};
 use crate::process;
 
-/// What the root has besides Debian's smallest: what a linker is made of, and the certificates that cargo's downloads need.
+/// What the root has besides Debian's smallest: what a linker is made of, and the certificates that
+/// cargo's downloads need.
 const PACKAGES: &str = "ca-certificates,gcc,libc6-dev";
 /// Where the toolchain is, in the root.
 pub(super) const TOOLCHAIN: &str = "opt/rust";

@@ -1,5 +1,5 @@
-//! `cargo xtask install`: the library, its headers, the command and what it starts for other machines, manual pages and completions, where
-//! other programs look for them.
+//! `cargo xtask install`: the library, its headers, the command and what it starts for other
+//! machines, manual pages and completions, where other programs look for them.
 //!
 //! | file | what |
 //! |---|---|
@@ -19,12 +19,14 @@ use crate::{process, selection};
 
 /// The version of everything here.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What programs that are linked with the library ask for when they start. It changes with what `abi/` promises.
+/// What programs that are linked with the library ask for when they start. It changes with what
+/// `abi/` promises.
 const SONAME: &str = "libareas.so.0";
 /// The object that tells the library at once what a program unmaps, for those who want it.
 const CUT_SONAME: &str = "libareas-cut.so.0";
 
-/// Builds and installs: libraries, headers, pkg-config and CMake files, the command, manual pages, completions.
+/// Builds and installs: libraries, headers, pkg-config and CMake files, the command, manual pages,
+/// completions.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Where all of it will be used
@@ -33,11 +35,12 @@ pub(crate) struct Options {
     /// Where that is now, for those who make packages: files go to FOLDER/PREFIX, and tell PREFIX
     #[arg(long, value_name = "FOLDER")]
     pub(crate) destdir: Option<PathBuf>,
-    /// Without areas-flight, which `areas serve` and `areas fetch` start: 130 crates fewer are built
+    /// Without areas-flight, which `areas serve` and `areas fetch` start: 130 crates fewer are
+    /// built
     #[arg(long)]
     pub(crate) no_flight: bool,
-    /// With the areas-flight that the tests have built, which is not optimised: for tests of where things are, as it takes minutes
-    /// to build another one.
+    /// With the areas-flight that the tests have built, which is not optimised: for tests of where
+    /// things are, as it takes minutes to build another one.
     #[arg(skip)]
     pub(crate) flight_of_tests: bool,
 }
@@ -95,8 +98,8 @@ fn library(root: &Path) -> Result<()> {
     put_shared(&built.join("libareas_cut.so"), &folder, "libareas-cut", CUT_SONAME)
 }
 
-/// Builds a shared library apart from the one in `target/release`, which has no SONAME, so that programs find it where it is built. The
-/// folder in which it is.
+/// Builds a shared library apart from the one in `target/release`, which has no SONAME, so that
+/// programs find it where it is built. The folder in which it is.
 fn shared(package: &str, soname: &str) -> Result<PathBuf> {
     let soname = format!("link-arg=-Wl,-soname,{soname}");
     let args =
@@ -113,7 +116,8 @@ fn put_shared(built: &Path, folder: &Path, name: &str, soname: &str) -> Result<(
     link(soname, &folder.join(format!("{name}.so")))
 }
 
-/// Our own header beside those of others; those of the two other interfaces apart, so that only who asks for them gets them.
+/// Our own header beside those of others; those of the two other interfaces apart, so that only who
+/// asks for them gets them.
 fn headers(root: &Path) -> Result<()> {
     let from = process::workspace().join("crates/areas-capi/include");
     let to = root.join("include");

@@ -1,5 +1,5 @@
-//! What pkg-config and CMake are told about the installed library: one package an interface, because each has headers that others'
-//! would be taken for.
+//! What pkg-config and CMake are told about the installed library: one package an interface,
+//! because each has headers that others' would be taken for.
 
 use std::path::Path;
 
@@ -34,8 +34,8 @@ pub(super) fn pkg_config(prefix: &Path) -> Vec<(String, String)> {
     PACKAGES.iter().map(file).chain([("areas-cut.pc".to_owned(), cut)]).collect()
 }
 
-/// Linked with whether or not the program itself calls what is interposed: its other libraries may. In one word, as what reads it may put flags
-/// in another order.
+/// Linked with whether or not the program itself calls what is interposed: its other libraries may.
+/// In one word, as what reads it may put flags in another order.
 const CUT_LIBRARY: &str = "-Wl,--push-state,--no-as-needed,-lareas-cut,--pop-state";
 
 /// Files for `lib/cmake/Areas`. They find the rest from where they are.

@@ -1,13 +1,14 @@
-//! `cargo xtask layers`: which module may import from which. The order stands in `layers.toml`; imports are read from the source, and
-//! followed through re-exports to the module that has what they name.
+//! `cargo xtask layers`: which module may import from which. The order stands in `layers.toml`;
+//! imports are read from the source, and followed through re-exports to the module that has what
+//! they name.
 //!
 //! | file | what |
 //! |---|---|
 //! | `source.rs` | a crate's modules, and what they name of each other |
 //! | `circles.rs` | modules of one folder that import each other in a circle |
 //!
-//! A folder's own file and the files in it may name each other, as a type and what is done with it; what stands side by side may not
-//! do so in a circle.
+//! A folder's own file and the files in it may name each other, as a type and what is done with it;
+//! what stands side by side may not do so in a circle.
 
 mod circles;
 mod source;
@@ -24,10 +25,12 @@ use crate::process;
 use circles::{Edges, siblings};
 use source::{Crate, Names};
 
-/// Checks that no module imports from a higher layer, and that none import each other in a circle: `layers.toml`.
+/// Checks that no module imports from a higher layer, and that none import each other in a circle:
+/// `layers.toml`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Show what imports what, instead: the modules side by side in this one (`crates/areas/src/lib.rs`, `…::registry`)
+    /// Show what imports what, instead: the modules side by side in this one
+    /// (`crates/areas/src/lib.rs`, `…::registry`)
     #[arg(long, value_name = "CRATE[::MODULE]")]
     edges: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! A crate as its modules, and what each of them names of the others: read from the source, tests left out.
+//! A crate as its modules, and what each of them names of the others: read from the source, tests
+//! left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -224,7 +225,8 @@ impl<'a> Visit<'a> for Module {
         visit::visit_path(self, path);
     }
 
-    /// An import inside a function: known in all of the module, which is more than it is, and no less.
+    /// An import inside a function: known in all of the module, which is more than it is, and no
+    /// less.
     fn visit_item_use(&mut self, import: &'a ItemUse) {
         self.import(import);
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask pictures`: what the README shows of the command, recorded from the command itself on a terminal, and drawn as SVG; and
-//! what becomes of an area, from text.
+//! `cargo xtask pictures`: what the README shows of the command, recorded from the command itself
+//! on a terminal, and drawn as SVG; and what becomes of an area, from text.
 //!
 //! | file | what |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | `terminal.rs` | a terminal with a program on it |
 //! | `svg.rs` | the cells of a screen as SVG, and the words of such a picture |
 //!
-//! Numbers, ids and times differ from run to run, and the nodes from machine to machine. Whether a picture is current is asked of the words
-//! in it, in their order: those without a digit.
+//! Numbers, ids and times differ from run to run, and the nodes from machine to machine. Whether a
+//! picture is current is asked of the words in it, in their order: those without a digit.
 
 mod scenes;
 mod svg;

@@ -1,4 +1,5 @@
-//! The cells of a screen as SVG: text that can be selected, each run of it as wide as its cells. And the words of such a picture.
+//! The cells of a screen as SVG: text that can be selected, each run of it as wide as its cells.
+//! And the words of such a picture.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU16;
@@ -143,8 +144,9 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The words of a picture, in order: without those that have a digit in them, and without units. Where a few words follow on the same ones,
-/// they are there once: a machine with several nodes says of each what one with a single node says once.
+/// The words of a picture, in order: without those that have a digit in them, and without units.
+/// Where a few words follow on the same ones, they are there once: a machine with several nodes
+/// says of each what one with a single node says once.
 pub(super) fn words(svg: &str) -> Vec<String> {
     let texts = svg.split("<text ").skip(1).filter_map(|rest| {
         let (_, rest) = rest.split_once('>')?;

@@ -1,4 +1,5 @@
-//! Virtual environments in the target folder. One is kept as long as its Python and what is wanted in it stay the same.
+//! Virtual environments in the target folder. One is kept as long as its Python and what is wanted
+//! in it stay the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ pub(crate) struct Environment {
 pub(crate) struct Missing(pub(crate) String);
 
 impl Environment {
-    /// An environment of this name in which all of `python/requirements/NAME.txt` is installed, or why there cannot be one here.
+    /// An environment of this name in which all of `python/requirements/NAME.txt` is installed, or
+    /// why there cannot be one here.
     pub(crate) fn prepare(
         name: &str,
         interpreter: &Interpreter,
@@ -37,7 +39,8 @@ impl Environment {
         Self::new(name, interpreter, false).made_of(requirements)
     }
 
-    /// The same over what the system has installed for its own Python: packages that are too large to be fetched for each environment.
+    /// The same over what the system has installed for its own Python: packages that are too large
+    /// to be fetched for each environment.
     pub(crate) fn prepare_over_system(
         name: &str,
         interpreter: &Interpreter,

@@ -1,4 +1,5 @@
-//! The Python package: interpreters that are here, environments for them, wheels and source archives.
+//! The Python package: interpreters that are here, environments for them, wheels and source
+//! archives.
 //!
 //! | file | what |
 //! |---|---|
@@ -82,7 +83,8 @@ impl fmt::Display for Interpreter {
     }
 }
 
-/// The Pythons that are here, in order of their versions, one for each minor version: what PATH has, then what pyenv keeps.
+/// The Pythons that are here, in order of their versions, one for each minor version: what PATH
+/// has, then what pyenv keeps.
 pub(crate) fn interpreters() -> Vec<Interpreter> {
     let mut places: Vec<PathBuf> = ["python3"].into_iter().chain(NAMED).filter_map(process::which).collect();
     places.extend(["python3", "python3.11"].map(|name| Path::new("/usr/bin").join(name)));
@@ -95,7 +97,8 @@ pub(crate) fn interpreters() -> Vec<Interpreter> {
     by_minor.into_values().collect()
 }
 
-/// pyenv keeps each version in a folder; its programs in PATH start only those that the user has chosen.
+/// pyenv keeps each version in a folder; its programs in PATH start only those that the user has
+/// chosen.
 fn of_pyenv() -> Vec<PathBuf> {
     let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
     let root = root.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".pyenv")));

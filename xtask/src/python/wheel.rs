@@ -1,4 +1,5 @@
-//! `cargo xtask wheel`: a wheel for every Python from 3.11 on (abi3), and the source archive from which pip builds another one.
+//! `cargo xtask wheel`: a wheel for every Python from 3.11 on (abi3), and the source archive from
+//! which pip builds another one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(1800);
 
 /// Builds a wheel of the Python package and its source archive, and says where they are.
 ///
-/// The wheel's tag is what its machine code allows: the oldest `manylinux` whose libraries it asks for, else `linux`. Needs Python 3.11 or
-/// newer with venv, and a registry of packages for maturin.
+/// The wheel's tag is what its machine code allows: the oldest `manylinux` whose libraries it asks
+/// for, else `linux`. Needs Python 3.11 or newer with venv, and a registry of packages for maturin.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Where to put both [default: dist, in the target folder]
@@ -87,8 +88,8 @@ impl Builder {
         only(out, ".tar.gz")
     }
 
-    /// Builds a wheel as pip does on a machine that has only the archive. It is unpacked to the same place each time, so that cargo knows again
-    /// what it has built.
+    /// Builds a wheel as pip does on a machine that has only the archive. It is unpacked to the
+    /// same place each time, so that cargo knows again what it has built.
     pub(crate) fn wheel_from(&self, archive: &Path) -> Result<PathBuf> {
         let place = folder().join("from-archive");
         let _ = fs::remove_dir_all(&place);

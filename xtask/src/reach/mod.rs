@@ -1,5 +1,6 @@
-//! `cargo xtask reach`: areas with engines that reach other machines, built and measured. No step of `cargo xtask test` does
-//! that: Zenoh takes minutes to build, and figures want a machine that does nothing else.
+//! `cargo xtask reach`: areas with engines that reach other machines, built and measured. No step
+//! of `cargo xtask test` does that: Zenoh takes minutes to build, and figures want a machine that
+//! does nothing else.
 //!
 //! | file | what |
 //! |---|---|
@@ -16,7 +17,8 @@ use clap::{Args, Subcommand};
 
 use crate::process;
 
-/// Areas with engines that other machines are reached by, and that take too long to build for every run of the tests.
+/// Areas with engines that other machines are reached by, and that take too long to build for every
+/// run of the tests.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -25,13 +27,15 @@ pub(crate) struct Options {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Engine {
-    /// Zenoh: areas as the memory of messages; what is copied, how fast, and what is left when both sides are killed
+    /// Zenoh: areas as the memory of messages; what is copied, how fast, and what is left when both
+    /// sides are killed
     Zenoh {
         /// Only tests whose name contains one of these
         #[arg(value_name = "FILTER")]
         filter: Vec<String>,
     },
-    /// Flight, MPI and Zenoh, all in one run, beside what a socket takes: the table of docs/reach.md
+    /// Flight, MPI and Zenoh, all in one run, beside what a socket takes: the table of
+    /// docs/reach.md
     Table(table::Options),
 }
 

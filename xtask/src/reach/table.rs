@@ -1,5 +1,6 @@
-//! The engines in one run: what brings an area's bytes into another process's or another host's memory, in GB/s, and as a part of
-//! what `sendfile` takes through a socket between the same two network namespaces.
+//! The engines in one run: what brings an area's bytes into another process's or another host's
+//! memory, in GB/s, and as a part of what `sendfile` takes through a socket between the same two
+//! network namespaces.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,9 +13,11 @@ use crate::bench::flight;
 use crate::process;
 use crate::test::mpi;
 
-/// Measures Flight, MPI and Zenoh one after the other, prints a table, and writes it to target/reach/table.md.
+/// Measures Flight, MPI and Zenoh one after the other, prints a table, and writes it to
+/// target/reach/table.md.
 ///
-/// As root, with nothing else to do: the other hosts are network namespaces. Zenoh takes some ten minutes to build, once.
+/// As root, with nothing else to do: the other hosts are network namespaces. Zenoh takes some ten
+/// minutes to build, once.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Bytes of an area

@@ -1,5 +1,6 @@
-//! C programs for the guest step: `crates/areas-capi/tests/c/guest/*.c`, compiled here with the static library. They list and run
-//! their tests as libtest does (`guest/tests.h`), and say in `// vm:` lines which machines they want, as the Rust ones do.
+//! C programs for the guest step: `crates/areas-capi/tests/c/guest/*.c`, compiled here with the
+//! static library. They list and run their tests as libtest does (`guest/tests.h`), and say in `//
+//! vm:` lines which machines they want, as the Rust ones do.
 
 use std::fs;
 use std::path::{Path, PathBuf};

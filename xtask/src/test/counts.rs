@@ -1,5 +1,5 @@
-//! How many tests ran, read from what test runners say. A check whose tests silently did not run must not look like one
-//! that passed, so the numbers are the runners' own.
+//! How many tests ran, read from what test runners say. A check whose tests silently did not run
+//! must not look like one that passed, so the numbers are the runners' own.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -31,7 +31,8 @@ impl fmt::Display for Counts {
 }
 
 impl Counts {
-    /// From the lines `test result: ok. 3 passed; 0 failed; 1 ignored; …` that libtest ends with, one a binary.
+    /// From the lines `test result: ok. 3 passed; 0 failed; 1 ignored; …` that libtest ends with,
+    /// one a binary.
     pub(crate) fn of_libtest(output: &str) -> Self {
         let mut counts = Self::default();
         for line in without_colors(output).lines() {
@@ -52,8 +53,9 @@ impl Counts {
         counts
     }
 
-    /// From nextest's line `Summary [ 0.1s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 2 skipped`, the last
-    /// one if a test printed another. Its "skipped" are the tests that the filter left out, which skipped nothing.
+    /// From nextest's line `Summary [ 0.1s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out,
+    /// 2 skipped`, the last one if a test printed another. Its "skipped" are the tests that the
+    /// filter left out, which skipped nothing.
     pub(crate) fn of_nextest(output: &str) -> Self {
         let output = without_colors(output);
         let summary = output.lines().rev().find_map(|line| line.trim_start().strip_prefix("Summary ["));
@@ -71,8 +73,8 @@ impl Counts {
         counts
     }
 
-    /// From pytest's last line, `1 failed, 3 passed, 2 skipped, 1 error in 0.12s`. A failure that was expected passes; an error in
-    /// what a test needs is a failure.
+    /// From pytest's last line, `1 failed, 3 passed, 2 skipped, 1 error in 0.12s`. A failure that
+    /// was expected passes; an error in what a test needs is a failure.
     pub(crate) fn of_pytest(output: &str) -> Self {
         let output = without_colors(output);
         let of_line = |line: &str| -> Option<Self> {

@@ -1,4 +1,5 @@
-//! The crates that are published can be: what crates.io asks of them is there, and each builds from its package alone.
+//! The crates that are published can be: what crates.io asks of them is there, and each builds from
+//! its package alone.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -28,8 +29,8 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         },
     ));
     ensure!(faults.is_empty(), "crates cannot be published: {}", faults.join("; "));
-    // Those that need another of them are built with its package. What is not committed is packed as well.
-    // They are only to build.
+    // Those that need another of them are built with its package. What is not committed is packed
+    // as well. They are only to build.
     let quick = ["--config", "profile.dev.debug=false"];
     let mut command = process::cargo(["package", "--locked", "--allow-dirty"]);
     command.args(quick);

@@ -1,5 +1,6 @@
-//! What we depend on is what `deny.toml` allows: licences, one version of each crate, crates.io and nothing else. The file is
-//! cargo-deny's; of it, what needs no network is checked here, in all four workspaces.
+//! What we depend on is what `deny.toml` allows: licences, one version of each crate, crates.io and
+//! nothing else. The file is cargo-deny's; of it, what needs no network is checked here, in all
+//! four workspaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,6 @@
-//! What `cargo xtask dist` makes is what was meant: made twice it is the same; the archive works from where it is unpacked; the Debian
-//! packages install with what this machine has, and programs are built and run with what they bring.
+//! What `cargo xtask dist` makes is what was meant: made twice it is the same; the archive works
+//! from where it is unpacked; the Debian packages install with what this machine has, and programs
+//! are built and run with what they bring.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -49,7 +50,8 @@ pub(super) fn run(run: &Run) -> Result<Done> {
 /// The packages.
 const PACKAGES: [&str; 4] = ["areas", "areas-flight", "libareas0", "libareas-dev"];
 
-/// Installs packages below `root`. dpkg is told of this machine's C library, in whose version what they depend on has to be.
+/// Installs packages below `root`. dpkg is told of this machine's C library, in whose version what
+/// they depend on has to be.
 fn install(run: &Run, root: &Path, debs: &[&PathBuf]) -> Result<()> {
     let state = root.join("var/lib/dpkg");
     for folder in ["updates", "info", "triggers"] {
@@ -65,7 +67,8 @@ fn install(run: &Run, root: &Path, debs: &[&PathBuf]) -> Result<()> {
     let known = fs::read_to_string("/var/lib/dpkg/status").context("cannot read which packages are here")?;
     fs::write(state.join("status"), depended_on(&known))?;
     let mut dpkg = Command::new("dpkg");
-    // The root has nothing in it but these packages: no linker's cache to renew. Small images leave out what is in /usr/share.
+    // The root has nothing in it but these packages: no linker's cache to renew. Small images leave
+    // out what is in /usr/share.
     dpkg.arg(format!("--root={}", root.display()))
         .args(["--no-triggers", "--path-include=/usr/share/*", "--install"])
         .args(debs);
@@ -92,7 +95,8 @@ fn depended_on(status: &str) -> String {
     status.split("\n\n").filter(ours).map(|paragraph| format!("{}\n\n", paragraph.trim())).collect()
 }
 
-/// Builds the README's program for `areas.h` with what is below `prefix`, and runs it and the command.
+/// Builds the README's program for `areas.h` with what is below `prefix`, and runs it and the
+/// command.
 fn use_it(run: &Run, work: &Path, prefix: &Path, root: Option<&Path>) -> Result<()> {
     let program = readme::programs()?.into_iter().find(|program| program.interface == "areas");
     let source = program.context("the README has no program for areas.h")?.write(work)?;

@@ -1,8 +1,9 @@
-//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes, some of the library's unit tests, and C
-//! programs (`c_guests.rs`).
+//! The step that runs `crates/areas/tests/guest_*.rs` on machines with several NUMA nodes, some of
+//! the library's unit tests, and C programs (`c_guests.rs`).
 //!
-//! A file (for the unit tests: `crates/areas/src/testing.rs`) says which machines its tests want in lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a
-//! line, or one boot of the default layout if there is none. What follows ` -- ` chooses the tests, as libtest's filters do:
+//! A file (for the unit tests: `crates/areas/src/testing.rs`) says which machines its tests want in
+//! lines `// vm: OPTION…`, with `cargo xtask vm`'s options: one boot a line, or one boot of the
+//! default layout if there is none. What follows ` -- ` chooses the tests, as libtest's filters do:
 //!
 //! ```text
 //! // vm: --nodes "1:512 0:256" --append memmap=4M$8M -- low_memory
@@ -108,10 +109,12 @@ struct Waiting {
     source: PathBuf,
 }
 
-/// At most: an emulated processor that has something to do keeps one of ours, and mostly one of a guest's has.
+/// At most: an emulated processor that has something to do keeps one of ours, and mostly one of a
+/// guest's has.
 const GUESTS_AT_ONCE: usize = 4;
 
-/// Boots a guest for each processor that we have, until all have been. What one says is shown in one piece.
+/// Boots a guest for each processor that we have, until all have been. What one says is shown in
+/// one piece.
 fn several_at_a_time<'a>(run: &Run, waiting: &'a [Waiting]) -> Vec<(&'a str, Result<Booted>)> {
     let next = AtomicUsize::new(0);
     let ended = Mutex::new(Vec::new());
@@ -201,7 +204,8 @@ fn listed(program: &Path, filters: &[String]) -> Result<Vec<String>> {
     Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-/// What was checked in a guest, for the end of the run: a line for the machine, and one for each module.
+/// What was checked in a guest, for the end of the run: a line for the machine, and one for each
+/// module.
 fn note(what: &str, passed: &[String]) -> String {
     let mut modules: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for test in passed {
@@ -215,7 +219,8 @@ fn note(what: &str, passed: &[String]) -> String {
     text
 }
 
-/// What came of a boot: the numbers, the tests that passed, those of them that skipped something, and what went wrong.
+/// What came of a boot: the numbers, the tests that passed, those of them that skipped something,
+/// and what went wrong.
 #[derive(Debug)]
 struct Booted {
     counts: Counts,

@@ -1,5 +1,6 @@
-//! What `cargo xtask install` puts in place is enough to build with: programs of each interface by pkg-config, an example by `make` and
-//! by CMake; and the command runs, and its pages and completions are there.
+//! What `cargo xtask install` puts in place is enough to build with: programs of each interface by
+//! pkg-config, an example by `make` and by CMake; and the command runs, and its pages and
+//! completions are there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,6 @@
-//! `cargo xtask test`: every check of the project, one after the other, set-up included; the same for a developer and
-//! for CI. The last line is the count of tests, so that nobody has to believe that they ran.
+//! `cargo xtask test`: every check of the project, one after the other, set-up included; the same
+//! for a developer and for CI. The last line is the count of tests, so that nobody has to believe
+//! that they ran.
 //!
 //! | file | what |
 //! |---|---|
@@ -51,12 +52,15 @@ use crate::process::{self, Ran};
 use counts::Counts;
 use skips::SkipLog;
 
-/// Runs every check, stops at the first that fails (unless it is to keep going), and ends with a line `N passed, N failed`.
+/// Runs every check, stops at the first that fails (unless it is to keep going), and ends with a
+/// line `N passed, N failed`.
 ///
-/// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts as one failure.
+/// Skipped checks are listed before it. Of a failed step without tests of its own, the step counts
+/// as one failure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C or Python programs, examples, tour, install, containers or guests
+    /// Formatting, clippy, tests and a short storm only: no docs, doctests, C or Python programs,
+    /// examples, tour, install, containers or guests
     #[arg(long)]
     quick: bool,
     /// No guests: they need QEMU, fetched once, and some minutes

@@ -1,5 +1,5 @@
-//! The check that the library is Rust all the way down to the kernel: no dependency links a C library or compiles C, so
-//! that the crate builds wherever Rust does.
+//! The check that the library is Rust all the way down to the kernel: no dependency links a C
+//! library or compiles C, so that the crate builds wherever Rust does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,8 @@ use serde_json::Value;
 /// Build dependencies that are there to compile or to find C code.
 const BUILDERS: [&str; 6] = ["bindgen", "cc", "cmake", "pkg-config", "system-deps", "vcpkg"];
 
-/// What `root` depends on, in `cargo metadata`'s answer, that has to do with C. Tests' own dependencies do not count.
+/// What `root` depends on, in `cargo metadata`'s answer, that has to do with C. Tests' own
+/// dependencies do not count.
 pub(crate) fn native_dependencies(metadata: &Value, root: &str) -> Result<Vec<String>> {
     let list = |value: &Value, what: &str| -> Result<Vec<Value>> {
         value.as_array().cloned().with_context(|| format!("cargo metadata has no {what}"))

@@ -44,7 +44,8 @@ fn is_path(name: &str) -> bool {
     !name.starts_with(['/', '.']) && name.chars().all(plain) && ends.iter().any(|end| name.ends_with(end))
 }
 
-/// What ARCHITECTURE.md names, in its words and in its map, whose indented lines are below the last one that is not.
+/// What ARCHITECTURE.md names, in its words and in its map, whose indented lines are below the last
+/// one that is not.
 fn named(text: &str) -> Vec<String> {
     let mut parts = text.split("```");
     let before = parts.next().unwrap_or_default();
@@ -75,8 +76,8 @@ fn links(text: &str) -> Vec<&str> {
 /// The columns of a comment, from the margin on.
 const COLUMNS: usize = 100;
 
-/// Lines of comments that are wider, but for those that cannot be broken: tables, code, addresses, and what guests' tests say of
-/// their machines.
+/// Lines of comments that are wider, but for those that cannot be broken: tables, code, addresses,
+/// and what guests' tests say of their machines.
 fn wide_comments(source: &str) -> Vec<usize> {
     let (mut wide, mut is_code) = (Vec::new(), false);
     for (number, line) in source.lines().enumerate() {

@@ -1,5 +1,5 @@
-//! What a run is going to do, said before it begins; which step it is at; and that it is still at it, where a step says nothing for a
-//! while.
+//! What a run is going to do, said before it begins; which step it is at; and that it is still at
+//! it, where a step says nothing for a while.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};

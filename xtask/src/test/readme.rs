@@ -1,4 +1,5 @@
-//! The C programs that the README shows, taken out of it: what a stranger copies is what is compiled and run.
+//! The C programs that the README shows, taken out of it: what a stranger copies is what is
+//! compiled and run.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The first step: what the other steps call is there afterwards. A new machine has cargo and a linker, and nothing else is taken
-//! for granted: `cargo xtask fresh` tries it.
+//! The first step: what the other steps call is there afterwards. A new machine has cargo and a
+//! linker, and nothing else is taken for granted: `cargo xtask fresh` tries it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -83,7 +83,8 @@ const NEEDS: [Need; 33] = [
     header("boost/interprocess/mapped_region.hpp", "libboost-dev", &["bench"]),
 ];
 
-/// Parts of the toolchain that rustup's smallest profile lacks: the program, the component, the step.
+/// Parts of the toolchain that rustup's smallest profile lacks: the program, the component, the
+/// step.
 const COMPONENTS: [(&str, &str, &str); 2] = [("fmt", "rustfmt", "format"), ("clippy", "clippy", "clippy")];
 
 /// The test runner from crates.io, in a version that builds with our oldest Rust.
@@ -150,8 +151,9 @@ fn install(run: &Run, packages: &str) -> Result<()> {
     Ok(())
 }
 
-/// CPython's own tests, which the drop-in for its shared memory is tried with. Debian has them in a package for each version. Where they are not
-/// to be had, those who want them say that they skip them.
+/// CPython's own tests, which the drop-in for its shared memory is tried with. Debian has them in a
+/// package for each version. Where they are not to be had, those who want them say that they skip
+/// them.
 fn cpythons_tests(run: &Run) {
     let debian = Path::new("/usr/bin/python3");
     if !debian.exists() || process::which("python3").is_none_or(|python| python != debian) || !is_root() {
@@ -192,7 +194,8 @@ fn recipes(run: &Run) {
     }
 }
 
-/// Open MPI, its Python, what lays cables between hosts. Where they are not to be had, the tests that want them say that they skip it.
+/// Open MPI, its Python, what lays cables between hosts. Where they are not to be had, the tests
+/// that want them say that they skip it.
 fn mpi(run: &Run) {
     let programs = mpi::PROGRAMS.into_iter().all(|name| process::which(name).is_some());
     let xxhash = Path::new("/usr/include/xxhash.h").exists();
@@ -233,7 +236,8 @@ fn answers(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
 }
 
-/// Builds cargo-nextest. Where that fails (no network, say) the tests run without it, which is said.
+/// Builds cargo-nextest. Where that fails (no network, say) the tests run without it, which is
+/// said.
 fn nextest(run: &Run) {
     eprintln!(
         "cargo-nextest is not here: building version {NEXTEST} from crates.io, once; this takes some minutes \

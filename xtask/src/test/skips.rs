@@ -1,5 +1,6 @@
-//! Checks that could not be made here, said aloud. A test that lacks something (root, a newer kernel, a huge page pool)
-//! passes, but appends a line `SKIPPED: TEST: REASON` to the file that AREAS_SKIP_LOG names.
+//! Checks that could not be made here, said aloud. A test that lacks something (root, a newer
+//! kernel, a huge page pool) passes, but appends a line `SKIPPED: TEST: REASON` to the file that
+//! AREAS_SKIP_LOG names.
 
 use std::collections::BTreeMap;
 use std::fs;

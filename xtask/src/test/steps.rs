@@ -1,4 +1,5 @@
-//! What each step of `cargo xtask test` does. The order is in `mod.rs`; the guests have a file of their own.
+//! What each step of `cargo xtask test` does. The order is in `mod.rs`; the guests have a file of
+//! their own.
 
 use std::env;
 use std::fs;
@@ -21,7 +22,8 @@ const FUZZ_SECONDS: u32 = 5;
 /// For an example, or the tour: they are to be read while they run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
 
-/// For a storm: its minute, and what it takes to kill all and to look at what remains on a slow machine.
+/// For a storm: its minute, and what it takes to kill all and to look at what remains on a slow
+/// machine.
 const STORM_LIMIT: Duration = Duration::from_secs(900);
 
 pub(super) fn format(run: &Run) -> Result<Done> {
@@ -63,7 +65,8 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
         return run.counted(&mut command, Counts::of_nextest);
     }
     eprintln!("no cargo-nextest: cargo test instead, one test at a time, as it knows no groups of tests");
-    // Some tests load or start an example. Cargo builds those for tests that are not chosen by name, and for no others.
+    // Some tests load or start an example. Cargo builds those for tests that are not chosen by
+    // name, and for no others.
     run.command(&mut process::cargo(["build", "--workspace", "--examples", "--locked"]))?;
     let mut command =
         process::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);

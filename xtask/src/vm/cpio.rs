@@ -1,6 +1,6 @@
-//! A writer of cpio archives in the "newc" format, the one the kernel unpacks as its first root file system
-//! (Documentation/driver-api/early-userspace/buffer-format.rst). Written here since it is forty lines, needs no
-//! root for owners and device nodes, and spares a folder of copies.
+//! A writer of cpio archives in the "newc" format, the one the kernel unpacks as its first root
+//! file system (Documentation/driver-api/early-userspace/buffer-format.rst). Written here since it
+//! is forty lines, needs no root for owners and device nodes, and spares a folder of copies.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,8 +17,8 @@ const CHARACTER_DEVICE: u32 = 0o020_000;
 /// An archive being written. Everything in it belongs to root.
 ///
 /// # Invariants
-/// `written` counts the bytes given to `out` and is a multiple of 4 between entries. `names` holds every path so
-/// far, so that each is written once and after its parents.
+/// `written` counts the bytes given to `out` and is a multiple of 4 between entries. `names` holds
+/// every path so far, so that each is written once and after its parents.
 #[derive(Debug)]
 pub(crate) struct Archive<W> {
     out: W,
@@ -51,7 +51,8 @@ impl<W: Write> Archive<W> {
         self.entry(relative(path), REGULAR | mode, (0, 0), content)
     }
 
-    /// The file `from` of the host, readable for everybody in the guest and executable if it is here.
+    /// The file `from` of the host, readable for everybody in the guest and executable if it is
+    /// here.
     pub(crate) fn copy(&mut self, path: &[u8], from: &Path, executable: bool) -> Result<()> {
         let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
         if u32::try_from(content.len()).is_err() {
@@ -100,7 +101,8 @@ impl<W: Write> Archive<W> {
         let number =
             |len: usize| u32::try_from(len).map_err(|_| io::Error::other("an entry of 4 GiB or more"));
         let (inode, links) = (number(self.names.len())?, 1 + u32::from(mode & DIRECTORY != 0));
-        // magic, then inode mode uid gid links mtime size device(major minor) rdevice(major minor) name-size check
+        // magic, then inode mode uid gid links mtime size device(major minor) rdevice(major minor)
+        // name-size check
         let fields = [
             inode,
             mode,

@@ -1,4 +1,5 @@
-//! Debian packages, fetched with apt and unpacked with dpkg into the cache folder: how `setup.rs` gets what is missing.
+//! Debian packages, fetched with apt and unpacked with dpkg into the cache folder: how `setup.rs`
+//! gets what is missing.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,7 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::setup::{BUSYBOX, Kernel};
 use crate::process;
 
-/// Drivers that a test may ask for, and those that the guest's own ports need in kernels without them built in.
+/// Drivers that a test may ask for, and those that the guest's own ports need in kernels without
+/// them built in.
 const MODULES: [&str; 13] = [
     "virtio_pci",
     "virtio_console",
@@ -98,7 +100,8 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Picks [`MODULES`] and what they depend on out of a kernel's tree; busybox's insmod wants them decompressed.
+    /// Picks [`MODULES`] and what they depend on out of a kernel's tree; busybox's insmod wants
+    /// them decompressed.
     fn modules(&self, folder: &Path) -> Result<()> {
         let modules = folder.join("modules");
         fs::create_dir_all(&modules)?;

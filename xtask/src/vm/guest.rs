@@ -1,7 +1,9 @@
-//! One guest's life: QEMU is started, the program's output is passed on while it runs, and its status is brought back.
+//! One guest's life: QEMU is started, the program's output is passed on while it runs, and its
+//! status is brought back.
 //!
-//! The guest writes to virtio ports, QEMU writes what comes from them to files, and the files are followed here. That
-//! way nothing blocks when this side is slow, and what a guest said before it died can still be read.
+//! The guest writes to virtio ports, QEMU writes what comes from them to files, and the files are
+//! followed here. That way nothing blocks when this side is slow, and what a guest said before it
+//! died can still be read.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -22,7 +24,8 @@ const PORTS: [&str; 4] = ["stdout", "stderr", "status", "tar"];
 /// Boots take four seconds; on a machine with much else to do, more.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 const ATTEMPTS: u32 = 3;
-/// Kernel parameters of every guest: quiet, the same addresses each time, and no page moved behind a test's back.
+/// Kernel parameters of every guest: quiet, the same addresses each time, and no page moved behind
+/// a test's back.
 const PARAMETERS: &str = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check nowatchdog \
                           rcupdate.rcu_cpu_stall_suppress=1 numa_balancing=disable";
 
@@ -160,8 +163,8 @@ fn command(machine: &Machine<'_>) -> Result<Command> {
         text.push(path.to_string_lossy().replace(',', ",,"));
         text
     };
-    // No KVM, even where it could be had: it hangs where it is offered but does not work, and time in a guest is
-    // nothing to measure anyway.
+    // No KVM, even where it could be had: it hangs where it is offered but does not work, and time
+    // in a guest is nothing to measure anyway.
     let threads = if machine.multi { "tcg,thread=multi" } else { "tcg,thread=single" };
     let mut qemu = machine.kit.qemu();
     qemu.args(["-accel", threads, "-cpu", "max,la57=off", "-nodefaults", "-no-user-config", "-no-reboot"]);

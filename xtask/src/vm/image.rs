@@ -1,5 +1,6 @@
-//! The guest's root file system: busybox, a handful of files that programs expect, modules, and the program itself with
-//! the libraries it is linked to. One cpio archive, written anew for each guest: it takes a few hundredths of a second.
+//! The guest's root file system: busybox, a handful of files that programs expect, modules, and the
+//! program itself with the libraries it is linked to. One cpio archive, written anew for each
+//! guest: it takes a few hundredths of a second.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -118,7 +119,8 @@ fn program(image: &mut Image, payload: &Payload<'_>) -> Result<Vec<u8>> {
             script.extend_from_slice(&run_each(&args));
         }
     } else {
-        // The name as given: a symbolic link may be what tells a program which of its faces to show.
+        // The name as given: a symbolic link may be what tells a program which of its faces to
+        // show.
         let name = payload.program.file_name().or(source.file_name()).context("a program has a name")?;
         let inside = Path::new("payload").join(name);
         image.copy(inside.as_os_str().as_bytes(), &source, true)?;
@@ -174,7 +176,8 @@ fn executable(file: &Path) -> Result<bool> {
     }
 }
 
-/// Adds the libraries that the loader would use here, under the same paths. A static program or a script has none.
+/// Adds the libraries that the loader would use here, under the same paths. A static program or a
+/// script has none.
 fn libraries(image: &mut Image, program: &Path) -> Result<()> {
     let listed = Command::new("ldd")
         .arg(program)
@@ -188,7 +191,8 @@ fn libraries(image: &mut Image, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Paths in lines such as `libc.so.6 => /lib/libc.so.6 (0x…)` and `/lib64/ld-linux-x86-64.so.2 (0x…)`.
+/// Paths in lines such as `libc.so.6 => /lib/libc.so.6 (0x…)` and `/lib64/ld-linux-x86-64.so.2
+/// (0x…)`.
 fn libraries_listed(listed: &[u8]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for line in listed.split(|&byte| byte == b'\n') {

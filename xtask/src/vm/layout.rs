@@ -1,12 +1,13 @@
-//! What the guest's memory looks like: nodes, distances, latencies and bandwidths, read from the command line and
-//! turned into QEMU's arguments. Everything that can be wrong with a layout is told here, before a guest is started.
+//! What the guest's memory looks like: nodes, distances, latencies and bandwidths, read from the
+//! command line and turned into QEMU's arguments. Everything that can be wrong with a layout is
+//! told here, before a guest is started.
 
 use std::str::FromStr;
 
 /// Two nodes with CPUs, one large slow node and one small fast node without.
 pub(crate) const NODES: &str = "2:512 1:512 0:768 0:256";
-/// Both CPU-less nodes hang off node 0. By distance alone the fast node looks worse than local memory, as it does on
-/// real machines: only the HMAT tells that it is better.
+/// Both CPU-less nodes hang off node 0. By distance alone the fast node looks worse than local
+/// memory, as it does on real machines: only the HMAT tells that it is better.
 const DIST: &str = "10,20,30,12;20,10,36,22;30,36,10,40;12,22,40,10";
 /// Nanoseconds, one row for each node with CPUs.
 const LAT: &str = "90,140,300,60;140,90,360,80";
@@ -43,7 +44,8 @@ impl FromStr for Nodes {
         if nodes.first().is_none_or(|first| first.cpus == 0 || first.mib == 0) {
             return Err("the first node needs a CPU and memory: the kernel boots from it".into());
         }
-        // Linux numbers nodes with CPUs first, so any other order would not come out as it was asked.
+        // Linux numbers nodes with CPUs first, so any other order would not come out as it was
+        // asked.
         if nodes.windows(2).any(|pair| pair[0].cpus == 0 && pair[1].cpus > 0) {
             return Err("nodes with CPUs must come before those without".into());
         }
@@ -84,7 +86,8 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout for what was asked. Without nodes it is the default one, whose tables stand in for those not given.
+    /// The layout for what was asked. Without nodes it is the default one, whose tables stand in
+    /// for those not given.
     pub(crate) fn new(
         nodes: Option<Nodes>,
         dist: Option<Matrix>,
@@ -154,7 +157,8 @@ impl Layout {
         self.dist.as_ref().and_then(|Matrix(rows)| rows[from][to]).unwrap_or(default)
     }
 
-    /// The node with CPUs that is nearest to `to`: the HMAT calls it the initiator of a node without.
+    /// The node with CPUs that is nearest to `to`: the HMAT calls it the initiator of a node
+    /// without.
     fn nearest_initiator(&self, to: usize) -> usize {
         let with_cpus = (0..self.nodes.len()).filter(|&node| self.nodes[node].cpus > 0);
         with_cpus.min_by_key(|&from| self.distance(from, to)).unwrap_or(0)
@@ -193,7 +197,8 @@ impl Layout {
         args
     }
 
-    /// One entry of the HMAT. Where no numbers were given they follow the distance, so that a far node is slow.
+    /// One entry of the HMAT. Where no numbers were given they follow the distance, so that a far
+    /// node is slow.
     fn hmat_args(&self, from: usize, to: usize) -> Vec<String> {
         let distance = self.distance(from, to);
         let cell = |table: &Option<Matrix>, default| match table {
@@ -211,7 +216,8 @@ impl Layout {
         args
     }
 
-    /// CPUs as sockets: one a node where all have the same number, else one a CPU, since QEMU wants them equal.
+    /// CPUs as sockets: one a node where all have the same number, else one a CPU, since QEMU wants
+    /// them equal.
     fn smp(&self) -> String {
         let cpus: Vec<u32> = self.nodes.iter().map(|node| node.cpus).filter(|&cpus| cpus > 0).collect();
         let total: u32 = cpus.iter().sum();

@@ -1,6 +1,7 @@
-//! `cargo xtask vm`: a machine with several NUMA nodes, on any machine. Memory policies, page moves, huge page pools and
-//! memory attributes can only be tested where there is more than one node, and most machines have one. So a Debian
-//! kernel boots under QEMU's emulation, with nodes, distances and an HMAT as asked, and runs one program.
+//! `cargo xtask vm`: a machine with several NUMA nodes, on any machine. Memory policies, page
+//! moves, huge page pools and memory attributes can only be tested where there is more than one
+//! node, and most machines have one. So a Debian kernel boots under QEMU's emulation, with nodes,
+//! distances and an HMAT as asked, and runs one program.
 //!
 //! | file | what |
 //! |---|---|
@@ -37,13 +38,14 @@ const NO_GUEST: u8 = 125;
 
 /// Runs a program in a guest with several NUMA nodes, and ends with its status.
 ///
-/// The guest is emulated (no KVM), so times mean nothing in there. The program is root on a 6.12 kernel; it has /proc,
-/// /sys, /dev, cgroup2 on /sys/fs/cgroup, hugetlbfs on /dev/hugepages, tmpfs on /tmp and /dev/shm, busybox, and an
-/// ordinary user (`su -s /bin/sh nobody -c …`). AREAS_GUEST=1 is set. There is no network and no input. Dynamic
-/// programs travel with the libraries that ldd names.
+/// The guest is emulated (no KVM), so times mean nothing in there. The program is root on a 6.12
+/// kernel; it has /proc, /sys, /dev, cgroup2 on /sys/fs/cgroup, hugetlbfs on /dev/hugepages, tmpfs
+/// on /tmp and /dev/shm, busybox, and an ordinary user (`su -s /bin/sh nobody -c …`). AREAS_GUEST=1
+/// is set. There is no network and no input. Dynamic programs travel with the libraries that ldd
+/// names.
 ///
-/// Without --nodes the guest has nodes 0 and 1 with CPUs, node 2 large and slow and node 3 small and fast, both
-/// without CPUs, with distances and an HMAT that say so.
+/// Without --nodes the guest has nodes 0 and 1 with CPUs, node 2 large and slow and node 3 small
+/// and fast, both without CPUs, with distances and an HMAT that say so.
 ///
 /// Status: the program's own (128+n if signal n ended it); 124 time limit; 125 no guest; 2 usage.
 #[derive(Args, Clone, Debug)]
@@ -64,7 +66,8 @@ pub(crate) struct Options {
     /// Tell latency and bandwidth, 10·distance ns and 200000/distance MB/s unless given
     #[arg(long)]
     hmat: bool,
-    /// Latencies in ns, a row for each node with CPUs, a column for each node ('-' leaves one out); implies --hmat
+    /// Latencies in ns, a row for each node with CPUs, a column for each node ('-' leaves one out);
+    /// implies --hmat
     #[arg(long, value_name = "NS,…;…")]
     lat: Option<Matrix>,
     /// Bandwidths in MB/s, in the same shape; implies --hmat
@@ -76,13 +79,15 @@ pub(crate) struct Options {
     /// Swap space on a disk of this many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     swap: Option<u32>,
-    /// Modules to load, of zram brd loop virtio_blk device_dax kmem nd_e820 nd_pmem dax_pmem vivid: "zram brd:rd_size=65536,rd_nr=1"
+    /// Modules to load, of zram brd loop virtio_blk device_dax kmem nd_e820 nd_pmem dax_pmem vivid:
+    /// "zram brd:rd_size=65536,rd_nr=1"
     #[arg(long, value_name = "NAMES", default_value = "", hide_default_value = true)]
     modules: String,
     /// Set an environment variable for the program; repeat
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(OsString, OsString)>,
-    /// Take a program of this machine along, by its name or path, in /usr/bin, with its libraries; repeat
+    /// Take a program of this machine along, by its name or path, in /usr/bin, with its libraries;
+    /// repeat
     #[arg(long, value_name = "PROGRAM")]
     with: Vec<String>,
     /// Bring back into DIR what the program leaves in /out
@@ -91,10 +96,12 @@ pub(crate) struct Options {
     /// Seconds that the program may take, after the boot
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
-    /// cloud (6.12), full (6.12 with all drivers), a Debian package such as linux-image-cloud-amd64, or a bzImage
+    /// cloud (6.12), full (6.12 with all drivers), a Debian package such as
+    /// linux-image-cloud-amd64, or a bzImage
     #[arg(long, value_name = "KERNEL", default_value = "cloud")]
     kernel: Kernel,
-    /// One host thread for each of the guest's CPUs: real parallelism, but one guest in a hundred crashes (QEMU 7.2)
+    /// One host thread for each of the guest's CPUs: real parallelism, but one guest in a hundred
+    /// crashes (QEMU 7.2)
     #[arg(long)]
     multi: bool,
     /// One more argument for QEMU; repeat
@@ -106,7 +113,8 @@ pub(crate) struct Options {
     /// Fetch what is missing and run nothing
     #[arg(long)]
     setup_only: bool,
-    /// The program and its arguments; of a folder, its file `run`, else each of its programs in turn
+    /// The program and its arguments; of a folder, its file `run`, else each of its programs in
+    /// turn
     #[arg(value_name = "PROGRAM|DIR [ARG…]", trailing_var_arg = true)]
     #[arg(required_unless_present = "setup_only")]
     program: Vec<OsString>,
@@ -232,7 +240,8 @@ fn bring_back(tar: &Path, out: &Path) -> Result<()> {
 /// A folder for one run, gone with this value unless it is to be kept.
 ///
 /// # Invariants
-/// The record lock on its file `running` is held: a folder without one belongs to a process that was killed.
+/// The record lock on its file `running` is held: a folder without one belongs to a process that
+/// was killed.
 #[derive(Debug)]
 struct RunFolder {
     path: PathBuf,

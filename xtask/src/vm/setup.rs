@@ -1,5 +1,6 @@
-//! What a guest needs, fetched once: QEMU, a kernel and a static busybox from Debian. The packages are unpacked into a
-//! cache folder and never installed, so that no root is needed and the machine stays as it is.
+//! What a guest needs, fetched once: QEMU, a kernel and a static busybox from Debian. The packages
+//! are unpacked into a cache folder and never installed, so that no root is needed and the machine
+//! stays as it is.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -56,7 +57,8 @@ impl fmt::Display for Kernel {
 }
 
 impl Kernel {
-    /// The packages that would do, best first: releases after Debian 12 have 6.12 or newer under the plain name.
+    /// The packages that would do, best first: releases after Debian 12 have 6.12 or newer under
+    /// the plain name.
     pub(super) fn packages(&self) -> Vec<&str> {
         match self {
             Self::Cloud => vec!["linux-image-6.12-cloud-amd64", "linux-image-cloud-amd64"],
@@ -90,7 +92,8 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// QEMU, with the libraries and firmware it was unpacked with. It dies with this process, however that ends.
+    /// QEMU, with the libraries and firmware it was unpacked with. It dies with this process,
+    /// however that ends.
     pub(crate) fn qemu(&self) -> Command {
         let mut command = match process::which("setpriv") {
             Some(setpriv) => {
@@ -151,10 +154,12 @@ pub(crate) fn prepare(cache: &Path, kernel: &Kernel) -> Result<Kit> {
         eprintln!("vm: fetching QEMU and a Linux kernel from Debian, once, into {} …", cache.display());
         File::create(cache.join("setup.log"))?;
         fetch.everything(&qemu, kernel, folder.as_deref()).or_else(|first| {
-            // The machine's package lists are absent or too old: fetch own ones, which needs no root.
+            // The machine's package lists are absent or too old: fetch own ones, which needs no
+            // root.
             fetch.note(&format!("with the machine's package lists: {first:#}"))?;
             let fetch = Fetch { cache, lists: Some(cache.join("apt-lists")) };
-            // One broken source among good ones does no harm, so go on; but if this fails too it is the likely reason.
+            // One broken source among good ones does no harm, so go on; but if this fails too it is
+            // the likely reason.
             let updated = fetch.update();
             let fetched = fetch.everything(&qemu, kernel, folder.as_deref());
             match updated {

@@ -62,8 +62,8 @@ pub(super) struct Handle<T: Send + 'static> {
     state: State<T>,
 }
 
-/// What an allocator of ours works with: the area, and a table that one thread at a time has. The memory that is handed out is
-/// never touched: an area may be no memory at all.
+/// What an allocator of ours works with: the area, and a table that one thread at a time has. The
+/// memory that is handed out is never touched: an area may be no memory at all.
 #[derive(Debug)]
 pub(super) struct State<T: Send + 'static> {
     pub(super) source: Source,
@@ -73,7 +73,8 @@ pub(super) struct State<T: Send + 'static> {
 /// Makes an allocator of ours over an area.
 ///
 /// # Safety
-/// As for C: NULL or a place for a pointer; NULL or an area that outlives the allocator, with the options that its mmap takes.
+/// As for C: NULL or a place for a pointer; NULL or an area that outlives the allocator, with the
+/// options that its mmap takes.
 pub(super) unsafe fn create<T: Send + 'static>(
     out: *mut *mut Allocator,
     area: *const Area,
@@ -109,8 +110,8 @@ pub(super) unsafe fn create<T: Send + 'static>(
 /// Ends an allocator of ours, once `release` has given back what it had mapped.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator, which nobody uses again where this succeeds. Only allocators of
-/// this type have these operations.
+/// As for C: NULL, or a place that has NULL or an allocator, which nobody uses again where this
+/// succeeds. Only allocators of this type have these operations.
 pub(super) unsafe fn destroy<T: Send + 'static>(
     allocator: *mut *mut Allocator,
     ops: *const Ops,
@@ -131,7 +132,8 @@ pub(super) unsafe fn destroy<T: Send + 'static>(
         Some(_) => {}
     }
     let handle = made.cast::<Handle<T>>();
-    // SAFETY: made by `create`, as its operations show, and nobody else uses it meanwhile (the caller's promise).
+    // SAFETY: made by `create`, as its operations show, and nobody else uses it meanwhile (the
+    // caller's promise).
     let state = unsafe { &(*handle).state };
     let status = state.table.with(|table| release(&state.source, table));
     if status == SUCCESS {
@@ -148,7 +150,8 @@ pub(super) unsafe fn destroy<T: Send + 'static>(
 /// # Safety
 /// `data` is NULL or that of an allocator of this type.
 pub(super) unsafe fn state<'a, T: Send + 'static>(data: *mut Data) -> Option<&'a State<T>> {
-    // SAFETY: NULL or such a state (the caller's promise); it is only ever read, its table behind a mutex.
+    // SAFETY: NULL or such a state (the caller's promise); it is only ever read, its table behind a
+    // mutex.
     unsafe { data.cast::<State<T>>().as_ref() }
 }
 
@@ -176,8 +179,8 @@ unsafe fn operation<F>(
     }
 }
 
-/// Operations that guard themselves, and their area's operations, which are all that could end a cancelled thread in there. (The
-/// operations, and not their tables, which C may write to.)
+/// Operations that guard themselves, and their area's operations, which are all that could end a
+/// cancelled thread in there. (The operations, and not their tables, which C may write to.)
 const ALLOC: [Alloc; 2] = [aml_allocator_buddy_alloc, aml_allocator_sized_alloc];
 const FREE: [Free; 2] = [aml_allocator_buddy_free, aml_allocator_sized_free];
 
@@ -270,8 +273,8 @@ unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: 
     })
 }
 
-/// What an operation of ours that allocates does: the address that `take` has, or NULL. Its area's operations are guarded, and nothing
-/// else is a cancellation point.
+/// What an operation of ours that allocates does: the address that `take` has, or NULL. Its area's
+/// operations are guarded, and nothing else is a cancellation point.
 ///
 /// # Safety
 /// `data` is NULL or that of an allocator of this type.

@@ -16,7 +16,8 @@ pub(super) struct Data {
     _opaque: [u8; 0],
 }
 
-/// `struct aml_area_mmap_options`: what an area's mmap takes beside a size, in a form that only it knows.
+/// `struct aml_area_mmap_options`: what an area's mmap takes beside a size, in a form that only it
+/// knows.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Options {
@@ -52,7 +53,8 @@ impl<O> Clone for Area<O> {
 
 impl<O> Copy for Area<O> {}
 
-// SAFETY: two addresses; what lies behind them is used by the functions that take an area, whose callers answer for it.
+// SAFETY: two addresses; what lies behind them is used by the functions that take an area, whose
+// callers answer for it.
 unsafe impl<O> Send for Area<O> {}
 // SAFETY: as above.
 unsafe impl<O> Sync for Area<O> {}
@@ -101,7 +103,8 @@ pub(super) unsafe extern "C" fn aml_area_mmap(
         }
         // SAFETY: NULL or an area (the caller's promise).
         match unsafe { operation(area, "map from an area", |ops: &Ops| ops.mmap) } {
-            // SAFETY: the area's own operation, with its data and its options (the caller's promise).
+            // SAFETY: the area's own operation, with its data and its options (the caller's
+            // promise).
             Ok((mmap, data)) => unsafe { mmap(data, size, options) },
             Err(failure) => null(failure),
         }
@@ -120,7 +123,8 @@ pub(super) unsafe extern "C" fn aml_area_munmap(area: *const Area, start: *mut c
         }
         // SAFETY: NULL or an area (the caller's promise).
         match unsafe { operation(area, "unmap from an area", |ops: &Ops| ops.munmap) } {
-            // SAFETY: the area's own operation, with its data and what it mapped (the caller's promise).
+            // SAFETY: the area's own operation, with its data and what it mapped (the caller's
+            // promise).
             Ok((munmap, data)) => unsafe { munmap(data, start, size) },
             Err(failure) => failure,
         }
@@ -144,7 +148,8 @@ unsafe extern "C" fn aml_area_fprintf(
         let prefix = if prefix.is_null() { c"".as_ptr() } else { prefix };
         // SAFETY: NULL or an area (the caller's promise).
         match unsafe { operation(area, "print an area", |ops: &Ops| ops.fprintf) } {
-            // SAFETY: the area's own operation, with its data, a stream and a string (the caller's promise).
+            // SAFETY: the area's own operation, with its data, a stream and a string (the caller's
+            // promise).
             Ok((fprintf, data)) => unsafe { fprintf(data, stream, prefix) },
             Err(failure) => failure,
         }

@@ -22,7 +22,8 @@ static mut aml_allocator_area_ops: Ops = Ops {
 };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its mmap.
+/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its
+/// mmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_create(
     out: *mut *mut Allocator,
@@ -71,7 +72,8 @@ unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| {
-        // Out of the table first: once it is unmapped, another thread may be given the same address.
+        // Out of the table first: once it is unmapped, another thread may be given the same
+        // address.
         let Some(size) = state.table.with(|table| table.remove(&start)) else {
             return invalid("free", "the allocator did not hand out that address, or it was freed already");
         };

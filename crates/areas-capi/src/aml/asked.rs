@@ -1,4 +1,5 @@
-//! What an area asks of a place: a policy and nodes, from whichever interface; and a range held against it.
+//! What an area asks of a place: a policy and nodes, from whichever interface; and a range held
+//! against it.
 
 #![expect(unsafe_code, reason = "reads C's bitmasks; each block has its proof")]
 
@@ -66,7 +67,8 @@ impl Wish {
         !matches!(self, Wish::Default | Wish::Local)
     }
 
-    /// What a kernel before 5.15 can do of it, where that is something else: prefer the first of several nodes.
+    /// What a kernel before 5.15 can do of it, where that is something else: prefer the first of
+    /// several nodes.
     fn on_older_kernels(self, nodes: NodeSet) -> Option<Policy> {
         nodes.first().filter(|_| self == Wish::Preferred && nodes.len() > 1).map(Policy::Preferred)
     }
@@ -114,7 +116,8 @@ impl Asked {
         self.place_by(|policy| range::place(start, size, policy))
     }
 
-    /// Places a range, and moves what is there already. The default policy asks for no nodes, so that each page is where it may be.
+    /// Places a range, and moves what is there already. The default policy asks for no nodes, so
+    /// that each page is where it may be.
     pub(super) fn place_and_move(&self, start: NonNull<u8>, size: usize) -> Result<()> {
         self.place_by(|placement| match self.wish.names_nodes() {
             true => range::place_and_move(start, size, placement),
@@ -136,7 +139,8 @@ impl Asked {
         }
     }
 
-    /// Whether the policy of all of the range is the area's, and all of its pages that are in RAM are on the area's nodes.
+    /// Whether the policy of all of the range is the area's, and all of its pages that are in RAM
+    /// are on the area's nodes.
     pub(super) fn holds(&self, start: NonNull<u8>, size: usize) -> Result<bool> {
         let nodes = match self.nodes {
             Some(nodes) => nodes,
@@ -173,8 +177,8 @@ impl fmt::Display for Asked {
 /// The nodes, if all are allowed and there is one.
 ///
 /// # Errors
-/// [`Kind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed; [`Kind::InvalidInput`] for
-/// none.
+/// [`Kind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed;
+/// [`Kind::InvalidInput`] for none.
 pub(super) fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
     Placement::new(Policy::Bind(nodes)).resolve(areas::allowed_nodes()?).map(|_| nodes)
 }

@@ -115,7 +115,8 @@ unsafe fn read<'a>(map: *const Bitmap) -> Option<&'a Bitmap> {
 /// # Safety
 /// `map` is NULL or points to a bitmap that nobody else uses meanwhile.
 unsafe fn write<'a>(map: *mut Bitmap) -> Option<&'a mut Bitmap> {
-    // SAFETY: NULL or a bitmap of which this is the only user (the caller's promise); every bit pattern is one.
+    // SAFETY: NULL or a bitmap of which this is the only user (the caller's promise); every bit
+    // pattern is one.
     unsafe { map.as_mut() }
 }
 
@@ -318,18 +319,21 @@ unsafe extern "C" fn aml_bitmap_copy_from_ulong(map: *mut Bitmap, from: *const c
     let size = size.min(BITS);
     let mut copied = Bitmap::EMPTY;
     for (index, word) in copied.words.iter_mut().enumerate().take(size.div_ceil(WORD)) {
-        // SAFETY: `index` is below the words that `size` bits take, which the array has (the caller's promise).
+        // SAFETY: `index` is below the words that `size` bits take, which the array has (the
+        // caller's promise).
         let place = unsafe { from.add(index) };
         // SAFETY: as above.
         *word = unsafe { place.read() } & among(index, size);
     }
-    // SAFETY: a bitmap (the caller's promise); of the array, which may be its own words, nothing is read any more.
+    // SAFETY: a bitmap (the caller's promise); of the array, which may be its own words, nothing is
+    // read any more.
     if let Some(map) = unsafe { write(map) } {
         *map = copied;
     }
 }
 
-/// The first `size` bits of the array become those of the bitmap; what lies behind them stays as it is.
+/// The first `size` bits of the array become those of the bitmap; what lies behind them stays as it
+/// is.
 ///
 /// # Safety
 /// As for C: NULL or a bitmap, NULL or as many words as `size` bits take.
@@ -342,7 +346,8 @@ unsafe extern "C" fn aml_bitmap_copy_to_ulong(map: *const Bitmap, to: *mut c_ulo
     }
     let size = size.min(BITS);
     for (index, word) in map.words.iter().enumerate().take(size.div_ceil(WORD)) {
-        // SAFETY: `index` is below the words that `size` bits take, which the array has (the caller's promise).
+        // SAFETY: `index` is below the words that `size` bits take, which the array has (the
+        // caller's promise).
         let place = unsafe { to.add(index) };
         let mask = among(index, size);
         // SAFETY: as above.
@@ -433,7 +438,8 @@ unsafe extern "C" fn aml_bitmap_dup(out: *mut *mut Bitmap, from: *const Bitmap) 
 }
 
 /// # Safety
-/// As for C: NULL or a place that has NULL or a bitmap of [`aml_bitmap_create`] or [`aml_bitmap_dup`].
+/// As for C: NULL or a place that has NULL or a bitmap of [`aml_bitmap_create`] or
+/// [`aml_bitmap_dup`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_destroy(map: *mut *mut Bitmap) {
     if map.is_null() {

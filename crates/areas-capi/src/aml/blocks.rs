@@ -1,12 +1,14 @@
-//! Buddies: blocks of powers of two, cut from pools and put together again, kept in tables of their own. The memory
-//! itself is never looked at.
+//! Buddies: blocks of powers of two, cut from pools and put together again, kept in tables of their
+//! own. The memory itself is never looked at.
 //!
-//! Two halves of a block are buddies: a block's buddy is found by turning over one bit of its distance from the pool's
-//! beginning. (The well-kept crates keep their lists inside of the free memory, which AML's contract forbids.)
+//! Two halves of a block are buddies: a block's buddy is found by turning over one bit of its
+//! distance from the pool's beginning. (The well-kept crates keep their lists inside of the free
+//! memory, which AML's contract forbids.)
 //!
-//! Each block has a record, in one cache line, that knows its neighbours in memory and, if it is free, in the list of its order: so
-//! an allocation takes the first of a list, and only a block's address is looked up, once, when it comes back. Which block of an order is
-//! taken is nobody's business: the one that came back last, which the processor may still have at hand.
+//! Each block has a record, in one cache line, that knows its neighbours in memory and, if it is
+//! free, in the list of its order: so an allocation takes the first of a list, and only a block's
+//! address is looked up, once, when it comes back. Which block of an order is taken is nobody's
+//! business: the one that came back last, which the processor may still have at hand.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -19,8 +21,8 @@ const ORDERS: usize = 64;
 /// A table by addresses.
 pub(super) type ByAddress<T> = HashMap<usize, T, BuildHasherDefault<Addresses>>;
 
-/// Hashes an address: one multiplication, whose halves are put together, as an address has its zeros at the end. The addresses are the
-/// kernel's, and nobody chooses them so that they collide.
+/// Hashes an address: one multiplication, whose halves are put together, as an address has its
+/// zeros at the end. The addresses are the kernel's, and nobody chooses them so that they collide.
 #[derive(Debug, Default)]
 pub(super) struct Addresses(u64);
 
@@ -57,7 +59,8 @@ struct Block {
     /// The blocks before and behind it in its pool, by address.
     lower: Index,
     upper: Index,
-    /// Its neighbours in the list of free blocks of its order; of records that are not in use, the next one.
+    /// Its neighbours in the list of free blocks of its order; of records that are not in use, the
+    /// next one.
     previous: Index,
     next: Index,
     order: u32,
@@ -100,8 +103,8 @@ impl Blocks {
         }
     }
 
-    /// The order of the block that a request takes: 2 to that power is enough. `None` for no bytes and for more than there
-    /// can be.
+    /// The order of the block that a request takes: 2 to that power is enough. `None` for no bytes
+    /// and for more than there can be.
     pub(super) fn order_of(size: usize) -> Option<u32> {
         let order = size.checked_next_power_of_two().filter(|_| size > 0)?.ilog2().max(SMALLEST);
         (order < usize::BITS - 1).then_some(order)
@@ -147,8 +150,8 @@ impl Blocks {
         Some(self.blocks[index].start)
     }
 
-    /// Takes a block back and puts it together with its buddies. Gives a pool that is to go, where that one and
-    /// another are wholly free; `None` for an address that is not out.
+    /// Takes a block back and puts it together with its buddies. Gives a pool that is to go, where
+    /// that one and another are wholly free; `None` for an address that is not out.
     pub(super) fn give_back(&mut self, start: usize) -> Option<Option<(usize, u32)>> {
         let mut index = *self.at.get(&start)?;
         if self.blocks[index].free {

@@ -1,4 +1,5 @@
-//! The buddy allocator: blocks of powers of two from 64 bytes, with chunks that can carry a word for the program.
+//! The buddy allocator: blocks of powers of two from 64 bytes, with chunks that can carry a word
+//! for the program.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -29,7 +30,8 @@ struct Table {
     owners: ByAddress<usize>,
 }
 
-// SAFETY: the chunks are boxes of this table alone, which frees them; what C writes into them is C's to order.
+// SAFETY: the chunks are boxes of this table alone, which frees them; what C writes into them is
+// C's to order.
 unsafe impl Send for Table {}
 
 impl Table {
@@ -81,7 +83,8 @@ impl Table {
             // SAFETY: a box of ours that was in the table until now.
             drop(unsafe { Box::from_raw(chunk.as_ptr()) });
         }
-        // One pool that is wholly free is kept for what comes; a second one is given back. Where that fails, it stays.
+        // One pool that is wholly free is kept for what comes; a second one is given back. Where
+        // that fails, it stays.
         if let Some((base, order)) = spare
             && source.unmap(base, 1 << order).is_ok()
         {
@@ -100,7 +103,8 @@ static mut aml_allocator_buddy_ops: Ops = Ops {
 };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its mmap.
+/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its
+/// mmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_create(
     out: *mut *mut Allocator,

@@ -27,8 +27,8 @@ pub(super) enum Code {
 
 pub(super) const SUCCESS: c_int = 0;
 
-/// Where the addresses of programs end, unless they ask for more by a hint: ranges that a call has failed about are held against it, and
-/// sizes.
+/// Where the addresses of programs end, unless they ask for more by a hint: ranges that a call has
+/// failed about are held against it, and sizes.
 pub(super) const ADDRESSES: usize = if cfg!(target_arch = "x86_64") { 1 << 47 } else { 1 << 48 };
 
 thread_local! {
@@ -47,7 +47,8 @@ pub(super) fn code_of(error: &Error) -> Code {
     match error.kind() {
         Kind::NodeNotAllowed => Code::Domain,
         Kind::NoMemory | Kind::Limit => Code::NoMemory,
-        // More than there are addresses makes no sense to the library, and is ENOMEM to the kernel, as it was to AML.
+        // More than there are addresses makes no sense to the library, and is ENOMEM to the kernel,
+        // as it was to AML.
         Kind::InvalidInput if error.errno() == Some(areas::Errno::from_raw(libc::ENOMEM)) => Code::NoMemory,
         Kind::InvalidInput | Kind::OutOfRange => Code::Invalid,
         Kind::AddressInUse | Kind::Busy | Kind::NameTaken => Code::Busy,
@@ -64,7 +65,8 @@ pub(super) fn code_of(error: &Error) -> Code {
     }
 }
 
-/// A failure that the caller of a function that gives numbers is told: negative; `aml_errno` and the last error are set.
+/// A failure that the caller of a function that gives numbers is told: negative; `aml_errno` and
+/// the last error are set.
 pub(super) fn failed(error: Error) -> c_int {
     let code = code_of(&error);
     crate::error::keep(error);
@@ -72,8 +74,8 @@ pub(super) fn failed(error: Error) -> c_int {
     -(code as c_int)
 }
 
-/// The same of a call about a range: one that reaches beyond all addresses is out of memory, as mmap(2) says of such a size, and not
-/// one of the many that are wrong in themselves.
+/// The same of a call about a range: one that reaches beyond all addresses is out of memory, as
+/// mmap(2) says of such a size, and not one of the many that are wrong in themselves.
 pub(super) fn failed_at(error: Error, start: NonNull<u8>, size: usize) -> c_int {
     let beyond = start.addr().get().checked_add(size).is_none_or(|end| end > ADDRESSES);
     failed(if beyond { too_much(error, size) } else { error })
@@ -113,7 +115,8 @@ fn set(code: Code) {
     ERRNO.with(|errno| errno.set(code as c_int));
 }
 
-/// What this thread's `aml_errno` is, negative, as functions give it: for calls that failed in somebody else's code.
+/// What this thread's `aml_errno` is, negative, as functions give it: for calls that failed in
+/// somebody else's code.
 pub(super) fn told_by_others() -> c_int {
     match ERRNO.with(Cell::get) {
         // Those who give numbers give them negative; some put them there as they are.
@@ -130,19 +133,22 @@ pub(super) fn told_by_others() -> c_int {
 #[derive(Debug)]
 pub(super) struct Before(c_int, Option<crate::error::Kept>);
 
-/// Puts `aml_errno` and the last error aside, so that a failure of somebody else's code can be told from what was there before.
+/// Puts `aml_errno` and the last error aside, so that a failure of somebody else's code can be told
+/// from what was there before.
 pub(super) fn untold() -> Before {
     Before(ERRNO.with(|errno| errno.replace(SUCCESS)), crate::error::take())
 }
 
 impl Before {
-    /// After a call that succeeded, which leaves both as they were, the words that C may still have among them.
+    /// After a call that succeeded, which leaves both as they were, the words that C may still have
+    /// among them.
     pub(super) fn put_back(self) {
         ERRNO.with(|errno| errno.set(self.0));
         crate::error::put_back(self.1);
     }
 
-    /// After one that failed: what it said stands; where it said nothing, so does what was said before.
+    /// After one that failed: what it said stands; where it said nothing, so does what was said
+    /// before.
     pub(super) fn give_way(self) {
         if crate::error::look(|_| ()).is_none() {
             crate::error::put_back(self.1);
@@ -193,7 +199,8 @@ unsafe extern "C" fn aml_perror(message: *const c_char) {
             false => [unsafe { CStr::from_ptr(message) }.to_bytes(), b": "],
         };
         let line = [before[0], before[1], meaning, b"\n"].concat();
-        // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it meanwhile answers for the order, as in C.
+        // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it
+        // meanwhile answers for the order, as in C.
         let stream = unsafe { stderr };
         // Where stderr is closed, there is nobody to tell.
         let _ = print(stream, &line);
@@ -215,7 +222,8 @@ pub(super) fn print(stream: *mut libc::FILE, text: &[u8]) -> c_int {
     if stream.is_null() {
         return invalid("print", "the stream is NULL");
     }
-    // SAFETY: the text has that many bytes; the stream is a C program's, who promised that it is one (checked not to be null).
+    // SAFETY: the text has that many bytes; the stream is a C program's, who promised that it is
+    // one (checked not to be null).
     let written = unsafe { libc::fwrite(text.as_ptr().cast::<c_void>(), 1, text.len(), stream) };
     if written == text.len() {
         return SUCCESS;

@@ -1,5 +1,6 @@
-//! AML's hwloc areas: the same memory of the kernel as linux areas, placed by hwloc's policies on the nodes of hwloc's sets. Of a set
-//! only the numbers are read (`hwloc_sets.rs`); mapping and placing are the library's own.
+//! AML's hwloc areas: the same memory of the kernel as linux areas, placed by hwloc's policies on
+//! the nodes of hwloc's sets. Of a set only the numbers are read (`hwloc_sets.rs`); mapping and
+//! placing are the library's own.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -96,7 +97,8 @@ unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
         _ => unsafe { hwloc_sets::nodes(data.nodeset) }?,
     };
     match (wish, nodes) {
-        // By the node of the thread that touches a page: of all nodes, or of some, which is what the kernel does of a binding.
+        // By the node of the thread that touches a page: of all nodes, or of some, which is what
+        // the kernel does of a binding.
         (Wish::Local, Some(nodes)) if check_allowed(nodes)? != areas::allowed_nodes()? => {
             Ok(Asked::of(Wish::Bind, Some(nodes), true))
         }

@@ -1,8 +1,11 @@
-//! hwloc's sets of numbers (`hwloc_bitmap_t`), as programs hand them in. What such a set looks like in memory is hwloc's own business, so it is
-//! read, copied and freed by hwloc's functions: those that the program has. This library does not need hwloc, and does not load it.
+//! hwloc's sets of numbers (`hwloc_bitmap_t`), as programs hand them in. What such a set looks like
+//! in memory is hwloc's own business, so it is read, copied and freed by hwloc's functions: those
+//! that the program has. This library does not need hwloc, and does not load it.
 //!
-//! The linker fills in where they are: references that may stay empty ("weak" ones), which no program has to satisfy. They are found
-//! wherever the program's own calls of hwloc are, in a shared libhwloc as in an archive; a look-up by name at run time would not find those of an archive.
+//! The linker fills in where they are: references that may stay empty ("weak" ones), which no
+//! program has to satisfy. They are found wherever the program's own calls of hwloc are, in a
+//! shared libhwloc as in an archive; a look-up by name at run time would not find those of an
+//! archive.
 
 #![expect(
     unsafe_code,
@@ -56,7 +59,8 @@ unsafe extern "C" {
 }
 
 fn functions() -> &'static Functions {
-    // SAFETY: three addresses, above, which the linker has filled in, or left NULL, before anything runs; nobody writes to them.
+    // SAFETY: three addresses, above, which the linker has filled in, or left NULL, before anything
+    // runs; nobody writes to them.
     unsafe { &areas_hwloc_functions }
 }
 
@@ -66,7 +70,8 @@ fn missing(what: &'static str) -> Error {
         .help("link it with -lhwloc, behind this library's archive if that is used; or give NULL for all nodes")
 }
 
-/// The numbers of a set below `end`, in ascending order, as long as `visit` wants more; whether there are others above them.
+/// The numbers of a set below `end`, in ascending order, as long as `visit` wants more; whether
+/// there are others above them.
 ///
 /// # Safety
 /// `set` is one of hwloc's.
@@ -74,7 +79,8 @@ unsafe fn each(set: *const Bitmap, end: u32, mut visit: impl FnMut(u32)) -> Resu
     let next = functions().next.ok_or_else(|| missing("read a set of hwloc's"))?;
     let mut at = -1;
     loop {
-        // SAFETY: the function of that name in hwloc, which has that type in all of its versions, and a set (the caller's promise).
+        // SAFETY: the function of that name in hwloc, which has that type in all of its versions,
+        // and a set (the caller's promise).
         at = unsafe { next(set, at) };
         match u32::try_from(at) {
             Err(_) => return Ok(false),
@@ -87,7 +93,8 @@ unsafe fn each(set: *const Bitmap, end: u32, mut visit: impl FnMut(u32)) -> Resu
 /// The nodes of a set; `None` for NULL.
 ///
 /// # Errors
-/// [`Kind::NodeNotAllowed`] for a node that no Linux has: one of a set without an end, for instance.
+/// [`Kind::NodeNotAllowed`] for a node that no Linux has: one of a set without an end, for
+/// instance.
 ///
 /// # Safety
 /// `set` is NULL or one of hwloc's.
@@ -143,7 +150,8 @@ pub(super) unsafe fn free(set: *mut Bitmap) {
     if let Some(free) = functions().free
         && !set.is_null()
     {
-        // SAFETY: the function of that name in hwloc, and a set that `hwloc_bitmap_dup` made (the caller's promise).
+        // SAFETY: the function of that name in hwloc, and a set that `hwloc_bitmap_dup` made (the
+        // caller's promise).
         unsafe { free(set) };
     }
 }

@@ -1,4 +1,5 @@
-//! `aml_init` and `aml_finalize`: counted, and nothing else. There is no thread to start and no library to set up.
+//! `aml_init` and `aml_finalize`: counted, and nothing else. There is no thread to start and no
+//! library to set up.
 
 #![expect(unsafe_code, reason = "symbols without mangling")]
 

@@ -1,8 +1,8 @@
 //! Linux areas: the kernel's memory, placed on NUMA nodes.
 //!
-//! What AML got wrong is right here: the nodes of a mask are exactly those that are bound, the last one too; a binding is
-//! checked page by page; mapping moves nothing, as there is nothing yet; the real cause of a failure is told; several preferred nodes
-//! take one call.
+//! What AML got wrong is right here: the nodes of a mask are exactly those that are bound, the last
+//! one too; a binding is checked page by page; mapping moves nothing, as there is nothing yet; the
+//! real cause of a failure is told; several preferred nodes take one call.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -67,8 +67,8 @@ struct Block<O, D> {
 /// Makes an area with that data, given the place of its nodeset.
 ///
 /// # Safety
-/// `out` is NULL or a place for a pointer; `nodemask` is NULL or a bitmap. (The operations outlive the area: they are
-/// statics.)
+/// `out` is NULL or a place for a pointer; `nodemask` is NULL or a bitmap. (The operations outlive
+/// the area: they are statics.)
 pub(super) unsafe fn make<O, D>(
     out: *mut *mut Area<O>,
     nodemask: *const Bitmap,
@@ -98,7 +98,8 @@ pub(super) unsafe fn make<O, D>(
         Ok(data) => {
             // SAFETY: as above.
             let at = unsafe { &raw mut (*block).data };
-            // SAFETY: it may be written: new memory of the right size, which malloc aligned for every basic type.
+            // SAFETY: it may be written: new memory of the right size, which malloc aligned for
+            // every basic type.
             unsafe { at.write(data) };
             let area = Area { ops, data: at.cast_const().cast() };
             let made = block.cast::<Area<O>>();
@@ -120,7 +121,8 @@ pub(super) unsafe fn make<O, D>(
 #[unsafe(no_mangle)]
 static aml_area_linux_data_default: LinuxData = LinuxData { nodeset: std::ptr::null_mut(), policy: 0 };
 
-/// A C program may put operations of its own into it: nobody here writes to it, and who uses an area looks at it for that moment only.
+/// A C program may put operations of its own into it: nobody here writes to it, and who uses an
+/// area looks at it for that moment only.
 #[unsafe(no_mangle)]
 static mut aml_area_linux_ops: Ops = Ops {
     mmap: Some(aml_area_linux_mmap_mbind),
@@ -156,7 +158,8 @@ unsafe extern "C" fn aml_area_linux_destroy(area: *mut *mut Area) {
     guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
-/// Frees an area of either interface's create, and forgets where it was. What was mapped from it stays.
+/// Frees an area of either interface's create, and forgets where it was. What was mapped from it
+/// stays.
 ///
 /// # Safety
 /// NULL, or a place that has NULL or the beginning of a block of [`make`] with these types.
@@ -284,7 +287,8 @@ unsafe extern "C" fn aml_area_linux_mmap(
 /// Maps and places: what `aml_area_mmap` does with a linux area.
 ///
 /// # Safety
-/// As for C: NULL or an area's data, NULL or the options of a linux area; with MAP_FIXED, the range is the caller's.
+/// As for C: NULL or an area's data, NULL or the options of a linux area; with MAP_FIXED, the range
+/// is the caller's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_mmap_mbind(
     data: *const Data,
@@ -304,7 +308,8 @@ unsafe extern "C" fn aml_area_linux_mmap_mbind(
     })
 }
 
-/// Maps and places. Flags that would bring pages in at once wait until it is known from where they are to come.
+/// Maps and places. Flags that would bring pages in at once wait until it is known from where they
+/// are to come.
 ///
 /// # Safety
 /// With MAP_FIXED, the range is the caller's.
@@ -336,8 +341,9 @@ pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<N
     }
 }
 
-/// Takes a mapping back that could not be placed. At addresses that the program had before, nothing can be reached any more, and they
-/// stay the program's: a hole would be given to whoever maps next, over which the program would map again.
+/// Takes a mapping back that could not be placed. At addresses that the program had before, nothing
+/// can be reached any more, and they stay the program's: a hole would be given to whoever maps
+/// next, over which the program would map again.
 ///
 /// # Safety
 /// `made` was mapped at `start`, and nobody uses it.

@@ -1,10 +1,11 @@
 //! AML's interface: areas, allocators over them, bitmaps, errors.
 //!
-//! The current interface and the older one of AML's documentation page share all but a few functions; those of the older
-//! one ([`older`]) have symbols of their own, which its headers (`include/aml-0.1/`) choose.
+//! The current interface and the older one of AML's documentation page share all but a few
+//! functions; those of the older one ([`older`]) have symbols of their own, which its headers
+//! (`include/aml-0.1/`) choose.
 //!
-//! A function here looks at its arguments, calls the library ([`areas::range`]), and turns what it says into AML's numbers.
-//! It adds no system call and, where nothing fails, no allocation.
+//! A function here looks at its arguments, calls the library ([`areas::range`]), and turns what it
+//! says into AML's numbers. It adds no system call and, where nothing fails, no allocation.
 
 mod allocator;
 mod area;

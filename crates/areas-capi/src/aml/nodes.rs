@@ -1,5 +1,6 @@
-//! Sets of nodes as C has them: `struct bitmask` of libnuma, and AML's bitmap; and which of them were looked at when an area
-//! was made, so that mapping from it needs no question about allowed nodes.
+//! Sets of nodes as C has them: `struct bitmask` of libnuma, and AML's bitmap; and which of them
+//! were looked at when an area was made, so that mapping from it needs no question about allowed
+//! nodes.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -70,7 +71,8 @@ impl Bitmask {
     /// Its nodes.
     ///
     /// # Errors
-    /// [`Kind::NodeNotAllowed`] for a node that no Linux has, [`Kind::InvalidInput`] for one without words.
+    /// [`Kind::NodeNotAllowed`] for a node that no Linux has, [`Kind::InvalidInput`] for one
+    /// without words.
     ///
     /// # Safety
     /// `words` is NULL or has as many words as `size` bits take.
@@ -81,7 +83,8 @@ impl Bitmask {
                 .detail("it has a size and no words: maskp is NULL"));
         }
         let word = |index: usize| {
-            // SAFETY: `index` is below the number of words that `size` bits take (the caller's promise).
+            // SAFETY: `index` is below the number of words that `size` bits take (the caller's
+            // promise).
             let place = unsafe { self.words.add(index) };
             // SAFETY: as above.
             let word = unsafe { place.read() };
@@ -95,9 +98,11 @@ impl Bitmask {
 /// The sets of areas that were made and not ended yet, by the address of their bitmask.
 static KNOWN: RwLock<BTreeMap<usize, NodeSet>> = RwLock::new(BTreeMap::new());
 
-/// Whether that bitmask is one of an area that was made with these very nodes, which were allowed then.
+/// Whether that bitmask is one of an area that was made with these very nodes, which were allowed
+/// then.
 pub(super) fn is_known(mask: *const Bitmask, nodes: NodeSet) -> bool {
-    // Never waits: where somebody is making an area at this moment (or forks), the question is asked.
+    // Never waits: where somebody is making an area at this moment (or forks), the question is
+    // asked.
     KNOWN.try_read().is_ok_and(|known| known.get(&mask.addr()) == Some(&nodes))
 }
 
@@ -116,7 +121,8 @@ pub(super) fn forget(mask: *const Bitmask) -> bool {
     to_write().is_some_and(|mut known| known.remove(&mask.addr()).is_some())
 }
 
-/// The table, unless somebody has it for longer than a change takes: a thread that forks, this one not excepted.
+/// The table, unless somebody has it for longer than a change takes: a thread that forks, this one
+/// not excepted.
 fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
     const TRIES: usize = 10_000;
     (0..TRIES).find_map(|_| {
@@ -131,7 +137,8 @@ thread_local! {
     static TAKEN: Slot<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> = const { Slot::new() };
 }
 
-/// Takes the table, for a thread that is about to fork; [`let_go`] gives it back, in the parent and in the child.
+/// Takes the table, for a thread that is about to fork; [`let_go`] gives it back, in the parent and
+/// in the child.
 pub(crate) fn take_known() {
     TAKEN.with(|taken| {
         // Called twice, it must not wait for itself.

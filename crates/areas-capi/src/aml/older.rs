@@ -1,5 +1,5 @@
-//! The older interface, AML 0.1: the functions whose signatures differ. Its headers (`include/aml-0.1/`) know them by the
-//! names of their day; the symbols are `aml01_…`.
+//! The older interface, AML 0.1: the functions whose signatures differ. Its headers
+//! (`include/aml-0.1/`) know them by the names of their day; the symbols are `aml01_…`.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -77,7 +77,8 @@ fn check_flags(mmap_flags: c_int, binding_flags: c_int) -> Result<()> {
 static aml01_area_linux_data_default: LinuxData =
     LinuxData { nodeset: std::ptr::null_mut(), binding_flags: libc::MPOL_DEFAULT, mmap_flags: PRIVATE };
 
-/// A C program may put operations of its own into it: nobody here writes to it, and who uses an area looks at it for that moment only.
+/// A C program may put operations of its own into it: nobody here writes to it, and who uses an
+/// area looks at it for that moment only.
 #[unsafe(no_mangle)]
 static mut aml01_area_linux_ops: Ops =
     Ops { mmap: Some(aml01_area_linux_mmap_mbind), munmap: Some(aml01_area_linux_munmap) };
@@ -106,10 +107,12 @@ unsafe extern "C" fn aml01_area_linux_create(
     })
 }
 
-/// Fills in an area of the program's own, whose data is a place. Its nodeset is made, and all else is the program's.
+/// Fills in an area of the program's own, whose data is a place. Its nodeset is made, and all else
+/// is the program's.
 ///
 /// # Safety
-/// As for C: NULL or an area whose data is NULL or a place for such data, which need not be filled in; NULL or a bitmap.
+/// As for C: NULL or an area whose data is NULL or a place for such data, which need not be filled
+/// in; NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_init(
     area: *mut Area<Ops>,
@@ -150,7 +153,8 @@ unsafe extern "C" fn aml01_area_linux_init(
     })
 }
 
-/// Frees what [`aml01_area_linux_init`] made. A nodeset that the program put there itself stays the program's.
+/// Frees what [`aml01_area_linux_init`] made. A nodeset that the program put there itself stays the
+/// program's.
 ///
 /// # Safety
 /// As for C: NULL or an area whose data is NULL or was initialised.
@@ -319,7 +323,8 @@ unsafe extern "C" fn aml01_area_munmap(area: *const Area<Ops>, start: *mut c_voi
         }
         // SAFETY: NULL or an area (the caller's promise).
         match unsafe { operation(area, "unmap from an area", |ops: &Ops| ops.munmap) } {
-            // SAFETY: the area's own operation, with its data and what it mapped (the caller's promise).
+            // SAFETY: the area's own operation, with its data and what it mapped (the caller's
+            // promise).
             Ok((munmap, data)) => unsafe { munmap(data, start, size) },
             Err(failure) => failure,
         }

@@ -19,7 +19,8 @@ impl Source {
     /// Maps, or gives what `aml_errno` says, negative.
     pub(super) fn map(&self, size: usize) -> Result<usize, c_int> {
         let before = untold();
-        // SAFETY: the area and its options are those that the allocator was made with, and still there (its maker's promise).
+        // SAFETY: the area and its options are those that the allocator was made with, and still
+        // there (its maker's promise).
         let start = unsafe { aml_area_mmap(self.area, size, self.options) };
         if start.is_null() {
             before.give_way();
@@ -39,7 +40,8 @@ impl Source {
         }
     }
 
-    /// Gives back all that was mapped, by address and bytes. What the area does not take back stays; the last failure then.
+    /// Gives back all that was mapped, by address and bytes. What the area does not take back
+    /// stays; the last failure then.
     pub(super) fn unmap_all(&self, mapped: &mut HashMap<usize, usize>) -> c_int {
         let mut status = SUCCESS;
         mapped.retain(|&start, &mut size| match self.unmap(start, size) {
@@ -52,7 +54,8 @@ impl Source {
         status
     }
 
-    /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is needed.
+    /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is
+    /// needed.
     pub(super) fn map_rather(&self, mut wanted: usize, needed: usize) -> Result<(usize, usize), c_int> {
         let before = untold();
         loop {

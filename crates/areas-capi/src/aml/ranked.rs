@@ -1,5 +1,6 @@
-//! AML's "preferred" hwloc areas: nodes in the order of how good they are for some CPUs, filled one after the other. AML asks hwloc for the
-//! order; here it is the library's own ([`Targets`]), from what the kernel tells.
+//! AML's "preferred" hwloc areas: nodes in the order of how good they are for some CPUs, filled one
+//! after the other. AML asks hwloc for the order; here it is the library's own ([`Targets`]), from
+//! what the kernel tells.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -23,7 +24,8 @@ use crate::edge::guarded;
 #[repr(C)]
 struct RankedData {
     num_nodes: c_uint,
-    /// One of hwloc's objects for each node: what the header's code fills in, where it has a topology. Not looked at here.
+    /// One of hwloc's objects for each node: what the header's code fills in, where it has a
+    /// topology. Not looked at here.
     numanodes: *mut *mut c_void,
     /// The nodes, best first.
     os_indexes: *mut c_uint,
@@ -71,8 +73,8 @@ fn ranking(question: &Targets<'_>, rank: c_uint) -> Result<Vec<Ranked>> {
     }
 }
 
-/// Nodes that are allowed, best first, seen from the nodes of `origin`; from no node in particular if that is `None`. From several, each
-/// counts by what it is for the one that it is best for.
+/// Nodes that are allowed, best first, seen from the nodes of `origin`; from no node in particular
+/// if that is `None`. From several, each counts by what it is for the one that it is best for.
 fn best(topology: &Topology, origin: Option<NodeSet>, rank: c_uint) -> Result<Vec<Node>> {
     let question = Targets::of(topology).within(areas::allowed_nodes()?).or_distance();
     let Some(origin) = origin else {
@@ -141,8 +143,8 @@ unsafe fn begun(out: *mut *mut Area) -> Result<(), c_int> {
     Ok(())
 }
 
-/// Nodes as seen from the CPUs of a set, or of the machine as a whole if that is NULL. (AML has it by an object of hwloc's, whose CPUs the
-/// header's `aml_area_hwloc_preferred_create` looks up.)
+/// Nodes as seen from the CPUs of a set, or of the machine as a whole if that is NULL. (AML has it
+/// by an object of hwloc's, whose CPUs the header's `aml_area_hwloc_preferred_create` looks up.)
 ///
 /// # Safety
 /// As for C: NULL or a place for a pointer, NULL or a set of hwloc's.

@@ -47,7 +47,8 @@ impl Table {
         Ok(())
     }
 
-    /// Chunks of pools that are gone are neither given out nor taken back, should another pool stay.
+    /// Chunks of pools that are gone are neither given out nor taken back, should another pool
+    /// stay.
     fn forget_the_gone(&mut self) {
         let Table { pools, free, used, .. } = self;
         let stays = |at: &usize| pools.iter().any(|(&start, &size)| (start..start + size).contains(at));
@@ -75,7 +76,8 @@ static mut aml_allocator_sized_ops: Ops = Ops {
 };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its mmap.
+/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its
+/// mmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_create(
     out: *mut *mut Allocator,
@@ -86,7 +88,8 @@ unsafe extern "C" fn aml_allocator_sized_create(
     guarded(broken(), || {
         if size == 0 {
             if !out.is_null() {
-                // SAFETY: a place for a pointer (the caller's promise) that is not null (checked). It may never have been written.
+                // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
+                // It may never have been written.
                 unsafe { out.write(std::ptr::null_mut()) };
             }
             return invalid("make an allocator", "the size of its chunks is 0");

@@ -1,10 +1,14 @@
-//! The tables of allocators: one thread at a time has one, and a forked child finds every one of them whole.
+//! The tables of allocators: one thread at a time has one, and a forked child finds every one of
+//! them whole.
 //!
-//! Who forks takes all tables first: so in the child none is half changed, or held by a thread that it does not have. An area's mmap is
-//! the program's own code, and may allocate from another allocator, so that a thread may hold one table and wait for another one. So who forks
-//! holds no table while it waits for one; and as long as it is about it, threads that hold none begin nothing new.
+//! Who forks takes all tables first: so in the child none is half changed, or held by a thread that
+//! it does not have. An area's mmap is the program's own code, and may allocate from another
+//! allocator, so that a thread may hold one table and wait for another one. So who forks holds no
+//! table while it waits for one; and as long as it is about it, threads that hold none begin
+//! nothing new.
 //!
-//! Handlers of the program's own (`pthread_atfork`) may allocate, on either side: the thread that forks uses the tables that it has taken.
+//! Handlers of the program's own (`pthread_atfork`) may allocate, on either side: the thread that
+//! forks uses the tables that it has taken.
 
 #![expect(unsafe_code, reason = "keeps a mutex together with what it is in; the block has its proof")]
 
@@ -44,7 +48,8 @@ thread_local! {
     static THREAD: u8 = const { 0 };
 }
 
-/// A number that no other thread has as long as this one lives, and that a forked child's thread has in common with its parent's.
+/// A number that no other thread has as long as this one lives, and that a forked child's thread
+/// has in common with its parent's.
 fn this_thread() -> usize {
     THREAD.with(|thread| std::ptr::from_ref(thread).addr())
 }
@@ -71,8 +76,8 @@ impl<T: Send + 'static> Takable for Shared<T> {
             Err(TryLockError::Poisoned(table)) => table.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        // SAFETY: the mutex stays where it is as long as `self`, which is kept beside the guard and dropped after it (the order of the
-        // fields of `Kept`; nobody takes it apart).
+        // SAFETY: the mutex stays where it is as long as `self`, which is kept beside the guard and
+        // dropped after it (the order of the fields of `Kept`; nobody takes it apart).
         let table = unsafe { std::mem::transmute::<MutexGuard<'_, T>, MutexGuard<'static, T>>(table) };
         Some(Box::new(Kept { table, _shared: self }))
     }
@@ -86,7 +91,8 @@ impl<T: Send + 'static> Takable for Shared<T> {
     }
 }
 
-/// A mutex, for this thread. A panic in one of a table's calls is a bug, which is told; the table is still the best that there is.
+/// A mutex, for this thread. A panic in one of a table's calls is a bug, which is told; the table
+/// is still the best that there is.
 fn plain<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -153,7 +159,8 @@ impl<T: Send + 'static> Table<T> {
         does(&mut table)
     }
 
-    /// The table, if it is this thread that forks and has taken it. Who has none waits until the other has forked.
+    /// The table, if it is this thread that forks and has taken it. Who has none waits until the
+    /// other has forked.
     #[cold]
     fn while_someone_forks(&self) -> Option<Box<Kept<T>>> {
         let kept = self.taken_by_this_thread();
@@ -202,9 +209,11 @@ impl<T: Send + 'static> fmt::Debug for Table<T> {
     }
 }
 
-/// Takes all tables, for a thread that is about to fork; [`let_go`] gives them back, in the parent and in the child.
+/// Takes all tables, for a thread that is about to fork; [`let_go`] gives them back, in the parent
+/// and in the child.
 ///
-/// A thread that forks in the middle of something with a table (in its area's mmap) takes none: others may be waiting for it.
+/// A thread that forks in the middle of something with a table (in its area's mmap) takes none:
+/// others may be waiting for it.
 pub(crate) fn take_all() {
     // Called twice, it must not wait for itself.
     if forks() || has_one() {

@@ -74,7 +74,8 @@ unsafe fn create(
             Place::At(address) => builder.at(address),
             Place::Inside(range, offset) => builder.inside(range, offset),
         };
-        // What demands something of page frames has a fixed size: those next to it cannot be had for the asking.
+        // What demands something of page frames has a fixed size: those next to it cannot be had
+        // for the asking.
         Ok(match ClosedLock::from(lock) {
             ClosedLock::None | ClosedLock::Lazy | ClosedLock::Full => {
                 held::resizable(builder.resizable(room)?)?
@@ -176,7 +177,8 @@ fn make_clone(
     protection: Protection,
 ) -> Result<Held, Status> {
     let resizable = matches!(info.extent, areas::Extent::Resizable { .. });
-    // Within a team a clone may be given more rights later: it is opened with all that the team has.
+    // Within a team a clone may be given more rights later: it is opened with all that the team
+    // has.
     let rights = match source.is_own() {
         true => protection | Protection::WRITE,
         false => protection,
@@ -253,7 +255,8 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
         return Err(wrong(BAD_VALUE, "resize an area", "the size is 0, or not in whole pages"));
     }
     with_own(id, "resize an area", |entered, held| {
-        // Before the memory: where the area is, there are no addresses for it, however much there is.
+        // Before the memory: where the area is, there are no addresses for it, however much there
+        // is.
         if !held.as_ref().is_some_and(|area| is_in_user_range(area.as_ptr().addr(), size)) {
             return Err(wrong(ERROR, "resize an area", "it would end beyond the addresses of a process"));
         }
@@ -291,7 +294,8 @@ struct Target {
     spec: Spec,
 }
 
-/// What `_kern_transfer_area` does. The id that it has from now on; in another team, as soon as that has taken it in.
+/// What `_kern_transfer_area` does. The id that it has from now on; in another team, as soon as
+/// that has taken it in.
 ///
 /// # Safety
 /// As C's.
@@ -305,7 +309,8 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
     let attempt = |blocked: &mut _| unsafe { transfer_once(id, address, target, blocked) };
     let done = attempt(&mut blocked);
     match blocked.take() {
-        // Not in the middle of that: other areas are looked at, and this one's reserve may be what is there.
+        // Not in the middle of that: other areas are looked at, and this one's reserve may be what
+        // is there.
         Some(Range { start, end }) => {
             places::make_way(start, end - start).map_err(status_of)?;
             attempt(&mut blocked)
@@ -494,8 +499,8 @@ fn find(name: &[u8]) -> areas::Result<AreaId> {
 #[unsafe(no_mangle)]
 extern "C" fn area_for(address: *mut c_void) -> i32 {
     let address = address.addr();
-    // Mostly it is known, and there is nothing to guard. In this order: what was taken away before this call is known to be gone by now, or still being
-    // looked at.
+    // Mostly it is known, and there is nothing to guard. In this order: what was taken away before
+    // this call is known to be gone by now, or still being looked at.
     if held::is_settled() {
         if interposer::is_there() {
             if let Some(id) = registry::known_id_at(address) {
@@ -505,7 +510,8 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
             return id.get();
         }
     }
-    // A handler of a signal that has interrupted a call of the library's in this very thread: that may hold what would be waited for.
+    // A handler of a signal that has interrupted a call of the library's in this very thread: that
+    // may hold what would be waited for.
     if is_inside() {
         return ERROR;
     }

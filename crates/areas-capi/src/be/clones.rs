@@ -1,4 +1,5 @@
-//! Growth of an area that has clones in this very team which have too few addresses: nobody can map into another process, but into this one.
+//! Growth of an area that has clones in this very team which have too few addresses: nobody can map
+//! into another process, but into this one.
 
 use std::sync::MutexGuard;
 
@@ -30,8 +31,8 @@ impl Given<'_> {
     }
 }
 
-/// Grows an area once its clones in this team have room for it: those whose addresses end before. `None` where there is no such clone, or one has no
-/// room: nothing has changed then.
+/// Grows an area once its clones in this team have room for it: those whose addresses end before.
+/// `None` where there is no such clone, or one has no room: nothing has changed then.
 ///
 /// # Errors
 /// Those of growth, and of locking the new bytes in the clones: nothing has changed.
@@ -58,11 +59,13 @@ pub(super) fn resize_with(
     Some(grown)
 }
 
-/// Gives clones of an area that lack addresses for `size` bytes of it as many as it takes. `None` where none does, or there is no room behind one.
+/// Gives clones of an area that lack addresses for `size` bytes of it as many as it takes. `None`
+/// where none does, or there is no room behind one.
 fn give_room<'a>(places: &'a [Place], area: &Area<Resizable>, size: usize) -> Option<Vec<Given<'a>>> {
     let mut given: Vec<Given<'_>> = Vec::new();
     for place in places {
-        // The area itself is in this thread's hands. A clone with which another thread is busy stays as it is, and is in the way.
+        // The area itself is in this thread's hands. A clone with which another thread is busy
+        // stays as it is, and is in the way.
         let Ok(mut held) = place.try_lock() else { continue };
         let Some(Held::Resizable(clone)) = &mut *held else { continue };
         let Some(wanted) = clone.lacks_for(area, size) else { continue };

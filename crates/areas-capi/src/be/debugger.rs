@@ -7,7 +7,8 @@ use std::io::Write as _;
 
 use crate::edge::guarded;
 
-/// Writes a message, and raises SIGTRAP: a debugger stops there and may go on; without one the signal does what the program has it do.
+/// Writes a message, and raises SIGTRAP: a debugger stops there and may go on; without one the
+/// signal does what the program has it do.
 ///
 /// # Safety
 /// `message` is NULL or a C string.
@@ -20,8 +21,8 @@ unsafe extern "C" fn debugger(message: *const c_char) {
             line.extend_from_slice(unsafe { CStr::from_ptr(message) }.to_bytes());
         }
         line.push(b'\n');
-        // To the descriptor, in one piece: the program may be in the middle of a call on C's stream. Where it cannot be written, the signal is
-        // what is left.
+        // To the descriptor, in one piece: the program may be in the middle of a call on C's
+        // stream. Where it cannot be written, the signal is what is left.
         let _ = std::io::stderr().write_all(&line);
     });
     // SAFETY: the signal is the calling thread's own, which is what the program asks for.

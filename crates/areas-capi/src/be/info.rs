@@ -112,7 +112,8 @@ unsafe extern "C" fn _get_area_info(id: i32, info: *mut AreaInfo, size: usize) -
     })
 }
 
-/// What can be told of a team's next area, in the order of addresses: `ENTRY_NOT_FOUND` after the last.
+/// What can be told of a team's next area, in the order of addresses: `ENTRY_NOT_FOUND` after the
+/// last.
 ///
 /// # Safety
 /// `cookie` is NULL or points to a number; `info` is NULL, or points to `size` bytes.

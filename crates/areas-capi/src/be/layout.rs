@@ -1,4 +1,5 @@
-//! The structures of `OS.h` as they lie in memory, on machines with 64-bit addresses, and moving them over the edge.
+//! The structures of `OS.h` as they lie in memory, on machines with 64-bit addresses, and moving
+//! them over the edge.
 
 #![expect(unsafe_code, reason = "reads and writes what C points to; each block has its proof")]
 
@@ -158,7 +159,7 @@ pub(super) unsafe fn put<T: Copy>(to: *mut T, value: T) {
 pub(super) unsafe fn put_prefix<T: Copy>(to: *mut c_void, value: &T, size: usize) {
     debug_assert!(size <= size_of::<T>());
     let from = std::ptr::from_ref(value).cast::<u8>();
-    // SAFETY: `size` bytes are readable there (at most the structure's own) and writable here (the caller); C's memory is not
-    // part of a value of ours.
+    // SAFETY: `size` bytes are readable there (at most the structure's own) and writable here (the
+    // caller); C's memory is not part of a value of ours.
     unsafe { std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), size) };
 }

@@ -22,8 +22,8 @@ pub(super) enum Spec {
     RandomBase(usize),
 }
 
-/// Refuses the specifications that are the kernel's own (`B_ANY_KERNEL_ADDRESS`, `B_ANY_KERNEL_BLOCK_ADDRESS`): before any pointer is
-/// looked at, as Haiku's kernel does.
+/// Refuses the specifications that are the kernel's own (`B_ANY_KERNEL_ADDRESS`,
+/// `B_ANY_KERNEL_BLOCK_ADDRESS`): before any pointer is looked at, as Haiku's kernel does.
 pub(super) fn refuse_the_kernels(spec: u32) -> Result<(), Status> {
     match spec {
         4 | 5 => Err(wrong(BAD_VALUE, "place an area", "the address specification is the kernel's own")),
@@ -51,7 +51,8 @@ impl Spec {
         })
     }
 
-    /// In the library's words. An exact range is checked: outside the addresses of a process is something else than taken.
+    /// In the library's words. An exact range is checked: outside the addresses of a process is
+    /// something else than taken.
     pub(super) fn address(self, size: usize) -> Result<Address, Status> {
         Ok(match self {
             Spec::Any | Spec::Clone => Address::Any,
@@ -82,7 +83,8 @@ impl Spec {
 /// Where the addresses of a process end.
 const END: usize = 1 << 47;
 
-/// Whether a process can have these addresses: not the first page, and nothing from 2^47 less a page on.
+/// Whether a process can have these addresses: not the first page, and nothing from 2^47 less a
+/// page on.
 pub(super) fn is_in_user_range(address: usize, size: usize) -> bool {
     let end = END - page();
     address >= page() && address.checked_add(size).is_some_and(|last| last <= end)
@@ -103,16 +105,18 @@ pub(super) fn whole_pages(what: &'static str, size: usize) -> Result<usize, Stat
     Ok(size)
 }
 
-/// Addresses behind an area that is not locked, for growth without asking anybody: modest, as they count against RLIMIT_AS.
+/// Addresses behind an area that is not locked, for growth without asking anybody: modest, as they
+/// count against RLIMIT_AS.
 fn modest_reserve(size: usize) -> usize {
     (3 * size).clamp(1 << 20, 64 << 20)
 }
 
-/// Whether so many addresses as [`areas::roomy_maximum`] tells were refused once: a limit was set since. Then a modest reserve is asked for at once.
+/// Whether so many addresses as [`areas::roomy_maximum`] tells were refused once: a limit was set
+/// since. Then a modest reserve is asked for at once.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Tries with as many addresses as there are for an area of this size at any address, then with a modest reserve, and with less and less of it
-/// where there is no room.
+/// Tries with as many addresses as there are for an area of this size at any address, then with a
+/// modest reserve, and with less and less of it where there is no room.
 fn with_reserve<T>(
     size: usize,
     lock: Lock,
@@ -149,8 +153,9 @@ fn less(more: usize) -> usize {
     more / 4 / page() * page()
 }
 
-/// Has something done that takes addresses for an area with that lock. Reserves count against a limit of them, and no program has asked
-/// for those: where it fails for that, they give way. (For want of an allowance to lock the kernel says the same, and addresses are no help.)
+/// Has something done that takes addresses for an area with that lock. Reserves count against a
+/// limit of them, and no program has asked for those: where it fails for that, they give way. (For
+/// want of an allowance to lock the kernel says the same, and addresses are no help.)
 fn with_addresses<T>(
     entered: &Entered,
     lock: Lock,
@@ -169,8 +174,9 @@ fn with_addresses<T>(
     }
 }
 
-/// Resizes an area. Where its addresses end it may take those behind a reserved range in which it is, and those of ranges that were reserved there; where
-/// those of clones in this team do, they are given more.
+/// Resizes an area. Where its addresses end it may take those behind a reserved range in which it
+/// is, and those of ranges that were reserved there; where those of clones in this team do, they
+/// are given more.
 pub(super) fn resize(entered: &Entered, area: &mut areas::Area<Resizable>, size: usize) -> areas::Result<()> {
     with_addresses(entered, area.lock(), || match resize_alone(entered, area, size) {
         Err(error) if error.kind() == Kind::AddressInUse && size > area.mapped() => {
@@ -235,7 +241,8 @@ fn reserve_behind(area: &mut areas::Area<Resizable>) {
     }
 }
 
-/// Has an area, or a range, at exact addresses made by `make`; reserves of our own areas that lie there give way.
+/// Has an area, or a range, at exact addresses made by `make`; reserves of our own areas that lie
+/// there give way.
 pub(super) fn at_exact<T>(
     entered: &Entered,
     address: usize,
@@ -244,7 +251,8 @@ pub(super) fn at_exact<T>(
 ) -> areas::Result<T> {
     match make() {
         Err(error) if error.kind() == Kind::AddressInUse => {
-            // Of an area that the program has unmapped nothing is in the way, not its reserve either.
+            // Of an area that the program has unmapped nothing is in the way, not its reserve
+            // either.
             entered.look_at(&(address..address.saturating_add(size)));
             clear(entered, address, size);
             make()
@@ -280,7 +288,8 @@ fn clear(entered: &Entered, address: usize, size: usize) -> bool {
     cleared
 }
 
-/// Before an area is handed over to addresses that the caller chooses: there it shall not have more of them than a modest reserve.
+/// Before an area is handed over to addresses that the caller chooses: there it shall not have more
+/// of them than a modest reserve.
 pub(super) fn trim_for(spec: Spec, held: &mut Held) {
     if let (Spec::Exact(_) | Spec::Base(_) | Spec::RandomBase(_), Held::Resizable(area)) = (spec, held)
         && area.lock() == Lock::None
@@ -299,8 +308,8 @@ pub(super) fn untrim(held: &mut Held, span: usize) {
     }
 }
 
-/// Has addresses that an area is to be moved to looked at, and what areas of ours have reserved of them given back: for a thread that is in the middle of
-/// nothing with any area.
+/// Has addresses that an area is to be moved to looked at, and what areas of ours have reserved of
+/// them given back: for a thread that is in the middle of nothing with any area.
 pub(super) fn make_way(address: usize, size: usize) -> areas::Result<()> {
     let entered = Entered::new()?;
     entered.look_at(&(address..address.saturating_add(size)));
@@ -329,7 +338,8 @@ pub(super) struct Wish {
     pub(super) size: usize,
     pub(super) spec: Spec,
     pub(super) lock: Lock,
-    /// How many bytes of addresses it shall have if they are free, at exact addresses: those that its source has.
+    /// How many bytes of addresses it shall have if they are free, at exact addresses: those that
+    /// its source has.
     pub(super) room: Option<usize>,
 }
 
@@ -341,8 +351,9 @@ pub(super) enum Place<'a> {
     Inside(&'a Arc<Reservation>, usize),
 }
 
-/// Where in a reserved range an area of `size` bytes is to be: at the exact address, whatever is there; at or above a base, at the first free place of
-/// the range that has it. `None` where that is not reserved, or all of it taken.
+/// Where in a reserved range an area of `size` bytes is to be: at the exact address, whatever is
+/// there; at or above a base, at the first free place of the range that has it. `None` where that
+/// is not reserved, or all of it taken.
 pub(super) fn reserved_place(
     entered: &Entered,
     spec: Spec,

@@ -1,4 +1,5 @@
-//! What Linux tells of processes and threads, in `/proc`: for the companions of the calls about areas.
+//! What Linux tells of processes and threads, in `/proc`: for the companions of the calls about
+//! areas.
 
 use areas::files;
 
@@ -10,7 +11,8 @@ pub(super) struct Stat {
     numbers: Vec<i64>,
 }
 
-/// Of the kernel's flags of a thread: it runs in the kernel and has no memory of its own (`PF_KTHREAD`).
+/// Of the kernel's flags of a thread: it runs in the kernel and has no memory of its own
+/// (`PF_KTHREAD`).
 const KERNEL_THREAD: i64 = 0x0020_0000;
 
 /// A clock tick, as `/proc` counts time, in microseconds: 100 a second on all machines.
@@ -44,7 +46,8 @@ impl Stat {
         i32::try_from(self.field(number)).unwrap_or(-1)
     }
 
-    /// Whether the thread has ended, and only waits to be fetched. (The first one of a process may have, while others live.)
+    /// Whether the thread has ended, and only waits to be fetched. (The first one of a process may
+    /// have, while others live.)
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
@@ -122,8 +125,8 @@ pub(super) fn team_of(thread: i32) -> Option<i32> {
     Words::read(thread)?.team()
 }
 
-/// What the kernel says of a process, if one of that number is a team: not one that has ended and was not waited for, none of the kernel's
-/// own threads, and no thread's number.
+/// What the kernel says of a process, if one of that number is a team: not one that has ended and
+/// was not waited for, none of the kernel's own threads, and no thread's number.
 pub(super) fn team(id: i32) -> Option<(Stat, Words)> {
     if id <= 0 {
         return None;
@@ -134,7 +137,8 @@ pub(super) fn team(id: i32) -> Option<(Stat, Words)> {
 
 /// Whether a process is a team. Where its first thread has ended, others may live.
 fn is_alive(id: i32, stat: &Stat) -> bool {
-    // A thread that has ended is listed for as long as the process is not fetched; the others go at once.
+    // A thread that has ended is listed for as long as the process is not fetched; the others go at
+    // once.
     let has_others = || numbers(&format!("/proc/{id}/task")).len() > 1;
     !stat.is_kernels() && (!stat.has_ended() || has_others())
 }

@@ -1,5 +1,5 @@
-//! Ranges of addresses that a program has reserved: areas are put into them at exact addresses, and nothing else can come to
-//! be there.
+//! Ranges of addresses that a program has reserved: areas are put into them at exact addresses, and
+//! nothing else can come to be there.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -16,7 +16,8 @@ use super::places::{Spec, at_exact, clear_reserves, page, refuse_the_kernels, wh
 use crate::edge::guarded;
 use crate::held::Entered;
 
-/// By first address and bytes: where a part was given back, another range may begin that lies in it.
+/// By first address and bytes: where a part was given back, another range may begin that lies in
+/// it.
 type Ranges = BTreeMap<(usize, usize), Arc<Reservation>>;
 
 static RANGES: Mutex<Ranges> = Mutex::new(BTreeMap::new());

@@ -96,7 +96,8 @@ fn check(info: *mut c_void, size: usize) -> Result<(), Status> {
 unsafe extern "C" fn _get_team_info(team: i32, info: *mut c_void, size: usize) -> i32 {
     guarded(ERROR, || match check(info, size).and_then(|()| describe(team)) {
         Ok(found) => {
-            // SAFETY: not NULL, and `size` is at most the structure's (both checked); then there are `size` bytes (the caller).
+            // SAFETY: not NULL, and `size` is at most the structure's (both checked); then there
+            // are `size` bytes (the caller).
             unsafe { layout::put_prefix(info, &found, size) };
             OK
         }
@@ -126,7 +127,8 @@ unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, si
         let Some(found) = next else { return wrong(BAD_TEAM_ID, WHAT, "it was the last one") };
         // SAFETY: the caller's promise.
         unsafe { layout::put(cookie, found.team) };
-        // SAFETY: not NULL, and `size` is at most the structure's (both checked); then there are `size` bytes (the caller).
+        // SAFETY: not NULL, and `size` is at most the structure's (both checked); then there are
+        // `size` bytes (the caller).
         unsafe { layout::put_prefix(info, &found, size) };
         OK
     })

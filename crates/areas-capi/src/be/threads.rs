@@ -52,7 +52,8 @@ fn describe(thread: i32) -> Result<ThreadInfo, Status> {
     })
 }
 
-/// A process's first stack, if the thread is the first one and it may be seen; other threads' stacks are not marked as such.
+/// A process's first stack, if the thread is the first one and it may be seen; other threads'
+/// stacks are not marked as such.
 fn stack(thread: i32, team: i32) -> (usize, usize) {
     if thread != team {
         return (0, 0);
@@ -80,7 +81,8 @@ const NO_THREAD: &str = "no thread has that number";
 /// How often a thread that is no child of ours is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Waits until a thread has ended: a forked child, whose exit code it gives (-1 if a signal ended it), or any other one.
+/// Waits until a thread has ended: a forked child, whose exit code it gives (-1 if a signal ended
+/// it), or any other one.
 ///
 /// The thread may be cancelled while it waits: there is nothing here to drop.
 fn wait(id: i32) -> Result<i32, Status> {

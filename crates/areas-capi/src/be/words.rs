@@ -10,8 +10,9 @@ const KNOWN_PROTECTION: u32 = 0x10f;
 /// `B_OVERCOMMITTING_AREA`.
 const OVERCOMMITTING: u32 = 0x1000;
 
-/// The bits of an area that is made. That it may promise more than there is asks for nothing here: all memory that is not locked does. So it is
-/// not recorded. (A change of protection does not know that bit, Haiku's neither.)
+/// The bits of an area that is made. That it may promise more than there is asks for nothing here:
+/// all memory that is not locked does. So it is not recorded. (A change of protection does not know
+/// that bit, Haiku's neither.)
 pub(super) fn without_overcommitting(bits: u32) -> u32 {
     bits & !OVERCOMMITTING
 }

@@ -11,17 +11,20 @@ use areas::{Error, Kind, Result};
 use super::errors::{failed, invalid, number};
 use crate::edge::guarded;
 
-/// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make one, areas_release lets it go.
+/// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make
+/// one, areas_release lets it go.
 ///
-/// Calls that take it as const may be made by several threads at once; any other call has the handle to itself, as with any
-/// object of C's that has no mutex. A forked child has its parent's handles, for the same memory at the same addresses.
+/// Calls that take it as const may be made by several threads at once; any other call has the
+/// handle to itself, as with any object of C's that has no mutex. A forked child has its parent's
+/// handles, for the same memory at the same addresses.
 #[derive(Debug)]
 pub struct Handle {
     /// Empty once it was handed over to another team.
     area: Option<Any>,
 }
 
-// Any thread may have it, and several at once for calls that take it as const: as promised to C above.
+// Any thread may have it, and several at once for calls that take it as const: as promised to C
+// above.
 const _: () = {
     const fn any_thread<T: Send + Sync>() {}
     any_thread::<Handle>();
@@ -92,12 +95,14 @@ pub(super) unsafe fn look<'a>(area: *const Handle, what: &'static str) -> Result
     handle.area.as_ref().ok_or_else(|| empty(what))
 }
 
-/// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last holder. NULL is nothing to do.
+/// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last
+/// holder. NULL is nothing to do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_release(area: *mut Handle) {
     guarded((), || {
         if !area.is_null() {
-            // SAFETY: a handle that was made by `made` and not released (C's promise): a box of its own.
+            // SAFETY: a handle that was made by `made` and not released (C's promise): a box of its
+            // own.
             drop(unsafe { Box::from_raw(area) });
         }
     });
@@ -105,10 +110,13 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 
 /// Where an area begins; NULL if the handle is NULL or holds none any more.
 ///
-/// Several processes may write shared memory at once: what C's memory model says of threads holds for them.
+/// Several processes may write shared memory at once: what C's memory model says of threads holds
+/// for them.
 ///
-/// The addresses are the area's, its reserve included: they must not be unmapped, mapped over (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and
-/// areas_trim give memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see areas_forget_range.)
+/// The addresses are the area's, its reserve included: they must not be unmapped, mapped over
+/// (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and areas_trim give
+/// memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see
+/// areas_forget_range.)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
@@ -123,7 +131,8 @@ pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
     })
 }
 
-/// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that may grow it asks the kernel.
+/// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that
+/// may grow it asks the kernel.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
     guarded(0, || {
@@ -140,7 +149,8 @@ pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
 
 /// An area's id, by which other processes, and BeOS's calls, know it; 0 if it is not published.
 ///
-/// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any more.
+/// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any
+/// more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
     number(|| {
@@ -150,7 +160,8 @@ pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
     })
 }
 
-/// The descriptor of the memory object behind an area: it stays the area's, and is open as long as the handle is.
+/// The descriptor of the memory object behind an area: it stays the area's, and is open as long as
+/// the handle is.
 ///
 /// AREAS_ERROR_UNSUPPORTED for private and stored areas, which have none.
 #[unsafe(no_mangle)]

@@ -16,8 +16,8 @@ use super::words::{
     self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED, AREAS_STORED,
 };
 
-/// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared, in base pages, placed nowhere
-/// in particular, not locked, not published.
+/// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared,
+/// in base pages, placed nowhere in particular, not locked, not published.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Attributes {
@@ -25,13 +25,15 @@ pub struct Attributes {
     pub size_of_this: usize,
     /// Bytes: at least 1.
     pub size: usize,
-    /// The name under which it is published at once; NULL leaves it unpublished (areas_publish does that later). 1 to 255 bytes.
+    /// The name under which it is published at once; NULL leaves it unpublished (areas_publish does
+    /// that later). 1 to 255 bytes.
     pub name: *const c_char,
     /// Where it shall come from, instead of the kernel as it is; or NULL.
     pub provider: *const Source,
     /// AREAS_SHARED, AREAS_PRIVATE, AREAS_GROWABLE, AREAS_RESIZABLE or AREAS_STORED.
     pub kind: u32,
-    /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING is nothing.
+    /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is reading and writing, AREAS_NOTHING
+    /// is nothing.
     pub protection: u32,
     /// AREAS_LOCK_NONE or another.
     pub lock: u32,
@@ -51,19 +53,22 @@ pub struct Attributes {
     pub placement: Placed,
     /// 0, or a union of AREAS_NOT_DUMPED and AREAS_EXCLUSIVE.
     pub flags: u64,
-    /// What is noted beside it for those who find it: bytes that mean what the program says; NULL is nothing. For areas that are not private.
+    /// What is noted beside it for those who find it: bytes that mean what the program says; NULL
+    /// is nothing. For areas that are not private.
     pub note: *const c_void,
     /// How many bytes that is: at most AREAS_LONGEST_NOTE.
     pub note_size: usize,
 }
 
-/// Core dumps of this process leave the area out. (Growable and resizable ones always are left out. Of other areas the kernel writes
-/// every page, and takes memory for those that were never touched. For a clone, madvise(MADV_DONTDUMP) does the same.)
+/// Core dumps of this process leave the area out. (Growable and resizable ones always are left out.
+/// Of other areas the kernel writes every page, and takes memory for those that were never touched.
+/// For a clone, madvise(MADV_DONTDUMP) does the same.)
 pub const AREAS_NOT_DUMPED: u64 = 1;
 
-/// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and threads that ask for that at once, one at most gets the name,
-/// and nobody waits longer than AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among those who ask for it, and against what was
-/// published before.
+/// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and
+/// threads that ask for that at once, one at most gets the name, and nobody waits longer than
+/// AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among
+/// those who ask for it, and against what was published before.
 pub const AREAS_EXCLUSIVE: u64 = 2;
 
 // SAFETY: numbers and addresses, the first a `usize`.
@@ -74,7 +79,8 @@ unsafe impl Versioned for Attributes {
 
 impl Attributes {
     /// # Safety
-    /// The name is NULL or a string, the note NULL or as many bytes as its size says, the provider NULL or one that was not released.
+    /// The name is NULL or a string, the note NULL or as many bytes as its size says, the provider
+    /// NULL or one that was not released.
     unsafe fn make(&self, created: Option<&mut bool>) -> Result<Any> {
         const WHAT: &str = "make an area";
         if self.reserved != 0 {
@@ -154,9 +160,10 @@ impl Attributes {
 
 /// Makes an area. NULL if it cannot be had as it was asked for.
 ///
-/// AREAS_ERROR_INVALID_INPUT: a size of 0, a bad name, words that mean nothing or do not go together.
-/// AREAS_ERROR_NODE_NOT_ALLOWED, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_UNSUPPORTED,
-/// AREAS_ERROR_NOT_PERMITTED: as the request meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
+/// AREAS_ERROR_INVALID_INPUT: a size of 0, a bad name, words that mean nothing or do not go
+/// together. AREAS_ERROR_NODE_NOT_ALLOWED, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT,
+/// AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_NOT_PERMITTED: as the request
+/// meets the machine. AREAS_ERROR_REGISTRY: it cannot be published.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Handle {
     made(|| {
@@ -167,13 +174,16 @@ pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Han
     })
 }
 
-/// Makes a shared or growable area of that name, or clones the one that is there: of several that ask for that at once, one makes it, and the others clone it.
-/// `created` becomes 1 or 0; it may be NULL. NULL if it cannot be had.
+/// Makes a shared or growable area of that name, or clones the one that is there: of several that
+/// ask for that at once, one makes it, and the others clone it. `created` becomes 1 or 0; it may be
+/// NULL. NULL if it cannot be had.
 ///
-/// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the protection that its holder has, published under the same name, so that it
-/// carries on whoever goes. What is made is zeros until its maker has written it.
+/// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the
+/// protection that its holder has, published under the same name, so that it carries on whoever
+/// goes. What is made is zeros until its maker has written it.
 ///
-/// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as areas_create and areas_clone.
+/// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as
+/// areas_create and areas_clone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_create_or_open(
     attributes: *const Attributes,

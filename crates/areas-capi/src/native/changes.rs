@@ -15,18 +15,19 @@ use super::words;
 pub const AREAS_PATIENCE: i64 = 1000;
 const _: () = assert!(FREEZE_PATIENCE.as_millis() == AREAS_PATIENCE as u128);
 
-/// Publishes an area under a name, so that others find it: when its contents are complete, say. Its id.
+/// Publishes an area under a name, so that others find it: when its contents are complete, say. Its
+/// id.
 ///
-/// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already, AREAS_ERROR_UNSUPPORTED for private ones,
-/// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
+/// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already,
+/// AREAS_ERROR_UNSUPPORTED for private ones, AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -> i32 {
     // SAFETY: C's promise.
     unsafe { publish(area, name, false) }
 }
 
-/// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY where somebody was stopped in the middle of taking it. As
-/// AREAS_EXCLUSIVE does for new areas.
+/// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY
+/// where somebody was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const c_char) -> i32 {
     // SAFETY: C's promise.
@@ -56,8 +57,9 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
     })
 }
 
-/// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and other holders' clones are found as before. It can be
-/// published again, under any name. 1 if it was published, 0 if not.
+/// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and
+/// other holders' clones are found as before. It can be published again, under any name. 1 if it
+/// was published, 0 if not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
     number(|| {
@@ -67,12 +69,13 @@ pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
     })
 }
 
-/// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever holder and under whatever name, for ever. Who has it keeps
-/// it, and may send it over a socket. This process's areas over it are withdrawn as areas_unpublish does; those of other holders are still listed, with
-/// `retired` in areas_info.
+/// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever
+/// holder and under whatever name, for ever. Who has it keeps it, and may send it over a socket.
+/// This process's areas over it are withdrawn as areas_unpublish does; those of other holders are
+/// still listed, with `retired` in areas_info.
 ///
-/// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's memory, AREAS_ERROR_BUSY where another holder was
-/// stopped in the middle of marking it.
+/// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's
+/// memory, AREAS_ERROR_BUSY where another holder was stopped in the middle of marking it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
     status(|| {
@@ -85,12 +88,14 @@ pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
     })
 }
 
-/// Ensures that others find this process's areas: where the registry's folder was removed (a log-out, where logind removes IPC), or this process's link
-/// in it, they are published again.
+/// Ensures that others find this process's areas: where the registry's folder was removed (a
+/// log-out, where logind removes IPC), or this process's link in it, they are published again.
 ///
-/// In a forked child it publishes what the child inherited: a daemon calls it right after its last fork, because nobody finds the areas of a parent that
-/// has ended. After setuid and the like it publishes in the new user's registry. A holder that makes no other calls calls it about once a second, in a
-/// thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1); }`. The library starts no thread for that.
+/// In a forked child it publishes what the child inherited: a daemon calls it right after its last
+/// fork, because nobody finds the areas of a parent that has ended. After setuid and the like it
+/// publishes in the new user's registry. A holder that makes no other calls calls it about once a
+/// second, in a thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1);
+/// }`. The library starts no thread for that.
 ///
 /// AREAS_ERROR_REGISTRY if the folder cannot be made again.
 #[unsafe(no_mangle)]
@@ -98,12 +103,14 @@ pub extern "C" fn areas_keep() -> c_int {
     status(areas::registry::keep)
 }
 
-/// Changes the size of an area for all who have it, in place: a growable one to at least that size, a resizable one to that size in
-/// whole pages. New bytes are zero; what is cut off is freed at once.
+/// Changes the size of an area for all who have it, in place: a growable one to at least that size,
+/// a resizable one to that size in whole pages. New bytes are zero; what is cut off is freed at
+/// once.
 ///
-/// Nothing has changed where it fails. AREAS_ERROR_ADDRESS_IN_USE: beyond its reserve, and something is behind it, here or in another
-/// team. AREAS_ERROR_UNSUPPORTED: an area of fixed size. AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT,
-/// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN.
+/// Nothing has changed where it fails. AREAS_ERROR_ADDRESS_IN_USE: beyond its reserve, and
+/// something is behind it, here or in another team. AREAS_ERROR_UNSUPPORTED: an area of fixed size.
+/// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_READ_ONLY,
+/// AREAS_ERROR_FROZEN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
     status(|| {
@@ -120,10 +127,12 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
     })
 }
 
-/// Takes addresses behind a resizable area, up to `span` bytes in all, so that it can grow without asking for them later.
+/// Takes addresses behind a resizable area, up to `span` bytes in all, so that it can grow without
+/// asking for them later.
 ///
-/// AREAS_ERROR_ADDRESS_IN_USE if something is there; AREAS_ERROR_INVALID_INPUT for a locked area: a reserve cannot be locked;
-/// AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT, AREAS_ERROR_NO_MEMORY.
+/// AREAS_ERROR_ADDRESS_IN_USE if something is there; AREAS_ERROR_INVALID_INPUT for a locked area: a
+/// reserve cannot be locked; AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT,
+/// AREAS_ERROR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
     status(|| {
@@ -136,8 +145,8 @@ pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
     })
 }
 
-/// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what it has grown to). From then on
-/// it grows as far as it finds room, and so do its clones.
+/// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what
+/// it has grown to). From then on it grows as far as it finds room, and so do its clones.
 ///
 /// AREAS_ERROR_UNSUPPORTED for other kinds.
 #[unsafe(no_mangle)]
@@ -164,7 +173,8 @@ pub(super) fn stored(what: &'static str) -> Error {
 
 /// Has the kernel write what was changed of a stored area to its file, and waits for that.
 ///
-/// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the kernel; AREAS_ERROR_IO where it cannot be written.
+/// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the
+/// kernel; AREAS_ERROR_IO where it cannot be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
     status(|| {
@@ -185,10 +195,11 @@ fn not_resizable(what: &'static str) -> Error {
         .help("make it so: kind AREAS_RESIZABLE")
 }
 
-/// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING. Its clones are
-/// not affected.
+/// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE,
+/// AREAS_EXECUTE, or AREAS_NOTHING. Its clones are not affected.
 ///
-/// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was opened for less, AREAS_ERROR_FROZEN.
+/// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was
+/// opened for less, AREAS_ERROR_FROZEN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_int {
     status(|| {
@@ -202,13 +213,15 @@ pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_
     })
 }
 
-/// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed from then on, and its kind
-/// AREAS_FROZEN.
+/// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed
+/// from then on, and its kind AREAS_FROZEN.
 ///
-/// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time. Where it fails, the area is as it
-/// was, at the same address; but where another process made it larger than the addresses that this one has for it, in that very moment,
-/// it is frozen all the same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in this process
-/// or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
+/// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time.
+/// Where it fails, the area is as it was, at the same address; but where another process made it
+/// larger than the addresses that this one has for it, in that very moment, it is frozen all the
+/// same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in
+/// this process or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it
+/// is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
 /// AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c_int {
@@ -258,11 +271,11 @@ pub(super) fn teller(tell: OnProgress, context: *mut c_void) -> impl FnMut(areas
     }
 }
 
-/// Faults all pages of an area in, in parallel, where they were asked to be. `on_progress` may be NULL; it is called on this thread,
-/// and must not use the area's handle.
+/// Faults all pages of an area in, in parallel, where they were asked to be. `on_progress` may be
+/// NULL; it is called on this thread, and must not use the area's handle.
 ///
-/// AREAS_ERROR_NO_MEMORY where the nodes or the machine plainly do not have that much, before the kernel's out-of-memory killer has its
-/// say.
+/// AREAS_ERROR_NO_MEMORY where the nodes or the machine plainly do not have that much, before the
+/// kernel's out-of-memory killer has its say.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_populate(
     area: *mut Handle,

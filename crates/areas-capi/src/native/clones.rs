@@ -13,8 +13,8 @@ use super::notes::note;
 use super::sized::{Versioned, read};
 use super::words;
 
-/// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone is what may be done with its
-/// source, anywhere, not published. Its lock is inherited.
+/// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone
+/// is what may be done with its source, anywhere, not published. Its lock is inherited.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Cloning {
@@ -22,14 +22,15 @@ pub struct Cloning {
     pub size_of_this: usize,
     /// The name under which the clone is published; NULL leaves it unpublished.
     pub name: *const c_char,
-    /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is nothing. Without AREAS_WRITE the
-    /// kernel sees to it that the clone never writes.
+    /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is
+    /// nothing. Without AREAS_WRITE the kernel sees to it that the clone never writes.
     pub protection: u32,
     /// AREAS_ANYWHERE or another form of addresses, AREAS_AT_SOURCE among them.
     pub address_form: u32,
     /// For the forms of addresses that name one.
     pub address: *mut c_void,
-    /// How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many as the source has.
+    /// How many bytes of addresses the clone of a resizable area takes to grow into; 0 is as many
+    /// as the source has.
     pub room: usize,
     /// What is noted beside the clone; NULL is what is noted beside its source.
     pub note: *const c_void,
@@ -46,7 +47,8 @@ unsafe impl Versioned for Cloning {
 /// Makes a clone of whatever kind the source is.
 ///
 /// # Safety
-/// `how` is NULL, or has as many bytes as it says, a name that is NULL or a string, and a note that is NULL or as many bytes as its size says.
+/// `how` is NULL, or has as many bytes as it says, a name that is NULL or a string, and a note that
+/// is NULL or as many bytes as its size says.
 unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
     let mut cloning = source.cloning();
     if !how.is_null() {
@@ -74,12 +76,12 @@ unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
     cloning.open_any()
 }
 
-/// Clones the area of that id: the same memory, under an id and at addresses of the clone's own. `how` may be NULL. NULL if it
-/// cannot be had.
+/// Clones the area of that id: the same memory, under an id and at addresses of the clone's own.
+/// `how` may be NULL. NULL if it cannot be had.
 ///
-/// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or one whose holder may not be read.
-/// AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what its holder may not write, or nobody may.
-/// Otherwise as areas_create.
+/// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or
+/// one whose holder may not be read. AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what
+/// its holder may not write, or nobody may. Otherwise as areas_create.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_clone(id: i32, how: *const Cloning) -> *mut Handle {
     made(|| {
@@ -89,7 +91,8 @@ pub unsafe extern "C" fn areas_clone(id: i32, how: *const Cloning) -> *mut Handl
     })
 }
 
-/// Clones the oldest area of that name. `how` may be NULL. NULL if it cannot be had; as areas_clone.
+/// Clones the oldest area of that name. `how` may be NULL. NULL if it cannot be had; as
+/// areas_clone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_clone_named(name: *const c_char, how: *const Cloning) -> *mut Handle {
     made(|| {

@@ -11,10 +11,13 @@ use super::area::{Any, Handle, change, look};
 use super::changes::{OnProgress, teller};
 use super::errors::{invalid, status};
 
-/// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part of an area.
+/// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part
+/// of an area.
 ///
-/// What others write meanwhile may be seen in part; the bytes of a private area no other thread may write meanwhile, as with memcpy. Of a resizable
-/// area the kernel copies, so that who shrinks it meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
+/// What others write meanwhile may be seen in part; the bytes of a private area no other thread may
+/// write meanwhile, as with memcpy. Of a resizable area the kernel copies, so that who shrinks it
+/// meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size,
+/// AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_read_at(
     area: *const Handle,
@@ -30,16 +33,18 @@ pub unsafe extern "C" fn areas_read_at(
             0 => &mut [],
             _ => {
                 check(into.cast_const(), size, WHAT)?;
-                // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes of the caller's own, no part of an
-                // area (C's promise). Whatever is in them are bytes, and none is read before it is written.
+                // SAFETY: not NULL and of a size that memory can have (checked), and then so many
+                // bytes of the caller's own, no part of an area (C's promise). Whatever is in them
+                // are bytes, and none is read before it is written.
                 unsafe { std::slice::from_raw_parts_mut(into.cast::<u8>(), size) }
             }
         };
         match area {
             Any::Private(area) => {
                 let from = private(area, offset, size, Protection::READ, WHAT)?;
-                // SAFETY: `size` bytes that are mapped and readable (`private`), and that nobody writes meanwhile (C's promise); `into` is as
-                // long, and no part of an area (C's promise).
+                // SAFETY: `size` bytes that are mapped and readable (`private`), and that nobody
+                // writes meanwhile (C's promise); `into` is as long, and no part of an area (C's
+                // promise).
                 unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), size) };
                 Ok(())
             }
@@ -51,11 +56,12 @@ pub unsafe extern "C" fn areas_read_at(
     })
 }
 
-/// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an area. It never makes it larger. The bytes of
-/// a private area no other thread may use meanwhile, as with memcpy.
+/// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an
+/// area. It never makes it larger. The bytes of a private area no other thread may use meanwhile,
+/// as with memcpy.
 ///
-/// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_FROZEN,
-/// AREAS_ERROR_INVALID_INPUT.
+/// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it,
+/// AREAS_ERROR_FROZEN, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_write_at(
     area: *mut Handle,
@@ -71,7 +77,8 @@ pub unsafe extern "C" fn areas_write_at(
             0 => &[],
             _ => {
                 check(bytes, size, WHAT)?;
-                // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes of the caller's own (C's promise).
+                // SAFETY: not NULL and of a size that memory can have (checked), and then so many
+                // bytes of the caller's own (C's promise).
                 unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size) }
             }
         };
@@ -81,8 +88,9 @@ pub unsafe extern "C" fn areas_write_at(
 
 /// Copies bytes from one area to another, or within one where the two ranges do not overlap.
 ///
-/// Between a resizable or stored area and one that is not private it cannot be done in one go: areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED).
-/// Otherwise errors as theirs; AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
+/// Between a resizable or stored area and one that is not private it cannot be done in one go:
+/// areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED). Otherwise errors as theirs;
+/// AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_copy(
     from: *const Handle,
@@ -103,8 +111,8 @@ pub unsafe extern "C" fn areas_copy(
                     if offset.abs_diff(at) < size {
                         return Err(invalid(WHAT, "the two ranges overlap"));
                     }
-                    // SAFETY: `size` bytes each that are mapped, readable and writable (`private`), do not overlap (checked), and that nobody
-                    // uses meanwhile (C's promise).
+                    // SAFETY: `size` bytes each that are mapped, readable and writable (`private`),
+                    // do not overlap (checked), and that nobody uses meanwhile (C's promise).
                     unsafe { std::ptr::copy_nonoverlapping(from, to, size) };
                     Ok(())
                 }
@@ -119,7 +127,8 @@ pub unsafe extern "C" fn areas_copy(
         match (from, to) {
             (Any::Private(from), to) => {
                 let from = private(from, offset, size, Protection::READ, WHAT)?;
-                // SAFETY: `size` bytes that are mapped and readable (`private`), of no other area, and that nobody writes meanwhile (C's promise).
+                // SAFETY: `size` bytes that are mapped and readable (`private`), of no other area,
+                // and that nobody writes meanwhile (C's promise).
                 put(to, at, unsafe { std::slice::from_raw_parts(from, size) }, WHAT)
             }
             (Any::Frozen(from), to) => put(to, at, sealed(from, offset, size, WHAT)?, WHAT),
@@ -127,7 +136,8 @@ pub unsafe extern "C" fn areas_copy(
             (Any::Shared(from), Any::Shared(to)) => from.copy_to(offset, to, at, size),
             (Any::Shared(from), Any::Private(to)) => {
                 let into = private(to, at, size, Protection::WRITE, WHAT)?;
-                // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area, and that nobody uses meanwhile (C's promise).
+                // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area,
+                // and that nobody uses meanwhile (C's promise).
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Stored(from), Any::Private(to)) => {
@@ -136,7 +146,8 @@ pub unsafe extern "C" fn areas_copy(
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Resizable(from), Any::Private(to)) => {
-                // First a look, so that nothing is copied that is not all there. (Who shrinks it after the look makes it a part.)
+                // First a look, so that nothing is copied that is not all there. (Who shrinks it
+                // after the look makes it a part.)
                 let all = from.size();
                 if offset.checked_add(size).is_none_or(|end| end > all) {
                     return Err(out_of_range(offset, size, all));
@@ -152,11 +163,13 @@ pub unsafe extern "C" fn areas_copy(
     })
 }
 
-/// Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in parallel by threads near to where the pages
-/// are to be. All of it is in RAM then. `on_progress` may be NULL; it is called on this thread, and must not use the area's handle.
+/// Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in
+/// parallel by threads near to where the pages are to be. All of it is in RAM then. `on_progress`
+/// may be NULL; it is called on this thread, and must not use the area's handle.
 ///
-/// AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as areas_populate, AREAS_ERROR_READ_ONLY,
-/// AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT, AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
+/// AREAS_ERROR_IO if the file cannot be read or has fewer bytes, AREAS_ERROR_NO_MEMORY as
+/// areas_populate, AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN, AREAS_ERROR_LIMIT,
+/// AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_fill(
     area: *mut Handle,
@@ -171,8 +184,9 @@ pub unsafe extern "C" fn areas_fill(
         if file < 0 {
             return Err(invalid(WHAT, "the number of the file is negative"));
         }
-        // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the kernel says EBADF, or another file of
-        // the program's is read: nothing of ours relies on which one it is.
+        // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the
+        // kernel says EBADF, or another file of the program's is read: nothing of ours relies on
+        // which one it is.
         let file = unsafe { BorrowedFd::borrow_raw(file) };
         match area {
             Any::Shared(area) => area.fill_from(file, &mut teller(on_progress, context)),
@@ -189,8 +203,9 @@ fn put(area: &mut Any, offset: usize, bytes: &[u8], what: &'static str) -> Resul
     match area {
         Any::Private(area) => {
             let into = private(area, offset, bytes.len(), Protection::WRITE, what)?;
-            // SAFETY: as many bytes that are mapped and writable (`private`), and that nobody uses meanwhile (C's promise); those that are copied
-            // are no part of this area: they are the caller's own, or another area's.
+            // SAFETY: as many bytes that are mapped and writable (`private`), and that nobody uses
+            // meanwhile (C's promise); those that are copied are no part of this area: they are the
+            // caller's own, or another area's.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), into, bytes.len()) };
             Ok(())
         }
@@ -214,7 +229,8 @@ fn out_of_range(offset: usize, size: usize, all: usize) -> Error {
         .detail(format!("the size is {all} bytes"))
 }
 
-/// Where `size` bytes of private memory begin, from `offset` on: they are mapped, and what is `needed` is allowed.
+/// Where `size` bytes of private memory begin, from `offset` on: they are mapped, and what is
+/// `needed` is allowed.
 ///
 /// No reference is made, to them or to the whole: C's threads may be at the rest of it meanwhile.
 fn private(

@@ -1,8 +1,9 @@
 //! Providers that a C program writes: a table of functions with a context.
 //!
-//! Its `map` gets a request and answers with a mapping, which it has from a provider that exists; so it can neither give
-//! addresses that are not its own nor the same ones twice, and what unmaps them is the library. Which of its mappings it answers with is its
-//! choice, so the builder compares the answer with the request.
+//! Its `map` gets a request and answers with a mapping, which it has from a provider that exists;
+//! so it can neither give addresses that are not its own nor the same ones twice, and what unmaps
+//! them is the library. Which of its mappings it answers with is its choice, so the builder
+//! compares the answer with the request.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -30,22 +31,24 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Mapped(Mapping);
 
-/// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be called by any thread, several at
-/// once.
+/// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be
+/// called by any thread, several at once.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Operations {
     /// sizeof(areas_provider_operations).
     pub size_of_this: usize,
-    /// Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and returns 0; or returns the number of
-    /// an error, best by areas_error_set, and leaves nothing mapped. The mapping is one that was made for this very request: with another
-    /// one no area is made (AREAS_ERROR_UNSUPPORTED).
+    /// Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and
+    /// returns 0; or returns the number of an error, best by areas_error_set, and leaves nothing
+    /// mapped. The mapping is one that was made for this very request: with another one no area is
+    /// made (AREAS_ERROR_UNSUPPORTED).
     pub map: Option<
         unsafe extern "C" fn(context: *mut c_void, request: *const Asked, mapping: *mut *mut Mapped) -> c_int,
     >,
     /// Is told that the addresses that a mapping had are mapped no more; or NULL.
     pub unmapped: Option<unsafe extern "C" fn(context: *mut c_void, address: *mut c_void, size: usize)>,
-    /// Is told that nobody needs the context any more: the provider was released, and all that came from it is unmapped; or NULL.
+    /// Is told that nobody needs the context any more: the provider was released, and all that came
+    /// from it is unmapped; or NULL.
     pub done: Option<unsafe extern "C" fn(context: *mut c_void)>,
 }
 
@@ -114,7 +117,8 @@ impl Provider for Shared {
         // SAFETY: C's own function, with its context; the request lives as long as the call.
         let answer = unsafe { map(custom.context, asked, &raw mut mapped) };
         let told = crate::error::take();
-        // As it was, words and all: the program may have them still, and has been told of no failure since.
+        // As it was, words and all: the program may have them still, and has been told of no
+        // failure since.
         crate::error::put_back(before);
         if answer != 0 {
             let plain = || Error::new(kind_of(answer), what()).detail(format!("its map returned {answer}"));
@@ -134,8 +138,8 @@ impl Provider for Shared {
     }
 }
 
-/// Makes a provider of a table of functions and a context for them. NULL if the table is NULL, was not begun with
-/// AREAS_PROVIDER_OPERATIONS, or has no `map`; the context stays the caller's then.
+/// Makes a provider of a table of functions and a context for them. NULL if the table is NULL, was
+/// not begun with AREAS_PROVIDER_OPERATIONS, or has no `map`; the context stays the caller's then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_custom(
     operations: *const Operations,
@@ -156,12 +160,14 @@ pub unsafe extern "C" fn areas_provider_custom(
 /// # Safety
 /// NULL, or what a provider's `map` was given, while that runs.
 unsafe fn request<'a>(asked: *const Asked) -> Result<&'a Request<'a>> {
-    // SAFETY: it was made from a request (`Shared::map`), which lives as long as the call (the caller).
+    // SAFETY: it was made from a request (`Shared::map`), which lives as long as the call (the
+    // caller).
     unsafe { asked.cast::<Request<'a>>().as_ref() }.ok_or_else(|| invalid("look at a request", "it is NULL"))
 }
 
-/// Maps what is asked from another provider (NULL: the kernel), with another placement or, if that is NULL, the one that was asked for.
-/// The mapping is the caller's: to be filled, given away by `map`, or unmapped by areas_mapping_unmap. NULL if it cannot be had.
+/// Maps what is asked from another provider (NULL: the kernel), with another placement or, if that
+/// is NULL, the one that was asked for. The mapping is the caller's: to be filled, given away by
+/// `map`, or unmapped by areas_mapping_unmap. NULL if it cannot be had.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_map(
     asked: *const Asked,
@@ -189,8 +195,8 @@ pub unsafe extern "C" fn areas_request_size(asked: *const Asked) -> usize {
     guarded(0, || unsafe { request(asked) }.map_or(0, Request::size))
 }
 
-/// What is to be done with the pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or AREAS_NOTHING; 0 for NULL. What may not be
-/// written cannot be filled.
+/// What is to be done with the pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or
+/// AREAS_NOTHING; 0 for NULL. What may not be written cannot be filled.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_protection(asked: *const Asked) -> u32 {
     guarded(0, || {
@@ -199,15 +205,16 @@ pub unsafe extern "C" fn areas_request_protection(asked: *const Asked) -> u32 {
     })
 }
 
-/// Whether shared memory is asked for (1) or private memory (0), which are to be given; AREAS_ERROR_INVALID_INPUT for NULL.
+/// Whether shared memory is asked for (1) or private memory (0), which are to be given;
+/// AREAS_ERROR_INVALID_INPUT for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_shared(asked: *const Asked) -> c_int {
     // SAFETY: C's promise.
     number(|| Ok(c_int::from(matches!(unsafe { request(asked) }?.backing(), Backing::Object(_)))))
 }
 
-/// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is as it was).
-/// AREAS_ERROR_INVALID_INPUT for NULL.
+/// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is
+/// as it was). AREAS_ERROR_INVALID_INPUT for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_placement(asked: *const Asked, placement: *mut Placed) -> c_int {
     number(|| {
@@ -244,7 +251,8 @@ pub unsafe extern "C" fn areas_mapping_size(mapping: *const Mapped) -> usize {
 pub unsafe extern "C" fn areas_mapping_unmap(mapping: *mut Mapped) {
     guarded((), || {
         if !mapping.is_null() {
-            // SAFETY: a mapping of `areas_request_map` that was not given away (C's promise): a box of its own.
+            // SAFETY: a mapping of `areas_request_map` that was not given away (C's promise): a box
+            // of its own.
             drop(unsafe { Box::from_raw(mapping) });
         }
     });

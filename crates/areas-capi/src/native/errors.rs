@@ -48,7 +48,8 @@ pub const AREAS_ERROR_SYSTEM: c_int = -18;
 
 /// Another area has the name that was to be this one's alone.
 pub const AREAS_ERROR_NAME_TAKEN: c_int = -19;
-/// A process died while it had a lock, or in the middle of a write: what that guards may be half changed.
+/// A process died while it had a lock, or in the middle of a write: what that guards may be half
+/// changed.
 pub const AREAS_ERROR_OWNER_DIED: c_int = -20;
 
 /// The number of a kind.
@@ -138,21 +139,23 @@ pub(super) unsafe fn text<'a>(text: *const c_char, what: &'static str) -> Result
     }
 }
 
-/// What the last call of this thread that failed was told: one of the numbers above, 0 if none failed yet. It is the same for
-/// BeOS's and AML's calls.
+/// What the last call of this thread that failed was told: one of the numbers above, 0 if none
+/// failed yet. It is the same for BeOS's and AML's calls.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_number() -> c_int {
     look(|error| number_of(error.kind())).unwrap_or(0)
 }
 
-/// The kernel's own number (errno) behind the last failure of this thread; 0 if it was not the kernel that refused.
+/// The kernel's own number (errno) behind the last failure of this thread; 0 if it was not the
+/// kernel that refused.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_errno() -> c_int {
     look(|error| error.errno().map_or(0, areas::Errno::raw)).unwrap_or(0)
 }
 
-/// The last failure of this thread in one line: what was tried, with which values, what the kernel said. An empty string if
-/// nothing failed yet. It is valid until the next call of this thread that fails; so are the other two.
+/// The last failure of this thread in one line: what was tried, with which values, what the kernel
+/// said. An empty string if nothing failed yet. It is valid until the next call of this thread that
+/// fails; so are the other two.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_text() -> *const c_char {
     guarded(c"".as_ptr(), || in_words(Words::Line))
@@ -170,8 +173,9 @@ pub extern "C" fn areas_error_remedy() -> *const c_char {
     guarded(c"".as_ptr(), || in_words(Words::Remedy))
 }
 
-/// Sets the last error of this thread: for providers of one's own, which then return the number. `what` completes the sentence
-/// "cannot ..."; `help` says what to do, or is NULL. The number comes back.
+/// Sets the last error of this thread: for providers of one's own, which then return the number.
+/// `what` completes the sentence "cannot ..."; `help` says what to do, or is NULL. The number comes
+/// back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_error_set(number: c_int, what: *const c_char, help: *const c_char) -> c_int {
     self::number(|| {

@@ -15,7 +15,8 @@ use crate::waiting::in_steps;
 
 /// The id of the oldest area of that name that this process may read.
 ///
-/// AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name, AREAS_ERROR_REGISTRY.
+/// AREAS_ERROR_NO_SUCH_AREA if there is none, AREAS_ERROR_INVALID_INPUT for NULL or a bad name,
+/// AREAS_ERROR_REGISTRY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_find(name: *const c_char) -> i32 {
     number(|| {
@@ -25,7 +26,8 @@ pub unsafe extern "C" fn areas_find(name: *const c_char) -> i32 {
     })
 }
 
-/// Waits until there is an area of that name, and gives its id. A negative time is for ever. A cancellation point.
+/// Waits until there is an area of that name, and gives its id. A negative time is for ever. A
+/// cancellation point.
 ///
 /// AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
 #[unsafe(no_mangle)]
@@ -52,7 +54,8 @@ pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i6
     })
 }
 
-/// The id of this process's own published area that holds an address: any byte of its whole pages, not of a reserve.
+/// The id of this process's own published area that holds an address: any byte of its whole pages,
+/// not of a reserve.
 ///
 /// AREAS_ERROR_NO_SUCH_AREA if there is none.
 #[unsafe(no_mangle)]
@@ -66,8 +69,8 @@ pub extern "C" fn areas_at(address: *const c_void) -> i32 {
 
 /// Tells what is known of the area of that id, whoever holds it.
 ///
-/// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun with AREAS_INFO;
-/// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
+/// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun
+/// with AREAS_INFO; AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_get(id: i32, info: *mut Told) -> c_int {
     status(|| {
@@ -80,10 +83,11 @@ pub unsafe extern "C" fn areas_get(id: i32, info: *mut Told) -> c_int {
     })
 }
 
-/// Tells what is known of a process's published area that begins at the lowest address above `after`: 1, or 0 at the end. Begin
-/// with NULL and go on with the address of the last one.
+/// Tells what is known of a process's published area that begins at the lowest address above
+/// `after`: 1, or 0 at the end. Begin with NULL and go on with the address of the last one.
 ///
-/// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may not be read.
+/// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may
+/// not be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut Told) -> c_int {
     number(|| {
@@ -109,13 +113,16 @@ pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut T
 /// Is told of an area. Whatever it returns but 0 ends the walk.
 pub type OnArea = Option<unsafe extern "C" fn(info: *const Told, context: *mut c_void) -> c_int>;
 
-/// Is told of a team that lives and may not be looked into: its process, its command's name (empty where that cannot be read), why.
+/// Is told of a team that lives and may not be looked into: its process, its command's name (empty
+/// where that cannot be read), why.
 pub type OnUnreadable =
     Option<unsafe extern "C" fn(pid: u32, command: *const c_char, why: *const c_char, context: *mut c_void)>;
 
-/// Tells of all published areas that can be seen, and of the teams that cannot be looked into. Either function may be NULL.
+/// Tells of all published areas that can be seen, and of the teams that cannot be looked into.
+/// Either function may be NULL.
 ///
-/// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no error.
+/// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no
+/// error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_list(
     on_area: OnArea,
@@ -129,7 +136,8 @@ pub unsafe extern "C" fn areas_list(
                 let words = |text: &str| CString::new(text).unwrap_or_default();
                 let (command, why) =
                     (words(team.command.as_deref().unwrap_or_default()), words(&team.reason));
-                // SAFETY: C's own function, with its context, and strings that live as long as the call.
+                // SAFETY: C's own function, with its context, and strings that live as long as the
+                // call.
                 unsafe { tell(team.pid, command.as_ptr(), why.as_ptr(), context) };
             }
         }
@@ -138,7 +146,8 @@ pub unsafe extern "C" fn areas_list(
             // What went meanwhile is not there.
             let Ok(info) = source.info() else { continue };
             let told = Told { size_of_this: size_of::<Told>(), ..Told::of(&info) };
-            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the
+            // call.
             if unsafe { tell(&raw const told, context) } != 0 {
                 break;
             }
@@ -164,8 +173,8 @@ pub struct Holding {
 /// Is told of a holder. Whatever it returns but 0 ends the walk.
 pub type OnHolder = Option<unsafe extern "C" fn(holder: *const Holding, context: *mut c_void) -> c_int>;
 
-/// Tells which processes have the memory of an area, published or not: those that this process may look into. As long as one of
-/// them is there, the memory is. How many were told.
+/// Tells which processes have the memory of an area, published or not: those that this process may
+/// look into. As long as one of them is there, the memory is. How many were told.
 ///
 /// As areas_get; AREAS_ERROR_INVALID_INPUT if the function is NULL.
 #[unsafe(no_mangle)]
@@ -185,7 +194,8 @@ pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *m
                 command: command.as_ptr(),
             };
             told += 1;
-            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the
+            // call.
             if unsafe { tell(&raw const holding, context) } != 0 {
                 break;
             }
@@ -194,7 +204,8 @@ pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *m
     })
 }
 
-/// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them; swapped ones are not counted.
+/// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them;
+/// swapped ones are not counted.
 ///
 /// As areas_get; AREAS_ERROR_INVALID_INPUT if the pointer is NULL.
 #[unsafe(no_mangle)]
@@ -213,7 +224,8 @@ pub unsafe extern "C" fn areas_resident(id: i32, bytes: *mut u64) -> c_int {
     })
 }
 
-/// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at that.)
+/// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at
+/// that.)
 ///
 /// As areas_get.
 #[unsafe(no_mangle)]

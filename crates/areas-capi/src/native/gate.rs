@@ -18,14 +18,16 @@ use super::words::time;
 use crate::edge::guarded;
 use crate::waiting::in_steps;
 
-/// An area that is offered at a socket: areas_offer_open makes one, areas_offer_close takes the socket away. One thread at a time may use it.
+/// An area that is offered at a socket: areas_offer_open makes one, areas_offer_close takes the
+/// socket away. One thread at a time may use it.
 #[derive(Debug)]
 pub struct Gate(gate::Offer);
 
-/// For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing is refused (root, and the user who made the memory), unless the
-/// area is frozen or sealed.
+/// For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing
+/// is refused (root, and the user who made the memory), unless the area is frozen or sealed.
 pub const AREAS_OFFER_READ_ONLY: u32 = 1;
-/// Seals the memory against new writers first, for good: who has it mapped for writing goes on, nobody else ever writes it. It is for reading only then.
+/// Seals the memory against new writers first, for good: who has it mapped for writing goes on,
+/// nobody else ever writes it. It is for reading only then.
 pub const AREAS_OFFER_SEAL: u32 = 2;
 /// To whoever gets to the socket; from whoever listens there.
 pub const AREAS_OFFER_ANY: u32 = 4;
@@ -35,7 +37,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The most users that an areas_offering or areas_taking names.
 const MAX_USERS: usize = 256;
 
-/// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with the rights that it has.
+/// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with
+/// the rights that it has.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Offering {
@@ -57,7 +60,8 @@ unsafe impl Versioned for Offering {
     const FIRST: usize = 32;
 }
 
-/// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's own user and root, within AREAS_RECEIVING.
+/// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's
+/// own user and root, within AREAS_RECEIVING.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Taking {
@@ -136,13 +140,17 @@ fn path(path: &std::ffi::CStr) -> &Path {
     Path::new(OsStr::from_bytes(path.to_bytes()))
 }
 
-/// Offers a published area at a socket, which is made, with mode 0600 and an access list of the users that are named. Whoever connects waits until areas_offer_answer is
-/// called. NULL as the path is the socket that a supervisor has given to this process (systemd's ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
+/// Offers a published area at a socket, which is made, with mode 0600 and an access list of the
+/// users that are named. Whoever connects waits until areas_offer_answer is called. NULL as the
+/// path is the socket that a supervisor has given to this process (systemd's
+/// ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
 ///
-/// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is gone. NULL if it cannot be offered, and then no socket is left.
+/// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is
+/// gone. NULL if it cannot be offered, and then no socket is left.
 ///
-/// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a path through another user's link.
-/// AREAS_ERROR_BUSY where somebody listens there; AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
+/// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a
+/// path through another user's link. AREAS_ERROR_BUSY where somebody listens there;
+/// AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
 /// areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_offer_open(
@@ -194,10 +202,12 @@ pub unsafe extern "C" fn areas_offer_open(
     })
 }
 
-/// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative time is for ever, 0 only looks. `answer`, unless NULL, is told who it was,
-/// and what came of it. No peer can hold it up. A cancellation point.
+/// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative
+/// time is for ever, 0 only looks. `answer`, unless NULL, is told who it was, and what came of it.
+/// No peer can hold it up. A cancellation point.
 ///
-/// AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if the socket was closed; AREAS_ERROR_INVALID_INPUT.
+/// AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if
+/// the socket was closed; AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_offer_answer(
     offer: *mut Gate,
@@ -239,7 +249,8 @@ pub unsafe extern "C-unwind" fn areas_offer_answer(
     })
 }
 
-/// Ends an offer, and takes its socket away; who was given the area keeps it. NULL is nothing to do.
+/// Ends an offer, and takes its socket away; who was given the area keeps it. NULL is nothing to
+/// do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_offer_close(offer: *mut Gate) {
     guarded((), || {
@@ -250,12 +261,16 @@ pub unsafe extern "C" fn areas_offer_close(offer: *mut Gate) {
     });
 }
 
-/// Takes the area that is offered at a path: the same memory, with the rights that are given, with its name and note. It is not published. `how` may be NULL:
-/// AREAS_TAKING. NULL if it cannot be had, and then nothing was taken. A cancellation point.
+/// Takes the area that is offered at a path: the same memory, with the rights that are given, with
+/// its name and note. It is not published. `how` may be NULL: AREAS_TAKING. NULL if it cannot be
+/// had, and then nothing was taken. A cancellation point.
 ///
-/// AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is not offered to this user, or not by one from whom it is taken.
-/// AREAS_ERROR_TIMED_OUT: not offered in time, or who listens does not answer in what is left of it, or in 10 seconds. AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the
-/// other side refuses so. AREAS_ERROR_UNSUPPORTED: so as well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT: beyond a bound.
+/// AREAS_ERROR_NO_SUCH_AREA: nothing is offered, or it is gone. AREAS_ERROR_NOT_PERMITTED: it is
+/// not offered to this user, or not by one from whom it is taken. AREAS_ERROR_TIMED_OUT: not
+/// offered in time, or who listens does not answer in what is left of it, or in 10 seconds.
+/// AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the other side refuses so. AREAS_ERROR_UNSUPPORTED: so as
+/// well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT:
+/// beyond a bound.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const Taking) -> *mut Handle {
     // What is wrong with it is told below.
@@ -284,7 +299,8 @@ pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const 
 }
 
 /// # Safety
-/// `at` is NULL or a string, and `how` NULL or as many bytes as it says, with the users and bounds that it points to.
+/// `at` is NULL or a string, and `how` NULL or as many bytes as it says, with the users and bounds
+/// that it points to.
 unsafe fn taken(
     at: *const c_char,
     how: *const Taking,

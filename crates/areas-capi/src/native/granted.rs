@@ -8,7 +8,8 @@ use super::area::{Handle, each, look};
 use super::errors::status;
 use super::sized::{Versioned, room};
 
-/// What was actually given, where it differs from what was asked only as far as that was allowed. Begin with AREAS_GRANT.
+/// What was actually given, where it differs from what was asked only as far as that was allowed.
+/// Begin with AREAS_GRANT.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Given {
@@ -72,10 +73,12 @@ pub unsafe extern "C" fn areas_granted(
         };
         // SAFETY: C's promise, as above.
         unsafe { room.fill(&given) };
-        // Last, with nothing borrowed from the area: what C does with its handle then is C's affair.
+        // Last, with nothing borrowed from the area: what C does with its handle then is C's
+        // affair.
         let Some(tell) = on_fallback else { return Ok(()) };
         for [asked, given, because] in &fallbacks {
-            // SAFETY: C's own function, with its context, and strings that live as long as the call.
+            // SAFETY: C's own function, with its context, and strings that live as long as the
+            // call.
             unsafe { tell(asked.as_ptr(), given.as_ptr(), because.as_ptr(), context) };
         }
         Ok(())

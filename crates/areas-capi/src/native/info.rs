@@ -24,11 +24,13 @@ pub struct Told {
     pub id: i32,
     /// The process that holds it.
     pub pid: u32,
-    /// AREAS_SHARED or another kind. Whether another process's area is frozen is not looked at: a clone of it knows.
+    /// AREAS_SHARED or another kind. Whether another process's area is frozen is not looked at: a
+    /// clone of it knows.
     pub kind: u32,
     /// What its holder may do with it.
     pub protection: u32,
-    /// AREAS_LOCK_NONE or another, as was asked. (munlock and munlockall undo it, and a forked child has none.)
+    /// AREAS_LOCK_NONE or another, as was asked. (munlock and munlockall undo it, and a forked
+    /// child has none.)
     pub lock: u32,
     /// 0.
     pub reserved: u32,
@@ -44,11 +46,13 @@ pub struct Told {
     pub page_size: usize,
     /// Where it begins in its holder: meaningful there only.
     pub address: *mut c_void,
-    /// What was asked of its place. Of one's own area (areas_look) the kernel tells: another process may have placed it anew.
+    /// What was asked of its place. Of one's own area (areas_look) the kernel tells: another
+    /// process may have placed it anew.
     pub placement: Placed,
     /// Nanoseconds since boot at which it was published; 0 if it is not.
     pub created: u64,
-    /// The device of its memory object. Areas over the same memory have the same two numbers; 0 if it is not published.
+    /// The device of its memory object. Areas over the same memory have the same two numbers; 0 if
+    /// it is not published.
     pub device: u64,
     /// The inode of its memory object, or the physical address of memory that was set aside.
     pub inode: u64,
@@ -60,7 +64,8 @@ pub struct Told {
     pub note_size: usize,
     /// These bytes: its holder's word, unchecked.
     pub note: [u8; AREAS_LONGEST_NOTE],
-    /// 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0 for one that is not published.
+    /// 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0
+    /// for one that is not published.
     pub retired: u32,
     /// 0.
     pub reserved2: u32,

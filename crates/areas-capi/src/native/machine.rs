@@ -29,7 +29,8 @@ pub const AREAS_WRITES_THROUGH: u32 = 2;
 /// Something that the firmware does not describe.
 pub const AREAS_WRITES_OTHER: u32 = 3;
 
-/// A cache on a node's memory side, in front of its memory, for all who access it. What the kernel does not tell is 0.
+/// A cache on a node's memory side, in front of its memory, for all who access it. What the kernel
+/// does not tell is 0.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct SideCache {
@@ -80,7 +81,8 @@ pub struct MachineNode {
     pub total: u64,
     /// Bytes that nobody uses; 0 where the kernel does not tell.
     pub free: u64,
-    /// Bytes that a new area can still get without swapping, about; 0 where the kernel does not tell.
+    /// Bytes that a new area can still get without swapping, about; 0 where the kernel does not
+    /// tell.
     pub available: u64,
     /// A union of AREAS_KNOWS_TOTAL and others: what the kernel tells of it.
     pub known: u32,
@@ -173,7 +175,8 @@ pub unsafe extern "C" fn areas_nodes(on_node: OnNode, context: *mut c_void) -> c
             let caches: Vec<SideCache> = info.memory_side_caches.iter().map(SideCache::of).collect();
             let described = MachineNode::of(info, machine.oddities(), allowed, &caches);
             told += 1;
-            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the
+            // call.
             if unsafe { tell(&raw const described, context) } != 0 {
                 break;
             }
@@ -206,7 +209,8 @@ mod tests {
 
     use super::*;
 
-    /// A cache that tells all, and one that tells its level alone; a node of which nothing can be read.
+    /// A cache that tells all, and one that tells its level alone; a node of which nothing can be
+    /// read.
     #[test]
     fn what_is_not_known_is_told_apart_from_nothing() {
         let folder = std::env::temp_dir().join(format!("areas-machine-{}", std::process::id()));

@@ -16,7 +16,8 @@ use super::provider::{Part, parts_at};
 use super::sized::{Versioned, room};
 use super::verification::Verified;
 
-/// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of bytes.
+/// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of
+/// bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Moved {
@@ -34,8 +35,8 @@ pub struct Moved {
     pub not_in_ram: u64,
     /// 1 if nothing is elsewhere now, 0 otherwise.
     pub holds: u32,
-    /// 1 if new pages come from the new place now; 0 where there was something to move and nothing of it would: then the policy is as
-    /// it was.
+    /// 1 if new pages come from the new place now; 0 where there was something to move and nothing
+    /// of it would: then the policy is as it was.
     pub placed: u32,
 }
 
@@ -77,11 +78,12 @@ pub struct Stayed {
 /// Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
 pub type OnStayed = Option<unsafe extern "C" fn(stayed: *const Stayed, context: *mut c_void) -> c_int>;
 
-/// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in whole pages. Pages that are there
-/// already stay: areas_migrate moves them.
+/// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in
+/// whole pages. Pages that are there already stay: areas_migrate moves them.
 ///
-/// AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a part that does not begin at a page,
-/// AREAS_ERROR_OUT_OF_RANGE beyond its addresses, AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
+/// AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a
+/// part that does not begin at a page, AREAS_ERROR_OUT_OF_RANGE beyond its addresses,
+/// AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_place(
     area: *mut Handle,
@@ -102,11 +104,14 @@ pub unsafe extern "C" fn areas_place(
     })
 }
 
-/// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces in the order given, as large as their weights say,
-/// each bound to its node: new pages come from there from now on. The pieces begin between huge pages where each has room for one, else at the nearest
-/// page. Pages that are there already stay: areas_verify tells which are elsewhere. Where the kernel refuses a piece, all is placed as before.
+/// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces
+/// in the order given, as large as their weights say, each bound to its node: new pages come from
+/// there from now on. The pieces begin between huge pages where each has room for one, else at the
+/// nearest page. Pages that are there already stay: areas_verify tells which are elsewhere. Where
+/// the kernel refuses a piece, all is placed as before.
 ///
-/// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as areas_place.
+/// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as
+/// areas_place.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_place_split(
     area: *mut Handle,
@@ -128,11 +133,11 @@ pub unsafe extern "C" fn areas_place_split(
     })
 }
 
-/// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both functions may be NULL; they must not use the
-/// area's handle.
+/// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both
+/// functions may be NULL; they must not use the area's handle.
 ///
-/// Pages that stay are no error: they are told, with the reason. What other processes have mapped too takes CAP_SYS_NICE. Errors as
-/// areas_place and areas_measure.
+/// Pages that stay are no error: they are told, with the reason. What other processes have mapped
+/// too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_migrate(
     area: *mut Handle,
@@ -157,7 +162,8 @@ pub unsafe extern "C" fn areas_migrate(
     })
 }
 
-/// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user moves what one process of his has mapped.
+/// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user
+/// moves what one process of his has mapped.
 ///
 /// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_migrate.
 #[unsafe(no_mangle)]
@@ -217,7 +223,8 @@ fn tell(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
             number,
             reserved: 0,
         };
-        // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+        // SAFETY: C's own function, with its context, and a structure that lives as long as the
+        // call.
         if unsafe { tell(&raw const stayed, context) } != 0 {
             break;
         }

@@ -1,4 +1,5 @@
-//! Our own interface: `include/areas.h`, which is generated from what is public here (`cargo xtask headers`).
+//! Our own interface: `include/areas.h`, which is generated from what is public here (`cargo xtask
+//! headers`).
 //!
 //! | file | what |
 //! |---|---|

@@ -33,7 +33,8 @@ pub(super) fn node(number: u32) -> Result<Node> {
     Node::new(number)
 }
 
-/// Reads nodes as people write them: "0-3,8", or "all" for all that may be used when the memory is mapped.
+/// Reads nodes as people write them: "0-3,8", or "all" for all that may be used when the memory is
+/// mapped.
 ///
 /// AREAS_ERROR_INVALID_INPUT for anything else; the set is as it was then.
 #[unsafe(no_mangle)]
@@ -51,7 +52,8 @@ pub unsafe extern "C" fn areas_nodes_parse(words: *const c_char, nodes: *mut Nod
     })
 }
 
-/// Writes a set as people read it: at most `room` bytes, NUL included. How long all of it is, without the NUL.
+/// Writes a set as people read it: at most `room` bytes, NUL included. How long all of it is,
+/// without the NUL.
 ///
 /// AREAS_ERROR_INVALID_INPUT if the set is NULL.
 #[unsafe(no_mangle)]
@@ -64,7 +66,8 @@ pub unsafe extern "C" fn areas_nodes_format(nodes: *const Nodes, to: *mut c_char
         let words = unsafe { nodes.read_unaligned() }.set().to_string();
         if !to.is_null() && room > 0 {
             let len = words.len().min(room - 1);
-            // SAFETY: `len < room` bytes are writable there (C's promise), and not part of a string of ours.
+            // SAFETY: `len < room` bytes are writable there (C's promise), and not part of a string
+            // of ours.
             unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), to.cast::<u8>(), len) };
             // SAFETY: `len < room`.
             let end = unsafe { to.add(len) };

@@ -34,12 +34,15 @@ pub(super) unsafe fn note<'a>(
     }
 }
 
-/// Notes something beside an area for those who find it, in place of what was noted before: up to AREAS_LONGEST_NOTE bytes that mean what
-/// the program says (a type and a shape, a version). NULL and 0 take it back. Whoever looks meanwhile reads the old note or the new one,
-/// whole (`note` in areas_info). Where the area is not published yet, it is told with the name. Clones that exist keep theirs.
+/// Notes something beside an area for those who find it, in place of what was noted before: up to
+/// AREAS_LONGEST_NOTE bytes that mean what the program says (a type and a shape, a version). NULL
+/// and 0 take it back. Whoever looks meanwhile reads the old note or the new one, whole (`note` in
+/// areas_info). Where the area is not published yet, it is told with the name. Clones that exist
+/// keep theirs.
 ///
-/// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored areas; AREAS_ERROR_LIMIT where this process has published
-/// so many areas that there is no room for it: what was noted stays.
+/// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored
+/// areas; AREAS_ERROR_LIMIT where this process has published so many areas that there is no room
+/// for it: what was noted stays.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void, size: usize) -> c_int {
     status(|| {

@@ -16,14 +16,16 @@ use super::sized::{Versioned, read};
 use super::words::{self, time};
 use crate::waiting::{in_steps, wait_for_bytes};
 
-/// Hands a published area over to another team, a process, and keeps nothing: the same memory, name, protection and lock, a new id,
-/// at addresses of the given form there. The handle holds nothing from then on: release it. (To one's own process it moves at
-/// once, and the handle holds it as before.)
+/// Hands a published area over to another team, a process, and keeps nothing: the same memory,
+/// name, protection and lock, a new id, at addresses of the given form there. The handle holds
+/// nothing from then on: release it. (To one's own process it moves at once, and the handle holds
+/// it as before.)
 ///
-/// The other team has it at its next call that looks at the registry; until then the kernel holds it, and this process may end.
-/// Where it fails, the area is as it was. AREAS_ERROR_NO_SUCH_TEAM: no such process, or it holds no areas and has not called areas_join.
-/// AREAS_ERROR_INVALID_INPUT: the area is not published, or the form means nothing. AREAS_ERROR_UNSUPPORTED: private and low areas.
-/// AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
+/// The other team has it at its next call that looks at the registry; until then the kernel holds
+/// it, and this process may end. Where it fails, the area is as it was. AREAS_ERROR_NO_SUCH_TEAM:
+/// no such process, or it holds no areas and has not called areas_join. AREAS_ERROR_INVALID_INPUT:
+/// the area is not published, or the form means nothing. AREAS_ERROR_UNSUPPORTED: private and low
+/// areas. AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_transfer(
     area: *mut Handle,
@@ -64,7 +66,8 @@ pub unsafe extern "C" fn areas_transfer(
     })
 }
 
-/// Joins the registry without an area, so that others can transfer areas to this process. Whoever has published one has joined.
+/// Joins the registry without an area, so that others can transfer areas to this process. Whoever
+/// has published one has joined.
 ///
 /// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED.
 #[unsafe(no_mangle)]
@@ -72,11 +75,12 @@ pub extern "C" fn areas_join() -> c_int {
     status(registry::join)
 }
 
-/// Waits until another team has transferred an area to this process, and takes it. A negative time is for ever, 0 only looks. `from`,
-/// unless NULL, is told the process that gave it. NULL if none came. (BeOS's calls take what came for themselves.) A cancellation
-/// point.
+/// Waits until another team has transferred an area to this process, and takes it. A negative time
+/// is for ever, 0 only looks. `from`, unless NULL, is told the process that gave it. NULL if none
+/// came. (BeOS's calls take what came for themselves.) A cancellation point.
 ///
-/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be had: areas_refuse drops it.
+/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be
+/// had: areas_refuse drops it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) -> *mut Handle {
     let whole = time(milliseconds);
@@ -101,7 +105,8 @@ pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) ->
     })
 }
 
-/// Drops the area that was transferred to this process and cannot be had: 1, or 0 if there was none.
+/// Drops the area that was transferred to this process and cannot be had: 1, or 0 if there was
+/// none.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_refuse() -> c_int {
     number(|| registry::refuse_transfer().map(c_int::from))
@@ -115,16 +120,18 @@ fn socket<'a>(number: c_int, what: &'static str) -> Result<BorrowedFd<'a>> {
     if number < 0 {
         return Err(invalid(what, "the number of the socket is negative"));
     }
-    // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the kernel says EBADF, or uses another file
-    // of the program's: nothing of ours relies on which one it is.
+    // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the kernel
+    // says EBADF, or uses another file of the program's: nothing of ours relies on which one it is.
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
-/// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls areas_receive. It stays ours as well,
-/// and alive on its way. `flags` is 0 or AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
+/// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls
+/// areas_receive. It stays ours as well, and alive on its way. `flags` is 0 or
+/// AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
 /// (O_NONBLOCK) or not for ever (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
 ///
-/// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low areas, AREAS_ERROR_INVALID_INPUT.
+/// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low
+/// areas, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) -> c_int {
     status(|| {
@@ -146,15 +153,16 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
     })
 }
 
-/// The time of an areas_receiving counts: without it, the socket's own does (SO_RCVTIMEO, O_NONBLOCK).
+/// The time of an areas_receiving counts: without it, the socket's own does (SO_RCVTIMEO,
+/// O_NONBLOCK).
 pub const AREAS_RECEIVE_TIMEOUT: u32 = 1;
 /// The lock of an areas_receiving counts.
 pub const AREAS_RECEIVE_LOCK_AT_MOST: u32 = 2;
 /// For areas_from_descriptor only: memory that may shrink is taken, too, as a resizable area.
 pub const AREAS_RECEIVE_RESIZABLE: u32 = 4;
 
-/// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root. What is beyond a bound stays in the
-/// socket's queue.
+/// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root.
+/// What is beyond a bound stays in the socket's queue.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Receiving {
@@ -162,9 +170,11 @@ pub struct Receiving {
     pub size_of_this: usize,
     /// Bytes that the area may have; 0 is the machine's RAM and swap.
     pub max_bytes: usize,
-    /// Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is more.
+    /// Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is
+    /// more.
     pub max_addresses: usize,
-    /// Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than RLIMIT_MEMLOCK says, for root too.
+    /// Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than
+    /// RLIMIT_MEMLOCK says, for root too.
     pub max_locked: usize,
     /// Bytes that may be missing of pages of the pool, which are taken then; 0 is half of the pool.
     pub max_pool_bytes: usize,
@@ -174,9 +184,11 @@ pub struct Receiving {
     pub milliseconds: u64,
     /// A union of AREAS_RECEIVE_TIMEOUT, AREAS_RECEIVE_LOCK_AT_MOST and AREAS_RECEIVE_RESIZABLE.
     pub flags: u32,
-    /// With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a stronger one.
+    /// With AREAS_RECEIVE_LOCK_AT_MOST, the lock that is applied where the area is said to have a
+    /// stronger one.
     pub lock_at_most: u32,
-    /// For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is none to grow into.
+    /// For areas_from_descriptor only: bytes of addresses that memory takes which may grow; 0 is
+    /// none to grow into.
     pub room: usize,
 }
 
@@ -236,15 +248,18 @@ impl Receiving {
     }
 }
 
-/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had, within the bounds of
-/// AREAS_RECEIVING. It is not published. NULL if none came, or what came is none. A cancellation point, until the first byte has come.
+/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it
+/// had, within the bounds of AREAS_RECEIVING. It is not published. NULL if none came, or what came
+/// is none. A cancellation point, until the first byte has come.
 ///
-/// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on, areas_discard drops it.
+/// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on,
+/// areas_discard drops it.
 ///
-/// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT: the socket has a time (SO_RCVTIMEO).
-/// AREAS_ERROR_IO if the socket fails or is closed, or does not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of
-/// ours, and stays; or is one that no area came with, and is dropped; or the memory is not what its lock says, and stays.
-/// AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
+/// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT:
+/// the socket has a time (SO_RCVTIMEO). AREAS_ERROR_IO if the socket fails or is closed, or does
+/// not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of ours, and
+/// stays; or is one that no area came with, and is dropped; or the memory is not what its lock
+/// says, and stays. AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
     wait_for_bytes(from);
@@ -279,9 +294,11 @@ unsafe fn waits_as_the_socket_does(how: *const Receiving) -> bool {
     how.is_ok_and(|how| how.flags & AREAS_RECEIVE_TIMEOUT == 0 && how.of_socket().is_ok())
 }
 
-/// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was none. It does not wait.
+/// Drops the area that is first in a socket's queue, without a look at it: 1, or 0 if there was
+/// none. It does not wait.
 ///
-/// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in the queue is no message of ours.
+/// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in
+/// the queue is no message of ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_discard(from: c_int) -> c_int {
     number(|| {
@@ -290,14 +307,16 @@ pub extern "C" fn areas_discard(from: c_int) -> c_int {
     })
 }
 
-/// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights that the descriptor has,
-/// within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor stays the caller's. The area has no name, is not locked
-/// and not published; its kind is the kernel's word: frozen, shared or resizable. No call waits for another process, whatever
-/// the descriptor is of. NULL if it cannot be had.
+/// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights
+/// that the descriptor has, within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor
+/// stays the caller's. The area has no name, is not locked and not published; its kind is the
+/// kernel's word: frozen, shared or resizable. No call waits for another process, whatever the
+/// descriptor is of. NULL if it cannot be had.
 ///
-/// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without AREAS_RECEIVE_RESIZABLE);
-/// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free; AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading;
-/// otherwise as areas_create.
+/// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without
+/// AREAS_RECEIVE_RESIZABLE); AREAS_ERROR_LIMIT: beyond a bound, no descriptor free;
+/// AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading; otherwise as
+/// areas_create.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_from_descriptor(descriptor: c_int, how: *const Receiving) -> *mut Handle {
     made(|| {
@@ -310,8 +329,8 @@ pub unsafe extern "C" fn areas_from_descriptor(descriptor: c_int, how: *const Re
         if descriptor < 0 {
             return Err(invalid(WHAT, "the descriptor is negative"));
         }
-        // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the kernel says EBADF, or it is
-        // another file: which is looked at as any stranger's is.
+        // SAFETY: not -1 (checked). It stays open for the call, or C's promise is broken and the
+        // kernel says EBADF, or it is another file: which is looked at as any stranger's is.
         let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
         Ok(Handle::new(options.of_descriptor(descriptor)?))
     })

@@ -23,9 +23,10 @@ pub const AREAS_INTERLEAVE: u32 = 5;
 /// The same, each node as many pages a turn as its weight says (Linux 6.9).
 pub const AREAS_WEIGHTED_INTERLEAVE: u32 = 6;
 
-/// In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while the machine balances
-/// (kernel.numa_balancing), the kernel may move pages to the node of the CPU that uses them most, among the nodes of the policy.
-/// Without it, memory with a policy is not balanced.
+/// In the flags of a placement with AREAS_BIND (Linux 5.15) or AREAS_PREFERRED_MANY (6.10): while
+/// the machine balances (kernel.numa_balancing), the kernel may move pages to the node of the CPU
+/// that uses them most, among the nodes of the policy. Without it, memory with a policy is not
+/// balanced.
 pub const AREAS_BALANCED: u32 = 1;
 
 /// Where pages shall come from. Zeroed, it asks for nothing.

@@ -16,8 +16,9 @@ use super::placement::{Placed, placement_at};
 use super::sized::{Versioned, room};
 use crate::edge::guarded;
 
-/// Where areas come from. It is made by the functions below, used by any number of threads at once, and let go by
-/// areas_provider_release: areas and layers that came from it keep what they need of it.
+/// Where areas come from. It is made by the functions below, used by any number of threads at once,
+/// and let go by areas_provider_release: areas and layers that came from it keep what they need of
+/// it.
 #[derive(Clone)]
 pub struct Source {
     /// `None` is the kernel.
@@ -46,7 +47,8 @@ impl Source {
 
 /// What was counted of a provider. Begin with AREAS_STATISTICS.
 ///
-/// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <= peak` and `unmaps <= maps` always hold.
+/// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <=
+/// peak` and `unmaps <= maps` always hold.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Counts {
@@ -118,7 +120,8 @@ unsafe fn set(nodes: *const Nodes, what: &'static str) -> Result<areas::NodeSet>
     if set.is_empty() { Err(invalid(what, "the set of nodes is empty")) } else { Ok(set) }
 }
 
-/// `inner` (NULL: the kernel) with a placement for areas that bring none. NULL if the placement makes no sense.
+/// `inner` (NULL: the kernel) with a placement for areas that bring none. NULL if the placement
+/// makes no sense.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_placed(
     inner: *const Source,
@@ -132,7 +135,8 @@ pub unsafe extern "C" fn areas_provider_placed(
     })
 }
 
-/// `inner` (NULL: the kernel) with blocks of so many pages on each of the nodes in turn. NULL for no nodes or no pages.
+/// `inner` (NULL: the kernel) with blocks of so many pages on each of the nodes in turn. NULL for
+/// no nodes or no pages.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_striped(
     inner: *const Source,
@@ -151,7 +155,8 @@ pub unsafe extern "C" fn areas_provider_striped(
     })
 }
 
-/// `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given. NULL for no nodes.
+/// `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given.
+/// NULL for no nodes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_spilled(
     inner: *const Source,
@@ -211,8 +216,9 @@ pub(super) unsafe fn parts_at(
     Ok(list)
 }
 
-/// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as their weights say, each bound to its node; they begin between
-/// huge pages where each has room for one, else at the nearest page. NULL for no parts, and for a weight of 0.
+/// `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as
+/// their weights say, each bound to its node; they begin between huge pages where each has room for
+/// one, else at the nearest page. NULL for no parts, and for a weight of 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_split(
     inner: *const Source,
@@ -228,24 +234,28 @@ pub unsafe extern "C" fn areas_provider_split(
     })
 }
 
-/// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is AREAS_ERROR_LIMIT.
+/// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is
+/// AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_limited(inner: *const Source, bytes: usize) -> *mut Source {
     // SAFETY: C's promise.
     made(|| Ok(Source::new(unsafe { source_or_system(inner) }.limited(bytes))))
 }
 
-/// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses: areas_provider_statistics reads them.
+/// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses:
+/// areas_provider_statistics reads them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_counted(inner: *const Source) -> *mut Source {
     // SAFETY: C's promise.
     made(|| Ok(Source::counting(unsafe { source_or_system(inner) })))
 }
 
-/// Tells what was counted of a provider that areas_provider_counted made; at any time, by any thread, while others map and unmap. A mapping
-/// is counted until its addresses are unmapped, however that comes about.
+/// Tells what was counted of a provider that areas_provider_counted made; at any time, by any
+/// thread, while others map and unmap. A mapping is counted until its addresses are unmapped,
+/// however that comes about.
 ///
-/// AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts; AREAS_ERROR_INVALID_INPUT for NULL.
+/// AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts;
+/// AREAS_ERROR_INVALID_INPUT for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_statistics(
     provider: *const Source,
@@ -284,7 +294,8 @@ pub unsafe extern "C" fn areas_provider_guarded(inner: *const Source, pages: usi
     made(|| Ok(Source::new(unsafe { source_or_system(inner) }.guarded(pages))))
 }
 
-/// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is told by areas_granted.
+/// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is
+/// told by areas_granted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_or(first: *const Source, second: *const Source) -> *mut Source {
     made(|| {
@@ -318,9 +329,11 @@ impl Drop for Giver {
     }
 }
 
-/// A provider over memory that the program gives: private areas are parts of its whole pages, zeroed as they are handed out, and never unmapped. It is to be
-/// mapped, readable, writable, and nobody else's, until `done` is called with `context` (by any thread, when the provider was released and the last area over it
-/// is gone), or for ever where `done` is NULL. What would change the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
+/// A provider over memory that the program gives: private areas are parts of its whole pages,
+/// zeroed as they are handed out, and never unmapped. It is to be mapped, readable, writable, and
+/// nobody else's, until `done` is called with `context` (by any thread, when the provider was
+/// released and the last area over it is gone), or for ever where `done` is NULL. What would change
+/// the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
 /// room are AREAS_ERROR_NO_MEMORY.
 ///
 /// NULL for NULL, and for memory without a whole page: `done` is not called then.
@@ -350,12 +363,16 @@ pub unsafe extern "C" fn areas_provider_fixed(
 /// What is written to areas stays with them, and does not reach the file.
 pub const AREAS_FILE_COPIED: u32 = 1;
 
-/// A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED are parts of its whole pages as it is now, the smallest free part that is
-/// large enough, the first ones from the beginning. They hold what is stored there. The file stays open as long as the provider or an area over it: the
-/// number is copied, and still the program's. `flags` is 0 or AREAS_FILE_COPIED.
+/// A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED
+/// are parts of its whole pages as it is now, the smallest free part that is large enough, the
+/// first ones from the beginning. They hold what is stored there. The file stays open as long as
+/// the provider or an area over it: the number is copied, and still the program's. `flags` is 0 or
+/// AREAS_FILE_COPIED.
 ///
-/// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open, and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a
-/// file nor a memory device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT where there is no descriptor.
+/// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open,
+/// and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a file nor a memory
+/// device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT
+/// where there is no descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
     made(|| {
@@ -373,7 +390,8 @@ pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut So
 pub unsafe extern "C" fn areas_provider_release(provider: *mut Source) {
     guarded((), || {
         if !provider.is_null() {
-            // SAFETY: a provider that was made by `made` and not released (C's promise): a box of its own.
+            // SAFETY: a provider that was made by `made` and not released (C's promise): a box of
+            // its own.
             drop(unsafe { Box::from_raw(provider) });
         }
     });

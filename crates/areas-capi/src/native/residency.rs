@@ -13,7 +13,8 @@ use super::area::{Handle, each, look};
 use super::errors::{invalid, status};
 use super::sized::{Room, Versioned, read, room};
 
-/// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole pages.
+/// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole
+/// pages.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Measured {
@@ -27,7 +28,8 @@ pub struct Measured {
     pub absent: u64,
     /// How much is swapped out, where the kernel can tell.
     pub swapped: u64,
-    /// How much of what is in RAM is mapped with pages larger than the base page, where the kernel can tell.
+    /// How much of what is in RAM is mapped with pages larger than the base page, where the kernel
+    /// can tell.
     pub huge: u64,
     /// Whether the kernel can tell what is swapped out; if not, that counts as absent.
     pub knows_swapped: u32,
@@ -41,7 +43,8 @@ pub struct Measured {
     pub nodes: usize,
     /// How much of what is in RAM is on a node that is not known, not even as a part of a total.
     pub node_unknown: u64,
-    /// Whether it is known of each page in RAM which node it is on. If not, a sandbox forbids move_pages, and `on_node` has totals.
+    /// Whether it is known of each page in RAM which node it is on. If not, a sandbox forbids
+    /// move_pages, and `on_node` has totals.
     pub knows_pages: u32,
     /// 0.
     pub reserved: u32,
@@ -99,11 +102,12 @@ unsafe fn wanted(to: *mut Measured) -> Result<Wanted> {
     Ok(Wanted { room, on_node, nodes })
 }
 
-/// Fills in what was measured, and tells the runs. Nothing of what was measured is borrowed any more: what C does with its handle while it is told is
-/// C's affair.
+/// Fills in what was measured, and tells the runs. Nothing of what was measured is borrowed any
+/// more: what C does with its handle while it is told is C's affair.
 ///
 /// # Safety
-/// What was promised to [`wanted`] still holds, and the array is NULL or has as many numbers as C says.
+/// What was promised to [`wanted`] still holds, and the array is NULL or has as many numbers as C
+/// says.
 unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_void) -> Result<()> {
     let runs = found.runs();
     let base = areas::PageSize::base();
@@ -146,7 +150,8 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
         };
         let stretch =
             Stretch { offset: run.range.start, size: run.range.len(), node, reserved: 0, page_size };
-        // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+        // SAFETY: C's own function, with its context, and a structure that lives as long as the
+        // call.
         if unsafe { tell(&raw const stretch, context) } != 0 {
             break;
         }
@@ -154,10 +159,12 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
     Ok(())
 }
 
-/// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be NULL.
+/// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be
+/// NULL.
 ///
-/// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no
-/// node, AREAS_ERROR_INVALID_INPUT.
+/// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only
+/// if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
+/// AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_measure(
     area: *const Handle,
@@ -194,7 +201,8 @@ pub unsafe extern "C" fn areas_measure_id(
     })
 }
 
-/// The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down to a page.
+/// The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down
+/// to a page.
 ///
 /// AREAS_ERROR_OUT_OF_RANGE where not all of it is mapped; otherwise as areas_measure.
 #[unsafe(no_mangle)]

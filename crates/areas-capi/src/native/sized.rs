@@ -1,7 +1,9 @@
-//! Structures that begin with their own size, so that programs and libraries of different ages understand each other.
+//! Structures that begin with their own size, so that programs and libraries of different ages
+//! understand each other.
 //!
-//! What a program gives may be longer than what this library knows: then the rest must be zero, which asks for nothing.
-//! What a program wants filled in may be longer too: then the rest becomes zero, which says nothing.
+//! What a program gives may be longer than what this library knows: then the rest must be zero,
+//! which asks for nothing. What a program wants filled in may be longer too: then the rest becomes
+//! zero, which says nothing.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -48,7 +50,8 @@ fn is_null<T: Versioned>() -> Error {
 /// Reads what a program has filled in.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] for NULL, a size that cannot be, and for a longer one whose rest asks for something.
+/// [`Kind::InvalidInput`] for NULL, a size that cannot be, and for a longer one whose rest asks for
+/// something.
 ///
 /// # Safety
 /// `from` is NULL, or points to as many bytes as its first member says, at least to that member.
@@ -74,9 +77,11 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
     }
     let mut value = MaybeUninit::<T>::zeroed();
     let len = told.min(size_of::<T>());
-    // SAFETY: `told` bytes are readable there (the caller), `size_of::<T>()` writable here, and C's memory is not part of ours.
+    // SAFETY: `told` bytes are readable there (the caller), `size_of::<T>()` writable here, and C's
+    // memory is not part of ours.
     unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), len) };
-    // SAFETY: whatever is in it came from C as a value of this type, or is zero, which is valid (the trait).
+    // SAFETY: whatever is in it came from C as a value of this type, or is zero, which is valid
+    // (the trait).
     Ok(unsafe { value.assume_init() })
 }
 
@@ -93,7 +98,8 @@ pub(super) struct Room<T> {
 /// [`Kind::InvalidInput`] for NULL and for a size that cannot be.
 ///
 /// # Safety
-/// `to` is NULL, or points to as many writable bytes as its first member says, at least to that member.
+/// `to` is NULL, or points to as many writable bytes as its first member says, at least to that
+/// member.
 pub(super) unsafe fn room<T: Versioned>(to: *mut T) -> Result<Room<T>> {
     if to.is_null() {
         return Err(is_null::<T>());
@@ -112,7 +118,8 @@ impl<T: Versioned> Room<T> {
     pub(super) unsafe fn fill(self, value: &T) {
         let Room { to, told } = self;
         let (to, len) = (to.cast::<u8>(), told.min(size_of::<T>()));
-        // SAFETY: `told` bytes are writable there (the caller), the value is ours, and not part of C's memory.
+        // SAFETY: `told` bytes are writable there (the caller), the value is ours, and not part of
+        // C's memory.
         unsafe { std::ptr::copy_nonoverlapping(std::ptr::from_ref(value).cast::<u8>(), to, len) };
         // SAFETY: `len <= told`.
         let rest = unsafe { to.add(len) };

@@ -15,7 +15,8 @@ use super::words::time;
 use crate::edge::guarded;
 use crate::waiting::{Step, in_steps};
 
-/// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be half changed.
+/// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be
+/// half changed.
 pub const AREAS_MUTEX_OWNER_DIED: c_int = 1;
 
 /// areas_mutex_owner: it is free.
@@ -27,17 +28,22 @@ pub const AREAS_OWNER_LIVING: c_int = 2;
 /// A thread that has ended: the next who locks is told.
 pub const AREAS_OWNER_DEAD: c_int = 3;
 
-/// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of all processes that have the area: waiting for so many
-/// milliseconds; 0 is not at all, a negative time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is free.
+/// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of
+/// all processes that have the area: waiting for so many milliseconds; 0 is not at all, a negative
+/// time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is
+/// free.
 ///
-/// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread or process, kill -9 and exec included). Repair what it
-/// guards and call areas_mutex_consistent: until then everybody who locks it is told. A forked child does not own what its parent has locked. Its addresses
-/// belong to the library: no thread stores to them otherwise.
+/// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread
+/// or process, kill -9 and exec included). Repair what it guards and call areas_mutex_consistent:
+/// until then everybody who locks it is told. A forked child does not own what its parent has
+/// locked. Its addresses belong to the library: no thread stores to them otherwise.
 ///
-/// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has
-/// written what is not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas
-/// that are not shared, or may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an area, which takes a descriptor
-/// for a moment, a mapping, and /proc.
+/// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has
+/// it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has written what is
+/// not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY.
+/// AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas that are not shared, or may shrink.
+/// AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an
+/// area, which takes a descriptor for a moment, a mapping, and /proc.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_mutex_lock(
     area: *const Handle,
@@ -66,7 +72,8 @@ pub unsafe extern "C-unwind" fn areas_mutex_lock(
 
 /// Unlocks a mutex that this thread has locked, and wakes who waits for it.
 ///
-/// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it, and what it guards may be inconsistent.
+/// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it,
+/// and what it guards may be inconsistent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) -> c_int {
     status(|| {
@@ -75,7 +82,8 @@ pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) 
     })
 }
 
-/// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told of it any more. It stays locked.
+/// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told
+/// of it any more. It stays locked.
 ///
 /// AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
 #[unsafe(no_mangle)]
@@ -87,7 +95,8 @@ pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usi
     })
 }
 
-/// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING or AREAS_OWNER_DEAD.
+/// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
+/// or AREAS_OWNER_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -> c_int {
     number(|| {
@@ -102,11 +111,13 @@ pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -
     })
 }
 
-/// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple of 4, and wakes all who wait for it, in all processes. Both are
-/// one system call: nobody who is killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
+/// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple
+/// of 4, and wakes all who wait for it, in all processes. Both are one system call: nobody who is
+/// killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
 ///
-/// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_NO_MEMORY where a page of the pool was taken away;
-/// AREAS_ERROR_UNSUPPORTED, AREAS_ERROR_FROZEN for areas of other kinds.
+/// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT;
+/// AREAS_ERROR_NO_MEMORY where a page of the pool was taken away; AREAS_ERROR_UNSUPPORTED,
+/// AREAS_ERROR_FROZEN for areas of other kinds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) -> c_int {
     status(|| {
@@ -129,10 +140,13 @@ pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, c
     })
 }
 
-/// Waits until the count of an event counter is another one than `seen`, and gives that: for so many milliseconds; a negative time is for ever. It takes the
-/// right to read only. A cancellation point. Signals of processes do not end the wait. What was written before areas_event_signal is seen behind it.
+/// Waits until the count of an event counter is another one than `seen`, and gives that: for so
+/// many milliseconds; a negative time is for ever. It takes the right to read only. A cancellation
+/// point. Signals of processes do not end the wait. What was written before areas_event_signal is
+/// seen behind it.
 ///
-/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more; as areas_event_count.
+/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more;
+/// as areas_event_count.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_event_wait(
     area: *const Handle,
@@ -158,7 +172,8 @@ pub unsafe extern "C-unwind" fn areas_event_wait(
     })
 }
 
-/// The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any thread may use it, one at a time. Its area's handle must stay as long.
+/// The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any
+/// thread may use it, one at a time. Its area's handle must stay as long.
 #[derive(Debug)]
 pub struct Writing {
     area: *const Handle,
@@ -169,11 +184,13 @@ pub struct Writing {
 pub const AREAS_SEQLOCK_HEADER: usize = 16;
 const _: () = assert!(AREAS_SEQLOCK_HEADER == SeqLock::HEADER);
 
-/// Becomes the writer of the sequence lock at `offset` of a shared area, a multiple of 8, with `size` bytes in it: it takes AREAS_SEQLOCK_HEADER bytes more. One process
-/// writes, and many read, whole or not at all, without waiting for each other. Zeros are one that was never written.
+/// Becomes the writer of the sequence lock at `offset` of a shared area, a multiple of 8, with
+/// `size` bytes in it: it takes AREAS_SEQLOCK_HEADER bytes more. One process writes, and many read,
+/// whole or not at all, without waiting for each other. Zeros are one that was never written.
 ///
-/// AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's
-/// first lock.
+/// AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE,
+/// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's first
+/// lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_seqlock_writer(
     area: *const Handle,
@@ -189,7 +206,8 @@ pub unsafe extern "C" fn areas_seqlock_writer(
 
 /// Writes all that is in a sequence lock.
 ///
-/// AREAS_ERROR_INVALID_INPUT for another size; AREAS_ERROR_NOT_PERMITTED in a forked child, and if another process has written over the writer's word.
+/// AREAS_ERROR_INVALID_INPUT for another size; AREAS_ERROR_NOT_PERMITTED in a forked child, and if
+/// another process has written over the writer's word.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_seqlock_write(
     writer: *mut Writing,
@@ -207,7 +225,8 @@ pub unsafe extern "C" fn areas_seqlock_write(
         }
         let bytes = match size {
             0 => &[],
-            // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes of the caller's own (C's promise).
+            // SAFETY: not NULL and of a size that memory can have (checked), and then so many bytes
+            // of the caller's own (C's promise).
             _ => unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size) },
         };
         writing.writer.write(area, bytes)
@@ -230,7 +249,8 @@ pub unsafe extern "C" fn areas_seqlock_interrupted(writer: *const Writing) -> c_
 pub unsafe extern "C" fn areas_seqlock_end(writer: *mut Writing) {
     guarded((), || {
         if !writer.is_null() {
-            // SAFETY: a writer that was made by `made` and not ended (C's promise): a box of its own.
+            // SAFETY: a writer that was made by `made` and not ended (C's promise): a box of its
+            // own.
             let mut writing = unsafe { Box::from_raw(writer) };
             // SAFETY: its area's handle was not released (C's promise).
             let area = unsafe { shared(writing.area, "end a writer") };
@@ -239,11 +259,14 @@ pub unsafe extern "C" fn areas_seqlock_end(writer: *mut Writing) {
     });
 }
 
-/// Copies out what was written last into a sequence lock, all of one write, into memory of the caller's own. `version`, unless it is NULL, is how often it was
-/// written. It takes the right to read only.
+/// Copies out what was written last into a sequence lock, all of one write, into memory of the
+/// caller's own. `version`, unless it is NULL, is how often it was written. It takes the right to
+/// read only.
 ///
-/// AREAS_ERROR_BUSY: no copy was whole in some thousand attempts; AREAS_ERROR_OWNER_DIED: its writer died in the middle of a write, and no other one has written
-/// since; AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY, AREAS_ERROR_UNSUPPORTED.
+/// AREAS_ERROR_BUSY: no copy was whole in some thousand attempts; AREAS_ERROR_OWNER_DIED: its
+/// writer died in the middle of a write, and no other one has written since;
+/// AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY,
+/// AREAS_ERROR_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_seqlock_read(
     area: *const Handle,
@@ -262,8 +285,9 @@ pub unsafe extern "C" fn areas_seqlock_read(
         }
         let into = match size {
             0 => &mut [],
-            // SAFETY: not NULL and no larger than an area (checked), and then so many bytes of the caller's own, no part of an area (C's promise).
-            // Whatever is in them are bytes, and none is read before it is written.
+            // SAFETY: not NULL and no larger than an area (checked), and then so many bytes of the
+            // caller's own, no part of an area (C's promise). Whatever is in them are bytes, and
+            // none is read before it is written.
             _ => unsafe { std::slice::from_raw_parts_mut(into.cast::<u8>(), size) },
         };
         let read = lock.read(into)?;

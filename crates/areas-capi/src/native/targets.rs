@@ -45,9 +45,11 @@ pub struct Wanted {
     pub from: u32,
     /// The number of the CPU or node, where one is meant.
     pub origin: u32,
-    /// 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those are left out, and none is an error.
+    /// 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those
+    /// are left out, and none is an error.
     pub or_distance: u32,
-    /// Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this process may use.)
+    /// Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this
+    /// process may use.)
     pub within: Nodes,
 }
 
@@ -117,10 +119,12 @@ fn described(ranked: &Ranked) -> Best {
     Best { node: ranked.node.get(), source, value: ranked.value }
 }
 
-/// Tells nodes that have memory, best first. How many were told: put the first one into a placement.
+/// Tells nodes that have memory, best first. How many were told: put the first one into a
+/// placement.
 ///
-/// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist; AREAS_ERROR_UNSUPPORTED where the
-/// machine does not tell (and `or_distance` is 0); AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
+/// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist;
+/// AREAS_ERROR_UNSUPPORTED where the machine does not tell (and `or_distance` is 0);
+/// AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
 /// AREAS_ERROR_IO where sysfs cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_rank(
@@ -149,7 +153,8 @@ pub unsafe extern "C" fn areas_rank(
         for ranked in &ranking {
             let best = described(ranked);
             told += 1;
-            // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+            // SAFETY: C's own function, with its context, and a structure that lives as long as the
+            // call.
             if unsafe { tell(&raw const best, context) } != 0 {
                 break;
             }
@@ -158,12 +163,15 @@ pub unsafe extern "C" fn areas_rank(
     })
 }
 
-/// Tells the nodes of a memory space: all that are equally good, to put into a placement. `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY
-/// (up to a sixteenth less counts as equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the origin; from anywhere, they
-/// are the best for each node with CPUs, together. `unknown`, which may be NULL, becomes the nodes whose figure is not known from there: they are
-/// left out, unless `or_distance` took them. How many nodes there are.
+/// Tells the nodes of a memory space: all that are equally good, to put into a placement.
+/// `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY (up to a sixteenth less counts as
+/// equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the
+/// origin; from anywhere, they are the best for each node with CPUs, together. `unknown`, which may
+/// be NULL, becomes the nodes whose figure is not known from there: they are left out, unless
+/// `or_distance` took them. How many nodes there are.
 ///
-/// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they were then.
+/// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they
+/// were then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_space(
     targets: *const Wanted,

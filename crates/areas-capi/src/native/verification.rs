@@ -11,7 +11,8 @@ use super::errors::status;
 use super::nodes::Nodes;
 use super::sized::{Versioned, room};
 
-/// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION. Numbers of bytes.
+/// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION.
+/// Numbers of bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Verified {
@@ -82,15 +83,17 @@ fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
             reserved: 0,
             asked: Nodes::of(part.asked),
         };
-        // SAFETY: C's own function, with its context, and a structure that lives as long as the call.
+        // SAFETY: C's own function, with its context, and a structure that lives as long as the
+        // call.
         if unsafe { tell(&raw const elsewhere, context) } != 0 {
             break;
         }
     }
 }
 
-/// Measures an area, and compares with what was asked of it and of its parts: a page is in place on any node of its policy, with interleaving
-/// on the node whose turn it is. `on_misplaced` may be NULL.
+/// Measures an area, and compares with what was asked of it and of its parts: a page is in place on
+/// any node of its policy, with interleaving on the node whose turn it is. `on_misplaced` may be
+/// NULL.
 ///
 /// Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
 #[unsafe(no_mangle)]

@@ -14,13 +14,14 @@ pub const AREAS_SHARED: u32 = 0;
 pub const AREAS_PRIVATE: u32 = 1;
 /// Shared, and may grow up to `max` bytes, for all who have it at once.
 pub const AREAS_GROWABLE: u32 = 2;
-/// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who have it. What lies beyond its
-/// end faults.
+/// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who
+/// have it. What lies beyond its end faults.
 pub const AREAS_RESIZABLE: u32 = 3;
 /// Nobody writes it any more. No area is made so: areas_freeze.
 pub const AREAS_FROZEN: u32 = 4;
-/// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds what is stored there, and stays when the area goes. What lies
-/// beyond the end of a file that was cut short faults; areas_read_at and areas_write_at say AREAS_ERROR_OUT_OF_RANGE instead.
+/// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds
+/// what is stored there, and stays when the area goes. What lies beyond the end of a file that was
+/// cut short faults; areas_read_at and areas_write_at say AREAS_ERROR_OUT_OF_RANGE instead.
 pub const AREAS_STORED: u32 = 5;
 
 /// Loads.
@@ -29,12 +30,13 @@ pub const AREAS_READ: u32 = 1;
 pub const AREAS_WRITE: u32 = 2;
 /// Instruction fetches.
 pub const AREAS_EXECUTE: u32 = 4;
-/// The area is to be a stack: recorded and reported, without an effect. (BeOS's create_area guards its lowest page.)
+/// The area is to be a stack: recorded and reported, without an effect. (BeOS's create_area guards
+/// its lowest page.)
 pub const AREAS_STACK: u32 = 8;
 /// Others are meant to clone it: recorded and reported, without an effect.
 pub const AREAS_CLONEABLE: u32 = 16;
-/// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise: loads and stores, for a clone
-/// what its source has.)
+/// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise:
+/// loads and stores, for a clone what its source has.)
 pub const AREAS_NOTHING: u32 = 0x8000_0000;
 
 /// Pages come and go as the kernel sees fit.
@@ -54,13 +56,15 @@ pub const AREAS_LOCK_CONTIGUOUS_32: u32 = 6;
 
 /// Base pages.
 pub const AREAS_PAGES_BASE: u32 = 0;
-/// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write a shared area can take pages of it away
-/// (fallocate, madvise); where the pool has no other one, the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail
-/// with AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
+/// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write
+/// a shared area can take pages of it away (fallocate, madvise); where the pool has no other one,
+/// the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail with
+/// AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
 pub const AREAS_PAGES_POOL: u32 = 1;
 /// The same if the pool has them, else base pages; areas_granted says which.
 pub const AREAS_PAGES_PREFER_POOL: u32 = 2;
-/// The pool's 2 MiB pages if there are enough, else transparent huge pages, else base pages; areas_granted says which.
+/// The pool's 2 MiB pages if there are enough, else transparent huge pages, else base pages;
+/// areas_granted says which.
 pub const AREAS_PAGES_AUTO: u32 = 3;
 
 /// Wherever the kernel likes.

@@ -15,7 +15,8 @@ use super::listen::LONGEST_FREEZE;
 use super::{Answer, Request, Timed, address, read_line};
 use crate::failure::io_error;
 
-/// Whoever is asked has so long to answer, also where less was given: a moment, in which a holder that is well answers many times.
+/// Whoever is asked has so long to answer, also where less was given: a moment, in which a holder
+/// that is well answers many times.
 pub(crate) const AT_LEAST: Duration = Duration::from_millis(100);
 
 /// How long is waited, for all steps together.
@@ -44,13 +45,15 @@ impl Within {
 /// Why nobody answers for a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// It does not listen, or says what makes no sense: it is no `areas` command that holds areas, or it is stopped.
+    /// It does not listen, or says what makes no sense: it is no `areas` command that holds areas,
+    /// or it is stopped.
     NoHolder,
     /// It listens, and has not answered in time.
     Silent,
 }
 
-/// A process that was proved to be an `areas` command which holds areas: the kernel says that it is the one who answers.
+/// A process that was proved to be an `areas` command which holds areas: the kernel says that it is
+/// the one who answers.
 #[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) pid: u32,
@@ -65,7 +68,8 @@ impl Holder {
     /// # Errors
     /// If it does not answer.
     pub(crate) fn of(pid: u32, within: &Within) -> Result<Self, NoAnswer> {
-        // First of all: from here on the number cannot become another process's without this telling so.
+        // First of all: from here on the number cannot become another process's without this
+        // telling so.
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(NoAnswer::NoHolder)?;
         let process = pidfd_open(number, PidfdFlags::empty()).map_err(|_| NoAnswer::NoHolder)?;
         // One that is stopped would be waited for in vain.
@@ -83,7 +87,8 @@ impl Holder {
     /// Asks it for something. `what` completes "cannot …".
     ///
     /// # Errors
-    /// What it says; `Kind::Unsupported` if it does not answer any more, `Kind::TimedOut` if it has not in time.
+    /// What it says; `Kind::Unsupported` if it does not answer any more, `Kind::TimedOut` if it has
+    /// not in time.
     pub(crate) fn ask(&self, request: &Request, what: &str, within: &Within) -> areas::Result<i32> {
         match ask(self.pid, request, within) {
             Ok(Answer::Done { id }) => Ok(id),
@@ -110,7 +115,8 @@ impl Holder {
         }
     }
 
-    /// Asks it to freeze an area; a holder that is asked hears no signals meanwhile, so it is asked for a moment at a time.
+    /// Asks it to freeze an area; a holder that is asked hears no signals meanwhile, so it is asked
+    /// for a moment at a time.
     ///
     /// # Errors
     /// As [`ask`](Holder::ask); `Kind::Busy` where somebody could still write at the end.
@@ -174,7 +180,8 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
     ProcessStat::of(pid).is_ok_and(|stat| matches!(stat.state, b'T' | b't'))
 }
 
-/// Why a holder does not answer: what is the matter with it, and what to do. `otherwise` is what to do about a program that is not ours.
+/// Why a holder does not answer: what is the matter with it, and what to do. `otherwise` is what to
+/// do about a program that is not ours.
 pub(crate) fn does_not_answer(
     pid: u32,
     (why, within): (NoAnswer, &Within),
@@ -207,7 +214,8 @@ fn has_ended(process: &OwnedFd) -> bool {
     !matches!(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)), Ok(0))
 }
 
-/// Asks whoever listens for a process, if it is that process, and the same user's (or root's, which may do all).
+/// Asks whoever listens for a process, if it is that process, and the same user's (or root's, which
+/// may do all).
 fn ask(pid: u32, request: &Request, within: &Within) -> Result<Answer, NoAnswer> {
     let deadline = within.deadline;
     let told = || -> io::Result<Answer> {
@@ -229,7 +237,8 @@ fn ask(pid: u32, request: &Request, within: &Within) -> Result<Answer, NoAnswer>
     })
 }
 
-/// Connects to where a process listens. Where others wait there already, as many as the kernel lets wait, it is tried again until the deadline.
+/// Connects to where a process listens. Where others wait there already, as many as the kernel lets
+/// wait, it is tried again until the deadline.
 fn connect(pid: u32, deadline: Instant) -> io::Result<UnixStream> {
     const PAUSE: Duration = Duration::from_millis(10);
     let address = SocketAddrUnix::new_abstract_name(address(pid)?.as_bytes())?;

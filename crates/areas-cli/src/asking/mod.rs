@@ -1,10 +1,12 @@
-//! What one `areas` command may ask of another one that holds areas: to freeze one, to publish it under another name, to drop one of several. Only its
-//! holder can do that: it has the area mapped for writing, and its name is in its own table.
+//! What one `areas` command may ask of another one that holds areas: to freeze one, to publish it
+//! under another name, to drop one of several. Only its holder can do that: it has the area mapped
+//! for writing, and its name is in its own table.
 //!
-//! A holder listens at a socket in the abstract namespace, whose address is made of its pid and pid namespace: nothing is left behind, however it ends. The
-//! kernel says who listens (`SO_PEERCRED`), so that an answer comes from that very process, and who asks: the same user, or root. Anything else is
-//! not answered. A request is a line of JSON, and so is its answer. Both sides wait until a moment of the clock, and no longer, however little at a time
-//! the other one says.
+//! A holder listens at a socket in the abstract namespace, whose address is made of its pid and pid
+//! namespace: nothing is left behind, however it ends. The kernel says who listens (`SO_PEERCRED`),
+//! so that an answer comes from that very process, and who asks: the same user, or root. Anything
+//! else is not answered. A request is a line of JSON, and so is its answer. Both sides wait until a
+//! moment of the clock, and no longer, however little at a time the other one says.
 
 pub(crate) mod ask;
 pub(crate) mod listen;
@@ -51,7 +53,8 @@ fn address(pid: u32) -> io::Result<String> {
     Ok(format!("areas-holder-{namespace}-{pid}"))
 }
 
-/// A connection until a moment of the clock: from then on nothing is read or written, however it came before.
+/// A connection until a moment of the clock: from then on nothing is read or written, however it
+/// came before.
 struct Timed<'a> {
     stream: &'a UnixStream,
     deadline: Instant,

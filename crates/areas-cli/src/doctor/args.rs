@@ -8,14 +8,15 @@ use crate::target::Target;
 
 /// Examine this machine and this process, or one area: its problems, and the line that fixes each
 ///
-/// A line for each check: `✓` fine, `!` a remark (something is missing, or less than it could be), `✗` broken (areas do not work, or not as they were
-/// asked to), `?` unknown (it could not be read). After a remark comes what fixes it: `#` before a command means as root, `$` as you are. What is
-/// fine is listed by its name alone, unless --all is given.
+/// A line for each check: `✓` fine, `!` a remark (something is missing, or less than it could be),
+/// `✗` broken (areas do not work, or not as they were asked to), `?` unknown (it could not be
+/// read). After a remark comes what fixes it: `#` before a command means as root, `$` as you are.
+/// What is fine is listed by its name alone, unless --all is given.
 ///
 /// System calls that a sandbox may forbid, or kill for, are tried in a child process.
 ///
-/// With an area: whether each page is where it was asked to be, locked and huge, what slows it down, and which processes keep it from being frozen or
-/// moved.
+/// With an area: whether each page is where it was asked to be, locked and huge, what slows it
+/// down, and which processes keep it from being frozen or moved.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status: 0 where all is fine, but for remarks and what is unknown; 1 where something is broken; 3 no such area.

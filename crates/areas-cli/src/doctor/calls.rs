@@ -1,4 +1,5 @@
-//! Sandboxes: whether there is a filter of system calls, and which of the calls that areas make it refuses, or kills for.
+//! Sandboxes: whether there is a filter of system calls, and which of the calls that areas make it
+//! refuses, or kills for.
 
 use areas::machine::Answer;
 

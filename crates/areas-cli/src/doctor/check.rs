@@ -35,7 +35,8 @@ pub(crate) struct Check {
     /// A few words for people.
     pub(crate) title: String,
     pub(crate) state: State,
-    /// Any text: what the kernel and other processes say is in it, and is escaped where it is printed.
+    /// Any text: what the kernel and other processes say is in it, and is escaped where it is
+    /// printed.
     pub(crate) finding: String,
     /// What mends it, one after the other; of what is fine, how it would be changed.
     pub(crate) remedies: Vec<Remedy>,

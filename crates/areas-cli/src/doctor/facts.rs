@@ -1,7 +1,8 @@
-//! Where checks learn something: files of `/proc` and `/sys` below a root, so that another machine's do as well, and what was tried in a child.
+//! Where checks learn something: files of `/proc` and `/sys` below a root, so that another
+//! machine's do as well, and what was tried in a child.
 //!
-//! What these files say is the kernel's or another process's text: it is read up to a limit, and what is not as it should be is unknown, with a
-//! reason.
+//! What these files say is the kernel's or another process's text: it is read up to a limit, and
+//! what is not as it should be is unknown, with a reason.
 
 use std::fmt;
 use std::io::{ErrorKind, Read};
@@ -104,7 +105,8 @@ impl Facts {
             kind => Unread::Failed(path.to_owned(), kind),
         };
         let there = self.path(path);
-        // A copy of another machine's files may hold anything: what is no plain file could keep us waiting.
+        // A copy of another machine's files may hold anything: what is no plain file could keep us
+        // waiting.
         if !std::fs::metadata(&there).map_err(failed)?.is_file() {
             return Err(Unread::Odd(path.to_owned(), "nothing: it is not a file".to_owned()));
         }
@@ -199,7 +201,8 @@ impl Facts {
         Ok(names)
     }
 
-    /// Whether a file is missing because the kernel has no such thing, and not because nothing of its kind can be seen here.
+    /// Whether a file is missing because the kernel has no such thing, and not because nothing of
+    /// its kind can be seen here.
     pub(crate) fn lacks(&self, why: &Unread) -> bool {
         let Unread::Missing(path) = why else { return false };
         let others =

@@ -1,7 +1,8 @@
-//! Control groups: the memory limits on a process, of its own group and of those above, and whether it is held back by one of them now.
+//! Control groups: the memory limits on a process, of its own group and of those above, and whether
+//! it is held back by one of them now.
 //!
-//! A group at `memory.high` is not killed: each page that it takes makes it wait, until it seems to hang. A group at its limit without any
-//! page that could be reclaimed is killed from.
+//! A group at `memory.high` is not killed: each page that it takes makes it wait, until it seems to
+//! hang. A group at its limit without any page that could be reclaimed is killed from.
 
 use std::path::Path;
 

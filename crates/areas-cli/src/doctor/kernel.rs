@@ -1,4 +1,5 @@
-//! The kernel: which version, which features it lacks, and what each of these costs. Features are tried, versions never compared.
+//! The kernel: which version, which features it lacks, and what each of these costs. Features are
+//! tried, versions never compared.
 
 use areas::machine::Answer;
 

@@ -26,7 +26,8 @@ const PLENTY: u64 = 64 * MIB;
 
 const IPC_LOCK: u32 = 14;
 
-/// A line that raises a limit of this shell; or, where the hard limit is in the way, what raises that.
+/// A line that raises a limit of this shell; or, where the hard limit is in the way, what raises
+/// that.
 fn raise(check: Check, flag: &str, soft: Option<u64>, hard: Option<u64>, elsewhere: &str) -> Check {
     match (soft, hard) {
         (Some(soft), None) if soft < u64::MAX => check.shell(format!("ulimit -S {flag} unlimited")),

@@ -1,4 +1,5 @@
-//! Machines that are not this one: small trees of `/proc` and `/sys`, healthy ones and one illness at a time.
+//! Machines that are not this one: small trees of `/proc` and `/sys`, healthy ones and one illness
+//! at a time.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -111,7 +112,8 @@ impl Machine {
         }
     }
 
-    /// The registry's folder, of this mode. It belongs to whoever runs the test, and so do the processes of this machine.
+    /// The registry's folder, of this mode. It belongs to whoever runs the test, and so do the
+    /// processes of this machine.
     fn own(&self, mode: u32) {
         let uid = rustix::process::geteuid().as_raw();
         let shm = self.0.path().join("dev/shm");

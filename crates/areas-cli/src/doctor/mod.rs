@@ -1,4 +1,5 @@
-//! `areas doctor`: what of this machine, of this process or of one area is not as it could be, and the line that mends it.
+//! `areas doctor`: what of this machine, of this process or of one area is not as it could be, and
+//! the line that mends it.
 //!
 //! | file | what |
 //! |---|---|
@@ -84,7 +85,8 @@ fn machine(facts: &Facts) -> Vec<Group> {
     .into()
 }
 
-/// A word for a shell: as it is where it means nothing to one, else in quotes; with what nobody sees escaped, as bash takes it.
+/// A word for a shell: as it is where it means nothing to one, else in quotes; with what nobody
+/// sees escaped, as bash takes it.
 fn quoted(word: &str) -> String {
     quoted_bytes(word.as_bytes())
 }

@@ -1,4 +1,5 @@
-//! NUMA: the nodes, which of them this process may use, what the kernel moves by itself, and what the firmware tells.
+//! NUMA: the nodes, which of them this process may use, what the kernel moves by itself, and what
+//! the firmware tells.
 
 use areas::{NodeSet, Topology, machine};
 

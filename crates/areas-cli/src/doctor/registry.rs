@@ -125,8 +125,9 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
     vec![broken.shell("export AREAS_DIR=$(mktemp -d)")]
 }
 
-/// Whether the first area that is published could make the folder: it is tried, and taken away again. (Whoever comes at that moment finds a folder
-/// like any other, which may go.) On another machine nothing can be tried.
+/// Whether the first area that is published could make the folder: it is tried, and taken away
+/// again. (Whoever comes at that moment finds a folder like any other, which may go.) On another
+/// machine nothing can be tried.
 fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
     let refused = |why: String| {
         Error::new(Kind::Registry, format!("use {} as the registry", place.display()))
@@ -162,8 +163,8 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
 const MAKE: &str = "mkdir -p";
 const LOOK: &str = "ls -ld";
 
-/// The line that mends a folder that cannot be used. Only what has a registry's usual name is ever to be removed: AREAS_DIR may
-/// name anything, `/tmp` or somebody's home.
+/// The line that mends a folder that cannot be used. Only what has a registry's usual name is ever
+/// to be removed: AREAS_DIR may name anything, `/tmp` or somebody's home.
 fn mend(check: Check, path: &str, error: &Error, is_usual: bool) -> Check {
     let said = error.remedy().unwrap_or_default();
     let path = quoted(path);
@@ -199,7 +200,8 @@ fn usable(
     mend(Check::remark(id, title, finding), &shown(place), error, true)
 }
 
-/// What lies in the folder: links of teams that are gone, folders of namespaces, and what belongs to nobody.
+/// What lies in the folder: links of teams that are gone, folders of namespaces, and what belongs
+/// to nobody.
 fn entries(facts: &Facts, folder: &Path) -> Check {
     let (id, title) = ("registry.entries", "entries");
     let shown = facts.shown(folder).into_owned();

@@ -1,4 +1,5 @@
-//! What errors of the library name as remedies is found by a check: read from the library's own source.
+//! What errors of the library name as remedies is found by a check: read from the library's own
+//! source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,8 @@ const OF_MACHINES: [&str; 22] = [
     "memmap",
 ];
 
-/// Remedies with such words that are about the call itself: what was asked, or what the program does.
+/// Remedies with such words that are about the call itself: what was asked, or what the program
+/// does.
 const OF_CALLS: &[&str] = &[
     "let the kernel choose one",
     "let its kernel choose one",
@@ -132,7 +134,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// What stands in the parentheses behind each `.help`, and in the constants that are given to it; line ends and blanks as one blank.
+/// What stands in the parentheses behind each `.help`, and in the constants that are given to it;
+/// line ends and blanks as one blank.
 fn remedies(source: &str) -> Vec<String> {
     let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let upto = |from: &str, open: char, close: char| {
@@ -154,7 +157,8 @@ fn remedies(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Remedies in the library's names that no command brings about: what was asked there cannot be asked here.
+/// Remedies in the library's names that no command brings about: what was asked there cannot be
+/// asked here.
 const OF_PROGRAMS: &[&str] = &[
     "`.shared()`",
     "`.name()`",

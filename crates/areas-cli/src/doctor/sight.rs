@@ -1,5 +1,5 @@
-//! Who may look at whom: areas of others are opened through `/proc`, and security modules, namespaces and mount options decide what is seen
-//! there. And what takes a capability.
+//! Who may look at whom: areas of others are opened through `/proc`, and security modules,
+//! namespaces and mount options decide what is seen there. And what takes a capability.
 
 use std::path::Path;
 

@@ -13,34 +13,41 @@ use crate::watch::args::seconds;
 
 /// Serve frozen areas to other machines, over Arrow Flight
 ///
-/// Only areas that were named are served, only while they are frozen, and only to those who have the token. `areas fetch` brings one into an area over
-/// there; any client of Arrow Flight reads them, tables that Python put (areas.arrow.put) with their own schema, all else as a column of bytes.
-/// It serves until a signal ends it, and holds areas only while it sends them. The program areas-flight does it, which `cargo xtask install` brings.
+/// Only areas that were named are served, only while they are frozen, and only to those who have
+/// the token. `areas fetch` brings one into an area over there; any client of Arrow Flight reads
+/// them, tables that Python put (areas.arrow.put) with their own schema, all else as a column of
+/// bytes. It serves until a signal ends it, and holds areas only while it sends them. The program
+/// areas-flight does it, which `cargo xtask install` brings.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   areas serve model    # at a free port of 127.0.0.1; the token is in ~/.config/areas/flight.token
   areas serve 'models/*' --listen 10.0.0.1:7070 --tls-cert cert.pem --tls-key key.pem")]
 pub(crate) struct Serve {
-    /// Names, and patterns of names with `*`, `?` and `[…]`, also of areas to come: `name:a*` is a name always, `hex:ff` its bytes
+    /// Names, and patterns of names with `*`, `?` and `[…]`, also of areas to come: `name:a*` is a
+    /// name always, `hex:ff` its bytes
     #[arg(value_name = "NAME", required_unless_present = "all")]
     pub(crate) names: Vec<OsString>,
     /// All frozen areas of this registry, also those to come
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
-    /// The address and the port; port 0 is a free one. Without --tls-cert nothing is encrypted: not the bytes, and not the token
+    /// The address and the port; port 0 is a free one. Without --tls-cert nothing is encrypted: not
+    /// the bytes, and not the token
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
-    /// The file with the token, made with a new one if it is not there [default: ~/.config/areas/flight.token]
+    /// The file with the token, made with a new one if it is not there [default:
+    /// ~/.config/areas/flight.token]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Encrypt all that comes and goes (TLS): the server's certificate, in PEM, and those that vouch for it
+    /// Encrypt all that comes and goes (TLS): the server's certificate, in PEM, and those that
+    /// vouch for it
     #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The certificate's private key, in PEM; refused if others may read it
     #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Cut off a client that takes less than that a second, while memory is held for it; 0: never [default: 1K]
+    /// Cut off a client that takes less than that a second, while memory is held for it; 0: never
+    /// [default: 1K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_rate: Option<Bytes>,
     /// For --min-rate: on the average of so many seconds [default: 300]
@@ -53,10 +60,11 @@ pub(crate) struct Serve {
 
 /// Fetch an area from another machine, publish it here, and hold it
 ///
-/// It comes into a new area of its size, all of whose pages were taken first, where they are wanted. Then it is frozen, compared with the checksum
-/// that the server sent, and published: a process that finds it finds all of it. Where a connection fails, it goes on where it was. An area of this
-/// machine and registry is not sent at all but cloned, unless it is to be placed elsewhere. The program areas-flight does it, which `cargo xtask
-/// install` brings.
+/// It comes into a new area of its size, all of whose pages were taken first, where they are
+/// wanted. Then it is frozen, compared with the checksum that the server sent, and published: a
+/// process that finds it finds all of it. Where a connection fails, it goes on where it was. An
+/// area of this machine and registry is not sent at all but cloned, unless it is to be placed
+/// elsewhere. The program areas-flight does it, which `cargo xtask install` brings.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -92,17 +100,19 @@ pub(crate) struct Fetch {
 /// What is said of a server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reaching {
-    /// The file with the server's token; of servers at this machine's own addresses (127.0.0.1) it is the one that they make by default
+    /// The file with the server's token; of servers at this machine's own addresses (127.0.0.1) it
+    /// is the one that they make by default
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Encrypt, and trust a server for which these certificates vouch (PEM); without it, as for `grpc+tls://HOST:PORT`, those that the machine
-    /// trusts
+    /// Encrypt, and trust a server for which these certificates vouch (PEM); without it, as for
+    /// `grpc+tls://HOST:PORT`, those that the machine trusts
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_ca: Option<PathBuf>,
     /// Give up after so many seconds in which nothing comes [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
-    /// Give up where less than that comes a second, on the average of that time; 0: never [default: 1K]
+    /// Give up where less than that comes a second, on the average of that time; 0: never [default:
+    /// 1K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_rate: Option<Bytes>,
     /// Give up after so many seconds, however much has come

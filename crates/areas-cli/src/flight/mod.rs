@@ -1,5 +1,5 @@
-//! Areas of other machines: `serve`, `fetch`, `ls --at`. A program of its own does the work, `areas-flight`, so that this command does
-//! not depend on gRPC and its runtime.
+//! Areas of other machines: `serve`, `fetch`, `ls --at`. A program of its own does the work,
+//! `areas-flight`, so that this command does not depend on gRPC and its runtime.
 
 pub(crate) mod args;
 pub(crate) mod fetch;

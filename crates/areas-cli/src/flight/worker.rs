@@ -1,4 +1,5 @@
-//! The process that fetches: `areas-flight`, and what it says (`crates/areas-flight/src/worker.rs` tells what goes to and fro).
+//! The process that fetches: `areas-flight`, and what it says (`crates/areas-flight/src/worker.rs`
+//! tells what goes to and fro).
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
@@ -78,7 +79,8 @@ impl Worker {
         Ok(Worker { child, events: BufReader::new(output), socket })
     }
 
-    /// Has it fetch the area: `make` makes one of the size that is wanted, and that may grow, if a second number is there.
+    /// Has it fetch the area: `make` makes one of the size that is wanted, and that may grow, if a
+    /// second number is there.
     pub(crate) fn bring(
         mut self,
         make: impl FnOnce(usize, Option<usize>) -> areas::Result<Area<Shared>>,
@@ -92,7 +94,8 @@ impl Worker {
                         usize::try_from(size).map_err(|_| nonsense("its size is none of this machine's"))
                     };
                     let area = make(in_memory(size)?, most.map(in_memory).transpose()?)?;
-                    // From here on it is the other process's alone: a frozen one has no other writers.
+                    // From here on it is the other process's alone: a frozen one has no other
+                    // writers.
                     area.send(&self.socket)?;
                 }
                 Event::Done { checksum, sent, seconds, resumed, local, name, note } => {
@@ -140,7 +143,8 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It ends by itself once nobody is at the other end of the socket; after an error, that is now.
+        // It ends by itself once nobody is at the other end of the socket; after an error, that is
+        // now.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
     }

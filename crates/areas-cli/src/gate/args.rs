@@ -13,12 +13,15 @@ use crate::watch::args::seconds;
 
 /// Offer an area to other users and to containers, at a socket
 ///
-/// A process that runs `areas take PATH` gets the same memory; nothing is copied. A container needs no more than the folder with the socket in it. It
-/// is offered until a signal ends this command, or the area is gone; takers keep what they have. This command holds nothing itself.
+/// A process that runs `areas take PATH` gets the same memory; nothing is copied. A container needs
+/// no more than the folder with the socket in it. It is offered until a signal ends this command,
+/// or the area is gone; takers keep what they have. This command holds nothing itself.
 ///
-/// With --json the answers are printed on the standard output, and it is offered no longer than a process reads them.
+/// With --json the answers are printed on the standard output, and it is offered no longer than a
+/// process reads them.
 ///
-/// The kernel says who connects: a user that is not named gets a refusal. The socket has mode 0600, and an access list with the named users.
+/// The kernel says who connects: a user that is not named gets a refusal. The socket has mode 0600,
+/// and an access list with the named users.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,14 +35,16 @@ pub(crate) struct Offer {
     /// Where: a socket is made there; without it, the one that a supervisor gives (LISTEN_FDS)
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
-    /// To these users and no others, by number; `any` is every user with access to the socket. Without it, to this user
+    /// To these users and no others, by number; `any` is every user with access to the socket.
+    /// Without it, to this user
     #[arg(long, value_name = "UID,…|any", value_delimiter = ',')]
     pub(crate) to: Vec<User>,
-    /// For reading only, or not at all: refused to those who could open it for writing anyway, root and its maker, unless it is frozen or sealed
+    /// For reading only, or not at all: refused to those who could open it for writing anyway, root
+    /// and its maker, unless it is frozen or sealed
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// For reading only, to root and its maker, too: seal it against new writers first. Processes that write it now go on; no other ever will. It
-    /// cannot be undone
+    /// For reading only, to root and its maker, too: seal it against new writers first. Processes
+    /// that write it now go on; no other ever will. It cannot be undone
     #[arg(long)]
     pub(crate) seal: bool,
     /// Print readiness, and each answer, as JSON, a line each
@@ -49,8 +54,9 @@ pub(crate) struct Offer {
 
 /// Take an area that is offered at a socket, publish it here, and hold it
 ///
-/// It is published in this user's registry, under its name there or another one, and held until a signal ends this command, or until COMMAND ends:
-/// also when the process that offered it has ended.
+/// It is published in this user's registry, under its name there or another one, and held until a
+/// signal ends this command, or until COMMAND ends: also when the process that offered it has
+/// ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -67,11 +73,13 @@ pub(crate) struct Take {
     /// Refuse if another area has that name here
     #[arg(long)]
     pub(crate) exclusive: bool,
-    /// From these users and no others, by number; `any` is every user that listens there. Without it, from this user and root
+    /// From these users and no others, by number; `any` is every user that listens there. Without
+    /// it, from this user and root
     #[arg(long, value_name = "UID,…|any", value_delimiter = ',')]
     pub(crate) from: Vec<User>,
-    /// Wait so many seconds until it is offered and given, all together, 0.1 at least; then give up, with exit status 4. Without it, it has to be
-    /// offered now, and the listening process has 10 seconds to answer
+    /// Wait so many seconds until it is offered and given, all together, 0.1 at least; then give
+    /// up, with exit status 4. Without it, it has to be offered now, and the listening process has
+    /// 10 seconds to answer
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
     /// Refuse what is larger; without it, the machine's RAM and swap

@@ -20,7 +20,8 @@ use crate::target;
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(offer: &Offer, quiet: bool) -> Result<ExitCode> {
-    // First of all, so that no signal between the ready line and here ends us in another way, and leaves the socket.
+    // First of all, so that no signal between the ready line and here ends us in another way, and
+    // leaves the socket.
     let wake = Wake::by_signals()?;
     let source = offer.area.find()?;
     let options = options(offer);

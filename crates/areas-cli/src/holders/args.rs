@@ -11,11 +11,12 @@ use crate::watch::args::seconds;
 
 /// Hold areas that are there, under the names that they have
 ///
-/// Each is cloned, once however often it is named, and published under its own name once more: it stays, and is found, when the process that holds it
-/// now ends. So a server passes its memory to its next version.
+/// Each is cloned, once however often it is named, and published under its own name once more: it
+/// stays, and is found, when the process that holds it now ends. So a server passes its memory to
+/// its next version.
 ///
-/// A process that holds an area keeps it. If this command is killed (SIGKILL), COMMAND goes on, and an area is there as long as another process holds
-/// it: COMMAND itself, if it has opened it.
+/// A process that holds an area keeps it. If this command is killed (SIGKILL), COMMAND goes on, and
+/// an area is there as long as another process holds it: COMMAND itself, if it has opened it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +33,8 @@ pub(crate) struct Hold {
 
 /// Publish an area under one more name, and hold it
 ///
-/// It is the same memory: what is written through one name is seen through all. Its first holder need not know of it, and may go.
+/// It is the same memory: what is written through one name is seen through all. Its first holder
+/// need not know of it, and may go.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -53,8 +55,9 @@ pub(crate) struct Publish {
 
 /// Publish an area under another name instead of its own
 ///
-/// Its holder does it, which has to be an `areas` command; it gets a new id. Where it cannot, its name and its id stay. Its other holders keep it. A
-/// program of your own gives its areas other names by itself; `areas publish` gives them one more.
+/// Its holder does it, which has to be an `areas` command; it gets a new id. Where it cannot, its
+/// name and its id stay. Its other holders keep it. A program of your own gives its areas other
+/// names by itself; `areas publish` gives them one more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -82,8 +85,9 @@ pub(crate) struct Rename {
 
 /// Freeze an area: from then on no process can change it, not even root's
 ///
-/// The kernel does it when no process has the area mapped for writing any more. `areas` commands that hold it release that mapping by themselves;
-/// other programs are waited for as long as --timeout says, and then those that can still write are reported. Nothing has changed then.
+/// The kernel does it when no process has the area mapped for writing any more. `areas` commands
+/// that hold it release that mapping by themselves; other programs are waited for as long as
+/// --timeout says, and then those that can still write are reported. Nothing has changed then.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -100,7 +104,8 @@ pub(crate) struct Freeze {
     /// Wait so many seconds for its holders and for those who can still write, 0.1 at least
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Do not freeze it: only prevent processes that cannot write it yet from writing it. That is permanent
+    /// Do not freeze it: only prevent processes that cannot write it yet from writing it. That is
+    /// permanent
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) no_new_writers: bool,
     /// As JSON
@@ -110,8 +115,9 @@ pub(crate) struct Freeze {
 
 /// Ask an area's holder to end, and wait until it has
 ///
-/// The holder has to be an `areas` command: it is asked by a signal (TERM), which reaches no other process. One that holds several areas drops this
-/// one, and goes on. Other holders of the memory keep it, and are named: `gone` and `kept_by` with --json.
+/// The holder has to be an `areas` command: it is asked by a signal (TERM), which reaches no other
+/// process. One that holds several areas drops this one, and goes on. Other holders of the memory
+/// keep it, and are named: `gone` and `kept_by` with --json.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,8 +1,9 @@
 //! `areas freeze`: nobody can change an area any more.
 //!
-//! The kernel seals a memory object when nobody has it mapped for writing. A holder that is an `areas` command has it mapped so, only for others to clone it with
-//! that right, so each of those is asked to freeze it: all at once, as each waits for the others to let go. Where there is none, this command
-//! freezes a clone of its own.
+//! The kernel seals a memory object when nobody has it mapped for writing. A holder that is an
+//! `areas` command has it mapped so, only for others to clone it with that right, so each of those
+//! is asked to freeze it: all at once, as each waits for the others to let go. Where there is none,
+//! this command freezes a clone of its own.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -118,7 +119,8 @@ fn why_not(asked: Vec<(u32, Asked)>, source: &Source, whose: &str, within: &With
     })
 }
 
-/// The error that names who can still write it, but for the holders that were asked; `None` where nobody is seen.
+/// The error that names who can still write it, but for the holders that were asked; `None` where
+/// nobody is seen.
 fn in_the_way(source: &Source, asked: &[u32]) -> Option<Error> {
     let writes = |other: &Having| other.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE));
     let others = source.holders().into_iter().filter(|other| !asked.contains(&other.pid) && writes(other));

@@ -10,7 +10,8 @@ use crate::failure::Result;
 use crate::hold;
 
 pub(crate) fn run(hold: &Hold, quiet: bool) -> Result<ExitCode> {
-    // All of them are cloned before one is published: what is not there is an error, and nothing has happened.
+    // All of them are cloned before one is published: what is not there is an error, and nothing
+    // has happened.
     let mut sources: Vec<Source> = Vec::new();
     for target in &hold.areas {
         let source = target.find()?;

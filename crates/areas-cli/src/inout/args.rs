@@ -9,12 +9,14 @@ use crate::target::Target;
 
 /// Copy an area into a file: in parallel, with its holes, whole or not at all
 ///
-/// Parts of the area that take no memory take no room in the file either. The file is there when it is complete, under its name at once; what goes wrong
-/// before leaves no file, and an older one as it was. Where a file system has no files without a name, it is called `.FILE.areas-PID` until then, and SIGKILL
-/// leaves that behind.
+/// Parts of the area that take no memory take no room in the file either. The file is there when it
+/// is complete, under its name at once; what goes wrong before leaves no file, and an older one as
+/// it was. Where a file system has no files without a name, it is called `.FILE.areas-PID` until
+/// then, and SIGKILL leaves that behind.
 ///
-/// A frozen area is copied exactly. Of any other, what processes write while it is copied may be in the file in part: the command says which of the
-/// two it was. An area that another process shrinks during the copy is an error.
+/// A frozen area is copied exactly. Of any other, what processes write while it is copied may be in
+/// the file in part: the command says which of the two it was. An area that another process shrinks
+/// during the copy is an error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +53,8 @@ pub(crate) struct Get {
 
 /// Compare an area with a file, byte by byte, in parallel
 ///
-/// Prints the first byte that differs, counted from 0 as --offset is, or which of the two ends first.
+/// Prints the first byte that differs, counted from 0 as --offset is, or which of the two ends
+/// first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -79,8 +82,9 @@ pub(crate) struct Cmp {
 
 /// Write a file's bytes into an area that is there
 ///
-/// Other holders of the area see the bytes as they come. Whether all of them fit is checked first; the area never becomes larger. Holes of the file
-/// are zeros. What was written before something went wrong stays written, and the error says how much that is at most.
+/// Other holders of the area see the bytes as they come. Whether all of them fit is checked first;
+/// the area never becomes larger. Holes of the file are zeros. What was written before something
+/// went wrong stays written, and the error says how much that is at most.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

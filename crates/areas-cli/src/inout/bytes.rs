@@ -1,4 +1,5 @@
-//! Bytes that are read by calls: an area's, a file's. Reading a hole by a call takes no memory, which touching it would.
+//! Bytes that are read by calls: an area's, a file's. Reading a hole by a call takes no memory,
+//! which touching it would.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -53,12 +54,14 @@ impl AreaBytes {
                 .detail(format!("byte {offset} is beyond its end, at {size}")));
         };
         let len = length.map_or(left, |Bytes(length)| length.min(left));
-        // Of physical memory, and of what is left of an area that was cut, the object is a part of its file.
+        // Of physical memory, and of what is left of an area that was cut, the object is a part of
+        // its file.
         let part = Part { file, start: object.offset() + offset, len, whose };
         Ok(AreaBytes { part, frozen, before })
     }
 
-    /// Whether somebody was seen to write it by a call, or to change its size, since it was opened. Who writes through a mapping is not seen.
+    /// Whether somebody was seen to write it by a call, or to change its size, since it was opened.
+    /// Who writes through a mapping is not seen.
     pub(super) fn was_seen_to_change(&self) -> bool {
         let stamp = |metadata: &Metadata| (metadata.size(), metadata.mtime(), metadata.mtime_nsec());
         !self.part.file.metadata().is_ok_and(|now| stamp(&now) == stamp(&self.before))
@@ -111,8 +114,8 @@ impl Part {
         })
     }
 
-    /// The first part of a range that holds data; `None` if all of it is a hole. Where the kernel tells of no holes (pages of the pool,
-    /// some file systems) all is data.
+    /// The first part of a range that holds data; `None` if all of it is a hole. Where the kernel
+    /// tells of no holes (pages of the pool, some file systems) all is data.
     pub(super) fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
         let start = match seek(&self.file, SeekFrom::Data(self.start + range.start)) {
             Ok(found) => found.saturating_sub(self.start).max(range.start),

@@ -1,7 +1,8 @@
 //! `areas fill`: a file's bytes into an area that is there.
 //!
-//! They are written by `pwrite` where the object is of base pages and cannot shrink: a page comes with its contents, and nothing is touched that another
-//! process could take away. What may shrink is written by the library's copies, which go through the kernel and never make it larger.
+//! They are written by `pwrite` where the object is of base pages and cannot shrink: a page comes
+//! with its contents, and nothing is touched that another process could take away. What may shrink
+//! is written by the library's copies, which go through the kernel and never make it larger.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -85,7 +86,8 @@ impl Destination {
                 .detail(format!("byte {offset} is beyond its end, at {size}"))
                 .into());
         };
-        // What may shrink would grow again by a `pwrite` behind its end; pages of the pool cannot be written by calls.
+        // What may shrink would grow again by a `pwrite` behind its end; pages of the pool cannot
+        // be written by calls.
         let by_calls = matches!(&area, AnyArea::Shared(area)
             if area.granted().page_size == PageSize::base() && area.object().physical().is_none());
         let file = match area.object().filter(|_| by_calls) {

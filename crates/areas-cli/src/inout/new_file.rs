@@ -1,4 +1,5 @@
-//! A file that is there when it is complete, and not before: written without a name, or where the file system cannot do that, under one of its own.
+//! A file that is there when it is complete, and not before: written without a name, or where the
+//! file system cannot do that, under one of its own.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -28,7 +29,8 @@ pub(super) struct NewFile {
     stand_in: Option<OsString>,
     /// The file that it replaces.
     replaces: Option<Metadata>,
-    /// Where signals are reported to that would end us, from before it has such a name; until then they do end us, and it goes with us.
+    /// Where signals are reported to that would end us, from before it has such a name; until then
+    /// they do end us, and it goes with us.
     signals: Option<Sender<Event>>,
 }
 
@@ -36,7 +38,8 @@ impl NewFile {
     /// Begins a file.
     ///
     /// # Errors
-    /// `Kind::Io` for a file that is there, unless it is to be replaced, and for what is no regular file in any case.
+    /// `Kind::Io` for a file that is there, unless it is to be replaced, and for what is no regular
+    /// file in any case.
     pub(super) fn begin(path: &Path, replace: bool, signals: Sender<Event>) -> areas::Result<Self> {
         let failed = |error: io::Error| io_error(format!("write {path:?}"), error);
         let refuse = |detail: &'static str, help: &'static str| {
@@ -199,7 +202,8 @@ impl Drop for NewFile {
     }
 }
 
-/// A file without a name, which is gone with this process however that ends; `None` where there are none.
+/// A file without a name, which is gone with this process however that ends; `None` where there are
+/// none.
 fn open_unnamed(folder: &OwnedFd) -> rustix::io::Result<Option<File>> {
     match fs::openat(folder, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, MODE) {
         // To get a name it takes /proc.

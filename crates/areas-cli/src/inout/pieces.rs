@@ -12,8 +12,9 @@ pub(super) const BUFFER: usize = 512 << 10;
 /// Memory is slower than so many processors.
 const MAX_THREADS: usize = 16;
 
-/// Has `work` done for all pieces of `0..total`, the first ones first. Each thread has a buffer of twice [`BUFFER`] bytes. `tell` is told on this thread how
-/// much is done, and whether to go on is its answer. The first error ends it early.
+/// Has `work` done for all pieces of `0..total`, the first ones first. Each thread has a buffer of
+/// twice [`BUFFER`] bytes. `tell` is told on this thread how much is done, and whether to go on is
+/// its answer. The first error ends it early.
 ///
 /// # Errors
 /// That of the work.

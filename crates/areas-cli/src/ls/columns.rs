@@ -81,8 +81,8 @@ impl Column {
         }
     }
 
-    /// Which of two areas comes first where the table is sorted by this: the larger one of sizes, else the lower number, or what is
-    /// first in the alphabet, byte by byte.
+    /// Which of two areas comes first where the table is sorted by this: the larger one of sizes,
+    /// else the lower number, or what is first in the alphabet, byte by byte.
     pub(super) fn order(self, one: &Report, other: &Report) -> Ordering {
         self.key(one).cmp(&self.key(other))
     }
@@ -132,7 +132,8 @@ fn most(report: &Report) -> Option<usize> {
     }
 }
 
-/// The nodes on which it has pages; `?` among them where there are pages on a node that is not known.
+/// The nodes on which it has pages; `?` among them where there are pages on a node that is not
+/// known.
 fn nodes(report: &Report) -> String {
     let Some(nodes) = &report.nodes else { return unknown() };
     let known: NodeSet = nodes.iter().map(|&(node, _)| node).collect();

@@ -17,7 +17,8 @@ pub(super) struct Rows<'a> {
     ls: &'a Ls,
     columns: Vec<Column>,
     table: Table,
-    /// Only where they are sorted, turned round or put together: of many areas, what is told takes less memory than what is known.
+    /// Only where they are sorted, turned round or put together: of many areas, what is told takes
+    /// less memory than what is known.
     kept: Vec<Report>,
 }
 
@@ -92,7 +93,8 @@ pub(super) fn sort(reports: &mut [Report], ls: &Ls) {
     }
 }
 
-/// What a column shows of several areas over one memory: each thing once; of sizes the largest; of what is in RAM all of it, once.
+/// What a column shows of several areas over one memory: each thing once; of sizes the largest; of
+/// what is in RAM all of it, once.
 fn of_group(column: Column, group: &[Report], exact: bool) -> String {
     match column {
         Column::Size | Column::Mapped => {

@@ -27,10 +27,12 @@ pub(super) struct Objects {
     known: BTreeMap<(u64, u64), Parts>,
 }
 
-/// What is known of an object's parts, by where in it an area begins and ends: the larger ones first.
+/// What is known of an object's parts, by where in it an area begins and ends: the larger ones
+/// first.
 type Parts = BTreeMap<(usize, Reverse<usize>), Known>;
 
-/// Bytes of a part of an object: in RAM; locked, as measured; locked, as was asked where it could not be measured.
+/// Bytes of a part of an object: in RAM; locked, as measured; locked, as was asked where it could
+/// not be measured.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     resident: Option<u64>,
@@ -55,7 +57,8 @@ impl Known {
         self.asked = sum(self.asked, least(other.asked));
     }
 
-    /// The same memory is locked once more. Which pages each has locked is not told: all lock the same ones, if they lock all.
+    /// The same memory is locked once more. Which pages each has locked is not told: all lock the
+    /// same ones, if they lock all.
     fn locked_too(&mut self, locked: Option<u64>, asked: Option<u64>) {
         self.locked = of_both(self.locked, locked, u64::max);
         self.asked = of_both(self.asked, asked, u64::max);

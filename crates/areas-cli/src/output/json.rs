@@ -1,4 +1,5 @@
-//! JSON for other programs: what is not known is null, sizes are bytes, and a number tells the schema.
+//! JSON for other programs: what is not known is null, sizes are bytes, and a number tells the
+//! schema.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,7 +9,8 @@ use serde::Serialize;
 
 use crate::failure::Result;
 
-/// The version of what is printed: it changes when a field goes or changes its meaning, not when one comes.
+/// The version of what is printed: it changes when a field goes or changes its meaning, not when
+/// one comes.
 pub(crate) const SCHEMA: u32 = 1;
 
 /// Something with the schema's number in front.
@@ -36,7 +38,8 @@ pub(crate) fn text<T: Serialize>(content: T, one_line: bool) -> Result<String> {
     Ok(harmless(&text) + "\n")
 }
 
-/// The same JSON, in which characters that a terminal would obey or nobody would see stand as `\u202e`. They are in strings only.
+/// The same JSON, in which characters that a terminal would obey or nobody would see stand as
+/// `\u202e`. They are in strings only.
 fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for line in json.split_inclusive('\n') {

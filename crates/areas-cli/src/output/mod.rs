@@ -28,7 +28,8 @@ pub(crate) fn print_raw(text: &str) -> Result<()> {
         .map_err(Failure::of_output)
 }
 
-/// Of a command that has done something, and then says so: where it cannot, its error says what was done. `done` is a sentence: what is so from now on.
+/// Of a command that has done something, and then says so: where it cannot, its error says what was
+/// done. `done` is a sentence: what is so from now on.
 pub(crate) fn after(done: impl FnOnce() -> String, told: Result<()>) -> Result<()> {
     told.map_err(|failure| failure.after(&done()))
 }
@@ -42,8 +43,8 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "areas: {text}");
 }
 
-/// Remarks on what an area was given instead of what was asked, and on pages that are not where they were asked to be: `asked` says where, if
-/// they may be elsewhere.
+/// Remarks on what an area was given instead of what was asked, and on pages that are not where
+/// they were asked to be: `asked` says where, if they may be elsewhere.
 pub(crate) fn tell_granted<K: Access>(area: &Area<K>, asked: Option<String>, quiet: bool) {
     if quiet {
         return;

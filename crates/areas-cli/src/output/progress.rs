@@ -47,7 +47,8 @@ impl Bar {
     }
 }
 
-/// How many of some things are done; it shows only once that takes long, and goes away when it is dropped.
+/// How many of some things are done; it shows only once that takes long, and goes away when it is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Count {
     bar: ProgressBar,

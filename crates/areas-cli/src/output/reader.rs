@@ -1,4 +1,5 @@
-//! Whoever reads our output, and goes: noticed at once by those who print seldom, and not only by their next line.
+//! Whoever reads our output, and goes: noticed at once by those who print seldom, and not only by
+//! their next line.
 
 use areas::{Error, Kind};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -8,12 +9,14 @@ use rustix::stdio::stdout;
 
 use crate::failure::{Failure, Result};
 
-/// From now on this process ends, quietly, as soon as nobody can read its standard output any more: for those who have nothing to undo.
+/// From now on this process ends, quietly, as soon as nobody can read its standard output any more:
+/// for those who have nothing to undo.
 pub(crate) fn end_without_reader() -> Result<()> {
     when_gone(|| std::process::exit(i32::from(Failure::UNREAD)))
 }
 
-/// Calls this once nobody can read the standard output any more, in a thread of its own. A file and a terminal always have somebody.
+/// Calls this once nobody can read the standard output any more, in a thread of its own. A file and
+/// a terminal always have somebody.
 pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
     if !can_go() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Tables: lined up, without frames, as wide as the terminal; unbroken lines where the output is no terminal.
+//! Tables: lined up, without frames, as wide as the terminal; unbroken lines where the output is no
+//! terminal.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
@@ -24,7 +25,8 @@ pub(crate) enum Holds {
 /// The narrowest that a column of text becomes, the blanks behind it included.
 const NARROWEST: u16 = 10;
 
-/// The widest that a column of text becomes where lines are not broken: a name may have 255 bytes, and one of them would make each line that long.
+/// The widest that a column of text becomes where lines are not broken: a name may have 255 bytes,
+/// and one of them would make each line that long.
 const LONGEST: usize = 40;
 
 /// The blanks between two columns.
@@ -33,7 +35,8 @@ const BETWEEN: usize = 2;
 /// Columns with a heading each, and rows.
 ///
 /// # Invariants
-/// `ends` has the end of each cell in `text`, row by row. No cell has a control character or an invisible one.
+/// `ends` has the end of each cell in `text`, row by row. No cell has a control character or an
+/// invisible one.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Holds)>,
@@ -137,7 +140,8 @@ impl Table {
         });
     }
 
-    /// A line a row, however long: by hand, as nothing is to be broken. Of thousands of rows the library would make several copies.
+    /// A line a row, however long: by hand, as nothing is to be broken. Of thousands of rows the
+    /// library would make several copies.
     fn lined_up(&self, text: &mut String) {
         let widths = self.widths();
         let headings = self.columns.iter().map(|(heading, _)| *heading);
@@ -183,8 +187,9 @@ impl Table {
         }
     }
 
-    /// How wide the columns are where nothing is broken, the blanks behind them included: as the library measures it. A text that is longer
-    /// than [`LONGEST`] stands whole, and pushes what is behind it in its own row alone.
+    /// How wide the columns are where nothing is broken, the blanks behind them included: as the
+    /// library measures it. A text that is longer than [`LONGEST`] stands whole, and pushes what is
+    /// behind it in its own row alone.
     fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|(heading, _)| width(heading)).collect();
         for row in self.rows(0..self.count()) {
@@ -207,7 +212,8 @@ impl Table {
     }
 }
 
-/// Cells of a terminal's line that a text takes. What is ASCII has no control characters (an invariant of the table), so that each takes one.
+/// Cells of a terminal's line that a text takes. What is ASCII has no control characters (an
+/// invariant of the table), so that each takes one.
 fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
@@ -233,7 +239,8 @@ mod tests {
         assert_eq!(sample().without_empty_columns().render(PIPED), expected);
     }
 
-    /// As other programs read it, and as a terminal shows it that is wide enough: laid out by two ways.
+    /// As other programs read it, and as a terminal shows it that is wide enough: laid out by two
+    /// ways.
     #[test]
     fn many_rows_line_up_as_few_do() {
         let mut table = sample();

@@ -12,12 +12,15 @@ use crate::placing::Place;
 
 /// Run a program under a memory policy, on chosen CPUs, and report where its memory was
 ///
-/// The program knows nothing of it: policy and CPUs are what it starts with, and what it starts inherits them. They count for memory that has no policy of its
-/// own; pages of files that are in RAM already stay where they are.
+/// The program knows nothing of it: policy and CPUs are what it starts with, and what it starts
+/// inherits them. They count for memory that has no policy of its own; pages of files that are in
+/// RAM already stay where they are.
 ///
-/// Where its memory was is looked up while it runs (/proc/PID/numa_maps), with all processes that it has started: soon after the start, then once a
-/// second, or less often where looking takes long. The last look is reported, with how long before the end it was. Between two looks, and after the
-/// last one, nothing is seen. The report goes to the standard error; the standard output is the program's alone.
+/// Where its memory was is looked up while it runs (/proc/PID/numa_maps), with all processes that
+/// it has started: soon after the start, then once a second, or less often where looking takes
+/// long. The last look is reported, with how long before the end it was. Between two looks, and
+/// after the last one, nothing is seen. The report goes to the standard error; the standard output
+/// is the program's alone.
 ///
 /// There is no --lock: the kernel undoes locks as a program is started.
 #[derive(Debug, clap::Args)]
@@ -38,7 +41,8 @@ pub(crate) struct Run {
     /// On the CPUs of these nodes alone: as --nodes, or `all`
     #[arg(long, value_name = "NODES", conflicts_with = "cpus")]
     pub(crate) cpunodebind: Option<Choice>,
-    /// Transparent huge pages: none at all (never), or also for the heap of programs that use glibc's malloc (malloc; glibc 2.35)
+    /// Transparent huge pages: none at all (never), or also for the heap of programs that use
+    /// glibc's malloc (malloc; glibc 2.35)
     #[arg(long, value_enum, value_name = "PAGES")]
     pub(crate) huge: Option<Huge>,
     /// Print it as JSON

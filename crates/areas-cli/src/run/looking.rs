@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use super::numa_maps::Usage;
 use crate::kilobytes::in_bytes;
 
-/// The first look comes so long after the start; each other one after twice the time, up to a second.
+/// The first look comes so long after the start; each other one after twice the time, up to a
+/// second.
 const FIRST: Duration = Duration::from_millis(10);
 const SELDOMEST: Duration = Duration::from_secs(1);
-/// Looking takes a fiftieth of a processor at most: what it takes is mostly the kernel's walk through the program's page tables, which may have to wait for it.
-/// The first looks come sooner, so that something is seen where one takes long.
+/// Looking takes a fiftieth of a processor at most: what it takes is mostly the kernel's walk
+/// through the program's page tables, which may have to wait for it. The first looks come sooner,
+/// so that something is seen where one takes long.
 const SHARE: u32 = 50;
 const FIRST_SHARE: u32 = 5;
 /// Processes that are looked at.

@@ -1,7 +1,8 @@
 //! `areas run`: a program under a memory policy, and where its memory was.
 //!
-//! Policy, CPUs and huge pages are set for the thread, or the process, that starts the program, and put back: the kernel has the program inherit them. So nothing of
-//! ours runs between `fork` and `exec`, where next to nothing may be done.
+//! Policy, CPUs and huge pages are set for the thread, or the process, that starts the program, and
+//! put back: the kernel has the program inherit them. So nothing of ours runs between `fork` and
+//! `exec`, where next to nothing may be done.
 
 pub(crate) mod args;
 mod looking;

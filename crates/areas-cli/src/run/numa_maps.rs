@@ -1,5 +1,6 @@
-//! `/proc/PID/numa_maps`: of each mapping its policy, what it is, and how many of its pages are on which node (Documentation/filesystems/proc.rst). What a
-//! program calls its files is in it: nothing of it is believed but numbers, and words that are known.
+//! `/proc/PID/numa_maps`: of each mapping its policy, what it is, and how many of its pages are on
+//! which node (Documentation/filesystems/proc.rst). What a program calls its files is in it:
+//! nothing of it is believed but numbers, and words that are known.
 
 use std::collections::BTreeMap;
 

@@ -7,18 +7,22 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::target;
 
-/// List all shared memory that can be seen, of areas and of others: how large, who holds it, and whether any process does
+/// List all shared memory that can be seen, of areas and of others: how large, who holds it, and
+/// whether any process does
 ///
-/// What is leaked comes first: no process holds it, and the kernel itself says so. It stays in RAM, or in swap, until it is removed; the row has the
-/// command that does. `idle` memory is held by no process at this moment, while its maker still runs. Of `unknown` memory no holder is seen, and it
-/// cannot be proved that there is none.
+/// What is leaked comes first: no process holds it, and the kernel itself says so. It stays in RAM,
+/// or in swap, until it is removed; the row has the command that does. `idle` memory is held by no
+/// process at this moment, while its maker still runs. Of `unknown` memory no holder is seen, and
+/// it cannot be proved that there is none.
 ///
-/// KIND is python (multiprocessing.shared_memory), shm (POSIX shared memory), sem (POSIX semaphores), file (in folders of /dev/shm), sysv (System V), huge
-/// (files of hugetlbfs), memfd, area (published or not), anonymous (shared without a name) or registry (the tables in which processes publish areas: a few pages
-/// each, listed only where they are asked for, with --all or --kind registry; the last lines count them always).
+/// KIND is python (multiprocessing.shared_memory), shm (POSIX shared memory), sem (POSIX
+/// semaphores), file (in folders of /dev/shm), sysv (System V), huge (files of hugetlbfs), memfd,
+/// area (published or not), anonymous (shared without a name) or registry (the tables in which
+/// processes publish areas: a few pages each, listed only where they are asked for, with --all or
+/// --kind registry; the last lines count them always).
 ///
-/// Where a registry cannot be read, all else is listed: areas' memory stands under the name that it was made with, and the reason is printed on the
-/// standard error.
+/// Where a registry cannot be read, all else is listed: areas' memory stands under the name that it
+/// was made with, and the reason is printed on the standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -68,13 +72,17 @@ impl Scan {
     }
 }
 
-/// Free shared memory that no process holds: only after --yes, and only if the kernel proves it at that moment
+/// Free shared memory that no process holds: only after --yes, and only if the kernel proves it at
+/// that moment
 ///
-/// Without --yes it says what it would do. What a process has open or mapped, or has sent on its way through a socket, is refused; so is what cannot
-/// be proved. What is freed is gone: no process finds it any more by its name. Areas cannot leak, and are never freed.
+/// Without --yes it says what it would do. What a process has open or mapped, or has sent on its
+/// way through a socket, is refused; so is what cannot be proved. What is freed is gone: no process
+/// finds it any more by its name. Areas cannot leak, and are never freed.
 ///
-/// A file is renamed first, and gets its name back where a process opens it at that very moment. If this command is killed before that, the file
-/// stays under a name that says what it was (`.areas-reap-PID-N.NAME`): `areas scan` lists it as leaked, and this command frees it like any other.
+/// A file is renamed first, and gets its name back where a process opens it at that very moment. If
+/// this command is killed before that, the file stays under a name that says what it was
+/// (`.areas-reap-PID-N.NAME`): `areas scan` lists it as leaked, and this command frees it like any
+/// other.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -93,7 +101,8 @@ pub(crate) struct Reap {
     /// Free it
     #[arg(long)]
     pub(crate) yes: bool,
-    /// In the /dev/shm of this process, which is in another mount namespace (a container), as `areas scan` says
+    /// In the /dev/shm of this process, which is in another mount namespace (a container), as
+    /// `areas scan` says
     #[arg(long = "in", value_name = "PID")]
     pub(crate) inside: Option<u32>,
     /// As JSON

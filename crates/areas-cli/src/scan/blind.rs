@@ -12,7 +12,8 @@ pub(super) struct Blind {
     pub(super) hides: bool,
     /// Whether there may be processes outside of the pid namespace that we are in.
     pub(super) nested: bool,
-    /// Descriptors that wait in the queues of sockets, with the process in which each was seen first.
+    /// Descriptors that wait in the queues of sockets, with the process in which each was seen
+    /// first.
     pub(super) on_the_way: Vec<(u32, u64)>,
     /// Files that are registered with rings of io_uring, which may have no descriptor any more.
     pub(super) registered: Vec<(u32, u64)>,

@@ -1,10 +1,12 @@
-//! What an `areas reap` that was interrupted has left: a file under the name that it was given before it was to go, which tells what it was called.
+//! What an `areas reap` that was interrupted has left: a file under the name that it was given
+//! before it was to go, which tells what it was called.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// How such names begin; the process that takes the file away follows, a number, and the file's own name.
+/// How such names begin; the process that takes the file away follows, a number, and the file's own
+/// name.
 const START: &[u8] = b".areas-reap-";
 
 /// No file's name is longer.

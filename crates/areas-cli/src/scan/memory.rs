@@ -24,7 +24,8 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) kind: Kind,
-    /// What it is called: its name, a segment's number, or what its makers have called it. Any bytes: another process chose them.
+    /// What it is called: its name, a segment's number, or what its makers have called it. Any
+    /// bytes: another process chose them.
     pub(super) name: Vec<u8>,
     /// `None` of a segment that nobody has attached, which shows nowhere as a file.
     pub(super) object: Option<Object>,
@@ -122,7 +123,8 @@ impl Memory {
     }
 }
 
-/// A name as a shell and this command take it: as it is where no character of it means anything, else its bytes.
+/// A name as a shell and this command take it: as it is where no character of it means anything,
+/// else its bytes.
 pub(super) fn word_of(name: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+@%/=:,-".contains(byte);
     match std::str::from_utf8(name) {

@@ -1,4 +1,5 @@
-//! `areas scan`: all shared memory that can be seen, ours or not, and whether anybody holds it. `areas reap`: what nobody holds, freed.
+//! `areas scan`: all shared memory that can be seen, ours or not, and whether anybody holds it.
+//! `areas reap`: what nobody holds, freed.
 //!
 //! | file | what |
 //! |---|---|

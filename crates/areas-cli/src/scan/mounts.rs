@@ -25,7 +25,8 @@ pub(super) struct Mount {
     pub(super) options: String,
 }
 
-/// The folder of POSIX shared memory of another mount namespace (a container's), by way of a process there.
+/// The folder of POSIX shared memory of another mount namespace (a container's), by way of a
+/// process there.
 #[derive(Debug)]
 pub(super) struct Inside {
     pub(super) pid: u32,
@@ -34,7 +35,8 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    /// Opens it, never leaving what that process has as its root; `None` where it is no memory, or may not be looked into.
+    /// Opens it, never leaving what that process has as its root; `None` where it is no memory, or
+    /// may not be looked into.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).ok()?;

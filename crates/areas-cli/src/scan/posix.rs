@@ -1,4 +1,5 @@
-//! POSIX shared memory and semaphores, Python's shared memory: files where the C library has their names.
+//! POSIX shared memory and semaphores, Python's shared memory: files where the C library has their
+//! names.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
@@ -108,14 +109,16 @@ fn state_of(holders: &[Holder], path: &Path, object: Object) -> (State, Option<S
     }
 }
 
-/// Why a file that nobody holds is wanted all the same: it is known that its program opens it again each time that it runs.
+/// Why a file that nobody holds is wanted all the same: it is known that its program opens it again
+/// each time that it runs.
 pub(super) fn kept(path: &Path) -> Option<&'static str> {
     let name = path.file_name().unwrap_or_default().as_bytes();
     let podmans = name == b"libpod_lock" || name.starts_with(b"libpod_rootless_lock_");
     podmans.then_some("podman has its locks in it, and opens it each time that it runs")
 }
 
-/// What a file is, by its name: what makes it chooses that. One that an interrupted `areas reap` has left is what it was.
+/// What a file is, by its name: what makes it chooses that. One that an interrupted `areas reap`
+/// has left is what it was.
 pub(super) fn kind_of(name: &Path) -> Kind {
     let own = left::was(name).map(|was| was.name);
     let bytes = own.filter(|_| name.parent() == Some(Path::new(""))).unwrap_or(name.as_os_str().as_bytes());

@@ -1,7 +1,8 @@
 //! Whether nobody has a file open or mapped: asked of the kernel, which alone knows all of them.
 //!
-//! What `/proc` shows is never all: processes of other users and of other pid namespaces, descriptors on their way through a socket, files that a loop
-//! device or a ring of io_uring has. A write lease ([`Lease`]) is refused for each of these.
+//! What `/proc` shows is never all: processes of other users and of other pid namespaces,
+//! descriptors on their way through a socket, files that a loop device or a ring of io_uring has. A
+//! write lease ([`Lease`]) is refused for each of these.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -73,7 +74,8 @@ impl Looked {
         rustix::fs::open(path, flags, Mode::empty())
     }
 
-    /// Asks the kernel whether anybody has it. Who only looks at it, as we do, has it for a moment: that is asked again.
+    /// Asks the kernel whether anybody has it. Who only looks at it, as we do, has it for a moment:
+    /// that is asked again.
     pub(super) fn prove(&self) -> Proof {
         for _ in 0..MOMENTS {
             match self.prove_now() {
@@ -123,7 +125,8 @@ pub(super) fn ask(path: &Path, object: Object) -> Proof {
     }
 }
 
-/// Bytes of a memory that are in RAM, where some may be swapped out: asked of an open file, if it can be opened.
+/// Bytes of a memory that are in RAM, where some may be swapped out: asked of an open file, if it
+/// can be opened.
 pub(super) fn resident(memory: &Memory) -> Option<u64> {
     let object = memory.object?;
     let looked = match (&memory.path, &memory.door) {

@@ -1,4 +1,5 @@
-//! What registries say of areas: this user's, or all users'. A registry that cannot be read leaves its areas without their names, and nothing else.
+//! What registries say of areas: this user's, or all users'. A registry that cannot be read leaves
+//! its areas without their names, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 

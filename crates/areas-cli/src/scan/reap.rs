@@ -1,8 +1,10 @@
 //! `areas reap`: frees what nobody holds, proved at that moment.
 //!
-//! A file: the kernel's write lease says that nobody has it open or mapped. It is renamed, which takes it from whoever would come, and looked at again: if
-//! it is another file than was looked at, or somebody opened it in between (who waits then for the end of the lease), it gets its name back. Only then it
-//! goes. A segment: nobody has it attached, says the kernel's count, and neither its maker nor who had it last runs any more.
+//! A file: the kernel's write lease says that nobody has it open or mapped. It is renamed, which
+//! takes it from whoever would come, and looked at again: if it is another file than was looked at,
+//! or somebody opened it in between (who waits then for the end of the lease), it gets its name
+//! back. Only then it goes. A segment: nobody has it attached, says the kernel's count, and neither
+//! its maker nor who had it last runs any more.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -206,7 +208,8 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     let entry = Entry::of(reap, label)?;
     let looked = entry.look(kind, label, &mounts)?;
     let mut blind = Blind::new(&mounts);
-    // Who has it is asked first: it is the better answer, and what opens nothing (O_PATH) only shows there.
+    // Who has it is asked first: it is the better answer, and what opens nothing (O_PATH) only
+    // shows there.
     let holders = Walk::new(&Wanted::of(&mounts), &mut blind, true).holders(looked.object());
     if !holders.is_empty() {
         return Err(held(kind, label, &holders));
@@ -243,7 +246,8 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
         return Ok(Outcome::WouldFree(bytes));
     }
     take_away(kind, label, &entry, &looked, &lease)?;
-    // Whoever had looked the name up just before comes to the lease now, and gets the memory: it is not ours to say that it is free.
+    // Whoever had looked the name up just before comes to the lease now, and gets the memory: it is
+    // not ours to say that it is free.
     match lease.is_undisturbed().unwrap_or(false) {
         true => Ok(Outcome::Freed(bytes)),
         false => Ok(Outcome::Kept),
@@ -268,7 +272,8 @@ fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {
         .help("what is held is not freed; end these processes first, if they are not needed")
 }
 
-/// Takes a file away, which nobody has: by way of another name, from which it comes back if it is not what was looked at, or if somebody has opened it.
+/// Takes a file away, which nobody has: by way of another name, from which it comes back if it is
+/// not what was looked at, or if somebody has opened it.
 fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &Lease) -> areas::Result<()> {
     let failed = |call: &'static str, errno: Errno| {
         refused(kind, label, Fault::Io).call(call, errno).help("only its owner and root may remove it")

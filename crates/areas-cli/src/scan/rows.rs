@@ -118,7 +118,8 @@ fn breaks_lines(scan: &Scan, terminal: Terminal) -> bool {
     terminal.columns.is_some() && !scan.no_headings
 }
 
-/// The commands that free what is leaked, where a column would break them: whole, to be copied, however narrow the terminal.
+/// The commands that free what is leaked, where a column would break them: whole, to be copied,
+/// however narrow the terminal.
 fn free_with(survey: &Survey, terminal: Terminal) -> String {
     if terminal.columns.is_none() {
         return String::new();

@@ -1,4 +1,5 @@
-//! Segments of System V shared memory. They have no descriptors: the kernel counts how often each is attached, wherever its processes are.
+//! Segments of System V shared memory. They have no descriptors: the kernel counts how often each
+//! is attached, wherever its processes are.
 
 use areas::registry::{self, ProcessStat};
 
@@ -36,7 +37,8 @@ pub(super) fn memories(walk: &mut Walk, trouble: &mut Vec<String>) -> Vec<Memory
     let mut memories: Vec<Memory> = Vec::new();
     for line in lines {
         let number = u64::try_from(line.id).unwrap_or(0);
-        // Whose namespace may not be asked is taken to be here: of those that have it, the kernel's count tells.
+        // Whose namespace may not be asked is taken to be here: of those that have it, the kernel's
+        // count tells.
         let seen = walk.segments.remove(&(here.clone(), number)).unwrap_or_default();
         memories.push(memory(line, seen));
     }
@@ -76,7 +78,8 @@ fn memory(line: Line, seen: Found) -> Memory {
     }
 }
 
-/// A segment that only another IPC namespace has: no number of ours, and nothing but its mappings is known of it.
+/// A segment that only another IPC namespace has: no number of ours, and nothing but its mappings
+/// is known of it.
 fn elsewhere(number: u64, space: &str, found: Found) -> Memory {
     Memory {
         kind: Kind::Sysv,
@@ -117,7 +120,8 @@ pub(super) fn allocated(id: i32) -> Option<u64> {
     Some(line.resident.saturating_add(line.swapped))
 }
 
-/// When a process began, in seconds since 1970; `None` if there is none, or only one that has ended.
+/// When a process began, in seconds since 1970; `None` if there is none, or only one that has
+/// ended.
 fn began(pid: u32) -> Option<i64> {
     let stat = ProcessStat::of(pid).ok().filter(|stat| !stat.holds_nothing())?;
     let since_boot = i64::try_from(stat.start_time / rustix::param::clock_ticks_per_second().max(1)).ok()?;
@@ -130,7 +134,8 @@ fn boot() -> Option<i64> {
     text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
-/// `key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap`, see proc_sysvipc(5).
+/// `key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap`, see
+/// proc_sysvipc(5).
 fn parse(line: &str) -> Option<Line> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let at = |number: usize| fields.get(number).and_then(|field| field.parse::<u64>().ok());

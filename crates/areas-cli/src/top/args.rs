@@ -9,12 +9,14 @@ use crate::watch::args::seconds;
 
 /// Watch areas live: what takes memory, what grows, where it is, who holds it
 ///
-/// A row is a memory, with all areas over it: what several of them share counts once. GROWTH is by how much what is in RAM has grown since
-/// this command started, PER S how fast it grows now. NODES has a mark for each eighth of it: the digit of the node that it is on, `s` for
-/// what is swapped out, `.` for a hole, `?` for a node that is not known.
+/// A row is a memory, with all areas over it: what several of them share counts once. GROWTH is by
+/// how much what is in RAM has grown since this command started, PER S how fast it grows now. NODES
+/// has a mark for each eighth of it: the digit of the node that it is on, `s` for what is swapped
+/// out, `.` for a hole, `?` for a node that is not known.
 ///
-/// Keys: `?` shows them all. `q` quits, `s` `r` `g` `v` `d` `n` `o` `i` sort by size, RAM, growth, growth per second, nodes, name, holders and
-/// id, `/` filters as you type, Enter shows where the pages of the chosen area are and who holds it, the space bar pauses.
+/// Keys: `?` shows them all. `q` quits, `s` `r` `g` `v` `d` `n` `o` `i` sort by size, RAM, growth,
+/// growth per second, nodes, name, holders and id, `/` filters as you type, Enter shows where the
+/// pages of the chosen area are and who holds it, the space bar pauses.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +27,8 @@ Examples:
 
 However it ends, the terminal is as it was: each of its two processes ensures that when the other one is killed. Only if both are killed at once (SIGKILL), no process is left to do it: type `reset`.")]
 pub(crate) struct Top {
-    /// Only memories with an area whose name has this in it, or fits a pattern with `*`, `?` and `[…]`; or with this id
+    /// Only memories with an area whose name has this in it, or fits a pattern with `*`, `?` and
+    /// `[…]`; or with this id
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) filter: String,
     /// Sort by this: what is largest first, else the lowest number, or the alphabet

@@ -21,7 +21,8 @@ const NARROWEST_HOLDERS: usize = 12;
 /// A column, and how many cells it takes.
 pub(super) type Place = (Order, usize);
 
-/// The columns that have a place in so many cells, from left to right, one blank between two. The name is always there, and what is sorted by.
+/// The columns that have a place in so many cells, from left to right, one blank between two. The
+/// name is always there, and what is sorted by.
 pub(super) fn fitting(width: usize, order: Order, longest_name: usize) -> Vec<Place> {
     let mut chosen: Vec<Place> = Vec::new();
     let mut left = width;
@@ -167,7 +168,8 @@ impl Share {
     }
 }
 
-/// Where a memory is, an eighth each: what is there at all has one mark at least, as long as there are enough.
+/// Where a memory is, an eighth each: what is there at all has one mark at least, as long as there
+/// are enough.
 pub(super) fn shares(memory: &Memory) -> Vec<Share> {
     let mut parts: Vec<(Share, u64)> =
         memory.nodes.iter().flatten().map(|&(node, bytes)| (Share::On(node), bytes)).collect();
@@ -186,7 +188,8 @@ pub(super) fn shares(memory: &Memory) -> Vec<Share> {
     divided(&parts, SHARES)
 }
 
-/// Divides so many marks among parts by their size, the rest by the largest remainder; then those that got none take one from the largest.
+/// Divides so many marks among parts by their size, the rest by the largest remainder; then those
+/// that got none take one from the largest.
 fn divided(parts: &[(Share, u64)], marks: usize) -> Vec<Share> {
     let all: u128 = parts.iter().map(|(_, bytes)| u128::from(*bytes)).sum();
     if all == 0 {
@@ -209,7 +212,8 @@ fn divided(parts: &[(Share, u64)], marks: usize) -> Vec<Share> {
     parts.iter().zip(counts).flat_map(|(&(share, _), count)| std::iter::repeat_n(share, count)).collect()
 }
 
-/// Which of two memories comes first: the larger one of sizes, else the lower number, or what is first in the alphabet. Equals by name, then id.
+/// Which of two memories comes first: the larger one of sizes, else the lower number, or what is
+/// first in the alphabet. Equals by name, then id.
 pub(super) fn compare(order: Order, one: &Memory, other: &Memory) -> Ordering {
     let largest = |one: Option<i128>, other: Option<i128>| other.cmp(&one);
     let wide = |bytes: Option<u64>| bytes.map(i128::from);
@@ -230,7 +234,8 @@ pub(super) fn compare(order: Order, one: &Memory, other: &Memory) -> Ordering {
     by.then_with(|| one.name().as_bytes().cmp(other.name().as_bytes())).then_with(|| one.key.cmp(&other.key))
 }
 
-/// The node that has most of it; those that are on none come last. On the same node, what has more there comes first.
+/// The node that has most of it; those that are on none come last. On the same node, what has more
+/// there comes first.
 fn main_node(memory: &Memory) -> (bool, Option<Node>, Reverse<u64>) {
     let most = memory.nodes.iter().flatten().max_by_key(|(node, bytes)| (*bytes, Reverse(*node)));
     match most.filter(|(_, bytes)| *bytes > 0) {

@@ -360,7 +360,8 @@ mod tests {
         assert!(text.contains(HELP[16].1) && !text.contains(HELP[0].1), "{text}");
     }
 
-    /// No size, page or locale makes it fail, and nothing is written beyond ASCII where the locale has no more.
+    /// No size, page or locale makes it fail, and nothing is written beyond ASCII where the locale
+    /// has no more.
     #[test]
     fn any_size_will_do() {
         let mut reading = several();

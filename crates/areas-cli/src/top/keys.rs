@@ -57,7 +57,8 @@ impl Keys {
         }
     }
 
-    /// No more bytes follow: what has begun is what it is by itself. An escape alone is the key of that name.
+    /// No more bytes follow: what has begun is what it is by itself. An escape alone is the key of
+    /// that name.
     pub(super) fn give_up_waiting(&mut self) -> Option<Key> {
         let first = self.bytes.first().copied();
         self.bytes.clear();
@@ -96,7 +97,8 @@ fn character(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
     }
 }
 
-/// What follows an escape: `[A`, `OA`, `[5~`, with or without modifiers. `None` where more is to come.
+/// What follows an escape: `[A`, `OA`, `[5~`, with or without modifiers. `None` where more is to
+/// come.
 fn escape(rest: &[u8]) -> Option<(usize, Option<Key>)> {
     match rest.first()? {
         b'[' => {}

@@ -1,4 +1,5 @@
-//! The process that reads and draws, until a key or a signal ends it. Its parent, which waits for it, is in `parent.rs`.
+//! The process that reads and draws, until a key or a signal ends it. Its parent, which waits for
+//! it, is in `parent.rs`.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -24,12 +25,14 @@ use crate::signals::is_in_front;
 /// How long an escape may be the beginning of a key: over a slow line the rest comes later.
 const REST_OF_A_KEY: Duration = Duration::from_millis(50);
 
-/// Of the time that passes, no more than this part is spent on looking: on a machine with very many areas looks become rarer.
+/// Of the time that passes, no more than this part is spent on looking: on a machine with very many
+/// areas looks become rarer.
 const SHARE_OF_TIME: u32 = 5;
 
 pub(crate) fn run(screen: &TopScreen) -> Result<ExitCode> {
     let failed = |error| io_error("show the screen", error);
-    // Where the parent has gone, the shell has the terminal: to give it back then is not a reason to be stopped.
+    // Where the parent has gone, the shell has the terminal: to give it back then is not a reason
+    // to be stopped.
     SigSet::from(NixSignal::SIGTTOU).thread_block().map_err(|error| failed(error.into()))?;
     let before = Before::ask().map_err(failed)?;
     let wake = Wake::new().map_err(failed)?;
@@ -148,7 +151,8 @@ impl Live {
 
     fn draw(&mut self) -> Result<()> {
         let Some(reading) = &self.reading else {
-            // Nothing could be read at all: that is an error of the command, and not of the picture.
+            // Nothing could be read at all: that is an error of the command, and not of the
+            // picture.
             return match self.view.trouble.take() {
                 Some(why) => Err(Error::new(Kind::Registry, "look at the areas").detail(why).into()),
                 None => Ok(()),
@@ -196,7 +200,8 @@ impl Live {
         self.enter()
     }
 
-    /// Takes the terminal over, once we are in front of it; a job in the background stops, as any that wants the terminal.
+    /// Takes the terminal over, once we are in front of it; a job in the background stops, as any
+    /// that wants the terminal.
     fn enter(&mut self) -> Result<()> {
         while self.wake.ended().is_none() && is_in_front(stdin()) == Some(false) {
             stop()?;

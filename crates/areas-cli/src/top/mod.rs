@@ -10,7 +10,8 @@
 //! | `parent.rs`, `live.rs` | the two processes: one that waits, one that reads and draws |
 //! | `once.rs` | one table, without a terminal |
 //!
-//! The terminal is as it was, however this ends: each of the two processes sees to it when the other one is killed.
+//! The terminal is as it was, however this ends: each of the two processes sees to it when the
+//! other one is killed.
 
 pub(crate) mod args;
 mod columns;

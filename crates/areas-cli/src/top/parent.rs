@@ -1,5 +1,6 @@
-//! The process that a shell has started: it has another one draw, and does nothing but wait, so that somebody is left to give the terminal
-//! back when that one is killed. (When this one is killed, the other one does: it has the kernel send it a signal then.)
+//! The process that a shell has started: it has another one draw, and does nothing but wait, so
+//! that somebody is left to give the terminal back when that one is killed. (When this one is
+//! killed, the other one does: it has the kernel send it a signal then.)
 
 use std::ffi::OsString;
 use std::process::{Child, Command, ExitCode};
@@ -39,7 +40,8 @@ pub(super) fn run(top: &Top) -> Result<ExitCode> {
                 SIGCHLD => {}
                 SIGTSTP => screen.send(Signal::TSTP),
                 SIGCONT => screen.go_on(),
-                // A second time, or where it does not listen: then by force. We restore the terminal.
+                // A second time, or where it does not listen: then by force. We restore the
+                // terminal.
                 _ if told_to_end => screen.send(Signal::KILL),
                 signal => {
                     told_to_end = true;
@@ -79,8 +81,8 @@ impl Process {
         let _ = kill_process(self.pid, signal);
     }
 
-    /// Has it go on, if it is stopped. Mostly it is not: who has us go on does that for the whole job. And if it has been stopped once more since
-    /// we have looked, that is to stay so.
+    /// Has it go on, if it is stopped. Mostly it is not: who has us go on does that for the whole
+    /// job. And if it has been stopped once more since we have looked, that is to stay so.
     fn go_on(&self) {
         let pid = self.pid.as_raw_pid().unsigned_abs();
         let is_stopped = ProcessStat::of(pid).is_ok_and(|stat| stat.state == b'T');
@@ -92,7 +94,8 @@ impl Process {
         }
     }
 
-    /// What has become of it: an exit code where it has ended. Where it has stopped, the whole job does, with the terminal as it was.
+    /// What has become of it: an exit code where it has ended. Where it has stopped, the whole job
+    /// does, with the terminal as it was.
     fn look(&mut self, before: &Before, signals: &mut Signals) -> Result<Option<ExitCode>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         let status = loop {
@@ -121,7 +124,8 @@ impl Process {
         Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))))
     }
 
-    /// A shell, or a script, that has started us in its own group goes to sleep too, as with `^Z` in any program.
+    /// A shell, or a script, that has started us in its own group goes to sleep too, as with `^Z`
+    /// in any program.
     fn stop_the_job(&mut self, signals: &mut Signals) -> rustix::io::Result<()> {
         kill_current_process_group(Signal::TSTP)?;
         // That has come to us as well, before the call came back: what follows is another one.

@@ -1,4 +1,5 @@
-//! One look at all that is published: a memory each, with the areas over it. And what became of it since the last look.
+//! One look at all that is published: a memory each, with the areas over it. And what became of it
+//! since the last look.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -200,7 +201,8 @@ struct Seen {
 }
 
 impl History {
-    /// Tells of each memory by how much it has grown, and remembers it. What came after the first reading has grown from nothing.
+    /// Tells of each memory by how much it has grown, and remembers it. What came after the first
+    /// reading has grown from nothing.
     pub(super) fn tell(&mut self, memories: &mut [Memory], now: Instant) {
         let mut known = BTreeMap::new();
         for memory in memories {

@@ -1,6 +1,7 @@
 //! The terminal: taken over, drawn on, and given back as it was.
 //!
-//! It is taken over attributes first, and given back attributes last: as long as they are not as they were, there is something to give back.
+//! It is taken over attributes first, and given back attributes last: as long as they are not as
+//! they were, there is something to give back.
 
 use std::io::{self, Write as _};
 
@@ -38,7 +39,8 @@ impl Before {
         Ok(Before(tcgetattr(stdin())?))
     }
 
-    /// Gives the terminal back, if it is not as it was. Where it has gone, there is nothing to give back to.
+    /// Gives the terminal back, if it is not as it was. Where it has gone, there is nothing to give
+    /// back to.
     pub(super) fn restore(&self, typed: Typed) {
         let is_as_it_was = tcgetattr(stdin()).is_ok_and(|now| now.local_modes == self.0.local_modes);
         if !is_as_it_was {
@@ -95,7 +97,8 @@ impl Screen {
         self.next = Buffer::empty(area);
     }
 
-    /// Shows the next picture: what is new in it, in one piece. Nothing is written where nothing is new.
+    /// Shows the next picture: what is new in it, in one piece. Nothing is written where nothing is
+    /// new.
     pub(super) fn show(&mut self) -> io::Result<()> {
         let mut text = String::new();
         if self.shown.area != self.next.area {

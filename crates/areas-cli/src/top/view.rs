@@ -1,4 +1,5 @@
-//! What is shown of what is there: the order, the filter, the chosen area, the page. And what keys do to it.
+//! What is shown of what is there: the order, the filter, the chosen area, the page. And what keys
+//! do to it.
 
 use glob::Pattern;
 

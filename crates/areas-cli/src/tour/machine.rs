@@ -1,4 +1,5 @@
-//! What the tour measures of the machine and its processes, and the file that it takes if nobody names one.
+//! What the tour measures of the machine and its processes, and the file that it takes if nobody
+//! names one.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,12 +11,14 @@ use areas::{Error, Kind};
 use crate::failure::io_error;
 use crate::kilobytes::in_bytes;
 
-/// The machine's shared memory in use, in bytes: `Shmem` of `/proc/meminfo` (all memory objects and tmpfs files).
+/// The machine's shared memory in use, in bytes: `Shmem` of `/proc/meminfo` (all memory objects and
+/// tmpfs files).
 pub(super) fn shared_memory() -> areas::Result<u64> {
     kilobytes("/proc/meminfo", "Shmem:")
 }
 
-/// The memory of this process's own that is in RAM (`Anonymous`, counted page by page): what it shares does not count.
+/// The memory of this process's own that is in RAM (`Anonymous`, counted page by page): what it
+/// shares does not count.
 pub(super) fn own_memory() -> areas::Result<u64> {
     kilobytes("/proc/self/smaps_rollup", "Anonymous:")
 }
@@ -32,7 +35,8 @@ fn kilobytes(path: &str, label: &str) -> areas::Result<u64> {
         .ok_or_else(|| Error::new(Kind::Io, format!("read {path}")).detail(format!("it has no line {label}")))
 }
 
-/// Waits until something is so, as long as the patience lasts; gives whether it is, and the time that it took.
+/// Waits until something is so, as long as the patience lasts; gives whether it is, and the time
+/// that it took.
 ///
 /// What the kernel tears down takes a moment, and the rest of the machine does not stand still.
 pub(super) fn becomes(

@@ -1,5 +1,5 @@
-//! `areas tour`: what areas are for, shown on a real file. Everything that it says is measured, and what does not hold
-//! ends it with a failure.
+//! `areas tour`: what areas are for, shown on a real file. Everything that it says is measured, and
+//! what does not hold ends it with a failure.
 //!
 //! | file | what |
 //! |---|---|

@@ -20,7 +20,8 @@ use crate::failure::{Result, io_error};
 use crate::ls;
 use crate::report::Report;
 
-/// How long to wait for what the kernel does in its own time, and for the rest of the machine to calm down.
+/// How long to wait for what the kernel does in its own time, and for the rest of the machine to
+/// calm down.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What a worker may need for itself: buffers, and the little that any process needs.
 const OWN_MEMORY: u64 = 4 << 20;
@@ -36,7 +37,8 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// By how much the machine's shared memory may differ: counters are a little coarse, and others use it too.
+    /// By how much the machine's shared memory may differ: counters are a little coarse, and others
+    /// use it too.
     fn slack(&self) -> u64 {
         (2 << 20) + self.size as u64 / 10
     }
@@ -182,7 +184,8 @@ fn freeze(claims: &mut Claims, subject: &Subject<'_>, area: Area<Shared>) -> Res
     Ok((area, File::from(writer)))
 }
 
-/// Tries to change a frozen area in every way there is. (What is written is what is there: it would do no harm.)
+/// Tries to change a frozen area in every way there is. (What is written is what is there: it would
+/// do no harm.)
 fn refuse(claims: &mut Claims, subject: &Subject<'_>, area: &Area<Frozen>, writer: &File) -> Result<()> {
     let first = &area[..area.len().min(16)];
     let refused = |result: std::io::Result<()>| match result {

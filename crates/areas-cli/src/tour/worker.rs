@@ -1,5 +1,6 @@
-//! A process that the tour starts: it finds the area by its name, holds a clone of it under the same name, and compares it
-//! with the file as often as it is asked to. It ends with its standard input, which is the tour's end of a pipe.
+//! A process that the tour starts: it finds the area by its name, holds a clone of it under the
+//! same name, and compares it with the file as often as it is asked to. It ends with its standard
+//! input, which is the tour's end of a pipe.
 
 use std::fs::File;
 use std::io::{self, BufRead};
@@ -69,8 +70,8 @@ pub(crate) fn run(worker: &TourWorker) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compares a file with `size` bytes, piece by piece, up to the first piece that is not the same. The memory in use is
-/// looked at before any of it is given back.
+/// Compares a file with `size` bytes, piece by piece, up to the first piece that is not the same.
+/// The memory in use is looked at before any of it is given back.
 fn compare(
     file: &File,
     size: usize,

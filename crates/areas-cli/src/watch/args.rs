@@ -8,12 +8,14 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use crate::args::name;
 use crate::target::Pattern;
 
-/// Report what happens to areas, a line an event: published, cloned, resized, frozen, moved, retired, gone
+/// Report what happens to areas, a line an event: published, cloned, resized, frozen, moved,
+/// retired, gone
 ///
-/// First it says which are `there`. A publication, and the end of a process that holds an area, are reported at once: the kernel reports them. It
-/// reports nothing else, so that areas are looked at every --interval; what comes and goes between two looks is missed. `cloned` is an area over
-/// memory that was there under another id; `moved` says that new pages come from elsewhere now, as after `areas move`. It runs until a signal ends
-/// it, or no process reads its output any more.
+/// First it says which are `there`. A publication, and the end of a process that holds an area, are
+/// reported at once: the kernel reports them. It reports nothing else, so that areas are looked at
+/// every --interval; what comes and goes between two looks is missed. `cloned` is an area over
+/// memory that was there under another id; `moved` says that new pages come from elsewhere now, as
+/// after `areas move`. It runs until a signal ends it, or no process reads its output any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,8 +44,8 @@ pub(crate) struct Watch {
 
 /// Wait until there is an area of that name; or until it is frozen, or gone
 ///
-/// A publication is reported by the process that publishes, and the end of the holder by the kernel. For a holder that unpublishes its area, and for
-/// freezing, it looks ten times a second.
+/// A publication is reported by the process that publishes, and the end of the holder by the
+/// kernel. For a holder that unpublishes its area, and for freezing, it looks ten times a second.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Wait {
     /// The name

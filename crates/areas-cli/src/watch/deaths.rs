@@ -20,7 +20,8 @@ pub(super) struct Deaths {
 }
 
 impl Deaths {
-    /// Waits for the end of these from now on, and of no others. Whether one of them has ended since it was seen, so that one has to look again.
+    /// Waits for the end of these from now on, and of no others. Whether one of them has ended
+    /// since it was seen, so that one has to look again.
     pub(super) fn expect(&mut self, pids: impl IntoIterator<Item = u32>) -> bool {
         let mut before = std::mem::take(&mut self.handles);
         let mut late = BTreeSet::new();

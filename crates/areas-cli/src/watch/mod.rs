@@ -1,4 +1,5 @@
-//! `areas watch`: what happens to areas, a line an event. `areas wait`: until something has happened.
+//! `areas watch`: what happens to areas, a line an event. `areas wait`: until something has
+//! happened.
 //!
 //! | file | what |
 //! |---|---|
@@ -82,14 +83,16 @@ fn look(watch: &Watch, before: &Seen) -> areas::Result<Seen> {
     Ok(Seen::of(&areas, before))
 }
 
-/// Listens for publications in a thread of its own: the pipe has a byte once there was one, and nothing more comes until that was looked at.
+/// Listens for publications in a thread of its own: the pipe has a byte once there was one, and
+/// nothing more comes until that was looked at.
 fn listen() -> Result<(PipeReader, SyncSender<()>)> {
     let (reader, mut writer) = std::io::pipe().map_err(|error| io_error("make a pipe", error))?;
     rustix::io::ioctl_fionbio(&reader, true).map_err(|errno| io_error("make a pipe", errno.into()))?;
     let (looked, wait) = mpsc::sync_channel::<()>(1);
     let listen = move || {
         let mut publications = Publications::default();
-        // First expected, then looked, then slept: none is missed. That the registry cannot be listened to, the look tells.
+        // First expected, then looked, then slept: none is missed. That the registry cannot be
+        // listened to, the look tells.
         while publications.expect().is_ok() && std::io::Write::write_all(&mut writer, b"x").is_ok() {
             if wait.recv().is_err() {
                 break;

@@ -1,5 +1,5 @@
-//! Who does not answer, or answers what makes no sense: nobody is waited for longer than was said, and it is told who it was. And what comes of two who
-//! ask for the same.
+//! Who does not answer, or answers what makes no sense: nobody is waited for longer than was said,
+//! and it is told who it was. And what comes of two who ask for the same.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::gate::{folder, held};
 use crate::harness::{AREAS, Holder, Ran, Registry, within};
 
-/// A holder whose address somebody listens at, with its own process number, and says nothing. So it is where a holder hangs. (It is made by who
-/// listens there, and becomes the holder, which finds its address taken.)
+/// A holder whose address somebody listens at, with its own process number, and says nothing. So it
+/// is where a holder hangs. (It is made by who listens there, and becomes the holder, which finds
+/// its address taken.)
 fn silent_holder(registry: &Registry, backlog: u32) -> Holder {
     let script = "import os, socket, sys\n\
          name = f'\\0areas-holder-{os.stat(\"/proc/self/ns/pid\").st_ino}-{os.getpid()}'\n\
@@ -27,7 +28,8 @@ fn silent_holder(registry: &Registry, backlog: u32) -> Holder {
     Holder::start(command.args(["-c", script, AREAS, &backlog.to_string()]))
 }
 
-/// The time is that of all steps together, and whoever is silent is named. With a line that is full, who asks cannot even connect.
+/// The time is that of all steps together, and whoever is silent is named. With a line that is
+/// full, who asks cannot even connect.
 #[test]
 fn a_silent_holder_is_not_waited_for_longer_than_was_said() {
     let registry = Registry::new();
@@ -47,7 +49,8 @@ fn a_silent_holder_is_not_waited_for_longer_than_was_said() {
     }
 }
 
-/// Another one that holds the memory, and answers, does not make up for it: it still has it mapped for writing.
+/// Another one that holds the memory, and answers, does not make up for it: it still has it mapped
+/// for writing.
 #[test]
 fn of_several_holders_the_silent_one_is_named() {
     let registry = Registry::new();

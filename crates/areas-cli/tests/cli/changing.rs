@@ -1,4 +1,5 @@
-//! `move`, `resize`, `wait`, and the options that came with them: what is there changes for all who have it, and is measured.
+//! `move`, `resize`, `wait`, and the options that came with them: what is there changes for all who
+//! have it, and is measured.
 
 use serde_json::Value;
 
@@ -60,7 +61,8 @@ fn memory_of(holder: &Holder) -> (std::fs::File, usize) {
     (std::fs::File::options().read(true).write(true).open(path).unwrap(), mapped)
 }
 
-/// Another process may make it larger than the machine's RAM and swap. That can be undone, without mapping it.
+/// Another process may make it larger than the machine's RAM and swap. That can be undone, without
+/// mapping it.
 #[test]
 fn an_area_that_was_made_larger_than_any_machine_shrinks() {
     let registry = Registry::new();
@@ -154,7 +156,8 @@ fn pages_are_moved_and_measured() {
         (&0.into(), &(1 << 20).into(), &0.into())
     );
     assert_eq!((&told["stayed"], &told["placed"]), (&serde_json::json!([]), &true.into()));
-    // What is told from then on is the policy that the kernel has, not the one that its holder asked for.
+    // What is told from then on is the policy that the kernel has, not the one that its holder
+    // asked for.
     let bind = format!("bind:{node}");
     assert_eq!(registry.show("data")["policy"], bind);
     assert!(registry.run(["show", "data"]).stdout().contains(&format!("policy      {bind}\n")));

@@ -84,7 +84,8 @@ fn signals_are_passed_on_to_the_command() {
     }
 }
 
-/// Whatever somebody sends to say something: none of them ends us before the command, and none is lost.
+/// Whatever somebody sends to say something: none of them ends us before the command, and none is
+/// lost.
 #[test]
 fn each_signal_that_says_something_is_passed_on() {
     let registry = Registry::new();
@@ -107,7 +108,8 @@ fn each_signal_that_says_something_is_passed_on() {
     registry.assert_empty();
 }
 
-/// `perl -e 'alarm 5; exec @ARGV'` before a command ends the command: a timer outlives exec, and is not the child's.
+/// `perl -e 'alarm 5; exec @ARGV'` before a command ends the command: a timer outlives exec, and is
+/// not the child's.
 #[test]
 fn an_alarm_that_was_set_for_us_ends_the_command() {
     let registry = Registry::new();
@@ -137,7 +139,8 @@ fn the_command_decides_when_it_ends() {
     assert_eq!(holder.rest(), "no\n");
 }
 
-/// The area goes with the command that holds it for others, also when that is killed; the command's own clone lives on.
+/// The area goes with the command that holds it for others, also when that is killed; the command's
+/// own clone lives on.
 #[test]
 fn clones_outlive_the_holder() {
     let registry = Registry::new();

@@ -1,4 +1,5 @@
-//! `areas doctor`: what it says of this machine, in whatever state this process is; of others; and of areas. And that the lines it names mend.
+//! `areas doctor`: what it says of this machine, in whatever state this process is; of others; and
+//! of areas. And that the lines it names mend.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
-//! `areas doctor` under filters of system calls that refuse, and under those that kill: it finds out, and lives.
+//! `areas doctor` under filters of system calls that refuse, and under those that kill: it finds
+//! out, and lives.
 
 #![expect(unsafe_code, reason = "a filter is installed between fork and exec; the block has its proof")]
 
@@ -19,8 +20,8 @@ use sandbox::{enter, kills};
 
 /// The command with that filter.
 pub(crate) fn under(mut command: Command, rules: Vec<Refuse>) -> Command {
-    // SAFETY: the child is a copy of this process with one thread; what allocates in it goes through glibc, which keeps its heap usable
-    // across fork.
+    // SAFETY: the child is a copy of this process with one thread; what allocates in it goes
+    // through glibc, which keeps its heap usable across fork.
     unsafe {
         command.pre_exec(move || {
             enter(&rules);
@@ -73,7 +74,8 @@ fn calls_that_are_refused() {
     assert_eq!(state(&told, "kernel.weighted-interleave").0, "unknown");
 }
 
-/// As systemd's filters do that have no error number: the command itself lives, and says which calls are deadly.
+/// As systemd's filters do that have no error number: the command itself lives, and says which
+/// calls are deadly.
 #[test]
 fn calls_that_kill() {
     let registry = Registry::new();
@@ -127,7 +129,8 @@ fn calls_that_the_kernel_is_said_not_to_have() {
     assert_eq!(state(&told, "kernel.mlock2").0, "remark");
 }
 
-/// From here on that call is put before a supervisor: this process itself, which never answers. The descriptor at which it would stays open.
+/// From here on that call is put before a supervisor: this process itself, which never answers. The
+/// descriptor at which it would stays open.
 fn ask_nobody(call: libc::c_long) -> std::io::Result<()> {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
     let code = |code: u32| u16::try_from(code).unwrap();

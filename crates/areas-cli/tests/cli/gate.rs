@@ -147,7 +147,8 @@ fn a_umask_takes_nothing() {
     assert_eq!(registry.run(["take", socket, "--name", "x", "--", "true"]).code, Some(0));
 }
 
-/// As a service is started by its socket unit: the socket is descriptor 3, and two variables say so.
+/// As a service is started by its socket unit: the socket is descriptor 3, and two variables say
+/// so.
 #[test]
 fn a_supervisor_gives_the_socket() {
     let (registry, mut holder) = held(5000, &[]);
@@ -184,7 +185,8 @@ os.execvp(sys.argv[3], sys.argv[3:])";
     holder.wait();
 }
 
-/// What another user, who was given it, tries: to open the memory that the taker holds anew, for writing.
+/// What another user, who was given it, tries: to open the memory that the taker holds anew, for
+/// writing.
 const TRY: &str = "for f in /proc/$PPID/fd/*; do case $(readlink $f) in /memfd:area:*)
 (exec 3<$f) 2>/dev/null && echo read; (exec 3<>$f) 2>/dev/null && echo write; esac; done; echo tried";
 
@@ -317,7 +319,8 @@ impl Drop for UserNamespace {
     }
 }
 
-/// In a user namespace the kernel says 65534 of all who have no number in it: nobody is taken for that user.
+/// In a user namespace the kernel says 65534 of all who have no number in it: nobody is taken for
+/// that user.
 #[test]
 fn a_user_without_a_number_is_nobody_in_particular() {
     let test = "gate::a_user_without_a_number_is_nobody_in_particular";
@@ -346,7 +349,8 @@ fn a_user_without_a_number_is_nobody_in_particular() {
     let ran = Ran::of(&mut inside(own.path(), &["offer", "inner", "--socket", inner, "--to", &nobody]));
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains(&format!("{nobody} is not a user here")), "{ran:?}");
-    // It is offered to its own user, and whoever comes from outside is refused, also who really is 65534, and root.
+    // It is offered to its own user, and whoever comes from outside is refused, also who really is
+    // 65534, and root.
     let offer = Holder::start(&mut inside(own.path(), &["offer", "inner", "--socket", inner]));
     let ran = registry.run(["take", inner, "--from", "100000"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

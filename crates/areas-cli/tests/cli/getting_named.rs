@@ -1,5 +1,5 @@
-//! `areas get` where a file system has no files without a name: as kernels and file systems say it (EOPNOTSUPP, EISDIR, EINVAL), by a filter of
-//! system calls.
+//! `areas get` where a file system has no files without a name: as kernels and file systems say it
+//! (EOPNOTSUPP, EISDIR, EINVAL), by a filter of system calls.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -51,7 +51,8 @@ fn it_is_there_when_it_is_complete() {
         let ran = get(&["--sync"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{errno}");
         assert!(fs::read(&copy).unwrap() == bytes_of(3_000_000));
-        // What is there stays, unless it is to be replaced; then it keeps its mode, and a link stays one.
+        // What is there stays, unless it is to be replaced; then it keeps its mode, and a link
+        // stays one.
         assert_eq!(get(&[]).code, Some(1));
         fs::write(&copy, "old").unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o640)).unwrap();
@@ -88,8 +89,8 @@ fn a_full_disk_leaves_nothing() {
     assert!(ran.stderr.contains("no space left on device"), "{ran:?}");
 }
 
-/// A signal that can be caught leaves nothing. SIGKILL leaves the part that was written under a name of its own, as the help says, and
-/// never under the file's.
+/// A signal that can be caught leaves nothing. SIGKILL leaves the part that was written under a
+/// name of its own, as the help says, and never under the file's.
 #[test]
 fn a_signal_leaves_no_file_of_that_name() {
     let (registry, _holder, folder) = held(256 << 20);

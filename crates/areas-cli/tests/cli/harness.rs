@@ -72,8 +72,9 @@ impl Registry {
         Ran::of(self.program("bash").args(["-c", script]).env("PATH", path_with_areas()))
     }
 
-    /// Starts `areas …`, which is to hold an area, and waits until it says that it is ready. Signals are as usual: those who run the tests
-    /// by `nohup`, or in the background of a script, ignore some, and whom they start ignores these, too.
+    /// Starts `areas …`, which is to hold an area, and waits until it says that it is ready.
+    /// Signals are as usual: those who run the tests by `nohup`, or in the background of a script,
+    /// ignore some, and whom they start ignores these, too.
     pub(crate) fn hold<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Holder {
         let mut command = self.program("env");
         command.args(["--default-signal", AREAS]).args(arguments);
@@ -101,7 +102,8 @@ impl Registry {
     }
 }
 
-/// What the last line of `areas ls` says of the areas it lists, without what else there is on the machine, and where was looked.
+/// What the last line of `areas ls` says of the areas it lists, without what else there is on the
+/// machine, and where was looked.
 pub(crate) fn total_of(listing: &str) -> &str {
     let line = listing.lines().last().unwrap_or_default();
     line.split_once("; ").map_or(line, |(total, _)| total)
@@ -277,7 +279,8 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here, on stderr and in the file that
+/// `AREAS_SKIP_LOG` names.
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: cli::{test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
@@ -287,8 +290,8 @@ pub(crate) fn skipped(test: &str, why: &str) {
     }
 }
 
-/// Whether a command works here (`unshare`, `mount`): a chroot, a container or a sandbox may forbid it. Where it does not, that is said,
-/// with the command's own words.
+/// Whether a command works here (`unshare`, `mount`): a chroot, a container or a sandbox may forbid
+/// it. Where it does not, that is said, with the command's own words.
 pub(crate) fn can_run(test: &str, command: &[&str]) -> bool {
     let output = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output();
     let why = match &output {

@@ -72,7 +72,8 @@ fn completions_for_every_shell() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
-/// In each shell that is here: names of living areas. What a shell would obey, or take for several words, is offered by its id.
+/// In each shell that is here: names of living areas. What a shell would obey, or take for several
+/// words, is offered by its id.
 #[test]
 fn names_of_living_areas_are_completed() {
     let registry = Registry::new();
@@ -191,7 +192,8 @@ fn manual_pages_for_every_command() {
     assert!(ran.stderr.starts_with("areas: cannot write manual pages into "), "{ran:?}");
 }
 
-/// Each page has the sections in which people look, and says what the help says; a reader of manual pages finds nothing wrong with it.
+/// Each page has the sections in which people look, and says what the help says; a reader of manual
+/// pages finds nothing wrong with it.
 #[test]
 fn manual_pages_are_whole() {
     let registry = Registry::new();

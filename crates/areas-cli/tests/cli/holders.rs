@@ -151,7 +151,8 @@ fn a_stopped_holder_is_told_as_such() {
     assert_eq!(registry.run(["drop", "x"]).code, Some(0));
 }
 
-/// A holder that is no `areas` command that holds areas (it is the tour's worker, which answers nobody).
+/// A holder that is no `areas` command that holds areas (it is the tour's worker, which answers
+/// nobody).
 #[test]
 fn who_does_not_answer_is_neither_renamed_nor_dropped() {
     let registry = Registry::new();
@@ -374,7 +375,8 @@ fn of_several_areas_one_is_dropped() {
     assert_eq!(holder.wait(), 143);
 }
 
-/// A process of this user that has taken a holder's address does not answer for it: the kernel says who listens.
+/// A process of this user that has taken a holder's address does not answer for it: the kernel says
+/// who listens.
 #[test]
 fn nobody_answers_for_another_process() {
     let registry = Registry::new();

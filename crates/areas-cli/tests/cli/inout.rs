@@ -38,7 +38,8 @@ fn every_byte_comes_into_a_file() {
     assert_eq!(names(&registry), ["copy", "file"]);
 }
 
-/// A part of an area that takes no memory takes no room in the file, and reading it takes no memory either.
+/// A part of an area that takes no memory takes no room in the file, and reading it takes no memory
+/// either.
 #[test]
 fn holes_stay_holes() {
     let registry = Registry::new();

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::harness::{Holder, Registry, within};
 
-/// Three areas: `b` of 1 MiB, all in RAM; `a` of 3 MiB, which may grow; `c d` of 2 MiB, of which nothing is in RAM.
+/// Three areas: `b` of 1 MiB, all in RAM; `a` of 3 MiB, which may grow; `c d` of 2 MiB, of which
+/// nothing is in RAM.
 fn three(registry: &Registry) -> [Holder; 3] {
     [
         registry.hold(["create", "--name", "b", "--size", "1M", "--populate"]),
@@ -93,7 +94,8 @@ fn rows_as_asked() {
     assert!(ran.stderr.contains("as a pattern of names"), "{ran:?}");
 }
 
-/// A clone that `open()` has made is published by nobody: when the maker ends, it is told all the same.
+/// A clone that `open()` has made is published by nobody: when the maker ends, it is told all the
+/// same.
 #[test]
 fn what_nobody_publishes_is_in_the_last_line() {
     let registry = Registry::new();

@@ -29,7 +29,8 @@ fn unlock_by_and_by() {
     let lazy = make("lazy", Lock::Lazy);
     lazy.store(5000, 1_u8, Ordering::Relaxed).unwrap();
     told("\nlocked");
-    // SAFETY: the area's own mapping; its pages may be swapped out from now on, which changes no byte.
+    // SAFETY: the area's own mapping; its pages may be swapped out from now on, which changes no
+    // byte.
     unsafe { rustix::mm::munlock(part.as_ptr().cast(), PART) }.unwrap();
     told("in part");
     rustix::mm::munlockall().unwrap();
@@ -154,7 +155,8 @@ fn a_forked_child_has_locked_nothing() {
     const FORKS: &str = "AREAS_TEST_FORKS";
     if std::env::var_os(FORKS).is_some() {
         let _area = areas::builder(SIZE).lock(Lock::Full).name("ring").shared().unwrap();
-        // SAFETY: the child makes calls of this library alone, which are whole after a fork, and ends.
+        // SAFETY: the child makes calls of this library alone, which are whole after a fork, and
+        // ends.
         let child = unsafe { libc::fork() };
         if child == 0 {
             areas::registry::keep().unwrap();

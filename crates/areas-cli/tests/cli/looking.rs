@@ -203,7 +203,8 @@ fn deceives(text: &str) -> bool {
     })
 }
 
-/// Names of areas and of programs are what others chose: nothing in them turns text around, hides, or is obeyed.
+/// Names of areas and of programs are what others chose: nothing in them turns text around, hides,
+/// or is obeyed.
 #[test]
 fn what_cannot_be_seen_is_escaped() {
     let registry = Registry::new();
@@ -245,7 +246,8 @@ fn what_cannot_be_seen_is_escaped() {
     }
 }
 
-/// JSON has no bytes that are not text: a name that has some is told twice, once as the command takes it.
+/// JSON has no bytes that are not text: a name that has some is told twice, once as the command
+/// takes it.
 #[test]
 fn a_name_that_is_no_text_goes_by_json() {
     let registry = Registry::new();

@@ -1,5 +1,5 @@
-//! `areas nodes` of machines that are not this one: trees that look like `/sys`, and what of them is odd. And what is told where a
-//! sandbox hides which page is where.
+//! `areas nodes` of machines that are not this one: trees that look like `/sys`, and what of them
+//! is odd. And what is told where a sandbox hides which page is where.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,8 @@ fn json(registry: &Registry, root: &Path) -> Value {
     serde_json::from_str(&ran.stdout()).unwrap()
 }
 
-/// Two sockets whose large memory has fast memory in front of it, and a node of memory alone that has none.
+/// Two sockets whose large memory has fast memory in front of it, and a node of memory alone that
+/// has none.
 pub(crate) const CACHED: [(&str, &str); 26] = [
     ("devices/system/node/online", "0-2\n"),
     ("devices/system/node/has_memory", "0-2\n"),
@@ -85,7 +86,8 @@ fn memory_side_caches_are_shown() {
     assert_eq!((&told["oddities"], &told["cpus_without_node"]), (&json!([]), &json!("")));
 }
 
-/// The spaces of a machine whose firmware tells bandwidths of some nodes, seen from all of it and from one of its CPUs.
+/// The spaces of a machine whose firmware tells bandwidths of some nodes, seen from all of it and
+/// from one of its CPUs.
 #[test]
 fn memory_spaces_are_shown() {
     let registry = Registry::new();

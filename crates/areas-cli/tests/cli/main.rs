@@ -1,6 +1,8 @@
-//! The command as its users see it: real processes, each test with a registry of its own, so that they run side by side.
+//! The command as its users see it: real processes, each test with a registry of its own, so that
+//! they run side by side.
 //!
-//! Tests whose names begin with `machine_` look at numbers of the whole machine and run one at a time.
+//! Tests whose names begin with `machine_` look at numbers of the whole machine and run one at a
+//! time.
 
 mod answers;
 mod background;

@@ -1,4 +1,5 @@
-//! Names that are hard to show: no UTF-8, or as long as a name can be. Each command shows them in the same way.
+//! Names that are hard to show: no UTF-8, or as long as a name can be. Each command shows them in
+//! the same way.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,5 @@
-//! Where the registry is: folders that are not as they must be, and a machine with little `/dev/shm`.
+//! Where the registry is: folders that are not as they must be, and a machine with little
+//! `/dev/shm`.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,4 +1,5 @@
-//! A terminal: one side is a command's, the other one a test's, which types, and reads what is shown.
+//! A terminal: one side is a command's, the other one a test's, which types, and reads what is
+//! shown.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A terminal with a command on it.
 pub(crate) struct Pty {
     ours: std::fs::File,
-    /// Kept open, so that the terminal stays when the command has ended, and can be asked how it is.
+    /// Kept open, so that the terminal stays when the command has ended, and can be asked how it
+    /// is.
     theirs: OwnedFd,
     before: Termios,
     child: Child,
@@ -26,7 +28,8 @@ pub(crate) struct Pty {
 }
 
 impl Pty {
-    /// Runs it as the first process of a session of its own, with this terminal as the one that it is controlled by.
+    /// Runs it as the first process of a session of its own, with this terminal as the one that it
+    /// is controlled by.
     pub(crate) fn start(command: &Command, columns: u16, rows: u16) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
@@ -136,7 +139,8 @@ impl Pty {
         !tcgetattr(&self.theirs).unwrap().local_modes.contains(LocalModes::ICANON)
     }
 
-    /// The terminal is as it was before: its attributes, its cursor, and which of its screens is seen.
+    /// The terminal is as it was before: its attributes, its cursor, and which of its screens is
+    /// seen.
     #[track_caller]
     pub(crate) fn assert_as_it_was(&self) {
         let now = tcgetattr(&self.theirs).unwrap();

@@ -28,7 +28,8 @@ fn every_byte_comes_back() {
     registry.assert_empty();
 }
 
-/// The folder of a new control group with that limit on memory, in either version; `None` where none can be made.
+/// The folder of a new control group with that limit on memory, in either version; `None` where
+/// none can be made.
 fn control_group(limit: usize) -> Option<(std::path::PathBuf, &'static str)> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let mounts: Vec<Vec<&str>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
@@ -49,7 +50,8 @@ fn control_group(limit: usize) -> Option<(std::path::PathBuf, &'static str)> {
     Some((folder, file))
 }
 
-/// In a container with too little memory it is refused, from a file and from a pipe, and not killed.
+/// In a container with too little memory it is refused, from a file and from a pipe, and not
+/// killed.
 #[test]
 fn more_than_a_control_group_may_hold_is_refused() {
     let Some((folder, file)) = control_group(64 << 20) else {

@@ -1,4 +1,5 @@
-//! `areas reap` killed at each of its system calls while it takes a file away: what it leaves is found, told as what it is, and freed.
+//! `areas reap` killed at each of its system calls while it takes a file away: what it leaves is
+//! found, told as what it is, and freed.
 
 #![expect(unsafe_code, reason = "a child that is to be traced; the block has its proof")]
 
@@ -14,7 +15,8 @@ use nix::unistd::Pid;
 use crate::harness::{Registry, skipped};
 use crate::scanning::{Posix, row, scan};
 
-/// What became of a process whose system calls were counted from the first `renameat2` on, its entry being 0.
+/// What became of a process whose system calls were counted from the first `renameat2` on, its
+/// entry being 0.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Killed,
@@ -22,8 +24,8 @@ enum Ended {
     Itself,
 }
 
-/// Runs a command until it stands at this one of its stops, and kills it there: an entry of a system call, and then its exit, are two.
-/// `None` where processes cannot be traced.
+/// Runs a command until it stands at this one of its stops, and kills it there: an entry of a
+/// system call, and then its exit, are two. `None` where processes cannot be traced.
 fn kill_at(mut command: Command, stop: usize) -> Option<Ended> {
     // SAFETY: between fork and exec one system call is made, and nothing else.
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
@@ -39,7 +41,8 @@ fn kill_at(mut command: Command, stop: usize) -> Option<Ended> {
             WaitStatus::PtraceSyscall(_) => {
                 let call = ptrace::syscall_info(pid).ok().and_then(|info| match info.op {
                     libc::PTRACE_SYSCALL_INFO_ENTRY => {
-                        // SAFETY: the kernel says that it is at an entry, and so has filled in that part.
+                        // SAFETY: the kernel says that it is at an entry, and so has filled in that
+                        // part.
                         Some(unsafe { info.u.entry.nr })
                     }
                     _ => None,
@@ -99,7 +102,8 @@ fn machine_what_a_killed_reap_leaves_is_found_and_freed() {
             (there, left) => panic!("{stop}: {there} {left:?}"),
         }
     }
-    // The entry of the call that renames, and each stop up to the one that removes: the exits of both, what waits and looks in between.
+    // The entry of the call that renames, and each stop up to the one that removes: the exits of
+    // both, what waits and looks in between.
     assert!(untouched >= 1 && taken_away >= 5, "{untouched} {taken_away}");
 }
 

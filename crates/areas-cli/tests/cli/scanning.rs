@@ -1,4 +1,5 @@
-//! What `areas scan` says of real shared memory of each kind: whose it is, who holds it, and whether it is leaked.
+//! What `areas scan` says of real shared memory of each kind: whose it is, who holds it, and
+//! whether it is leaked.
 
 #![expect(unsafe_code, reason = "shared memory as C programs make it; each block has its proof")]
 
@@ -96,7 +97,8 @@ pub(crate) fn ours(row: &Value) -> Option<&Value> {
     row["holders"].as_array().unwrap().iter().find(|holder| holder["pid"] == std::process::id())
 }
 
-/// A Python that has shared memory of 3 MiB, in a process group with its resource tracker; and the memory's name.
+/// A Python that has shared memory of 3 MiB, in a process group with its resource tracker; and the
+/// memory's name.
 pub(crate) fn python(registry: &Registry, test: &str) -> Option<(Holder, String)> {
     if !can_run(test, &["python3", "-c", "from multiprocessing import shared_memory"]) {
         return None;
@@ -122,7 +124,8 @@ fn machine_a_killed_pythons_memory_is_leaked() {
     assert_eq!((&row["state"], &row["allocated"]), (&"held".into(), &(3 << 20).into()), "{row}");
     let by = row["holders"].as_array().unwrap().iter().find(|by| by["pid"] == holder.pid()).unwrap();
     assert_eq!((&by["mapped"], &by["free_with"]), (&true.into(), &Value::Null), "{row}");
-    // With its tracker, which would have removed it: as the out-of-memory killer and `systemctl kill` do.
+    // With its tracker, which would have removed it: as the out-of-memory killer and `systemctl
+    // kill` do.
     holder.signal_group(Signal::KILL);
     holder.wait();
     let row = found(&registry, "python", &name);
@@ -388,7 +391,8 @@ fn machine_of_other_users_memory_it_is_said_that_nothing_is_known() {
     assert!(row["why"].as_str().unwrap().contains("only that user and root may ask"), "{row}");
     let ran = nobody(&["reap", "shm", roots.name(), "--yes"]);
     assert_eq!((ran.code, roots.is_there()), (Some(1), true), "{ran:?}");
-    // Its own it may ask about; that a process of root's has it open, which it may not look into, the kernel tells.
+    // Its own it may ask about; that a process of root's has it open, which it may not look into,
+    // the kernel tells.
     let theirs = Posix { path: Path::new("/dev/shm").join(unique("t-scan-theirs")) };
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&theirs.path).unwrap();
     std::os::unix::fs::chown(&theirs.path, Some(65534), Some(65534)).unwrap();

@@ -1,6 +1,8 @@
-//! What the command prints as JSON is what `docs/json.md` says, field by field: see there for what its tables mean.
+//! What the command prints as JSON is what `docs/json.md` says, field by field: see there for what
+//! its tables mean.
 //!
-//! A new command gets a section there, and a line in [`COMMANDS`] that runs it: so that each field occurs, in one run or several.
+//! A new command gets a section there, and a line in [`COMMANDS`] that runs it: so that each field
+//! occurs, in one run or several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +12,8 @@ use serde_json::Value;
 use crate::harness::Registry;
 use crate::machines;
 
-/// A command with `--json`, and what runs it: what it printed, one document or several, of as many runs as are wanted.
+/// A command with `--json`, and what runs it: what it printed, one document or several, of as many
+/// runs as are wanted.
 type Runs = fn(&Registry) -> Vec<String>;
 
 const COMMANDS: &[(&str, Runs)] = &[
@@ -72,7 +75,8 @@ const COMMANDS: &[(&str, Runs)] = &[
     ("fetch", |registry| vec![flight(registry).1]),
 ];
 
-/// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is looked at all the same.
+/// Fields that this test cannot bring about on any machine, and why. Where one comes, its type is
+/// looked at all the same.
 const NOT_EVERYWHERE: [(&str, &str, &str); 2] = [
     (
         "ls",

@@ -19,7 +19,8 @@ fn takes_groups() -> bool {
     }
 }
 
-/// A container at its limit: in version 2 (a guest has that, `tests/guest_stories.rs`) it is `memory.high`.
+/// A container at its limit: in version 2 (a guest has that, `tests/guest_stories.rs`) it is
+/// `memory.high`.
 #[test]
 fn a_group_at_its_limit() {
     let test = "stories::a_group_at_its_limit";

@@ -1,4 +1,5 @@
-//! The story of a machine that a killed Python has filled: its script runs, and says what its page says.
+//! The story of a machine that a killed Python has filled: its script runs, and says what its page
+//! says.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +9,8 @@ fn story(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/stories").join(name)
 }
 
-/// What differs from run to run and from machine to machine: names that Python chose, numbers of processes, sums of all that there is, and what cannot
-/// be seen.
+/// What differs from run to run and from machine to machine: names that Python chose, numbers of
+/// processes, sums of all that there is, and what cannot be seen.
 fn without_chance(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {

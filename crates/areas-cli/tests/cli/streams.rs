@@ -130,7 +130,8 @@ fn cat_gives_all_of_it_to_whatever_there_is() {
     }
 }
 
-/// Pages that waited in a pipe would be in use: they are copied there as long as the area may still be written.
+/// Pages that waited in a pipe would be in use: they are copied there as long as the area may still
+/// be written.
 #[test]
 fn a_reader_that_stops_reading_keeps_nobody_from_freezing() {
     let registry = Registry::new();
@@ -200,7 +201,8 @@ fn what_was_done_is_told_where_the_output_cannot_be() {
     assert_eq!(registry.list().len(), 1);
 }
 
-/// Rust's runtime opens /dev/null where a standard stream is closed: what is printed there is not printed.
+/// Rust's runtime opens /dev/null where a standard stream is closed: what is printed there is not
+/// printed.
 #[test]
 fn a_closed_output_is_told() {
     let registry = Registry::new();
@@ -256,7 +258,8 @@ fn a_closed_input_is_told() {
     registry.assert_empty();
 }
 
-/// As with `env`: what is closed for us is closed for the command, which would else print into /dev/null and not know it.
+/// As with `env`: what is closed for us is closed for the command, which would else print into
+/// /dev/null and not know it.
 #[test]
 fn closed_streams_are_the_commands_too() {
     let registry = Registry::new();

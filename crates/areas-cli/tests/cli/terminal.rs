@@ -175,15 +175,17 @@ fn commands_are_not_obeyed() {
 fn an_interrupt_from_the_keyboard_comes_once() {
     let registry = Registry::new();
     let (log, inner) = (registry.file("log"), registry.file("inner"));
-    // Not a shell: one whose child dies of the same signal may die of it as well, whatever its trap says.
+    // Not a shell: one whose child dies of the same signal may die of it as well, whatever its trap
+    // says.
     let text = "use IO::Handle; open(my $log, '>>', 'LOG') or die; $log->autoflush(1);
         $SIG{INT} = sub { print $log \"got\\n\" };
         print $log \"ready\\n\";
         select(undef, undef, undef, 0.02) for 1..60;
         exit 3;\n";
     std::fs::write(&inner, text.replace("LOG", log.to_str().unwrap())).unwrap();
-    // The terminal sends ^C to the whole group in front. It is typed a moment after the command is ready. `exec`: the
-    // shell that `script` starts ($SHELL, or sh) is in that group too, and one that waits may die of it.
+    // The terminal sends ^C to the whole group in front. It is typed a moment after the command is
+    // ready. `exec`: the shell that `script` starts ($SHELL, or sh) is in that group too, and one
+    // that waits may die of it.
     let script = format!(
         "{{ for i in {{1..200}}; do grep -q ready {log} 2>/dev/null && break; sleep 0.05; done
             printf '\\003'; sleep 1.5; }} |

@@ -1,4 +1,5 @@
-//! `areas top` on a terminal: what is shown, what keys do, and that the terminal is as it was, however it ends.
+//! `areas top` on a terminal: what is shown, what keys do, and that the terminal is as it was,
+//! however it ends.
 
 use std::os::unix::fs::FileExt;
 use std::process::Command;
@@ -283,7 +284,8 @@ fn signals_end_it_and_leave_the_terminal_as_it_was() {
     }
 }
 
-/// The process that draws is killed, crashes, or panics: the one that waits gives the terminal back, and says so.
+/// The process that draws is killed, crashes, or panics: the one that waits gives the terminal
+/// back, and says so.
 #[test]
 fn the_terminal_is_given_back_for_one_that_is_killed() {
     let registry = Registry::new();

@@ -1,4 +1,5 @@
-//! `areas watch` and `areas wait --gone`, `--frozen`: what happens to areas is told, at once where the kernel tells of it.
+//! `areas watch` and `areas wait --gone`, `--frozen`: what happens to areas is told, at once where
+//! the kernel tells of it.
 
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
@@ -9,10 +10,12 @@ use serde_json::Value;
 
 use crate::harness::{AREAS, Holder, Ran, Registry, code_of, wait_for};
 
-/// Set in a process of this very program that holds an area, and does with it what it is told: see [`commander`].
+/// Set in a process of this very program that holds an area, and does with it what it is told: see
+/// [`commander`].
 const TOLD: &str = "AREAS_TEST_WATCHING_HOLDER";
 
-/// Not a test of anything: a process that others start, which makes an area `x` and freezes it, drops it or ends as it reads on its input.
+/// Not a test of anything: a process that others start, which makes an area `x` and freezes it,
+/// drops it or ends as it reads on its input.
 #[test]
 fn commander() {
     if std::env::var_os(TOLD).is_none() {

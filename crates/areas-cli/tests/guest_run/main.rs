@@ -1,7 +1,9 @@
-//! `areas run` on a machine with several nodes: where a program's memory is that knows nothing of nodes. `cargo xtask test` boots it (`cargo xtask vm`) and takes
-//! the command along; elsewhere each test says that it was skipped.
+//! `areas run` on a machine with several nodes: where a program's memory is that knows nothing of
+//! nodes. `cargo xtask test` boots it (`cargo xtask vm`) and takes the command along; elsewhere
+//! each test says that it was skipped.
 //!
-//! The guest's nodes: 0 (CPUs 0 and 1) and 1 (CPU 2) with CPUs, 2 large and slow, 3 small and fast, both without.
+//! The guest's nodes: 0 (CPUs 0 and 1) and 1 (CPU 2) with CPUs, 2 large and slow, 3 small and fast,
+//! both without.
 // vm:
 
 use std::fs;
@@ -29,7 +31,8 @@ fn in_guest(test: &str) -> bool {
     guest
 }
 
-/// No test of its own: the program that the others run. It takes memory, touches it, and stays for as long as it takes to be looked at.
+/// No test of its own: the program that the others run. It takes memory, touches it, and stays for
+/// as long as it takes to be looked at.
 #[test]
 fn program_that_takes_memory() {
     if std::env::var_os(TOLD).is_none() {

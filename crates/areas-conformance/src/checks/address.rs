@@ -43,7 +43,8 @@ pub(super) const EXACT: Check = Check {
 
 fn exact(bench: &Bench<'_>, notes: &mut Notes) {
     let size = bench.small();
-    // An address at which nothing was a moment ago. (Another thread may take it: that is an error, too.)
+    // An address at which nothing was a moment ago. (Another thread may take it: that is an error,
+    // too.)
     let free = Reservation::new(size, PageSize::base().bytes()).map(|reservation| reservation.address());
     let Some(address) = notes.expect("addresses for the check", free) else { return };
     match bench.map(&bench.request(size).at(Address::Exactly(address))) {

@@ -1,7 +1,9 @@
-//! An area's bytes: several ranges at once, each of which goes on where it was when its connection fails.
+//! An area's bytes: several ranges at once, each of which goes on where it was when its connection
+//! fails.
 //!
-//! Nothing that the server says is believed: each message must be the next bytes of its range, no fewer than one and no more than are left, and
-//! at the end the checksum of all of them must be the one that was told at the beginning.
+//! Nothing that the server says is believed: each message must be the next bytes of its range, no
+//! fewer than one and no more than are left, and at the end the checksum of all of them must be the
+//! one that was told at the beginning.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,5 +1,6 @@
-//! What a `DoGet` brings: one message of Flight after the other, of which only the head is gathered. Its body is handed on in the parts in which it
-//! came from the connection, so that it is copied once: into the area.
+//! What a `DoGet` brings: one message of Flight after the other, of which only the head is
+//! gathered. Its body is handed on in the parts in which it came from the connection, so that it is
+//! copied once: into the area.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use tonic::{Code, Status};
 use super::peer::before;
 use crate::grpc::{self, PREFIX};
 
-/// The head of a message of Arrow is as large as its schema, or as the table has columns. More makes no sense.
+/// The head of a message of Arrow is as large as its schema, or as the table has columns. More
+/// makes no sense.
 const MAX_HEADER: usize = 16 << 20;
 
 /// Why nothing more comes.
@@ -72,7 +74,8 @@ impl Incoming {
         }
     }
 
-    /// The next message; what of the last one was not read is passed over. `None`: the server says that it was all.
+    /// The next message; what of the last one was not read is passed over. `None`: the server says
+    /// that it was all.
     pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
         self.body = 0;
         while self.left > 0 {

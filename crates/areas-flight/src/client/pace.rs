@@ -16,7 +16,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Comes back with an error once too little has come. Where nothing came, others say so, if they can: they try again first.
+    /// Comes back with an error once too little has come. Where nothing came, others say so, if
+    /// they can: they try again first.
     pub(crate) async fn too_slow(self, what: String, came: impl Fn() -> u64) -> Error {
         let start = Instant::now();
         let late = |what: String, detail: String, help: &'static str| {

@@ -28,7 +28,8 @@ use crate::{grpc, tls};
 const SILENCE: Duration = Duration::from_secs(10);
 /// What may be on its way: enough for a fast network.
 const WINDOW: u32 = 8 << 20;
-/// A frame of HTTP/2: a larger one is gathered before any of it is seen, smaller ones are more calls of the kernel.
+/// A frame of HTTP/2: a larger one is gathered before any of it is seen, smaller ones are more
+/// calls of the kernel.
 const FRAME: u32 = 256 << 10;
 /// What is told of an area is no larger: its schema, mostly.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -160,7 +161,8 @@ impl Peer {
         before(SILENCE.min(self.patience), call).await
     }
 
-    /// Asks for an area: as our servers understand it, or else as any does. To compute a checksum takes a while.
+    /// Asks for an area: as our servers understand it, or else as any does. To compute a checksum
+    /// takes a while.
     pub(crate) async fn ask(&self, client: &mut Client, name: &Name) -> std::result::Result<Found, Status> {
         let ours = FlightDescriptor::new_cmd(wire::encode(&Ask::new(name)));
         let refused = match before(self.patience, client.get_flight_info(ours)).await {
@@ -168,7 +170,8 @@ impl Peer {
                 Some(offered) => return Ok(Found::Ours(offered)),
                 None => Status::not_found(""),
             },
-            // Of the connection, or of the token: a second question has no other answer. Ours is exact.
+            // Of the connection, or of the token: a second question has no other answer. Ours is
+            // exact.
             Err(status) if !speaks_otherwise(&status) => return Err(status),
             Err(status) => status,
         };
@@ -190,7 +193,8 @@ impl Peer {
         }
     }
 
-    /// What to do where one side encrypts and the other does not, and where it is not believed. (What rustls and h2 say of it is in the tests.)
+    /// What to do where one side encrypts and the other does not, and where it is not believed.
+    /// (What rustls and h2 say of it is in the tests.)
     fn about_encryption(&self, said: &str) -> Option<String> {
         match self.encrypted {
             true if said.contains("InvalidContentType") => {
@@ -220,7 +224,8 @@ impl Peer {
     }
 }
 
-/// What hyper and h2 say where a server that was asked in plain ends the connection, as one does that encrypts.
+/// What hyper and h2 say where a server that was asked in plain ends the connection, as one does
+/// that encrypts.
 const CLOSED: [&str; 4] =
     ["broken pipe", "Connection reset by peer", "operation was canceled", "connection closed"];
 
@@ -269,7 +274,8 @@ fn speaks_otherwise(status: &Status) -> bool {
         && !status.message().contains("it is not frozen")
 }
 
-/// The token in the file that was named. Without one, the one in the usual file goes to servers of this machine, and to no others.
+/// The token in the file that was named. Without one, the one in the usual file goes to servers of
+/// this machine, and to no others.
 fn token_of(place: &Place, reaching: &Reaching) -> Result<Option<Token>> {
     match (&reaching.token_file, token::default_path().filter(|_| place.is_loopback())) {
         (Some(path), _) => Token::read(path)?.map(Some).ok_or_else(|| {

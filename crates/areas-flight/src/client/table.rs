@@ -1,7 +1,9 @@
-//! A table of another server of Flight: its messages are written into a growing area, as `areas.arrow.put` would have written them.
+//! A table of another server of Flight: its messages are written into a growing area, as
+//! `areas.arrow.put` would have written them.
 //!
-//! Such a server tells neither how many bytes will come nor their checksum, and sends no part of them again: so there is a bound on how many are
-//! taken, and a connection that fails is the end of it. What came whole is read as a table before it is given back.
+//! Such a server tells neither how many bytes will come nor their checksum, and sends no part of
+//! them again: so there is a bound on how many are taken, and a connection that fails is the end of
+//! it. What came whole is read as a table before it is given back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +40,8 @@ const LEAST_AHEAD: usize = 4 << 20;
 const MAX_AHEAD: usize = 64 << 20;
 
 impl TableDownload {
-    /// Brings all endpoints' messages, one after the other; the area, and how many bytes of it they are.
+    /// Brings all endpoints' messages, one after the other; the area, and how many bytes of it they
+    /// are.
     pub(crate) async fn run(mut self, info: &FlightInfo) -> Result<(Area<Frozen>, usize)> {
         let (came, pace, what) = (Arc::clone(&self.came), self.peer.pace, self.what.clone());
         let mut at = tokio::select! {
@@ -127,7 +130,8 @@ impl TableDownload {
         }
     }
 
-    /// Writes parts one after the other, in an area that is made large enough for them; where the next one begins.
+    /// Writes parts one after the other, in an area that is made large enough for them; where the
+    /// next one begins.
     fn write(&mut self, mut at: usize, parts: &[&[u8]]) -> Result<usize> {
         let end = parts.iter().try_fold(at, |end, part| end.checked_add(part.len()));
         let end = self.make_room(end.and_then(|end| end.checked_next_multiple_of(ipc::ALIGNMENT)))?;
@@ -139,7 +143,8 @@ impl TableDownload {
         Ok(end)
     }
 
-    /// Has the area reach to there, if it may. Whether there is room is asked before, so that what it does not fit into is told, and kills nobody.
+    /// Has the area reach to there, if it may. Whether there is room is asked before, so that what
+    /// it does not fit into is told, and kills nobody.
     fn make_room(&mut self, end: Option<usize>) -> Result<usize> {
         let Some(end) = end.filter(|&end| end <= self.most) else {
             return Err(Error::new(Kind::Limit, self.what.clone())
@@ -153,8 +158,8 @@ impl TableDownload {
         Ok(end)
     }
 
-    /// Asks for more than comes next, so that it is asked seldom. No page is taken for that: a page that
-    /// were taken ahead would be zeroed first, and the area would keep it.
+    /// Asks for more than comes next, so that it is asked seldom. No page is taken for that: a page
+    /// that were taken ahead would be zeroed first, and the area would keep it.
     fn ask_for_room(&mut self, end: usize) -> Result<()> {
         if self.room < end {
             // Never much more than there is already: it may all but fit.

@@ -1,4 +1,5 @@
-//! Connections: not more than a process has room for, none that never says who it is, and each can be ended.
+//! Connections: not more than a process has room for, none that never says who it is, and each can
+//! be ended.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::transport::server::Connected;
 
-/// So many at once; whoever comes then waits. Each takes two descriptors, and a process has 1024, mostly.
+/// So many at once; whoever comes then waits. Each takes two descriptors, and a process has 1024,
+/// mostly.
 const MAX: usize = 256;
 /// Who has not made a call with the token by then has nothing to say.
 const FIRST_CALL: Duration = Duration::from_secs(20);
@@ -32,7 +34,8 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Ends it, with all calls on it. What they held is free once the other side of the socket has seen that.
+    /// Ends it, with all calls on it. What they held is free once the other side of the socket has
+    /// seen that.
     pub(crate) fn cut(&self) {
         // It may have ended by itself.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);

@@ -13,7 +13,8 @@ use crate::checksum::Checksum;
 use crate::ipc::Table;
 use crate::wire::{Offered, Ticket, unhex};
 
-/// What the command line says of a name: the name, a pattern, `name:` or `hex:` in front of what is one for sure.
+/// What the command line says of a name: the name, a pattern, `name:` or `hex:` in front of what is
+/// one for sure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Allowed {
     Name(Name),
@@ -62,7 +63,8 @@ pub(crate) struct Offer {
     known: Mutex<HashMap<Key, Known>>,
 }
 
-/// An id may be another area's once its own has gone, and so may an inode; not both, at the same time.
+/// An id may be another area's once its own has gone, and so may an inode; not both, at the same
+/// time.
 type Key = (AreaId, (u64, u64), u64);
 
 #[derive(Clone, Debug, Default)]
@@ -88,7 +90,8 @@ impl Offer {
         Offer { allowed, known: Mutex::default() }
     }
 
-    /// Looks whether all that were named, other than by patterns, are there and frozen: so that who mistypes one learns it at once.
+    /// Looks whether all that were named, other than by patterns, are there and frozen: so that who
+    /// mistypes one learns it at once.
     pub(crate) fn check(&self) -> Result<()> {
         for allowed in &self.allowed {
             if let Allowed::Name(name) = allowed {

@@ -1,4 +1,5 @@
-//! `DoGet`: sends an area's own memory, none of it copied; and not to a client that pins it without reading.
+//! `DoGet`: sends an area's own memory, none of it copied; and not to a client that pins it without
+//! reading.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -152,7 +153,8 @@ impl Drop for Piece {
     }
 }
 
-/// Ends the connection of a client that takes too little. `taken` is there as long as anything of the area is on its way.
+/// Ends the connection of a client that takes too little. `taken` is there as long as anything of
+/// the area is on its way.
 async fn watch(taken: Weak<Taken>, line: Arc<Line>, least: Least, quiet: bool) {
     let enough = least.rate.saturating_mul(least.window.as_secs().max(1));
     // A piece that is on its way is not seen to move.

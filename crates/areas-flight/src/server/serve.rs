@@ -27,7 +27,8 @@ use crate::{complain, print, runtime, tls, wire, worker};
 const MAX_STREAMS: u32 = 64;
 /// What a client may send before it is read: names and tickets are short.
 const WINDOW: u32 = 1 << 20;
-/// A client of which nothing is heard for so long is asked whether it is there, and has as long to answer.
+/// A client of which nothing is heard for so long is asked whether it is there, and has as long to
+/// answer.
 const SILENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(serve: Serve) -> Result<ExitCode> {

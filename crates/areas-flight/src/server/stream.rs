@@ -12,7 +12,8 @@ use tonic::Status;
 use crate::ipc::{self, Table};
 use crate::wire::CHUNK;
 
-/// It holds the area until its last message has gone, and asks for nothing that could be missing by then.
+/// It holds the area until its last message has gone, and asks for nothing that could be missing by
+/// then.
 #[derive(Debug)]
 pub(crate) enum Messages {
     Table {

@@ -142,7 +142,8 @@ fn who_encrypts_and_who_does_not_tell_each_other() {
     );
 }
 
-/// What a client says to a server that is not the one, or does not encrypt: nothing that tells the token.
+/// What a client says to a server that is not the one, or does not encrypt: nothing that tells the
+/// token.
 #[test]
 fn the_token_never_goes_in_plain_where_it_was_to_be_encrypted() {
     let (there, here) = (Machine::new(), Machine::new());

@@ -241,7 +241,8 @@ pub(crate) fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// The memory objects of areas that a process has mapped or open, by inode; not the table that each process has of what it publishes.
+/// The memory objects of areas that a process has mapped or open, by inode; not the table that each
+/// process has of what it publishes.
 pub(crate) fn objects_of(pid: u32) -> Vec<u64> {
     let is_area = |line: &str| line.contains("/memfd:area") && !line.contains("/memfd:areas table");
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
@@ -277,7 +278,8 @@ pub(crate) fn bytes_of(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here, on stderr and in the file that
+/// `AREAS_SKIP_LOG` names.
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: flight::{test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();

@@ -1,4 +1,5 @@
-//! Servers that are broken, or mean harm: whatever they say, nothing is published, and the memory is given back.
+//! Servers that are broken, or mean harm: whatever they say, nothing is published, and the memory
+//! is given back.
 
 use std::net::TcpListener;
 use std::pin::Pin;
@@ -350,7 +351,8 @@ fn names_that_a_server_makes_up() {
 
 #[test]
 fn a_claim_to_be_this_machine_is_looked_at() {
-    // It names an area of this registry that is there, and says that it has other bytes: then what it sends is fetched, and found to be wrong.
+    // It names an area of this registry that is there, and says that it has other bytes: then what
+    // it sends is fetched, and found to be wrong.
     let here = Machine::new();
     let _held = here.put("a", &[9; 4096]);
     let shown = here.show("a");

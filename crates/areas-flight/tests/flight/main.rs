@@ -1,4 +1,5 @@
-//! Areas from one machine to another: the commands as they are used, between registries that do not see each other, with networks and servers that fail.
+//! Areas from one machine to another: the commands as they are used, between registries that do not
+//! see each other, with networks and servers that fail.
 
 mod encrypted;
 mod full;

@@ -1,4 +1,5 @@
-//! How much memory a transfer takes beyond the area: on either side some buffers, however large the area is.
+//! How much memory a transfer takes beyond the area: on either side some buffers, however large the
+//! area is.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -13,7 +14,8 @@ use crate::harness::{Held, Machine, SOON, bytes_of, within};
 use crate::hostile::{Hostile, Then, batch};
 
 const AREA: usize = 256 << 20;
-/// For programs of this size, with buffers for four connections: a quarter of what one copy would be.
+/// For programs of this size, with buffers for four connections: a quarter of what one copy would
+/// be.
 const MAX: u64 = (AREA / 4) as u64;
 
 /// What a process has of its own, in bytes: not what it shares, as an area is.
@@ -79,7 +81,8 @@ fn a_large_batch_of_another_server_is_gathered_nowhere() {
     assert!(0 < of_client && of_client < MAX, "the client had {of_client} bytes");
 }
 
-/// A table's batch is one message, as large as it was written; and the server sends it from where it lies.
+/// A table's batch is one message, as large as it was written; and the server sends it from where
+/// it lies.
 #[test]
 fn a_large_batch_of_a_table_is_copied_nowhere_on_the_server() {
     let there = Machine::new();

@@ -1,4 +1,5 @@
-//! Two machines that have a network of their own each, and a cable between them (as root; elsewhere each test says that it was skipped).
+//! Two machines that have a network of their own each, and a cable between them (as root; elsewhere
+//! each test says that it was skipped).
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};

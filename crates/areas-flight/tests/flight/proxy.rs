@@ -8,7 +8,8 @@ use std::thread;
 
 use crate::harness::{SOON, within};
 
-/// It passes everything on until so many bytes have come from the server; then nothing, until it is told what to do.
+/// It passes everything on until so many bytes have come from the server; then nothing, until it is
+/// told what to do.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     state: Arc<State>,

@@ -1,4 +1,5 @@
-//! What comes over: bytes, names, notes, placement; through failures of the connection, the server and the receiver.
+//! What comes over: bytes, names, notes, placement; through failures of the connection, the server
+//! and the receiver.
 
 use serde_json::json;
 

@@ -110,12 +110,14 @@ impl Table {
         self.put(record_at + record::INODE, &stat.st_ino.to_le_bytes())
     }
 
-    /// The same table in a memory object that anybody could still change, as if it were this process's.
+    /// The same table in a memory object that anybody could still change, as if it were this
+    /// process's.
     pub(super) fn copy(&self) -> Result<(Table, OwnedFd)> {
         let copy = memfd_create("areas table", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&copy, self.bytes)?;
         let file = File::from(copy.try_clone()?);
-        // The header and the index; what was written of the ids' part; the first records. The rest is holes.
+        // The header and the index; what was written of the ids' part; the first records. The rest
+        // is holes.
         for (from, len) in [(0, 64 << 10), (2 << 20, 256 << 10), (RECORDS_AT, 64 * RECORD_BYTES)] {
             let mut bytes = vec![0; usize::try_from(len)?];
             self.memory.read_exact_at(&mut bytes, self.at + from)?;

@@ -1,4 +1,5 @@
-//! The process that looks: it has areas, a file and a lock of its own, runs an operation, and tells what it got.
+//! The process that looks: it has areas, a file and a lock of its own, runs an operation, and tells
+//! what it got.
 
 use std::fs::File;
 use std::io::Write as _;

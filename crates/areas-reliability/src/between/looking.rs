@@ -52,7 +52,8 @@ pub(super) struct Looking {
     pub(super) by: By,
     /// Whether it meets the peer for the first time: else it has found what is offered before.
     pub(super) meets: bool,
-    /// Whether the bystander has a younger area of the same name, which must be had whatever the peer does.
+    /// Whether the bystander has a younger area of the same name, which must be had whatever the
+    /// peer does.
     pub(super) shadowed: bool,
     /// Whether it looks at all processes: its calls about the peer count.
     pub(super) crowd: bool,

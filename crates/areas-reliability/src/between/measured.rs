@@ -18,7 +18,8 @@ fn sealed(fd: BorrowedFd<'_>, seals: SealFlags) -> Result<(), String> {
     is(has.contains(seals), || format!("its seals are {has:?}, and it needs {seals:?}"))
 }
 
-/// Bytes at its beginning and its end are read, by way of the mapping and by way of the descriptor: they are the same.
+/// Bytes at its beginning and its end are read, by way of the mapping and by way of the descriptor:
+/// they are the same.
 fn ends(
     fd: BorrowedFd<'_>,
     size: usize,

@@ -1,8 +1,9 @@
 //! Between calls: what if what an operation looks at had changed just before its next system call?
 //!
-//! Each operation that looks at what another process controls is run once, to count its calls. Then it is run again for each of
-//! them and each change: it stops as it enters the call, a hostile peer makes the change, and it goes on. What it answers must be
-//! true, or an error; nothing may fault, hang, stay, or get lost.
+//! Each operation that looks at what another process controls is run once, to count its calls. Then
+//! it is run again for each of them and each change: it stops as it enters the call, a hostile peer
+//! makes the change, and it goes on. What it answers must be true, or an error; nothing may fault,
+//! hang, stay, or get lost.
 //!
 //! | file | what |
 //! |---|---|
@@ -196,7 +197,8 @@ fn one(
             .collect();
         rows.push(row);
     }
-    // Of a few runs one or two may not come to their call, where a timeout goes by: of all of them hardly any.
+    // Of a few runs one or two may not come to their call, where a timeout goes by: of all of them
+    // hardly any.
     let of = || rows[first..].iter();
     let (missed, points) =
         (of().map(|row| row.missed).sum::<usize>(), of().map(|row| row.points).sum::<usize>());
@@ -211,7 +213,8 @@ fn one(
 /// So few runs that did not come to their call say nothing.
 const MISSED_AT_LEAST: usize = 5;
 
-/// What is wrong, without the numbers that differ from run to run, and the first line only of what was said.
+/// What is wrong, without the numbers that differ from run to run, and the first line only of what
+/// was said.
 fn plain(wrong: &[String]) -> String {
     let text: Vec<&str> = wrong.iter().map(|wrong| wrong.trim()).collect();
     let text = text.join("; ");
@@ -238,7 +241,8 @@ fn listed(calls: &[String]) -> String {
     }
 }
 
-/// Puts the reports of single operations together, each in a folder of the operation's name: so that several are run side by side.
+/// Puts the reports of single operations together, each in a folder of the operation's name: so
+/// that several are run side by side.
 pub(crate) fn together(folder: &Path) -> Result<bool> {
     let mut rows: Vec<Row> = Vec::new();
     for looking in &looking::ALL {

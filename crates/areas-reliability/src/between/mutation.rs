@@ -109,9 +109,10 @@ impl Mutation {
             && self.ways.contains(&looking.by)
     }
 
-    /// Whether all others must be seen all the same, and what the bystander has under the same name be had: not where the folder by which all
-    /// are seen has gone, nor where the peer still has an area of the name, older than others of it, as it says: whoever may write it
-    /// may also publish one.
+    /// Whether all others must be seen all the same, and what the bystander has under the same name
+    /// be had: not where the folder by which all are seen has gone, nor where the peer still has an
+    /// area of the name, older than others of it, as it says: whoever may write it may also publish
+    /// one.
     pub(super) fn is_strict(&self) -> bool {
         let says = self.name == "number-path"
             || ["resizable", "physical", "lock", "growable", "fixed"]
@@ -120,15 +121,16 @@ impl Mutation {
         !self.changes_folder() && self.scene != Scene::LooseObject && !says
     }
 
-    /// Whether a looker may have taken by its number what is another file: to close it would be to touch it, so that one is kept open
-    /// (docs/design/looking-at-others.md).
+    /// Whether a looker may have taken by its number what is another file: to close it would be to
+    /// touch it, so that one is kept open (docs/design/looking-at-others.md).
     pub(super) fn may_be_kept(&self) -> bool {
         self.name.starts_with("number-") || self.name == "record-page"
     }
 
     /// Whether something is held, or not any more, because the registry's own files are others now.
     pub(super) fn explains(&self, held: &str) -> bool {
-        // Who is met again is asked for its descriptors again when something of it is opened once more.
+        // Who is met again is asked for its descriptors again when something of it is opened once
+        // more.
         let of_folder = ["/moved/", "the registry/pid-", "anon_inode"].iter().any(|word| held.contains(word));
         (self.is_of_folder() && of_folder) || (self.name.starts_with("control-") && held.contains("/control"))
     }

@@ -345,14 +345,16 @@ pub(super) fn loose(size: usize) -> Result<OwnedFd> {
 }
 
 pub(super) fn replace_number(number: i32, with: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: the number is open, and whoever owned it must notice: that is what is tried. The value is given up below, so that nothing is closed twice.
+    // SAFETY: the number is open, and whoever owned it must notice: that is what is tried. The
+    // value is given up below, so that nothing is closed twice.
     let mut owned = unsafe { OwnedFd::from_raw_fd(number) };
     let done = rustix::io::dup2(with, &mut owned);
     let _ = owned.into_raw_fd();
     Ok(done?)
 }
 
-/// The peer's own part: answers each line with "ok" or with what is wrong. Its first line is the id of what it offers.
+/// The peer's own part: answers each line with "ok" or with what is wrong. Its first line is the id
+/// of what it offers.
 pub(super) fn serve(offer: Offer, by: By, scene: Scene) -> Result<bool> {
     let folder = std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")?;
     let mut peer = Peer::new(offer, by, scene, &folder)?;

@@ -67,7 +67,8 @@ mapping and by way of the descriptor: they are the same, and reading faults nowh
 - once the peer is dead, it lists what there is (no more, no less), opens the bystander's area and has every byte of it, and holds what it holds after a run that \
 nobody disturbed: descriptors, mappings, record locks.\n";
 
-/// A table with a line for each name, what it means, and its rows' sum. `of` says what such a row stands for.
+/// A table with a line for each name, what it means, and its rows' sum. `of` says what such a row
+/// stands for.
 fn table<'a>(
     name: &str,
     of: &str,

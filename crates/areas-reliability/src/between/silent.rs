@@ -1,6 +1,8 @@
-//! A file system that does not answer: one file, which can be opened, and then nothing more is said about it.
+//! A file system that does not answer: one file, which can be opened, and then nothing more is said
+//! about it.
 //!
-//! Who waits for it can be ended by no signal; only the end of the process that serves it ends the waiting.
+//! Who waits for it can be ended by no signal; only the end of the process that serves it ends the
+//! waiting.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

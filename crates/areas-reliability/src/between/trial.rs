@@ -1,4 +1,5 @@
-//! One run: a looker that is stopped before one of its calls, a peer that changes something there, and what others see.
+//! One run: a looker that is stopped before one of its calls, a peer that changes something there,
+//! and what others see.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -64,7 +65,8 @@ pub(super) struct Outcome {
     pub(super) held: Held,
 }
 
-/// Files that are no business of a looker's: its own database, what waits for others, what is no memory.
+/// Files that are no business of a looker's: its own database, what waits for others, what is no
+/// memory.
 pub(super) struct Strangers(TempDir);
 
 impl Strangers {
@@ -280,7 +282,8 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Which calls count: all, or, of an operation that looks at all processes, those that are not about others than the peer.
+/// Which calls count: all, or, of an operation that looks at all processes, those that are not
+/// about others than the peer.
 struct About {
     crowd: bool,
     peer: String,
@@ -312,7 +315,8 @@ impl About {
     }
 }
 
-/// Whether a call opens or closes a file that is no business of the looker's; it may look at one by O_PATH.
+/// Whether a call opens or closes a file that is no business of the looker's; it may look at one by
+/// O_PATH.
 fn touches_stranger(pid: i32, call: &Call, strangers: &str, own: u64) -> Option<String> {
     let is_stranger = |target: &str| target.starts_with(strangers) || target == "/dev/null";
     let target_of = |path: String| {

@@ -1,4 +1,5 @@
-//! What each system call can fail with: up to five error numbers of its man page that an area could meet.
+//! What each system call can fail with: up to five error numbers of its man page that an area could
+//! meet.
 
 use anyhow::{Result, bail};
 use libc::*;
@@ -118,7 +119,8 @@ pub(crate) fn is_made_again(name: &str) -> bool {
     )
 }
 
-/// Calls that the library makes through the standard library, or a function of the C library; and the making of threads.
+/// Calls that the library makes through the standard library, or a function of the C library; and
+/// the making of threads.
 pub(crate) fn is_about_files(name: &str) -> bool {
     matches!(
         name,
@@ -152,7 +154,8 @@ pub(crate) fn of(call: &Call) -> Result<&'static [i32]> {
 pub(crate) fn words_for(call: &str) -> impl Iterator<Item = &'static str> {
     let base = call.split('(').next().unwrap_or_default();
     let words: &[&str] = match base {
-        // The standard library reads whole files: its error does not tell which of the calls it was.
+        // The standard library reads whole files: its error does not tell which of the calls it
+        // was.
         "openat" => &["open", "cannot be read"],
         // By which a folder is opened to be read.
         "fcntl" => &["getdents64"],

@@ -1,4 +1,5 @@
-//! Injected errors: each system call of each operation fails, with what its man page says that it can.
+//! Injected errors: each system call of each operation fails, with what its man page says that it
+//! can.
 
 pub(crate) mod errnos;
 pub(crate) mod overlooked;
@@ -207,8 +208,9 @@ impl Run {
         self.calls[..first].iter().filter(|call| call.name() == name && self.is_own(call) == own).count()
     }
 
-    /// Whether the library made the call: from its own code, through `syscall` or `munmap`, or a call about files (through the standard
-    /// library). The rest is malloc's, and that of threads that begin and end.
+    /// Whether the library made the call: from its own code, through `syscall` or `munmap`, or a
+    /// call about files (through the standard library). The rest is malloc's, and that of threads
+    /// that begin and end.
     fn is_ours(&self, call: &Call) -> bool {
         /// Bytes of a function that is a few moves and one call.
         const SYSCALL_BYTES: u64 = 96;
@@ -234,7 +236,8 @@ impl Trial {
     fn new(operation: &'static Operation) -> Result<Self> {
         let stage = Stage::new()?;
         let bystander = (!operation.alone).then(|| Looker::bystander(&stage)).transpose()?;
-        // A folder that has just changed is read anew at each look: all runs shall make the same calls.
+        // A folder that has just changed is read anew at each look: all runs shall make the same
+        // calls.
         std::thread::sleep(SETTLED);
         Ok(Trial { operation, stage, bystander })
     }
@@ -377,7 +380,8 @@ fn names_it(text: &str, call: &str, errno: i32) -> Result<()> {
     Ok(())
 }
 
-/// What a call is about: the path that it names, or the file that its descriptor is of. A registry's path is left out.
+/// What a call is about: the path that it names, or the file that its descriptor is of. A
+/// registry's path is left out.
 fn about(pid: i32, call: &Call, registry: &str) -> String {
     let name = call.name();
     let of_descriptor = || {
@@ -411,14 +415,16 @@ fn about(pid: i32, call: &Call, registry: &str) -> String {
     path.replace(registry, "the registry")
 }
 
-/// A C string in the memory of a stopped process: its first 256 bytes, or those before memory that cannot be read.
+/// A C string in the memory of a stopped process: its first 256 bytes, or those before memory that
+/// cannot be read.
 pub(crate) fn text_at(pid: i32, address: u64) -> String {
     const PAGE: usize = 4096;
     let mut bytes = [0; 256];
     let Ok(base) = usize::try_from(address) else {
         return String::new();
     };
-    // The kernel reads whole parts or none of one: where the next page is not there, what is on this one still comes.
+    // The kernel reads whole parts or none of one: where the next page is not there, what is on
+    // this one still comes.
     let here = bytes.len().min(PAGE - base % PAGE);
     let from = [
         RemoteIoVec { base, len: here },

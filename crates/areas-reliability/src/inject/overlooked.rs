@@ -1,5 +1,5 @@
-//! Calls whose failure need not be told: each with the reason. Where one of them fails, the operation's result is checked as
-//! after a run without a fault.
+//! Calls whose failure need not be told: each with the reason. Where one of them fails, the
+//! operation's result is checked as after a run without a fault.
 
 use libc::*;
 
@@ -8,7 +8,8 @@ use libc::*;
 pub(crate) struct Rule {
     /// None named: all.
     pub(crate) calls: &'static [&'static str],
-    /// Words of which one is in the path that the call names, or in that of the descriptor that it is about.
+    /// Words of which one is in the path that the call names, or in that of the descriptor that it
+    /// is about.
     pub(crate) about: &'static [&'static str],
     pub(crate) operations: &'static [&'static str],
     pub(crate) errnos: &'static [i32],
@@ -156,7 +157,8 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
-    // Room to grow. (What fails for want of descriptors or memory is asked for anew by the next area.)
+    // Room to grow. (What fails for want of descriptors or memory is asked for anew by the next
+    // area.)
     rule(&["openat", "read"], "where there is room to grow: unknown, so the kernel chooses the addresses, and the area grows as far as its reserve")
         .about(&["/maps"])
         .of(ROOMY),

@@ -37,7 +37,8 @@ pub(super) fn grow() -> Result<Box<dyn Act>> {
 
 const HUGE: usize = 2 << 20;
 
-/// Growing takes one more page of the pool than the area has, and both are tried twice after an error.
+/// Growing takes one more page of the pool than the area has, and both are tried twice after an
+/// error.
 pub(crate) fn pool_has_pages() -> Result<Option<Pool>, String> {
     // Besides those that a trial before may not have given back yet.
     Pool::with(8).map(Some)
@@ -259,7 +260,8 @@ pub(super) fn send() -> Result<Box<dyn Act>> {
 pub(super) fn receive() -> Result<Box<dyn Act>> {
     let mut it = passing()?;
     if let Some(area) = it.area.take() {
-        // What was taken out of the socket by a try that then fails is gone: the next one takes the next.
+        // What was taken out of the socket by a try that then fails is gone: the next one takes the
+        // next.
         area.send(&it.here)?;
         area.send(&it.here)?;
     }

@@ -48,7 +48,8 @@ pub(super) fn cut() -> Result<Box<dyn Act>> {
     area.write_at(0, &pattern(VICTIM, SIZE))?;
     area.publish(VICTIM)?;
     let at = area.as_ptr().wrapping_add(hole().start).cast();
-    // SAFETY: addresses of an area that lends no references, and that is reconciled before it is used again.
+    // SAFETY: addresses of an area that lends no references, and that is reconciled before it is
+    // used again.
     let status = unsafe { libc::munmap(at, hole().len()) };
     ensure!(status == 0, "munmap: {}", std::io::Error::last_os_error());
     With::new(

@@ -97,7 +97,8 @@ fn is_clone(cloning: &Cloning) -> Result<(), String> {
     has_pattern(clone, std::str::from_utf8(source.name().as_bytes()).unwrap_or_default(), SIZE)
 }
 
-/// For the first time: the object is looked at before it is opened. (Of the same owner another area is known, so that the handle is there.)
+/// For the first time: the object is looked at before it is opened. (Of the same owner another area
+/// is known, so that the handle is there.)
 pub(super) fn clone() -> Result<Box<dyn Act>> {
     know(NAMES[1])?;
     cloning(
@@ -114,8 +115,8 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
     )
 }
 
-/// So that the object is taken by its number, as it is from the second time on, and that the handle is there by which that is done: it stays,
-/// whatever becomes of the next clone.
+/// So that the object is taken by its number, as it is from the second time on, and that the handle
+/// is there by which that is done: it stays, whatever becomes of the next clone.
 pub(super) fn know(name: &str) -> Result<()> {
     for _ in 0..2 {
         drop(registry::find(name)?.look()?);

@@ -1,4 +1,5 @@
-//! Areas that are offered at a socket, and taken there. The socket is beside the registry, and one that a killed process left is there for the next.
+//! Areas that are offered at a socket, and taken there. The socket is beside the registry, and one
+//! that a killed process left is there for the next.
 
 #![expect(unsafe_code, reason = "fork, and the environment of the child; each block has its proof")]
 

@@ -68,7 +68,8 @@ fn is_victims(area: &registry::Source) -> bool {
     area.name().as_bytes() == VICTIM.as_bytes()
 }
 
-/// What the bystander has put at our door before the operation begins: two, of which the first is taken.
+/// What the bystander has put at our door before the operation begins: two, of which the first is
+/// taken.
 pub(super) fn from_another() -> Result<Box<dyn Act>> {
     registry::join()?;
     With::new(
@@ -83,7 +84,8 @@ pub(super) fn from_another() -> Result<Box<dyn Act>> {
         },
         |came| {
             is_it(came.first())?;
-            // What is taken for no offer is gone, and the next one came instead. Else this is the second, and is held, too.
+            // What is taken for no offer is gone, and the next one came instead. Else this is the
+            // second, and is held, too.
             for next in told(registry::transferred())? {
                 came.push(told(next.take())?);
                 is_it(came.last())?;

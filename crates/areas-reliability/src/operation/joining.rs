@@ -82,7 +82,8 @@ pub(super) fn publish_first() -> Result<Box<dyn Act>> {
     publishing(unpublished()?)
 }
 
-/// The doors that this process has open, as the kernel shows them: sockets' files whose names are gone.
+/// The doors that this process has open, as the kernel shows them: sockets' files whose names are
+/// gone.
 fn doors() -> usize {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());

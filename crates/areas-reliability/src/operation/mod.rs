@@ -1,4 +1,5 @@
-//! What is tried: each operation of the library with a way to make it ready, to run it, and to tell whether it went right.
+//! What is tried: each operation of the library with a way to make it ready, to run it, and to tell
+//! whether it went right.
 //!
 //! | file | operations |
 //! |---|---|
@@ -56,9 +57,11 @@ pub(crate) struct Operation {
     pub(crate) what: &'static str,
     /// Whether nobody else is in the registry: else there is a bystander.
     pub(crate) alone: bool,
-    /// Whether the process keeps some things for later, with an error or without: teams that it has met, stacks of threads.
+    /// Whether the process keeps some things for later, with an error or without: teams that it has
+    /// met, stacks of threads.
     pub(crate) cold: bool,
-    /// Whether it has threads, whose stacks are kept for the next ones, as many as there happened to be.
+    /// Whether it has threads, whose stacks are kept for the next ones, as many as there happened
+    /// to be.
     pub(crate) threads: bool,
     pub(crate) subject: Subject,
     pub(crate) hands: Hands,

@@ -1,5 +1,5 @@
-//! Another process's area is moved: its pages, and its policy. (On a machine of one node no page has anywhere to go; all else is as it is on
-//! others.)
+//! Another process's area is moved: its pages, and its policy. (On a machine of one node no page
+//! has anywhere to go; all else is as it is on others.)
 
 use anyhow::{Context as _, Result};
 use areas::registry::{self, Source};
@@ -64,7 +64,8 @@ pub(super) fn with_privilege() -> Result<Box<dyn Act>> {
 pub(super) fn without_privilege() -> Result<Box<dyn Act>> {
     let it = moving()?;
     let mut sets = capabilities(None)?;
-    // It stays permitted, so that whoever could look into this process and could be looked into by it still can.
+    // It stays permitted, so that whoever could look into this process and could be looked into by
+    // it still can.
     sets.effective.remove(CapabilitySet::SYS_NICE);
     set_capabilities(None, sets)?;
     Ok(it)

@@ -1,4 +1,5 @@
-//! The processes of a trial of scale: holders, which only hold, and the looker, whose calls are counted and timed.
+//! The processes of a trial of scale: holders, which only hold, and the looker, whose calls are
+//! counted and timed.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -27,7 +28,8 @@ pub(super) const OPERATIONS: [&str; 11] = [
     "at (whose address is it), own",
     "list",
 ];
-/// Of those, the one that can be done once a name only, and the one whose cost is that of all areas.
+/// Of those, the one that can be done once a name only, and the one whose cost is that of all
+/// areas.
 const FIRST: usize = 0;
 pub(super) const LIST: usize = 10;
 
@@ -42,7 +44,8 @@ pub(crate) struct Size {
     pub(super) each: usize,
 }
 
-/// As many open files as may be: for root at least those of the largest trial, beyond the hard limit (which is 4,096 where nobody has raised it).
+/// As many open files as may be: for root at least those of the largest trial, beyond the hard
+/// limit (which is 4,096 where nobody has raised it).
 pub(super) fn raise_limit() -> Result<()> {
     const WANTED: u64 = 20_000;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("getrlimit")?;
@@ -144,11 +147,13 @@ impl Targets {
     }
 }
 
-/// The looker's own part: tells the times of all operations, or makes each of them once under a tracer.
+/// The looker's own part: tells the times of all operations, or makes each of them once under a
+/// tracer.
 pub(crate) fn look(size: Size, traced: bool) -> Result<bool> {
     let _held = publish("own", size.each)?;
     let targets = Targets::choose(size)?;
-    // A folder that changed within the last clock ticks is read at each call, as its time may hide another change.
+    // A folder that changed within the last clock ticks is read at each call, as its time may hide
+    // another change.
     std::thread::sleep(Duration::from_millis(300));
     // What is done once for a team and not again.
     targets.run(2, 0)?;

@@ -1,7 +1,8 @@
-//! What looking costs as there are more areas and more teams: system calls, counted by a tracer, and times.
+//! What looking costs as there are more areas and more teams: system calls, counted by a tracer,
+//! and times.
 //!
-//! Nothing is asserted but that what is found is right. The calls are facts; the times are this machine's, and told as ratios to
-//! those with one area.
+//! Nothing is asserted but that what is found is right. The calls are facts; the times are this
+//! machine's, and told as ratios to those with one area.
 
 mod looker;
 

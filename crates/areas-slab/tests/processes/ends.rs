@@ -1,4 +1,5 @@
-//! Owners and readers that end, by `kill -9` and by fork; and very many arrays with very few descriptors.
+//! Owners and readers that end, by `kill -9` and by fork; and very many arrays with very few
+//! descriptors.
 
 use areas::{Kind, registry};
 use areas_slab::{Slab, open, take};
@@ -96,7 +97,8 @@ fn a_forked_child_opens_for_itself() {
             let own = open(&handle).is_ok_and(|lease| lease.to_vec().is_ok_and(|bytes| bytes == b"parent's"));
             (all && inherited && own, slab)
         };
-        // SAFETY: the child uses this library, whose mutexes are whole, and the allocator, which the C library keeps whole; it ends by _exit.
+        // SAFETY: the child uses this library, whose mutexes are whole, and the allocator, which
+        // the C library keeps whole; it ends by _exit.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let code = i32::from(!in_child().0);

@@ -22,7 +22,8 @@ impl Child {
     /// Forks; the child calls `work` for each byte. All slabs are prepared for it.
     fn start(heirs: Vec<Heir>, mut work: impl FnMut(u8) -> bool) -> Self {
         let (line, mut theirs) = UnixStream::pair().unwrap();
-        // SAFETY: the child uses this library, whose mutexes are whole, and the allocator, which the C library keeps whole; it ends by _exit.
+        // SAFETY: the child uses this library, whose mutexes are whole, and the allocator, which
+        // the C library keeps whole; it ends by _exit.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             drop(line);
@@ -219,7 +220,8 @@ fn a_childs_part_outlives_its_parent_and_not_the_parents_in_it() {
         drop(slices);
         assert_eq!(slab.reclaim().unwrap(), 0);
         kill(parent);
-        // Its child keeps what was prepared for it, and does not keep alive what the parent alone had.
+        // Its child keeps what was prepared for it, and does not keep alive what the parent alone
+        // had.
         assert_eq!((slab.reclaim().unwrap(), slab.usage().unwrap().read), (1, 64));
         pipe.0.write_all(b".").unwrap();
         pipe.0.read_exact(&mut answer).unwrap();

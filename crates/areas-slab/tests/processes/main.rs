@@ -1,4 +1,5 @@
-//! Slabs among processes: that are killed, that write over everything, that fork, that have hardly any descriptors.
+//! Slabs among processes: that are killed, that write over everything, that fork, that have hardly
+//! any descriptors.
 
 #[expect(dead_code, reason = "the library's own tests use the rest")]
 #[path = "../../../areas/tests/area_support/mod.rs"]

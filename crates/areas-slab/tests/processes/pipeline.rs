@@ -1,5 +1,6 @@
-//! A producer that puts batches and consumers that read and release them, some of which are killed at any moment: no batch is ever
-//! seen in part or as another one, nothing leaks, and the producer never waits for a dead one.
+//! A producer that puts batches and consumers that read and release them, some of which are killed
+//! at any moment: no batch is ever seen in part or as another one, nothing leaks, and the producer
+//! never waits for a dead one.
 
 use std::alloc::Layout;
 use std::time::Duration;

@@ -14,7 +14,8 @@ use crate::finding::{Findings, Rule};
 use crate::fork::{self, Forked};
 use crate::op::Op;
 
-/// What areas of threads are called: a child that was forked meanwhile has them too, and nobody in it to drop them.
+/// What areas of threads are called: a child that was forked meanwhile has them too, and nobody in
+/// it to drop them.
 pub(super) const THREADS: &str = "of-a-thread";
 /// Children at once.
 const MAX_CHILDREN: usize = 3;
@@ -142,7 +143,8 @@ impl Worker {
         child.live()
     }
 
-    /// Publishes what was inherited, by the first call, and writes private memory, which the parent must not see.
+    /// Publishes what was inherited, by the first call, and writes private memory, which the parent
+    /// must not see.
     fn come_into_inheritance(&mut self) {
         self.epoch = self.shared.epoch();
         self.keep();

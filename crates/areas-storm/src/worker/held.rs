@@ -120,7 +120,8 @@ impl Held {
         Ok(())
     }
 
-    /// Writes the whole of a new area, and last of all that it is written: its creator may be killed before.
+    /// Writes the whole of a new area, and last of all that it is written: its creator may be
+    /// killed before.
     pub(crate) fn finish(&mut self) -> areas::Result<()> {
         let size = self.size();
         self.paint(0, size)?;
@@ -161,7 +162,8 @@ impl Held {
         Ok(Ok(()))
     }
 
-    /// Looks at bytes of it: all if there are few, else some. Gives the number of bytes looked at, or what is wrong.
+    /// Looks at bytes of it: all if there are few, else some. Gives the number of bytes looked at,
+    /// or what is wrong.
     pub(crate) fn check(&mut self, random: &mut fastrand::Rng) -> areas::Result<Result<usize, String>> {
         let size = self.size();
         if size < HEADER {

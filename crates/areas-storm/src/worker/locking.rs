@@ -1,4 +1,5 @@
-//! A mutex in an area that many processes have: whoever is killed inside leaves it to the next one, who is told.
+//! A mutex in an area that many processes have: whoever is killed inside leaves it to the next one,
+//! who is told.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -38,7 +39,8 @@ impl Worker {
         }
     }
 
-    /// The area with the mutex: somebody else's, or a new one. (Where the folder has gone there may be several of that name, each with its own.)
+    /// The area with the mutex: somebody else's, or a new one. (Where the folder has gone there may
+    /// be several of that name, each with its own.)
     fn find_locks(&mut self) -> areas::Result<Area<Shared>> {
         // Not by a name that begins as others do: whose bytes carry the pattern.
         let name = format!("locks-of-{}", self.options.tag);

@@ -35,8 +35,8 @@ impl Worker {
         }
     }
 
-    /// Somebody's published area, by its id, as its holder recorded it. As long as the record stands and the holder lives, the
-    /// id leads there.
+    /// Somebody's published area, by its id, as its holder recorded it. As long as the record
+    /// stands and the holder lives, the id leads there.
     pub(super) fn get_by_id(&mut self) {
         for _ in 0..8 {
             let number = self.random.usize(0..SLOTS.min(96));
@@ -193,7 +193,8 @@ impl Worker {
         let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
         let policy = self.any_policy();
         let Some(moved) = self.tried(Op::Move, |_| source.migrate(policy)) else { return };
-        // What came in meanwhile may be anywhere that the policy before allowed; nothing of what is told may contradict itself.
+        // What came in meanwhile may be anywhere that the policy before allowed; nothing of what is
+        // told may contradict itself.
         let stayed: usize = moved.stayed().iter().map(|part| part.range.len()).sum();
         if moved.is_placed()
             && moved.stayed().is_empty()
@@ -226,8 +227,10 @@ impl Worker {
         self.tried(Op::Wait, |_| registry::wait(&name, Some(patience)));
     }
 
-    /// Takes a name that no other area may have, holds it for a moment, and gives it back. That nobody else has it is told by a record lock, which the
-    /// kernel drops at death as it does the area. (Where the folder is removed, who holds a name and who comes do not see each other: the file of each folder is another.)
+    /// Takes a name that no other area may have, holds it for a moment, and gives it back. That
+    /// nobody else has it is told by a record lock, which the kernel drops at death as it does the
+    /// area. (Where the folder is removed, who holds a name and who comes do not see each other:
+    /// the file of each folder is another.)
     pub(super) fn take_alone(&mut self) {
         /// Of one that is dying, the area may be gone before the record lock.
         const PATIENCE: Duration = Duration::from_secs(2);

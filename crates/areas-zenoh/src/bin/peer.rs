@@ -1,4 +1,5 @@
-//! One process of the tests: publishes or subscribes, says as JSON what it measured, and holds until its standard input ends.
+//! One process of the tests: publishes or subscribes, says as JSON what it measured, and holds
+//! until its standard input ends.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -162,7 +163,8 @@ fn subscribe(cli: &Cli) -> zenoh::Result<()> {
     let (mut received, mut bytes, mut wrong, mut in_shm) = (0_u64, 0, 0_u64, 0_u64);
     let mut begun = None;
     let mut last: Option<ZBytes> = None;
-    // One that was lost would be waited for: messages over shared memory may be, where a watchdog was late.
+    // One that was lost would be waited for: messages over shared memory may be, where a watchdog
+    // was late.
     while let Ok(payload) = take.recv_timeout(Duration::from_secs(if received == 0 { 60 } else { 10 })) {
         let begun = *begun.get_or_insert_with(Instant::now);
         let content = payload.to_bytes();

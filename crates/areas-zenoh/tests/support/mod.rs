@@ -67,7 +67,8 @@ impl Host {
         Self { folder, address: "127.0.0.1", namespaces: None }
     }
 
-    /// A network and `/dev/shm` of its own, joined to this one's by a cable; why not, where that cannot be had.
+    /// A network and `/dev/shm` of its own, joined to this one's by a cable; why not, where that
+    /// cannot be had.
     pub(crate) fn apart(name: &str) -> Result<Self, String> {
         let script =
             "mount -t tmpfs tmpfs /dev/shm && ip link set lo up && echo ready && exec sleep infinity";

@@ -20,8 +20,8 @@ use crate::residency::Residency;
 /// It is what calls return that learn the kind from the kernel, in the same look that opens the
 /// memory: [`Source::open_any`](crate::registry::Source::open_any), [`receive`](crate::receive),
 /// [`from_descriptor`](AnyArea::from_descriptor),
-/// [`Transferred::take`](crate::registry::Transferred::take). Match on it for what only one kind has;
-/// whether it can be written here is its [`protection`](AnyArea::protection).
+/// [`Transferred::take`](crate::registry::Transferred::take). Match on it for what only one kind
+/// has; whether it can be written here is its [`protection`](AnyArea::protection).
 ///
 /// ```
 /// use areas::{AnyArea, registry};
@@ -70,7 +70,8 @@ fn any_again<A: Into<AnyArea>>(rejected: Rejected<A>) -> Rejected<AnyArea> {
 }
 
 impl AnyArea {
-    /// Makes an area of a memory object's descriptor, within the default bounds of [`ReceiveOptions`].
+    /// Makes an area of a memory object's descriptor, within the default bounds of
+    /// [`ReceiveOptions`].
     ///
     /// # Errors
     /// As [`ReceiveOptions::from_descriptor`].
@@ -207,8 +208,8 @@ impl AnyArea {
         each!(self, area => area.rename_as(name, true))
     }
 
-    /// Takes its name and its id back: `unpublish` of its kind. The name that it had; `None` if it was not published, as private and
-    /// stored memory never is.
+    /// Takes its name and its id back: `unpublish` of its kind. The name that it had; `None` if it
+    /// was not published, as private and stored memory never is.
     pub fn unpublish(&mut self) -> Option<Name> {
         match self {
             AnyArea::Private(_) | AnyArea::Stored(_) => None,
@@ -332,7 +333,8 @@ impl AnyArea {
         }
     }
 
-    /// Freezes it, waiting so long for others to let go of what they may write: `freeze_within` of its kind. What is frozen already stays as it is.
+    /// Freezes it, waiting so long for others to let go of what they may write: `freeze_within` of
+    /// its kind. What is frozen already stays as it is.
     ///
     /// # Errors
     /// As there, with the area as it was; [`Kind::Unsupported`] for private and stored memory.

@@ -1,7 +1,7 @@
 //! Areas whose lock demands something of the page frames: pages side by side, or below a limit.
 //!
-//! A lock says what has to hold, not how. So the ways to get there are tried in the order of what they promise, and if none
-//! does, the error tells of each.
+//! A lock says what has to hold, not how. So the ways to get there are tried in the order of what
+//! they promise, and if none does, the error tells of each.
 
 use super::builder::{AreaBuilder, Wanted};
 use super::{Access, Area};

@@ -39,7 +39,8 @@ pub struct AreaBuilder<'a> {
     provider: Option<&'a dyn Provider>,
 }
 
-/// How long who wants a name for one area alone waits for another process that is in the middle of taking it: [`AreaBuilder::exclusive`].
+/// How long who wants a name for one area alone waits for another process that is in the middle of
+/// taking it: [`AreaBuilder::exclusive`].
 pub const EXCLUSIVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What [`AreaBuilder::create_or_open`] has done.
@@ -62,8 +63,8 @@ pub(super) enum Wanted {
 
 static SYSTEM: System = System::new();
 
-/// Starts asking for an area of `size` bytes: zeroed, readable and writable, in base pages, placed nowhere in particular,
-/// not locked, not published.
+/// Starts asking for an area of `size` bytes: zeroed, readable and writable, in base pages, placed
+/// nowhere in particular, not locked, not published.
 ///
 /// ```
 /// let mut area = areas::builder(1 << 20).private()?;
@@ -96,20 +97,24 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
-    /// Publishes it only if no other area has its name: [`Kind::NameTaken`] if one has. Of several processes and threads that ask for that at once, one at
-    /// most gets the name, whoever is killed meanwhile, and none is left without it if it is free.
+    /// Publishes it only if no other area has its name: [`Kind::NameTaken`] if one has. Of several
+    /// processes and threads that ask for that at once, one at most gets the name, whoever is
+    /// killed meanwhile, and none is left without it if it is free.
     ///
-    /// Nothing is left behind by who did not get it, or was killed. Who is stopped in the very moment is waited for, up to
+    /// Nothing is left behind by who did not get it, or was killed. Who is stopped in the very
+    /// moment is waited for, up to
     /// [`EXCLUSIVE_PATIENCE`]: then it is [`Kind::Busy`], and the error names the process.
     ///
-    /// It holds among those who ask for it, and against what was published before: a name is no lock, and who publishes an area without this does not ask who has
-    /// the name. It holds among processes that find each other's areas.
+    /// It holds among those who ask for it, and against what was published before: a name is no
+    /// lock, and who publishes an area without this does not ask who has the name. It holds among
+    /// processes that find each other's areas.
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
         self
     }
 
-    /// Notes something beside it for those who find it: up to 256 bytes that mean what the program says, a type and a shape for instance. For shared areas.
+    /// Notes something beside it for those who find it: up to 256 bytes that mean what the program
+    /// says, a type and a shape for instance. For shared areas.
     ///
     /// ```
     /// let area = areas::builder(4096).name("frames").note(b"u1 (2, 2048)").shared()?;
@@ -141,7 +146,8 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
-    /// Lets it grow up to `max` bytes, for all who have a clone at once. Every holder takes that many addresses.
+    /// Lets it grow up to `max` bytes, for all who have a clone at once. Every holder takes that
+    /// many addresses.
     ///
     /// For shared areas.
     pub fn growable(mut self, max: usize) -> Self {
@@ -155,7 +161,8 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
-    /// At an offset, in bytes, of addresses that were reserved in advance. (Then [`at`](AreaBuilder::at) does not count.)
+    /// At an offset, in bytes, of addresses that were reserved in advance. (Then
+    /// [`at`](AreaBuilder::at) does not count.)
     ///
     /// A resizable area grows beyond its maximum as far as the reservation is free behind it.
     #[doc(alias = "reserve_address_range")]
@@ -168,8 +175,10 @@ impl<'a> AreaBuilder<'a> {
 
     /// Whether core dumps of this process have its bytes: they do, unless `false` is asked for.
     ///
-    /// The kernel writes an area whole, pages that were never touched too, and takes memory for them first: 1 GiB of which one page is used is 1 GiB
-    /// of disk and, while the process dies, of RAM. What is large and sparse, or secret, is better left out. Growable and resizable areas always are.
+    /// The kernel writes an area whole, pages that were never touched too, and takes memory for
+    /// them first: 1 GiB of which one page is used is 1 GiB of disk and, while the process dies, of
+    /// RAM. What is large and sparse, or secret, is better left out. Growable and resizable areas
+    /// always are.
     #[doc(alias = "MADV_DONTDUMP")]
     pub fn dump(mut self, dump: bool) -> Self {
         self.dump = dump;
@@ -231,9 +240,10 @@ impl<'a> AreaBuilder<'a> {
     /// Makes an area of this process alone.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::Unsupported`] for a contiguous or low lock, which copies
-    /// made after a fork could not keep; [`Kind::NodeNotAllowed`], [`Kind::NoMemory`],
-    /// [`Kind::Limit`], [`Kind::AddressInUse`] as the request meets the machine.
+    /// [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::Unsupported`] for a
+    /// contiguous or low lock, which copies made after a fork could not keep;
+    /// [`Kind::NodeNotAllowed`], [`Kind::NoMemory`], [`Kind::Limit`], [`Kind::AddressInUse`] as the
+    /// request meets the machine.
     pub fn private(&self) -> Result<Area<Private>> {
         if self.name.is_some() || self.note.is_some() || self.exclusive || self.extent != Wanted::Fixed {
             return Err(Error::new(Kind::InvalidInput, self.what("private"))
@@ -252,8 +262,9 @@ impl<'a> AreaBuilder<'a> {
     /// ([`Storage`](crate::provider::Storage)).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where the provider stores nothing (the kernel itself does not), and for a lock; [`Kind::InvalidInput`] for a size of 0, a name, or
-    /// growth; [`Kind::NoMemory`] where no part of it is free that is large enough; as the request meets the file.
+    /// [`Kind::Unsupported`] where the provider stores nothing (the kernel itself does not), and
+    /// for a lock; [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::NoMemory`]
+    /// where no part of it is free that is large enough; as the request meets the file.
     pub fn stored(&self) -> Result<Area<Stored>> {
         if self.name.is_some() || self.extent != Wanted::Fixed {
             return Err(Error::new(Kind::InvalidInput, self.what("stored"))
@@ -281,7 +292,8 @@ impl<'a> AreaBuilder<'a> {
     /// With a name it is published at once; without one, its descriptor can be passed on, or
     /// [`publish`](Area::publish) called when its contents are complete.
     ///
-    /// Where the kernel counts strictly (`vm.overcommit_memory=2`), its base pages are taken at once, so that no touch is refused.
+    /// Where the kernel counts strictly (`vm.overcommit_memory=2`), its base pages are taken at
+    /// once, so that no touch is refused.
     ///
     /// # Errors
     /// As [`private`](AreaBuilder::private); [`Kind::Registry`] if it cannot be published.
@@ -340,10 +352,14 @@ impl<'a> AreaBuilder<'a> {
         self.note.as_deref().map_or_else(|| Ok(Note::default()), Note::new)
     }
 
-    /// Makes a shared area of that name, or opens the one that is there: of several that ask for that at once, one makes it, and the others open it.
+    /// Makes a shared area of that name, or opens the one that is there: of several that ask for
+    /// that at once, one makes it, and the others open it.
     ///
-    /// What is opened is what is there, whatever was asked of a new one: its kind, size and placement are its own. It is opened with the protection that its holder has, and published under the
-    /// same name, so that it carries on whoever goes. What is made is zeros until its maker has written it: who opens it sees it as it is (a word in it may say when it is complete).
+    /// What is opened is what is there, whatever was asked of a new one: its kind, size and
+    /// placement are its own. It is opened with the protection that its holder has, and published
+    /// under the same name, so that it carries on whoever goes. What is made is zeros until its
+    /// maker has written it: who opens it sees it as it is (a word in it may say when it is
+    /// complete).
     ///
     /// ```
     /// use areas::CreatedOrOpened::{Created, Opened};
@@ -355,7 +371,8 @@ impl<'a> AreaBuilder<'a> {
     /// ```
     ///
     /// # Errors
-    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open); [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
+    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open);
+    /// [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
     pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
         let name = self.named()?;
         let Some(name) = name else {
@@ -412,17 +429,21 @@ impl<'a> AreaBuilder<'a> {
         }
     }
 
-    /// Whether base pages are to be gathered into transparent huge ones, which needs an address to match.
+    /// Whether base pages are to be gathered into transparent huge ones, which needs an address to
+    /// match.
     fn gathers(&self, page: PageSize) -> bool {
         self.pages == Pages::Auto && page == PageSize::base()
     }
 
-    /// Makes an area that others can clone, and that may grow and shrink under everybody: [`Area::resize`].
+    /// Makes an area that others can clone, and that may grow and shrink under everybody:
+    /// [`Area::resize`].
     ///
-    /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room behind it for all.
+    /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room
+    /// behind it for all.
     ///
     /// # Errors
-    /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a reserve cannot be locked.
+    /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a
+    /// reserve cannot be locked.
     pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
         let name = self.named()?;
         let note = self.noted()?;
@@ -502,7 +523,8 @@ impl<'a> AreaBuilder<'a> {
             request = request.aligned(PageSize::HUGE_2M.bytes());
         }
         let kind = if matches!(self.extent, Wanted::Resizable(_)) { "resizable" } else { "shared" };
-        // What lends a frozen area's bytes relies on it that all of this object is mapped, and nothing else.
+        // What lends a frozen area's bytes relies on it that all of this object is mapped, and
+        // nothing else.
         let mapping = self.map(&place(self.at_home(request), placement), kind)?;
         if page != PageSize::base() {
             // Not those of the reserve: growth takes them.

@@ -14,7 +14,8 @@ use crate::provider::{Address, Provider, Request, System};
 use crate::registry::{Name, Note, Rights, Source};
 use crate::size::Bytes;
 
-/// How a published area is to be cloned. Its lock is inherited; its protection, name and address are the clone's own.
+/// How a published area is to be cloned. Its lock is inherited; its protection, name and address
+/// are the clone's own.
 #[derive(Clone, Debug)]
 #[must_use = "a clone is made by `open` or `open_frozen`"]
 pub struct CloneBuilder<'a> {
@@ -44,9 +45,10 @@ impl Source {
 
     /// Clones it, with the protection that it has.
     ///
-    /// The clone is not published: it has neither name nor id, and nobody finds the memory by it once its
-    /// publishers are gone, though it keeps the memory. [`CloneBuilder::same_name`] publishes it as well:
-    /// `source.cloning().same_name().open()`. The same holds for all of the `open` calls here.
+    /// The clone is not published: it has neither name nor id, and nobody finds the memory by it
+    /// once its publishers are gone, though it keeps the memory. [`CloneBuilder::same_name`]
+    /// publishes it as well: `source.cloning().same_name().open()`. The same holds for all of the
+    /// `open` calls here.
     ///
     /// # Errors
     /// As [`CloneBuilder::open`].
@@ -70,12 +72,14 @@ impl Source {
         self.cloning().open_resizable()
     }
 
-    /// Makes a resizable area smaller, for all who have a clone at once, as [`Area::resize`] does: without a clone of one's own, so that it can be
-    /// done where the area was made larger than any machine. One that is no larger than `size`, rounded up to whole pages, stays as it is.
+    /// Makes a resizable area smaller, for all who have a clone at once, as [`Area::resize`] does:
+    /// without a clone of one's own, so that it can be done where the area was made larger than any
+    /// machine. One that is no larger than `size`, rounded up to whole pages, stays as it is.
     ///
     /// # Errors
-    /// As [`open_resizable`](Source::open_resizable) for writing; [`Kind::InvalidInput`] for a size of 0, or of more bytes than there are addresses;
-    /// [`Kind::Unsupported`] where it [ends before its object](Source::ends_before_its_object).
+    /// As [`open_resizable`](Source::open_resizable) for writing; [`Kind::InvalidInput`] for a size
+    /// of 0, or of more bytes than there are addresses; [`Kind::Unsupported`] where it [ends before
+    /// its object](Source::ends_before_its_object).
     #[doc(alias = "ftruncate")]
     pub fn shrink(&self, size: usize) -> Result<()> {
         let record = self.record();
@@ -94,8 +98,9 @@ impl Source {
         if object.size() > wanted { object.resize(wanted, record.placement, &whose) } else { Ok(()) }
     }
 
-    /// Whether its holder has [unmapped](Area::reconcile) what was behind it, so that other areas may be in the same memory there. Its size is then its holder's
-    /// own: who resizes a clone of it resizes that clone.
+    /// Whether its holder has [unmapped](Area::reconcile) what was behind it, so that other areas
+    /// may be in the same memory there. Its size is then its holder's own: who resizes a clone of
+    /// it resizes that clone.
     #[must_use]
     pub fn ends_before_its_object(&self) -> bool {
         self.record().piece.limit.is_some()
@@ -109,8 +114,8 @@ impl Source {
         self.cloning().open_frozen()
     }
 
-    /// Clones it as the kind that it is, with the protection that it has: frozen where it is frozen, by
-    /// the time that it is opened.
+    /// Clones it as the kind that it is, with the protection that it has: frozen where it is
+    /// frozen, by the time that it is opened.
     ///
     /// # Errors
     /// As [`CloneBuilder::open_any`].
@@ -121,7 +126,8 @@ impl Source {
     /// Measures where its pages are, by a mapping of our own that faults nothing in.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened; [`Kind::Unsupported`] for low areas.
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened;
+    /// [`Kind::Unsupported`] for low areas.
     pub fn residency(&self) -> Result<crate::Residency> {
         self.look()?.residency()
     }
@@ -166,7 +172,8 @@ impl<'a> CloneBuilder<'a> {
         self.name(name)
     }
 
-    /// What is noted beside the clone; without this, what was noted beside its source when that was found.
+    /// What is noted beside the clone; without this, what was noted beside its source when that was
+    /// found.
     pub fn note(mut self, note: impl AsRef<[u8]>) -> Self {
         self.note = Some(note.as_ref().to_owned());
         self
@@ -184,14 +191,15 @@ impl<'a> CloneBuilder<'a> {
         self
     }
 
-    /// How many bytes of addresses the clone of a resizable area takes to grow into, at least its size. Without this, as many as
-    /// the source has.
+    /// How many bytes of addresses the clone of a resizable area takes to grow into, at least its
+    /// size. Without this, as many as the source has.
     pub fn room(mut self, bytes: usize) -> Self {
         self.room = Some(bytes);
         self
     }
 
-    /// At an offset, in bytes, of addresses that were reserved in advance. (Then [`at`](CloneBuilder::at) does not count.)
+    /// At an offset, in bytes, of addresses that were reserved in advance. (Then
+    /// [`at`](CloneBuilder::at) does not count.)
     #[doc(alias = "reserve_address_range")]
     pub fn inside(mut self, reservation: &'a Arc<Reservation>, offset: usize) -> Self {
         self.home = Some((reservation, offset));
@@ -208,9 +216,9 @@ impl<'a> CloneBuilder<'a> {
     /// Makes the clone.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if the source went in between, [`Kind::Unreadable`] if it may not be opened,
-    /// [`Kind::ReadOnly`] for writing what its holder in another process may not write, [`Kind::Frozen`] for writing a frozen
-    /// area; and as for new areas.
+    /// [`Kind::NoSuchArea`] if the source went in between, [`Kind::Unreadable`] if it may not be
+    /// opened, [`Kind::ReadOnly`] for writing what its holder in another process may not write,
+    /// [`Kind::Frozen`] for writing a frozen area; and as for new areas.
     pub fn open(&self) -> Result<Area<Shared>> {
         let record = self.source.record();
         let protection = self.protection.unwrap_or(record.protection);
@@ -299,16 +307,16 @@ impl<'a> CloneBuilder<'a> {
         Ok(self.finish(object, Protection::READ)?.into_kind())
     }
 
-    /// Makes a clone of whichever kind the area is: the kernel's word at the moment at which it is opened,
-    /// so that nothing can change between a question and the opening.
+    /// Makes a clone of whichever kind the area is: the kernel's word at the moment at which it is
+    /// opened, so that nothing can change between a question and the opening.
     ///
-    /// Without a [`protection`](CloneBuilder::protection) it has the one of its source, and no right to
-    /// write where nobody may write any more (frozen), or no more writers are let in (`F_SEAL_FUTURE_WRITE`).
-    /// A protection that was asked for is kept, or an error.
+    /// Without a [`protection`](CloneBuilder::protection) it has the one of its source, and no
+    /// right to write where nobody may write any more (frozen), or no more writers are let in
+    /// (`F_SEAL_FUTURE_WRITE`). A protection that was asked for is kept, or an error.
     ///
     /// # Errors
-    /// As [`open`](CloneBuilder::open); [`Kind::Frozen`] for a frozen area with a protection other than
-    /// [`READ`](Protection::READ).
+    /// As [`open`](CloneBuilder::open); [`Kind::Frozen`] for a frozen area with a protection other
+    /// than [`READ`](Protection::READ).
     pub fn open_any(&self) -> Result<AnyArea> {
         match self.open_any_once() {
             // It was frozen after the look at its seals: it stays so.
@@ -362,7 +370,8 @@ impl<'a> CloneBuilder<'a> {
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
         let told = record.extent.max();
         if let Extent::Resizable { max } = object.extent()
-            // Without a wish as many as the source has; more where a holder made it larger than that since the record was read.
+            // Without a wish as many as the source has; more where a holder made it larger than
+            // that since the record was read.
             && let Some(room) = self.room.or_else(|| (Some(max) != told).then_some(max))
         {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
@@ -389,7 +398,8 @@ impl<'a> CloneBuilder<'a> {
         let mapping = System::new().map(&request)?;
         // Not before there is a clone that could lose something, and before anything of it is used.
         if object.mark_held()? {
-            // Whoever made it keeps its memory from now on, whatever he unmaps of it. What he had unmapped before, he has told of.
+            // Whoever made it keeps its memory from now on, whatever he unmaps of it. What he had
+            // unmapped before, he has told of.
             self.source.refuse_cut()?;
         }
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
@@ -414,8 +424,8 @@ impl<'a> CloneBuilder<'a> {
     }
 }
 
-/// The policy of base pages lies on the object, where the creator put it; that of pool pages on each mapping, so that a
-/// clone has to put it there again.
+/// The policy of base pages lies on the object, where the creator put it; that of pool pages on
+/// each mapping, so that a clone has to put it there again.
 fn clone_placement(placement: Placement, page: PageSize) -> Result<Option<Placement>> {
     if page == PageSize::base() || placement.is_default() {
         return Ok(None);

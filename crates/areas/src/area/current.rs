@@ -1,8 +1,10 @@
-//! The placement that the kernel has *now*. The policy of an object of base pages lies on the object: whoever has it mapped may have
-//! placed it anew, or a part of it, since it was asked for here.
+//! The placement that the kernel has *now*. The policy of an object of base pages lies on the
+//! object: whoever has it mapped may have placed it anew, or a part of it, since it was asked for
+//! here.
 //!
-//! The policy of private memory and of pages of the pool lies on our own mapping, where nobody else reaches it. There, what was asked
-//! counts: the kernel itself rewrites such a policy when a cpuset shrinks, and that is to be seen.
+//! The policy of private memory and of pages of the pool lies on our own mapping, where nobody else
+//! reaches it. There, what was asked counts: the kernel itself rewrites such a policy when a cpuset
+//! shrinks, and that is to be seen.
 
 use std::ops::Range;
 
@@ -18,11 +20,11 @@ type Part = (Range<usize>, Placement);
 const PLACES: usize = 64;
 
 impl<K: Access> Area<K> {
-    /// The placement of all of its pages, part by part, as the kernel has it; `None` where what was asked counts, or where the kernel does
-    /// not tell.
+    /// The placement of all of its pages, part by part, as the kernel has it; `None` where what was
+    /// asked counts, or where the kernel does not tell.
     ///
-    /// Each part that was asked for is looked at in its first page and its last, and at least once in 2 MiB; where two of these
-    /// differ, the page is found at which they do.
+    /// Each part that was asked for is looked at in its first page and its last, and at least once
+    /// in 2 MiB; where two of these differ, the page is found at which they do.
     pub(super) fn placed_now(&self) -> Option<Vec<Part>> {
         let base = PageSize::base().bytes();
         let mut now: Vec<Part> = Vec::new();
@@ -39,7 +41,8 @@ impl<K: Access> Area<K> {
         Some(now)
     }
 
-    /// The placement of the whole: what was asked, unless the kernel has another one for the first page than was asked for that.
+    /// The placement of the whole: what was asked, unless the kernel has another one for the first
+    /// page than was asked for that.
     pub(super) fn placement_now(&self) -> Placement {
         let first = self.asked_now().and_then(|parts| parts.into_iter().next());
         let Some((_, asked)) = first else { return self.placement };
@@ -49,7 +52,8 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// What was asked of each part that pages can be in, without gaps; `None` where that counts and the kernel need not be asked.
+    /// What was asked of each part that pages can be in, without gaps; `None` where that counts and
+    /// the kernel need not be asked.
     fn asked_now(&self) -> Option<Vec<Part>> {
         let object = self.object.as_ref()?;
         let used = self.used();
@@ -74,7 +78,8 @@ impl<K: Access> Area<K> {
         Some(parts)
     }
 
-    /// What the kernel has for the page at a byte: what was asked, with its home node, which the kernel does not tell, if that is the same.
+    /// What the kernel has for the page at a byte: what was asked, with its home node, which the
+    /// kernel does not tell, if that is the same.
     fn kernels(&self, at: usize, asked: &Placement) -> Option<Placement> {
         let address = self.mapping.check(at, 1, self.mapping.span()).ok()?;
         let told = sys::policy::placement_at(address).ok()?;
@@ -83,8 +88,8 @@ impl<K: Access> Area<K> {
     }
 }
 
-/// Cuts a range into parts of one answer each: it is asked for every `step`th, and between two that differ for the first that does.
-/// `None` as soon as there is no answer.
+/// Cuts a range into parts of one answer each: it is asked for every `step`th, and between two that
+/// differ for the first that does. `None` as soon as there is no answer.
 fn cut<T: Copy + PartialEq>(
     range: &Range<usize>,
     step: usize,
@@ -148,7 +153,8 @@ mod tests {
         assert_eq!(cut(&(0..1), 7, &mut |_| Some(1)), Some(vec![(0..1, 1)]));
     }
 
-    /// Node 0 is everywhere: what another holder of an object asks of a part, and of all, is told here.
+    /// Node 0 is everywhere: what another holder of an object asks of a part, and of all, is told
+    /// here.
     #[test]
     fn what_others_ask_of_an_object_is_told() {
         let page = PageSize::base().bytes();

@@ -1,4 +1,5 @@
-//! What is left of an area of which the program has taken addresses away itself, and areas that are a part of their object.
+//! What is left of an area of which the program has taken addresses away itself, and areas that are
+//! a part of their object.
 //!
 //! | taken away | what is left |
 //! |---|---|
@@ -7,8 +8,9 @@
 //! | the middle | two areas: the part before, capped, under the old id, and what lies behind under a new one |
 //! | all | nothing |
 //!
-//! The memory of what was taken away is given back at once where it is known that nobody else has it ([`Object::is_sole`]); else it stays as long as the
-//! object does. Why and how: docs/design/cut-areas.md.
+//! The memory of what was taken away is given back at once where it is known that nobody else has
+//! it ([`Object::is_sole`]); else it stays as long as the object does. Why and how:
+//! docs/design/cut-areas.md.
 
 #![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
 
@@ -23,13 +25,17 @@ use crate::size::Bytes;
 use crate::sync::owner::Owners;
 
 impl<K: Access> Area<K> {
-    /// Which of its addresses the kernel no longer has as this area's, in bytes from its beginning; nothing where all is well. Its reserve counts.
+    /// Which of its addresses the kernel no longer has as this area's, in bytes from its beginning;
+    /// nothing where all is well. Its reserve counts.
     ///
-    /// For who has unmapped a part of it, or mapped something over it, without its help: that takes unsafe code, and the owner of an area must not do
-    /// it without [`reconcile`](Area::reconcile). What can be proved: an area over an [`Object`] (all but private ones) has the very bytes of that object mapped, shared; whatever
-    /// else is there is not its own. Of private memory only what is not mapped at all, or is shared, is known to be gone.
+    /// For who has unmapped a part of it, or mapped something over it, without its help: that takes
+    /// unsafe code, and the owner of an area must not do it without [`reconcile`](Area::reconcile).
+    /// What can be proved: an area over an [`Object`] (all but private ones) has the very bytes of
+    /// that object mapped, shared; whatever else is there is not its own. Of private memory only
+    /// what is not mapped at all, or is shared, is known to be gone.
     ///
-    /// Three system calls where all is well (Linux 6.11), else one more for each mapping there; on older kernels `/proc/self/maps` is read.
+    /// Three system calls where all is well (Linux 6.11), else one more for each mapping there; on
+    /// older kernels `/proc/self/maps` is read.
     ///
     /// # Errors
     /// [`Kind::System`] where `/proc` is not there, or may not be read.
@@ -41,14 +47,17 @@ impl<K: Access> Area<K> {
         })
     }
 
-    /// Lets go of the addresses that are [missing](Area::missing), without touching what is there now: what is left comes back, in the order of
-    /// addresses. The first part keeps the id, each other one is an area of its own, published under the same name. Nothing comes back where nothing is
-    /// left.
+    /// Lets go of the addresses that are [missing](Area::missing), without touching what is there
+    /// now: what is left comes back, in the order of addresses. The first part keeps the id, each
+    /// other one is an area of its own, published under the same name. Nothing comes back where
+    /// nothing is left.
     ///
-    /// A part can do what the area could: it is resized, protected, cloned (the clone is one of the part), transferred. It cannot be frozen, or sent over a socket.
+    /// A part can do what the area could: it is resized, protected, cloned (the clone is one of the
+    /// part), transferred. It cannot be frozen, or sent over a socket.
     ///
     /// # Errors
-    /// The area comes back as it was, with what [`missing`](Area::missing) says, or [`Kind::Limit`] where there is no descriptor for a second part.
+    /// The area comes back as it was, with what [`missing`](Area::missing) says, or [`Kind::Limit`]
+    /// where there is no descriptor for a second part.
     pub fn reconcile(self) -> Result<Vec<Self>, Rejected<Self>> {
         match self.missing() {
             Ok(missing) if missing.is_empty() => Ok(vec![self]),
@@ -57,21 +66,25 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Notes that its memory is mapped elsewhere in this process, or will be: what is cut off it is not given back then. For who interposes mremap.
+    /// Notes that its memory is mapped elsewhere in this process, or will be: what is cut off it is
+    /// not given back then. For who interposes mremap.
     ///
-    /// Where it cannot be noted (no descriptor, a sandbox), the mapping elsewhere may lose its memory when the area is cut.
+    /// Where it cannot be noted (no descriptor, a sandbox), the mapping elsewhere may lose its
+    /// memory when the area is cut.
     #[doc(hidden)]
     pub fn note_holder(&self) {
         let _ = self.object.as_ref().map(Object::mark_held);
     }
 
-    /// Lets go of some of its addresses, in bytes from its beginning, in order: they are no longer its own, or will not be in a moment. Nothing is unmapped.
+    /// Lets go of some of its addresses, in bytes from its beginning, in order: they are no longer
+    /// its own, or will not be in a moment. Nothing is unmapped.
     ///
     /// # Errors
     /// As [`reconcile`](Area::reconcile).
     #[doc(hidden)]
     pub fn cut(mut self, lost: &[Range<usize>]) -> Result<Vec<Self>, Rejected<Self>> {
-        // What had bytes when it was last looked at is no mere reserve: another holder may have made the area smaller since, and make it larger again.
+        // What had bytes when it was last looked at is no mere reserve: another holder may have
+        // made the area smaller since, and make it larger again.
         let seen = self.object.as_ref().map_or(0, Object::size_seen);
         let seen = self.mapping.page_size().round_up(seen).unwrap_or(usize::MAX).min(self.mapping.span());
         let used = self.used().max(seen);
@@ -161,7 +174,8 @@ impl<K: Access> Area<K> {
         Some(self.announcement(self.name.clone()?, &self.mapping, object))
     }
 
-    /// Who grows the object asks from now on, where a part that goes up to its end has fewer addresses than the area had.
+    /// Who grows the object asks from now on, where a part that goes up to its end has fewer
+    /// addresses than the area had.
     fn note_shorter_reserve(&self, before: Piece, span: usize) {
         if let Some(object) = &self.object
             && let (Extent::Resizable { .. }, false) = (object.extent(), object.is_capped())
@@ -172,8 +186,9 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Gives ranges of its object's file back to the kernel, but for what other areas of this process have of it (and itself, if it `stays`): if nobody
-    /// else has it. Of one that is not published the other parts are not known.
+    /// Gives ranges of its object's file back to the kernel, but for what other areas of this
+    /// process have of it (and itself, if it `stays`): if nobody else has it. Of one that is not
+    /// published the other parts are not known.
     fn give_memory_up(&self, gone: &[Range<u64>], stays: bool) {
         let (Some(object), Some(publication)) = (&self.object, &self.publication) else { return };
         if gone.is_empty() || !object.is_sole() {
@@ -209,13 +224,15 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Drops it. Where it is a part of an object of which this process has other parts, and nobody else has any, its memory goes at once; otherwise memory goes
-    /// with the object's last holder, as ever.
+    /// Drops it. Where it is a part of an object of which this process has other parts, and nobody
+    /// else has any, its memory goes at once; otherwise memory goes with the object's last holder,
+    /// as ever.
     #[doc(hidden)]
     pub fn discard(self) {
         let part = self.object.as_ref().map(Object::piece).filter(|piece| !piece.is_whole());
         if let Some(part) = part {
-            // What is mapped there of it is zeros for a moment, or beyond the end, and nobody's to touch.
+            // What is mapped there of it is zeros for a moment, or beyond the end, and nobody's to
+            // touch.
             self.give_memory_up(&[part.range(self.mapping.span() as u64)], false);
         }
     }
@@ -232,7 +249,8 @@ impl<K: Access> Area<K> {
 }
 
 impl Area<Resizable> {
-    /// [`resize`](Area::resize) of one with more of its object behind it: its size is its own. It grows into bytes of the object that are nobody's.
+    /// [`resize`](Area::resize) of one with more of its object behind it: its size is its own. It
+    /// grows into bytes of the object that are nobody's.
     pub(super) fn resize_capped(&mut self, wanted: usize, what: &dyn Fn() -> String) -> Result<()> {
         let span = self.mapping.span();
         if wanted <= span {
@@ -317,7 +335,8 @@ impl Area<Resizable> {
         }
     }
 
-    /// Its end is unmapped. Who else has those bytes would keep them, and a resize is one of all holders: it is refused then.
+    /// Its end is unmapped. Who else has those bytes would keep them, and a resize is one of all
+    /// holders: it is refused then.
     fn shorten_capped(&mut self, wanted: usize, span: usize, what: &dyn Fn() -> String) -> Result<()> {
         if wanted == span {
             return Ok(());
@@ -350,7 +369,8 @@ struct Left {
 }
 
 impl Left {
-    /// Of `span` bytes of addresses, of which `used` hold bytes of the area, without those that are lost: in whole pages.
+    /// Of `span` bytes of addresses, of which `used` hold bytes of the area, without those that are
+    /// lost: in whole pages.
     fn of(lost: &[Range<usize>], page: usize, span: usize, used: usize) -> Self {
         let mut left = Left { kept: Vec::new(), remnants: Vec::new(), used };
         let mut at = 0;

@@ -1,5 +1,5 @@
-//! Areas of descriptors: of memory that came over somebody else's socket, from a parent, from a device of
-//! memory objects. A stranger's word counts for nothing; the kernel's does.
+//! Areas of descriptors: of memory that came over somebody else's socket, from a parent, from a
+//! device of memory objects. A stranger's word counts for nothing; the kernel's does.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -15,35 +15,36 @@ use crate::sys::object::{SealFlags, SealedStat};
 const WHAT: &str = "make an area of a descriptor";
 
 impl ReceiveOptions {
-    /// For [`from_descriptor`](ReceiveOptions::from_descriptor): how many bytes of addresses an object takes
-    /// that may grow, at least its size. Without this it takes none to grow into: how far others mean it to
-    /// grow is not told by its descriptor.
+    /// For [`from_descriptor`](ReceiveOptions::from_descriptor): how many bytes of addresses an
+    /// object takes that may grow, at least its size. Without this it takes none to grow into: how
+    /// far others mean it to grow is not told by its descriptor.
     pub const fn room(mut self, bytes: usize) -> Self {
         self.room = Some(bytes);
         self
     }
 
-    /// For [`from_descriptor`](ReceiveOptions::from_descriptor): takes memory, too, that is not sealed against
-    /// shrinking, as a resizable area. Without this it is refused.
+    /// For [`from_descriptor`](ReceiveOptions::from_descriptor): takes memory, too, that is not
+    /// sealed against shrinking, as a resizable area. Without this it is refused.
     pub const fn resizable(mut self) -> Self {
         self.resizable = true;
         self
     }
 
-    /// Makes an area of the memory object (memfd) behind a descriptor, with the rights that the descriptor
-    /// has, within these bounds: what `receive` does for one that comes with a message of ours.
+    /// Makes an area of the memory object (memfd) behind a descriptor, with the rights that the
+    /// descriptor has, within these bounds: what `receive` does for one that comes with a message
+    /// of ours.
     ///
-    /// The kind is the kernel's word: [`AnyArea::Frozen`] where the seals say that nobody can write,
-    /// [`AnyArea::Shared`] where the size cannot shrink, [`AnyArea::Resizable`] where it can and
-    /// [`resizable`](ReceiveOptions::resizable) allows that. Its seals are read before its size, its name and
-    /// lock are none, and it is not published. The descriptor may be of anything: no call here waits for
-    /// another process, and nothing is read or written.
+    /// The kind is the kernel's word: [`AnyArea::Frozen`] where the seals say that nobody can
+    /// write, [`AnyArea::Shared`] where the size cannot shrink, [`AnyArea::Resizable`] where it can
+    /// and [`resizable`](ReceiveOptions::resizable) allows that. Its seals are read before its
+    /// size, its name and lock are none, and it is not published. The descriptor may be of
+    /// anything: no call here waits for another process, and nothing is read or written.
     ///
     /// # Errors
     /// The descriptor comes back, and nothing has changed.
     /// - [`Kind::InvalidInput`] for what is no memory object, and for one whose size may shrink;
-    /// - [`Kind::Limit`] for what is beyond a bound, and where no more descriptors may be open (a second one is,
-    ///   for the length of the call);
+    /// - [`Kind::Limit`] for what is beyond a bound, and where no more descriptors may be open (a
+    ///   second one is, for the length of the call);
     /// - [`Kind::NotPermitted`] for a descriptor that is not open for reading;
     /// - as for new areas.
     #[doc(alias = "memfd_create")]
@@ -83,7 +84,8 @@ impl ReceiveOptions {
         let page = page.unwrap_or_else(PageSize::base);
         self.refuse_shrinking(&looked, page)?;
         let writable = sys::file::is_writable(descriptor).map_err(failed("fcntl(F_GETFL)"))?;
-        // Close-on-exec, and none of 0, 1 and 2; of the same open file, so that what was looked at holds.
+        // Close-on-exec, and none of 0, 1 and 2; of the same open file, so that what was looked at
+        // holds.
         let own = sys::file::copy_of(descriptor).map_err(|errno| {
             remedy::open_files(Error::new(Kind::Limit, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno))
         })?;
@@ -97,8 +99,9 @@ impl ReceiveOptions {
         self.map_object(object, writable, (None, Note::default(), Lock::None), WHAT)
     }
 
-    /// What may shrink is taken where that is allowed, and only from the kernel's own devices of memory
-    /// objects: others could not open a file of a mounted file system by way of the registry.
+    /// What may shrink is taken where that is allowed, and only from the kernel's own devices of
+    /// memory objects: others could not open a file of a mounted file system by way of the
+    /// registry.
     fn refuse_shrinking(&self, looked: &SealedStat, page: PageSize) -> Result<()> {
         let Ok(seals) = looked.seals else { return Ok(()) };
         if !looked.stat.is_file() || seals.contains(SealFlags::SHRINK) {

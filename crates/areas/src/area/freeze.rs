@@ -20,20 +20,24 @@ pub const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
 macro_rules! can_be_frozen {
     ($($kind:ty),*) => {$(
 impl Area<$kind> {
-    /// Freezes it: nobody can write it any more, in no process, root included. Its size is fixed from then on.
+    /// Freezes it: nobody can write it any more, in no process, root included. Its size is fixed
+    /// from then on.
     ///
     /// Several who hold it and freeze it at once all have it frozen.
     ///
     /// # Errors
     /// The area comes back as it was, at the same address, with
-    /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for writing, in this process or
-    ///   another (a forked child's too), or a transfer that has pages pinned; the error names the holders that can be seen;
-    /// - [`Kind::AddressInUse`] if a holder who could not know of this one had made it larger than its addresses, and there are no more
-    ///   behind: it is frozen then, and can be cloned as such;
-    /// - [`Kind::NotPermitted`] if another holder has sealed its memory against further seals (`F_SEAL_SEAL`);
-    /// - [`Kind::NoMemory`] if it is made of pool pages, and another process took some of them away while it was frozen, and the pool has
-    ///   none: it is frozen then;
-    /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which no seal can protect.
+    /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for
+    ///   writing, in this process or another (a forked child's too), or a transfer that has pages
+    ///   pinned; the error names the holders that can be seen;
+    /// - [`Kind::AddressInUse`] if a holder who could not know of this one had made it larger than
+    ///   its addresses, and there are no more behind: it is frozen then, and can be cloned as such;
+    /// - [`Kind::NotPermitted`] if another holder has sealed its memory against further seals
+    ///   (`F_SEAL_SEAL`);
+    /// - [`Kind::NoMemory`] if it is made of pool pages, and another process took some of them away
+    ///   while it was frozen, and the pool has none: it is frozen then;
+    /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which
+    ///   no seal can protect.
     #[doc(alias = "F_SEAL_WRITE")]
     pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
         self.freeze_within(FREEZE_PATIENCE)
@@ -62,8 +66,8 @@ impl Area<$kind> {
 }
 can_be_frozen!(Shared, Resizable);
 
-/// Maps all of what was frozen. Somebody may have made it larger than our addresses, before it was sealed: who could not ask us, as we
-/// are not published.
+/// Maps all of what was frozen. Somebody may have made it larger than our addresses, before it was
+/// sealed: who could not ask us, as we are not published.
 fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> Result<()> {
     let size = object.size_in_pages();
     if size <= mapping.span() {
@@ -97,7 +101,8 @@ impl<K: Access> Area<K> {
                 .detail(format!("its protection is {before}"))
                 .help("freezing requires write access: freeze it where it can be written"));
         }
-        // Nobody locks here any more, and the marks of who did would be in the way as what may be written.
+        // Nobody locks here any more, and the marks of who did would be in the way as what may be
+        // written.
         self.owners.release();
         // Reading a hole of a frozen object would take memory at a moment when there may be none.
         self.populate()?;
@@ -112,8 +117,8 @@ impl<K: Access> Area<K> {
         {
             return Err(error);
         }
-        // From here on it is frozen, and what follows only tidies up: older kernels map a sealed object through a descriptor for
-        // reading only, and nobody has to open it for more.
+        // From here on it is frozen, and what follows only tidies up: older kernels map a sealed
+        // object through a descriptor for reading only, and nobody has to open it for more.
         let mut whole = Ok(());
         if let Some(object) = &mut self.object {
             whole = object.settle().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
@@ -177,12 +182,12 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Puts things back as they were before freezing was tried. `None` where another holder has frozen it meanwhile: then that
-    /// cannot be done, and need not.
+    /// Puts things back as they were before freezing was tried. `None` where another holder has
+    /// frozen it meanwhile: then that cannot be done, and need not.
     fn rollback_freeze(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = super::object_of(self.object.as_ref());
-        // SAFETY: as in `try_freeze`: no references, and the object's own descriptor. Another holder who is trying to seal it now
-        // is waited for there.
+        // SAFETY: as in `try_freeze`: no references, and the object's own descriptor. Another
+        // holder who is trying to seal it now is waited for there.
         let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
         if replaced == Err(sys::Errno::PERM) && object.is_frozen().unwrap_or(false) {
             let readable = match self.mapping.protection() {

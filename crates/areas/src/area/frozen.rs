@@ -7,7 +7,8 @@ use std::ops::Deref;
 use super::{Access, Area, sealed};
 use crate::protection::Protection;
 
-/// Nobody writes, ever again: the kernel has sealed the memory, against root too. So the bytes can be lent.
+/// Nobody writes, ever again: the kernel has sealed the memory, against root too. So the bytes can
+/// be lent.
 #[derive(Debug)]
 pub enum Frozen {}
 
@@ -26,11 +27,13 @@ impl Area<Frozen> {
         assert!(readable, "cannot lend the bytes of {self}: its protection is {}", self.protection());
         assert!(self.mapping.span() >= object.size_seen(), "a frozen object is mapped whole");
         // SAFETY:
-        // - `base..base+span` is mapped and ours (`Mapping`'s invariant), and the object has `size_seen` bytes of it for
-        //   ever: it is sealed against shrinking and growing;
-        // - it is readable (checked), and stays so as long as the bytes are lent: `protect` takes `&mut self`;
-        // - nobody changes a byte: the seal on writing is on (checked by whoever makes an `Area<Frozen>`), which the kernel
-        //   gives only when no writable mapping exists, and after which it makes none.
+        // - `base..base+span` is mapped and ours (`Mapping`'s invariant), and the object has
+        //   `size_seen` bytes of it for ever: it is sealed against shrinking and growing;
+        // - it is readable (checked), and stays so as long as the bytes are lent: `protect` takes
+        //   `&mut self`;
+        // - nobody changes a byte: the seal on writing is on (checked by whoever makes an
+        //   `Area<Frozen>`), which the kernel gives only when no writable mapping exists, and after
+        //   which it makes none.
         unsafe { std::slice::from_raw_parts(self.mapping.as_ptr(), object.size_seen()) }
     }
 }
@@ -43,7 +46,8 @@ impl Deref for Area<Frozen> {
     }
 }
 
-/// The bytes, for what takes an owner of bytes: `bytes::Bytes::from_owner(area)` shares them without a copy.
+/// The bytes, for what takes an owner of bytes: `bytes::Bytes::from_owner(area)` shares them
+/// without a copy.
 ///
 /// They stay at one address for as long as the area is held, wherever the area itself is moved to.
 impl AsRef<[u8]> for Area<Frozen> {

@@ -4,8 +4,9 @@ use super::{Access, Area, Resizable};
 use crate::error::{Error, Kind, Result};
 
 impl Area<Resizable> {
-    /// Makes its lowest page inaccessible, from now on and whatever its protection is: for memory that serves as a stack, which grows down and
-    /// then ends in a fault. It is this area's matter alone: its clones, and [`read_at`](Area::read_at), see the page. A frozen area has no guard.
+    /// Makes its lowest page inaccessible, from now on and whatever its protection is: for memory
+    /// that serves as a stack, which grows down and then ends in a fault. It is this area's matter
+    /// alone: its clones, and [`read_at`](Area::read_at), see the page. A frozen area has no guard.
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] if it has one page only; [`Kind::Limit`] at `vm.max_map_count`.
@@ -20,7 +21,8 @@ impl Area<Resizable> {
 }
 
 impl<K: Access> Area<K> {
-    /// Does what a guard is in the way of: it may not be accessed, and so not be brought in and locked as the other pages.
+    /// Does what a guard is in the way of: it may not be accessed, and so not be brought in and
+    /// locked as the other pages.
     pub(super) fn unguarded<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if !self.mapping.is_guarded() {
             return body(self);

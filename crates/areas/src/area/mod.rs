@@ -77,13 +77,16 @@ mod sealed {
 ///
 /// # Its addresses are its own
 ///
-/// Nobody else may unmap them, map over them (`MAP_FIXED`, `SHM_REMAP`) or move them away (`mremap`), its reserve included: safe calls rely on it, and a drop
-/// unmaps them whatever is there by then. Doing so takes unsafe code, and this is what its author has to know. Who has done it all the same calls
-/// [`reconcile`](Area::reconcile) before anything else: it lets go of what is no longer the area's, without touching whatever is there now, and gives what is left. Memory of an area that is
-/// no longer needed is given back by [`resize`](Area::resize), or a drop.
+/// Nobody else may unmap them, map over them (`MAP_FIXED`, `SHM_REMAP`) or move them away
+/// (`mremap`), its reserve included: safe calls rely on it, and a drop unmaps them whatever is
+/// there by then. Doing so takes unsafe code, and this is what its author has to know. Who has done
+/// it all the same calls [`reconcile`](Area::reconcile) before anything else: it lets go of what is
+/// no longer the area's, without touching whatever is there now, and gives what is left. Memory of
+/// an area that is no longer needed is given back by [`resize`](Area::resize), or a drop.
 #[must_use = "an area that is dropped is gone"]
 pub struct Area<K: Access> {
-    // In the order in which they have to go: first nobody finds it, then it is unmapped, then the object is closed.
+    // In the order in which they have to go: first nobody finds it, then it is unmapped, then the
+    // object is closed.
     publication: Option<Publication>,
     /// This process's owners of locks that are in it.
     owners: Owners,
@@ -113,7 +116,8 @@ pub struct Granted<'a> {
     pub page_size: PageSize,
     /// Bytes that were gathered into transparent huge pages.
     pub gathered: usize,
-    /// What was given instead of what was asked first; and, after populating, why pages could not be gathered into transparent huge ones.
+    /// What was given instead of what was asked first; and, after populating, why pages could not
+    /// be gathered into transparent huge ones.
     pub fallbacks: &'a [Fallback],
 }
 
@@ -141,10 +145,12 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Leaves it out of core dumps of this process from now on (`MADV_DONTDUMP`): what [`AreaBuilder::dump`] says of new areas,
-    /// for one that was cloned or received. Other holders' dumps, and those of their forked children, are theirs.
+    /// Leaves it out of core dumps of this process from now on (`MADV_DONTDUMP`): what
+    /// [`AreaBuilder::dump`] says of new areas, for one that was cloned or received. Other holders'
+    /// dumps, and those of their forked children, are theirs.
     ///
-    /// Growable and resizable areas are left out in any case: a dump would have their reserve as well.
+    /// Growable and resizable areas are left out in any case: a dump would have their reserve as
+    /// well.
     ///
     /// # Errors
     /// [`Kind::System`] with what the kernel said.
@@ -170,7 +176,8 @@ impl<K: Access> Area<K> {
         let Some(object) = &self.object else { return self.mapping.size() };
         let size = object.size();
         match object.extent() {
-            // Another holder can make the object larger than its maximum, past this library: what is not mapped here is not counted.
+            // Another holder can make the object larger than its maximum, past this library: what
+            // is not mapped here is not counted.
             Extent::Growable { .. } => size.min(self.mapping.span()),
             _ => size,
         }
@@ -203,8 +210,9 @@ impl<K: Access> Area<K> {
         self.name.as_ref()
     }
 
-    /// What is noted beside it, as this holder tells it: what was given at its making, what its source had when it was cloned, or what
-    /// `set_note` has put there. [`Note::as_bytes`] is empty where that is nothing.
+    /// What is noted beside it, as this holder tells it: what was given at its making, what its
+    /// source had when it was cloned, or what `set_note` has put there. [`Note::as_bytes`] is empty
+    /// where that is nothing.
     #[must_use]
     pub fn note(&self) -> &Note {
         &self.note
@@ -222,19 +230,21 @@ impl<K: Access> Area<K> {
         self.mapping.protection()
     }
 
-    /// Whether it is to stay in RAM, as was asked. (The program may have undone that with `munlock` or `munlockall`: [`Info::locked`](crate::registry::Info::locked)
-    /// measures it.)
+    /// Whether it is to stay in RAM, as was asked. (The program may have undone that with `munlock`
+    /// or `munlockall`: [`Info::locked`](crate::registry::Info::locked) measures it.)
     #[must_use]
     pub fn lock(&self) -> Lock {
         self.lock
     }
 
-    /// Its placement: what was asked here, or what the kernel has by now. (Where its pages *are*, [`residency`](Area::residency)
-    /// measures.)
+    /// Its placement: what was asked here, or what the kernel has by now. (Where its pages *are*,
+    /// [`residency`](Area::residency) measures.)
     ///
-    /// Whoever has a shared area mapped too may place it anew, as `areas move` does. So the kernel is asked for the policy of the first
-    /// page (not of private areas and pages of the pool, whose policy is this process's own): where it is not what was asked for that
-    /// page, it is told, and no home node, as the kernel does not show one. Where a sandbox forbids the question, it is what was asked.
+    /// Whoever has a shared area mapped too may place it anew, as `areas move` does. So the kernel
+    /// is asked for the policy of the first page (not of private areas and pages of the pool, whose
+    /// policy is this process's own): where it is not what was asked for that page, it is told, and
+    /// no home node, as the kernel does not show one. Where a sandbox forbids the question, it is
+    /// what was asked.
     pub fn placement(&self) -> Placement {
         self.placement_now()
     }
@@ -253,11 +263,12 @@ impl<K: Access> Area<K> {
 
     /// Measures where each of its pages is, and how large it is. Faults nothing in.
     ///
-    /// Containers forbid `move_pages`. There it is told how many bytes are on each node, and of single pages only if all are on one
-    /// ([`Residency::knows_pages`]).
+    /// Containers forbid `move_pages`. There it is told how many bytes are on each node, and of
+    /// single pages only if all are on one ([`Residency::knows_pages`]).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for low areas, whose memory belongs to no node; [`Kind::NotPermitted`] where even the page tables are hidden.
+    /// [`Kind::Unsupported`] for low areas, whose memory belongs to no node; [`Kind::NotPermitted`]
+    /// where even the page tables are hidden.
     #[doc(alias = "move_pages")]
     pub fn residency(&self) -> Result<Residency> {
         if let Some(object) = &self.object {
@@ -269,9 +280,10 @@ impl<K: Access> Area<K> {
     /// Faults all its pages in, in parallel, where they were asked to be.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`] where the nodes, the machine or a control group (`memory.max`, `memory.high`) plainly do not have that much:
-    /// before the kernel's out-of-memory killer has its say. If others take the room concurrently, it stops on the way; pages that came in
-    /// until then stay, as another holder may have written them.
+    /// [`Kind::NoMemory`] where the nodes, the machine or a control group (`memory.max`,
+    /// `memory.high`) plainly do not have that much: before the kernel's out-of-memory killer has
+    /// its say. If others take the room concurrently, it stops on the way; pages that came in until
+    /// then stay, as another holder may have written them.
     #[doc(alias = "MADV_POPULATE_WRITE")]
     pub fn populate(&mut self) -> Result<()> {
         self.populate_with(&mut |_| {})
@@ -315,8 +327,8 @@ impl<K: Access> Area<K> {
         Ok(())
     }
 
-    /// What [`granted`](Area::granted) says of pages that were gathered into transparent huge ones, and of those that could not be, the
-    /// last time.
+    /// What [`granted`](Area::granted) says of pages that were gathered into transparent huge ones,
+    /// and of those that could not be, the last time.
     fn note_gathering(&mut self, done: &Populated) {
         const ASKED: &str = "transparent huge pages";
         self.gathered = done.collapsed_bytes;
@@ -341,7 +353,8 @@ impl<K: Access> Area<K> {
         self.mapping.record_fallback(ASKED, given, error);
     }
 
-    /// Whether an error comes of it that somebody made the area smaller than `len`, and maybe as large again.
+    /// Whether an error comes of it that somebody made the area smaller than `len`, and maybe as
+    /// large again.
     fn was_cut(&self, len: usize, error: &Error) -> bool {
         let resizable =
             self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
@@ -354,7 +367,8 @@ impl<K: Access> Area<K> {
     /// Changes what may be done with its pages. Its clones are not affected.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen area.
+    /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen
+    /// area.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
         self.mapping.protect(protection).map_err(|error| self.explain_refused(protection, error))?;
         if let Some(publication) = &self.publication {
@@ -438,7 +452,8 @@ impl<K: Access> Area<K> {
         crate::registry::retire_own(identity)
     }
 
-    /// Publishes it under a name, so that others find it; only if nobody else has it, if that is wanted.
+    /// Publishes it under a name, so that others find it; only if nobody else has it, if that is
+    /// wanted.
     fn publish_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let Some(object) = &self.object else {
             return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
@@ -455,7 +470,8 @@ impl<K: Access> Area<K> {
                 .help("copy what it holds into a new area"));
         }
         if matches!(object.extent(), Extent::Resizable { .. }) {
-            // One look, at the descriptor and the size, once others can see how many addresses it has.
+            // One look, at the descriptor and the size, once others can see how many addresses it
+            // has.
             let id = self.publish_wanted(name, exclusive)?;
             self.look_after_joining("publish")?;
             return Ok(id);
@@ -503,7 +519,8 @@ impl<K: Access> Area<K> {
         Ok(id)
     }
 
-    /// The same for one that was made in this call: it is not published, and its descriptor is what it was.
+    /// The same for one that was made in this call: it is not published, and its descriptor is what
+    /// it was.
     fn publish_new(&mut self, name: Name) -> Result<AreaId> {
         let object = object_of(self.object.as_ref());
         let (publication, id) = Publication::new(self.announcement(name.clone(), &self.mapping, object))?;
@@ -534,7 +551,8 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Applies a lock to the bytes that are there, after bringing them in where that is what it means.
+    /// Applies a lock to the bytes that are there, after bringing them in where that is what it
+    /// means.
     fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
         self.mapping.refuse_given(
             || format!("lock {whose} as {lock}"),
@@ -542,12 +560,14 @@ impl<K: Access> Area<K> {
         )?;
         let (base, len) = (self.mapping.base(), self.used());
         if len == 0 || self.is_physical() {
-            // An empty area has a page of addresses and no byte that could stay in RAM; physical memory cannot but stay.
+            // An empty area has a page of addresses and no byte that could stay in RAM; physical
+            // memory cannot but stay.
             self.lock = lock;
             return Ok(());
         }
         if lock.is_full() {
-            // First the allowance, which costs nothing, then the pages, in parallel and with an error where one is missing.
+            // First the allowance, which costs nothing, then the pages, in parallel and with an
+            // error where one is missing.
             Lock::ask_allowance(base, len, whose)?;
             self.populate()?;
         }
@@ -558,8 +578,8 @@ impl<K: Access> Area<K> {
 }
 
 impl<K: Access> Area<K> {
-    /// Takes the pages that were missing of an object of pool pages that another process made: one that is not there would be a SIGBUS at
-    /// the touch.
+    /// Takes the pages that were missing of an object of pool pages that another process made: one
+    /// that is not there would be a SIGBUS at the touch.
     fn take_missing(&self, what: impl FnOnce() -> String) -> Result<()> {
         let object = object_of(self.object.as_ref());
         match (object.missing(), object.extent()) {
@@ -569,7 +589,8 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// The same for one that was just frozen: up to that moment whoever could write it could take pages away; from now on nobody can.
+    /// The same for one that was just frozen: up to that moment whoever could write it could take
+    /// pages away; from now on nobody can.
     fn take_missing_of_frozen(&self, what: impl FnOnce() -> String) -> Result<()> {
         if self.mapping.page_size() == PageSize::base() {
             return Ok(());
@@ -621,12 +642,14 @@ impl Area<Shared> {
 macro_rules! can_be_published {
     ($($kind:ty),*) => {$(
         impl Area<$kind> {
-            /// Publishes it under a name, so that others find it: when its contents are complete, say.
+            /// Publishes it under a name, so that others find it: when its contents are complete,
+            /// say.
             ///
             /// # Errors
-            /// [`Kind::InvalidInput`] for a bad name or an area that is published already; [`Kind::Registry`],
-            /// [`Kind::Limit`] where the registry cannot take it; [`Kind::AddressInUse`] for a resizable one that another holder has grown
-            /// beyond the addresses that are here, where there are no more.
+            /// [`Kind::InvalidInput`] for a bad name or an area that is published already;
+            /// [`Kind::Registry`], [`Kind::Limit`] where the registry cannot take it;
+            /// [`Kind::AddressInUse`] for a resizable one that another holder has grown beyond the
+            /// addresses that are here, where there are no more.
             pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, false)
             }
@@ -639,68 +662,82 @@ macro_rules! can_be_published {
                 self.publish_as(name, false)
             }
 
-            /// Publishes it under a name that no other area has, as [`AreaBuilder::exclusive`] says: when its contents are complete, say.
+            /// Publishes it under a name that no other area has, as [`AreaBuilder::exclusive`]
+            /// says: when its contents are complete, say.
             ///
             /// # Errors
-            /// As [`publish`](Area::publish); [`Kind::NameTaken`] if another area has the name; [`Kind::Busy`] where somebody was stopped in the
-            /// middle of taking it.
+            /// As [`publish`](Area::publish); [`Kind::NameTaken`] if another area has the name;
+            /// [`Kind::Busy`] where somebody was stopped in the middle of taking it.
             pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, true)
             }
 
-            /// Publishes it under another name instead of the one that it has. It gets another id, because an id stands for one publication; its note stays.
-            /// Whoever has it keeps it, and other holders' names for the same memory stay.
+            /// Publishes it under another name instead of the one that it has. It gets another id,
+            /// because an id stands for one publication; its note stays. Whoever has it keeps it,
+            /// and other holders' names for the same memory stay.
             ///
-            /// At no moment is it found under neither name; for a moment it may be found under both.
+            /// At no moment is it found under neither name; for a moment it may be found under
+            /// both.
             ///
             /// # Errors
-            /// As [`publish`](Area::publish), and [`Kind::InvalidInput`] for one that is not published. It has its name and its id as before.
+            /// As [`publish`](Area::publish), and [`Kind::InvalidInput`] for one that is not
+            /// published. It has its name and its id as before.
             pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.rename_as(Name::new(name)?, false)
             }
 
-            /// The same, under a name that no other area has, as [`AreaBuilder::exclusive`] says: of several that want a name at once one gets it.
+            /// The same, under a name that no other area has, as [`AreaBuilder::exclusive`] says:
+            /// of several that want a name at once one gets it.
             ///
             /// # Errors
-            /// As [`rename`](Area::rename); [`Kind::NameTaken`] if another area has the name; [`Kind::Busy`] where somebody was stopped in the
-            /// middle of taking it. It has its name and its id as before, all the while.
+            /// As [`rename`](Area::rename); [`Kind::NameTaken`] if another area has the name;
+            /// [`Kind::Busy`] where somebody was stopped in the middle of taking it. It has its
+            /// name and its id as before, all the while.
             pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.rename_as(Name::new(name)?, true)
             }
 
-            /// Takes its name and its id back: nobody finds it by this holder any more. The mapping stays, and so do other holders' areas over
-            /// the same memory. It can be published again, under any name. The name that it had; `None` if it was not published.
+            /// Takes its name and its id back: nobody finds it by this holder any more. The mapping
+            /// stays, and so do other holders' areas over the same memory. It can be published
+            /// again, under any name. The name that it had; `None` if it was not published.
             ///
-            /// Who has found it before, and has not opened it, is refused as if it had gone ([`Kind::NoSuchArea`]).
+            /// Who has found it before, and has not opened it, is refused as if it had gone
+            /// ([`Kind::NoSuchArea`]).
             pub fn unpublish(&mut self) -> Option<Name> {
                 self.publication.take().and(self.name.take())
             }
 
-            /// Has nobody find or open its memory any more, by whatever holder, under whatever name, for ever. Who has it keeps it, and may still
-            /// pass it on over a socket. What replaces it can be published under the same name at once, before or after.
+            /// Has nobody find or open its memory any more, by whatever holder, under whatever
+            /// name, for ever. Who has it keeps it, and may still pass it on over a socket. What
+            /// replaces it can be published under the same name at once, before or after.
             ///
-            /// That is marked on the memory itself. This process's areas over it are withdrawn at once ([`unpublish`](Area::unpublish)). Other
-            /// holders' are still listed ([`Info::retired`](crate::registry::Info::retired) says so), and cannot be opened, cloned or
-            /// transferred: [`Kind::NoSuchArea`]. [`find`](crate::registry::find) passes over them; only who has found that very holder's area
-            /// before may be led to it once more, and is refused as it opens it.
+            /// That is marked on the memory itself. This process's areas over it are withdrawn at
+            /// once ([`unpublish`](Area::unpublish)). Other holders' are still listed
+            /// ([`Info::retired`](crate::registry::Info::retired) says so), and cannot be opened,
+            /// cloned or transferred: [`Kind::NoSuchArea`]. [`find`](crate::registry::find) passes
+            /// over them; only who has found that very holder's area before may be led to it once
+            /// more, and is refused as it opens it.
             ///
             /// # Errors
-            /// [`Kind::Unsupported`] for low areas; [`Kind::NotPermitted`] where the memory is another user's; [`Kind::Busy`] where another
-            /// holder was stopped in the middle of marking it.
+            /// [`Kind::Unsupported`] for low areas; [`Kind::NotPermitted`] where the memory is
+            /// another user's; [`Kind::Busy`] where another holder was stopped in the middle of
+            /// marking it.
             pub fn retire(&mut self) -> Result<()> {
                 self.retire_object()
             }
 
-            /// Notes something beside it, up to 256 bytes that mean what the program says, in place of what was noted before; an empty
-            /// note takes it back. Whoever finds the area by this holder reads it ([`Source::note`](crate::registry::Source::note),
-            /// [`Info::note`](crate::registry::Info::note)): the old one or the new one, whole. Where the area is not published yet, it is told
-            /// with the name.
+            /// Notes something beside it, up to 256 bytes that mean what the program says, in place
+            /// of what was noted before; an empty note takes it back. Whoever finds the area by
+            /// this holder reads it ([`Source::note`](crate::registry::Source::note),
+            /// [`Info::note`](crate::registry::Info::note)): the old one or the new one, whole.
+            /// Where the area is not published yet, it is told with the name.
             ///
             /// A note is its holder's. Clones that exist keep theirs.
             ///
             /// # Errors
-            /// [`Kind::InvalidInput`] for a note of more than [`Note::MAX`] bytes; [`Kind::Limit`] where this process has published so many
-            /// areas that there is no room for it: what was noted stays.
+            /// [`Kind::InvalidInput`] for a note of more than [`Note::MAX`] bytes; [`Kind::Limit`]
+            /// where this process has published so many areas that there is no room for it: what
+            /// was noted stays.
             pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
                 let note = Note::new(note)?;
                 if let Some(publication) = &self.publication {
@@ -716,7 +753,8 @@ can_be_published!(Shared, Resizable, Frozen);
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
 ///
-/// Whoever gets it can do with the object what its seals allow. (That of a low area is one of `/dev/mem`: see [`Object::physical`].)
+/// Whoever gets it can do with the object what its seals allow. (That of a low area is one of
+/// `/dev/mem`: see [`Object::physical`].)
 impl AsFd for Area<Shared> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object().as_fd()
@@ -792,7 +830,8 @@ impl<K: Access> fmt::Debug for Area<K> {
     }
 }
 
-/// Keeps reserves out of core dumps, and what was asked to be kept out. A mapping that takes the place of another has to be told again.
+/// Keeps reserves out of core dumps, and what was asked to be kept out. A mapping that takes the
+/// place of another has to be told again.
 fn exclude_reserve_from_dump(mapping: &Mapping, object: Option<&Object>, undumped: bool) {
     let has_reserve = object.is_some_and(|object| !matches!(object.extent(), Extent::Fixed));
     if has_reserve || undumped {

@@ -1,4 +1,5 @@
-//! What can be done to the place of an area that was found, without a clone of it: moving its pages, and asking for its policy.
+//! What can be done to the place of an area that was found, without a clone of it: moving its
+//! pages, and asking for its policy.
 
 use crate::error::{Error, Kind, Result};
 use crate::migrate::{self, Elsewhere, Migration};
@@ -11,19 +12,22 @@ use crate::residency;
 use crate::size::Bytes;
 use crate::sys;
 
-/// At how many places of an area its policy is asked for: at its first page, its last one, and between them.
+/// At how many places of an area its policy is asked for: at its first page, its last one, and
+/// between them.
 const PLACES: usize = 64;
 
 impl Source {
-    /// Moves its pages, and has new ones come from there: [`Area::migrate`](crate::Area::migrate) for an area of another process (or of
-    /// this one), without cloning it.
+    /// Moves its pages, and has new ones come from there: [`Area::migrate`](crate::Area::migrate)
+    /// for an area of another process (or of this one), without cloning it.
     ///
-    /// An ordinary user can move what one process of his has mapped, or none; what several have mapped stays, and takes `CAP_SYS_NICE`.
-    /// Where there was something to move and nothing of it would, the policy is as it was.
+    /// An ordinary user can move what one process of his has mapped, or none; what several have
+    /// mapped stays, and takes `CAP_SYS_NICE`. Where there was something to move and nothing of it
+    /// would, the policy is as it was.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened; [`Kind::NodeNotAllowed`] for nodes that may not
-    /// be used; [`Kind::Unsupported`] for low areas, and for what this kernel does not know; [`Kind::NotPermitted`] where a sandbox
+    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened;
+    /// [`Kind::NodeNotAllowed`] for nodes that may not be used; [`Kind::Unsupported`] for low
+    /// areas, and for what this kernel does not know; [`Kind::NotPermitted`] where a sandbox
     /// forbids it. Pages that stay are no error.
     #[doc(alias = "migrate_pages")]
     pub fn migrate(&self, placement: impl Into<Placement>) -> Result<Migration> {
@@ -45,14 +49,16 @@ impl Source {
         migrate::run(&mut Elsewhere::new(&object, self)?, placement, progress)
     }
 
-    /// The policies that the kernel has for its memory now, the first byte's first: most areas have one. What its maker asked for is in
-    /// [`info`](Source::info); another process may have placed it anew since.
+    /// The policies that the kernel has for its memory now, the first byte's first: most areas have
+    /// one. What its maker asked for is in [`info`](Source::info); another process may have placed
+    /// it anew since.
     ///
-    /// It is asked at up to 64 places, so that parts of an area of several policies may be overlooked. A home node does not show.
+    /// It is asked at up to 64 places, so that parts of an area of several policies may be
+    /// overlooked. A home node does not show.
     ///
     /// # Errors
-    /// As [`migrate`](Source::migrate); [`Kind::Unsupported`] for pages of the pool of a process that cannot be looked into: their policy
-    /// lies on each mapping.
+    /// As [`migrate`](Source::migrate); [`Kind::Unsupported`] for pages of the pool of a process
+    /// that cannot be looked into: their policy lies on each mapping.
     #[doc(alias = "get_mempolicy")]
     pub fn policies(&self) -> Result<Vec<Policy>> {
         let what = || format!("ask for the policy of area {} {:?}", self.id(), self.name());

@@ -1,7 +1,9 @@
-//! Passing areas over Unix sockets: to other users, to containers, to whoever may not be found in the registry.
+//! Passing areas over Unix sockets: to other users, to containers, to whoever may not be found in
+//! the registry.
 //!
-//! What travels is the object's descriptor and a short message about it. The receiver (`receiving.rs`) believes the kernel (seals, size,
-//! what the descriptor is open for) and checks the rest.
+//! What travels is the object's descriptor and a short message about it. The receiver
+//! (`receiving.rs`) believes the kernel (seals, size, what the descriptor is open for) and checks
+//! the rest.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -13,15 +15,19 @@ use crate::registry::{Name, Note};
 use crate::sys;
 
 impl Area<Shared> {
-    /// Sends it over a connected Unix socket, with the rights that this process has. The receiver takes it with [`receive`](crate::receive).
+    /// Sends it over a connected Unix socket, with the rights that this process has. The receiver
+    /// takes it with [`receive`](crate::receive).
     ///
-    /// It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or otherwise.
+    /// It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or
+    /// otherwise.
     ///
-    /// While the socket's queue is full it waits, unless the socket is one that does not (`O_NONBLOCK`) or not for ever (`SO_SNDTIMEO`):
-    /// then it fails with `EAGAIN`, and nothing was sent.
+    /// While the socket's queue is full it waits, unless the socket is one that does not
+    /// (`O_NONBLOCK`) or not for ever (`SO_SNDTIMEO`): then it fails with `EAGAIN`, and nothing was
+    /// sent.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose descriptor is one of `/dev/mem`.
+    /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose
+    /// descriptor is one of `/dev/mem`.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         let object = self.object();
         self.refuse_part(|| format!("send {self} over a socket"))?;
@@ -29,15 +35,16 @@ impl Area<Shared> {
         self.send_as(socket.as_fd(), fd)
     }
 
-    /// The same, for reading only, which the kernel enforces: the descriptor is open for reading only, and another user
-    /// cannot open the memory anew.
+    /// The same, for reading only, which the kernel enforces: the descriptor is open for reading
+    /// only, and another user cannot open the memory anew.
     ///
     /// # Errors
     /// [`Kind::Io`] with what the socket said.
     pub fn send_read_only(&self, socket: impl AsFd) -> Result<()> {
         self.object().refuse_physical(|| format!("send {self} for reading only"))?;
         self.refuse_part(|| format!("send {self} for reading only"))?;
-        // Whoever gets a descriptor can open its file again through /proc, as far as its mode allows.
+        // Whoever gets a descriptor can open its file again through /proc, as far as its mode
+        // allows.
         self.object().set_rights(&format!("send {self} for reading only"), 0o600)?;
         let read_only = self.object().reopen_read_only()?;
         self.send_as(socket.as_fd(), read_only.as_fd())
@@ -55,7 +62,8 @@ impl Area<Shared> {
 }
 
 impl Area<Frozen> {
-    /// Sends it over a connected Unix socket. The receiver takes it with [`receive`](crate::receive).
+    /// Sends it over a connected Unix socket. The receiver takes it with
+    /// [`receive`](crate::receive).
     ///
     /// # Errors
     /// [`Kind::Io`] with what the socket said.

@@ -13,15 +13,17 @@ use crate::provider::{resolve, split};
 use crate::verify::{self, Verification};
 
 impl<K: Access> Area<K> {
-    /// From now on, new pages of a part come from there. Pages that are there already stay: [`migrate`](Area::migrate)
-    /// moves them.
+    /// From now on, new pages of a part come from there. Pages that are there already stay:
+    /// [`migrate`](Area::migrate) moves them.
     ///
-    /// `range` is in bytes; it begins at a page, and is rounded up to whole ones. It may lie in the reserve: then it counts
-    /// when the area has grown that far. For shared base pages it holds for all clones.
+    /// `range` is in bytes; it begins at a page, and is rounded up to whole ones. It may lie in the
+    /// reserve: then it counts when the area has grown that far. For shared base pages it holds for
+    /// all clones.
     ///
     /// # Errors
-    /// [`Kind::NodeNotAllowed`] for nodes that may not be used, [`Kind::InvalidInput`] for a range that does not begin at a
-    /// page, [`Kind::OutOfRange`] beyond the reserve, [`Kind::Unsupported`] for what this kernel does not know.
+    /// [`Kind::NodeNotAllowed`] for nodes that may not be used, [`Kind::InvalidInput`] for a range
+    /// that does not begin at a page, [`Kind::OutOfRange`] beyond the reserve,
+    /// [`Kind::Unsupported`] for what this kernel does not know.
     #[doc(alias = "mbind")]
     pub fn place(&mut self, range: Range<usize>, placement: impl Into<Placement>) -> Result<()> {
         let placement = resolve(placement.into())?;
@@ -34,15 +36,18 @@ impl<K: Access> Area<K> {
         Ok(())
     }
 
-    /// Divides a part into contiguous pieces, in the order given, each bound to its node and as large as its weight says: new pages come
-    /// from there from now on. `area.place_split(0..area.size(), [(node 0, 1), (node 1, 3)])` puts the first quarter on node 0. What
-    /// [`split`](crate::Provider::split) does to a whole area as it is made.
+    /// Divides a part into contiguous pieces, in the order given, each bound to its node and as
+    /// large as its weight says: new pages come from there from now on.
+    /// `area.place_split(0..area.size(), [(node 0, 1), (node 1, 3)])` puts the first quarter on
+    /// node 0. What [`split`](crate::Provider::split) does to a whole area as it is made.
     ///
-    /// Where each piece has room for a huge page, all begin between huge pages, else at the nearest page; where there are fewer pages than
-    /// pieces, some get none. A node may be named more than once. Pages that are there already stay: [`verify`](Area::verify) tells which are
-    /// elsewhere. The area's own [`placement`](Area::placement) stays what it was: no single one describes it.
+    /// Where each piece has room for a huge page, all begin between huge pages, else at the nearest
+    /// page; where there are fewer pages than pieces, some get none. A node may be named more than
+    /// once. Pages that are there already stay: [`verify`](Area::verify) tells which are elsewhere.
+    /// The area's own [`placement`](Area::placement) stays what it was: no single one describes it.
     ///
-    /// `range` is in bytes, as for [`place`](Area::place). Where the kernel refuses a piece, all of the range is placed as before.
+    /// `range` is in bytes, as for [`place`](Area::place). Where the kernel refuses a piece, all of
+    /// the range is placed as before.
     ///
     /// # Errors
     /// As [`place`](Area::place); [`Kind::InvalidInput`] for no pieces, or a weight of 0.
@@ -75,14 +80,17 @@ impl<K: Access> Area<K> {
         Ok(range.start..page.round_up(range.end).unwrap_or(usize::MAX))
     }
 
-    /// Measures, and compares with what was asked: by the builder, by [`place`](Area::place) for a part of it, by the
-    /// provider for blocks of stripes. With interleaving, what counts is whose turn each page is ([`Verification`]).
+    /// Measures, and compares with what was asked: by the builder, by [`place`](Area::place) for a
+    /// part of it, by the provider for blocks of stripes. With interleaving, what counts is whose
+    /// turn each page is ([`Verification`]).
     ///
-    /// Where another holder of a shared area has placed it anew, or a part of it, that counts: the kernel's policy is asked for at each
-    /// part's ends and at least once in 2 MiB (smaller parts that others placed may be overlooked).
+    /// Where another holder of a shared area has placed it anew, or a part of it, that counts: the
+    /// kernel's policy is asked for at each part's ends and at least once in 2 MiB (smaller parts
+    /// that others placed may be overlooked).
     ///
     /// # Errors
-    /// As [`residency`](Area::residency); [`Kind::NotPermitted`] where a sandbox hides which node single pages are on.
+    /// As [`residency`](Area::residency); [`Kind::NotPermitted`] where a sandbox hides which node
+    /// single pages are on.
     pub fn verify(&self) -> Result<Verification> {
         let residency = self.residency()?.all_located()?;
         let asked = self.mapping.asked();
@@ -94,13 +102,16 @@ impl<K: Access> Area<K> {
         })
     }
 
-    /// Places the whole area anew, and moves the pages that are elsewhere. What would not move is reported, with the reason.
+    /// Places the whole area anew, and moves the pages that are elsewhere. What would not move is
+    /// reported, with the reason.
     ///
-    /// Interleaved pages are dealt out anew, as if they had been interleaved from the start, huge pages each as one; with `bind` and
-    /// `preferred-many`, those move that are on none of the nodes.
+    /// Interleaved pages are dealt out anew, as if they had been interleaved from the start, huge
+    /// pages each as one; with `bind` and `preferred-many`, those move that are on none of the
+    /// nodes.
     ///
-    /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`. Where there was something to move and nothing of it would,
-    /// the placement is as it was ([`Migration::is_placed`]).
+    /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`. Where there was
+    /// something to move and nothing of it would, the placement is as it was
+    /// ([`Migration::is_placed`]).
     ///
     /// # Errors
     /// As [`place`](Area::place) and [`residency`](Area::residency). Pages that stay are no error.

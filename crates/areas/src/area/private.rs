@@ -8,8 +8,9 @@ use crate::mapping::Mapping;
 
 /// Only this process writes: plain memory, copied for a forked child as any memory is.
 ///
-/// (In pages of the pool a copy takes a page of the pool. Where it has none, the kernel leaves the page that there is to the parent, and the
-/// child that accesses it dies of SIGBUS. A child that is to use such an area wants shared memory instead.)
+/// (In pages of the pool a copy takes a page of the pool. Where it has none, the kernel leaves the
+/// page that there is to the parent, and the child that accesses it dies of SIGBUS. A child that is
+/// to use such an area wants shared memory instead.)
 #[derive(Debug)]
 pub enum Private {}
 
@@ -33,7 +34,8 @@ impl Area<Private> {
         self.mapping.as_bytes_mut()
     }
 
-    /// The mapping alone: to hand it back to the provider that made it ([`Provider::unmap`](crate::Provider::unmap)).
+    /// The mapping alone: to hand it back to the provider that made it
+    /// ([`Provider::unmap`](crate::Provider::unmap)).
     #[must_use]
     pub fn into_mapping(self) -> Mapping {
         self.mapping
@@ -64,7 +66,8 @@ impl DerefMut for Area<Private> {
     }
 }
 
-/// The bytes, which stay at one address for as long as the area is held, wherever the area itself is moved to.
+/// The bytes, which stay at one address for as long as the area is held, wherever the area itself
+/// is moved to.
 ///
 /// # Panics
 /// As dereferencing it.

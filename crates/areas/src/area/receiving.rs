@@ -1,7 +1,8 @@
 //! Receiving areas over a Unix socket: within bounds, within a time, and whole or not at all.
 //!
-//! A message is looked at where it lies, in the socket's queue, and taken from there when the area is ready: mapped, locked, within the
-//! bounds. So an error (no descriptor free, no memory, a bound, a timeout) loses nothing and moves nothing: the same call can be made again.
+//! A message is looked at where it lies, in the socket's queue, and taken from there when the area
+//! is ready: mapped, locked, within the bounds. So an error (no descriptor free, no memory, a
+//! bound, a timeout) loses nothing and moves nothing: the same call can be made again.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -24,12 +25,13 @@ use crate::sys::socket::{For, Packet};
 
 const WHAT: &str = "receive an area over a socket";
 
-/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had.
+/// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it
+/// had.
 ///
-/// Its name and its [note](Area::note) are those that it had there; it is published by nobody until somebody calls
-/// [`publish`](Area::publish). Seals and size are the kernel's word; an object that could shrink under its holders is
-/// refused. What a lock demands of page frames is measured once it is locked. The bounds, and what happens to what is beyond them:
-/// [`ReceiveOptions`].
+/// Its name and its [note](Area::note) are those that it had there; it is published by nobody until
+/// somebody calls [`publish`](Area::publish). Seals and size are the kernel's word; an object that
+/// could shrink under its holders is refused. What a lock demands of page frames is measured once
+/// it is locked. The bounds, and what happens to what is beyond them: [`ReceiveOptions`].
 ///
 /// # Errors
 /// As [`ReceiveOptions::receive`].
@@ -39,8 +41,9 @@ pub fn receive(socket: impl AsFd) -> Result<AnyArea> {
 
 /// What a receiver takes on, and for how long it waits.
 ///
-/// The sender decides how large an area is, how many addresses it takes, and which lock it has; the receiver, how much of that it takes
-/// on. The defaults are safe for root, to whom the kernel sets hardly any limit:
+/// The sender decides how large an area is, how many addresses it takes, and which lock it has; the
+/// receiver, how much of that it takes on. The defaults are safe for root, to whom the kernel sets
+/// hardly any limit:
 ///
 /// | bound | default |
 /// |---|---|
@@ -93,26 +96,30 @@ impl ReceiveOptions {
         self
     }
 
-    /// Accepts areas that take at most so many bytes of addresses: a growable area takes all that it may grow to.
+    /// Accepts areas that take at most so many bytes of addresses: a growable area takes all that
+    /// it may grow to.
     pub const fn max_addresses(mut self, bytes: usize) -> Self {
         self.accept.max_addresses = Some(bytes as u64);
         self
     }
 
-    /// Accepts locked areas of at most so many bytes, instead of the default. The kernel's own limit holds besides.
+    /// Accepts locked areas of at most so many bytes, instead of the default. The kernel's own
+    /// limit holds besides.
     pub const fn max_locked(mut self, bytes: usize) -> Self {
         self.accept.max_locked = Some(bytes as u64);
         self
     }
 
-    /// Accepts areas of pool pages of which at most so many bytes are not there yet: they are taken from the pool here.
+    /// Accepts areas of pool pages of which at most so many bytes are not there yet: they are taken
+    /// from the pool here.
     pub const fn max_pool_bytes(mut self, bytes: usize) -> Self {
         self.accept.max_pool = Some(bytes as u64);
         self
     }
 
-    /// Takes an area that is said to have a stronger lock with this one: with [`Lock::None`] nothing is locked, with [`Lock::Full`] nothing
-    /// is believed of page frames, so that nothing has to be measured.
+    /// Takes an area that is said to have a stronger lock with this one: with [`Lock::None`]
+    /// nothing is locked, with [`Lock::Full`] nothing is believed of page frames, so that nothing
+    /// has to be measured.
     pub const fn lock_at_most(mut self, lock: Lock) -> Self {
         self.accept.lock = Some(lock);
         self
@@ -126,28 +133,35 @@ impl ReceiveOptions {
         self
     }
 
-    /// Waits for so long, and no longer, for an area to come: whatever the socket says of waiting. 0 only looks.
+    /// Waits for so long, and no longer, for an area to come: whatever the socket says of waiting.
+    /// 0 only looks.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it had.
+    /// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it
+    /// had.
     ///
-    /// Where it fails, all that was sent is in the queue as it was, but for what can never be an area. So the call can be made again, when
-    /// there are descriptors or memory, or with other bounds; or [`discard`](ReceiveOptions::discard) drops it. No byte is read beyond
-    /// the message. Two threads may receive from one socket at once.
+    /// Where it fails, all that was sent is in the queue as it was, but for what can never be an
+    /// area. So the call can be made again, when there are descriptors or memory, or with other
+    /// bounds; or [`discard`](ReceiveOptions::discard) drops it. No byte is read beyond the
+    /// message. Two threads may receive from one socket at once.
     ///
-    /// A receiver that waits for long for the rest of a message waits for a sender that has sent a part and stopped: our own never do.
+    /// A receiver that waits for long for the rest of a message waits for a sender that has sent a
+    /// part and stopped: our own never do.
     ///
     /// # Errors
-    /// - [`Kind::Limit`] for what is beyond a bound; for want of a descriptor (`RLIMIT_NOFILE`); for a lock beyond `RLIMIT_MEMLOCK`;
+    /// - [`Kind::Limit`] for what is beyond a bound; for want of a descriptor (`RLIMIT_NOFILE`);
+    ///   for a lock beyond `RLIMIT_MEMLOCK`;
     /// - [`Kind::TimedOut`] if nothing came in time, or only a part of a message;
-    /// - [`Kind::Io`] if the socket fails or is closed, and with `EAGAIN` if it does not wait (`O_NONBLOCK`) and there is no whole message;
-    /// - [`Kind::InvalidInput`] if what is first in the queue is no message of ours: it stays; if a message of ours came without an area:
-    ///   it is dropped, its descriptors are closed; if the memory is not what its lock says: it stays;
-    /// - [`Kind::NotPermitted`] where what its lock says cannot be measured (page frames take `CAP_SYS_ADMIN`), or where a security module
-    ///   keeps the descriptor from this process;
+    /// - [`Kind::Io`] if the socket fails or is closed, and with `EAGAIN` if it does not wait
+    ///   (`O_NONBLOCK`) and there is no whole message;
+    /// - [`Kind::InvalidInput`] if what is first in the queue is no message of ours: it stays; if a
+    ///   message of ours came without an area: it is dropped, its descriptors are closed; if the
+    ///   memory is not what its lock says: it stays;
+    /// - [`Kind::NotPermitted`] where what its lock says cannot be measured (page frames take
+    ///   `CAP_SYS_ADMIN`), or where a security module keeps the descriptor from this process;
     /// - as for new areas.
     pub fn receive(&self, socket: impl AsFd) -> Result<AnyArea> {
         let socket = socket.as_fd();
@@ -186,19 +200,21 @@ impl ReceiveOptions {
                 Some(taken) if taken.bytes == bytes && (taken.lacks || is_it(&taken, identity)) => {
                     return Ok(received);
                 }
-                // Another thread has taken what we looked at, and this came behind it. Or the descriptor was not this message's: a
-                // look goes on to what comes next, where none has come with the first.
+                // Another thread has taken what we looked at, and this came behind it. Or the
+                // descriptor was not this message's: a look goes on to what comes next, where none
+                // has come with the first.
                 Some(other) => return self.open(other).map_err(|refused| refused.error),
                 None => {}
             }
         }
     }
 
-    /// Drops the area that is first in the queue, without a look at what it is: one that is refused, say. Whether there was one; it does not
-    /// wait.
+    /// Drops the area that is first in the queue, without a look at what it is: one that is
+    /// refused, say. Whether there was one; it does not wait.
     ///
     /// # Errors
-    /// [`Kind::Io`] if the socket fails or is closed; [`Kind::InvalidInput`] if what is first in the queue is no message of ours.
+    /// [`Kind::Io`] if the socket fails or is closed; [`Kind::InvalidInput`] if what is first in
+    /// the queue is no message of ours.
     pub fn discard(&self, socket: impl AsFd) -> Result<bool> {
         let socket = socket.as_fd();
         let stream = sys::socket::is_stream(socket).map_err(failed("getsockopt(SO_TYPE)"))?;
@@ -238,8 +254,8 @@ impl ReceiveOptions {
         Ok(self.map_object(object, writable, (message.name, message.note, message.lock), WHAT)?)
     }
 
-    /// Maps an object that came from elsewhere, within the bounds, with the rights of its descriptor and the
-    /// lock that is claimed for it.
+    /// Maps an object that came from elsewhere, within the bounds, with the rights of its
+    /// descriptor and the lock that is claimed for it.
     pub(super) fn map_object(
         &self,
         object: Object,
@@ -300,7 +316,8 @@ impl Parcel {
     }
 }
 
-/// Whether what was taken is what was looked at. Where that is not known, it is opened as something else would be.
+/// Whether what was taken is what was looked at. Where that is not known, it is opened as something
+/// else would be.
 fn is_it(taken: &Parcel, identity: Option<Identity>) -> bool {
     taken.identity().is_ok_and(|taken| taken == identity)
 }
@@ -359,7 +376,8 @@ fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
     }
 }
 
-/// Takes a message off a socket's queue, which is there as far as we have seen; `None` where another thread was faster.
+/// Takes a message off a socket's queue, which is there as far as we have seen; `None` where
+/// another thread was faster.
 fn take(socket: BorrowedFd<'_>) -> Result<Option<Parcel>> {
     let mut parcel = Parcel { bytes: [0; Message::BYTES], descriptors: Vec::new(), lacks: false };
     let mut done = 0;

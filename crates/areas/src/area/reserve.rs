@@ -1,7 +1,8 @@
-//! How a holder grows a resizable area while another holder trims its reserve, or a new one joins: without mutual exclusion.
+//! How a holder grows a resizable area while another holder trims its reserve, or a new one joins:
+//! without mutual exclusion.
 //!
-//! Each of them takes a step that the others can see, and then looks again. Whichever looks last sees the other's step, so a size
-//! beyond the addresses of a published holder never stays:
+//! Each of them takes a step that the others can see, and then looks again. Whichever looks last
+//! sees the other's step, so a size beyond the addresses of a published holder never stays:
 //!
 //! | who | step | look | on a conflict |
 //! |---|---|---|---|
@@ -9,15 +10,16 @@
 //! | trims | marks the area, announces fewer addresses | at the size | keeps the addresses, announces them again |
 //! | joins | is published with its addresses | at the size | takes the missing addresses, or fails |
 //!
-//! Nothing but the order of the steps is here, over whatever memory there is, so that it can be checked in all orders that a machine may
-//! choose: `models/` does that, with this very file.
+//! Nothing but the order of the steps is here, over whatever memory there is, so that it can be
+//! checked in all orders that a machine may choose: `models/` does that, with this very file.
 
 /// A holder of the area, and what it can do and ask.
 pub(crate) trait Holder {
     /// Why a step failed.
     type Error;
 
-    /// The size in bytes, as it is now, and whether holders are marked as having different reserves.
+    /// The size in bytes, as it is now, and whether holders are marked as having different
+    /// reserves.
     fn look(&self) -> (usize, bool);
     /// Sets the size, for all holders.
     fn set_size(&self, size: usize) -> Result<(), Self::Error>;
@@ -31,7 +33,8 @@ pub(crate) trait Holder {
     fn fence(&self);
 }
 
-/// Grows from `before` to `wanted` bytes. With `must_ask`, the other holders are asked even if none is marked.
+/// Grows from `before` to `wanted` bytes. With `must_ask`, the other holders are asked even if none
+/// is marked.
 pub(crate) fn grow<H: Holder>(
     holder: &H,
     before: usize,
@@ -52,7 +55,8 @@ pub(crate) fn grow<H: Holder>(
     })
 }
 
-/// How many bytes of addresses may stay: `kept`, or more if the area has grown. The rest may be unmapped behind this.
+/// How many bytes of addresses may stay: `kept`, or more if the area has grown. The rest may be
+/// unmapped behind this.
 pub(crate) fn trim<H: Holder>(holder: &H, kept: usize) -> Result<usize, H::Error> {
     holder.mark()?;
     holder.announce(kept);
@@ -64,7 +68,8 @@ pub(crate) fn trim<H: Holder>(holder: &H, kept: usize) -> Result<usize, H::Error
     Ok(kept.max(size))
 }
 
-/// For a holder that has just been published with `span` bytes of addresses: the size, if that is more.
+/// For a holder that has just been published with `span` bytes of addresses: the size, if that is
+/// more.
 pub(crate) fn joined<H: Holder>(holder: &H, span: usize) -> Option<usize> {
     holder.fence();
     let (size, _) = holder.look();

@@ -16,9 +16,9 @@ use crate::sys;
 
 /// Others may write, and change the size: whoever has a clone.
 ///
-/// What lies beyond the end faults (SIGBUS), and the end may move at any moment, so that no access through the mapping is
-/// safe: the copies here go through the kernel, which answers with an error. C programs, and who knows what they do, use
-/// [`Area::as_ptr`].
+/// What lies beyond the end faults (SIGBUS), and the end may move at any moment, so that no access
+/// through the mapping is safe: the copies here go through the kernel, which answers with an error.
+/// C programs, and who knows what they do, use [`Area::as_ptr`].
 #[derive(Debug)]
 pub enum Resizable {}
 
@@ -29,7 +29,8 @@ impl Area<Resizable> {
     /// Copies bytes out, by a system call.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size as it is at that moment, [`Kind::ReadOnly`] where its protection forbids it.
+    /// [`Kind::OutOfRange`] beyond the size as it is at that moment, [`Kind::ReadOnly`] where its
+    /// protection forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.permits(Protection::READ, "read from")?;
         // No file has bytes there, and the kernel calls it nonsense.
@@ -54,11 +55,13 @@ impl Area<Resizable> {
     /// Copies bytes in, by a system call. It never makes the area larger.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size as it is at that moment (if somebody shrinks it meanwhile, what lay before the
-    /// new end is written), [`Kind::ReadOnly`] where its protection forbids it.
+    /// [`Kind::OutOfRange`] beyond the size as it is at that moment (if somebody shrinks it
+    /// meanwhile, what lay before the new end is written), [`Kind::ReadOnly`] where its protection
+    /// forbids it.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         let size = self.size();
-        // Not by pwrite, which would make the object larger again where somebody shrank it after the look.
+        // Not by pwrite, which would make the object larger again where somebody shrank it after
+        // the look.
         match self.mapping.write_by_kernel(offset, bytes, size)? {
             Ok(written) if written == bytes.len() => Ok(()),
             Ok(_) | Err(sys::Errno::FAULT) => Err(out_of_range(offset, bytes.len(), self.size())),
@@ -87,26 +90,29 @@ impl Area<Resizable> {
             .detail(format!("its protection is {}", self.protection())))
     }
 
-    /// Changes its size, rounded up to whole pages, for all who have a clone at once and in place: no address changes.
-    /// New bytes are zero; what is cut off is freed at once.
+    /// Changes its size, rounded up to whole pages, for all who have a clone at once and in place:
+    /// no address changes. New bytes are zero; what is cut off is freed at once.
     ///
-    /// Up to its reserve it always can, if its clones have the same (as they do unless they were asked for with another
-    /// [`room`](crate::CloneBuilder::room), or [`trim_reserve`](Area::trim_reserve) took some). Beyond, it needs free addresses behind it,
+    /// Up to its reserve it always can, if its clones have the same (as they do unless they were
+    /// asked for with another [`room`](crate::CloneBuilder::room), or
+    /// [`trim_reserve`](Area::trim_reserve) took some). Beyond, it needs free addresses behind it,
     /// here and in every other published clone.
     ///
     /// # Errors
     /// Nothing has changed then.
-    /// - [`Kind::AddressInUse`]: addresses behind it, or behind a clone, are taken; the error names who stands in the way.
-    ///   (This is "address space blocked": another address may do.)
+    /// - [`Kind::AddressInUse`]: addresses behind it, or behind a clone, are taken; the error names
+    ///   who stands in the way. (This is "address space blocked": another address may do.)
     /// - [`Kind::NoMemory`], [`Kind::Limit`]: there is not that much memory, or a limit forbids it.
-    /// - [`Kind::ReadOnly`] for a clone that may not write; [`Kind::Frozen`] if somebody has frozen it.
+    /// - [`Kind::ReadOnly`] for a clone that may not write; [`Kind::Frozen`] if somebody has frozen
+    ///   it.
     #[doc(alias = "resize_area")]
     pub fn resize(&mut self, size: usize) -> Result<()> {
         self.resize_behind(size, None)
     }
 
-    /// The same; and where it grows beyond its addresses, it may take those behind the end of its reservation as well, and what these
-    /// reservations have free there. They are without that part from then on.
+    /// The same; and where it grows beyond its addresses, it may take those behind the end of its
+    /// reservation as well, and what these reservations have free there. They are without that part
+    /// from then on.
     ///
     /// # Errors
     /// As [`resize`](Area::resize): nothing has changed then, in the reservations neither.
@@ -149,7 +155,8 @@ impl Area<Resizable> {
             false => self.own().resize(wanted, self.placement, &whose),
         };
         let locked = resized.and_then(|()| {
-            // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in between stands.)
+            // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in
+            // between stands.)
             self.lock_tail(&whose).inspect_err(|_| {
                 if wanted > size && self.size() == wanted {
                     let _ = self.own().resize(size, self.placement, &whose);
@@ -173,8 +180,9 @@ impl Area<Resizable> {
         Ok(())
     }
 
-    /// Whether it is a clone of another area of this process that has to have more addresses before that one can have `size` bytes: how many bytes of
-    /// addresses it needs. For who holds both, and grows one.
+    /// Whether it is a clone of another area of this process that has to have more addresses before
+    /// that one can have `size` bytes: how many bytes of addresses it needs. For who holds both,
+    /// and grows one.
     #[doc(hidden)]
     #[must_use]
     pub fn lacks_for(&self, other: &Self, size: usize) -> Option<usize> {
@@ -188,8 +196,9 @@ impl Area<Resizable> {
         (wanted > self.mapping.span()).then_some(wanted)
     }
 
-    /// [`widen_reserve`](Area::widen_reserve) for who is about to grow a clone of it, also where it is locked: then
-    /// [`lock_grown`](Area::lock_grown) has to follow the growth, or [`trim_reserve`](Area::trim_reserve) where that failed.
+    /// [`widen_reserve`](Area::widen_reserve) for who is about to grow a clone of it, also where it
+    /// is locked: then [`lock_grown`](Area::lock_grown) has to follow the growth, or
+    /// [`trim_reserve`](Area::trim_reserve) where that failed.
     ///
     /// # Errors
     /// As [`widen_reserve`](Area::widen_reserve).
@@ -211,11 +220,13 @@ impl Area<Resizable> {
         self.lock_tail(&whose)
     }
 
-    /// Takes addresses behind it, up to `span` bytes in all, so that it can grow without asking for them later.
+    /// Takes addresses behind it, up to `span` bytes in all, so that it can grow without asking for
+    /// them later.
     ///
     /// # Errors
-    /// Nothing has changed then. [`Kind::AddressInUse`] if something is mapped there; [`Kind::InvalidInput`] for a locked area:
-    /// a reserve cannot be locked; [`Kind::Limit`], [`Kind::NoMemory`] as for new areas.
+    /// Nothing has changed then. [`Kind::AddressInUse`] if something is mapped there;
+    /// [`Kind::InvalidInput`] for a locked area: a reserve cannot be locked; [`Kind::Limit`],
+    /// [`Kind::NoMemory`] as for new areas.
     pub fn widen_reserve(&mut self, span: usize) -> Result<()> {
         let what = || format!("reserve {} of addresses for {self}", Bytes::from(span));
         let wrong = |why: &str| Err(Error::new(Kind::InvalidInput, what()).detail(why.to_owned()));
@@ -242,9 +253,11 @@ impl Area<Resizable> {
         Ok(())
     }
 
-    /// Releases the addresses that it has reserved to grow into, all but `span` bytes (or what it has grown to). From then on it
-    /// grows as far as it finds room, and so do its clones. What the program itself has unmapped of the reserve, or mapped over it, is left alone. (Nothing happens where the kernel does not let them know, or where another
-    /// holder grows it at that moment.)
+    /// Releases the addresses that it has reserved to grow into, all but `span` bytes (or what it
+    /// has grown to). From then on it grows as far as it finds room, and so do its clones. What the
+    /// program itself has unmapped of the reserve, or mapped over it, is left alone. (Nothing
+    /// happens where the kernel does not let them know, or where another holder grows it at that
+    /// moment.)
     pub fn trim_reserve(&mut self, span: usize) {
         let page = self.mapping.page_size();
         // An area of no bytes, which another process can make of it, has a page of addresses.
@@ -256,7 +269,8 @@ impl Area<Resizable> {
         let whose = self.to_string();
         let what = || whose.clone();
         let steps = Steps::new(self, &whose, &what);
-        // What the program has mapped over the reserve is not ours to unmap. (A call that few make.)
+        // What the program has mapped over the reserve is not ours to unmap. (A call that few
+        // make.)
         let lost = match self.mapping.lost() {
             Ok(lost) => lost,
             // Where there is no /proc, or none for us, it is what it was.
@@ -291,12 +305,12 @@ impl Area<Resizable> {
 }
 
 impl<K: Access> Area<K> {
-    /// For a resizable area that was just published by `what`: takes the addresses that it lacks if other holders grew it before they
-    /// could see this one. One `fstat`.
+    /// For a resizable area that was just published by `what`: takes the addresses that it lacks if
+    /// other holders grew it before they could see this one. One `fstat`.
     ///
     /// # Errors
-    /// It is withdrawn then. [`Kind::AddressInUse`] where it has grown beyond its addresses and cannot have more;
-    /// [`Kind::System`] if the program has closed its descriptor.
+    /// It is withdrawn then. [`Kind::AddressInUse`] where it has grown beyond its addresses and
+    /// cannot have more; [`Kind::System`] if the program has closed its descriptor.
     pub(super) fn look_after_joining(&mut self, verb: &str) -> Result<()> {
         let (grown, closed) = {
             let what = || verb.to_owned();
@@ -349,7 +363,8 @@ impl<K: Access> Area<K> {
         let object = super::object_of(self.object.as_ref());
         let (identity, first) = (object.identity(), object.piece().first);
         let listing = registry::list_of(identity)?;
-        // Parts of the object may begin at other bytes of it, and those that end before its end do not follow it.
+        // Parts of the object may begin at other bytes of it, and those that end before its end do
+        // not follow it.
         let wanted = u128::from(first) + wanted as u128;
         let reaches = |record: &registry::Record| u128::from(record.piece.first) + u128::from(record.span);
         let blocked: Vec<String> = listing
@@ -365,7 +380,8 @@ impl<K: Access> Area<K> {
             .map(|source| format!("area {} in process {}", source.id(), source.pid()))
             .collect();
         if blocked.is_empty() {
-            // Who is kept from us is not asked; whom we could ask if we had a descriptor for it must not be passed over.
+            // Who is kept from us is not asked; whom we could ask if we had a descriptor for it
+            // must not be passed over.
             return match listing.unreadable.iter().find(|team| team.own_limit) {
                 None => Ok(()),
                 Some(team) => Err(Error::new(Kind::Limit, what())
@@ -385,7 +401,8 @@ impl<K: Access> Area<K> {
         self.exclude_tail_from_dump(span)
     }
 
-    /// The same, past the end of its reservation and over others: what they were is known to the claim.
+    /// The same, past the end of its reservation and over others: what they were is known to the
+    /// claim.
     fn cover(&mut self, span: usize, over: &[Arc<Reservation>]) -> Result<Claim> {
         let object = super::object_of(self.object.as_ref());
         let claim = self.mapping.cover(span, own_file(object)?, over)?;

@@ -15,8 +15,8 @@ use crate::sys::copy::Word;
 
 /// Others may write: whoever has a clone.
 ///
-/// No reference into it is ever lent, because Rust's references promise that what they point to does not change, and
-/// another process keeps no such promise:
+/// No reference into it is ever lent, because Rust's references promise that what they point to
+/// does not change, and another process keeps no such promise:
 ///
 /// ```compile_fail
 /// let area = areas::builder(4096).shared().unwrap();
@@ -25,11 +25,13 @@ use crate::sys::copy::Word;
 ///
 /// # Pages of the pool
 ///
-/// Whoever may write an area can take pages of it away (`fallocate`, `madvise`). In base pages that is zeros. In pages of the pool it is a
-/// SIGBUS at the next touch, if the pool has no page. So the copies and single words here go through the kernel where an area is made of
-/// pool pages: each is a system call, and a missing page an error ([`Kind::NoMemory`](crate::Kind::NoMemory)). That a word is accessed
-/// in one piece is not promised then. Through a pointer ([`as_ptr`](Area::as_ptr), [`atomic_u64`](Area::atomic_u64)) it is a matter
-/// of trust among those who may write; and [frozen](Area::freeze) areas keep their pages.
+/// Whoever may write an area can take pages of it away (`fallocate`, `madvise`). In base pages that
+/// is zeros. In pages of the pool it is a SIGBUS at the next touch, if the pool has no page. So the
+/// copies and single words here go through the kernel where an area is made of pool pages: each is
+/// a system call, and a missing page an error ([`Kind::NoMemory`](crate::Kind::NoMemory)). That a
+/// word is accessed in one piece is not promised then. Through a pointer ([`as_ptr`](Area::as_ptr),
+/// [`atomic_u64`](Area::atomic_u64)) it is a matter of trust among those who may write; and
+/// [frozen](Area::freeze) areas keep their pages.
 #[derive(Debug)]
 pub enum Shared {}
 
@@ -37,7 +39,8 @@ impl sealed::Sealed for Shared {}
 impl Access for Shared {}
 
 impl Area<Shared> {
-    /// The size to check an access against: looks at the object only where the last size that was seen does not do.
+    /// The size to check an access against: looks at the object only where the last size that was
+    /// seen does not do.
     #[inline]
     fn size_for(&self, end: Option<usize>) -> usize {
         let seen = self.object().size_seen();
@@ -54,12 +57,13 @@ impl Area<Shared> {
 
     /// Copies bytes out.
     ///
-    /// What other threads or processes write meanwhile may be seen in part: a copy of several bytes is not atomic. That is no data race of
-    /// the language's: see [`load`](Area::load) for words that are whole, and for an order.
+    /// What other threads or processes write meanwhile may be seen in part: a copy of several bytes
+    /// is not atomic. That is no data race of the language's: see [`load`](Area::load) for words
+    /// that are whole, and for an order.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
-    /// protection forbids it.
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
     #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.read(offset, into, self.size_for(offset.checked_add(into.len())))
@@ -68,8 +72,8 @@ impl Area<Shared> {
     /// Copies bytes in.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size, [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its
-    /// protection forbids it.
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
     #[inline]
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write(offset, bytes, self.size_for(offset.checked_add(bytes.len())))
@@ -95,10 +99,12 @@ impl Area<Shared> {
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
 
-    /// Loads one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Acquire` or `SeqCst`.
+    /// Loads one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Acquire` or
+    /// `SeqCst`.
     ///
-    /// Threads and processes that load and store the same word race, and each sees a whole value. What another one wrote before it stored
-    /// a word with `Release` is seen behind a load of that value with `Acquire`, in this area and in all memory that both have:
+    /// Threads and processes that load and store the same word race, and each sees a whole value.
+    /// What another one wrote before it stored a word with `Release` is seen behind a load of that
+    /// value with `Acquire`, in this area and in all memory that both have:
     ///
     /// ```
     /// use std::sync::atomic::Ordering::{Acquire, Release};
@@ -120,25 +126,27 @@ impl Area<Shared> {
     /// # Ok::<(), areas::Error>(())
     /// ```
     ///
-    /// (Access one word in one size. Of words in different sizes that overlap each access is whole, but in which order others see them is
-    /// defined by the processor, not by the language.
-    /// In shared pages of the pool the kernel copies the word, because a page may be missing: there it is a system call, and as whole as the
-    /// kernel's copies of so few bytes are.)
+    /// (Access one word in one size. Of words in different sizes that overlap each access is whole,
+    /// but in which order others see them is defined by the processor, not by the language. In
+    /// shared pages of the pool the kernel copies the word, because a page may be missing: there it
+    /// is a system call, and as whole as the kernel's copies of so few bytes are.)
     ///
     /// # Errors
     /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is not a multiple of the word's size, or for `Release` and
-    /// `AcqRel`, which loads cannot have,
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is not a multiple of the
+    /// word's size, or for `Release` and `AcqRel`, which loads cannot have,
     /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
     #[inline]
     pub fn load<T: Word>(&self, offset: usize, order: Ordering) -> Result<T> {
         self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())), order)
     }
 
-    /// Stores one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Release` or `SeqCst`.
+    /// Stores one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Release` or
+    /// `SeqCst`.
     ///
     /// # Errors
-    /// As [`load`](Area::load); [`Kind::InvalidInput`](crate::Kind::InvalidInput) for `Acquire` and `AcqRel`, which stores cannot have.
+    /// As [`load`](Area::load); [`Kind::InvalidInput`](crate::Kind::InvalidInput) for `Acquire` and
+    /// `AcqRel`, which stores cannot have.
     #[inline]
     pub fn store<T: Word>(&self, offset: usize, value: T, order: Ordering) -> Result<()> {
         self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())), order)
@@ -154,16 +162,19 @@ impl Area<Shared> {
         Ok(SharedSlice { mapping: &self.mapping, offset, len, area: PhantomData })
     }
 
-    /// Takes its contents from a file: as many bytes as it has, from the file's first one on, read and written in parallel by
-    /// threads near to where the pages are to be. Tells how far it is, on the calling thread.
+    /// Takes its contents from a file: as many bytes as it has, from the file's first one on, read
+    /// and written in parallel by threads near to where the pages are to be. Tells how far it is,
+    /// on the calling thread.
     ///
-    /// All of its pages are in RAM afterwards, as if it had been populated, holes of the file included.
+    /// All of its pages are in RAM afterwards, as if it had been populated, holes of the file
+    /// included.
     ///
     /// # Errors
     /// [`Kind::Io`](crate::Kind::Io) if the file cannot be read, or has fewer bytes;
     /// [`Kind::NoMemory`](crate::Kind::NoMemory) as [`populate`](Area::populate);
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it may not be written;
-    /// [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`, which counts for a clone as for a file.
+    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it
+    /// may not be written; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`, which counts
+    /// for a clone as for a file.
     pub fn fill_from(&mut self, file: impl AsFd, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let whose = self.to_string();
         let size = self.size();
@@ -183,10 +194,11 @@ impl Area<Shared> {
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not that far;
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
-    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`;
-    /// [`Kind::NoMemory`](crate::Kind::NoMemory) if it is made of pool pages and the pool has not that many.
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not
+    /// that far; [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
+    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit)
+    /// over `RLIMIT_FSIZE`; [`Kind::NoMemory`](crate::Kind::NoMemory) if it is made of pool pages
+    /// and the pool has not that many.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, self.placement, &self.to_string())
@@ -227,18 +239,21 @@ macro_rules! atomics {
                 #[doc = concat!("A [`", stringify!($atomic), "`] in the area, for peers that trust each other.")]
                 ///
                 /// # Safety
-                /// As long as the reference lives, every process that has the area accesses these bytes atomically and with
-                /// this size only, and nobody changes the area's protection to less than reading and writing.
+                /// As long as the reference lives, every process that has the area accesses these
+                /// bytes atomically and with this size only, and nobody changes the area's
+                /// protection to less than reading and writing.
                 ///
                 /// # Errors
                 /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
                 /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) off the alignment,
-                /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection is not reading and writing.
+                /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection is not reading
+                /// and writing.
                 pub unsafe fn $method(&self, offset: usize) -> Result<&$atomic> {
                     let size = self.size_for(offset.checked_add(size_of::<$atomic>()));
                     let word = self.mapping.check_atomic::<$atomic>(offset, size)?;
                     // SAFETY:
-                    // - inside the mapping, aligned, readable and writable: checked, and the mapping outlives `&self`;
+                    // - inside the mapping, aligned, readable and writable: checked, and the
+                    //   mapping outlives `&self`;
                     // - the area never shrinks: its object is sealed against that;
                     // - all other accesses are atomic: the caller's promise.
                     Ok(unsafe { word.as_ref() })

@@ -4,10 +4,13 @@ use super::{Access, Area, sealed};
 use crate::error::Result;
 use crate::mapping::BackedBy;
 
-/// Bytes of a file or a memory device, from a provider over one ([`Storage`](crate::provider::Storage)): they were there before, and stay when the area goes.
+/// Bytes of a file or a memory device, from a provider over one
+/// ([`Storage`](crate::provider::Storage)): they were there before, and stay when the area goes.
 ///
-/// Whoever has the file open may write it, and cut it short at any moment; then what lies beyond its end faults (SIGBUS). So no access through the mapping is safe:
-/// the copies here go through the kernel, which answers with an error. C programs, and who knows what they do, use [`Area::as_ptr`].
+/// Whoever has the file open may write it, and cut it short at any moment; then what lies beyond
+/// its end faults (SIGBUS). So no access through the mapping is safe: the copies here go through
+/// the kernel, which answers with an error. C programs, and who knows what they do, use
+/// [`Area::as_ptr`].
 ///
 /// It has no name and no clones: others open the file.
 #[derive(Debug)]
@@ -20,8 +23,8 @@ impl Area<Stored> {
     /// Copies bytes out, by a system call.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the area, and where the file has become shorter;
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the area, and where the file has become
+    /// shorter; [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.copy_out(offset, into)
     }
@@ -29,15 +32,18 @@ impl Area<Stored> {
     /// Copies bytes in, by a system call. It never makes the file longer.
     ///
     /// # Errors
-    /// As [`read_at`](Area::read_at), for writing. Where the file has become shorter, what lies before its end is written.
+    /// As [`read_at`](Area::read_at), for writing. Where the file has become shorter, what lies
+    /// before its end is written.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write_stored(offset, bytes)
     }
 
-    /// Has the kernel write what was changed to where it is stored, and waits for that. (Of a private copy of a file nothing is.)
+    /// Has the kernel write what was changed to where it is stored, and waits for that. (Of a
+    /// private copy of a file nothing is.)
     ///
     /// # Errors
-    /// [`Kind::Io`](crate::Kind::Io) with what the kernel said; [`Kind::Unsupported`](crate::Kind::Unsupported) for a memory device, which the CPUs write
+    /// [`Kind::Io`](crate::Kind::Io) with what the kernel said;
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) for a memory device, which the CPUs write
     /// past the kernel: against a power failure their caches are flushed by the program.
     #[doc(alias = "msync")]
     pub fn sync(&self) -> Result<()> {

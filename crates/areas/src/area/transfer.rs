@@ -18,7 +18,8 @@ use crate::sys;
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
 pub enum Transfer<K: Access> {
-    /// The other team has it, under this id as soon as it has taken it in. Here nothing is left of it: no mapping, no descriptor, no id.
+    /// The other team has it, under this id as soon as it has taken it in. Here nothing is left of
+    /// it: no mapping, no descriptor, no id.
     Given(AreaId),
     /// The team was this process's own: the same area, under a new id, at its new address.
     Own(Area<K>),
@@ -27,33 +28,42 @@ pub enum Transfer<K: Access> {
 macro_rules! can_be_transferred {
     ($($kind:ty),*) => {$(
 impl Area<$kind> {
-    /// Hands a published area over to another team, a process, and keeps nothing: same memory, name, protection and lock, a new
-    /// id, at addresses of the given form *there*.
+    /// Hands a published area over to another team, a process, and keeps nothing: same memory,
+    /// name, protection and lock, a new id, at addresses of the given form *there*.
     ///
-    /// To this process's own number, it moves at once: its old id dies, and it is found under its name all the while.
+    /// To this process's own number, it moves at once: its old id dies, and it is found under its
+    /// name all the while.
     ///
-    /// To another team it is *offered*, and taken in at that team's next call into the registry (any that asks the kernel
-    /// anyway: publishing, listing, waiting, looking for what is not known yet, [`keep`](crate::registry::keep)). Until
-    /// then it is on its way: nobody finds it, by name or by id, and the kernel holds it. So this process may end or be
-    /// killed at once. If the other team dies before it takes it in, the memory goes with it.
+    /// To another team it is *offered*, and taken in at that team's next call into the registry
+    /// (any that asks the kernel anyway: publishing, listing, waiting, looking for what is not
+    /// known yet, [`keep`](crate::registry::keep)). Until then it is on its way: nobody finds it,
+    /// by name or by id, and the kernel holds it. So this process may end or be killed at once. If
+    /// the other team dies before it takes it in, the memory goes with it.
     ///
-    /// The id that it will have there is known at once ([`Transfer::Given`]), and no other area gets it: it may be sent on. In the other team
-    /// [`get`](crate::registry::get) of it works at once, being such a call; in a third one after the other team has called. (Where the registry's folder is
-    /// removed and made again while the area is on its way, it may get another id: [`Transferred::id`] says which.)
+    /// The id that it will have there is known at once ([`Transfer::Given`]), and no other area
+    /// gets it: it may be sent on. In the other team [`get`](crate::registry::get) of it works at
+    /// once, being such a call; in a third one after the other team has called. (Where the
+    /// registry's folder is removed and made again while the area is on its way, it may get another
+    /// id: [`Transferred::id`] says which.)
     ///
-    /// `Address::Exactly` must be free there for its bytes when it is offered; if it is taken by the time it is taken in, the area
-    /// comes to lie elsewhere, and says so there ([`granted`](Area::granted)). Of a resizable area's reserve it has as much there as is free behind,
-    /// and none where addresses are limited: [`reserve`](Area::reserve) says how much.
+    /// `Address::Exactly` must be free there for its bytes when it is offered; if it is taken by
+    /// the time it is taken in, the area comes to lie elsewhere, and says so there
+    /// ([`granted`](Area::granted)). Of a resizable area's reserve it has as much there as is free
+    /// behind, and none where addresses are limited: [`reserve`](Area::reserve) says how much.
     ///
     /// # Errors
     /// The area comes back as it was, with
-    /// - [`Kind::NoSuchTeam`]: no such process, or it holds no areas and has not called [`join`](crate::registry::join);
-    /// - [`Kind::Unreadable`]: it may not be looked into by this process, and so not be given anything;
-    /// - [`Kind::Busy`]: as many offers as fit wait for it already (11, or what `net.unix.max_dgram_qlen` allows, and one), or it has as many
-    ///   untaken as it may have (256, and an eighth of its descriptors);
+    /// - [`Kind::NoSuchTeam`]: no such process, or it holds no areas and has not called
+    ///   [`join`](crate::registry::join);
+    /// - [`Kind::Unreadable`]: it may not be looked into by this process, and so not be given
+    ///   anything;
+    /// - [`Kind::Busy`]: as many offers as fit wait for it already (11, or what
+    ///   `net.unix.max_dgram_qlen` allows, and one), or it has as many untaken as it may have (256,
+    ///   and an eighth of its descriptors);
     /// - [`Kind::AddressInUse`]: the exact addresses are not free;
     /// - [`Kind::Limit`]: `RLIMIT_NOFILE`; for the own team, `RLIMIT_MEMLOCK` too;
-    /// - [`Kind::Unsupported`]: the other team could not make a socket when it joined, or the area is low memory;
+    /// - [`Kind::Unsupported`]: the other team could not make a socket when it joined, or the area
+    ///   is low memory;
     /// - [`Kind::InvalidInput`]: the area is not published.
     #[doc(alias = "_kern_transfer_area")]
     #[doc(alias = "transfer_area")]
@@ -61,11 +71,13 @@ impl Area<$kind> {
         self.hand_over(team, address)
     }
 
-    /// The same within this process, into addresses that were reserved, `offset` bytes from their beginning.
+    /// The same within this process, into addresses that were reserved, `offset` bytes from their
+    /// beginning.
     ///
     /// # Errors
-    /// The area comes back as it was, with [`Kind::OutOfRange`] or [`Kind::AddressInUse`] where the reservation ends before it does, or has something else
-    /// there; as [`transfer`](Area::transfer).
+    /// The area comes back as it was, with [`Kind::OutOfRange`] or [`Kind::AddressInUse`] where the
+    /// reservation ends before it does, or has something else there; as
+    /// [`transfer`](Area::transfer).
     pub fn transfer_inside(mut self, reservation: &Arc<Reservation>, offset: usize) -> Result<Self, Rejected<Self>> {
         match self.move_to(Address::Any, Some((reservation, offset))) {
             Ok(()) => Ok(self),
@@ -190,7 +202,8 @@ impl<K: Access> Area<K> {
         Ok(())
     }
 
-    /// Publishes it where it is now. With fewer addresses than it had, it is first announced with those, where it was: so nobody grows it beyond them from then on.
+    /// Publishes it where it is now. With fewer addresses than it had, it is first announced with
+    /// those, where it was: so nobody grows it beyond them from then on.
     fn replace_by(&self, mapping: &Mapping, before: usize, whose: &str) -> Result<()> {
         let span = mapping.span();
         if span < before {
@@ -210,8 +223,8 @@ impl<K: Access> Area<K> {
         publication.replace(self.announcement(name, mapping, super::object_of(self.object.as_ref())))
     }
 
-    /// Locks the new mapping as the old one is. Both count against the limit: where there is no room for two, the old one
-    /// gives way, and whether it did is told.
+    /// Locks the new mapping as the old one is. Both count against the limit: where there is no
+    /// room for two, the old one gives way, and whether it did is told.
     fn lock_as_well(&self, mapping: &Mapping, whose: &str) -> Result<bool> {
         let used = self.used();
         if used == 0 {
@@ -240,8 +253,8 @@ impl<K: Access> Area<K> {
 impl Transferred {
     /// Takes it: from now on it is the program's, under the id and at the address that it has.
     ///
-    /// (A frozen area of pool pages of which some are missing, and cannot be had, is none that could lend its bytes: it comes as shared or
-    /// resizable, for reading only.)
+    /// (A frozen area of pool pages of which some are missing, and cannot be had, is none that
+    /// could lend its bytes: it comes as shared or resizable, for reading only.)
     ///
     /// # Errors
     /// [`Kind::NoSuchArea`] if it was taken already.

@@ -1,8 +1,11 @@
-//! Where a controller's files are for this process: its groups, from its own up to the topmost that can be seen.
+//! Where a controller's files are for this process: its groups, from its own up to the topmost that
+//! can be seen.
 //!
-//! `/proc/self/cgroup` has the path in each hierarchy, `/proc/self/mountinfo` where hierarchies are mounted, and which part of them. In a container both are
-//! relative to the root of its cgroup namespace, or the mount shows only the container's own part, or nothing is mounted at all. All of this is text that
-//! others may have had a hand in (names of groups, mount points), so it is read as bytes, and what does not fit together is left out.
+//! `/proc/self/cgroup` has the path in each hierarchy, `/proc/self/mountinfo` where hierarchies are
+//! mounted, and which part of them. In a container both are relative to the root of its cgroup
+//! namespace, or the mount shows only the container's own part, or nothing is mounted at all. All
+//! of this is text that others may have had a hand in (names of groups, mount points), so it is
+//! read as bytes, and what does not fit together is left out.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -26,15 +29,17 @@ pub enum Version {
 pub(crate) struct Location {
     pub(crate) version: Version,
     pub(crate) levels: Vec<Level>,
-    /// Whether there are none above them: the topmost is the root of the hierarchy, which alone has this file in version 1.
+    /// Whether there are none above them: the topmost is the root of the hierarchy, which alone has
+    /// this file in version 1.
     pub(crate) whole: bool,
 }
 
 impl Location {
-    /// The groups for `controller`, below `root` (`/`, but for tests). `None` where there are none, or they cannot be seen.
+    /// The groups for `controller`, below `root` (`/`, but for tests). `None` where there are none,
+    /// or they cannot be seen.
     pub(crate) fn of(root: &Path, controller: &str) -> Option<Self> {
-        /// What was found last. Where hierarchies are mounted hardly ever changes, and mountinfo is long on machines with many containers; the
-        /// membership is read each time.
+        /// What was found last. Where hierarchies are mounted hardly ever changes, and mountinfo is
+        /// long on machines with many containers; the membership is read each time.
         static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
         let membership = crate::sys::text::read(root.join("proc/self/cgroup")).ok()?;
         if root != Path::new("/") {
@@ -93,8 +98,8 @@ struct Known {
     location: Location,
 }
 
-/// The path of this process's group, from the text of `/proc/self/cgroup`: in the hierarchy of version 1 that has the controller, else in that of
-/// version 2.
+/// The path of this process's group, from the text of `/proc/self/cgroup`: in the hierarchy of
+/// version 1 that has the controller, else in that of version 2.
 pub fn path_of<'a>(membership: &'a [u8], controller: &str) -> Option<(Version, &'a [u8])> {
     let mut unified = None;
     for line in membership.split(|&byte| byte == b'\n') {
@@ -128,7 +133,8 @@ struct Mount {
     point: Vec<u8>,
 }
 
-/// The mounts of a hierarchy, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). What was mounted over is left out.
+/// The mounts of a hierarchy, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). What
+/// was mounted over is left out.
 fn mounts_of(mountinfo: &[u8], version: Version, controller: &str) -> Vec<Mount> {
     let mut found: Vec<(Mount, bool)> = Vec::new();
     for line in mountinfo.split(|&byte| byte == b'\n').filter_map(MountLine::of) {
@@ -150,7 +156,8 @@ fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".")
 }
 
-/// The names that lead from a mount's root to a group; none where only groups above it can be seen there.
+/// The names that lead from a mount's root to a group; none where only groups above it can be seen
+/// there.
 fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<Vec<&'a [u8]>> {
     fn up(part: &&[u8]) -> bool {
         *part == b".."
@@ -160,7 +167,8 @@ fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<Vec<&'a [u8]>> {
         let rest = &path[root.len()..];
         return (!rest.iter().any(up)).then(|| rest.to_vec());
     }
-    // A mount from outside of the namespace shows groups above its root: how they lead to ours is not told.
+    // A mount from outside of the namespace shows groups above its root: how they lead to ours is
+    // not told.
     (!root.is_empty() && root.iter().all(up) && !path.first().is_some_and(up)).then(Vec::new)
 }
 

@@ -1,6 +1,8 @@
-//! The room that limits on hugetlb pages leave: `hugetlb.2MB.max` and `hugetlb.2MB.rsvd.max`, version 1's `limit_in_bytes` of both.
+//! The room that limits on hugetlb pages leave: `hugetlb.2MB.max` and `hugetlb.2MB.rsvd.max`,
+//! version 1's `limit_in_bytes` of both.
 //!
-//! The kernel refuses what is over them with the same words as what an empty pool refuses (ENOMEM, EFAULT), so they are looked at when it has.
+//! The kernel refuses what is over them with the same words as what an empty pool refuses (ENOMEM,
+//! EFAULT), so they are looked at when it has.
 
 use std::path::Path;
 
@@ -8,7 +10,8 @@ use super::{Location, Room, Version};
 
 /// The limits on pages of `page` bytes for this process. `root` is `/`, but for tests.
 ///
-/// Pages are counted when they are reserved, by mapping them, and again when they are taken: of `reserved` ones only the second is asked.
+/// Pages are counted when they are reserved, by mapping them, and again when they are taken: of
+/// `reserved` ones only the second is asked.
 pub(crate) fn rooms(root: &Path, page: usize, reserved: bool) -> Vec<Room> {
     Location::of(root, "hugetlb").map_or_else(Vec::new, |location| of_groups(&location, page, reserved))
 }

@@ -1,8 +1,9 @@
-//! The room that the memory limits of control groups leave: `memory.max` and `memory.high`, version 1's `memory.limit_in_bytes` and
-//! `memory.memsw.limit_in_bytes`.
+//! The room that the memory limits of control groups leave: `memory.max` and `memory.high`, version
+//! 1's `memory.limit_in_bytes` and `memory.memsw.limit_in_bytes`.
 //!
-//! It is estimated on the generous side: what the kernel can reclaim without swap is not in use. Swap makes no room, as what is populated is to be in RAM; so
-//! `memory.swap.max` does not count. Version 1's limit on memory and swap together does.
+//! It is estimated on the generous side: what the kernel can reclaim without swap is not in use.
+//! Swap makes no room, as what is populated is to be in RAM; so `memory.swap.max` does not count.
+//! Version 1's limit on memory and swap together does.
 
 use std::path::Path;
 
@@ -10,14 +11,15 @@ use super::{Level, Location, Room, Version};
 
 /// The tightest limit on this process; `None` where there is none. `root` is `/`, but for tests.
 ///
-/// Where a limit leaves `plenty` without anything being reclaimed, it is not asked what could be: that takes the kernel a while.
+/// Where a limit leaves `plenty` without anything being reclaimed, it is not asked what could be:
+/// that takes the kernel a while.
 pub(crate) fn room(root: &Path, plenty: u64) -> Option<Room> {
     let location = Location::of(root, "memory")?;
     of_groups(&location, plenty).into_iter().min_by_key(|room| room.bytes)
 }
 
-/// All limits on a process (`self`, or a number), those of its own group first; `None` where its groups cannot be seen. What could be reclaimed is
-/// not in use.
+/// All limits on a process (`self`, or a number), those of its own group first; `None` where its
+/// groups cannot be seen. What could be reclaimed is not in use.
 pub fn rooms(root: &Path, process: &str) -> Option<Vec<Room>> {
     Location::of_process(root, process, "memory").map(|location| of_groups(&location, u64::MAX))
 }
@@ -74,7 +76,8 @@ fn of_version_one(level: &Level, plenty: u64) -> Vec<Room> {
     rooms.collect()
 }
 
-/// The limit of a group above the topmost that can be seen, which version 1 tells; how much of it others use, it does not.
+/// The limit of a group above the topmost that can be seen, which version 1 tells; how much of it
+/// others use, it does not.
 fn above(top: &Level) -> Option<Room> {
     let stat = top.read("memory.stat")?;
     let limit = value(&stat, "hierarchical_memory_limit").filter(|limit| *limit < 1 << 61)?;
@@ -86,7 +89,8 @@ fn above(top: &Level) -> Option<Room> {
     Some(Room { group, ..Room::of(limit, used, top, LIMIT) })
 }
 
-/// What the kernel gives up before it kills: the page cache of files, and caches of its own. (Shared memory is not among the pages of files here.)
+/// What the kernel gives up before it kills: the page cache of files, and caches of its own.
+/// (Shared memory is not among the pages of files here.)
 fn reclaimable(level: &Level, prefix: &str) -> u64 {
     let stat = level.read("memory.stat").unwrap_or_default();
     let names = ["active_file", "inactive_file", "slab_reclaimable"];

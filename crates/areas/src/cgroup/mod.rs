@@ -1,8 +1,9 @@
 //! Control groups: which limits lie on this process, what they leave, and how a reader raises them.
 //!
-//! A group over its memory limit is killed from, as a full machine is, and one over `memory.high` is slowed down until it seems to hang. So the limits are
-//! read before memory is taken. Version 1 and version 2 may be in use at once, a controller at a time; a limit of any group from the process's own up to
-//! the top counts.
+//! A group over its memory limit is killed from, as a full machine is, and one over `memory.high`
+//! is slowed down until it seems to hang. So the limits are read before memory is taken. Version 1
+//! and version 2 may be in use at once, a controller at a time; a limit of any group from the
+//! process's own up to the top counts.
 //!
 //! | file | what |
 //! |---|---|
@@ -27,7 +28,8 @@ pub use memory::rooms as memory_rooms_of;
 
 use crate::size::Bytes;
 
-/// The folder of the group that a process (`self`, or a number) is in, by a controller; `None` where it cannot be seen.
+/// The folder of the group that a process (`self`, or a number) is in, by a controller; `None`
+/// where it cannot be seen.
 #[must_use]
 pub fn folder_of(root: &Path, process: &str, controller: &str) -> Option<PathBuf> {
     Location::of_process(root, process, controller)?.levels.into_iter().next().map(|level| level.folder)
@@ -46,7 +48,8 @@ pub struct Room {
     pub group: String,
     /// The file that holds the limit.
     pub file: PathBuf,
-    /// A file that the kernel keeps at or above this one, and its limit: `memory.memsw.limit_in_bytes`.
+    /// A file that the kernel keeps at or above this one, and its limit:
+    /// `memory.memsw.limit_in_bytes`.
     above: Option<(PathBuf, u64)>,
 }
 
@@ -130,9 +133,11 @@ impl Level {
         crate::sys::text::read_to_string(self.folder.join(file)).ok()
     }
 
-    /// A number of bytes; `None` for `max`, for what version 1 has instead, and where the file is absent.
+    /// A number of bytes; `None` for `max`, for what version 1 has instead, and where the file is
+    /// absent.
     fn number(&self, file: &str) -> Option<u64> {
-        /// The largest that version 1 prints is the largest `i64` in whole pages, of up to 64 KiB: no machine has a quarter of it.
+        /// The largest that version 1 prints is the largest `i64` in whole pages, of up to 64 KiB:
+        /// no machine has a quarter of it.
         const UNLIMITED: u64 = 1 << 61;
         self.read(file)?.trim().parse().ok().filter(|&value| value < UNLIMITED)
     }

@@ -1,8 +1,9 @@
 //! One error type for the whole library: a small bug report.
 //!
-//! An [`Error`] says what was being done, with which values, which system call failed and what the kernel said, what
-//! was found out at that moment (limits, free memory, who stands in the way), and what to do about it. It is built at
-//! the place of the failure, because facts such as a limit's use are gone a moment later.
+//! An [`Error`] says what was being done, with which values, which system call failed and what the
+//! kernel said, what was found out at that moment (limits, free memory, who stands in the way), and
+//! what to do about it. It is built at the place of the failure, because facts such as a limit's
+//! use are gone a moment later.
 
 mod errno;
 pub(crate) mod pool;
@@ -55,7 +56,8 @@ pub enum Kind {
     Unsupported,
     /// A deadline has passed.
     TimedOut,
-    /// A process died while it had a lock, or in the middle of a write: what that guards may be half changed.
+    /// A process died while it had a lock, or in the middle of a write: what that guards may be
+    /// half changed.
     OwnerDied,
     /// Reading or writing a file failed.
     Io,
@@ -113,8 +115,9 @@ struct Facts {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What is in it is only read: nothing that a panic left half done can be seen through it, its causes included. (So areas, which
-/// keep the errors that made them fall back, may be had on both sides of `catch_unwind`, as Arrow's buffers want of their owners.)
+/// What is in it is only read: nothing that a panic left half done can be seen through it, its
+/// causes included. (So areas, which keep the errors that made them fall back, may be had on both
+/// sides of `catch_unwind`, as Arrow's buffers want of their owners.)
 impl UnwindSafe for Error {}
 impl RefUnwindSafe for Error {}
 
@@ -231,7 +234,8 @@ impl Facts {
         why
     }
 
-    /// Another error that led to this one. Of one that has the same words in front these are said once.
+    /// Another error that led to this one. Of one that has the same words in front these are said
+    /// once.
     fn cause(&self, source: &(dyn std::error::Error + 'static)) -> String {
         if let Some(error) = source.downcast_ref::<std::io::Error>() {
             return in_words(error);
@@ -246,7 +250,8 @@ impl Facts {
     }
 }
 
-/// An error of the standard library, with the name of the kernel's number instead of that: "no such file or directory (ENOENT)".
+/// An error of the standard library, with the name of the kernel's number instead of that: "no such
+/// file or directory (ENOENT)".
 #[doc(hidden)]
 #[must_use]
 pub fn in_words(error: &std::io::Error) -> String {
@@ -263,7 +268,8 @@ pub fn in_words(error: &std::io::Error) -> String {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `unwrap` and `main` print: the whole report, as a person reads it, and the kind for the programmer.
+        // What `unwrap` and `main` print: the whole report, as a person reads it, and the kind for
+        // the programmer.
         write!(f, "{self:#}\n  kind: {:?}", self.0.kind)
     }
 }

@@ -1,8 +1,8 @@
-//! What to say where a pool of huge pages has too few: which nodes' pool it is, what it has, the very line that fills it, and the limits of
-//! control groups that are in the way, too.
+//! What to say where a pool of huge pages has too few: which nodes' pool it is, what it has, the
+//! very line that fills it, and the limits of control groups that are in the way, too.
 //!
-//! Each node has a pool of its own. The machine-wide number is their sum, and to raise it spreads pages over all nodes: who is bound to one
-//! node gets a part of them, or none.
+//! Each node has a pool of its own. The machine-wide number is their sum, and to raise it spreads
+//! pages over all nodes: who is bound to one node gets a part of them, or none.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,8 @@ pub(crate) struct Wanted<'a> {
     missing: usize,
     /// Bytes that were had before those.
     taken: usize,
-    /// Whether the kernel had reserved them: it does so when it maps, and counts the machine, not nodes.
+    /// Whether the kernel had reserved them: it does so when it maps, and counts the machine, not
+    /// nodes.
     reserved: bool,
     placement: Option<&'a Placement>,
 }
@@ -49,7 +50,8 @@ pub(crate) fn too_few(error: Error, wanted: Wanted<'_>) -> Error {
     say(Path::new("/"), sys::policy::allowed_nodes().ok(), error, wanted)
 }
 
-/// The file that says how many pages the pool has of which such memory is taken: a node's, if it is bound to one, or the machine's.
+/// The file that says how many pages the pool has of which such memory is taken: a node's, if it is
+/// bound to one, or the machine's.
 pub(crate) fn file(page: PageSize, placement: Option<&Placement>) -> PathBuf {
     let root = Path::new("/");
     let wanted = Wanted::new(page, 0).placed(placement);
@@ -210,7 +212,8 @@ impl Pool {
         self.number(self.free)
     }
 
-    /// The line that gives it so many pages more; `None` for none. What is above the number that was set (`surplus`) goes when it is freed.
+    /// The line that gives it so many pages more; `None` for none. What is above the number that
+    /// was set (`surplus`) goes when it is freed.
     fn fill(&self, short: u64, folder: &Path) -> Option<String> {
         let kept = self.number(self.total).saturating_sub(self.number(self.surplus));
         let file = folder.join("nr_hugepages");

@@ -1,4 +1,5 @@
-//! What to do about a failure, and the facts that lead there: gathered at the moment of the failure, in one place.
+//! What to do about a failure, and the facts that lead there: gathered at the moment of the
+//! failure, in one place.
 
 use super::{Errno, Error};
 use crate::size::Bytes;
@@ -95,7 +96,8 @@ pub(crate) fn committed(error: Error, wanted: u64) -> Error {
         Bytes(used),
         Bytes(wanted)
     );
-    // What the kernel keeps back of it for root and for each program (vm.admin_reserve_kbytes, vm.user_reserve_kbytes), besides.
+    // What the kernel keeps back of it for root and for each program (vm.admin_reserve_kbytes,
+    // vm.user_reserve_kbytes), besides.
     const KEPT_BACK: u64 = 136 << 20;
     let needed = used.saturating_add(wanted).saturating_add(wanted / 32).saturating_add(KEPT_BACK);
     let kilobytes = needed.saturating_sub(machine_memory("SwapTotal").unwrap_or(0)) / 1024;
@@ -121,12 +123,14 @@ fn free_memory() -> String {
     available_memory().map_or_else(|| "unknown memory".to_owned(), |bytes| format!("{:#}", Bytes(bytes)))
 }
 
-/// For a descriptor that could not be had: this process has all it may have (EMFILE), or the whole machine has (ENFILE).
+/// For a descriptor that could not be had: this process has all it may have (EMFILE), or the whole
+/// machine has (ENFILE).
 pub(crate) fn open_files(error: Error) -> Error {
     if error.errno() == Some(Errno::from_raw(libc::ENFILE)) {
         return machine_files(error);
     }
-    // Counting them takes a descriptor, which is what there is none of: where it does not work, all are open.
+    // Counting them takes a descriptor, which is what there is none of: where it does not work, all
+    // are open.
     let open = crate::sys::text::names_in("/proc/thread-self/fd", usize::MAX).map_or_else(
         |_| "all of them open".to_owned(),
         // Less the one that counted.
@@ -215,7 +219,8 @@ pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
         )
 }
 
-/// For a demand on page frames that none of several ways has met: what each of them says would help, once.
+/// For a demand on page frames that none of several ways has met: what each of them says would
+/// help, once.
 pub(crate) fn physical(error: Error, refused: &[Error]) -> Error {
     let mut help: Vec<&str> = Vec::new();
     for text in refused.iter().filter_map(Error::remedy) {

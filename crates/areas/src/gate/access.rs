@@ -1,6 +1,8 @@
-//! Who may connect to a socket in a file system: its access list, in the kernel's form (`linux/posix_acl_xattr.h`, acl(5)).
+//! Who may connect to a socket in a file system: its access list, in the kernel's form
+//! (`linux/posix_acl_xattr.h`, acl(5)).
 //!
-//! To connect takes the right to write, and nothing else. So those who are named get that one right, and nobody else gets any.
+//! To connect takes the right to write, and nothing else. So those who are named get that one
+//! right, and nobody else gets any.
 
 use std::collections::BTreeSet;
 

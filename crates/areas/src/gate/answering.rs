@@ -1,9 +1,12 @@
-//! Answering those who connect: each is looked at, and given the area or refused, in some system calls that never wait.
+//! Answering those who connect: each is looked at, and given the area or refused, in some system
+//! calls that never wait.
 //!
-//! **Nobody holds up the others.** Nothing is read from who connects, so that it does not matter how slowly somebody writes. What is sent is one packet
-//! on a new connection, which always has room for it. A connection on which the area went is kept until the other side closes it: as long as
-//! the packet is not fetched, the kernel counts its descriptor as ours (`RLIMIT_NOFILE`, for all that a user has under way), so each user may have a few such
-//! connections, and is refused beyond that. Who is refused gets a packet without a descriptor, and is forgotten.
+//! **Nobody holds up the others.** Nothing is read from who connects, so that it does not matter
+//! how slowly somebody writes. What is sent is one packet on a new connection, which always has
+//! room for it. A connection on which the area went is kept until the other side closes it: as long
+//! as the packet is not fetched, the kernel counts its descriptor as ours (`RLIMIT_NOFILE`, for all
+//! that a user has under way), so each user may have a few such connections, and is refused beyond
+//! that. Who is refused gets a packet without a descriptor, and is forgotten.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -45,7 +48,8 @@ pub struct Answer {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The area is on its way, or there. Whether it was taken turns out once the connection ends: [`Offer::ended`].
+    /// The area is on its way, or there. Whether it was taken turns out once the connection ends:
+    /// [`Offer::ended`].
     Given,
     /// It was refused, and told why.
     Refused(Refusal),
@@ -74,7 +78,8 @@ impl fmt::Display for Answer {
 pub struct Ended {
     /// Who had connected.
     pub peer: Peer,
-    /// Whether the area was taken from it. Where it was not, the taker has left, or has refused what it saw: it was beyond a bound of its, say.
+    /// Whether the area was taken from it. Where it was not, the taker has left, or has refused
+    /// what it saw: it was beyond a bound of its, say.
     pub taken: bool,
 }
 
@@ -89,18 +94,21 @@ impl fmt::Display for Ended {
 }
 
 impl Offer {
-    /// Answers the next one who connects, for at most so long (`None` is for ever): `Ok(None)` where nobody came.
+    /// Answers the next one who connects, for at most so long (`None` is for ever): `Ok(None)`
+    /// where nobody came.
     ///
-    /// A call takes as long as nobody comes, and no longer: no peer can hold it up. What is between two calls waits.
+    /// A call takes as long as nobody comes, and no longer: no peer can hold it up. What is between
+    /// two calls waits.
     ///
     /// # Errors
-    /// [`Kind::Limit`] where no descriptor is free for who connected: it waits, and the next call goes on after a moment.
-    /// [`Kind::Io`] if the socket was closed under us.
+    /// [`Kind::Limit`] where no descriptor is free for who connected: it waits, and the next call
+    /// goes on after a moment. [`Kind::Io`] if the socket was closed under us.
     pub fn answer(&mut self, time: Option<Duration>) -> Result<Option<Answer>> {
         self.answer_or(time, None)
     }
 
-    /// The same, and ends with `Ok(None)` once there is something to read from `wake`, too: a pipe to which a handler of signals writes, say.
+    /// The same, and ends with `Ok(None)` once there is something to read from `wake`, too: a pipe
+    /// to which a handler of signals writes, say.
     ///
     /// # Errors
     /// As [`answer`](Offer::answer).
@@ -112,7 +120,8 @@ impl Offer {
         self.answer_until(time, wake, false)
     }
 
-    /// The same, and ends with `Ok(None)` once a connection on which the area went has ended, too: [`ended`](Offer::ended) tells of it.
+    /// The same, and ends with `Ok(None)` once a connection on which the area went has ended, too:
+    /// [`ended`](Offer::ended) tells of it.
     ///
     /// # Errors
     /// As [`answer`](Offer::answer).
@@ -124,8 +133,9 @@ impl Offer {
         self.answer_until(time, wake, true)
     }
 
-    /// The next connection that has ended of those on which the area went, and whether it was taken: the kernel tells, once the other side has closed it.
-    /// What ends is seen in [`answer`](Offer::answer), and the last 256 are kept.
+    /// The next connection that has ended of those on which the area went, and whether it was
+    /// taken: the kernel tells, once the other side has closed it. What ends is seen in
+    /// [`answer`](Offer::answer), and the last 256 are kept.
     pub fn ended(&mut self) -> Option<Ended> {
         self.answers.ended.pop_front()
     }
@@ -161,12 +171,14 @@ impl Offer {
     /// Whether the area is still there to be given.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] where nobody publishes it any more, or it is retired; else as [`registry::get`].
+    /// [`Kind::NoSuchArea`] where nobody publishes it any more, or it is retired; else as
+    /// [`registry::get`].
     pub fn check(&mut self) -> Result<()> {
         self.answers.look_again()
     }
 
-    /// Waits until something happens: whether `wake` has something to read, and whether somebody connects. Forgets who is done.
+    /// Waits until something happens: whether `wake` has something to read, and whether somebody
+    /// connects. Forgets who is done.
     fn wait(&mut self, left: Option<Duration>, wake: Option<BorrowedFd<'_>>) -> Result<(bool, bool)> {
         const WHAT: &str = "wait for a process that takes an area";
         let listener = self.listener.checked().map_err(|errno| {
@@ -245,8 +257,8 @@ impl Answers {
         }
     }
 
-    /// Forgets those of the given ones whose connection has ended, in their order. A taker that closes it while the packet is still there
-    /// resets it (unix(7)).
+    /// Forgets those of the given ones whose connection has ended, in their order. A taker that
+    /// closes it while the packet is still there resets it (unix(7)).
     fn forget(&mut self, has_ended: &[bool]) {
         let mut has_ended = has_ended.iter();
         let ended = &mut self.ended;
@@ -273,7 +285,8 @@ impl Answers {
         &self.source
     }
 
-    /// Finds the area where it is now: under its id, or, where another process that publishes the same memory has its name, there.
+    /// Finds the area where it is now: under its id, or, where another process that publishes the
+    /// same memory has its name, there.
     fn look_again(&mut self) -> Result<()> {
         let known = self.source.record();
         let is_it = |found: &Source| {
@@ -411,12 +424,14 @@ impl Given {
         Ok(Given { object, message })
     }
 
-    /// Whether nobody can be given the right to write it any more: it is frozen, or sealed against new writers.
+    /// Whether nobody can be given the right to write it any more: it is frozen, or sealed against
+    /// new writers.
     pub(super) fn is_sealed(&self) -> bool {
         self.object.was_frozen() || self.object.refused_writers()
     }
 
-    /// Why a user who has it for reading could open it for writing; `None` where the kernel refuses that.
+    /// Why a user who has it for reading could open it for writing; `None` where the kernel refuses
+    /// that.
     pub(super) fn lets_write(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<Option<String>> {
         if self.is_sealed() {
             return Ok(None);
@@ -438,8 +453,8 @@ impl Given {
         })
     }
 
-    /// Has other processes of another user read it, too, by way of the one that takes it: through `/proc`, to which nobody else gets. Nobody else than its
-    /// owner opens it for writing.
+    /// Has other processes of another user read it, too, by way of the one that takes it: through
+    /// `/proc`, to which nobody else gets. Nobody else than its owner opens it for writing.
     fn let_their_processes_read(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<()> {
         let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         // Only its owner may, and for its owner there is no need.

@@ -1,4 +1,5 @@
-//! A socket that listens already as the program starts, from a supervisor (`systemd.socket(5)`, `sd_listen_fds(3)`).
+//! A socket that listens already as the program starts, from a supervisor (`systemd.socket(5)`,
+//! `sd_listen_fds(3)`).
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -8,7 +9,8 @@ use crate::sys;
 /// The first descriptor of a supervisor's.
 const FIRST: i32 = 3;
 
-/// The socket that a supervisor has given to this process, if it has: `LISTEN_PID` names this process.
+/// The socket that a supervisor has given to this process, if it has: `LISTEN_PID` names this
+/// process.
 ///
 /// # Errors
 /// [`Kind::InvalidInput`] where it gave several, or something else.

@@ -1,7 +1,9 @@
 //! Areas for other users and for containers: *offered* at a socket with a path, and *taken* there.
 //!
-//! No daemon is needed, and none of the two sides has to be found in the other's [`registry`](crate::registry). A path to the socket is enough: a
-//! volume that two containers share, say. What goes over is a descriptor, so that both have the same memory, and nothing is copied.
+//! No daemon is needed, and none of the two sides has to be found in the other's
+//! [`registry`](crate::registry). A path to the socket is enough: a volume that two containers
+//! share, say. What goes over is a descriptor, so that both have the same memory, and nothing is
+//! copied.
 //!
 //! ```
 //! use areas::gate::{self, OfferOptions, Outcome};
@@ -28,21 +30,26 @@
 //!
 //! # What each side believes
 //!
-//! Both believe the kernel alone. The one that offers asks it who connects (`SO_PEERCRED`): a user that was not named gets a refusal, and no
-//! descriptor. The one that takes asks who listens, before it looks at what came; what came is held against its bounds, as all that
-//! [`receive`](crate::receive) takes is. A user that has no number in this user namespace is never taken for user 65534.
+//! Both believe the kernel alone. The one that offers asks it who connects (`SO_PEERCRED`): a user
+//! that was not named gets a refusal, and no descriptor. The one that takes asks who listens,
+//! before it looks at what came; what came is held against its bounds, as all that
+//! [`receive`](crate::receive) takes is. A user that has no number in this user namespace is never
+//! taken for user 65534.
 //!
 //! # What reading only means
 //!
-//! Who has a descriptor that is open for reading only can open its memory again by way of `/proc`, as far as the memory's file mode lets that
-//! user. So an area that is offered [for reading only](OfferOptions::read_only) is given to those whom the kernel keeps from writing, and to nobody
-//! else: to other users than the one who made it, but not to root. To all others, after [`Area::freeze`](crate::Area::freeze), or
-//! after [`OfferOptions::seal`]: then no kernel lets anybody write through it, whatever his rights. `docs/design/gate.md` tells what was tried.
+//! Who has a descriptor that is open for reading only can open its memory again by way of `/proc`,
+//! as far as the memory's file mode lets that user. So an area that is offered [for reading
+//! only](OfferOptions::read_only) is given to those whom the kernel keeps from writing, and to
+//! nobody else: to other users than the one who made it, but not to root. To all others, after
+//! [`Area::freeze`](crate::Area::freeze), or after [`OfferOptions::seal`]: then no kernel lets
+//! anybody write through it, whatever his rights. `docs/design/gate.md` tells what was tried.
 //!
 //! # When it ends
 //!
-//! Takers keep what they have: it is theirs as much as the maker's. The offer holds no memory. Once nobody publishes the area any more, or it is
-//! retired, whoever connects is told that it is gone. Where the process that offers has ended, nobody listens, and a taker is told so.
+//! Takers keep what they have: it is theirs as much as the maker's. The offer holds no memory. Once
+//! nobody publishes the area any more, or it is retired, whoever connects is told that it is gone.
+//! Where the process that offers has ended, nobody listens, and a taker is told so.
 
 mod access;
 mod answering;

@@ -41,7 +41,8 @@ impl OfferOptions {
         OfferOptions { users: Users::Default, read_only: false, seal: false }
     }
 
-    /// Offers it to this user: to those who are named, and to nobody else. Root is named as any user, by 0.
+    /// Offers it to this user: to those who are named, and to nobody else. Root is named as any
+    /// user, by 0.
     ///
     /// Numbers are those of this process's user namespace. Who has none in it cannot be named.
     pub fn to(mut self, user: u32) -> Self {
@@ -49,25 +50,30 @@ impl OfferOptions {
         self
     }
 
-    /// Offers it to whoever can connect, users without a number here included: who gets as far as the socket's folder. The folder's mode is the only guard then.
+    /// Offers it to whoever can connect, users without a number here included: who gets as far as
+    /// the socket's folder. The folder's mode is the only guard then.
     pub fn to_everybody(mut self) -> Self {
         self.users = Users::Everybody;
         self
     }
 
-    /// Offers it for reading only. The kernel enforces that, or the area is not given: a user who could open the memory anew for writing (root, and
-    /// the user who made it) is refused, unless it is frozen or [sealed](OfferOptions::seal).
+    /// Offers it for reading only. The kernel enforces that, or the area is not given: a user who
+    /// could open the memory anew for writing (root, and the user who made it) is refused, unless
+    /// it is frozen or [sealed](OfferOptions::seal).
     ///
-    /// Who is not root but has `CAP_DAC_OVERRIDE` could do the same, and is not known to the one who offers.
+    /// Who is not root but has `CAP_DAC_OVERRIDE` could do the same, and is not known to the one
+    /// who offers.
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// Seals the memory against new writers first (`F_SEAL_FUTURE_WRITE`), for good: who has it mapped for writing now goes on; nobody else ever writes
-    /// it, whatever his rights, its maker's other processes included. What is offered is for reading only then.
+    /// Seals the memory against new writers first (`F_SEAL_FUTURE_WRITE`), for good: who has it
+    /// mapped for writing now goes on; nobody else ever writes it, whatever his rights, its maker's
+    /// other processes included. What is offered is for reading only then.
     ///
-    /// This cannot be undone. [`Area::freeze`](crate::Area::freeze) goes on from there, once nobody has it mapped for writing.
+    /// This cannot be undone. [`Area::freeze`](crate::Area::freeze) goes on from there, once nobody
+    /// has it mapped for writing.
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
     pub const fn seal(mut self) -> Self {
         self.seal = true;
@@ -75,20 +81,26 @@ impl OfferOptions {
         self
     }
 
-    /// Offers an area at a socket, which is made. Whoever connects waits until [`Offer::answer`] is called.
+    /// Offers an area at a socket, which is made. Whoever connects waits until [`Offer::answer`] is
+    /// called.
     ///
-    /// The socket has mode 0600. Where other users are named, each of them gets the right to connect in its access list (acl(5)); on a file system
-    /// without such lists everybody gets it ([`Offer::reach`]), and is refused all the same. A socket that is there is replaced where it is this user's and
-    /// nobody listens any more. Links of other users on the way are not followed.
+    /// The socket has mode 0600. Where other users are named, each of them gets the right to
+    /// connect in its access list (acl(5)); on a file system without such lists everybody gets it
+    /// ([`Offer::reach`]), and is refused all the same. A socket that is there is replaced where it
+    /// is this user's and nobody listens any more. Links of other users on the way are not
+    /// followed.
     ///
     /// # Errors
     /// Nothing is left at the path.
-    /// - [`Kind::NotPermitted`] for reading only, to a user whom nothing would keep from writing; for an area that may only be read here, without
-    ///   [`read_only`](OfferOptions::read_only); for a path through another user's link, or a socket of another user's;
+    /// - [`Kind::NotPermitted`] for reading only, to a user whom nothing would keep from writing;
+    ///   for an area that may only be read here, without [`read_only`](OfferOptions::read_only);
+    ///   for a path through another user's link, or a socket of another user's;
     /// - [`Kind::Busy`] where somebody listens there;
     /// - [`Kind::NoSuchArea`] if it is gone or retired;
-    /// - [`Kind::Unsupported`] for resizable and low areas, and for what is left of an area that was cut;
-    /// - [`Kind::InvalidInput`] for a path without a name, for a name that is too long for a socket (some 80 bytes), and for a user number that stands for users without one;
+    /// - [`Kind::Unsupported`] for resizable and low areas, and for what is left of an area that
+    ///   was cut;
+    /// - [`Kind::InvalidInput`] for a path without a name, for a name that is too long for a socket
+    ///   (some 80 bytes), and for a user number that stands for users without one;
     /// - [`Kind::Io`] where the socket cannot be made.
     pub fn open(&self, source: &Source, path: impl AsRef<Path>) -> Result<Offer> {
         let path = path.as_ref();
@@ -108,12 +120,13 @@ impl OfferOptions {
         })
     }
 
-    /// The same at the socket that a supervisor has given to this process (`LISTEN_PID`, `LISTEN_FDS`, as systemd does): who may connect to it was the supervisor's
-    /// choice. `None` where none was given.
+    /// The same at the socket that a supervisor has given to this process (`LISTEN_PID`,
+    /// `LISTEN_FDS`, as systemd does): who may connect to it was the supervisor's choice. `None`
+    /// where none was given.
     ///
     /// # Errors
-    /// As [`open`](OfferOptions::open); [`Kind::InvalidInput`] for several sockets, or one of another kind than
-    /// `ListenSequentialPacket=`.
+    /// As [`open`](OfferOptions::open); [`Kind::InvalidInput`] for several sockets, or one of
+    /// another kind than `ListenSequentialPacket=`.
     #[doc(alias = "sd_listen_fds")]
     pub fn open_inherited(&self, source: &Source) -> Result<Option<Offer>> {
         let what = || format!("offer area {} {:?} at a supervisor's socket", source.id(), source.name());
@@ -195,7 +208,8 @@ impl OfferOptions {
     }
 }
 
-/// Who can connect to the socket of an offer. (Who is *given* the area is another question: those to whom it is offered.)
+/// Who can connect to the socket of an offer. (Who is *given* the area is another question: those
+/// to whom it is offered.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reach {
@@ -209,7 +223,8 @@ pub enum Reach {
     Supervisor,
 }
 
-/// An area that is offered at a socket. Dropping it takes the socket away; what was given stays with those who have it.
+/// An area that is offered at a socket. Dropping it takes the socket away; what was given stays
+/// with those who have it.
 ///
 /// A forked child has a copy, of which it does not take the socket away.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! From a path to the folder that it is in, by links that nobody else could have put there.
 //!
-//! In a folder in which others may make names (`/tmp`, a volume) another user can make a link to somewhere else. Whoever followed it would make his
-//! socket in that user's place, or take from another socket than he meant. So each step is taken by itself, and a link is
-//! followed only if it is root's or our own. (`openat2` can follow all links or none.)
+//! In a folder in which others may make names (`/tmp`, a volume) another user can make a link to
+//! somewhere else. Whoever followed it would make his socket in that user's place, or take from
+//! another socket than he meant. So each step is taken by itself, and a link is followed only if it
+//! is root's or our own. (`openat2` can follow all links or none.)
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
@@ -17,7 +18,8 @@ use crate::sys::file::{CWD, OFlags, Stat};
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
 
-/// The folder of what a path names, open for nothing but to go on from there (`O_PATH`), and its name in it.
+/// The folder of what a path names, open for nothing but to go on from there (`O_PATH`), and its
+/// name in it.
 ///
 /// `what` completes "cannot …".
 pub(super) fn folder_of(path: &Path, what: &dyn Fn() -> String) -> Result<(OwnedFd, CString)> {

@@ -1,8 +1,9 @@
 //! Where a socket is: made there, or found there.
 //!
-//! **Whether a socket is dead** is the kernel's word: to connect to its file with a socket of another kind says `EPROTOTYPE` while one is bound
-//! to it, whether or not it listens yet, and `ECONNREFUSED` once none is. Whoever asks so disturbs nobody. A dead one is replaced under a lock on
-//! the folder, so that of several who find it dead none removes what another has just made.
+//! **Whether a socket is dead** is the kernel's word: to connect to its file with a socket of
+//! another kind says `EPROTOTYPE` while one is bound to it, whether or not it listens yet, and
+//! `ECONNREFUSED` once none is. Whoever asks so disturbs nobody. A dead one is replaced under a
+//! lock on the folder, so that of several who find it dead none removes what another has just made.
 
 use std::ffi::CString;
 use std::fmt;
@@ -17,10 +18,12 @@ use crate::sys;
 use crate::sys::file::{Identity, OFlags};
 use crate::sys::guarded::Guarded;
 
-/// How many may wait for an answer at a time. (The kernel has a bound of its own: net.core.somaxconn.)
+/// How many may wait for an answer at a time. (The kernel has a bound of its own:
+/// net.core.somaxconn.)
 const WAITING: i32 = 128;
 
-/// Bytes of a path that a socket's address has room for, without the NUL behind it: `sockaddr_un` (unix(7)).
+/// Bytes of a path that a socket's address has room for, without the NUL behind it: `sockaddr_un`
+/// (unix(7)).
 const LONGEST_ADDRESS: usize = 107;
 
 /// A name in an open folder.
@@ -152,7 +155,8 @@ impl Place {
         Ok(())
     }
 
-    /// Nobody else of ours removes anything in the folder while this is kept. The kernel ends it, whatever becomes of the process.
+    /// Nobody else of ours removes anything in the folder while this is kept. The kernel ends it,
+    /// whatever becomes of the process.
     fn alone(&self, what: &dyn Fn() -> String) -> Result<OwnedFd> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
@@ -212,7 +216,8 @@ impl Place {
             .help("name a path in a folder that only trusted users may write")
     }
 
-    /// Connects to the socket that is here. The inner error is one that may pass: nobody listens there yet.
+    /// Connects to the socket that is here. The inner error is one that may pass: nobody listens
+    /// there yet.
     pub(super) fn connect(&self, what: &dyn Fn() -> String) -> Result<Result<OwnedFd>> {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let later = |call: &'static str, errno: sys::Errno, detail: &'static str, help: &'static str| {
@@ -275,8 +280,9 @@ impl Bound {
         sys::file::set_mode_of(&number_path(self.entry.checked()?), 0o622)
     }
 
-    /// Makes sure that what was found under the name is our socket, before its rights are changed: in a folder that others may write, one of
-    /// them could have put another socket of ours there. Who connects to it must come out of our listener. Those who came before are given back.
+    /// Makes sure that what was found under the name is our socket, before its rights are changed:
+    /// in a folder that others may write, one of them could have put another socket of ours there.
+    /// Who connects to it must come out of our listener. Those who came before are given back.
     fn prove(&self, listener: BorrowedFd<'_>, what: &dyn Fn() -> String) -> Result<Vec<OwnedFd>> {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let probe = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
@@ -306,7 +312,8 @@ impl Bound {
     }
 }
 
-/// The name goes while the socket still listens: so it is nobody's to replace, and what has it is ours, or another's whom we leave alone.
+/// The name goes while the socket still listens: so it is nobody's to replace, and what has it is
+/// ours, or another's whom we leave alone.
 impl Drop for Bound {
     fn drop(&mut self) {
         if self.process != sys::process::pid() {

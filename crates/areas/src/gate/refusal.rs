@@ -1,4 +1,5 @@
-//! What goes over instead of an area: a packet that says why not. Its size is fixed, and it says nothing of the area.
+//! What goes over instead of an area: a packet that says why not. Its size is fixed, and it says
+//! nothing of the area.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -7,7 +8,8 @@
 //! | 9-11 | 0 |
 //! | 12-15 | the number by which the other side knows the reader's user; all ones for none |
 //!
-//! An area goes as [`Area::send`](crate::Area::send) sends it, with a version of its own in the same place.
+//! An area goes as [`Area::send`](crate::Area::send) sends it, with a version of its own in the
+//! same place.
 
 use std::fmt;
 
@@ -21,7 +23,8 @@ pub enum Refusal {
     NotOffered,
     /// It is there no more: nobody publishes it, or it is retired.
     Gone,
-    /// That user, or all together, have too many connections on which an area went and was not fetched.
+    /// That user, or all together, have too many connections on which an area went and was not
+    /// fetched.
     Busy,
     /// It is offered for reading only, and nothing would keep that user from writing.
     NotEnforced,

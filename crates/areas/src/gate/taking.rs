@@ -1,4 +1,5 @@
-//! Taking an area that is offered at a path: who offers is looked at first, then what came is received as any area is.
+//! Taking an area that is offered at a path: who offers is looked at first, then what came is
+//! received as any area is.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -61,56 +62,66 @@ impl TakeOptions {
 
     /// Takes it from this user: from those who are named, and from nobody else.
     ///
-    /// It is the user who made the socket listen: of a socket that a supervisor made, the supervisor's.
+    /// It is the user who made the socket listen: of a socket that a supervisor made, the
+    /// supervisor's.
     pub fn from(mut self, user: u32) -> Self {
         self.users.add(user);
         self
     }
 
-    /// Takes it from whoever listens there, users without a number in this user namespace included: whoever may make names in the socket's folder.
+    /// Takes it from whoever listens there, users without a number in this user namespace included:
+    /// whoever may make names in the socket's folder.
     pub fn from_everybody(mut self) -> Self {
         self.users = Users::Everybody;
         self
     }
 
-    /// Takes an area within these bounds. (A [timeout](ReceiveOptions::timeout) in them means nothing here.)
+    /// Takes an area within these bounds. (A [timeout](ReceiveOptions::timeout) in them means
+    /// nothing here.)
     pub const fn bounds(mut self, bounds: ReceiveOptions) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// Waits for so long until it is offered and given. All of it takes no longer, the answer of who listens included.
+    /// Waits for so long until it is offered and given. All of it takes no longer, the answer of
+    /// who listens included.
     pub const fn wait(mut self, time: Duration) -> Self {
         self.wait = time;
         self
     }
 
-    /// Gives who listens so long for an answer, whatever is left of the time that [`wait`](TakeOptions::wait) says. For the C edge, which waits in steps.
+    /// Gives who listens so long for an answer, whatever is left of the time that
+    /// [`wait`](TakeOptions::wait) says. For the C edge, which waits in steps.
     #[doc(hidden)]
     pub const fn answer_within(mut self, time: Duration) -> Self {
         self.answer = Some(time);
         self
     }
 
-    /// Takes the area that is offered at a path: the same memory, with the rights that are given, with its name and its [note](crate::Area::note). It is
-    /// published by nobody until somebody calls `publish`.
+    /// Takes the area that is offered at a path: the same memory, with the rights that are given,
+    /// with its name and its [note](crate::Area::note). It is published by nobody until somebody
+    /// calls `publish`.
     ///
-    /// Who listens has 10 seconds for an answer; with [`wait`](TakeOptions::wait), what is left of that time.
+    /// Who listens has 10 seconds for an answer; with [`wait`](TakeOptions::wait), what is left of
+    /// that time.
     ///
     /// # Errors
     /// Nothing was taken.
     /// - [`Kind::NoSuchArea`] where nothing is offered, or the area that was is gone;
-    /// - [`Kind::NotPermitted`] where it is not offered to this user; where somebody offers it from whom it is not taken; for a path through another user's link;
-    /// - [`Kind::TimedOut`] where it was not offered in time, or who listens does not answer: stopped, or another program;
-    /// - [`Kind::Busy`], [`Kind::Unsupported`], [`Kind::System`] where the other side refuses with such a reason; [`Kind::Unsupported`] for what is no
-    ///   area;
+    /// - [`Kind::NotPermitted`] where it is not offered to this user; where somebody offers it from
+    ///   whom it is not taken; for a path through another user's link;
+    /// - [`Kind::TimedOut`] where it was not offered in time, or who listens does not answer:
+    ///   stopped, or another program;
+    /// - [`Kind::Busy`], [`Kind::Unsupported`], [`Kind::System`] where the other side refuses with
+    ///   such a reason; [`Kind::Unsupported`] for what is no area;
     /// - [`Kind::InvalidInput`] for a path that leads to no such socket;
     /// - as [`ReceiveOptions::receive`] for what is beyond a bound.
     pub fn take(&self, path: impl AsRef<Path>) -> Result<AnyArea> {
         self.take_while(path, &mut || true)
     }
 
-    /// The same, while `go_on` says so: it is asked each 50 ms or sooner. For the edges, which listen for signals and cancellation.
+    /// The same, while `go_on` says so: it is asked each 50 ms or sooner. For the edges, which
+    /// listen for signals and cancellation.
     ///
     /// # Errors
     /// As [`take`](TakeOptions::take); [`Kind::TimedOut`] where it was not to go on.
@@ -147,7 +158,8 @@ impl TakeOptions {
         self.receive(&socket, (deadline, allowed), go_on, &what)
     }
 
-    /// The error where nobody had offered it at the end; `last` is what was in the way of the last attempt.
+    /// The error where nobody had offered it at the end; `last` is what was in the way of the last
+    /// attempt.
     fn not_offered(&self, last: Error, what: &dyn Fn() -> String) -> Error {
         let why = last
             .facts()

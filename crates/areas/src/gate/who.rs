@@ -1,4 +1,5 @@
-//! Who is at the other end, and who may be: the kernel's word, read so that nobody is taken for somebody else.
+//! Who is at the other end, and who may be: the kernel's word, read so that nobody is taken for
+//! somebody else.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +14,8 @@ use crate::sys;
 pub struct Peer {
     /// Its effective user; `None` for one that has no number in this process's user namespace.
     pub user: Option<u32>,
-    /// The process; `None` for one that is not in this process's pid namespace. It may have ended, and another have its number.
+    /// The process; `None` for one that is not in this process's pid namespace. It may have ended,
+    /// and another have its number.
     pub process: Option<u32>,
 }
 
@@ -98,12 +100,14 @@ fn overflow() -> Option<u32> {
     sys::text::read_to_string("/proc/sys/kernel/overflowuid").ok()?.trim().parse().ok()
 }
 
-/// Whether all users of the machine have a number in our user namespace: as outside of all of them. What cannot be read is no proof.
+/// Whether all users of the machine have a number in our user namespace: as outside of all of them.
+/// What cannot be read is no proof.
 fn all_have_numbers() -> bool {
     sys::text::read_to_string("/proc/thread-self/uid_map").is_ok_and(|map| maps_all(&map))
 }
 
-/// Lines of three numbers: the first one here, the first one there, how many. The kernel lets none overlap.
+/// Lines of three numbers: the first one here, the first one there, how many. The kernel lets none
+/// overlap.
 fn maps_all(map: &str) -> bool {
     let count = |line: &str| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok();
     let total: u64 = map.lines().filter_map(count).fold(0, u64::saturating_add);

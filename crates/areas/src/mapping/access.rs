@@ -1,8 +1,9 @@
 //! Reading and writing shared memory by copies and atomic words, each checked against the range.
 //!
-//! Base pages are there for whoever touches them: a hole is zeros. A page of the pool that is missing is a SIGBUS where the pool has none,
-//! and whoever may write a shared object may take its pages away at any moment (`fallocate`, `madvise`). So such memory is read and
-//! written by the kernel, which answers with an error.
+//! Base pages are there for whoever touches them: a hole is zeros. A page of the pool that is
+//! missing is a SIGBUS where the pool has none, and whoever may write a shared object may take its
+//! pages away at any moment (`fallocate`, `madvise`). So such memory is read and written by the
+//! kernel, which answers with an error.
 
 #![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
 
@@ -29,9 +30,9 @@ impl Mapping {
             // SAFETY: the target is exclusive memory of the caller.
             return unsafe { by_kernel(from.as_ptr(), into.as_mut_ptr(), into.len()) };
         }
-        // SAFETY: the source is inside our mapping (checked) and readable (checked); `into` is exclusive memory of the
-        // caller, and cannot overlap a mapping of which only `as_bytes_mut` lends exclusive references: that takes
-        // `&mut self`.
+        // SAFETY: the source is inside our mapping (checked) and readable (checked); `into` is
+        // exclusive memory of the caller, and cannot overlap a mapping of which only `as_bytes_mut`
+        // lends exclusive references: that takes `&mut self`.
         unsafe { sys::copy::copy(from.as_ptr(), into.as_mut_ptr(), into.len()) }
         Ok(())
     }
@@ -44,17 +45,19 @@ impl Mapping {
     pub(crate) fn write(&self, offset: usize, bytes: &[u8], size: usize) -> Result<()> {
         let to = self.check(offset, bytes.len(), size)?;
         if !self.may_store()? {
-            // SAFETY: the target is inside our mapping (checked), and shared memory, of which no reference is ever lent (checked).
+            // SAFETY: the target is inside our mapping (checked), and shared memory, of which no
+            // reference is ever lent (checked).
             return unsafe { by_kernel(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
         }
-        // SAFETY: the target is inside our mapping (checked) and writable (checked), and shared memory, of which no
-        // reference is ever lent (checked), so that `bytes` cannot be part of it.
+        // SAFETY: the target is inside our mapping (checked) and writable (checked), and shared
+        // memory, of which no reference is ever lent (checked), so that `bytes` cannot be part of
+        // it.
         unsafe { sys::copy::copy(bytes.as_ptr(), to.as_ptr(), bytes.len()) }
         Ok(())
     }
 
-    /// Has the kernel copy bytes in: where the file behind has become too short, that is EFAULT, or fewer bytes, and no
-    /// signal.
+    /// Has the kernel copy bytes in: where the file behind has become too short, that is EFAULT, or
+    /// fewer bytes, and no signal.
     ///
     /// # Errors
     /// As [`write`](Mapping::write), for what can be known before.
@@ -66,15 +69,16 @@ impl Mapping {
     ) -> Result<sys::Result<usize>> {
         let to = self.check(offset, bytes.len(), size)?;
         self.may_store()?;
-        // SAFETY: the target is inside our mapping and writable (checked), and shared memory, of which no reference is ever
-        // lent.
+        // SAFETY: the target is inside our mapping and writable (checked), and shared memory, of
+        // which no reference is ever lent.
         Ok(unsafe { sys::memory::copy_by_kernel(bytes.as_ptr(), to.as_ptr(), bytes.len()) })
     }
 
     /// Copies from one mapping to another, neither of which lends references.
     ///
     /// # Errors
-    /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`Kind::InvalidInput`] if the ranges overlap.
+    /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`Kind::InvalidInput`] if the
+    /// ranges overlap.
     #[inline]
     pub(crate) fn copy_to(
         &self,
@@ -91,12 +95,13 @@ impl Mapping {
             return Err(overlapping(len));
         }
         if !direct {
-            // SAFETY: the target is inside its mapping (checked), and shared memory, of which no reference is ever lent.
+            // SAFETY: the target is inside its mapping (checked), and shared memory, of which no
+            // reference is ever lent.
             return unsafe { by_kernel(from.as_ptr(), target.as_ptr(), len) };
         }
-        // SAFETY: both ranges are inside their mappings, with the rights that are needed (checked), do not overlap
-        // (checked in one mapping, and two have no address in common: invariant), and the target is shared memory, of which no
-        // reference is ever lent.
+        // SAFETY: both ranges are inside their mappings, with the rights that are needed (checked),
+        // do not overlap (checked in one mapping, and two have no address in common: invariant),
+        // and the target is shared memory, of which no reference is ever lent.
         unsafe { sys::copy::copy(from.as_ptr(), target.as_ptr(), len) }
         Ok(())
     }
@@ -104,8 +109,8 @@ impl Mapping {
     /// Loads one word atomically.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an order that loads cannot have,
-    /// [`Kind::ReadOnly`] where it may not be read.
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an
+    /// order that loads cannot have, [`Kind::ReadOnly`] where it may not be read.
     #[inline]
     pub(crate) fn load<T: Word>(&self, offset: usize, size: usize, order: Ordering) -> Result<T> {
         let from = self.check_word::<T>(offset, size)?;
@@ -124,15 +129,16 @@ impl Mapping {
             // SAFETY: inside our mapping, aligned and readable (checked).
             return Ok(unsafe { sys::copy::load_read_only(from, order) });
         }
-        // SAFETY: inside our mapping, aligned, readable, and writable unless the order is relaxed (checked).
+        // SAFETY: inside our mapping, aligned, readable, and writable unless the order is relaxed
+        // (checked).
         Ok(unsafe { sys::copy::load(from, order) })
     }
 
     /// Stores one word atomically.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an order that stores cannot have,
-    /// [`Kind::ReadOnly`] where it may not be written.
+    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an
+    /// order that stores cannot have, [`Kind::ReadOnly`] where it may not be written.
     #[inline]
     pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize, order: Ordering) -> Result<()> {
         let to = self.check_word::<T>(offset, size)?;
@@ -141,19 +147,22 @@ impl Mapping {
         }
         if !self.may_store()? {
             order_by_kernel(order);
-            // SAFETY: the target is inside our mapping (checked), and shared memory, of which no reference is lent.
+            // SAFETY: the target is inside our mapping (checked), and shared memory, of which no
+            // reference is lent.
             return unsafe { by_kernel((&raw const value).cast(), to.cast(), size_of::<T>()) };
         }
-        // SAFETY: inside our mapping, aligned and writable (checked), and shared memory, of which no reference is lent.
+        // SAFETY: inside our mapping, aligned and writable (checked), and shared memory, of which
+        // no reference is lent.
         unsafe { sys::copy::store(to, value, order) }
         Ok(())
     }
 
-    /// Replaces a word of 64 bits if it is `current`, acquiring: `Err` has the word that is there instead.
+    /// Replaces a word of 64 bits if it is `current`, acquiring: `Err` has the word that is there
+    /// instead.
     ///
     /// # Errors
-    /// As [`store`](Mapping::store); [`Kind::ReadOnly`] where it may not be read; [`Kind::Unsupported`] in pages of the pool, where the kernel
-    /// copies words and replaces none.
+    /// As [`store`](Mapping::store); [`Kind::ReadOnly`] where it may not be read;
+    /// [`Kind::Unsupported`] in pages of the pool, where the kernel copies words and replaces none.
     pub(crate) fn compare_exchange(
         &self,
         offset: usize,
@@ -162,7 +171,8 @@ impl Mapping {
         new: u64,
     ) -> Result<std::result::Result<u64, u64>> {
         let at = self.check_exchange(offset, size)?;
-        // SAFETY: inside our mapping, aligned, readable and writable (checked), and shared memory, of which no reference is lent.
+        // SAFETY: inside our mapping, aligned, readable and writable (checked), and shared memory,
+        // of which no reference is lent.
         Ok(unsafe { sys::copy::compare_exchange(at, current, new) })
     }
 
@@ -247,10 +257,12 @@ impl Mapping {
     }
 }
 
-/// What may be done by loads and stores, of what may be done at all: nothing with memory of the pool that others share.
+/// What may be done by loads and stores, of what may be done at all: nothing with memory of the
+/// pool that others share.
 ///
-/// Who may write the object may take pages of it away, and no seal but that against writing keeps him from it. It is so for all who
-/// share it: a descriptor can be had from the area itself, by whoever the program gives it to, and by a forked child.
+/// Who may write the object may take pages of it away, and no seal but that against writing keeps
+/// him from it. It is so for all who share it: a descriptor can be had from the area itself, by
+/// whoever the program gives it to, and by a forked child.
 #[inline]
 pub(super) fn direct(protection: Protection, sharing: Sharing, page: PageSize) -> Protection {
     if sharing == Sharing::Shared && page != PageSize::base() { Protection::empty() } else { protection }

@@ -1,14 +1,16 @@
 //! Addresses for mappings that shall stand apart from their neighbours.
 //!
-//! Left to itself the kernel maps side by side, and joins private memory with a neighbour that is like it. A placement of its own then
-//! divides them again, which takes longer than to map: 1.2 µs of 6.4 (docs/benchmarks.md). So it is told an address: below a page of
-//! addresses that is kept for that, where nobody else maps, and a page from the next such mapping. That is a wish: the kernel takes it if
-//! nothing is mapped there, and chooses itself if something is, so that nothing depends on what is written here. (And who writes beyond
-//! the end of such a mapping meets nobody.) An object is never joined with a neighbour, but to be told an address is quicker for the kernel
+//! Left to itself the kernel maps side by side, and joins private memory with a neighbour that is
+//! like it. A placement of its own then divides them again, which takes longer than to map: 1.2 µs
+//! of 6.4 (docs/benchmarks.md). So it is told an address: below a page of addresses that is kept
+//! for that, where nobody else maps, and a page from the next such mapping. That is a wish: the
+//! kernel takes it if nothing is mapped there, and chooses itself if something is, so that nothing
+//! depends on what is written here. (And who writes beyond the end of such a mapping meets nobody.)
+//! An object is never joined with a neighbour, but to be told an address is quicker for the kernel
 //! than to look for one.
 //!
-//! Neighbours that are not joined are more mappings, of which a process may have 65,530 (`vm.max_map_count`). So only so many stand apart
-//! at a time as leave room for others.
+//! Neighbours that are not joined are more mappings, of which a process may have 65,530
+//! (`vm.max_map_count`). So only so many stand apart at a time as leave room for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,21 +22,23 @@ use crate::sys::memory::At;
 /// How many mappings stand apart at a time.
 const MAX_UNMERGED: usize = 8192;
 
-/// How far below the anchor addresses are wished for, in bytes: far enough for much memory, and not so far that it would come near to what
-/// grows upwards (the heap).
+/// How far below the anchor addresses are wished for, in bytes: far enough for much memory, and not
+/// so far that it would come near to what grows upwards (the heap).
 const REACH: usize = 64 << 30;
 
-/// The bytes of addresses above the anchor that are left to others, who get the highest ones that are free.
+/// The bytes of addresses above the anchor that are left to others, who get the highest ones that
+/// are free.
 const OTHERS: usize = 16 << 30;
 
 /// No anchor can be had.
 const NONE: usize = 1;
 
-/// What all threads know of the addresses. Each value is a hint, right or wrong by itself, so that no order is needed.
+/// What all threads know of the addresses. Each value is a hint, right or wrong by itself, so that
+/// no order is needed.
 #[derive(Debug)]
 struct Room {
-    /// A page of addresses without memory, kept for ever, below which mappings are to lie: as it is like none of them, it is joined with
-    /// none. 0 before it was asked for.
+    /// A page of addresses without memory, kept for ever, below which mappings are to lie: as it is
+    /// like none of them, it is joined with none. 0 before it was asked for.
     anchor: AtomicUsize,
     /// The next one ends here.
     end: AtomicUsize,
@@ -55,8 +59,8 @@ impl Room {
         self.anchor.store(anchor, Ordering::Relaxed);
     }
 
-    /// Where `span` bytes would lie below all others, a page from the next: no two threads are told the same. `None` where the kernel
-    /// shall choose.
+    /// Where `span` bytes would lie below all others, a page from the next: no two threads are told
+    /// the same. `None` where the kernel shall choose.
     fn wish(&self, span: usize) -> Option<usize> {
         if self.apart.load(Ordering::Relaxed) >= MAX_UNMERGED {
             return None;
@@ -77,8 +81,8 @@ impl Room {
         self.end.compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(wish)
     }
 
-    /// What came of a wish: whether the mapping stands apart. (Where something else was in the way, the next wish is for addresses below
-    /// it.)
+    /// What came of a wish: whether the mapping stands apart. (Where something else was in the way,
+    /// the next wish is for addresses below it.)
     fn took(&self, wish: Option<usize>, got: usize) -> bool {
         let apart = wish == Some(got);
         if apart {
@@ -98,7 +102,8 @@ fn gap() -> usize {
     PageSize::base().bytes()
 }
 
-/// Takes a page of addresses for good, a long way below where the kernel maps, which has just chosen `near`.
+/// Takes a page of addresses for good, a long way below where the kernel maps, which has just
+/// chosen `near`.
 #[cold]
 fn cast_anchor(near: usize) {
     // Once, whatever comes of it.

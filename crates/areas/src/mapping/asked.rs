@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::place::{Node, NodeSet, Placement, Policy};
 
-/// Parts of a mapping and their placements, by their first bytes: a later one takes the place of an earlier one.
+/// Parts of a mapping and their placements, by their first bytes: a later one takes the place of an
+/// earlier one.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Asked {
     #[default]

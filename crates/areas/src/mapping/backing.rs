@@ -1,7 +1,9 @@
-//! What lies behind a mapping's addresses: noted when it is made, so that a request can be compared with its answer.
+//! What lies behind a mapping's addresses: noted when it is made, so that a request can be compared
+//! with its answer.
 //!
-//! A provider may be any program's own, in safe code. What it hands out is a [`Mapping`], which only this library makes; but which
-//! one it hands out is its choice. So a mapping says what it maps, and the builder compares that with what it asked for.
+//! A provider may be any program's own, in safe code. What it hands out is a [`Mapping`], which
+//! only this library makes; but which one it hands out is its choice. So a mapping says what it
+//! maps, and the builder compares that with what it asked for.
 
 use std::fmt;
 
@@ -26,7 +28,8 @@ pub enum BackedBy {
         /// Where the mapping starts in it, in bytes.
         offset: u64,
     },
-    /// A file. It may shrink at any moment, and then an access faults (SIGBUS): no safe call accesses it.
+    /// A file. It may shrink at any moment, and then an access faults (SIGBUS): no safe call
+    /// accesses it.
     ///
     /// (Which file is not noted: there is no request for an area that a file would fulfil.)
     File {

@@ -1,5 +1,5 @@
-//! Addresses behind a mapping, all of them taken before anything is mapped there: those that are left of its reservation, what is free behind
-//! that, and what other reservations have there.
+//! Addresses behind a mapping, all of them taken before anything is mapped there: those that are
+//! left of its reservation, what is free behind that, and what other reservations have there.
 
 #![expect(unsafe_code, reason = "owns raw addresses; each block has its proof")]
 
@@ -17,10 +17,12 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::At;
 
-/// A range of inaccessible addresses that belong to this value alone. Dropped, they are again whose they were.
+/// A range of inaccessible addresses that belong to this value alone. Dropped, they are again whose
+/// they were.
 ///
 /// # Invariants
-/// Each piece is mapped without memory, and was made for, or given up to, this value; together they are `range`, in order.
+/// Each piece is mapped without memory, and was made for, or given up to, this value; together they
+/// are `range`, in order.
 #[derive(Debug)]
 pub(crate) struct Claim {
     range: Range<usize>,
@@ -46,10 +48,12 @@ impl Piece {
 }
 
 impl Claim {
-    /// Takes a range of addresses, in whole pages. What is in one of the reservations, and free there, is taken out of it.
+    /// Takes a range of addresses, in whole pages. What is in one of the reservations, and free
+    /// there, is taken out of it.
     ///
     /// # Errors
-    /// Nothing has changed then. [`Kind::AddressInUse`] where something is mapped; as for new mappings.
+    /// Nothing has changed then. [`Kind::AddressInUse`] where something is mapped; as for new
+    /// mappings.
     pub(super) fn new(range: Range<usize>, reservations: &[Arc<Reservation>]) -> Result<Self> {
         let mut claim = Claim { range: range.start..range.start, pieces: Vec::new() };
         while claim.range.end < range.end {
@@ -103,8 +107,9 @@ impl Drop for Claim {
 }
 
 impl Mapping {
-    /// Maps what is behind, as [`extend`](Mapping::extend) does, and past the end of its reservation, and over what these reservations have free
-    /// there. What it was before is known for `uncover`, until the claim is kept.
+    /// Maps what is behind, as [`extend`](Mapping::extend) does, and past the end of its
+    /// reservation, and over what these reservations have free there. What it was before is known
+    /// for `uncover`, until the claim is kept.
     ///
     /// # Errors
     /// As [`extend`](Mapping::extend): nothing has changed then.
@@ -137,7 +142,8 @@ impl Mapping {
             }
             Err(errno) => {
                 if !still_reserved(behind, plan.span) {
-                    // Removed by the call that failed, and another's by now (`Reservation::recover`).
+                    // Removed by the call that failed, and another's by now
+                    // (`Reservation::recover`).
                     claim.keep();
                 }
                 let call =
@@ -169,9 +175,11 @@ impl Mapping {
         if let Some(home) = &self.home {
             home.shorten(self.base, self.span, more);
         }
-        // SAFETY: `span` is less than it was, so that the address lies inside what is the mapping's.
+        // SAFETY: `span` is less than it was, so that the address lies inside what is the
+        // mapping's.
         let start = unsafe { self.base.add(self.span) };
-        // SAFETY: the range is the claim's, with what `cover` mapped over it, which is shared memory: nothing of it is lent.
+        // SAFETY: the range is the claim's, with what `cover` mapped over it, which is shared
+        // memory: nothing of it is lent.
         let cleared =
             unsafe { sys::memory::map_over(start, more, Protection::empty().for_mmap(), RESERVED, None) };
         if cleared.is_err() {

@@ -1,7 +1,9 @@
-//! Free parts of a range, and which of them to hand out: the smallest that is large enough, at its lowest place.
+//! Free parts of a range, and which of them to hand out: the smallest that is large enough, at its
+//! lowest place.
 //!
-//! A request looks at the parts in the order of their size, and so finds the best one at once; only with an alignment of more than what all parts
-//! have it may have to look at more. What comes back is joined with its free neighbours.
+//! A request looks at the parts in the order of their size, and so finds the best one at once; only
+//! with an alignment of more than what all parts have it may have to look at more. What comes back
+//! is joined with its free neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -26,7 +28,8 @@ impl Extents {
         extents
     }
 
-    /// Takes `len` bytes, which is not 0, such that `base` and where they begin make a multiple of `align`, a power of two.
+    /// Takes `len` bytes, which is not 0, such that `base` and where they begin make a multiple of
+    /// `align`, a power of two.
     pub(crate) fn take(&mut self, len: u64, align: u64, base: u64) -> Option<u64> {
         debug_assert!(len > 0 && align.is_power_of_two());
         let before = |start: u64| base.wrapping_add(start).wrapping_neg() & (align - 1);

@@ -9,11 +9,12 @@ use crate::protection::Protection;
 use crate::sys;
 use crate::sys::memory::{Advice, At, MapFlags};
 
-/// Set, in the process that made it; not set in children that it forks since, however they were forked: the kernel wipes the
-/// page. Looked at and set by any thread at any time.
+/// Set, in the process that made it; not set in children that it forks since, however they were
+/// forked: the kernel wipes the page. Looked at and set by any thread at any time.
 ///
 /// # Invariants
-/// The mapping is private, of one page, readable and writable; no reference to its bytes is ever made.
+/// The mapping is private, of one page, readable and writable; no reference to its bytes is ever
+/// made.
 #[derive(Debug)]
 pub(crate) struct ForkDetector(Mapping);
 
@@ -53,7 +54,8 @@ impl ForkDetector {
 
     /// Sets it, after all that was done before.
     pub(crate) fn set(&self) {
-        // SAFETY: the first byte of a mapping that is writable and of which no reference is ever made (invariants).
+        // SAFETY: the first byte of a mapping that is writable and of which no reference is ever
+        // made (invariants).
         unsafe { sys::copy::store(self.0.base().as_ptr(), 1_u8, Ordering::Release) }
     }
 }

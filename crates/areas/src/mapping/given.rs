@@ -1,7 +1,7 @@
 //! Memory that somebody else gives: a range that is not ours to unmap, of which mappings are parts.
 //!
-//! It is a [`Reservation`] whose addresses have memory behind them: parts of it are taken without a call to the kernel, and given back as they were,
-//! readable and writable, for the next.
+//! It is a [`Reservation`] whose addresses have memory behind them: parts of it are taken without a
+//! call to the kernel, and given back as they were, readable and writable, for the next.
 
 #![expect(unsafe_code, reason = "hands out raw memory; each block has its proof")]
 
@@ -22,7 +22,8 @@ use crate::sys::memory::{At, MapFlags};
 /// What lies behind the addresses of a reservation that has memory.
 pub(super) struct Given {
     page: PageSize,
-    /// Whether its pages can be given back to the kernel, which has fresh ones for the next: private anonymous memory of our own, in base pages.
+    /// Whether its pages can be given back to the kernel, which has fresh ones for the next:
+    /// private anonymous memory of our own, in base pages.
     fresh: bool,
     /// The mapping that it was, if it was one.
     pub(super) owned: Option<Mapping>,
@@ -30,7 +31,8 @@ pub(super) struct Given {
     _kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
-// What keeps the memory is dropped, and not looked at: nothing that a panic left half done is seen through it.
+// What keeps the memory is dropped, and not looked at: nothing that a panic left half done is seen
+// through it.
 impl UnwindSafe for Given {}
 impl RefUnwindSafe for Given {}
 
@@ -41,7 +43,8 @@ impl std::fmt::Debug for Given {
 }
 
 impl Reservation {
-    /// Of a mapping: private memory that may be read and written. What was in it is gone where the kernel has fresh pages instead.
+    /// Of a mapping: private memory that may be read and written. What was in it is gone where the
+    /// kernel has fresh pages instead.
     pub(crate) fn of_memory(mapping: Mapping) -> Result<Arc<Self>, Rejected<Mapping>> {
         let wrong = match () {
             () if mapping.sharing != Sharing::Exclusive => Some(format!("it is {}", mapping.backed_by())),
@@ -60,21 +63,25 @@ impl Reservation {
             return Err(Rejected::new(error, mapping));
         }
         let (base, span, page) = (mapping.base, mapping.span, mapping.page);
-        // What was given to another provider may be a file's, of which the kernel has no fresh pages.
+        // What was given to another provider may be a file's, of which the kernel has no fresh
+        // pages.
         let anonymous =
             mapping.home.as_ref().is_none_or(|home| home.given.as_ref().is_none_or(|given| given.fresh));
-        // SAFETY: the range is the mapping's own (its invariant), private anonymous memory, and the mapping is ours: no reference is lent.
+        // SAFETY: the range is the mapping's own (its invariant), private anonymous memory, and the
+        // mapping is ours: no reference is lent.
         let forget = || unsafe { sys::memory::forget_pages(base, span) }.is_ok();
         let fresh = page == PageSize::base() && anonymous && forget();
         let given = Given { page, fresh, owned: Some(mapping), _kept: None };
         Ok(Reservation::with_memory(base, span, given))
     }
 
-    /// Of a range of base pages that is somebody else's. `kept` is dropped once nothing of it is in use any more.
+    /// Of a range of base pages that is somebody else's. `kept` is dropped once nothing of it is in
+    /// use any more.
     ///
     /// # Safety
-    /// `base..base+span` begins and ends at pages, is mapped, readable and writable, and nobody but mappings of this reservation reads,
-    /// writes, unmaps or changes it, until `kept` is dropped, or for ever; what it is mapped from cannot shrink, and no other process writes it.
+    /// `base..base+span` begins and ends at pages, is mapped, readable and writable, and nobody but
+    /// mappings of this reservation reads, writes, unmaps or changes it, until `kept` is dropped,
+    /// or for ever; what it is mapped from cannot shrink, and no other process writes it.
     pub(crate) unsafe fn of_range(
         base: NonNull<u8>,
         span: usize,
@@ -151,7 +158,8 @@ impl Reservation {
         };
         let mapping = Mapping::part_of(&plan, base, self.clone());
         if !self.is_fresh() {
-            // SAFETY: the part was just taken for this mapping alone (its invariant), and may be written.
+            // SAFETY: the part was just taken for this mapping alone (its invariant), and may be
+            // written.
             unsafe { base.write_bytes(0, span) };
         }
         Ok(mapping)
@@ -172,7 +180,8 @@ impl Reservation {
             unsafe { sys::memory::protect(base, span, Protection::READ_WRITE.for_mprotect()) }?;
         }
         if self.is_fresh() {
-            // SAFETY: the caller owns the part, which is private anonymous memory of ours (`fresh`).
+            // SAFETY: the caller owns the part, which is private anonymous memory of ours
+            // (`fresh`).
             let forgotten = unsafe { sys::memory::forget_pages(base, span) };
             if forgotten.is_err() {
                 // Pages that the program has locked: the next finds zeros all the same.
@@ -195,7 +204,8 @@ fn bytes(number: u64) -> usize {
 }
 
 impl Mapping {
-    /// Refuses what would change memory that was given beyond the time for which a part of it is used.
+    /// Refuses what would change memory that was given beyond the time for which a part of it is
+    /// used.
     pub(crate) fn refuse_given(&self, what: impl FnOnce() -> String, instead: &'static str) -> Result<()> {
         match self.home.as_ref().is_some_and(|home| home.given.is_some()) {
             false => Ok(()),

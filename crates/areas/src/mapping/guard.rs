@@ -1,4 +1,5 @@
-//! A guard page: the lowest page of a mapping that may not be accessed, whatever the others allow. A stack, which grows down, ends there.
+//! A guard page: the lowest page of a mapping that may not be accessed, whatever the others allow.
+//! A stack, which grows down, ends there.
 
 #![expect(unsafe_code, reason = "changes rights to memory; each block has its proof")]
 
@@ -13,7 +14,8 @@ impl Mapping {
     /// Makes the lowest page inaccessible: now, and after each change of protection.
     ///
     /// # Errors
-    /// [`Kind::Limit`] at `vm.max_map_count` (one more mapping for the kernel); [`Kind::System`] with what else mprotect said.
+    /// [`Kind::Limit`] at `vm.max_map_count` (one more mapping for the kernel); [`Kind::System`]
+    /// with what else mprotect said.
     pub(crate) fn guard_lowest_page(&mut self) -> Result<()> {
         self.set_lowest(Protection::empty(), "guard the lowest page of a mapping")?;
         self.guarded = true;
@@ -52,8 +54,9 @@ impl Mapping {
     fn set_lowest(&self, protection: Protection, what: &'static str) -> Result<()> {
         debug_assert!(self.sharing == super::Sharing::Shared, "bytes of exclusive memory are lent");
         let lowest = self.page.bytes().min(self.span);
-        // SAFETY: the range is ours (invariant). It is shared memory, of which no reference is lent; whoever has a pointer there finds that it may
-        // not be accessed, or may be again, as with any change of protection.
+        // SAFETY: the range is ours (invariant). It is shared memory, of which no reference is
+        // lent; whoever has a pointer there finds that it may not be accessed, or may be again, as
+        // with any change of protection.
         let changed = unsafe { sys::memory::protect(self.base, lowest, protection.for_mprotect()) };
         changed.map_err(|errno| {
             let kind = if errno == sys::Errno::NOMEM { Kind::Limit } else { Kind::System };

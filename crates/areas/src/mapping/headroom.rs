@@ -1,11 +1,13 @@
 //! What areas leave to the rest of the program of the mappings that a process may have.
 //!
-//! A process that has used up `vm.max_map_count` can neither allocate memory nor start a thread: it dies of the next `malloc`, not
-//! of the area that was one too many. So areas stop short of the limit, with an error.
+//! A process that has used up `vm.max_map_count` can neither allocate memory nor start a thread: it
+//! dies of the next `malloc`, not of the area that was one too many. So areas stop short of the
+//! limit, with an error.
 //!
-//! How many mappings there are only the kernel knows (it joins neighbours, and the program maps what it likes), and to ask takes the
-//! longer the more there are. So it is asked again when half of the room that there was has been used: 16 times on the way
-//! to the limit, and never for a program of a few hundred areas. At the limit itself it is asked each time.
+//! How many mappings there are only the kernel knows (it joins neighbours, and the program maps
+//! what it likes), and to ask takes the longer the more there are. So it is asked again when half
+//! of the room that there was has been used: 16 times on the way to the limit, and never for a
+//! program of a few hundred areas. At the limit itself it is asked each time.
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,9 @@
-//! What is left of a mapping of which the program has taken addresses away itself: by `munmap`, `mmap` with `MAP_FIXED`, `mremap` or `shmat`.
+//! What is left of a mapping of which the program has taken addresses away itself: by `munmap`,
+//! `mmap` with `MAP_FIXED`, `mremap` or `shmat`.
 //!
-//! Nobody tells us of that. So who is about to change or end a mapping that a program can get at by its address asks the kernel first
-//! ([`Mapping::lost`]), and lets go of what is no longer its own ([`Mapping::keep`]), without a call that could harm whoever is there now.
+//! Nobody tells us of that. So who is about to change or end a mapping that a program can get at by
+//! its address asks the kernel first ([`Mapping::lost`]), and lets go of what is no longer its own
+//! ([`Mapping::keep`]), without a call that could harm whoever is there now.
 
 #![expect(unsafe_code, reason = "divides owned raw memory; each block has its proof")]
 
@@ -12,19 +14,23 @@ use crate::sys;
 use crate::sys::maps::Region;
 
 impl Mapping {
-    /// Which of its addresses are no longer its own, in bytes from its beginning: in order, in whole pages, and nothing where all is well.
+    /// Which of its addresses are no longer its own, in bytes from its beginning: in order, in
+    /// whole pages, and nothing where all is well.
     ///
-    /// Of an object's mapping it is proved: what is there maps that object (device and inode), shared, and the very byte of it that belongs there. (Another mapping of
-    /// the same byte at the same address cannot be told from it, and is the same memory.) Private memory has no number: there, only what is not mapped
-    /// at all, or is shared, or a file's, is known to be somebody else's.
+    /// Of an object's mapping it is proved: what is there maps that object (device and inode),
+    /// shared, and the very byte of it that belongs there. (Another mapping of the same byte at the
+    /// same address cannot be told from it, and is the same memory.) Private memory has no number:
+    /// there, only what is not mapped at all, or is shared, or a file's, is known to be somebody
+    /// else's.
     ///
     /// Three system calls where all is well and the kernel answers questions (6.11).
     pub(crate) fn lost(&self) -> sys::Result<Vec<Range<usize>>> {
         missing(self.base.addr().get(), self.span, self.backed_by)
     }
 
-    /// Lets go of all but some parts of it, which are in bytes from its beginning, in order, in whole pages, and do not touch each other: it becomes the
-    /// first of them, and the others come back. Nothing is unmapped. With no part at all it is none any more.
+    /// Lets go of all but some parts of it, which are in bytes from its beginning, in order, in
+    /// whole pages, and do not touch each other: it becomes the first of them, and the others come
+    /// back. Nothing is unmapped. With no part at all it is none any more.
     pub(crate) fn keep(&mut self, parts: &[Range<usize>]) -> Vec<Mapping> {
         debug_assert!(parts.iter().all(|part| part.start < part.end && part.end <= self.span));
         debug_assert!(parts.windows(2).all(|pair| pair[0].end < pair[1].start));
@@ -38,7 +44,8 @@ impl Mapping {
         let mut others: Vec<_> = parts.iter().skip(1).map(|part| self.part(part)).collect();
         match parts.first() {
             Some(first) => {
-                // SAFETY: `start < span`, and `base..base+span` was one range of ours (invariant), so that the sum does not overflow.
+                // SAFETY: `start < span`, and `base..base+span` was one range of ours (invariant),
+                // so that the sum does not overflow.
                 self.base = unsafe { self.base.add(first.start) };
                 self.size = self.size.saturating_sub(first.start).min(first.len());
                 self.backed_by = behind(self.backed_by, first.start);
@@ -57,7 +64,8 @@ impl Mapping {
         others
     }
 
-    /// Lets go of the end of it, from the first of some lost parts on: what is its own of that is unmapped.
+    /// Lets go of the end of it, from the first of some lost parts on: what is its own of that is
+    /// unmapped.
     pub(crate) fn let_go(&mut self, lost: &[Range<usize>]) {
         let Some(first) = lost.first() else { return };
         let own = lost.iter().zip(lost.iter().skip(1).map(|next| next.start).chain([self.span]));
@@ -146,7 +154,8 @@ fn is_its_own(region: &Region, base: usize, backed_by: BackedBy) -> bool {
                 && (region.file.device, region.file.inode) == (device, inode)
                 && region.offset == wanted
         }
-        // (Pages of the pool are a file's of the kernel's own, which has a number for each mapping.)
+        // (Pages of the pool are a file's of the kernel's own, which has a number for each
+        // mapping.)
         BackedBy::Private => !region.shared,
         BackedBy::Inherited => region.shared,
         BackedBy::File { shared, .. } => region.shared == shared,

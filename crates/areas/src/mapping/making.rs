@@ -1,9 +1,10 @@
 //! Making mappings, larger and smaller ones of them, and putting one over another.
 //!
-//! While another process tries to seal an object against writing, the kernel refuses mappings for writing with EPERM, for as long
-//! as it waits for pinned pages there (0.2 s); whether it will be sealed is not known yet. Here that is waited for, so that a clone
-//! of an area that somebody freezes in vain is no error, and one of an area that was frozen says so. A sandbox that forbids such mappings
-//! says EPERM, too, and to an object that nobody else has: that tells the two apart.
+//! While another process tries to seal an object against writing, the kernel refuses mappings for
+//! writing with EPERM, for as long as it waits for pinned pages there (0.2 s); whether it will be
+//! sealed is not known yet. Here that is waited for, so that a clone of an area that somebody
+//! freezes in vain is no error, and one of an area that was frozen says so. A sandbox that forbids
+//! such mappings says EPERM, too, and to an object that nobody else has: that tells the two apart.
 
 #![expect(unsafe_code, reason = "maps memory; each block has its proof")]
 
@@ -47,8 +48,9 @@ impl Plan<'_> {
         self.file.is_some() && self.flags.contains(MapFlags::NORESERVE) && self.page != PageSize::base()
     }
 
-    /// The protection to call mmap with. A writable mapping beyond the end of an object of pool pages makes it larger, so there the
-    /// right to write comes second ([`Mapping::complete`]): mprotect does no such thing.
+    /// The protection to call mmap with. A writable mapping beyond the end of an object of pool
+    /// pages makes it larger, so there the right to write comes second ([`Mapping::complete`]):
+    /// mprotect does no such thing.
     fn first(&self) -> Protection {
         if self.beyond() { self.protection - Protection::WRITE } else { self.protection }
     }
@@ -62,7 +64,8 @@ impl Plan<'_> {
         }
     }
 
-    /// Over what is mapped at `base` now; `removed` tells whether a refusal has left inaccessible addresses in its place.
+    /// Over what is mapped at `base` now; `removed` tells whether a refusal has left inaccessible
+    /// addresses in its place.
     ///
     /// # Safety
     /// The caller owns `base..base+span`, and no reference into it is alive.
@@ -77,14 +80,15 @@ impl Plan<'_> {
         })
     }
 
-    /// Calls again as long as the kernel refuses to map an object for writing although it is not sealed against that: if it is for the object's
-    /// sake.
+    /// Calls again as long as the kernel refuses to map an object for writing although it is not
+    /// sealed against that: if it is for the object's sake.
     fn until_decided<T>(&self, at: At, mut map: impl FnMut() -> sys::Result<T>) -> sys::Result<T> {
         let mut deadline = None;
         loop {
             let refused = match map() {
                 Err(sys::Errno::PERM) if self.may_be_undecided() => sys::Errno::PERM,
-                // Not yet sealed when we were refused, but sealed when we looked: the refusal was the truth.
+                // Not yet sealed when we were refused, but sealed when we looked: the refusal was
+                // the truth.
                 other => return other,
             };
             let now = Instant::now();
@@ -105,7 +109,8 @@ impl Plan<'_> {
             && self.file.and_then(|(file, _)| sealed(file)) == Some(false)
     }
 
-    /// Whether such a mapping is refused for any object: one that was just made, which nobody can be sealing, mapped with the same arguments.
+    /// Whether such a mapping is refused for any object: one that was just made, which nobody can
+    /// be sealing, mapped with the same arguments.
     #[cold]
     fn is_forbidden(&self, at: At) -> bool {
         let Some((_, offset)) = self.file else { return false };
@@ -124,7 +129,8 @@ impl Plan<'_> {
             At::Near(_) | At::Exactly(_) => Ok(base),
         };
         let forbidden = over == Err(sys::Errno::PERM);
-        // Another failure may have removed what was there, and somebody else have the addresses by now.
+        // Another failure may have removed what was there, and somebody else have the addresses by
+        // now.
         if over.is_ok() || forbidden {
             // SAFETY: as above: a call that is forbidden changes nothing.
             let _ = unsafe { sys::memory::unmap(base, self.span) };
@@ -196,8 +202,9 @@ impl Mapping {
         Ok(if plan.beyond() { mapping.complete(plan) } else { Ok(mapping) })
     }
 
-    /// Maps an object of base pages of which only what is touched comes into RAM, also where the program locks all its future mappings
-    /// (`mlockall(MCL_FUTURE)`): the kernel would bring in all of it, holes too, and hold its size against `RLIMIT_MEMLOCK`.
+    /// Maps an object of base pages of which only what is touched comes into RAM, also where the
+    /// program locks all its future mappings (`mlockall(MCL_FUTURE)`): the kernel would bring in
+    /// all of it, holes too, and hold its size against `RLIMIT_MEMLOCK`.
     ///
     /// One page is mapped, unlocked, and then the mapping is made longer: that asks for no lock.
     pub(crate) fn unlocked(plan: &Plan<'_>) -> Result<Self> {
@@ -281,8 +288,9 @@ impl Mapping {
         }
     }
 
-    /// Maps new addresses, of which the first is a multiple of `align` (a power of two): what huge page-table entries
-    /// need. It reserves more, puts the mapping into the middle and gives the rest back.
+    /// Maps new addresses, of which the first is a multiple of `align` (a power of two): what huge
+    /// page-table entries need. It reserves more, puts the mapping into the middle and gives the
+    /// rest back.
     pub(crate) fn aligned(plan: &Plan<'_>, align: usize) -> Result<Self> {
         debug_assert!(align.is_power_of_two() && plan.at == At::Anywhere);
         let room = Plan {
@@ -296,14 +304,16 @@ impl Mapping {
         };
         let room = std::mem::ManuallyDrop::new(Mapping::new(&room)?);
         let before = room.base.as_ptr().align_offset(align);
-        // SAFETY: `before < align`, so that it lies inside the `span + align` bytes that were just mapped.
+        // SAFETY: `before < align`, so that it lies inside the `span + align` bytes that were just
+        // mapped.
         let base = unsafe { room.base.add(before) };
         // SAFETY: `before + span <= span + align`, as above.
         let after = unsafe { base.add(plan.span) };
         for (address, len) in [(room.base, before), (after, align - before)] {
             if len > 0 {
-                // SAFETY: a part of the range that was just mapped; nobody else knows of it. Where the kernel refuses
-                // (too many mappings), inaccessible addresses are left over, which cost nothing.
+                // SAFETY: a part of the range that was just mapped; nobody else knows of it. Where
+                // the kernel refuses (too many mappings), inaccessible addresses are left over,
+                // which cost nothing.
                 let _ = unsafe { sys::memory::unmap(address, len) };
             }
         }
@@ -323,11 +333,12 @@ impl Mapping {
         }
     }
 
-    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with the same protection. Inside a
-    /// reservation they are the reservation's next ones.
+    /// Takes the addresses behind as well, up to `span` bytes: more of the same shared file, with
+    /// the same protection. Inside a reservation they are the reservation's next ones.
     ///
     /// # Errors
-    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new mappings.
+    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new
+    /// mappings.
     pub(crate) fn extend(&mut self, span: usize, file: BorrowedFd<'_>) -> Result<()> {
         debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
         let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
@@ -382,8 +393,8 @@ impl Mapping {
             // SAFETY: `span < self.span`, and `base..base+self.span` is ours (invariant).
             let behind = unsafe { self.base.add(span) };
             let gone = match &self.home {
-                // SAFETY: the range is ours alone (invariant), shared memory, of which no reference is lent. Where the kernel
-                // refuses, the addresses stay ours.
+                // SAFETY: the range is ours alone (invariant), shared memory, of which no reference
+                // is lent. Where the kernel refuses, the addresses stay ours.
                 None => unsafe { sys::memory::unmap(behind, more) },
                 Some(home) => {
                     home.split(self.base, span, more);
@@ -401,8 +412,8 @@ impl Mapping {
     /// Maps something else over the whole range, in one step: the address is held all the while.
     ///
     /// # Safety
-    /// No reference into the mapping is alive, and `file` is the same object as before: whoever keeps a pointer finds
-    /// the same bytes.
+    /// No reference into the mapping is alive, and `file` is the same object as before: whoever
+    /// keeps a pointer finds the same bytes.
     pub(crate) unsafe fn replace(
         &mut self,
         protection: Protection,
@@ -438,8 +449,9 @@ impl Mapping {
     }
 }
 
-/// After an mmap with `MAP_FIXED` that failed: it may have removed what was there before (it does so for an object in pages of
-/// an empty pool, Linux 6.18), and then inaccessible addresses take the place, so that they stay ours. Whether that was so.
+/// After an mmap with `MAP_FIXED` that failed: it may have removed what was there before (it does
+/// so for an object in pages of an empty pool, Linux 6.18), and then inaccessible addresses take
+/// the place, so that they stay ours. Whether that was so.
 pub(super) fn refill(base: NonNull<u8>, span: usize) -> bool {
     let nothing = Protection::empty().for_mmap();
     sys::memory::map(At::Exactly(base.addr().get()), span, nothing, RESERVED, None).is_ok()

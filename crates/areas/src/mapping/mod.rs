@@ -58,7 +58,8 @@ use crate::sys::memory::Advice;
 pub(crate) enum Sharing {
     /// Nobody: private anonymous memory.
     Exclusive,
-    /// Nobody writes *our* copies, but pages that we have not written show a file that others may change.
+    /// Nobody writes *our* copies, but pages that we have not written show a file that others may
+    /// change.
     PrivateFile,
     /// Other processes, through mappings of their own.
     Shared,
@@ -78,15 +79,18 @@ pub struct Fallback {
 
 /// A range of mapped addresses, and the only right to unmap it.
 ///
-/// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps, whatever is mapped there by then: nobody else may unmap a part of it, or map over it (which takes
-/// unsafe code).
+/// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps, whatever is mapped there
+/// by then: nobody else may unmap a part of it, or map over it (which takes unsafe code).
 ///
 /// # Invariants
-/// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this value alone (inside a reservation, which
-///   `home` keeps: to this value among all users of the reservation); `base` and `span` are multiples of `page`.
+/// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this
+///   value alone (inside a reservation, which `home` keeps: to this value among all users of the
+///   reservation); `base` and `span` are multiples of `page`.
 /// - `size <= span`. A `span` of 0 is that of one that was unmapped, and is about to be dropped.
-/// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process writes them.
-/// - The protection of all its pages is `protection`; but for the lowest one if it is `guarded`, which may not be accessed.
+/// - With `Sharing::Exclusive`, all `span` bytes are private anonymous memory: no other process
+///   writes them.
+/// - The protection of all its pages is `protection`; but for the lowest one if it is `guarded`,
+///   which may not be accessed.
 /// - `backed_by` is what all of it maps, and agrees with `sharing`.
 pub struct Mapping {
     base: NonNull<u8>,
@@ -94,15 +98,18 @@ pub struct Mapping {
     span: usize,
     page: PageSize,
     protection: Protection,
-    /// What may be done with its pages by loads and stores of ours: all of `protection`, or nothing where another process can take a page
-    /// away under us ([`direct`](access::direct)). Then the kernel copies.
+    /// What may be done with its pages by loads and stores of ours: all of `protection`, or nothing
+    /// where another process can take a page away under us ([`direct`](access::direct)). Then the
+    /// kernel copies.
     direct: Protection,
     sharing: Sharing,
     /// What its pages are of: a request is compared with it.
     backed_by: BackedBy,
-    /// Whether it reaches beyond the end of an object of pool pages, without setting pages aside for that: see `Plan::first`.
+    /// Whether it reaches beyond the end of an object of pool pages, without setting pages aside
+    /// for that: see `Plan::first`.
     beyond: bool,
-    /// What few mappings have: `None` where there is nothing of it, so that a mapping is small to move.
+    /// What few mappings have: `None` where there is nothing of it, so that a mapping is small to
+    /// move.
     notes: Option<Box<Notes>>,
     /// What was asked of the place of each part.
     asked: Asked,
@@ -124,22 +131,25 @@ struct Notes {
     attached: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-// What a provider attached is dropped, and not looked at: nothing that a panic left half done is seen through it.
+// What a provider attached is dropped, and not looked at: nothing that a panic left half done is
+// seen through it.
 impl UnwindSafe for Notes {}
 impl RefUnwindSafe for Notes {}
 
-// SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to the thread that made it.
+// SAFETY: a mapping is an address range of the process, not of a thread; nothing in it is bound to
+// the thread that made it.
 unsafe impl Send for Mapping {}
-// SAFETY: through `&Mapping` only shared reads of exclusive memory are lent, and raw pointers, whose use is the
-// user's to justify.
+// SAFETY: through `&Mapping` only shared reads of exclusive memory are lent, and raw pointers,
+// whose use is the user's to justify.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Where the memory begins.
     ///
-    /// What may be done through the pointer: memory that no other process writes may be read and written as any memory
-    /// that Rust does not know of, up to [`size`](Mapping::size) bytes. In memory that others may write, Rust's rules allow no
-    /// reference to bytes at all: atomic accesses, and copies made outside Rust, only. In that of a file, any access may fault.
+    /// What may be done through the pointer: memory that no other process writes may be read and
+    /// written as any memory that Rust does not know of, up to [`size`](Mapping::size) bytes. In
+    /// memory that others may write, Rust's rules allow no reference to bytes at all: atomic
+    /// accesses, and copies made outside Rust, only. In that of a file, any access may fault.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
@@ -161,7 +171,8 @@ impl Mapping {
         self.span
     }
 
-    /// The pages that it is mapped with. (Transparent huge pages are base pages here: a measurement tells them.)
+    /// The pages that it is mapped with. (Transparent huge pages are base pages here: a measurement
+    /// tells them.)
     #[must_use]
     pub fn page_size(&self) -> PageSize {
         self.page
@@ -173,7 +184,8 @@ impl Mapping {
         self.protection
     }
 
-    /// Whether other processes may write the memory, or change the file that it shows. ([`backed_by`](Mapping::backed_by) tells what it is.)
+    /// Whether other processes may write the memory, or change the file that it shows.
+    /// ([`backed_by`](Mapping::backed_by) tells what it is.)
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.sharing != Sharing::Exclusive
@@ -215,7 +227,8 @@ impl Mapping {
         }
     }
 
-    /// Keeps a value as long as the addresses are mapped: it is dropped once they are unmapped, however that comes about.
+    /// Keeps a value as long as the addresses are mapped: it is dropped once they are unmapped,
+    /// however that comes about.
     ///
     /// For providers that count, lend or note what they map.
     pub fn attach(&mut self, value: impl Any + Send + Sync) {
@@ -226,8 +239,8 @@ impl Mapping {
         self.notes.get_or_insert_default()
     }
 
-    /// What was attached, of that type, in the order in which it was: how a provider knows again what it mapped. (An address does
-    /// not tell: it may have been unmapped and mapped anew.)
+    /// What was attached, of that type, in the order in which it was: how a provider knows again
+    /// what it mapped. (An address does not tell: it may have been unmapped and mapped anew.)
     pub fn attachments<T: Any>(&self) -> impl Iterator<Item = &T> {
         let attached = self.notes.iter().flat_map(|notes| &notes.attached);
         attached.filter_map(|value| value.downcast_ref())
@@ -241,21 +254,24 @@ impl Mapping {
     /// The bytes, to read.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where it may not be read.
+    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where
+    /// it may not be read.
     pub fn as_bytes(&self) -> Result<&[u8]> {
         self.lendable(Protection::READ, "lend the bytes of a mapping")?;
-        // SAFETY: `base..base+size` is mapped and ours (invariant), readable (checked), and private anonymous memory, which
-        // nobody else writes (checked); writes of our own need `&mut self`.
+        // SAFETY: `base..base+size` is mapped and ours (invariant), readable (checked), and private
+        // anonymous memory, which nobody else writes (checked); writes of our own need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size) })
     }
 
     /// The bytes, to read and write.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where it may not be written.
+    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where
+    /// it may not be written.
     pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
         self.lendable(Protection::READ_WRITE, "lend the bytes of a mapping for writing")?;
-        // SAFETY: as in `as_bytes`, writable too (checked), and `&mut self` makes it the only reference.
+        // SAFETY: as in `as_bytes`, writable too (checked), and `&mut self` makes it the only
+        // reference.
         Ok(unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.size) })
     }
 
@@ -278,8 +294,8 @@ impl Mapping {
     pub(crate) fn check(&self, offset: usize, len: usize, size: usize) -> Result<NonNull<u8>> {
         match offset.checked_add(len) {
             Some(end) if end <= size && end <= self.span => {
-                // SAFETY: `offset <= span`, and `base..base+span` is one mapping (invariant), so the sum does not
-                // overflow and stays inside it or one past its end.
+                // SAFETY: `offset <= span`, and `base..base+span` is one mapping (invariant), so
+                // the sum does not overflow and stays inside it or one past its end.
                 Ok(unsafe { self.base.add(offset) })
             }
             _ => Err(out_of_range(offset, len, size)),
@@ -289,9 +305,11 @@ impl Mapping {
     /// Unmaps. Where the kernel refuses, the mapping comes back.
     ///
     /// # Errors
-    /// [`Kind::System`] with what munmap said, for instance ENOMEM where splitting would make too many mappings.
+    /// [`Kind::System`] with what munmap said, for instance ENOMEM where splitting would make too
+    /// many mappings.
     pub fn unmap(mut self) -> Result<(), Rejected<Self>> {
-        // SAFETY: the range is ours alone (invariant), and `self` is consumed, so that nothing uses it again.
+        // SAFETY: the range is ours alone (invariant), and `self` is consumed, so that nothing uses
+        // it again.
         match unsafe { self.unmap_range() } {
             Ok(()) => {
                 self.span = 0;
@@ -328,13 +346,15 @@ impl Mapping {
         self.direct = access::direct(protection, self.sharing, self.page);
     }
 
-    /// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.
+    /// Sets where the pages of a range come from, from now on. Pages that are there already stay
+    /// where they are.
     ///
-    /// `range` is in bytes from the beginning; its start is a multiple of the page size. The placement has been resolved
-    /// against the allowed nodes.
+    /// `range` is in bytes from the beginning; its start is a multiple of the page size. The
+    /// placement has been resolved against the allowed nodes.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
+    /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a
+    /// sandbox forbids it.
     #[inline]
     pub(crate) fn place(&mut self, range: Range<usize>, placement: &Placement) -> Result<()> {
         let len = range.len();
@@ -353,7 +373,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// How a range is placed now, part by part: as was asked, and where nothing was, as the kernel has it at the beginning of that part.
+    /// How a range is placed now, part by part: as was asked, and where nothing was, as the kernel
+    /// has it at the beginning of that part.
     ///
     /// # Errors
     /// [`Kind::System`] with what `get_mempolicy` said.
@@ -407,8 +428,9 @@ impl Drop for Mapping {
     #[inline]
     fn drop(&mut self) {
         if self.span > 0 {
-            // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A refusal leaves it mapped: there
-            // is nobody to tell, and `unmap` is there for those who want to know.
+            // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A
+            // refusal leaves it mapped: there is nobody to tell, and `unmap` is there for those who
+            // want to know.
             let _ = unsafe { self.unmap_range() };
         }
     }

@@ -82,7 +82,8 @@ pub(crate) fn in_words(flags: MapFlags) -> String {
     words.join("|")
 }
 
-/// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture has at most).
+/// Whether a range ends beyond what user processes can have (47 bits here, or what the architecture
+/// has at most).
 fn out_of_user_range(address: usize, len: usize) -> bool {
     address.checked_add(len).is_none_or(|end| end > 1 << 47)
 }

@@ -23,20 +23,23 @@ use super::taken::Ranges;
 
 /// A range of addresses that is taken, without memory: what touches it faults.
 ///
-/// Mappings are put into it with [`Request::inside`](crate::Request::inside); while one lives it keeps the
-/// reservation, and when it goes, its addresses are reserved again. The whole range is given back in one piece when
-/// the last of them goes, so that nobody else can come to be in between; parts of it earlier, by [`release`](Reservation::release).
+/// Mappings are put into it with [`Request::inside`](crate::Request::inside); while one lives it
+/// keeps the reservation, and when it goes, its addresses are reserved again. The whole range is
+/// given back in one piece when the last of them goes, so that nobody else can come to be in
+/// between; parts of it earlier, by [`release`](Reservation::release).
 ///
 /// # Invariants
-/// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of which each belongs to
-///   one [`Mapping`], and those in `gone`, which are not ours.
-/// - Parts of `taken` may lie behind `span`: there they are also in `released`. What is in `lost` is in `gone`.
+/// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of
+///   which each belongs to one [`Mapping`], and those in `gone`, which are not ours.
+/// - Parts of `taken` may lie behind `span`: there they are also in `released`. What is in `lost`
+///   is in `gone`.
 #[derive(Debug)]
 pub struct Reservation {
     pub(super) base: NonNull<u8>,
     pub(super) span: usize,
     pub(super) parts: Mutex<Parts>,
-    /// The memory behind it, if it is not addresses alone (`given.rs`). Then the range is not ours to unmap.
+    /// The memory behind it, if it is not addresses alone (`given.rs`). Then the range is not ours
+    /// to unmap.
     pub(super) given: Option<Given>,
 }
 
@@ -47,9 +50,11 @@ pub(super) struct Parts {
     pub(super) taken: Ranges,
     /// Of one with memory: what nobody uses.
     pub(super) free: Extents,
-    /// Not the reservation's any more, and in no use of it: released, or left to whoever comes first.
+    /// Not the reservation's any more, and in no use of it: released, or left to whoever comes
+    /// first.
     gone: Ranges,
-    /// Of those, what a failed call or the program has left: reserved again as soon as nothing is mapped there and somebody asks for it.
+    /// Of those, what a failed call or the program has left: reserved again as soon as nothing is
+    /// mapped there and somebody asks for it.
     lost: Ranges,
     /// In use, and gone as soon as they are not.
     released: Ranges,
@@ -77,7 +82,8 @@ impl Parts {
         !self.taken.holds(offset) && !self.gone.holds(offset)
     }
 
-    /// A range in use is left to whoever comes first, and taken back when it is asked for, but for what was released, or lies behind the end.
+    /// A range in use is left to whoever comes first, and taken back when it is asked for, but for
+    /// what was released, or lies behind the end.
     fn leave(&mut self, range: Range<usize>, span: usize) {
         for (part, released) in self.released.parts(range.clone()) {
             let part = part.start.min(span)..part.end.min(span);
@@ -90,8 +96,8 @@ impl Parts {
     }
 }
 
-/// Held for reading by who has the parts of a reservation, for writing by who forks: so a child finds all of them whole, and no
-/// mutex that a thread holds which it does not have.
+/// Held for reading by who has the parts of a reservation, for writing by who forks: so a child
+/// finds all of them whole, and no mutex that a thread holds which it does not have.
 static GATE: RwLock<()> = RwLock::new(());
 
 /// The parts of a reservation, for one thread at a time.
@@ -127,11 +133,13 @@ unsafe impl Send for Reservation {}
 unsafe impl Sync for Reservation {}
 
 impl Reservation {
-    /// Takes `size` bytes of addresses, rounded up to whole pages, of which the first is a multiple of `align` bytes.
+    /// Takes `size` bytes of addresses, rounded up to whole pages, of which the first is a multiple
+    /// of `align` bytes.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0 or an alignment that is no power of two; [`Kind::Limit`], [`Kind::NoMemory`]
-    /// where so many addresses cannot be had (`RLIMIT_AS`, `vm.max_map_count`).
+    /// [`Kind::InvalidInput`] for a size of 0 or an alignment that is no power of two;
+    /// [`Kind::Limit`], [`Kind::NoMemory`] where so many addresses cannot be had (`RLIMIT_AS`,
+    /// `vm.max_map_count`).
     pub fn new(size: usize, align: usize) -> Result<Arc<Self>> {
         prepare(size)?;
         let page = PageSize::base();
@@ -155,7 +163,8 @@ impl Reservation {
     /// Takes `size` bytes of addresses, from `address` on, if nothing is mapped there.
     ///
     /// # Errors
-    /// [`Kind::AddressInUse`] if something is; [`Kind::InvalidInput`] if either is no multiple of the page size.
+    /// [`Kind::AddressInUse`] if something is; [`Kind::InvalidInput`] if either is no multiple of
+    /// the page size.
     pub fn at(address: usize, size: usize) -> Result<Arc<Self>> {
         prepare(size)?;
         let page = PageSize::base().bytes();
@@ -186,7 +195,8 @@ impl Reservation {
         })
     }
 
-    /// Who has the parts of one must not ask for others', nor for anything that a thread that forks has: it may be waiting at the gate.
+    /// Who has the parts of one must not ask for others', nor for anything that a thread that forks
+    /// has: it may be waiting at the gate.
     pub(super) fn hold(&self) -> Held<'_, Parts> {
         hold(&self.parts)
     }
@@ -203,7 +213,8 @@ impl Reservation {
         self.span
     }
 
-    /// The bytes from `offset` on that are reserved, and that no mapping has taken: as large a one fits there.
+    /// The bytes from `offset` on that are reserved, and that no mapping has taken: as large a one
+    /// fits there.
     #[must_use]
     pub fn room_at(&self, offset: usize) -> usize {
         let mut parts = self.hold();
@@ -214,12 +225,14 @@ impl Reservation {
         }
     }
 
-    /// Gives a part back before the whole: what is free in it at once, what a mapping is in as soon as that goes. It need not be reserved any more.
-    /// The part is in bytes from the beginning, in whole pages.
+    /// Gives a part back before the whole: what is free in it at once, what a mapping is in as soon
+    /// as that goes. It need not be reserved any more. The part is in bytes from the beginning, in
+    /// whole pages.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a part that is not in whole pages; [`Kind::System`] with what munmap said (ENOMEM where the process has as
-    /// many mappings as it may have): some of it may have been given back then.
+    /// [`Kind::InvalidInput`] for a part that is not in whole pages; [`Kind::System`] with what
+    /// munmap said (ENOMEM where the process has as many mappings as it may have): some of it may
+    /// have been given back then.
     #[doc(alias = "_kern_unreserve_address_range")]
     pub fn release(&self, part: Range<usize>) -> Result<()> {
         let what = || format!("release {} of a reservation", Bytes::from(part.len()));
@@ -239,7 +252,8 @@ impl Reservation {
                 if gone {
                     continue;
                 }
-                // SAFETY: `range` lies inside the span, it is ours (invariant), and no mapping is in it.
+                // SAFETY: `range` lies inside the span, it is ours (invariant), and no mapping is
+                // in it.
                 let unmapped = unsafe { sys::memory::unmap(self.pointer(range.start), range.len()) };
                 unmapped.map_err(|errno| {
                     let call =
@@ -317,8 +331,8 @@ impl Reservation {
         taken.insert(offset + len..offset + len + more);
     }
 
-    /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the program, and is whoever's comes to be there. In bytes from the
-    /// beginning of the part.
+    /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the
+    /// program, and is whoever's comes to be there. In bytes from the beginning of the part.
     pub(super) fn divide(&self, base: NonNull<u8>, len: usize, kept: &[Range<usize>]) {
         let start = base.addr().get() - self.address();
         let mut parts = self.hold();
@@ -332,7 +346,8 @@ impl Reservation {
         }
     }
 
-    /// Takes lost parts in a range back that nobody else has come to be in: they are reserved addresses again.
+    /// Takes lost parts in a range back that nobody else has come to be in: they are reserved
+    /// addresses again.
     fn reclaim(&self, parts: &mut Parts, range: Range<usize>) {
         if self.given.is_some() {
             // Whoever gave the memory has the addresses.
@@ -354,7 +369,8 @@ impl Reservation {
         self.hold().taken.insert(offset..offset + len);
     }
 
-    /// Makes a part reserved addresses again, and free for the next mapping; where it was released, it goes.
+    /// Makes a part reserved addresses again, and free for the next mapping; where it was released,
+    /// it goes.
     ///
     /// # Safety
     /// `take` gave the part to the caller, and nothing uses it again.
@@ -368,7 +384,8 @@ impl Reservation {
         match unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) } {
             Ok(_) => self.give_back(base, len),
             Err(_) => {
-                // A process with as many mappings as it may have cannot even map over one; it can unmap, and then there is room.
+                // A process with as many mappings as it may have cannot even map over one; it can
+                // unmap, and then there is room.
                 // SAFETY: as above.
                 unsafe { sys::memory::unmap(base, len) }?;
                 self.recover(base, len);
@@ -402,7 +419,8 @@ impl Reservation {
             let at = unsafe { base.add(range.start - start) };
             let gone = match (bare.is_ok(), released) {
                 (true, true) => {
-                    // SAFETY: as above. Where the kernel refuses, inaccessible addresses are left over.
+                    // SAFETY: as above. Where the kernel refuses, inaccessible addresses are left
+                    // over.
                     let _ = unsafe { sys::memory::unmap(at, range.len()) };
                     true
                 }
@@ -429,9 +447,10 @@ impl Reservation {
 impl Reservation {
     /// Gives a part back into which the kernel refused to map.
     ///
-    /// An mmap with `MAP_FIXED` that fails may have removed what was there before: it does so, for instance, for an object in
-    /// pages of the pool when the pool is empty (Linux 6.18). The hole is filled again; if somebody else was quicker, the part is
-    /// theirs from now on, and never touched again.
+    /// An mmap with `MAP_FIXED` that fails may have removed what was there before: it does so, for
+    /// instance, for an object in pages of the pool when the pool is empty (Linux 6.18). The hole
+    /// is filled again; if somebody else was quicker, the part is theirs from now on, and never
+    /// touched again.
     pub(super) fn recover(&self, base: NonNull<u8>, len: usize) {
         if super::making::refill(base, len) || still_reserved(base.addr().get(), len) {
             self.give_back(base, len);
@@ -479,8 +498,8 @@ impl Drop for Reservation {
         let mut start = 0;
         for part in gone.iter().chain(std::iter::once(self.span..self.span)) {
             if part.start > start {
-                // SAFETY: what lies between the parts that are gone is ours (invariant), and no mapping is left in it: each would keep the
-                // reservation alive.
+                // SAFETY: what lies between the parts that are gone is ours (invariant), and no
+                // mapping is left in it: each would keep the reservation alive.
                 let _ = unsafe { sys::memory::unmap(self.pointer(start), part.start - start) };
             }
             start = part.end;

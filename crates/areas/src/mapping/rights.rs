@@ -15,10 +15,12 @@ impl Mapping {
     /// Changes what may be done with all its pages (but for a guard, which stays).
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] beyond what the file behind it allows; [`Kind::System`] with what mprotect said.
+    /// [`Kind::NotPermitted`] beyond what the file behind it allows; [`Kind::System`] with what
+    /// mprotect said.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
         let (base, span) = self.above_the_guard();
-        // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we lent is alive.
+        // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we
+        // lent is alive.
         let changed = unsafe { sys::memory::protect(base, span, protection.for_mprotect()) };
         let before = self.protection;
         changed.inspect_err(|_| self.restore_protection(protection)).map_err(|errno| {
@@ -40,9 +42,10 @@ impl Mapping {
         Ok(())
     }
 
-    /// After a change that failed. Where the kernel has the range in several parts (one for each block of stripes, say), it changes one after the
-    /// other, and may have changed some. They get back what they had; where that is refused as well, and some have changed, the mapping is said to allow
-    /// what all of them allow: what they have in common before and after.
+    /// After a change that failed. Where the kernel has the range in several parts (one for each
+    /// block of stripes, say), it changes one after the other, and may have changed some. They get
+    /// back what they had; where that is refused as well, and some have changed, the mapping is
+    /// said to allow what all of them allow: what they have in common before and after.
     #[cold]
     fn restore_protection(&mut self, refused: Protection) {
         let (base, span) = self.above_the_guard();
@@ -86,7 +89,8 @@ mod tests {
     use crate::provider::{Provider as _, Request, System};
     use crate::sys;
 
-    /// The kernel changes part by part, and stops where it cannot go on: here at a page of an object that is open for reading only.
+    /// The kernel changes part by part, and stops where it cannot go on: here at a page of an
+    /// object that is open for reading only.
     #[test]
     fn a_change_of_protection_that_fails_half_way_is_taken_back() {
         let page = sys::page_size();

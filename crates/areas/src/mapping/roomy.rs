@@ -1,20 +1,25 @@
 //! Addresses with room behind them, for what grows where it is.
 //!
-//! Left to itself the kernel maps side by side, downwards, so that an area has its elder neighbour behind it, and grows only as far as its reserve.
-//! Nobody can move it later. So what may grow is told an address that has much room behind it, in a part of the address space where the
-//! kernel maps nothing by itself: the *arena*, inside the largest gap between the mappings that the process has when it first needs one.
-//! Room costs nothing, as nothing is mapped there; what lies far from all others takes one or two pages of page tables of its own, once it is touched.
+//! Left to itself the kernel maps side by side, downwards, so that an area has its elder neighbour
+//! behind it, and grows only as far as its reserve. Nobody can move it later. So what may grow is
+//! told an address that has much room behind it, in a part of the address space where the kernel
+//! maps nothing by itself: the *arena*, inside the largest gap between the mappings that the
+//! process has when it first needs one. Room costs nothing, as nothing is mapped there; what lies
+//! far from all others takes one or two pages of page tables of its own, once it is touched.
 //!
-//! The arena has two parts, each divided into slots, of which the first free one is used. A *wide* slot is twice as large as all memory of the machine: who
-//! has one grows until memory ends. They are used one after the other, so that neighbours share page tables. There are 64 to 4,096 of them.
-//! When all are in use, areas go into *dense* slots, which share what is left of the arena: the more there are, the less room each has. These
-//! are used in the order in which a number whose bits are reversed runs through a range (0, 1/2, 1/4, 3/4, 1/8, …): as far
-//! from each other as can be. (So are wide ones where the arena is too small for 64 that are as large as they should be.)
+//! The arena has two parts, each divided into slots, of which the first free one is used. A *wide*
+//! slot is twice as large as all memory of the machine: who has one grows until memory ends. They
+//! are used one after the other, so that neighbours share page tables. There are 64 to 4,096 of
+//! them. When all are in use, areas go into *dense* slots, which share what is left of the arena:
+//! the more there are, the less room each has. These are used in the order in which a number whose
+//! bits are reversed runs through a range (0, 1/2, 1/4, 3/4, 1/8, …): as far from each other as can
+//! be. (So are wide ones where the arena is too small for 64 that are as large as they should be.)
 //!
-//! Nothing depends on what is written here: the kernel maps at the wished addresses if nothing is there, and refuses (`MAP_FIXED_NOREPLACE`) if something is.
-//! Then another slot is tried, and after a few of them the kernel chooses. No thread waits for another one, and a forked child
-//! inherits words that are right for it as they are.
-//! Why it is so, and what it costs: docs/design/room-to-grow.md.
+//! Nothing depends on what is written here: the kernel maps at the wished addresses if nothing is
+//! there, and refuses (`MAP_FIXED_NOREPLACE`) if something is. Then another slot is tried, and
+//! after a few of them the kernel chooses. No thread waits for another one, and a forked child
+//! inherits words that are right for it as they are. Why it is so, and what it costs:
+//! docs/design/room-to-grow.md.
 
 #![expect(unsafe_code, reason = "one pointer to what is never freed; the blocks have their proofs")]
 
@@ -41,7 +46,8 @@ const MAX_DENSE: usize = 1 << 16;
 const MIN_UNIT: usize = 4 << 20;
 /// An arena whose wide part is smaller than that is none.
 const MIN_ARENA: usize = 4 << 30;
-/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that on any distribution).
+/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that
+/// on any distribution).
 const LOWEST: usize = 1 << 16;
 /// A limit of locked memory that is not above this is no process's that locks all that it has.
 const LOCKS_SOME: u64 = 64 << 20;
@@ -88,9 +94,10 @@ impl Part {
 struct Arena {
     wide: Part,
     dense: Part,
-    /// Whether much of a slot may be mapped in advance. Not where addresses are limited (`RLIMIT_AS`); where a limit allows to lock so much
-    /// that it may be meant for all that the process has (`mlockall` counts addresses); and under valgrind, which keeps a record of every page of them
-    /// (50 ms for one large range).
+    /// Whether much of a slot may be mapped in advance. Not where addresses are limited
+    /// (`RLIMIT_AS`); where a limit allows to lock so much that it may be meant for all that the
+    /// process has (`mlockall` counts addresses); and under valgrind, which keeps a record of every
+    /// page of them (50 ms for one large range).
     generous: bool,
 }
 
@@ -99,7 +106,8 @@ impl Arena {
     fn within(maps: &str, memory: u64) -> Option<Self> {
         let gap = largest_gap(maps)?;
         let huge = PageSize::HUGE_2M.bytes();
-        // Below is what grows upwards (the heap), and what programs wish for by number; above, in some layouts, what the kernel maps downwards.
+        // Below is what grows upwards (the heap), and what programs wish for by number; above, in
+        // some layouts, what the kernel maps downwards.
         let low = (gap.start + gap.len() / 4).next_multiple_of(huge);
         let room = (gap.end - gap.len() / 16).checked_sub(low)?;
         let wide = floor_power_of_two(room / 3 * 2)?;
@@ -110,7 +118,8 @@ impl Arena {
         let twice = memory.checked_next_power_of_two()?.checked_mul(2)?;
         let unit = twice.clamp(wide / MAX_WIDE, wide / MIN_WIDE);
         let dense_unit = (wide / 2 / MAX_DENSE).max(MIN_UNIT);
-        // As unforeseeable as the kernel's own addresses, and as foreseeable where those are (under a debugger).
+        // As unforeseeable as the kernel's own addresses, and as foreseeable where those are (under
+        // a debugger).
         let positions = (room - wide / 2 * 3) / huge + 1;
         let start = low + mix(maps) % positions * huge;
         Some(Arena {
@@ -132,7 +141,8 @@ impl Arena {
         }
     }
 
-    /// Where in a slot `size` bytes, mapped with `span` bytes of addresses, begin. With a random number: where nobody can foresee it.
+    /// Where in a slot `size` bytes, mapped with `span` bytes of addresses, begin. With a random
+    /// number: where nobody can foresee it.
     fn start(&self, slot: Slot, size: usize, span: usize, align: usize, random: Option<usize>) -> usize {
         let (part, number) = self.part(slot);
         let huge = PageSize::HUGE_2M.bytes();
@@ -144,7 +154,8 @@ impl Arena {
                 let places = (part.unit / 2).min(part.unit.saturating_sub(span)) / align;
                 random.checked_rem(places).unwrap_or(0) * align
             }
-            // Areas that all began at the same place of their slots would be in one another's way in the processor's caches of addresses.
+            // Areas that all began at the same place of their slots would be in one another's way
+            // in the processor's caches of addresses.
             None if align <= PageSize::base().bytes() => {
                 number.wrapping_mul(167) % 512 * PageSize::base().bytes()
             }
@@ -172,7 +183,8 @@ fn mix(text: &str) -> usize {
     usize::try_from((mixed ^ mixed >> 29) & u64::from(u32::MAX)).unwrap_or(0)
 }
 
-/// The largest range of addresses in which nothing is mapped, below something that is: what lies above all of it may be no addresses.
+/// The largest range of addresses in which nothing is mapped, below something that is: what lies
+/// above all of it may be no addresses.
 fn largest_gap(maps: &str) -> Option<Range<usize>> {
     let mut largest: Option<Range<usize>> = None;
     let mut free = LOWEST;
@@ -193,7 +205,8 @@ fn largest_gap(maps: &str) -> Option<Range<usize>> {
     largest
 }
 
-/// The arena of this process, found out once, with one list of its mappings. `None` where there is none.
+/// The arena of this process, found out once, with one list of its mappings. `None` where there is
+/// none.
 fn arena() -> Option<&'static Arena> {
     /// What `ARENA` leads to where there is none.
     static NONE: Arena = {
@@ -202,7 +215,8 @@ fn arena() -> Option<&'static Arena> {
     };
     static ARENA: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
     let known = |pointer: *mut Arena| {
-        // SAFETY: it is null, or leads to `NONE` or to a value that was stored there, and is never freed or changed from then on (below); written before it was stored there.
+        // SAFETY: it is null, or leads to `NONE` or to a value that was stored there, and is never
+        // freed or changed from then on (below); written before it was stored there.
         let arena: Option<&'static Arena> = unsafe { pointer.cast_const().as_ref() };
         arena
     };
@@ -218,7 +232,8 @@ fn arena() -> Option<&'static Arena> {
             // Another thread was quicker.
             Err(other) => {
                 if made != none {
-                    // SAFETY: it came out of a box above, and was stored nowhere: nobody else has it.
+                    // SAFETY: it came out of a box above, and was stored nowhere: nobody else has
+                    // it.
                     drop(unsafe { Box::from_raw(made) });
                 }
                 known(other)
@@ -228,7 +243,8 @@ fn arena() -> Option<&'static Arena> {
     found.filter(|arena| arena.wide.slots > 0)
 }
 
-/// Whether what keeps us from finding the arena may be over when the next area is made: descriptors or memory that are missing.
+/// Whether what keeps us from finding the arena may be over when the next area is made: descriptors
+/// or memory that are missing.
 fn may_pass(errno: sys::Errno) -> bool {
     matches!(errno, sys::Errno::MFILE | sys::Errno::NFILE | sys::Errno::NOMEM | sys::Errno::AGAIN)
 }
@@ -250,7 +266,8 @@ fn find_arena() -> sys::Result<Arena> {
     Ok(Arena { generous, ..arena })
 }
 
-/// Which slots are in use. Each word is a hint, right or wrong by itself, so that no order is needed.
+/// Which slots are in use. Each word is a hint, right or wrong by itself, so that no order is
+/// needed.
 struct Slots {
     used: [AtomicU64; WORDS],
     /// Something that is none of ours was there.
@@ -361,8 +378,9 @@ impl Slots {
 }
 
 impl Mapping {
-    /// As [`Mapping::new`], where there is room behind it; with a random number, where nobody can foresee it. `None` where no such place was
-    /// found: the kernel may have another one, or says what is wrong.
+    /// As [`Mapping::new`], where there is room behind it; with a random number, where nobody can
+    /// foresee it. `None` where no such place was found: the kernel may have another one, or says
+    /// what is wrong.
     #[inline]
     pub(crate) fn roomy(plan: &Plan<'_>, align: usize, random: Option<usize>) -> Option<Result<Self>> {
         let arena = arena()?;
@@ -394,12 +412,15 @@ impl Mapping {
     }
 }
 
-/// How many bytes of addresses a resizable area of `size` bytes may have that is made now, at any address: a maximum for who does not know
-/// how far it will grow, and wants its clones to follow as far.
+/// How many bytes of addresses a resizable area of `size` bytes may have that is made now, at any
+/// address: a maximum for who does not know how far it will grow, and wants its clones to follow as
+/// far.
 ///
-/// Mostly it is as much as the machine has memory; once many areas have that (64 to 4,096, by the machine's memory), it is less. They lie where
-/// nothing else is mapped, and take no memory. They do count as virtual memory (`VSZ`, `RLIMIT_AS`, `mlockall`), so there is no such number where a
-/// limit was set on that, or one of more than 64 MiB on what may be locked, when the process made its first resizable area; nor for a size of more than half of it.
+/// Mostly it is as much as the machine has memory; once many areas have that (64 to 4,096, by the
+/// machine's memory), it is less. They lie where nothing else is mapped, and take no memory. They
+/// do count as virtual memory (`VSZ`, `RLIMIT_AS`, `mlockall`), so there is no such number where a
+/// limit was set on that, or one of more than 64 MiB on what may be locked, when the process made
+/// its first resizable area; nor for a size of more than half of it.
 #[must_use]
 pub fn roomy_maximum(size: usize) -> Option<usize> {
     let arena = arena().filter(|arena| arena.generous)?;

@@ -1,5 +1,5 @@
-//! Copies in and out of memory that is never lent, by the kernel: of a file that has become shorter, or a device that has gone, it says so instead
-//! of a signal.
+//! Copies in and out of memory that is never lent, by the kernel: of a file that has become
+//! shorter, or a device that has gone, it says so instead of a signal.
 
 #![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
 
@@ -10,11 +10,13 @@ use crate::size::Bytes;
 use crate::sys;
 
 impl Mapping {
-    /// Copies bytes out, by a system call: for memory that lends none, a file's above all. It never faults.
+    /// Copies bytes out, by a system call: for memory that lends none, a file's above all. It never
+    /// faults.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond [`size`](Mapping::size), and where a file has become shorter than that; [`Kind::ReadOnly`] where it may not be
-    /// read; [`Kind::NotPermitted`] where a sandbox forbids the call.
+    /// [`Kind::OutOfRange`] beyond [`size`](Mapping::size), and where a file has become shorter
+    /// than that; [`Kind::ReadOnly`] where it may not be read; [`Kind::NotPermitted`] where a
+    /// sandbox forbids the call.
     pub fn copy_out(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         let from = self.check(offset, into.len(), self.size())?;
         self.allows(Protection::READ, "read from")?;
@@ -26,7 +28,8 @@ impl Mapping {
     /// Copies bytes in, by a system call. It never faults.
     ///
     /// # Errors
-    /// As [`copy_out`](Mapping::copy_out), where it may not be written. Where a file is too short, what lies before its end is written.
+    /// As [`copy_out`](Mapping::copy_out), where it may not be written. Where a file is too short,
+    /// what lies before its end is written.
     pub fn copy_in(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
         // SAFETY: `&mut self` says that nothing of it is lent.
         unsafe { self.store_by_kernel(offset, bytes) }
@@ -40,7 +43,8 @@ impl Mapping {
                 Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
             );
         }
-        // SAFETY: of memory that others may write, or that is a file's, no reference is ever lent (`lendable`).
+        // SAFETY: of memory that others may write, or that is a file's, no reference is ever lent
+        // (`lendable`).
         unsafe { self.store_by_kernel(offset, bytes) }
     }
 
@@ -49,7 +53,8 @@ impl Mapping {
     unsafe fn store_by_kernel(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         let to = self.check(offset, bytes.len(), self.size())?;
         self.allows(Protection::WRITE, "write to")?;
-        // SAFETY: the target is inside the mapping (checked), which nobody has a reference to (the caller).
+        // SAFETY: the target is inside the mapping (checked), which nobody has a reference to (the
+        // caller).
         let copied = unsafe { sys::memory::copy_by_kernel(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
         copied_all(copied, offset, bytes.len(), "write")
     }
@@ -62,10 +67,12 @@ impl Mapping {
         }
     }
 
-    /// Has the kernel write what was changed of a shared file to where it is stored, and waits for that.
+    /// Has the kernel write what was changed of a shared file to where it is stored, and waits for
+    /// that.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what msync said; [`Kind::Unsupported`] where there is nothing that the kernel could write back.
+    /// [`Kind::Io`] with what msync said; [`Kind::Unsupported`] where there is nothing that the
+    /// kernel could write back.
     pub(crate) fn sync(&self) -> Result<()> {
         sys::memory::sync(self.base, self.span).map_err(|errno| {
             let what = format!("write {} to where it is stored", Bytes::from(self.span));

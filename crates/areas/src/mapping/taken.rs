@@ -1,4 +1,5 @@
-//! Sets of ranges of offsets: which parts of a reservation are in use, and which are not its own any more.
+//! Sets of ranges of offsets: which parts of a reservation are in use, and which are not its own
+//! any more.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

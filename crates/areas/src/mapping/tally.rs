@@ -1,4 +1,5 @@
-//! Counts of what is mapped, kept by the mappings themselves: they alone know when they are unmapped, and when they become larger or smaller.
+//! Counts of what is mapped, kept by the mappings themselves: they alone know when they are
+//! unmapped, and when they become larger or smaller.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,8 +8,8 @@ use super::Mapping;
 
 /// What was mapped and unmapped, for all threads.
 ///
-/// Each change of `mapped` is one atomic addition, and whoever adds raises `peak` to the sum that came of it: so `peak` is the largest value
-/// that `mapped` ever had, and nobody waits for anybody.
+/// Each change of `mapped` is one atomic addition, and whoever adds raises `peak` to the sum that
+/// came of it: so `peak` is the largest value that `mapped` ever had, and nobody waits for anybody.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     mapped: AtomicUsize,
@@ -28,8 +29,8 @@ pub(crate) struct Counts {
 
 impl Counters {
     pub(crate) fn read(&self) -> Counts {
-        // In this order no answer contradicts itself: what was unmapped had been mapped before, and what is mapped now is a value that
-        // `peak` has or is about to get.
+        // In this order no answer contradicts itself: what was unmapped had been mapped before, and
+        // what is mapped now is a value that `peak` has or is about to get.
         let unmaps = self.unmaps.load(Ordering::SeqCst);
         let maps = self.maps.load(Ordering::SeqCst);
         let mapped = self.mapped.load(Ordering::SeqCst);
@@ -119,7 +120,8 @@ mod tests {
         let (mut mapping, counters) = counted(10);
         let counts = |mapped, unmaps| Counts { mapped: mapped * page, peak: 10 * page, maps: 1, unmaps };
         assert_eq!(counters.read(), counts(10, 0));
-        // Page 3 and pages 6 and 7 are somebody else's now: they stay mapped, and this test leaves them so.
+        // Page 3 and pages 6 and 7 are somebody else's now: they stay mapped, and this test leaves
+        // them so.
         let mut others = mapping.keep(&[0..3 * page, 4 * page..6 * page, 8 * page..10 * page]);
         assert_eq!((mapping.span(), others.len()), (3 * page, 2));
         assert_eq!(counters.read(), counts(7, 0));

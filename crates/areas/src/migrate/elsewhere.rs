@@ -1,10 +1,13 @@
 //! An object whose pages are moved without a mapping of our own being in the way.
 //!
-//! The kernel lets an ordinary user move pages that one process has mapped, and no other. A clone of our own would be a second one. So the
-//! pages are moved through the processes that have them mapped (`move_pages` takes a process), and only what nobody has mapped (what was
-//! written by `pwrite` or taken by `fallocate`, and gathered huge pages that nobody has touched since) is mapped here, piece by piece, with
-//! nothing beside it: the kernel would map neighbours along. The holder that the area was found by comes first: most areas have no other, and to
-//! know of others takes a look at every process. Who has `CAP_SYS_NICE` needs none of that, and moves all through windows here.
+//! The kernel lets an ordinary user move pages that one process has mapped, and no other. A clone
+//! of our own would be a second one. So the pages are moved through the processes that have them
+//! mapped (`move_pages` takes a process), and only what nobody has mapped (what was written by
+//! `pwrite` or taken by `fallocate`, and gathered huge pages that nobody has touched since) is
+//! mapped here, piece by piece, with nothing beside it: the kernel would map neighbours along. The
+//! holder that the area was found by comes first: most areas have no other, and to know of others
+//! takes a look at every process. Who has `CAP_SYS_NICE` needs none of that, and moves all through
+//! windows here.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -31,7 +34,8 @@ const MAX_SHOWN: usize = 256 << 20;
 /// An object, and who has it mapped.
 pub(crate) struct Elsewhere<'a> {
     object: &'a Object,
-    /// All of its addresses, untouched: to place it by. `None` for pages of the pool, whose policy lies on each mapping.
+    /// All of its addresses, untouched: to place it by. `None` for pages of the pool, whose policy
+    /// lies on each mapping.
     whole: Option<Mapping>,
     source: &'a Source,
     /// Where those have it mapped that are not its holder, once that was looked for.
@@ -53,8 +57,8 @@ impl<'a> Elsewhere<'a> {
         Ok(Elsewhere { object, whole, source, others: OnceCell::new(), all: sys::pages::may_move_all() })
     }
 
-    /// Through processes that have it mapped; `among` are the pages of `batch` to move. Those come back that none of them has in its page
-    /// table.
+    /// Through processes that have it mapped; `among` are the pages of `batch` to move. Those come
+    /// back that none of them has in its page table.
     fn through(
         &self,
         mapped: &[Mapped],
@@ -71,7 +75,8 @@ impl<'a> Elsewhere<'a> {
             }
             let pages: Vec<Wanted> = there.iter().map(|&index| batch[index].clone()).collect();
             let address = |at: usize| std::ptr::without_provenance(mapped.address_of(at));
-            // Who has gone, or may not be looked into, moves nothing for us; what comes of it is told page by page.
+            // Who has gone, or may not be looked into, moves nothing for us; what comes of it is
+            // told page by page.
             let Ok(told) = Mover::through(mapped.pid).shift(&pages, address) else { continue };
             left = others;
             for (&index, why) in there.iter().zip(told) {
@@ -124,8 +129,8 @@ impl<'a> Elsewhere<'a> {
         Ok(())
     }
 
-    /// How many of these pages, which are in order, one window shows: with the privilege, whatever is near; without, none that is not to
-    /// be moved.
+    /// How many of these pages, which are in order, one window shows: with the privilege, whatever
+    /// is near; without, none that is not to be moved.
     fn in_one_window(&self, batch: &[Wanted], pages: &[usize]) -> usize {
         let huge = PageSize::transparent().bytes();
         let first = &batch[pages[0]].range;

@@ -30,7 +30,8 @@ impl Ground for Here<'_> {
         // This brings what is in RAM into our page tables, too: only those pages can be moved here.
         let found = residency::measure(self.mapping, self.object, self.len)?;
         match self.object {
-            // Where the addresses do not match, an object's huge pages are mapped piece by piece, and look like base pages.
+            // Where the addresses do not match, an object's huge pages are mapped piece by piece,
+            // and look like base pages.
             Some(object)
                 if object.page_size() == PageSize::base() && first_huge_page(self.mapping, None) != 0 =>
             {
@@ -62,8 +63,8 @@ impl Ground for Here<'_> {
     }
 }
 
-/// Where the first huge page of a mapping begins, less whole huge pages: an object's begin at whole ones of its bytes, those of private
-/// memory at whole ones of the addresses.
+/// Where the first huge page of a mapping begins, less whole huge pages: an object's begin at whole
+/// ones of its bytes, those of private memory at whole ones of the addresses.
 pub(crate) fn first_huge_page(mapping: &Mapping, object: Option<&Object>) -> usize {
     match object {
         Some(_) => 0,

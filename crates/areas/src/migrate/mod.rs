@@ -1,11 +1,13 @@
 //! Moving pages to where they are asked to be.
 //!
-//! The kernel moves pages one by one to the nodes that it is told (`move_pages`), in large batches; a huge page is one page, and is named
-//! once. Success is no proof: it is measured again afterwards, and whatever stayed is reported with the kernel's reason. Only then new
-//! pages come from the new place: where nothing would move, the policy is as it was.
+//! The kernel moves pages one by one to the nodes that it is told (`move_pages`), in large batches;
+//! a huge page is one page, and is named once. Success is no proof: it is measured again
+//! afterwards, and whatever stayed is reported with the kernel's reason. Only then new pages come
+//! from the new place: where nothing would move, the policy is as it was.
 //!
-//! Whose page tables the pages are in decides who may move them. [`here`] moves what this process has mapped; [`elsewhere`] moves an
-//! object's pages through those who have them mapped, without mapping them itself.
+//! Whose page tables the pages are in decides who may move them. [`here`] moves what this process
+//! has mapped; [`elsewhere`] moves an object's pages through those who have them mapped, without
+//! mapping them itself.
 
 mod elsewhere;
 mod here;
@@ -92,7 +94,8 @@ impl Migration {
         &self.stayed
     }
 
-    /// Whether new pages come from the new place now. Where there was something to move and nothing of it would, the policy is as it was.
+    /// Whether new pages come from the new place now. Where there was something to move and nothing
+    /// of it would, the policy is as it was.
     #[must_use]
     pub fn is_placed(&self) -> bool {
         self.placed
@@ -169,13 +172,15 @@ pub(crate) trait Ground {
 /// How often pages that came in while others were moved are moved after them.
 const ROUNDS: usize = 3;
 
-/// Moves what is elsewhere, and places what is to come. What would not move is told. The placement is resolved.
+/// Moves what is elsewhere, and places what is to come. What would not move is told. The placement
+/// is resolved.
 pub(crate) fn run(
     ground: &mut dyn Ground,
     placement: Placement,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Migration> {
-    // What this kernel does not know, or a sandbox forbids, is found out before anything is moved: with a page of our own.
+    // What this kernel does not know, or a sandbox forbids, is found out before anything is moved:
+    // with a page of our own.
     if !placement.is_default() {
         let probe = Request::new(PageSize::base().bytes()).placed_as_resolved(placement);
         drop(System::new().map(&probe)?);

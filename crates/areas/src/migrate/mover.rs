@@ -1,4 +1,5 @@
-//! The calls that move pages: in large batches, for this process or another one, and what the kernel says of each.
+//! The calls that move pages: in large batches, for this process or another one, and what the
+//! kernel says of each.
 
 use std::ops::Range;
 
@@ -30,7 +31,8 @@ pub(crate) struct Mover {
 }
 
 impl Mover {
-    /// Moves pages that this process has mapped; those that others have mapped too, where that is allowed.
+    /// Moves pages that this process has mapped; those that others have mapped too, where that is
+    /// allowed.
     pub(crate) fn here() -> Self {
         Mover { pid: 0, all: true }
     }
@@ -40,7 +42,8 @@ impl Mover {
         Mover { pid, all: false }
     }
 
-    /// Moves pages: `address` says where the page is that begins at a byte. For each page: why it is not on its target, if it is not.
+    /// Moves pages: `address` says where the page is that begins at a byte. For each page: why it
+    /// is not on its target, if it is not.
     pub(crate) fn shift(
         &mut self,
         batch: &[Wanted],
@@ -64,15 +67,16 @@ impl Mover {
                     self.all = false;
                     continue;
                 }
-                // Some were not moved, or it gave up: at the first page that has no answer, if there is one.
+                // Some were not moved, or it gave up: at the first page that has no answer, if
+                // there is one.
                 Ok(_) | Err(sys::Errno::NOMEM | sys::Errno::BUSY | sys::Errno::AGAIN) => {}
                 Err(errno) => return Err(self.refused(batch.len() - start, errno)),
             }
             let Some(reached) = status[start..].iter().position(|&answer| answer == NOT_REACHED) else {
                 break;
             };
-            // The pages for one node that it failed at are not tried again; what comes behind them is. It does not tell why they
-            // stayed, but for a lack of memory.
+            // The pages for one node that it failed at are not tried again; what comes behind them
+            // is. It does not tell why they stayed, but for a lack of memory.
             let at = start + reached;
             let errno = answer.err().unwrap_or(sys::Errno::BUSY).raw_os_error();
             start = at;
@@ -86,8 +90,9 @@ impl Mover {
         Ok(reasons.collect())
     }
 
-    /// An error may be about another page: the kernel gives one answer for pages that it moves together, and calls a part of a
-    /// transparent huge page busy that it is moving as a whole. So it is asked where those pages are.
+    /// An error may be about another page: the kernel gives one answer for pages that it moves
+    /// together, and calls a part of a transparent huge page busy that it is moving as a whole. So
+    /// it is asked where those pages are.
     fn ask_again(&self, addresses: &[*const u8], nodes: &[i32], status: &mut [i32]) -> Result<()> {
         let failed: Vec<usize> = (0..status.len()).filter(|&index| status[index] < 0).collect();
         if failed.is_empty() {
@@ -140,7 +145,8 @@ pub(super) fn note(stayed: &mut Vec<Stayed>, page: &Wanted, why: Why) {
 fn reason(answer: i32, target: Node, all: bool) -> Option<Why> {
     match answer {
         node if node == target.get().cast_signed() => None,
-        // It is on another node, and no error was told: somebody else moved it, or the kernel could not.
+        // It is on another node, and no error was told: somebody else moved it, or the kernel could
+        // not.
         0.. => Some(Why::Busy),
         error => Some(match -error {
             libc::EBUSY | libc::EAGAIN => Why::Busy,

@@ -13,7 +13,8 @@ use crate::turns::{Origin, Turns};
 /// Where each page is to go.
 pub(super) struct Targets {
     placement: Placement,
-    /// Whose turn it is, for interleaving: as if the kernel had dealt the pages out, so that those that come later fit in.
+    /// Whose turn it is, for interleaving: as if the kernel had dealt the pages out, so that those
+    /// that come later fit in.
     turns: Option<Turns>,
     origin: Origin,
     topology: Option<Topology>,
@@ -46,7 +47,8 @@ impl Targets {
         nodes.iter().min_by_key(|&to| (distance(to), to)).unwrap_or(node)
     }
 
-    /// The pages that are elsewhere, in order. `first` is where the first huge page begins, less whole huge pages.
+    /// The pages that are elsewhere, in order. `first` is where the first huge page begins, less
+    /// whole huge pages.
     pub(super) fn wanted(&self, residency: &Residency, first: usize) -> Vec<Wanted> {
         let mut wanted = Vec::new();
         for page in pages(residency, first) {
@@ -56,7 +58,8 @@ impl Targets {
             }
             match page.is_told {
                 true => wanted.push(Wanted { range: page.range, target }),
-                // The kernel moves all of a huge page, if it is one; if it is not, each of its pages is named.
+                // The kernel moves all of a huge page, if it is one; if it is not, each of its
+                // pages is named.
                 false => {
                     let base = PageSize::base().bytes();
                     let parts = page.range.step_by(base).map(|at| Wanted { range: at..at + base, target });
@@ -81,8 +84,8 @@ struct Page {
     is_told: bool,
 }
 
-/// The pages in RAM. Where the kernel has huge pages and does not tell which they are, each block that lies on one node as a whole may be
-/// one.
+/// The pages in RAM. Where the kernel has huge pages and does not tell which they are, each block
+/// that lies on one node as a whole may be one.
 fn pages(residency: &Residency, first: usize) -> impl Iterator<Item = Page> + '_ {
     let untold = residency.has_untold_huge_pages();
     let huge = PageSize::transparent();

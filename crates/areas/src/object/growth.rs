@@ -1,8 +1,10 @@
-//! How an object grows and shrinks: base pages by its size alone, pages of the pool by taking them first.
+//! How an object grows and shrinks: base pages by its size alone, pages of the pool by taking them
+//! first.
 //!
-//! A pool page that is missing is a SIGBUS at the touch, so an object of pool pages never becomes larger than the pages that it
-//! has. They are set aside by a mapping of the new part, which is all or nothing, then taken by `fallocate`, which moves the
-//! end last: whoever sees the new size finds the pages there.
+//! A pool page that is missing is a SIGBUS at the touch, so an object of pool pages never becomes
+//! larger than the pages that it has. They are set aside by a mapping of the new part, which is all
+//! or nothing, then taken by `fallocate`, which moves the end last: whoever sees the new size finds
+//! the pages there.
 
 use std::os::fd::AsFd;
 
@@ -17,13 +19,14 @@ use crate::sys;
 use crate::sys::memory::{At, MapFlags};
 
 impl Object {
-    /// Grows to at least `size` bytes (an atomic maximum over all who grow it). Pages of the pool are taken at once, where
-    /// `placement` says; base pages as they are touched.
+    /// Grows to at least `size` bytes (an atomic maximum over all who grow it). Pages of the pool
+    /// are taken at once, where `placement` says; base pages as they are touched.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`] through a descriptor for
-    /// reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`] over `RLIMIT_FSIZE`; [`Kind::NoMemory`] if the pool has
-    /// not that many pages, or where the kernel counts strictly (`vm.overcommit_memory=2`) and has not that many.
+    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`]
+    /// through a descriptor for reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`]
+    /// over `RLIMIT_FSIZE`; [`Kind::NoMemory`] if the pool has not that many pages, or where the
+    /// kernel counts strictly (`vm.overcommit_memory=2`) and has not that many.
     pub(crate) fn grow(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent else {
@@ -51,7 +54,8 @@ impl Object {
             }
             match self.own_fd().and_then(|fd| sys::object::set_size(fd, self.piece.first + rounded)) {
                 Ok(()) => self.saw(rounded),
-                // Somebody else grew it further in between: the seal kept us from cutting it. Look again.
+                // Somebody else grew it further in between: the seal kept us from cutting it. Look
+                // again.
                 Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
                 Err(errno) => return Err(self.refused(what(), "ftruncate", errno)),
             }
@@ -59,7 +63,8 @@ impl Object {
         Ok(())
     }
 
-    /// Sets the size of a resizable object. `size` is in whole pages. New pages of the pool come from where `placement` says.
+    /// Sets the size of a resizable object. `size` is in whole pages. New pages of the pool come
+    /// from where `placement` says.
     pub(crate) fn resize(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
         let what = || format!("resize {whose} to {}", Bytes::from(size));
         check_file_size(self.piece.first + size as u64, what)?;
@@ -138,7 +143,8 @@ impl Object {
                 return Ok(());
             }
             check_file_size(self.piece.first + size as u64, &what)?;
-            // Asked first, so that nothing has to be given back through a descriptor that could not do it.
+            // Asked first, so that nothing has to be given back through a descriptor that could not
+            // do it.
             if self.is_frozen()? {
                 return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
             }
@@ -174,7 +180,8 @@ impl Object {
             let call = || sys::object::allocate(self.own_fd()?, self.piece.first + now as u64, more as u64);
             let taken = match placement.is_default() {
                 true => call(),
-                // The policy of pool pages lies on each mapping; a call on the file obeys the thread's.
+                // The policy of pool pages lies on each mapping; a call on the file obeys the
+                // thread's.
                 false => sys::policy::within(&Placement::new(placement.policy()), call).map_err(|errno| {
                     Error::new(Kind::System, what())
                         .call(format!("set_mempolicy({})", placement.policy()), errno)
@@ -201,9 +208,10 @@ impl Object {
 
     /// Gives pool pages beyond the end back: those that a failed call has taken.
     ///
-    /// Setting a growable object to the size that it has is atomic: if somebody grew it since it was asked for, the seal refuses.
-    /// A resizable one has no such seal, and if somebody grows it at this very moment his growth is undone: both then changed the size
-    /// at once, and one of them is the last.
+    /// Setting a growable object to the size that it has is atomic: if somebody grew it since it
+    /// was asked for, the seal refuses. A resizable one has no such seal, and if somebody grows it
+    /// at this very moment his growth is undone: both then changed the size at once, and one of
+    /// them is the last.
     fn give_back_tail(&self) {
         loop {
             let Ok(before) = sys::file::stat(self.as_fd()) else { return };

@@ -1,7 +1,9 @@
-//! What is marked on an object itself, in its file mode, for all who have it or open it: whoever looks at its size reads it by the same call.
+//! What is marked on an object itself, in its file mode, for all who have it or open it: whoever
+//! looks at its size reads it by the same call.
 //!
-//! The kernel changes a mode as a whole, so that who sets a bit could take away another one that came in between. So who does takes a record lock on a byte
-//! far behind the object's end first: of an open file of its own, dropped by the kernel whatever becomes of the process.
+//! The kernel changes a mode as a whole, so that who sets a bit could take away another one that
+//! came in between. So who does takes a record lock on a byte far behind the object's end first: of
+//! an open file of its own, dropped by the kernel whatever becomes of the process.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -13,15 +15,19 @@ use crate::sys;
 use crate::sys::file::{OFlags, Stat};
 use crate::sys::range_lock::{self, Hold};
 
-/// Holders have different numbers of addresses for it (S_ISVTX, which means nothing to the kernel here).
+/// Holders have different numbers of addresses for it (S_ISVTX, which means nothing to the kernel
+/// here).
 pub(super) const UNEVEN: u32 = 0o1000;
-/// It is retired: nobody opens it any more (S_IRGRP, and nothing else of what its group and others may do: objects that other
-/// programs made come with more). Not one of the bits that the kernel clears as a file is written; it lets members of its group
-/// who have a descriptor of it open it for reading, which they could read by that one.
+/// It is retired: nobody opens it any more (S_IRGRP, and nothing else of what its group and others
+/// may do: objects that other programs made come with more). Not one of the bits that the kernel
+/// clears as a file is written; it lets members of its group who have a descriptor of it open it
+/// for reading, which they could read by that one.
 const RETIRED: u32 = 0o040;
-/// It was offered to other users (S_IRGRP and S_IROTH): their processes may open it for reading, by way of one that was given it. (To its file leads nothing but
-/// `/proc/PID/fd` of a process that has it, where only that process's user and root get.) Of its group, too: in containers other users are in
-/// group 0 by default, and the kernel does not look at what others may where the group is theirs.
+/// It was offered to other users (S_IRGRP and S_IROTH): their processes may open it for reading, by
+/// way of one that was given it. (To its file leads nothing but `/proc/PID/fd` of a process that
+/// has it, where only that process's user and root get.) Of its group, too: in containers other
+/// users are in group 0 by default, and the kernel does not look at what others may where the group
+/// is theirs.
 pub(crate) const OFFERED: u32 = 0o044;
 /// What its group and others may do.
 const FOR_OTHERS: u32 = 0o077;
@@ -50,7 +56,8 @@ fn with_rights(mode: u32, rights: u32) -> u32 {
 }
 
 impl Object {
-    /// Tells all holders, for ever, that one of them has another number of addresses for it than the others: before that is so.
+    /// Tells all holders, for ever, that one of them has another number of addresses for it than
+    /// the others: before that is so.
     pub(crate) fn mark_uneven(&self) -> Result<()> {
         if !self.is_uneven() {
             self.change_mode("note that an area has another reserve than its clones", |mode| mode | UNEVEN)?;
@@ -83,8 +90,8 @@ impl Object {
         }
     }
 
-    /// Has nobody but its owner open it, and for these rights; what is marked on it stays: that it is retired, and that it was offered to users, who may read
-    /// it. `rights` may say that it is.
+    /// Has nobody but its owner open it, and for these rights; what is marked on it stays: that it
+    /// is retired, and that it was offered to users, who may read it. `rights` may say that it is.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
         self.change_mode(what, |mode| with_rights(mode, rights))
     }
@@ -106,7 +113,8 @@ impl Object {
         })
     }
 
-    /// Nobody else changes its mode while this is kept. `None` where it cannot be opened anew for writing: frozen, or without `/proc`.
+    /// Nobody else changes its mode while this is kept. `None` where it cannot be opened anew for
+    /// writing: frozen, or without `/proc`.
     fn alone(&self, what: &str) -> Result<Option<OwnedFd>> {
         const ATTEMPTS: u32 = 500;
         let path = format!("/proc/thread-self/fd/{}\0", self.as_fd().as_raw_fd());
@@ -150,7 +158,8 @@ mod tests {
             // Retired, it is never offered.
             (0o640, 0o644, 0o640),
             (0o1640, 0o400, 0o1440),
-            // As other programs make theirs: nobody else is to write it, and it is not retired by that.
+            // As other programs make theirs: nobody else is to write it, and it is not retired by
+            // that.
             (0o777, 0o600, 0o644),
             (0o660, 0o600, 0o600),
             (0o604, 0o600, 0o600),

@@ -1,7 +1,8 @@
 //! The object: kernel memory that can be mapped many times. A memfd, with its seals and its size.
 //!
-//! The file size *is* the size of the area: asked of the kernel, never stored where it could go stale. What may happen to
-//! it is told by the seals, which every holder can read and nobody can take off.
+//! The file size *is* the size of the area: asked of the kernel, never stored where it could go
+//! stale. What may happen to it is told by the seals, which every holder can read and nobody can
+//! take off.
 
 mod growth;
 mod marks;
@@ -38,7 +39,8 @@ pub enum Extent {
         /// Bytes, a multiple of the page size.
         max: usize,
     },
-    /// It may grow and shrink, in whole pages. What lies beyond its end faults (SIGBUS), as on BeOS.
+    /// It may grow and shrink, in whole pages. What lies beyond its end faults (SIGBUS), as on
+    /// BeOS.
     Resizable {
         /// Bytes of addresses that every holder takes: up to here it grows without asking for more.
         max: usize,
@@ -61,17 +63,18 @@ impl Extent {
 /// That of a low area is a range of physical memory: [`physical`](Object::physical).
 ///
 /// # Invariants
-/// - `fd` was opened on a memfd, or on `/dev/mem` with a record lock on the range that it has of it ([`crate::physical::claim`]); its
-///   identity and page size never change. (A program may close it under us: what changes a file goes through `own_fd`, which
-///   looks.)
-/// - A fixed object carries the seals SHRINK and GROW, a growable one SHRINK: its size never falls below what was seen.
-///   A resizable one carries neither.
+/// - `fd` was opened on a memfd, or on `/dev/mem` with a record lock on the range that it has of it
+///   ([`crate::physical::claim`]); its identity and page size never change. (A program may close it
+///   under us: what changes a file goes through `own_fd`, which looks.)
+/// - A fixed object carries the seals SHRINK and GROW, a growable one SHRINK: its size never falls
+///   below what was seen. A resizable one carries neither.
 #[derive(Debug)]
 pub struct Object {
     fd: Guarded,
     page: PageSize,
     extent: Extent,
-    /// Where it begins in the file, and in physical memory, if it is a range of that: the file is `/dev/mem` then.
+    /// Where it begins in the file, and in physical memory, if it is a range of that: the file is
+    /// `/dev/mem` then.
     physical: Option<u64>,
     /// Which part of its file it is.
     piece: Piece,
@@ -79,11 +82,13 @@ pub struct Object {
     exact: Option<u64>,
     /// The largest size seen: a lower bound for ever, as no object shrinks.
     seen: AtomicU64,
-    /// Whether the call that made or opened it is not over yet: its descriptor is what the kernel has just given, without a look.
+    /// Whether the call that made or opened it is not over yet: its descriptor is what the kernel
+    /// has just given, without a look.
     fresh: AtomicBool,
     /// Whether it was frozen as it was opened here.
     was_frozen: bool,
-    /// Whether nobody could map it for writing any more when it was opened here: frozen, or sealed against writers to come.
+    /// Whether nobody could map it for writing any more when it was opened here: frozen, or sealed
+    /// against writers to come.
     refused_writers: bool,
     /// Whether it was retired when it was opened here.
     was_retired: bool,
@@ -127,12 +132,14 @@ impl Object {
 
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
     ///
-    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is no name that anybody could find it by.
+    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is no name that anybody could find
+    /// it by.
     ///
     /// # Errors
-    /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page size that the kernel has
-    /// no pool of, and for a kernel without memory objects; [`Kind::NotPermitted`] where a sandbox forbids them;
-    /// [`Kind::InvalidInput`] if `size` is more than the extent or than a file can hold.
+    /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page
+    /// size that the kernel has no pool of, and for a kernel without memory objects;
+    /// [`Kind::NotPermitted`] where a sandbox forbids them; [`Kind::InvalidInput`] if `size` is
+    /// more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
@@ -187,19 +194,20 @@ impl Object {
             Extent::Resizable { .. } => SealFlags::empty(),
         };
         sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
-        // Growable and resizable ones are whole pages from the start: that is what they grow and shrink by.
+        // Growable and resizable ones are whole pages from the start: that is what they grow and
+        // shrink by.
         let exact = (extent == Extent::Fixed && pool && file_size != size as u64).then_some(size as u64);
         Ok(Object { exact, seen: AtomicU64::new(file_size), forks, ..object })
     }
 
     /// Takes over a descriptor that came from elsewhere, after looking at what it is.
     ///
-    /// `told` is what its sender or its holder's table says of its extent; `exact` the size in bytes where the pages are
-    /// huge.
+    /// `told` is what its sender or its holder's table says of its extent; `exact` the size in
+    /// bytes where the pages are huge.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under its holders although it
-    /// is not said to be resizable.
+    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under
+    /// its holders although it is not said to be resizable.
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
         // It may be anything, on any file system: nobody is to be waited for.
         let looked = sys::object::sealed_stat(fd.as_fd())
@@ -213,7 +221,8 @@ impl Object {
         Object::adopt_looked(fd, &looked, page, told, exact)
     }
 
-    /// The same, of a descriptor that was looked at ([`sealed_stat`](sys::object::sealed_stat)), and of which the pages are known.
+    /// The same, of a descriptor that was looked at ([`sealed_stat`](sys::object::sealed_stat)),
+    /// and of which the pages are known.
     pub(crate) fn adopt_looked(
         fd: OwnedFd,
         looked: &SealedStat,
@@ -274,7 +283,8 @@ impl Object {
         self.size_seen()
     }
 
-    /// Asks the kernel for the size, and for what is noted beside it. One `fstat`; `false` if the descriptor is no longer the object's.
+    /// Asks the kernel for the size, and for what is noted beside it. One `fstat`; `false` if the
+    /// descriptor is no longer the object's.
     pub(crate) fn look(&self) -> bool {
         let stat = match sys::file::stat(self.as_fd()) {
             // The size of another file under our number is not ours.
@@ -350,8 +360,9 @@ impl Object {
             && self.physical == other.physical
     }
 
-    /// Device and inode of its file, which tell it apart from every other one as long as it is open:
-    /// [`Info::object`](crate::registry::Info::object) of those who have it. They are what they were as it was made or opened here; no call is made.
+    /// Device and inode of its file, which tell it apart from every other one as long as it is
+    /// open: [`Info::object`](crate::registry::Info::object) of those who have it. They are what
+    /// they were as it was made or opened here; no call is made.
     #[must_use]
     pub fn file_id(&self) -> (u64, u64) {
         let identity = self.identity();
@@ -371,14 +382,16 @@ impl Object {
         self.fd.checked()
     }
 
-    /// To be mapped by the very call that has made or opened it: there is no look at the descriptor before it is in an area. (Another
-    /// thread that closes all descriptors meanwhile cannot be guarded against by a look either.)
+    /// To be mapped by the very call that has made or opened it: there is no look at the descriptor
+    /// before it is in an area. (Another thread that closes all descriptors meanwhile cannot be
+    /// guarded against by a look either.)
     pub(crate) fn fresh(self) -> Self {
         self.fresh.store(true, Ordering::Relaxed);
         self
     }
 
-    /// It is in an area: from now on the program may do what it likes, and its descriptor is looked at.
+    /// It is in an area: from now on the program may do what it likes, and its descriptor is looked
+    /// at.
     pub(crate) fn hand_out(&self) {
         self.fresh.store(false, Ordering::Relaxed);
     }
@@ -441,9 +454,11 @@ impl Object {
         })
     }
 
-    /// Takes note that it was frozen: its size is what the kernel says now, and stays. What was seen of it before may be more than there is.
+    /// Takes note that it was frozen: its size is what the kernel says now, and stays. What was
+    /// seen of it before may be more than there is.
     ///
-    /// One `fstat`, and none where it was fixed before. The seals were looked at in this call, before this.
+    /// One `fstat`, and none where it was fixed before. The seals were looked at in this call,
+    /// before this.
     pub(crate) fn settle(&mut self) -> Result<()> {
         if self.extent == Extent::Fixed {
             return Ok(());
@@ -462,7 +477,8 @@ impl Object {
         self.extent = Extent::Resizable { max };
     }
 
-    /// Whether holders may have different numbers of addresses for it, as of the last look at its size: then who grows it has to ask them.
+    /// Whether holders may have different numbers of addresses for it, as of the last look at its
+    /// size: then who grows it has to ask them.
     pub(crate) fn is_uneven(&self) -> bool {
         self.uneven.load(Ordering::Relaxed)
     }
@@ -472,7 +488,8 @@ impl Object {
         self.adopted
     }
 
-    /// Bytes of its pages that were holes when it was adopted. (Of base pages some may have been in the swap.)
+    /// Bytes of its pages that were holes when it was adopted. (Of base pages some may have been in
+    /// the swap.)
     pub(crate) fn missing(&self) -> u64 {
         self.missing
     }
@@ -496,7 +513,8 @@ impl Object {
     /// Another open file of the same object.
     pub(crate) fn reopen(&self, flags: sys::file::OFlags, what: &'static str) -> Result<OwnedFd> {
         use std::os::fd::AsRawFd;
-        // A thread can have descriptors of its own, and the first one may have left: then /proc/self shows others.
+        // A thread can have descriptors of its own, and the first one may have left: then
+        // /proc/self shows others.
         let path = format!("/proc/thread-self/fd/{}", self.fd.as_fd().as_raw_fd());
         let failed = |errno| {
             let mode = if flags.contains(sys::file::OFlags::RDWR) { "O_RDWR" } else { "O_RDONLY" };

@@ -1,4 +1,5 @@
-//! Objects that are a range of physical memory: of `/dev/mem`, where the descriptor is everybody's and the range is ours.
+//! Objects that are a range of physical memory: of `/dev/mem`, where the descriptor is everybody's
+//! and the range is ours.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
@@ -19,14 +20,15 @@ impl Object {
 
     /// The physical address at which it begins, if it is a range of physical memory.
     ///
-    /// Its descriptor is one of `/dev/mem` then, in which this is also the offset of its first byte. **All other bytes of that file are
-    /// other people's memory.**
+    /// Its descriptor is one of `/dev/mem` then, in which this is also the offset of its first
+    /// byte. **All other bytes of that file are other people's memory.**
     #[must_use]
     pub fn physical(&self) -> Option<u64> {
         self.physical
     }
 
-    /// Where its first byte is in its file: not 0 only of physical memory, and of what is left where an area's holder has unmapped its beginning.
+    /// Where its first byte is in its file: not 0 only of physical memory, and of what is left
+    /// where an area's holder has unmapped its beginning.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.physical.unwrap_or(self.piece.first)

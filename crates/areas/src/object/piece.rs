@@ -1,7 +1,8 @@
 //! A part of an object, where an area is no longer all of it: the program unmapped the rest.
 //!
-//! Whatever asks an object for its size, maps it, reads or measures it, sees the part alone: the file's first byte is `first`, and where the part
-//! does not reach the file's end, its size is what it has.
+//! Whatever asks an object for its size, maps it, reads or measures it, sees the part alone: the
+//! file's first byte is `first`, and where the part does not reach the file's end, its size is what
+//! it has.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +18,8 @@ use crate::sys::guarded::Guarded;
 pub(crate) struct Piece {
     /// Bytes of the file that lie before it.
     pub(crate) first: u64,
-    /// Its bytes, where the file goes on behind it; `None` where it ends with the file, whatever the file's size is.
+    /// Its bytes, where the file goes on behind it; `None` where it ends with the file, whatever
+    /// the file's size is.
     pub(crate) limit: Option<u64>,
 }
 
@@ -46,12 +48,14 @@ impl Object {
         self.piece
     }
 
-    /// Whether the file goes on behind it: then its size is its own, and does not follow the file's.
+    /// Whether the file goes on behind it: then its size is its own, and does not follow the
+    /// file's.
     pub(crate) fn is_capped(&self) -> bool {
         self.piece.limit.is_some()
     }
 
-    /// The same object, as a part of what it is: the bytes from `start` on; up to `limit`, or to its end. `span` bytes of addresses are there for it.
+    /// The same object, as a part of what it is: the bytes from `start` on; up to `limit`, or to
+    /// its end. `span` bytes of addresses are there for it.
     pub(crate) fn narrow(&mut self, start: u64, limit: Option<u64>, span: usize) {
         self.exact = None;
         let seen = self.seen.get_mut();
@@ -70,7 +74,8 @@ impl Object {
         };
     }
 
-    /// As [`narrow`](Object::narrow), for one that was just opened, which is all of its file so far.
+    /// As [`narrow`](Object::narrow), for one that was just opened, which is all of its file so
+    /// far.
     pub(crate) fn into_piece(mut self, piece: Piece, span: u64) -> Self {
         if !piece.is_whole() {
             self.narrow(piece.first, piece.limit, usize::try_from(span).unwrap_or(usize::MAX));
@@ -78,7 +83,8 @@ impl Object {
         self
     }
 
-    /// Its bytes from here on: as many as that, and no longer up to the end of the file; or up to the end again.
+    /// Its bytes from here on: as many as that, and no longer up to the end of the file; or up to
+    /// the end again.
     pub(crate) fn set_limit(&mut self, limit: Option<u64>) {
         self.piece.limit = limit;
         if let (Extent::Resizable { .. }, Some(limit)) = (self.extent, limit) {
@@ -126,8 +132,9 @@ impl Object {
         }
     }
 
-    /// Tells its maker, for ever, that others have it, or may have it: what the maker unmaps of it keeps its memory then. To be called before the
-    /// object is used, or leaves this process. Whether it was not known to be marked: then it is one call.
+    /// Tells its maker, for ever, that others have it, or may have it: what the maker unmaps of it
+    /// keeps its memory then. To be called before the object is used, or leaves this process.
+    /// Whether it was not known to be marked: then it is one call.
     ///
     /// # Errors
     /// [`Kind::NotPermitted`] where this process may not mark it, and its maker could rely on that.
@@ -154,7 +161,8 @@ impl Object {
         Ok(true)
     }
 
-    /// Whether it is known that nobody but this process has it, by whatever way: it made it, has not forked since, and nobody has marked it.
+    /// Whether it is known that nobody but this process has it, by whatever way: it made it, has
+    /// not forked since, and nobody has marked it.
     pub(crate) fn is_sole(&self) -> bool {
         matches!(self.extent, Extent::Resizable { .. })
             && self.page == PageSize::base()
@@ -167,8 +175,8 @@ impl Object {
             })
     }
 
-    /// Gives the memory of a range of the file back: it reads as zeros then. To the end, if the range reaches it: then the file is shorter. Whether it
-    /// could be done.
+    /// Gives the memory of a range of the file back: it reads as zeros then. To the end, if the
+    /// range reaches it: then the file is shorter. Whether it could be done.
     pub(crate) fn give_up(&self, range: std::ops::Range<u64>) -> bool {
         let Ok(fd) = self.own_fd() else { return false };
         let Ok(size) = self.whole_file_size() else { return false };

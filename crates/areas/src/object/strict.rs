@@ -1,7 +1,10 @@
-//! Strict accounting (`vm.overcommit_memory=2`): memory that is promised is there, or it is refused.
+//! Strict accounting (`vm.overcommit_memory=2`): memory that is promised is there, or it is
+//! refused.
 //!
-//! The kernel counts the pages of a memory object when they are taken, not when it is mapped, and has no error for a touch that it refuses: a SIGBUS. So where
-//! it counts strictly, objects of base pages are backed as soon as they are made or grown, all or nothing. Elsewhere memory is promised as malloc does it.
+//! The kernel counts the pages of a memory object when they are taken, not when it is mapped, and
+//! has no error for a touch that it refuses: a SIGBUS. So where it counts strictly, objects of base
+//! pages are backed as soon as they are made or grown, all or nothing. Elsewhere memory is promised
+//! as malloc does it.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,8 +18,8 @@ use crate::sys;
 /// Smaller than that, a program's first area is not worth the question.
 const WORTH_ASKING: usize = 1 << 20;
 
-/// Whether objects have to be backed. Asked once a process, for an area of `bytes` that it makes: who changes the setting does so before programs
-/// start that rely on it.
+/// Whether objects have to be backed. Asked once a process, for an area of `bytes` that it makes:
+/// who changes the setting does so before programs start that rely on it.
 pub(crate) fn applies(bytes: usize) -> bool {
     const UNKNOWN: u8 = 0;
     const LENIENT: u8 = 1;
@@ -34,7 +37,8 @@ pub(crate) fn applies(bytes: usize) -> bool {
 }
 
 impl Object {
-    /// Takes the pages from `from` to `to` bytes. Makes the object as large as that, if it is smaller, once they are there.
+    /// Takes the pages from `from` to `to` bytes. Makes the object as large as that, if it is
+    /// smaller, once they are there.
     ///
     /// # Errors
     /// [`Kind::NoMemory`]: then none was taken.

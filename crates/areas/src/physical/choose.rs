@@ -11,8 +11,8 @@ pub(super) struct Short {
     pub(super) longest: usize,
 }
 
-/// Which pages meet a demand: `count` indices into `frames`, in the order in which the pages have to follow each other. Each
-/// page has `unit` frames.
+/// Which pages meet a demand: `count` indices into `frames`, in the order in which the pages have
+/// to follow each other. Each page has `unit` frames.
 pub(super) fn choose(frames: &[u64], unit: u64, count: usize, demand: Demand) -> Result<Vec<usize>, Short> {
     let good = |frame: u64| demand.below.is_none_or(|below| is_below(frame, unit, below));
     let mut sorted: Vec<usize> = (0..frames.len()).filter(|&index| good(frames[index])).collect();

@@ -1,7 +1,8 @@
 //! Parts of a reserved physical range, each of which belongs to one area and its clones.
 //!
-//! Who has a part is told by record locks of open files on `/dev/mem`, byte for byte the physical range: the kernel drops them with the last
-//! descriptor or mapping, however it goes. A part is taken alone, zeroed, and shared from then on; a clone takes its own share while the area that it
+//! Who has a part is told by record locks of open files on `/dev/mem`, byte for byte the physical
+//! range: the kernel drops them with the last descriptor or mapping, however it goes. A part is
+//! taken alone, zeroed, and shared from then on; a clone takes its own share while the area that it
 //! is cloned from still has one. So no two areas come to have a part, and none is lost.
 
 use std::ops::Range;
@@ -109,8 +110,8 @@ fn zero(memory: BorrowedFd<'_>, part: &Range<u64>, what: &impl Fn() -> String) -
     Ok(())
 }
 
-/// A clone's share of a part, through an open file of its own. Whoever it is cloned from has to be asked again afterwards: only if he
-/// still has it was it never anybody else's.
+/// A clone's share of a part, through an open file of its own. Whoever it is cloned from has to be
+/// asked again afterwards: only if he still has it was it never anybody else's.
 pub(crate) fn share(memory: OwnedFd, start: u64, size: u64) -> Result<Object> {
     let what = || format!("share {} of physical memory at {start:#x}", Bytes(size));
     let wrong = || Error::new(Kind::Registry, what()).detail("its table names no range of memory");

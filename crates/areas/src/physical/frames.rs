@@ -1,4 +1,5 @@
-//! Which page frames the pages of a mapping have: what `/proc/self/pagemap` tells those who may know.
+//! Which page frames the pages of a mapping have: what `/proc/self/pagemap` tells those who may
+//! know.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::sleep;
@@ -11,8 +12,8 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::Advice;
 
-/// How often the table is read: a page that is being moved (compaction) has no frame at that moment, and a huge one is in nobody's
-/// page tables when it has been, until somebody touches it.
+/// How often the table is read: a page that is being moved (compaction) has no frame at that
+/// moment, and a huge one is in nobody's page tables when it has been, until somebody touches it.
 const ATTEMPTS: usize = 8;
 /// How long the first wait is. Each one is twice as long as the one before: 127 ms in all.
 const WAIT: Duration = Duration::from_millis(1);
@@ -70,7 +71,8 @@ fn look(table: BorrowedFd<'_>, base: usize, count: usize, page: PageSize) -> sys
     Ok(words.into_iter().map(|word| frame(u64::from_le_bytes(word))).collect())
 }
 
-/// The page frame in a word of pagemap (`Documentation/admin-guide/mm/pagemap.rst`); `None` if the page is not in RAM.
+/// The page frame in a word of pagemap (`Documentation/admin-guide/mm/pagemap.rst`); `None` if the
+/// page is not in RAM.
 fn frame(word: u64) -> Option<u64> {
     const PRESENT: u64 = 1 << 63;
     const NUMBER: u64 = (1 << 55) - 1;

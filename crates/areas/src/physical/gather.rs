@@ -1,9 +1,11 @@
 //! Base pages that lie side by side, or below a limit: where there is no pool.
 //!
-//! The kernel makes one transparent huge page of a memory object's base pages when asked to (`MADV_COLLAPSE`, 6.1), and that one is
-//! contiguous. What is not needed of it is cut off again, which moves nothing. Several huge pages, and page frames below a limit, are a
-//! matter of luck: those that do not fit are kept while others are tried, so that the kernel gives new ones. And a page that somebody
-//! else has in his hands at that moment (compaction, reclaim, another processor's batch) is waited for, a little longer each time.
+//! The kernel makes one transparent huge page of a memory object's base pages when asked to
+//! (`MADV_COLLAPSE`, 6.1), and that one is contiguous. What is not needed of it is cut off again,
+//! which moves nothing. Several huge pages, and page frames below a limit, are a matter of luck:
+//! those that do not fit are kept while others are tried, so that the kernel gives new ones. And a
+//! page that somebody else has in his hands at that moment (compaction, reclaim, another
+//! processor's batch) is waited for, a little longer each time.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -20,7 +22,8 @@ use crate::sys;
 
 /// How often it is tried.
 const ATTEMPTS: usize = 8;
-/// How long the first wait for pages in somebody's hands is. Each one is twice as long as the one before: 127 ms in all.
+/// How long the first wait for pages in somebody's hands is. Each one is twice as long as the one
+/// before: 127 ms in all.
 const WAIT: Duration = Duration::from_millis(1);
 
 /// A fixed object of base pages that meet a demand. They are in RAM, and not locked yet.

@@ -1,8 +1,9 @@
 //! Physical memory: pages side by side, or below a limit, as some locks demand it.
 //!
-//! The kernel gives no process a say in which page frames it gets. So frames are looked at (`/proc/self/pagemap`), and chosen: among
-//! the pages of the pool ([`pool`]), whose free list is last in, first out; by having the kernel gather base pages ([`gather`]); or
-//! out of a range that the kernel was told to leave alone when it booted ([`reserved`], [`claim`]).
+//! The kernel gives no process a say in which page frames it gets. So frames are looked at
+//! (`/proc/self/pagemap`), and chosen: among the pages of the pool ([`pool`]), whose free list is
+//! last in, first out; by having the kernel gather base pages ([`gather`]); or out of a range that
+//! the kernel was told to leave alone when it booted ([`reserved`], [`claim`]).
 
 mod choose;
 pub(crate) mod claim;
@@ -23,7 +24,8 @@ impl Demand {
         self.below.is_none() && (pages <= 1 || !self.contiguous)
     }
 
-    /// What is wrong with page frames, in the order of the pages that have them; `None` if all is well. Each page has `unit` frames.
+    /// What is wrong with page frames, in the order of the pages that have them; `None` if all is
+    /// well. Each page has `unit` frames.
     fn unmet(self, frames: &[u64], unit: u64) -> Option<String> {
         if let Some(below) = self.below
             && let Some(high) = frames.iter().position(|&frame| !is_below(frame, unit, below))
@@ -51,7 +53,8 @@ fn is_below(frame: u64, unit: u64, below: u64) -> bool {
     end.checked_mul(PageSize::base().bytes() as u64).is_some_and(|end| end <= below)
 }
 
-/// Looks once more at the first `len` bytes of a mapping, once they are locked: what no longer holds, if they were moved before.
+/// Looks once more at the first `len` bytes of a mapping, once they are locked: what no longer
+/// holds, if they were moved before.
 pub(crate) fn moved(mapping: &Mapping, len: usize, demand: Demand) -> Result<Option<String>> {
     let page = mapping.page_size();
     if demand.any_page_will_do(len.div_ceil(page.bytes())) {
@@ -60,10 +63,12 @@ pub(crate) fn moved(mapping: &Mapping, len: usize, demand: Demand) -> Result<Opt
     Ok(demand.unmet(&frames::of(mapping, len, page)?, unit(page)))
 }
 
-/// Holds the claim of another process, that its memory meets a lock's demand, against the first `len` bytes of a mapping, which are locked.
+/// Holds the claim of another process, that its memory meets a lock's demand, against the first
+/// `len` bytes of a mapping, which are locked.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] where it does not hold; [`Kind::NotPermitted`] to who may not know page frames.
+/// [`Kind::InvalidInput`] where it does not hold; [`Kind::NotPermitted`] to who may not know page
+/// frames.
 pub(crate) fn prove(mapping: &Mapping, len: usize, lock: Lock, what: &str) -> Result<()> {
     let Some(demand) = lock.demand() else { return Ok(()) };
     let Some(why) = moved(mapping, len, demand)? else { return Ok(()) };

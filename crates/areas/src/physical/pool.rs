@@ -1,8 +1,9 @@
 //! A run of pool pages that lie side by side, or below a limit.
 //!
-//! The pool's free list is last in, first out, one list a node. So more pages than needed are taken, those that fit are chosen among
-//! them and given back in reverse, and the next ones taken are those, in order. Somebody else may come in between: it is looked at
-//! again, and tried again a few times.
+//! The pool's free list is last in, first out, one list a node. So more pages than needed are
+//! taken, those that fit are chosen among them and given back in reverse, and the next ones taken
+//! are those, in order. Somebody else may come in between: it is looked at again, and tried again a
+//! few times.
 
 use std::os::fd::AsFd;
 
@@ -18,12 +19,14 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::Advice;
 
-/// How often pages are taken and chosen from, each time twice as many, until all that are free have been.
+/// How often pages are taken and chosen from, each time twice as many, until all that are free have
+/// been.
 const ATTEMPTS: usize = 24;
 /// How often that may fail because somebody else came in between.
 const PATIENCE: usize = 4;
 
-/// Has `make` take pool pages that meet a demand: `count` of them, in order. What it makes is mapped, and its pages are there.
+/// Has `make` take pool pages that meet a demand: `count` of them, in order. What it makes is
+/// mapped, and its pages are there.
 pub(crate) fn arrange(
     demand: Demand,
     page: PageSize,
@@ -122,8 +125,8 @@ impl Spare {
         Ok(Spare { object, mapping, page, frames })
     }
 
-    /// Gives the chosen pages back so that the next ones who take some get them in that order, then the others, which have to wait
-    /// until that has happened: they go when this is dropped.
+    /// Gives the chosen pages back so that the next ones who take some get them in that order, then
+    /// the others, which have to wait until that has happened: they go when this is dropped.
     fn give_back(&self, chosen: &[usize]) -> Result<()> {
         debug_assert!(self.mapping.span() >= self.frames.len() * self.page.bytes());
         for &index in chosen.iter().rev() {

@@ -1,8 +1,9 @@
-//! Physical ranges that were set aside when the machine booted: `memmap=4M$8M` on the kernel's command line (4 MiB from 8 MiB on).
+//! Physical ranges that were set aside when the machine booted: `memmap=4M$8M` on the kernel's
+//! command line (4 MiB from 8 MiB on).
 //!
-//! They are written to, so nothing is guessed: a range has to be named by whoever runs the machine, on the command line or in
-//! `AREAS_LOW_MEMORY`, and the kernel has to say that it is reserved and no driver's. (Firmware keeps its tables in reserved memory,
-//! too.)
+//! They are written to, so nothing is guessed: a range has to be named by whoever runs the machine,
+//! on the command line or in `AREAS_LOW_MEMORY`, and the kernel has to say that it is reserved and
+//! no driver's. (Firmware keeps its tables in reserved memory, too.)
 
 use std::ops::Range;
 

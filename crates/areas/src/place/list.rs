@@ -7,8 +7,9 @@ use std::iter::Peekable;
 
 use crate::text::shortened;
 
-/// Reads `0-3,8` and calls `each` with the first and the last number of every part. Parts may overlap and come in any
-/// order. No part at all is an error, and so is any number above `max`. The error says why, as a phrase.
+/// Reads `0-3,8` and calls `each` with the first and the last number of every part. Parts may
+/// overlap and come in any order. No part at all is an error, and so is any number above `max`. The
+/// error says why, as a phrase.
 pub(crate) fn parse(text: &str, max: u32, mut each: impl FnMut(u32, u32)) -> Result<(), String> {
     for part in text.split(',') {
         let (first, last) = match part.split_once('-') {
@@ -26,7 +27,8 @@ pub(crate) fn parse(text: &str, max: u32, mut each: impl FnMut(u32, u32)) -> Res
     Ok(())
 }
 
-/// As [`parse`], for what the kernel prints: one trailing newline is allowed, and nothing at all is the empty list.
+/// As [`parse`], for what the kernel prints: one trailing newline is allowed, and nothing at all is
+/// the empty list.
 pub(crate) fn parse_kernel(text: &str, max: u32, each: impl FnMut(u32, u32)) -> Result<(), String> {
     match line(text) {
         "" => Ok(()),
@@ -34,7 +36,8 @@ pub(crate) fn parse_kernel(text: &str, max: u32, each: impl FnMut(u32, u32)) -> 
     }
 }
 
-/// What the kernel prints as one line: without the newline, and without the NUL that some kernels (seen up to 5.15) print behind lists.
+/// What the kernel prints as one line: without the newline, and without the NUL that some kernels
+/// (seen up to 5.15) print behind lists.
 pub(crate) fn line(text: &str) -> &str {
     let text = text.trim_end_matches('\0');
     text.strip_suffix('\n').unwrap_or(text)

@@ -1,7 +1,8 @@
-//! Where memory must live: nodes, sets of them, policies, and the choice of nodes by what they are good at.
+//! Where memory must live: nodes, sets of them, policies, and the choice of nodes by what they are
+//! good at.
 //!
-//! Everything here is plain data: nothing in this module makes a system call, and the kernel's numbers for policies
-//! are not known here.
+//! Everything here is plain data: nothing in this module makes a system call, and the kernel's
+//! numbers for policies are not known here.
 
 pub(crate) mod list;
 mod node;

@@ -8,8 +8,9 @@ use crate::error::{Error, Kind, Result};
 
 /// The number of a NUMA memory node: 0 to 1023.
 ///
-/// A number is only a number: whether such a node exists, and whether this process may use it, is asked of the kernel
-/// when memory is mapped. 1024 nodes is the most that any Linux is built for (`CONFIG_NODES_SHIFT` is at most 10).
+/// A number is only a number: whether such a node exists, and whether this process may use it, is
+/// asked of the kernel when memory is mapped. 1024 nodes is the most that any Linux is built for
+/// (`CONFIG_NODES_SHIFT` is at most 10).
 ///
 /// ```
 /// use areas::Node;
@@ -38,8 +39,8 @@ impl Node {
         })
     }
 
-    /// The node of a number that is known when the program is compiled, for statics. A number above 1023 does not
-    /// compile.
+    /// The node of a number that is known when the program is compiled, for statics. A number above
+    /// 1023 does not compile.
     #[must_use]
     pub const fn of<const ID: u32>() -> Self {
         const { assert!(ID <= Node::MAX.0, "nodes are numbered from 0 to 1023") };

@@ -15,12 +15,12 @@ const WORD_COUNT: u32 = 16;
 
 /// A set of nodes, written `0-3,8`.
 ///
-/// It has room for all 1024 nodes that Linux can have and nothing else in it, so that it is `Copy` and everything but
-/// parsing and printing works in constants and statics. The words are the kernel's own form of a nodemask
-/// (mbind(2)): node *n* is bit *n* mod 64 of word *n* / 64.
+/// It has room for all 1024 nodes that Linux can have and nothing else in it, so that it is `Copy`
+/// and everything but parsing and printing works in constants and statics. The words are the
+/// kernel's own form of a nodemask (mbind(2)): node *n* is bit *n* mod 64 of word *n* / 64.
 ///
-/// [`NodeSet::ALL`] stands for "every node that this process may use, asked when memory is mapped"; it prints as `all`,
-/// the empty set prints as `none`.
+/// [`NodeSet::ALL`] stands for "every node that this process may use, asked when memory is mapped";
+/// it prints as `all`, the empty set prints as `none`.
 ///
 /// ```
 /// use areas::{Node, NodeSet};
@@ -182,7 +182,8 @@ impl NodeSet {
         self.words.iter().rposition(|&word| word != 0).map_or(1, |last| last + 1)
     }
 
-    /// The first word, if no other has a node: nearly always, as no machine at hand has more than 64.
+    /// The first word, if no other has a node: nearly always, as no machine at hand has more
+    /// than 64.
     #[inline]
     pub(crate) fn first_word(&self) -> Option<u64> {
         let [first, more @ ..] = self.words;
@@ -235,8 +236,9 @@ impl NodeSet {
         Nodes { left: *self }
     }
 
-    /// What the kernel prints in files such as `/sys/devices/system/node/online`: a trailing newline is allowed and
-    /// nothing is the empty set. The error says why not, as a phrase; the caller knows the file.
+    /// What the kernel prints in files such as `/sys/devices/system/node/online`: a trailing
+    /// newline is allowed and nothing is the empty set. The error says why not, as a phrase; the
+    /// caller knows the file.
     pub(crate) fn from_kernel_list(text: &str) -> Result<Self, String> {
         let mut set = NodeSet::EMPTY;
         list::parse_kernel(text, Node::MAX.get(), |first, last| set.insert_range(first, last))?;
@@ -287,8 +289,8 @@ impl FromStr for NodeSet {
     /// Reads the kernel's list syntax, `0-3,8`, or `all`. Parts may overlap and come in any order.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for an empty list, a range that runs backwards, a number above 1023, `0-1023` (which is not `all`: nodes that
-    /// are named must be there), and anything else.
+    /// [`Kind::InvalidInput`] for an empty list, a range that runs backwards, a number above 1023,
+    /// `0-1023` (which is not `all`: nodes that are named must be there), and anything else.
     fn from_str(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         if trimmed == "all" {
@@ -304,7 +306,8 @@ impl FromStr for NodeSet {
         match parsed {
             Err(_) if trimmed.is_empty() => Err(wrong("it names no node".to_owned())),
             Err(why) => Err(wrong(why)),
-            // The set of all numbers stands for those that may be used, which nobody asks for in this way.
+            // The set of all numbers stands for those that may be used, which nobody asks for in
+            // this way.
             Ok(()) if set.is_all() => Err(wrong(
                 "it names each number that a node can have, and no machine has all of them".to_owned(),
             )),
@@ -418,7 +421,8 @@ mod tests {
             assert_eq!(error.facts().unwrap(), why, "{text:?}");
             assert!(error.remedy().unwrap().contains("`all` for those allowed"));
         }
-        // One fewer, and it is a set as any: whether those are there is asked when memory is placed.
+        // One fewer, and it is a set as any: whether those are there is asked when memory is
+        // placed.
         assert_eq!("0-1022".parse::<NodeSet>().unwrap().len(), 1023);
         // What the kernel says is possible is no wish.
         assert_eq!(NodeSet::from_kernel_list("0-1023\n"), Ok(NodeSet::ALL));

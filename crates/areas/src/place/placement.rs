@@ -7,10 +7,11 @@ use super::nodeset::NodeSet;
 use super::policy::Policy;
 use crate::error::{Error, Kind, Result};
 
-/// Where memory is asked to live: a [`Policy`], a home node if one is wanted, and whether the kernel may move pages about in it.
+/// Where memory is asked to live: a [`Policy`], a home node if one is wanted, and whether the
+/// kernel may move pages about in it.
 ///
-/// It is what was *asked*; where pages really are is measured. It is made of constants, so that it can stand in a
-/// static:
+/// It is what was *asked*; where pages really are is measured. It is made of constants, so that it
+/// can stand in a static:
 ///
 /// ```
 /// use areas::{Node, NodeSet, Placement, Policy};
@@ -31,22 +32,25 @@ impl Placement {
         Placement { policy, home: None, balanced: false }
     }
 
-    /// Searches for free pages from this node outwards, instead of from the node of the touching CPU
-    /// (set_mempolicy_home_node(2), Linux 5.17). Only [`Policy::Bind`] and [`Policy::PreferredMany`] know one:
-    /// [`Placement::resolve`] refuses it with others.
+    /// Searches for free pages from this node outwards, instead of from the node of the touching
+    /// CPU (set_mempolicy_home_node(2), Linux 5.17). Only [`Policy::Bind`] and
+    /// [`Policy::PreferredMany`] know one: [`Placement::resolve`] refuses it with others.
     #[doc(alias = "set_mempolicy_home_node")]
     pub const fn home(mut self, node: Node) -> Self {
         self.home = Some(node);
         self
     }
 
-    /// Lets the kernel move pages to the node of the CPU that uses them most, among the nodes of the policy and to no other
-    /// (`MPOL_F_NUMA_BALANCING`; numactl's `--balancing`). Only [`Policy::Bind`] (Linux 5.15) and [`Policy::PreferredMany`] (6.10)
-    /// know it: [`Placement::resolve`] refuses it with others, and a kernel without it is [`Kind::Unsupported`].
+    /// Lets the kernel move pages to the node of the CPU that uses them most, among the nodes of
+    /// the policy and to no other (`MPOL_F_NUMA_BALANCING`; numactl's `--balancing`). Only
+    /// [`Policy::Bind`] (Linux 5.15) and [`Policy::PreferredMany`] (6.10) know it:
+    /// [`Placement::resolve`] refuses it with others, and a kernel without it is
+    /// [`Kind::Unsupported`].
     ///
-    /// It counts while the machine balances (`/proc/sys/kernel/numa_balancing` is not 0). There, memory with no policy is
-    /// balanced by itself, over all nodes, locked or not; memory with any policy, [`Policy::Local`] among them, is not, but for this. Pages
-    /// of the pool never move by themselves.
+    /// It counts while the machine balances (`/proc/sys/kernel/numa_balancing` is not 0). There,
+    /// memory with no policy is balanced by itself, over all nodes, locked or not; memory with any
+    /// policy, [`Policy::Local`] among them, is not, but for this. Pages of the pool never move by
+    /// themselves.
     #[doc(alias = "MPOL_F_NUMA_BALANCING")]
     pub const fn balanced(mut self) -> Self {
         self.balanced = true;
@@ -96,13 +100,14 @@ impl Placement {
         matches!(self.policy, Policy::Default) && self.home.is_none() && !self.balanced
     }
 
-    /// The placement for the nodes that this process may use: [`NodeSet::ALL`] becomes `allowed`, and everything else
-    /// must lie inside. The kernel itself silently drops the nodes of a mask that it does not allow, as long as one is
-    /// left; this does not.
+    /// The placement for the nodes that this process may use: [`NodeSet::ALL`] becomes `allowed`,
+    /// and everything else must lie inside. The kernel itself silently drops the nodes of a mask
+    /// that it does not allow, as long as one is left; this does not.
     ///
     /// # Errors
     /// - [`Kind::NodeNotAllowed`] if a node of the policy, or the home node, is not in `allowed`.
-    /// - [`Kind::InvalidInput`] for a policy over the empty set, and for a home node or balancing with a policy that knows none.
+    /// - [`Kind::InvalidInput`] for a policy over the empty set, and for a home node or balancing
+    ///   with a policy that knows none.
     pub fn resolve(self, allowed: NodeSet) -> Result<Self> {
         let what = || format!("place memory as {self}");
         let mut resolved = self;

@@ -8,34 +8,41 @@ use super::node::Node;
 use super::nodeset::NodeSet;
 use crate::error::{Error, Kind, Result};
 
-/// From which nodes pages are taken as they are first touched: a memory policy of mbind(2) and set_mempolicy(2).
+/// From which nodes pages are taken as they are first touched: a memory policy of mbind(2) and
+/// set_mempolicy(2).
 ///
-/// A policy says where *new* pages come from. It does not move pages that exist, and success in setting one is no
-/// proof of where pages are: measure that.
+/// A policy says where *new* pages come from. It does not move pages that exist, and success in
+/// setting one is no proof of where pages are: measure that.
 ///
-/// It prints as `interleave:0-3` and is read back from that. Wherever a [`NodeSet`] stands, [`NodeSet::ALL`] means the
-/// nodes that are allowed when memory is mapped; an empty set is refused by [`Placement::resolve`](crate::Placement::resolve).
+/// It prints as `interleave:0-3` and is read back from that. Wherever a [`NodeSet`] stands,
+/// [`NodeSet::ALL`] means the nodes that are allowed when memory is mapped; an empty set is refused
+/// by [`Placement::resolve`](crate::Placement::resolve).
 #[doc(alias = "mbind")]
 #[doc(alias = "set_mempolicy")]
 #[doc(alias = "MPOL")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
-    /// No policy of its own: what the calling thread has (set_mempolicy(2)), which is [`Local`](Policy::Local) unless
-    /// somebody set it. Where the machine balances (`kernel.numa_balancing`), the kernel moves such pages to the node of the CPU that
-    /// uses them, locked or not; with any other policy they stay, unless it is [`balanced`](crate::Placement::balanced).
+    /// No policy of its own: what the calling thread has (set_mempolicy(2)), which is
+    /// [`Local`](Policy::Local) unless somebody set it. Where the machine balances
+    /// (`kernel.numa_balancing`), the kernel moves such pages to the node of the CPU that uses
+    /// them, locked or not; with any other policy they stay, unless it is
+    /// [`balanced`](crate::Placement::balanced).
     #[doc(alias = "MPOL_DEFAULT")]
     #[default]
     Default,
-    /// The node of the CPU that first touches a page; others when it is full. Whatever the thread's policy is.
+    /// The node of the CPU that first touches a page; others when it is full. Whatever the thread's
+    /// policy is.
     #[doc(alias = "MPOL_LOCAL")]
     Local,
-    /// These nodes and no other, the one nearest to the touching CPU first. If they are full, memory is reclaimed from
-    /// them, and if that is not enough the out-of-memory killer comes.
+    /// These nodes and no other, the one nearest to the touching CPU first. If they are full,
+    /// memory is reclaimed from them, and if that is not enough the out-of-memory killer comes.
     ///
-    /// It is about where pages come from. The kernel may move them off the nodes later all the same: to a slower tier of memory where
-    /// the machine demotes (`/sys/kernel/mm/numa/demotion_enabled`; a lock keeps them), and when their memory is taken out of the machine
-    /// (nothing keeps them). [`Area::verify`](crate::Area::verify) names them then.
+    /// It is about where pages come from. The kernel may move them off the nodes later all the
+    /// same: to a slower tier of memory where the machine demotes
+    /// (`/sys/kernel/mm/numa/demotion_enabled`; a lock keeps them), and when their memory is taken
+    /// out of the machine (nothing keeps them). [`Area::verify`](crate::Area::verify) names them
+    /// then.
     #[doc(alias = "MPOL_BIND")]
     Bind(NodeSet),
     /// This node as long as it has memory, then those nearest to it.
@@ -44,8 +51,8 @@ pub enum Policy {
     /// These nodes as long as they have memory, then any other. Linux 5.15.
     #[doc(alias = "MPOL_PREFERRED_MANY")]
     PreferredMany(NodeSet),
-    /// Page after page from each of these nodes in turn: the bandwidth of all of them. With transparent huge pages the
-    /// turn is one huge page.
+    /// Page after page from each of these nodes in turn: the bandwidth of all of them. With
+    /// transparent huge pages the turn is one huge page.
     #[doc(alias = "MPOL_INTERLEAVE")]
     Interleave(NodeSet),
     /// As [`Interleave`](Policy::Interleave), each node as many pages a turn as its weight in
@@ -73,7 +80,8 @@ impl Policy {
         }
     }
 
-    /// The nodes that it names; `None` for [`Default`](Policy::Default) and [`Local`](Policy::Local), which name none.
+    /// The nodes that it names; `None` for [`Default`](Policy::Default) and
+    /// [`Local`](Policy::Local), which name none.
     #[must_use]
     pub const fn nodes(&self) -> Option<NodeSet> {
         match *self {
@@ -108,8 +116,8 @@ impl Policy {
     /// From a name and nodes, as a command line has them: `--policy interleave --nodes 0-3`.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for an unknown name, nodes where the policy takes none, no nodes (or an empty set) where it
-    /// needs some, and several nodes for `preferred`.
+    /// [`Kind::InvalidInput`] for an unknown name, nodes where the policy takes none, no nodes (or
+    /// an empty set) where it needs some, and several nodes for `preferred`.
     pub fn from_parts(name: &str, nodes: Option<NodeSet>) -> Result<Self> {
         let wrong = |detail: String, help: String| {
             Err(Error::new(Kind::InvalidInput, format!("use policy {}", list::excerpt(name)))

@@ -12,9 +12,9 @@ use crate::topology::Access;
 
 /// A memory space by name: what its nodes have in common.
 ///
-/// [`Targets::space`] tells which nodes they are, on a machine, among some nodes, seen from a CPU or node. A ranking
-/// ([`Targets::highest_bandwidth`]) answers "which is best?" with one order; a space answers with all nodes that are equally good, to place
-/// memory on.
+/// [`Targets::space`] tells which nodes they are, on a machine, among some nodes, seen from a CPU
+/// or node. A ranking ([`Targets::highest_bandwidth`]) answers "which is best?" with one order; a
+/// space answers with all nodes that are equally good, to place memory on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "umf_memspace_handle_t")]
@@ -22,8 +22,8 @@ pub enum Space {
     /// All nodes that are online and have memory.
     #[doc(alias = "umfMemspaceHostAllGet")]
     All,
-    /// Those with the most memory. Up to a sixteenth less counts as equal: the kernel keeps a part of some nodes for itself, and does not
-    /// count it.
+    /// Those with the most memory. Up to a sixteenth less counts as equal: the kernel keeps a part
+    /// of some nodes for itself, and does not count it.
     #[doc(alias = "umfMemspaceHighestCapacityGet")]
     HighestCapacity,
     /// Those with the highest read bandwidth; equals by write bandwidth.
@@ -95,15 +95,17 @@ impl MemorySpace {
         self.nodes
     }
 
-    /// What each node was chosen by, by ascending node; of several origins, the best. Empty for [`Space::All`], which asks for no figure.
+    /// What each node was chosen by, by ascending node; of several origins, the best. Empty for
+    /// [`Space::All`], which asks for no figure.
     #[must_use]
     pub fn figures(&self) -> &[Ranked] {
         &self.figures
     }
 
-    /// The nodes whose figure is not known, from where the question was asked: they may be as good or not, and are left out, unless
-    /// [`or_distance`](Targets::or_distance) took them for want of better knowledge. (Of bandwidth and latency the firmware tells those only
-    /// from a node's best initiators. As a rule those from elsewhere are slower.)
+    /// The nodes whose figure is not known, from where the question was asked: they may be as good
+    /// or not, and are left out, unless [`or_distance`](Targets::or_distance) took them for want of
+    /// better knowledge. (Of bandwidth and latency the firmware tells those only from a node's best
+    /// initiators. As a rule those from elsewhere are slower.)
     #[must_use]
     pub fn unknown(&self) -> NodeSet {
         self.unknown
@@ -116,10 +118,12 @@ const EQUAL: u64 = 16;
 impl Targets<'_> {
     /// The nodes of a memory space.
     ///
-    /// Bandwidth and latency are seen from the origin ([`from_cpu`](Targets::from_cpu), [`from_node`](Targets::from_node)). Without one, it is
-    /// the best for each node with CPUs, together: on a machine of two sockets, both sockets' fast memory. What is not known is not
-    /// guessed: such nodes are [`unknown`](MemorySpace::unknown); with [`or_distance`](Targets::or_distance), an origin from which
-    /// nothing is known has its nearest nodes instead, and [`Ranked::source`] says so.
+    /// Bandwidth and latency are seen from the origin ([`from_cpu`](Targets::from_cpu),
+    /// [`from_node`](Targets::from_node)). Without one, it is the best for each node with CPUs,
+    /// together: on a machine of two sockets, both sockets' fast memory. What is not known is not
+    /// guessed: such nodes are [`unknown`](MemorySpace::unknown); with
+    /// [`or_distance`](Targets::or_distance), an origin from which nothing is known has its nearest
+    /// nodes instead, and [`Ranked::source`] says so.
     ///
     /// ```
     /// use areas::place::{Space, Targets};
@@ -133,7 +137,8 @@ impl Targets<'_> {
     /// # Errors
     /// - [`Kind::NodeNotAllowed`] if no node is left to choose from, or the origin does not exist.
     /// - [`Kind::InvalidInput`] if the CPU of the origin is not online.
-    /// - [`Kind::Unsupported`] if the figure is known of no node, or with `or_distance` no distance either.
+    /// - [`Kind::Unsupported`] if the figure is known of no node, or with `or_distance` no distance
+    ///   either.
     pub fn space(&self, space: Space) -> Result<MemorySpace> {
         match space {
             Space::All => {

@@ -10,9 +10,10 @@ use crate::topology::{Access, Memory, NodeInfo, Topology};
 
 /// A question to a [`Topology`]: which nodes are best, from where, among which?
 ///
-/// Every answer is a list of nodes that are online and have memory, best first. Equals are ordered by distance, then by
-/// number. With no origin given, the question is about the machine as a whole: a node's distance is then that from the
-/// closest node with CPUs, and its speed is that for its own best initiators.
+/// Every answer is a list of nodes that are online and have memory, best first. Equals are ordered
+/// by distance, then by number. With no origin given, the question is about the machine as a whole:
+/// a node's distance is then that from the closest node with CPUs, and its speed is that for its
+/// own best initiators.
 ///
 /// ```
 /// use areas::{NodeSet, Policy, Topology, place::Targets};
@@ -43,8 +44,9 @@ enum Origin {
 pub struct Ranked {
     /// The node.
     pub node: Node,
-    /// What it was ranked by; the unit depends on the question and on `source`: MB/s or MiB/s for a bandwidth of the
-    /// HMAT (see [`Access`]), nanoseconds for a latency of it, bytes for free memory and for capacity, and no unit for a distance.
+    /// What it was ranked by; the unit depends on the question and on `source`: MB/s or MiB/s for a
+    /// bandwidth of the HMAT (see [`Access`]), nanoseconds for a latency of it, bytes for free
+    /// memory and for capacity, and no unit for a distance.
     pub value: u64,
     /// Where the value comes from.
     pub source: Source,
@@ -59,8 +61,8 @@ pub enum Source {
         /// 1: among nodes with CPUs. 0: among all initiators.
         class: u8,
     },
-    /// The distance between nodes (ACPI SLIT). In an answer about bandwidth or latency it is the fallback for want of
-    /// better knowledge.
+    /// The distance between nodes (ACPI SLIT). In an answer about bandwidth or latency it is the
+    /// fallback for want of better knowledge.
     Distance,
     /// Free memory at the moment when the topology was read.
     Free,
@@ -103,8 +105,8 @@ impl<'a> Targets<'a> {
         self
     }
 
-    /// Where bandwidth or latency is not known, nodes may be ranked by distance instead, behind those where it is.
-    /// [`Ranked::source`] tells which is which.
+    /// Where bandwidth or latency is not known, nodes may be ranked by distance instead, behind
+    /// those where it is. [`Ranked::source`] tells which is which.
     pub fn or_distance(mut self) -> Self {
         self.or_distance = true;
         self
@@ -123,19 +125,21 @@ impl<'a> Targets<'a> {
 
     /// The nodes with the highest read bandwidth first; equals by write bandwidth.
     ///
-    /// The firmware tells a node's bandwidth only for those that use it best, its initiators. A node of whose initiators
-    /// the origin is none is left out, or stands behind the others if [`or_distance`](Targets::or_distance) allows it:
-    /// as a rule it is not only farther away but also slower.
+    /// The firmware tells a node's bandwidth only for those that use it best, its initiators. A
+    /// node of whose initiators the origin is none is left out, or stands behind the others if
+    /// [`or_distance`](Targets::or_distance) allows it: as a rule it is not only farther away but
+    /// also slower.
     ///
     /// # Errors
     /// - As [`nearest`](Targets::nearest).
-    /// - [`Kind::Unsupported`] if the bandwidth of no node is known from there and the fallback is not allowed.
+    /// - [`Kind::Unsupported`] if the bandwidth of no node is known from there and the fallback is
+    ///   not allowed.
     pub fn highest_bandwidth(&self) -> Result<Vec<Ranked>> {
         self.by_speed("bandwidth", bandwidth)
     }
 
-    /// The nodes with the lowest read latency first; equals by write latency. Nodes of which it is not known are treated
-    /// as in [`highest_bandwidth`](Targets::highest_bandwidth).
+    /// The nodes with the lowest read latency first; equals by write latency. Nodes of which it is
+    /// not known are treated as in [`highest_bandwidth`](Targets::highest_bandwidth).
     ///
     /// # Errors
     /// As [`highest_bandwidth`](Targets::highest_bandwidth).
@@ -143,17 +147,19 @@ impl<'a> Targets<'a> {
         self.by_speed("latency", latency)
     }
 
-    /// The nodes with the most free memory first, in bytes. What the kernel could reclaim does not count; see
-    /// [`Memory::available`](crate::topology::Memory::available).
+    /// The nodes with the most free memory first, in bytes. What the kernel could reclaim does not
+    /// count; see [`Memory::available`](crate::topology::Memory::available).
     ///
     /// # Errors
     /// - [`Kind::NodeNotAllowed`] and [`Kind::InvalidInput`] as [`nearest`](Targets::nearest).
-    /// - [`Kind::Unsupported`] if the kernel tells of none of them how much memory is free. Those of which it does not are left out.
+    /// - [`Kind::Unsupported`] if the kernel tells of none of them how much memory is free. Those
+    ///   of which it does not are left out.
     pub fn most_free(&self) -> Result<Vec<Ranked>> {
         self.by_size("free memory", Source::Free, |memory| memory.free)
     }
 
-    /// The nodes with the most memory first, in bytes: all that the kernel manages there, used or not.
+    /// The nodes with the most memory first, in bytes: all that the kernel manages there, used or
+    /// not.
     ///
     /// # Errors
     /// As [`most_free`](Targets::most_free).
@@ -193,7 +199,8 @@ impl<'a> Targets<'a> {
         Ok(ranked)
     }
 
-    /// The nodes whose speed is known from there, with what they are ranked by; and those of which it is not.
+    /// The nodes whose speed is known from there, with what they are ranked by; and those of which
+    /// it is not.
     pub(super) fn speeds<K: Ord>(
         &self,
         from: Option<Node>,

@@ -1,8 +1,9 @@
 //! Filling an area from a file: as populating, but the pages come with their contents.
 //!
-//! Each piece is read into a small buffer, which stays in the processor's cache, and written to the object. Compared with
-//! populating and then reading into the mapping, which is what comes to mind, no page is zeroed only to be overwritten: that
-//! way takes 1.5 times as long for a file in the page cache. Where the policy lies on the object, writing obeys it.
+//! Each piece is read into a small buffer, which stays in the processor's cache, and written to the
+//! object. Compared with populating and then reading into the mapping, which is what comes to mind,
+//! no page is zeroed only to be overwritten: that way takes 1.5 times as long for a file in the
+//! page cache. Where the policy lies on the object, writing obeys it.
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +26,8 @@ const BUFFER: usize = 1 << 20;
 /// `progress` is called on this thread, now and then, and at the end.
 ///
 /// # Errors
-/// As populating; [`Kind::Io`] if the file cannot be read, or has fewer bytes; [`Kind::Limit`] over `RLIMIT_FSIZE`.
+/// As populating; [`Kind::Io`] if the file cannot be read, or has fewer bytes; [`Kind::Limit`] over
+/// `RLIMIT_FSIZE`.
 pub(crate) fn run(
     job: &Job<'_>,
     file: BorrowedFd<'_>,
@@ -113,8 +115,8 @@ fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Resu
 
 fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
     match job.object {
-        // The pages of the pool were taken when they were mapped, and cannot be written by a call; physical memory is in nobody's
-        // page cache.
+        // The pages of the pool were taken when they were mapped, and cannot be written by a call;
+        // physical memory is in nobody's page cache.
         Some(object) if job.mapping.page_size() == PageSize::base() && object.physical().is_none() => {
             let written =
                 object.own_fd().and_then(|fd| sys::file::write_at(fd, part, object.offset() + at as u64));

@@ -1,13 +1,16 @@
 //! Gathering base pages into transparent huge ones, each on the node that its policy means.
 //!
-//! The kernel gathers a block of 2 MiB onto the node that has most of its pages, and onto no other (`MADV_COLLAPSE`; ties go to the lowest).
-//! Interleaved base pages are on all nodes alike, so that every block would come to lie on the same one. So each block is *placed first*:
-//! whose turn it is, it is told as the kernel tells it of huge pages. Then it is *filled at once*: a single page of the block is brought in,
-//! the one that the policy puts on that node, and gathered with the holes around it; no page is zeroed only to be copied.
-//! Pages that were there before are moved to the node first. Where a huge page cannot be had there, the block is filled with base pages,
-//! each where the policy puts it, and that is told.
+//! The kernel gathers a block of 2 MiB onto the node that has most of its pages, and onto no other
+//! (`MADV_COLLAPSE`; ties go to the lowest). Interleaved base pages are on all nodes alike, so that
+//! every block would come to lie on the same one. So each block is *placed first*: whose turn it
+//! is, it is told as the kernel tells it of huge pages. Then it is *filled at once*: a single page
+//! of the block is brought in, the one that the policy puts on that node, and gathered with the
+//! holes around it; no page is zeroed only to be copied. Pages that were there before are moved to
+//! the node first. Where a huge page cannot be had there, the block is filled with base pages, each
+//! where the policy puts it, and that is told.
 //!
-//! A block that reaches across parts that were placed apart (narrow stripes, the cut between two nodes) is no huge page.
+//! A block that reaches across parts that were placed apart (narrow stripes, the cut between two
+//! nodes) is no huge page.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -103,7 +106,8 @@ impl<'a> Gather<'a> {
         if parts.is_empty() {
             parts.push((0..job.mapping.span(), job.placement.unwrap_or(placement)));
         }
-        // A kernel or a sandbox that does not tell leaves it at the default, which is what most threads have.
+        // A kernel or a sandbox that does not tell leaves it at the default, which is what most
+        // threads have.
         let thread = sys::policy::of_thread().unwrap_or_default();
         Gather {
             job,
@@ -165,7 +169,8 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// Where pages are; `None` where a sandbox forbids the question: pages can be brought in all the same.
+    /// Where pages are; `None` where a sandbox forbids the question: pages can be brought in all
+    /// the same.
     fn measure(&self, range: Range<usize>) -> Result<Option<Residency>> {
         match residency::measure_range(self.job.mapping, self.job.object, range)
             .and_then(Residency::all_located)
@@ -178,7 +183,8 @@ impl<'a> Gather<'a> {
 
     /// Where the block that begins there is to be; or what to note where it cannot be gathered.
     ///
-    /// The kernel is asked for the policy, as another holder of the object may have placed it anew: at both ends of the block.
+    /// The kernel is asked for the policy, as another holder of the object may have placed it anew:
+    /// at both ends of the block.
     fn goal(&self, start: usize) -> Result<Goal, &AtomicBool> {
         let huge = PageSize::transparent().bytes();
         let end = start + huge;
@@ -208,7 +214,8 @@ impl<'a> Gather<'a> {
         })
     }
 
-    /// The turns of a policy that interleaves; `None` where its weights cannot be read. They are read once.
+    /// The turns of a policy that interleaves; `None` where its weights cannot be read. They are
+    /// read once.
     fn turns(&self, policy: Policy) -> Option<Arc<Turns>> {
         let mut known = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, turns)) = known.iter().find(|(other, _)| *other == policy) {
@@ -232,7 +239,8 @@ impl<'a> Gather<'a> {
         self.way.populate(self.job, at..at + base)
     }
 
-    /// Puts those blocks into `ready` whose pages are where the block is to be, after moving what has to be moved.
+    /// Puts those blocks into `ready` whose pages are where the block is to be, after moving what
+    /// has to be moved.
     fn place(&self, blocks: &[(usize, Goal)], found: &Residency, ready: &mut Vec<Block>) -> Result<()> {
         let mut doubtful = Vec::new();
         for (start, goal) in blocks {
@@ -295,8 +303,8 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Gathers neighbouring blocks, all in one call: the kernel waits once a call for what its processors have at hand. Only where it refuses
-    /// one of them, each by itself.
+    /// Gathers neighbouring blocks, all in one call: the kernel waits once a call for what its
+    /// processors have at hand. Only where it refuses one of them, each by itself.
     fn collapse(&self, blocks: &[Block]) {
         let huge = PageSize::transparent().bytes();
         let Some(first) = blocks.first() else { return };
@@ -348,7 +356,8 @@ impl Counts {
         Some(counts)
     }
 
-    /// Whether the kernel gathers them where the block is to be: it takes a node that has as many as any.
+    /// Whether the kernel gathers them where the block is to be: it takes a node that has as many
+    /// as any.
     fn wins(&self, goal: &Goal) -> bool {
         let Some(most) = self.nodes.values().max() else { return false };
         if matches!(goal, Goal::Rather(_)) && self.most_of(goal).is_none() {

@@ -1,8 +1,9 @@
 //! Populate: fault pages in now, in parallel, instead of one by one at the first touch.
 //!
-//! It is the guarantee that there is memory: what plainly cannot fit is refused before the first page is taken
-//! ([`room`]), because a policy that confines pages to nodes, or a control group's limit, ends in the out-of-memory killer, not in an
-//! error. Others who take the same room are seen along the way ([`promise`], [`watch`]). The threads ([`workers`]) end before the call does.
+//! It is the guarantee that there is memory: what plainly cannot fit is refused before the first
+//! page is taken ([`room`]), because a policy that confines pages to nodes, or a control group's
+//! limit, ends in the out-of-memory killer, not in an error. Others who take the same room are seen
+//! along the way ([`promise`], [`watch`]). The threads ([`workers`]) end before the call does.
 
 mod dry;
 mod fill;
@@ -32,7 +33,8 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::Advice;
 
-/// What one thread takes at a time: small enough to share out evenly and to report, large enough to cost nothing.
+/// What one thread takes at a time: small enough to share out evenly and to report, large enough to
+/// cost nothing.
 const CHUNK: usize = 8 << 20;
 
 /// How far populating has come.
@@ -53,9 +55,11 @@ pub(crate) struct Job<'a> {
     pub(crate) object: Option<&'a Object>,
     /// Bytes from the beginning.
     pub(crate) len: usize,
-    /// Where the pages were asked to be, resolved against the allowed nodes. It has been set already (mbind).
+    /// Where the pages were asked to be, resolved against the allowed nodes. It has been set
+    /// already (mbind).
     pub(crate) placement: Option<Placement>,
-    /// Whether to gather the pages into transparent huge ones: the parts inside `len` that are aligned.
+    /// Whether to gather the pages into transparent huge ones: the parts inside `len` that are
+    /// aligned.
     pub(crate) collapse: bool,
     /// For messages: `area "ring"`.
     pub(crate) whose: &'a str,
@@ -77,11 +81,13 @@ pub(crate) struct Populated {
 /// `progress` is called on this thread, now and then, and at the end.
 ///
 /// # Errors
-/// - [`Kind::NoMemory`] if it cannot fit: before anything is taken where that can be known, else where a page could not be
-///   had (then those that could stay in).
-/// - [`Kind::ReadOnly`] for private memory that may not be written, and for memory without any right.
+/// - [`Kind::NoMemory`] if it cannot fit: before anything is taken where that can be known, else
+///   where a page could not be had (then those that could stay in).
+/// - [`Kind::ReadOnly`] for private memory that may not be written, and for memory without any
+///   right.
 /// - [`Kind::OutOfRange`] beyond the mapping or the object.
-/// - [`Kind::Unsupported`] before Linux 5.14 (`MADV_POPULATE_READ`, `MADV_POPULATE_WRITE`; madvise(2)).
+/// - [`Kind::Unsupported`] before Linux 5.14 (`MADV_POPULATE_READ`, `MADV_POPULATE_WRITE`;
+///   madvise(2)).
 /// - [`Kind::Io`] for RAM that is broken; [`Kind::System`] for what else the kernel said.
 pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Populated> {
     let total = job.len;
@@ -135,7 +141,8 @@ fn gathered(job: &Job<'_>) -> Range<usize> {
     }
 }
 
-/// Up to where the next piece of a chunk reaches: no more than may be taken at once, and whole blocks of what is gathered.
+/// Up to where the next piece of a chunk reaches: no more than may be taken at once, and whole
+/// blocks of what is gathered.
 fn piece(chunk: &Range<usize>, at: usize, step: usize, parts: &Range<usize>) -> usize {
     if parts.is_empty() {
         return chunk.end.min(at.saturating_add(step));
@@ -148,18 +155,20 @@ fn piece(chunk: &Range<usize>, at: usize, step: usize, parts: &Range<usize>) -> 
     }
 }
 
-/// Where the pages go: as was asked here, or else as the mapping's provider or another holder of the object has set it,
-/// which the kernel knows.
+/// Where the pages go: as was asked here, or else as the mapping's provider or another holder of
+/// the object has set it, which the kernel knows.
 fn placement(job: &Job<'_>) -> Placement {
     if let Some(parts) = mixed(job) {
-        // Beside all of their nodes; where a part has none, beside the caller, who would have put its pages there.
+        // Beside all of their nodes; where a part has none, beside the caller, who would have put
+        // its pages there.
         let nodes = parts.iter().map(|(_, placement)| placement.policy().nodes());
         let all = nodes.reduce(|one, other| Some(one? | other?)).flatten();
         return all.map_or_else(Placement::default, |nodes| Policy::PreferredMany(nodes).into());
     }
     match job.placement {
         Some(placement) if !placement.is_default() => placement,
-        // A kernel or a sandbox that does not tell leaves it at the default, which is what most memory has.
+        // A kernel or a sandbox that does not tell leaves it at the default, which is what most
+        // memory has.
         _ => job.mapping.policy().map_or_else(|_| Placement::default(), Placement::new),
     }
 }
@@ -189,9 +198,10 @@ enum Way {
     Write,
     /// By a read fault each: mappings that may not be written. Holes of objects get pages, too.
     Read,
-    /// By `fallocate` and a read fault, chunk by chunk: with one thread the quickest, with two as quick (1 GiB, best of 8: one
-    /// thread 0.38 s against 0.60 s by read and 0.65 s by write faults; two threads 0.34, 0.31 and 0.30 s; allocating all of it
-    /// first 0.58 and 0.42 s), and a full file system is an error of its own.
+    /// By `fallocate` and a read fault, chunk by chunk: with one thread the quickest, with two as
+    /// quick (1 GiB, best of 8: one thread 0.38 s against 0.60 s by read and 0.65 s by write
+    /// faults; two threads 0.34, 0.31 and 0.30 s; allocating all of it first 0.58 and 0.42 s), and
+    /// a full file system is an error of its own.
     AllocateAndRead,
 }
 
@@ -334,8 +344,8 @@ impl Chunks {
     }
 }
 
-/// The bytes that whole, aligned huge pages could take, without one byte more: what lies beyond the end would appear as
-/// stray contents when the object grows.
+/// The bytes that whole, aligned huge pages could take, without one byte more: what lies beyond the
+/// end would appear as stray contents when the object grows.
 fn collapsible(base: NonNull<u8>, len: usize) -> Range<usize> {
     let page = PageSize::transparent().bytes();
     let first = base.addr().get().wrapping_neg() % page;

@@ -1,6 +1,8 @@
-//! What populates of this process have been promised and have not taken yet: two at once that each fit, but not both, are told apart here.
+//! What populates of this process have been promised and have not taken yet: two at once that each
+//! fit, but not both, are told apart here.
 //!
-//! Another process cannot be asked; that is what looking again along the way is for ([`watch`](super::watch)).
+//! Another process cannot be asked; that is what looking again along the way is for
+//! ([`watch`](super::watch)).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,8 +39,8 @@ pub(super) struct Promise {
 }
 
 impl Promise {
-    /// Admits whoever passes `check`, which is called with what those before still take: for `bytes` of `ahead` that are not there
-    /// yet. Nobody else is admitted at the same time.
+    /// Admits whoever passes `check`, which is called with what those before still take: for
+    /// `bytes` of `ahead` that are not there yet. Nobody else is admitted at the same time.
     pub(super) fn admit<E>(
         nodes: Option<NodeSet>,
         bytes: u64,
@@ -66,7 +68,8 @@ impl Promise {
 
     /// Begins to look after so many of the bytes ahead. Gives what was left before.
     ///
-    /// Which of them were there already is not known: at most all that are still ahead are left to take.
+    /// Which of them were there already is not known: at most all that are still ahead are left to
+    /// take.
     pub(super) fn take(&self, bytes: u64) -> u64 {
         let order = Ordering::Relaxed;
         let before = self.ahead.fetch_update(order, order, |ahead| Some(ahead.saturating_sub(bytes)));
@@ -110,7 +113,8 @@ impl Before<'_> {
 
 /// The list without what was inherited by fork.
 fn open() -> Whole {
-    // Without it the mutex may be inherited held. Where the C library has no memory for that, it is so.
+    // Without it the mutex may be inherited held. Where the C library has no memory for that, it is
+    // so.
     let _ = crate::forking::ready();
     let mut all = whole();
     if !all.is_empty() {
@@ -124,7 +128,8 @@ fn open() -> Whole {
 mod tests {
     use super::*;
 
-    /// Others of this process populate at the same time: on nodes that no machine has, only these do.
+    /// Others of this process populate at the same time: on nodes that no machine has, only these
+    /// do.
     fn nodes(ids: &[u32]) -> Option<NodeSet> {
         Some(ids.iter().map(|&id| crate::place::Node::new(id).unwrap()).collect())
     }

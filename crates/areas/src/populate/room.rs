@@ -1,8 +1,11 @@
-//! Whether memory plainly cannot fit: asked before the first page is taken, and again along the way where room is tight.
+//! Whether memory plainly cannot fit: asked before the first page is taken, and again along the way
+//! where room is tight.
 //!
-//! The kernel has no error for "these nodes are full", nor for "this control group is": it reclaims, and then its out-of-memory killer comes, or it slows the
-//! program down until it seems to hang. So the room is estimated here, on the generous side: free memory and what is easily reclaimed, less what the kernel
-//! keeps for itself. Swap is not counted: a populated area is one that is in RAM.
+//! The kernel has no error for "these nodes are full", nor for "this control group is": it
+//! reclaims, and then its out-of-memory killer comes, or it slows the program down until it seems
+//! to hang. So the room is estimated here, on the generous side: free memory and what is easily
+//! reclaimed, less what the kernel keeps for itself. Swap is not counted: a populated area is one
+//! that is in RAM.
 
 use std::ops::Range;
 use std::path::Path;
@@ -43,8 +46,8 @@ pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
     Ok(watch)
 }
 
-/// Whether so many bytes plainly cannot be had from the nodes and control groups of this process: for
-/// programs that take pages by writing, as bytes come in, and do not know how many will come.
+/// Whether so many bytes plainly cannot be had from the nodes and control groups of this process:
+/// for programs that take pages by writing, as bytes come in, and do not know how many will come.
 ///
 /// # Errors
 /// [`Kind::NoMemory`], with what there is.
@@ -118,8 +121,8 @@ pub(super) enum Moment {
 }
 
 impl Moment {
-    /// What has to be free of nodes, or the machine, for so many bytes. On the way the kernel's estimate moves by itself, and it keeps a
-    /// reserve: the less is left, the more exact it is.
+    /// What has to be free of nodes, or the machine, for so many bytes. On the way the kernel's
+    /// estimate moves by itself, and it keeps a reserve: the less is left, the more exact it is.
     fn of_a_node(self, bytes: u64) -> u64 {
         match self {
             Moment::First => bytes,
@@ -127,8 +130,9 @@ impl Moment {
         }
     }
 
-    /// What has to be free of a control group, which has no reserve: tables, and some for what threads take, and for a piece of somebody else's that
-    /// is not counted yet. On the way a part of that is in use.
+    /// What has to be free of a control group, which has no reserve: tables, and some for what
+    /// threads take, and for a piece of somebody else's that is not counted yet. On the way a part
+    /// of that is in use.
     fn of_a_group(self, bytes: u64) -> u64 {
         let besides = match self {
             Moment::First => 2 << 20,
@@ -138,7 +142,8 @@ impl Moment {
     }
 }
 
-/// What a control group pays besides for so many bytes: page tables (8 bytes a page, twice for what is shared: the object's own tree of pages).
+/// What a control group pays besides for so many bytes: page tables (8 bytes a page, twice for what
+/// is shared: the object's own tree of pages).
 fn tables(bytes: u64) -> u64 {
     bytes / 128
 }
@@ -189,7 +194,8 @@ impl Short {
     }
 }
 
-/// The same for parts that are placed each in its own way: what is confined to some nodes has to fit there.
+/// The same for parts that are placed each in its own way: what is confined to some nodes has to
+/// fit there.
 fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()> {
     let confined = |placement: &Placement| match placement.policy() {
         Policy::Bind(nodes) => Some(nodes),
@@ -280,7 +286,8 @@ fn supply(nodes: Option<NodeSet>) -> Option<Supply> {
     }
 }
 
-/// What the kernel keeps free of a node for itself: the `low` watermarks of its zones, from the text of `/proc/zoneinfo`.
+/// What the kernel keeps free of a node for itself: the `low` watermarks of its zones, from the
+/// text of `/proc/zoneinfo`.
 pub(crate) fn kept_back(zoneinfo: &str, node: Node) -> u64 {
     let mut ours = false;
     let mut pages = 0_u64;

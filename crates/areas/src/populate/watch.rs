@@ -1,7 +1,9 @@
 //! Looking again at the room while pages are taken: another process may take what there was.
 //!
-//! The less is left over, the more often it is looked, the smaller are the pieces in between, and the fewer are under way at once; where there is plenty, it
-//! is not looked at all. So two processes that each fit, but not both, end in an error of one (or of both), and not in the out-of-memory killer.
+//! The less is left over, the more often it is looked, the smaller are the pieces in between, and
+//! the fewer are under way at once; where there is plenty, it is not looked at all. So two
+//! processes that each fit, but not both, end in an error of one (or of both), and not in the
+//! out-of-memory killer.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +14,12 @@ use crate::error::Result;
 
 /// What is taken between two looks where room is tight.
 const SMALL: usize = 1 << 20;
-/// Room is tight where not so much more is left over than this populate takes: some pieces of ours, and of somebody else's.
+/// Room is tight where not so much more is left over than this populate takes: some pieces of ours,
+/// and of somebody else's.
 const TIGHT: u64 = 16 * CHUNK as u64;
 
-/// With so much room it is not looked again: others could not use it up before so many bytes are taken.
+/// With so much room it is not looked again: others could not use it up before so many bytes are
+/// taken.
 fn plenty(left: u64, before: &Before<'_>) -> u64 {
     before.take_of(None).saturating_add(left.saturating_mul(6)).saturating_add(TIGHT)
 }
@@ -35,7 +39,8 @@ struct Admitted {
 
 #[derive(Debug, Default)]
 struct Flight {
-    /// Bytes that threads are taking at this moment: they may be counted as used already, or not yet.
+    /// Bytes that threads are taking at this moment: they may be counted as used already, or not
+    /// yet.
     bytes: u64,
     /// It is looked again when no more than so many bytes are left to begin with.
     next: u64,
@@ -44,8 +49,8 @@ struct Flight {
 }
 
 impl Flight {
-    /// When to look again, where so much is left over beyond what is `left` to take: others would have to be four times as fast to use it up
-    /// until then.
+    /// When to look again, where so much is left over beyond what is `left` to take: others would
+    /// have to be four times as fast to use it up until then.
     fn look_after(&mut self, left: u64, over: u64) {
         self.next = left.saturating_sub(over / 4);
         self.step = if over < TIGHT { SMALL } else { usize::MAX };
@@ -57,7 +62,8 @@ impl Watch {
         Watch(None)
     }
 
-    /// Admits it where there is room for `bytes`, of `ahead`, besides those that were admitted before.
+    /// Admits it where there is room for `bytes`, of `ahead`, besides those that were admitted
+    /// before.
     pub(super) fn admit(asked: Asked, bytes: u64, ahead: u64) -> Result<Self, Short> {
         let mut flight = Flight::default();
         let promise = Promise::admit(asked.nodes, bytes, ahead, |before| {
@@ -73,7 +79,8 @@ impl Watch {
         self.0.as_ref().map_or(usize::MAX, |admitted| admitted.flight().step)
     }
 
-    /// To be called before so many bytes are taken, and what it gives kept until they are. Refuses where they do not fit any more.
+    /// To be called before so many bytes are taken, and what it gives kept until they are. Refuses
+    /// where they do not fit any more.
     pub(super) fn take(&self, job: &Job<'_>, bytes: usize) -> Result<Option<Piece<'_>>> {
         self.0.as_ref().map(|admitted| admitted.take(job, bytes as u64)).transpose()
     }
@@ -99,11 +106,13 @@ impl Admitted {
                     flight.look_after(left, over);
                     break;
                 }
-                // What is under way is counted twice, or not yet by the kernel: it is known once it is there.
+                // What is under way is counted twice, or not yet by the kernel: it is known once it
+                // is there.
                 _ if under_way > 0 => {
                     flight = self.landed.wait(flight).unwrap_or_else(PoisonError::into_inner);
                 }
-                // What was there from the beginning may have been taken for what is to come: count again.
+                // What was there from the beginning may have been taken for what is to come: count
+                // again.
                 Err(_) if !counted => {
                     counted = true;
                     self.promise.set(missing(job)? as u64);

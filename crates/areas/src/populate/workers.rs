@@ -1,7 +1,8 @@
-//! The threads that populate: how many, on which processors, and sharing pieces of work out among them.
+//! The threads that populate: how many, on which processors, and sharing pieces of work out among
+//! them.
 //!
-//! They live as long as the call, and get none of the program's signals. The thread that calls reports and waits, and keeps its own
-//! processors.
+//! They live as long as the call, and get none of the program's signals. The thread that calls
+//! reports and waits, and keeps its own processors.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -28,8 +29,9 @@ impl Workers {
 
     /// The processors near to where the pages are to be.
     ///
-    /// Memory without nodes of its own (default, local) goes to the node of the thread that touches it: the threads stay on
-    /// the node of the calling one, so that the pages are where it would have put them alone.
+    /// Memory without nodes of its own (default, local) goes to the node of the thread that touches
+    /// it: the threads stay on the node of the calling one, so that the pages are where it would
+    /// have put them alone.
     pub(super) fn of(placement: Placement) -> Result<Self> {
         let allowed = sys::process::processors().map_err(|errno| {
             Error::new(Kind::System, "ask which processors may be used").call("sched_getaffinity(0)", errno)
@@ -51,8 +53,8 @@ impl Workers {
         Workers { threads: both.len(), pinned: Some(both) }
     }
 
-    /// Has `work` done for every piece from 0 to `pieces`, and tells this thread of each as it is `finished`. The first error
-    /// ends it early. Gives the number of threads.
+    /// Has `work` done for every piece from 0 to `pieces`, and tells this thread of each as it is
+    /// `finished`. The first error ends it early. Gives the number of threads.
     pub(super) fn for_each_chunk(
         &self,
         pieces: usize,
@@ -60,7 +62,8 @@ impl Workers {
         finished: &mut dyn FnMut(usize),
     ) -> Result<usize> {
         let threads = self.threads.min(pieces);
-        // The calling thread keeps its processors: for others it takes another thread, even if it is one.
+        // The calling thread keeps its processors: for others it takes another thread, even if it
+        // is one.
         if pieces <= 1 || (threads == 1 && self.pinned.is_none()) {
             return alone(pieces, work, finished);
         }

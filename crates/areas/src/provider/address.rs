@@ -11,7 +11,8 @@ use crate::page::PageSize;
 use crate::sys::maps;
 use crate::sys::memory::At;
 
-/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that on any distribution).
+/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that
+/// on any distribution).
 const LOWEST: usize = 1 << 16;
 /// Where user addresses end on every 64-bit machine that Linux runs on, with the usual page tables.
 const HIGHEST: usize = (1 << 47) - (1 << 12);
@@ -24,7 +25,8 @@ impl Reservation {
     /// Takes `size` bytes of addresses, rounded up to whole pages, where `address` says.
     ///
     /// # Errors
-    /// As [`Reservation::new`]; [`Kind::AddressInUse`] if something is mapped at the very addresses that were wanted.
+    /// As [`Reservation::new`]; [`Kind::AddressInUse`] if something is mapped at the very addresses
+    /// that were wanted.
     pub fn placed(address: Address, size: usize) -> Result<Arc<Self>> {
         let page = PageSize::base();
         // A size that cannot be is told where there is no wish.
@@ -43,7 +45,8 @@ impl Reservation {
     }
 }
 
-/// Maps at the first free addresses at or above `hint`; where there are none, wherever the kernel likes.
+/// Maps at the first free addresses at or above `hint`; where there are none, wherever the kernel
+/// likes.
 pub(super) fn at_or_above(plan: &Plan<'_>, hint: usize, align: usize) -> Result<Mapping> {
     for _ in 0..ATTEMPTS {
         let maps = read_maps()?;
@@ -87,7 +90,8 @@ fn read_maps() -> Result<String> {
     })
 }
 
-/// Whether a process with these `maps` (as `/proc/PID/maps` lists them) has so many bytes of addresses free there.
+/// Whether a process with these `maps` (as `/proc/PID/maps` lists them) has so many bytes of
+/// addresses free there.
 pub(crate) fn is_free(maps: &str, start: usize, span: u64) -> bool {
     let end = usize::try_from(span).ok().and_then(|span| start.checked_add(span));
     end.is_some_and(|end| gaps(maps).any(|gap| gap.start <= start && end <= gap.end))

@@ -1,8 +1,9 @@
 //! Whether a mapping is what a request asked for.
 //!
-//! Safe code can write a provider, and hand out any mapping that it has: one of a file that somebody cuts short, of another area's object, of
-//! half of it. An area over such a mapping would fault (SIGBUS), or lend bytes that others write. So who asked compares, before
-//! anything is done with the answer.
+//! Safe code can write a provider, and hand out any mapping that it has: one of a file that
+//! somebody cuts short, of another area's object, of half of it. An area over such a mapping would
+//! fault (SIGBUS), or lend bytes that others write. So who asked compares, before anything is done
+//! with the answer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,12 +23,14 @@ impl Request<'_> {
         }
     }
 
-    /// Compares a mapping with what this request asks for: what it is backed by, its bytes, pages, protection, and a fixed address.
+    /// Compares a mapping with what this request asks for: what it is backed by, its bytes, pages,
+    /// protection, and a fixed address.
     ///
-    /// [`AreaBuilder`](crate::AreaBuilder) does so with whatever its provider answers. For those who ask a provider themselves, and for
-    /// tests of providers.
+    /// [`AreaBuilder`](crate::AreaBuilder) does so with whatever its provider answers. For those
+    /// who ask a provider themselves, and for tests of providers.
     ///
-    /// (Not compared: placement and page size of memory that is no object's, which `Mapping` reports as they are.)
+    /// (Not compared: placement and page size of memory that is no object's, which `Mapping`
+    /// reports as they are.)
     ///
     /// # Errors
     /// [`Kind::Unsupported`] with all that differs.

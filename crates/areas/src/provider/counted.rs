@@ -8,10 +8,12 @@ use super::{Provider, Request};
 use crate::error::{Rejected, Result};
 use crate::mapping::{Counters, Mapping};
 
-/// Statistics of a provider: the bytes that are mapped through it, the most that were at once, and how often it mapped, unmapped and failed.
+/// Statistics of a provider: the bytes that are mapped through it, the most that were at once, and
+/// how often it mapped, unmapped and failed.
 ///
-/// They can be read at any time, by any thread ([`statistics`](Counted::statistics)): counting takes no lock and no system call. A mapping is
-/// counted until its addresses are unmapped, however that comes about: by its area, past this provider, or after it.
+/// They can be read at any time, by any thread ([`statistics`](Counted::statistics)): counting
+/// takes no lock and no system call. A mapping is counted until its addresses are unmapped, however
+/// that comes about: by its area, past this provider, or after it.
 ///
 /// ```
 /// use areas::{Provider, System};
@@ -33,7 +35,8 @@ pub struct Counted<P> {
 
 /// What was counted, at one moment.
 ///
-/// Other threads go on meanwhile, so the fields are not of the very same instant; but `mapped <= peak` and `unmaps <= maps` always hold.
+/// Other threads go on meanwhile, so the fields are not of the very same instant; but `mapped <=
+/// peak` and `unmaps <= maps` always hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {

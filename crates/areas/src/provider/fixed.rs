@@ -1,4 +1,5 @@
-//! A provider over memory that somebody else gives: areas are parts of it, and it is never unmapped by them.
+//! A provider over memory that somebody else gives: areas are parts of it, and it is never unmapped
+//! by them.
 
 #![expect(unsafe_code, reason = "takes raw memory on its owner's word; each block has its proof")]
 
@@ -16,11 +17,14 @@ use crate::page::{PageSize, Pages};
 use crate::residency::Residency;
 use crate::size::Bytes;
 
-/// Memory that was given in one piece, and of which areas are parts: the smallest free part that is large enough, in whole pages.
+/// Memory that was given in one piece, and of which areas are parts: the smallest free part that is
+/// large enough, in whole pages.
 ///
-/// A part is taken and given back without a system call where the memory is somebody's own slice, and with one where it was a mapping, whose pages
-/// go back to the kernel. The memory as such stays as it is: where it is, on which pages, locked or not, is its giver's choice. So requests that
-/// would change that are refused ([`Kind::Unsupported`]): placements, locks, exact addresses, shared memory. Protections may be chosen, and are taken back.
+/// A part is taken and given back without a system call where the memory is somebody's own slice,
+/// and with one where it was a mapping, whose pages go back to the kernel. The memory as such stays
+/// as it is: where it is, on which pages, locked or not, is its giver's choice. So requests that
+/// would change that are refused ([`Kind::Unsupported`]): placements, locks, exact addresses,
+/// shared memory. Protections may be chosen, and are taken back.
 ///
 /// | made by | whose memory it is | how long |
 /// |---|---|---|
@@ -48,25 +52,30 @@ pub struct Fixed<'m> {
 }
 
 impl Fixed<'static> {
-    /// Parts of a mapping: private memory that may be read and written, placed and with pages as its maker asked. What was in it is gone; its pages
-    /// go back to the kernel, and so they do when a part is given back. (Pages of the pool stay, and are zeroed for the next part.)
+    /// Parts of a mapping: private memory that may be read and written, placed and with pages as
+    /// its maker asked. What was in it is gone; its pages go back to the kernel, and so they do
+    /// when a part is given back. (Pages of the pool stay, and are zeroed for the next part.)
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for other mappings: shared memory, files, and what may not be written. The mapping comes back.
+    /// [`Kind::Unsupported`] for other mappings: shared memory, files, and what may not be written.
+    /// The mapping comes back.
     pub fn of(mapping: Mapping) -> Result<Self, Rejected<Mapping>> {
         Reservation::of_memory(mapping).map(Fixed::over)
     }
 
-    /// Parts of a range of memory: of its whole pages. `owner` is dropped once the provider and all that came from it are gone, and nothing
-    /// of the range is used any more: it may unmap or free it.
+    /// Parts of a range of memory: of its whole pages. `owner` is dropped once the provider and all
+    /// that came from it are gone, and nothing of the range is used any more: it may unmap or free
+    /// it.
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for a range without a whole page.
     ///
     /// # Safety
     /// Until `owner` is dropped (or for ever, where its drop means nothing):
-    /// - all of the range is mapped, readable and writable, and stays so; what it is mapped from cannot shrink under it;
-    /// - nobody else reads or writes it, in this process or another: it is as good as private memory;
+    /// - all of the range is mapped, readable and writable, and stays so; what it is mapped from
+    ///   cannot shrink under it;
+    /// - nobody else reads or writes it, in this process or another: it is as good as private
+    ///   memory;
     /// - nobody unmaps it, or changes its protection.
     pub unsafe fn from_raw_parts(
         start: NonNull<u8>,
@@ -80,14 +89,16 @@ impl Fixed<'static> {
 }
 
 impl<'m> Fixed<'m> {
-    /// Parts of a slice: of its whole pages. Its bytes are zeros, or what was written to the parts, when the borrow ends.
+    /// Parts of a slice: of its whole pages. Its bytes are zeros, or what was written to the parts,
+    /// when the borrow ends.
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for a slice without a whole page.
     pub fn borrowed(memory: &'m mut [u8]) -> Result<Self> {
         let (base, span) = whole_pages(NonNull::from(&mut *memory).cast(), memory.len())?;
-        // SAFETY: whole pages (above) of a slice that is borrowed exclusively for 'm. What comes out of it as a `Mapping` does so for `'static`
-        // alone (the provider), and as `Lent` for no longer than 'm; both are the only ways to use the memory.
+        // SAFETY: whole pages (above) of a slice that is borrowed exclusively for 'm. What comes
+        // out of it as a `Mapping` does so for `'static` alone (the provider), and as `Lent` for no
+        // longer than 'm; both are the only ways to use the memory.
         unsafe { Reservation::of_range(base, span, None) }.map(Fixed::over)
     }
 
@@ -95,10 +106,12 @@ impl<'m> Fixed<'m> {
         Fixed { memory, borrowed: PhantomData }
     }
 
-    /// Lends `size` zeroed bytes of it, in pages of their own, for as long as the memory is borrowed. The provider itself may go earlier.
+    /// Lends `size` zeroed bytes of it, in pages of their own, for as long as the memory is
+    /// borrowed. The provider itself may go earlier.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0, [`Kind::NoMemory`] where no part of it is free that is large enough.
+    /// [`Kind::InvalidInput`] for a size of 0, [`Kind::NoMemory`] where no part of it is free that
+    /// is large enough.
     pub fn lend(&self, size: usize) -> Result<Lent<'m>> {
         Ok(Lent { mapping: self.take(size, 1)?, borrowed: PhantomData })
     }
@@ -134,7 +147,8 @@ impl<'m> Fixed<'m> {
     }
 }
 
-/// Bytes of memory that was given, for as long as it is: a part of a [`Fixed`] that goes back when this is dropped.
+/// Bytes of memory that was given, for as long as it is: a part of a [`Fixed`] that goes back when
+/// this is dropped.
 #[derive(Debug)]
 #[must_use = "a part that is dropped goes back"]
 pub struct Lent<'m> {

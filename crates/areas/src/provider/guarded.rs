@@ -9,8 +9,8 @@ use crate::page::{PageSize, Pages};
 use crate::provider::Backing;
 use crate::size::Bytes;
 
-/// Inaccessible pages before and behind each mapping: who runs over the end faults at once, instead of writing into a
-/// neighbour.
+/// Inaccessible pages before and behind each mapping: who runs over the end faults at once, instead
+/// of writing into a neighbour.
 ///
 /// They are addresses only, and cost no memory.
 #[derive(Clone)]
@@ -20,7 +20,8 @@ pub struct Guarded<P> {
 }
 
 impl<P> Guarded<P> {
-    /// So many base pages before and behind. (Between them and the area there may be more where its pages are huge.)
+    /// So many base pages before and behind. (Between them and the area there may be more where its
+    /// pages are huge.)
     pub const fn new(inner: P, pages: usize) -> Self {
         Guarded { inner, pages }
     }

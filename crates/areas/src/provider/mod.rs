@@ -1,8 +1,9 @@
 //! Providers: where areas come from.
 //!
-//! A provider maps memory on request and unmaps it. The ready-made one is [`System`]; a layer such as [`Placed`] wraps
-//! another provider; your own implements [`Provider`] by asking one that exists and working on what it gave. No unsafe
-//! code is needed for that: the [`Mapping`] that a provider hands out owns its addresses, and only it can unmap them.
+//! A provider maps memory on request and unmaps it. The ready-made one is [`System`]; a layer such
+//! as [`Placed`] wraps another provider; your own implements [`Provider`] by asking one that exists
+//! and working on what it gave. No unsafe code is needed for that: the [`Mapping`] that a provider
+//! hands out owns its addresses, and only it can unmap them.
 //!
 //! ```
 //! use areas::{Mapping, Provider, Request, Result, System};
@@ -71,9 +72,9 @@ use crate::place::{Node, NodeSet, Placement};
 
 /// Where areas come from: an object that maps and unmaps memory.
 ///
-/// A provider never faults a page in before it is placed, answers every request that it cannot fulfil with an error, and
-/// records in the mapping what it gave instead where the request allowed that. No area is made over a mapping that is not of
-/// what was asked for ([`Request::check`]).
+/// A provider never faults a page in before it is placed, answers every request that it cannot
+/// fulfil with an error, and records in the mapping what it gave instead where the request allowed
+/// that. No area is made over a mapping that is not of what was asked for ([`Request::check`]).
 #[doc(alias = "aml_area")]
 #[doc(alias = "aml_area_ops")]
 pub trait Provider: fmt::Debug + Send + Sync {
@@ -83,7 +84,8 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Whatever keeps it from fulfilling the request; nothing stays mapped then.
     fn map(&self, request: &Request<'_>) -> Result<Mapping>;
 
-    /// Unmaps what this provider mapped. Override it to do something before, or instead (keep it for the next request).
+    /// Unmaps what this provider mapped. Override it to do something before, or instead (keep it
+    /// for the next request).
     ///
     /// # Errors
     /// The mapping comes back if it could not be unmapped.
@@ -99,7 +101,8 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Placed::new(self, placement.into())
     }
 
-    /// This provider, or else the other one. What the first could not do is recorded in the mapping.
+    /// This provider, or else the other one. What the first could not do is recorded in the
+    /// mapping.
     fn or<B: Provider>(self, other: B) -> Or<Self, B>
     where
         Self: Sized,

@@ -8,7 +8,8 @@ use super::{Provider, Request};
 use crate::error::{Error, Rejected, Result};
 use crate::mapping::Mapping;
 
-/// The first provider, or else the second: an explicit fallback, recorded in the mapping with what the first one said.
+/// The first provider, or else the second: an explicit fallback, recorded in the mapping with what
+/// the first one said.
 ///
 /// ```
 /// use areas::{PageSize, Pages, Placement, Policy, Node, Provider, System};
@@ -23,11 +24,13 @@ use crate::mapping::Mapping;
 pub struct Or<A, B> {
     first: A,
     second: B,
-    /// Tells this one from all others; given when it is first needed, so that `new` is a constant. 0 is none yet.
+    /// Tells this one from all others; given when it is first needed, so that `new` is a constant.
+    /// 0 is none yet.
     number: AtomicU64,
 }
 
-/// Attached to what the second provider mapped, so that it gets it back. The number is that of its [`Or`].
+/// Attached to what the second provider mapped, so that it gets it back. The number is that of its
+/// [`Or`].
 struct Second(u64);
 
 /// Two reasons for one failure, where an error holds one.
@@ -59,7 +62,8 @@ impl<A, B> Or<A, B> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         match self.number.load(Ordering::Relaxed) {
             0 => {
-                // A number that another thread was quicker to give is not given again. Nothing here waits: a forked child could not.
+                // A number that another thread was quicker to give is not given again. Nothing here
+                // waits: a forked child could not.
                 let new = NEXT.fetch_add(1, Ordering::Relaxed);
                 self.number
                     .compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed)
@@ -78,7 +82,8 @@ impl<A: Provider, B: Provider> Provider for Or<A, B> {
         };
         let mut mapping = match self.second.map(request) {
             Ok(mapping) => mapping,
-            // The error of the second is told: it was the last hope. Why the first one failed is in its text.
+            // The error of the second is told: it was the last hope. Why the first one failed is in
+            // its text.
             Err(error) => {
                 return Err(match error.source().map(ToString::to_string) {
                     None => error.caused_by(because),

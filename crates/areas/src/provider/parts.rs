@@ -6,8 +6,8 @@ use super::{Backing, Provider, Request};
 use crate::error::{Error, Kind, Result};
 use crate::mapping::Mapping;
 
-/// Maps, with `place` called before any page is there: pages of the pool are taken as soon as they are placed, and a layer
-/// in between may write to them. `what` is what is being done, for errors.
+/// Maps, with `place` called before any page is there: pages of the pool are taken as soon as they
+/// are placed, and a layer in between may write to them. `what` is what is being done, for errors.
 pub(super) fn map_placed_by(
     inner: &impl Provider,
     request: &Request<'_>,

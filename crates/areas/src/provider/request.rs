@@ -22,7 +22,8 @@ pub enum Address {
     #[doc(alias = "MAP_FIXED_NOREPLACE")]
     #[doc(alias = "B_EXACT_ADDRESS")]
     Exactly(usize),
-    /// At the first free addresses at or above this one; where there are none, wherever the kernel likes.
+    /// At the first free addresses at or above this one; where there are none, wherever the kernel
+    /// likes.
     #[doc(alias = "B_BASE_ADDRESS")]
     AtOrAbove(usize),
     /// Where nobody can foresee it.
@@ -44,11 +45,12 @@ pub enum Backing<'a> {
     Inherited,
     /// An object, shared with everybody who maps it.
     Object(&'a Object),
-    /// A file from `offset` on. Shared: writes reach the file, and memory policies have no effect on its page cache.
-    /// Not shared: writes stay here.
+    /// A file from `offset` on. Shared: writes reach the file, and memory policies have no effect
+    /// on its page cache. Not shared: writes stay here.
     ///
-    /// A file may shrink at any moment, and an access behind its end is a SIGBUS. So a mapping of one lends no bytes, and
-    /// no area is made over it: its bytes are accessed through [`Mapping::as_ptr`], in unsafe code.
+    /// A file may shrink at any moment, and an access behind its end is a SIGBUS. So a mapping of
+    /// one lends no bytes, and no area is made over it: its bytes are accessed through
+    /// [`Mapping::as_ptr`], in unsafe code.
     File {
         /// The open file.
         file: BorrowedFd<'a>,
@@ -57,7 +59,8 @@ pub enum Backing<'a> {
         /// Whether writes reach the file.
         shared: bool,
     },
-    /// A part of what its provider stores: a file, or a memory device ([`Storage`](super::Storage)). Which part is the provider's choice, and what it holds is
+    /// A part of what its provider stores: a file, or a memory device
+    /// ([`Storage`](super::Storage)). Which part is the provider's choice, and what it holds is
     /// what is stored there. As a file's its bytes are not lent.
     Stored,
 }
@@ -113,11 +116,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The same, over an object: as many bytes as it has now, with addresses for as many as it may get.
+    /// The same, over an object: as many bytes as it has now, with addresses for as many as it may
+    /// get.
     #[must_use]
     #[inline]
     pub fn object(object: &'a Object) -> Self {
-        // A resizable one may have grown beyond its addresses since it was opened: then what lies beyond them is not mapped.
+        // A resizable one may have grown beyond its addresses since it was opened: then what lies
+        // beyond them is not mapped.
         let size = object.size().min(object.span());
         Request { backing: Backing::Object(object), ..Request::new(size) }
     }
@@ -138,7 +143,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// At an offset of addresses that were reserved in advance. (Then [`at`](Request::at) does not count.)
+    /// At an offset of addresses that were reserved in advance. (Then [`at`](Request::at) does not
+    /// count.)
     #[must_use]
     #[inline]
     pub fn inside(mut self, reservation: &'a Arc<Reservation>, offset: usize) -> Self {
@@ -146,7 +152,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// At a multiple of that many bytes, a power of two. Transparent huge pages need a multiple of theirs.
+    /// At a multiple of that many bytes, a power of two. Transparent huge pages need a multiple of
+    /// theirs.
     #[must_use]
     #[inline]
     pub fn aligned(mut self, bytes: usize) -> Self {
@@ -201,8 +208,8 @@ impl<'a> Request<'a> {
         self.resolved
     }
 
-    /// Placed part by part, by a call that the kernel's provider makes once the addresses are there, after the placement of
-    /// the whole, and before any page is.
+    /// Placed part by part, by a call that the kernel's provider makes once the addresses are
+    /// there, after the placement of the whole, and before any page is.
     #[must_use]
     #[inline]
     pub(crate) fn placed_by(mut self, placer: &'a (dyn Fn(&mut Mapping) -> Result<()> + Sync)) -> Self {

@@ -11,12 +11,13 @@ use crate::place::{Node, NodeSet, Placement, Policy};
 use crate::size::Bytes;
 use crate::topology::Topology;
 
-/// An ordered list of nodes, filled one after the other: as much of the area on the first as it has room for, the next part
-/// on the second, and so on.
+/// An ordered list of nodes, filled one after the other: as much of the area on the first as it has
+/// room for, the next part on the second, and so on.
 ///
-/// The kernel's own "preferred" knows one node and then goes where it likes. Here the area is cut, when it is mapped, by what
-/// each node has free then: one system call a node. Each part prefers its node, so that a wrong guess (somebody
-/// took the memory in between) spills instead of waking the out-of-memory killer; a measurement shows it.
+/// The kernel's own "preferred" knows one node and then goes where it likes. Here the area is cut,
+/// when it is mapped, by what each node has free then: one system call a node. Each part prefers
+/// its node, so that a wrong guess (somebody took the memory in between) spills instead of waking
+/// the out-of-memory killer; a measurement shows it.
 #[derive(Clone)]
 pub struct Spilled<P> {
     inner: P,
@@ -30,7 +31,8 @@ impl<P> Spilled<P> {
     }
 }
 
-/// What is left free on each node for others: the kernel spills before the last page, and so does this.
+/// What is left free on each node for others: the kernel spills before the last page, and so does
+/// this.
 pub(crate) const LEFT_FREE: u64 = 16 << 20;
 
 impl<P: Provider> Provider for Spilled<P> {

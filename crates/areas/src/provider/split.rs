@@ -10,12 +10,13 @@ use crate::mapping::{BackedBy, Mapping, out_of_range};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
 
-/// Contiguous parts in the order given, each on its node, as large as its weight says: `[(node 0, 1), (node 1, 3)]` puts the first quarter on
-/// node 0, and the rest on node 1.
+/// Contiguous parts in the order given, each on its node, as large as its weight says: `[(node 0,
+/// 1), (node 1, 3)]` puts the first quarter on node 0, and the rest on node 1.
 ///
-/// Each part is bound to its node. Where each has room for a huge page, all begin between huge pages, so that none is lost to the division;
-/// else they begin at the nearest page, and in a mapping of fewer pages than parts some get none. Of an area that may grow, all its addresses are divided, the
-/// reserve included.
+/// Each part is bound to its node. Where each has room for a huge page, all begin between huge
+/// pages, so that none is lost to the division; else they begin at the nearest page, and in a
+/// mapping of fewer pages than parts some get none. Of an area that may grow, all its addresses are
+/// divided, the reserve included.
 #[derive(Clone)]
 #[doc(alias = "UMF_NUMA_MODE_SPLIT")]
 pub struct Split<P> {
@@ -45,12 +46,14 @@ pub(crate) fn check(parts: &[(Node, u32)], what: impl Fn() -> String) -> Result<
     resolve(Placement::new(Policy::Bind(nodes))).map(drop)
 }
 
-/// What of a range of a mapping, which begins and ends at pages, belongs to which node. Neighbours meet, and none is empty.
+/// What of a range of a mapping, which begins and ends at pages, belongs to which node. Neighbours
+/// meet, and none is empty.
 fn divided(mapping: &Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> Vec<(Range<usize>, Node)> {
     let page = mapping.page_size();
     let huge = (page == PageSize::base()).then(|| {
         let huge = PageSize::transparent().bytes();
-        // An object's huge pages begin at whole ones of its bytes, those of other memory at whole ones of the addresses.
+        // An object's huge pages begin at whole ones of its bytes, those of other memory at whole
+        // ones of the addresses.
         match mapping.backed_by() {
             BackedBy::Object { .. } => (huge, 0),
             _ => (huge, mapping.as_ptr().addr().wrapping_neg() % huge),
@@ -65,8 +68,8 @@ fn divided(mapping: &Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> Vec
         .collect()
 }
 
-/// A range in parts by weight, which begin at multiples of a page; or, where each is as large as a huge page, between huge pages of this size, of which one begins
-/// at this offset.
+/// A range in parts by weight, which begin at multiples of a page; or, where each is as large as a
+/// huge page, between huge pages of this size, of which one begins at this offset.
 fn divide(
     range: Range<usize>,
     weights: &[u32],
@@ -106,10 +109,11 @@ fn place(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> R
     Ok(())
 }
 
-/// The same for a part of a mapping that is placed already: where a piece is refused, all of them are placed as they were.
+/// The same for a part of a mapping that is placed already: where a piece is refused, all of them
+/// are placed as they were.
 ///
-/// (What was asked before is known. Where nothing was, it is what the kernel has at the beginning of that stretch; a home node of
-/// somebody else's does not show.)
+/// (What was asked before is known. Where nothing was, it is what the kernel has at the beginning
+/// of that stretch; a home node of somebody else's does not show.)
 pub(crate) fn place_or_undo(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> Result<()> {
     if range.end > mapping.span() {
         return Err(out_of_range(range.start, range.len(), mapping.span()));
@@ -120,7 +124,8 @@ pub(crate) fn place_or_undo(mapping: &mut Mapping, range: Range<usize>, parts: &
     let before = mapping.placed_before(&range)?;
     place(mapping, range, parts).inspect_err(|_| {
         for (part, placement) in before {
-            // What was placed so a moment ago; what is refused now is reported by the error that led here.
+            // What was placed so a moment ago; what is refused now is reported by the error that
+            // led here.
             let _ = mapping.place(part, &placement);
         }
     })

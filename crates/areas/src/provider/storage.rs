@@ -15,11 +15,14 @@ use crate::sys;
 use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 
-/// A file, or a device of memory (`/dev/daxX.Y`), of which areas are parts: [`AreaBuilder::stored`](crate::AreaBuilder::stored).
+/// A file, or a device of memory (`/dev/daxX.Y`), of which areas are parts:
+/// [`AreaBuilder::stored`](crate::AreaBuilder::stored).
 ///
-/// Each area gets the smallest free part that is large enough, the first ones from the beginning; what it holds is what is stored there, and
-/// not zeros. A file is as long as it is when the provider is made: it is never made longer, and an area in a hole of it has the file system find room
-/// as it is written. Of a device the pages are those that it is mapped in (`align` in sysfs, 2 MiB as a rule), and memory policies have no effect: it *is* a place.
+/// Each area gets the smallest free part that is large enough, the first ones from the beginning;
+/// what it holds is what is stored there, and not zeros. A file is as long as it is when the
+/// provider is made: it is never made longer, and an area in a hole of it has the file system find
+/// room as it is written. Of a device the pages are those that it is mapped in (`align` in sysfs, 2
+/// MiB as a rule), and memory policies have no effect: it *is* a place.
 ///
 /// Bytes of files are never lent: a file may be cut at any moment ([`Stored`](crate::Stored)).
 ///
@@ -76,12 +79,14 @@ impl Drop for Part {
 }
 
 impl Storage {
-    /// Parts of an open file, of its whole pages as it is now, or of an open memory device. It is to be open for reading and writing; for reading alone it is only good for
-    /// areas that ask for no more, or for a [`private copy`](Storage::copied).
+    /// Parts of an open file, of its whole pages as it is now, or of an open memory device. It is
+    /// to be open for reading and writing; for reading alone it is only good for areas that ask for
+    /// no more, or for a [`private copy`](Storage::copied).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for what is neither a file nor a memory device; [`Kind::InvalidInput`] for a file of less than a page;
-    /// [`Kind::Io`] where the kernel does not tell how large a device is.
+    /// [`Kind::Unsupported`] for what is neither a file nor a memory device; [`Kind::InvalidInput`]
+    /// for a file of less than a page; [`Kind::Io`] where the kernel does not tell how large a
+    /// device is.
     pub fn of(file: impl Into<OwnedFd>) -> Result<Self> {
         Self::of_either(file.into(), Path::new("/sys"))
     }
@@ -89,7 +94,8 @@ impl Storage {
     /// The same by the number of a descriptor, which is copied: for C.
     ///
     /// # Errors
-    /// As [`of`](Storage::of); [`Kind::InvalidInput`] for a number that is not open, [`Kind::Limit`] where there is no descriptor.
+    /// As [`of`](Storage::of); [`Kind::InvalidInput`] for a number that is not open,
+    /// [`Kind::Limit`] where there is no descriptor.
     #[doc(hidden)]
     pub fn of_number(number: i32) -> Result<Self> {
         let file = sys::file::copy_of_number(number).map_err(|errno| {
@@ -128,7 +134,8 @@ impl Storage {
         Ok(Storage { pool: Arc::new(pool), shared: true })
     }
 
-    /// The same parts of the same file, but what is written to areas stays with them, and is gone when they go.
+    /// The same parts of the same file, but what is written to areas stays with them, and is gone
+    /// when they go.
     pub fn copied(&self) -> Self {
         Storage { pool: self.pool.clone(), shared: false }
     }
@@ -157,7 +164,8 @@ impl Storage {
         self.pool.page
     }
 
-    /// Of a memory device: the node that its memory would be, if it were a node's (`target_node`); `None` for files, and where the kernel does not tell.
+    /// Of a memory device: the node that its memory would be, if it were a node's (`target_node`);
+    /// `None` for files, and where the kernel does not tell.
     #[must_use]
     pub fn node(&self) -> Option<Node> {
         self.pool.device.and_then(|device| device.node)
@@ -322,7 +330,8 @@ impl fmt::Debug for Storage {
     }
 }
 
-/// How large a memory device is, in which pages it is mapped, and what else is told of it: `/sys/dev/char/MAJOR:MINOR`.
+/// How large a memory device is, in which pages it is mapped, and what else is told of it:
+/// `/sys/dev/char/MAJOR:MINOR`.
 fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Device)> {
     let what = "make areas out of a device";
     let folder: PathBuf = sysfs.join(format!("dev/char/{major}:{minor}"));

@@ -15,11 +15,12 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::{Advice, At, MapFlags};
 
-/// The kernel: private and shared memory, files, base and huge pages, at any or an exact address, placed on nodes.
+/// The kernel: private and shared memory, files, base and huge pages, at any or an exact address,
+/// placed on nodes.
 ///
-/// It needs no set-up and can be a `static`. Memory comes zeroed, and no page is taken before it is touched or
-/// populated, except pages of the pool: those are taken at once, on the nodes that were asked for, because a pool that
-/// runs dry later would be a SIGBUS.
+/// It needs no set-up and can be a `static`. Memory comes zeroed, and no page is taken before it is
+/// touched or populated, except pages of the pool: those are taken at once, on the nodes that were
+/// asked for, because a pool that runs dry later would be a SIGBUS.
 #[doc(alias = "aml_area_linux")]
 #[derive(Clone, Copy, Default)]
 pub struct System(());
@@ -96,8 +97,9 @@ pub(crate) fn resolve(placement: Placement) -> Result<Placement> {
     placement.resolve(allowed)
 }
 
-/// Whether a placement need not be resolved for memory that the kernel is about to map and place: of a single node it says itself
-/// whether it may be used. (Of several it would silently take those that are allowed.)
+/// Whether a placement need not be resolved for memory that the kernel is about to map and place:
+/// of a single node it says itself whether it may be used. (Of several it would silently take those
+/// that are allowed.)
 pub(crate) fn is_left_to_the_kernel(placement: &Placement) -> bool {
     placement.is_one_node() && placement.home_node().is_none() && !placement.is_balanced()
 }
@@ -193,7 +195,8 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     refuse_impossible(size)?;
     let at = match request.address() {
         Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
-        // Root may map there, and could not hold what it got: Rust's pointers to memory are never null.
+        // Root may map there, and could not hold what it got: Rust's pointers to memory are never
+        // null.
         Address::Exactly(0) => {
             return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
                 .detail("memory cannot be mapped at address 0")
@@ -239,7 +242,8 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     Ok(mapping)
 }
 
-/// What may grow where it is lies where there is room behind it, if its addresses are for us to choose (`mapping/roomy.rs`).
+/// What may grow where it is lies where there is room behind it, if its addresses are for us to
+/// choose (`mapping/roomy.rs`).
 #[inline]
 fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Option<Result<Mapping>> {
     let Backing::Object(object) = request.backing() else { return None };
@@ -251,8 +255,9 @@ fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Optio
     Mapping::roomy(plan, align, random)
 }
 
-/// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not placed is best joined with its neighbours; of
-/// files, and of what children inherit, there are few, and the kernel chooses.
+/// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not
+/// placed is best joined with its neighbours; of files, and of what children inherit, there are
+/// few, and the kernel chooses.
 fn stands_apart(request: &Request<'_>, placement: Option<&Placement>) -> bool {
     match request.backing() {
         Backing::Private => placement.is_some(),
@@ -261,7 +266,8 @@ fn stands_apart(request: &Request<'_>, placement: Option<&Placement>) -> bool {
     }
 }
 
-/// Faults the first `len` bytes of a pool mapping in, where a missing page is an error and not yet a SIGBUS.
+/// Faults the first `len` bytes of a pool mapping in, where a missing page is an error and not yet
+/// a SIGBUS.
 pub(crate) fn take_pool_pages(mapping: &Mapping, len: usize, placement: Option<Placement>) -> Result<()> {
     let writable = mapping.protection().contains(crate::Protection::WRITE);
     let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
@@ -306,7 +312,8 @@ pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     if size < WORTH_ASKING {
         return Ok(());
     }
-    /// What the machine had of RAM when it was last asked: it hardly ever loses some. 0 is not known yet.
+    /// What the machine had of RAM when it was last asked: it hardly ever loses some. 0 is not
+    /// known yet.
     static RAM: AtomicU64 = AtomicU64::new(0);
     if size as u64 <= RAM.load(Ordering::Relaxed) {
         return Ok(());

@@ -1,13 +1,15 @@
 //! Whether transparent huge pages can be had here, so that what is said of them is true.
 //!
-//! The kernel takes the advice (`MADV_HUGEPAGE`) and gives nothing where the machine or the process forbids them. Collapsing pages (`MADV_COLLAPSE`), which
-//! populating does, works against the machine's `enabled=never`, and not against `shmem_enabled=deny` nor `PR_SET_THP_DISABLE`.
+//! The kernel takes the advice (`MADV_HUGEPAGE`) and gives nothing where the machine or the process
+//! forbids them. Collapsing pages (`MADV_COLLAPSE`), which populating does, works against the
+//! machine's `enabled=never`, and not against `shmem_enabled=deny` nor `PR_SET_THP_DISABLE`.
 
 use std::path::Path;
 
 const FOLDER: &str = "sys/kernel/mm/transparent_hugepage";
 
-/// What an area of base pages gets that would rather have huge ones, in words: memory objects (`shared`) or private memory. `root` is `/`, but for tests.
+/// What an area of base pages gets that would rather have huge ones, in words: memory objects
+/// (`shared`) or private memory. `root` is `/`, but for tests.
 pub fn given(root: &Path, shared: bool) -> String {
     const WHEN_POPULATED: &str = "base pages, gathered into transparent huge ones when populated";
     match forbidden(root, shared) {
@@ -33,7 +35,8 @@ pub fn forbidden(root: &Path, shared: bool) -> Option<String> {
         .then(|| format!("/{FOLDER}/shmem_enabled is deny"))
 }
 
-/// Why a touch gives private memory no huge page: the setting of the size, where there is one, which may leave it to that of all sizes.
+/// Why a touch gives private memory no huge page: the setting of the size, where there is one,
+/// which may leave it to that of all sizes.
 fn never_by_touch(root: &Path) -> Option<String> {
     let kilobytes = crate::page::PageSize::transparent().bytes() / 1024;
     let size = format!("hugepages-{kilobytes}kB/enabled");
@@ -45,8 +48,8 @@ fn never_by_touch(root: &Path) -> Option<String> {
     Some(format!("/{FOLDER}/{file} is never"))
 }
 
-/// The sizes, less than that of a huge page, in which the kernel is set up to bring base pages in together (Linux 6.8; for objects 6.12), the
-/// smallest first.
+/// The sizes, less than that of a huge page, in which the kernel is set up to bring base pages in
+/// together (Linux 6.8; for objects 6.12), the smallest first.
 pub(crate) fn sizes_of_folios(root: &Path) -> Vec<usize> {
     let names = crate::sys::text::names_in(root.join(FOLDER), usize::MAX).unwrap_or_default();
     let sizes = names.into_iter().filter_map(|name| {

@@ -1,5 +1,5 @@
-//! Mapping an object that has a reserve where there may be no room for all of it: an area that moves to other addresses or another process takes its
-//! bytes along, and of its reserve what fits.
+//! Mapping an object that has a reserve where there may be no room for all of it: an area that
+//! moves to other addresses or another process takes its bytes along, and of its reserve what fits.
 
 use std::sync::Arc;
 
@@ -34,11 +34,12 @@ impl Wish<'_> {
     }
 }
 
-/// Maps an object. Where a resizable one has no room for its reserve, it is mapped with less of it, and the object says how much
-/// ([`Object::span`]): at chosen addresses as much as is free there; none where addresses are limited.
+/// Maps an object. Where a resizable one has no room for its reserve, it is mapped with less of it,
+/// and the object says how much ([`Object::span`]): at chosen addresses as much as is free there;
+/// none where addresses are limited.
 ///
-/// Its holders are marked as having different reserves before it returns; publishing the smaller one, and the look at the size behind that, is up to
-/// the caller (`area/reserve.rs`).
+/// Its holders are marked as having different reserves before it returns; publishing the smaller
+/// one, and the look at the size behind that, is up to the caller (`area/reserve.rs`).
 ///
 /// # Errors
 /// Those of mapping its bytes alone. The object says what it said before.

@@ -1,9 +1,10 @@
 //! Ranges of addresses whose owner is not a [`Mapping`](crate::Mapping): what other languages hold.
 //!
-//! A C program has an address and a length, and nothing that is dropped. These functions do to such a range what the rest of
-//! the library does to its own mappings: map it with whatever flags the program asks for, place it, lock it, unmap as much
-//! as was granted, and measure where its pages are. Rust programs want [`System`](crate::System) and
-//! [`Area`](crate::Area) instead, where all of that is safe.
+//! A C program has an address and a length, and nothing that is dropped. These functions do to such
+//! a range what the rest of the library does to its own mappings: map it with whatever flags the
+//! program asks for, place it, lock it, unmap as much as was granted, and measure where its pages
+//! are. Rust programs want [`System`](crate::System) and [`Area`](crate::Area) instead, where all
+//! of that is safe.
 
 #![expect(unsafe_code, reason = "maps and unmaps what callers own; each block has its proof")]
 
@@ -59,11 +60,13 @@ impl Mmap {
     /// Maps. The range is the caller's, who gives it back with [`unmap`].
     ///
     /// # Errors
-    /// As mmap(2) refuses; among others [`Kind::NoMemory`], [`Kind::Limit`], [`Kind::AddressInUse`],
-    /// [`Kind::NotPermitted`], and [`Kind::InvalidInput`] for arguments that make no sense.
+    /// As mmap(2) refuses; among others [`Kind::NoMemory`], [`Kind::Limit`],
+    /// [`Kind::AddressInUse`], [`Kind::NotPermitted`], and [`Kind::InvalidInput`] for arguments
+    /// that make no sense.
     ///
     /// # Safety
-    /// With `MAP_FIXED`, the caller owns the range that is replaced, and nobody uses what was there.
+    /// With `MAP_FIXED`, the caller owns the range that is replaced, and nobody uses what was
+    /// there.
     #[doc(alias = "aml_area_linux_mmap")]
     pub unsafe fn map(&self) -> Result<NonNull<u8>> {
         let &Mmap { hint, len, protection, flags, fd, offset } = self;
@@ -106,10 +109,12 @@ impl Mmap {
     }
 }
 
-/// Unmaps what was mapped for `len` bytes: of huge pages the whole last one, which munmap(2) by itself refuses.
+/// Unmaps what was mapped for `len` bytes: of huge pages the whole last one, which munmap(2) by
+/// itself refuses.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] for an address inside of a page or no bytes; [`Kind::System`] with what munmap said.
+/// [`Kind::InvalidInput`] for an address inside of a page or no bytes; [`Kind::System`] with what
+/// munmap said.
 ///
 /// # Safety
 /// The caller owns the range, and nobody uses it again.
@@ -120,7 +125,8 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
         Ok(()) => Ok(()),
         Err(errno) => {
             if let (sys::Errno::INVAL, Some(whole)) = (errno, whole_huge_pages(start, len)) {
-                // SAFETY: the same mapping to the end of its last page, which was granted together with the rest.
+                // SAFETY: the same mapping to the end of its last page, which was granted together
+                // with the rest.
                 if unsafe { sys::memory::unmap_for_program(start, whole) }.is_ok() {
                     return Ok(());
                 }
@@ -132,22 +138,25 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
     }
 }
 
-/// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap(2), and is to tell those calls from the
-/// program's.
+/// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap(2),
+/// and is to tell those calls from the program's.
 #[doc(hidden)]
 #[must_use]
 pub fn is_unmapping_its_own() -> bool {
     sys::memory::is_unmapping()
 }
 
-/// Sets where the pages of a range come from, from now on. Pages that are there already stay where they are.
+/// Sets where the pages of a range come from, from now on. Pages that are there already stay where
+/// they are.
 ///
-/// The placement is one that [`Placement::resolve`] has checked against [`allowed_nodes`](crate::allowed_nodes): the
-/// kernel drops nodes that it does not allow, and says nothing.
+/// The placement is one that [`Placement::resolve`] has checked against
+/// [`allowed_nodes`](crate::allowed_nodes): the kernel drops nodes that it does not allow, and says
+/// nothing.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] where not all of it is mapped, [`Kind::InvalidInput`] for an address inside of a page,
-/// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a sandbox forbids it.
+/// [`Kind::OutOfRange`] where not all of it is mapped, [`Kind::InvalidInput`] for an address inside
+/// of a page, [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`]
+/// where a sandbox forbids it.
 #[doc(alias = "mbind")]
 pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
     place_by(start, len, placement, sys::policy::bind)
@@ -155,8 +164,9 @@ pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()
 
 /// The same, and pages that are there already and lie on other nodes are moved (`MPOL_MF_MOVE`).
 ///
-/// It moves what it can: a page that somebody has pinned or that another process has mapped too stays, as one does for which its node
-/// has no room, and that is no error. [`residency`] tells where each page is afterwards.
+/// It moves what it can: a page that somebody has pinned or that another process has mapped too
+/// stays, as one does for which its node has no room, and that is no error. [`residency`] tells
+/// where each page is afterwards.
 ///
 /// # Errors
 /// As [`place`].
@@ -166,8 +176,9 @@ pub fn place_and_move(start: NonNull<u8>, len: usize, placement: &Placement) -> 
     place_by(start, len, placement, sys::policy::bind_and_move)
 }
 
-/// Fills nodes one after the other, for a range in which nothing is yet: as much of it as the first has free now prefers that, the next part
-/// the second, and the last has the rest. What [`Spilled`](crate::provider::Spilled) does for mappings.
+/// Fills nodes one after the other, for a range in which nothing is yet: as much of it as the first
+/// has free now prefers that, the next part the second, and the last has the rest. What
+/// [`Spilled`](crate::provider::Spilled) does for mappings.
 ///
 /// # Errors
 /// As [`place`]; [`Kind::InvalidInput`] for no nodes; as [`Topology::read`].
@@ -240,7 +251,8 @@ fn place_by(
     Ok(())
 }
 
-/// Faults the pages of a range in, for writing or for reading: what `MAP_POPULATE` does, for after a range was placed.
+/// Faults the pages of a range in, for writing or for reading: what `MAP_POPULATE` does, for after
+/// a range was placed.
 ///
 /// # Errors
 /// [`Kind::System`] with what madvise said.
@@ -264,16 +276,18 @@ pub fn lock(start: NonNull<u8>, len: usize) -> Result<()> {
     })
 }
 
-/// The policies of a range, as the kernel has them: parts in bytes from its beginning, in order, without gaps. Faults
-/// nothing in.
+/// The policies of a range, as the kernel has them: parts in bytes from its beginning, in order,
+/// without gaps. Faults nothing in.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] where not all of it is mapped; [`Kind::System`] with what `get_mempolicy` said.
+/// [`Kind::OutOfRange`] where not all of it is mapped; [`Kind::System`] with what `get_mempolicy`
+/// said.
 pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Policy)>> {
     let mut found: Vec<(Range<usize>, Policy)> = Vec::new();
     let page = sys::page_size();
     for Part { range, shared, .. } in parts::of(start, len)? {
-        // One mapping has one policy, unless its memory is shared: then the object has one for each page.
+        // One mapping has one policy, unless its memory is shared: then the object has one for each
+        // page.
         let step = if shared { page } else { range.len() };
         for at in range.clone().step_by(step) {
             let address = start.map_addr(|base| base.saturating_add(at));
@@ -290,11 +304,12 @@ pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Pol
     Ok(found)
 }
 
-/// Where the pages of a range are: of private memory those in our page tables, of memory shared with children all that
-/// are in RAM. Faults nothing in.
+/// Where the pages of a range are: of private memory those in our page tables, of memory shared
+/// with children all that are in RAM. Faults nothing in.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] where not all of it is mapped; otherwise as [`Area::residency`](crate::Area::residency).
+/// [`Kind::OutOfRange`] where not all of it is mapped; otherwise as
+/// [`Area::residency`](crate::Area::residency).
 #[doc(alias = "move_pages")]
 pub fn residency(start: NonNull<u8>, len: usize) -> Result<Residency> {
     let parts = parts::of(start, len)?;
@@ -304,8 +319,8 @@ pub fn residency(start: NonNull<u8>, len: usize) -> Result<Residency> {
     }))
 }
 
-/// How many bytes there are to the end of the last page, where a range begins in huge pages of the pool and does not end at
-/// one.
+/// How many bytes there are to the end of the last page, where a range begins in huge pages of the
+/// pool and does not end at one.
 fn whole_huge_pages(start: NonNull<u8>, len: usize) -> Option<usize> {
     let page = parts::page_size_at(start)?;
     page.round_up(len).filter(|&whole| page != PageSize::base() && whole != len)
@@ -379,8 +394,8 @@ mod tests {
         let middle = held.0.map_addr(|base| base.saturating_add(page));
         // SAFETY: a page of ours that nobody uses.
         unsafe { unmap(middle, page) }.unwrap();
-        // Nobody else's mapping may have come there meanwhile for this test to mean something: other tests run in
-        // processes of their own, or map larger ranges.
+        // Nobody else's mapping may have come there meanwhile for this test to mean something:
+        // other tests run in processes of their own, or map larger ranges.
         let error = policies(held.0, 3 * page).unwrap_err();
         assert_eq!(error.kind(), Kind::OutOfRange);
         assert_eq!(residency(held.0, 3 * page).unwrap_err().kind(), Kind::OutOfRange);

@@ -8,14 +8,15 @@ use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
 
-/// A part of a range: what one mapping has of it, in bytes from the beginning of the range, in whole pages.
+/// A part of a range: what one mapping has of it, in bytes from the beginning of the range, in
+/// whole pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) range: Range<usize>,
     /// Whether other processes may have it mapped.
     pub(super) shared: bool,
-    /// Whether all that is in RAM is to be looked up, and not only what our page tables have: memory that is shared with
-    /// children and readable.
+    /// Whether all that is in RAM is to be looked up, and not only what our page tables have:
+    /// memory that is shared with children and readable.
     pub(super) in_core: bool,
 }
 
@@ -60,7 +61,8 @@ fn entry(line: &str) -> Option<(Range<usize>, &str)> {
     Some((usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?, rest))
 }
 
-/// The size of the pages that an address is mapped with, from `/proc/self/smaps`. Slow: for when a call was refused.
+/// The size of the pages that an address is mapped with, from `/proc/self/smaps`. Slow: for when a
+/// call was refused.
 pub(super) fn page_size_at(address: NonNull<u8>) -> Option<PageSize> {
     let smaps = sys::text::read_to_string("/proc/thread-self/smaps").ok()?;
     page_size_in(&smaps, address.addr().get())

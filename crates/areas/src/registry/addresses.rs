@@ -1,13 +1,16 @@
-//! This process's own published areas in the order of their addresses: one writer at a time, and any number of readers who neither
-//! wait nor write.
+//! This process's own published areas in the order of their addresses: one writer at a time, and
+//! any number of readers who neither wait nor write.
 //!
-//! It is a sorted array, cut into chunks so that an insertion moves few words: one level that says where each chunk begins, and the
-//! chunks. All of it is atomic words whose memory is never freed or used for something else, so that a reader who is overtaken by the writer reads
-//! nonsense and no foreign memory; the count around each change (odd while it is under way) tells him, and he looks again. Who
-//! has no luck for long gives up: then the answer is to be had under the writer's mutex.
+//! It is a sorted array, cut into chunks so that an insertion moves few words: one level that says
+//! where each chunk begins, and the chunks. All of it is atomic words whose memory is never freed
+//! or used for something else, so that a reader who is overtaken by the writer reads nonsense and
+//! no foreign memory; the count around each change (odd while it is under way) tells him, and he
+//! looks again. Who has no luck for long gives up: then the answer is to be had under the writer's
+//! mutex.
 //!
-//! A reader costs two binary searches, of which the second takes the same steps each time, and writes nothing: readers do not slow each other down. `models/` tries this very file
-//! out in all the orders that a machine may choose (`cfg(loom)`, which only it sets).
+//! A reader costs two binary searches, of which the second takes the same steps each time, and
+//! writes nothing: readers do not slow each other down. `models/` tries this very file out in all
+//! the orders that a machine may choose (`cfg(loom)`, which only it sets).
 
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -24,13 +27,15 @@ pub(super) const START: usize = 0;
 pub(super) const END: usize = 1;
 /// Up to here, it takes no more than the near words.
 pub(super) const SURE: usize = 2;
-/// The words that answer mostly. The others lie apart from them, so that half as much memory is looked at.
+/// The words that answer mostly. The others lie apart from them, so that half as much memory is
+/// looked at.
 const NEAR: usize = if cfg!(loom) { 3 } else { 4 };
 
 /// Entries of a chunk. Two neighbours are made one when that leaves a quarter of it free.
 const CHUNK: usize = if cfg!(loom) { 2 } else { 128 };
 const MERGED: usize = if cfg!(loom) { 1 } else { 96 };
-/// Two neighbours have more than `MERGED` entries together: these are enough for the 65,536 areas of a team.
+/// Two neighbours have more than `MERGED` entries together: these are enough for the 65,536 areas
+/// of a team.
 const CHUNKS: usize = if cfg!(loom) { 4 } else { 2048 };
 /// How often a reader looks again.
 const PATIENCE: usize = if cfg!(loom) { 2 } else { 64 };
@@ -49,8 +54,8 @@ fn words<const N: usize>() -> [AtomicU64; N] {
 const NOWHERE: u64 = u64::MAX;
 
 /// # Invariant
-/// Of one that is in use, the starts behind the first `len` are [`NOWHERE`]: who searches need not know `len`, and takes the same steps
-/// each time, without a branch to be guessed.
+/// Of one that is in use, the starts behind the first `len` are [`NOWHERE`]: who searches need not
+/// know `len`, and takes the same steps each time, without a branch to be guessed.
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Chunk {
@@ -186,13 +191,14 @@ impl Addresses {
             used: AtomicU64::new(0),
             firsts: words(),
             which: words(),
-            // loom does not know that who gets something out of a `OnceLock` sees how it was made: there they are made before.
+            // loom does not know that who gets something out of a `OnceLock` sees how it was made:
+            // there they are made before.
             pool: std::array::from_fn(|_| Chunk::new().into()),
         }
     }
 
-    /// The entry that has an address; `None` also where that could not be told. Of one that is [`SURE`] beyond the address, the far words are
-    /// 0.
+    /// The entry that has an address; `None` also where that could not be told. Of one that is
+    /// [`SURE`] beyond the address, the far words are 0.
     #[inline]
     pub(super) fn find(&self, address: u64) -> Option<Entry> {
         self.undisturbed(|| self.look(address))?
@@ -209,14 +215,17 @@ impl Addresses {
         self.undisturbed(look)?
     }
 
-    /// Whether an entry has one of the addresses from `start` to `end`; `None` where that could not be told.
+    /// Whether an entry has one of the addresses from `start` to `end`; `None` where that could not
+    /// be told.
     pub(super) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
         let last = end.checked_sub(1)?;
-        // Entries do not overlap: the last one that begins below the end is the one that reaches furthest.
+        // Entries do not overlap: the last one that begins below the end is the one that reaches
+        // furthest.
         self.undisturbed(|| self.place(last).is_some_and(|(chunk, at)| start < chunk.near(at)[END]))
     }
 
-    /// What a look finds during which the writer changed nothing; `None` where he changed something each time.
+    /// What a look finds during which the writer changed nothing; `None` where he changed something
+    /// each time.
     #[inline]
     fn undisturbed<T>(&self, look: impl Fn() -> T) -> Option<T> {
         for _ in 0..PATIENCE {
@@ -241,7 +250,8 @@ impl Addresses {
         (address < entry[END]).then_some(entry)
     }
 
-    /// The last entry at or below an address. While the writer writes, this may be anything; it is inside of the arrays all the same.
+    /// The last entry at or below an address. While the writer writes, this may be anything; it is
+    /// inside of the arrays all the same.
     fn place(&self, address: u64) -> Option<(&Chunk, usize)> {
         let chunk = self.chunk(behind(&self.firsts[..self.used()], address).checked_sub(1)?)?;
         let at = chunk.behind(address).checked_sub(1)?;

@@ -1,4 +1,5 @@
-//! Root looks into another user's registry: looking only. Nothing is published there, made or cleared away.
+//! Root looks into another user's registry: looking only. Nothing is published there, made or
+//! cleared away.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,10 +24,12 @@ pub(super) fn is_anothers() -> bool {
     LOOKED_INTO.load(Ordering::Relaxed) != NOBODY
 }
 
-/// From now on this process looks into the registry of that user, and publishes nothing; `None`: into its own again. For the command, which root runs.
+/// From now on this process looks into the registry of that user, and publishes nothing; `None`:
+/// into its own again. For the command, which root runs.
 ///
 /// # Errors
-/// [`Kind::NotPermitted`] for whoever is not root, [`Kind::Registry`] where this process has joined a registry already.
+/// [`Kind::NotPermitted`] for whoever is not root, [`Kind::Registry`] where this process has joined
+/// a registry already.
 #[doc(hidden)]
 pub fn look_into(user: Option<u32>) -> Result<()> {
     let own = sys::process::user();

@@ -1,11 +1,14 @@
-//! Which of this process's areas has an address: answered without the registry's mutex, and mostly without the kernel.
+//! Which of this process's areas has an address: answered without the registry's mutex, and mostly
+//! without the kernel.
 //!
-//! Programs ask that for each pointer that they are given, from many threads. So what the answer takes lies in [`Addresses`], beside
-//! the state: kept by whoever has the state's mutex, read by everybody. It may lack an area for a moment (a forked child begins with none),
-//! and is never wrong: a reader who finds nothing asks the state.
+//! Programs ask that for each pointer that they are given, from many threads. So what the answer
+//! takes lies in [`Addresses`], beside the state: kept by whoever has the state's mutex, read by
+//! everybody. It may lack an area for a moment (a forked child begins with none), and is never
+//! wrong: a reader who finds nothing asks the state.
 //!
-//! What can grow or shrink has addresses that are not its own yet, and where it ends is the kernel's truth, not ours. But the first page is
-//! always an area's own, and what a growable area has had it keeps, so that few addresses need the `fstat`.
+//! What can grow or shrink has addresses that are not its own yet, and where it ends is the
+//! kernel's truth, not ours. But the first page is always an area's own, and what a growable area
+//! has had it keeps, so that few addresses need the `fstat`.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +32,8 @@ static ADDRESSES: Addresses = Addresses::new();
 pub(super) struct Here {
     /// Not set in a forked child that has not begun anew: what it inherited are its parent's ids.
     pub(super) fork_detector: ForkDetector,
-    /// Whether this process is a team, as far as was seen last: what [`join_once`](super::join_once) asks first.
+    /// Whether this process is a team, as far as was seen last: what
+    /// [`join_once`](super::join_once) asks first.
     pub(super) is_team: AtomicBool,
 }
 
@@ -127,8 +131,9 @@ impl Place {
         }
     }
 
-    /// Whether what is mapped at an address is the byte of its object that belongs there, and all before it, too. (But its first page, which may be a mapping of its
-    /// own: whoever has lost it alone is still the same area, and begins behind it.)
+    /// Whether what is mapped at an address is the byte of its object that belongs there, and all
+    /// before it, too. (But its first page, which may be a mapping of its own: whoever has lost it
+    /// alone is still the same area, and begins behind it.)
     fn is_mapped_up_to(&self, region: &Region, address: u64) -> bool {
         let wanted = self.first.wrapping_add(address.wrapping_sub(self.start));
         let found = region.offset.wrapping_add(address.wrapping_sub(region.start as u64));

@@ -1,12 +1,14 @@
 //! The id that an area on its way will have where it goes: claimed by its giver, and told at once.
 //!
-//! Of a team's sequence numbers a quarter is for what others give it ([`FIRST_GIVEN`]), and its givers choose among them. That no two choose
-//! the same is the kernel's doing: a giver takes a record lock on the id's own byte of the control file, beyond its end, by an open file of its own, and that
-//! open file goes with the offer. So the claim lasts as long as the offer does, whoever dies: in the giver's hands, in the queue, and in the target's
-//! until the area is in its table, where all see that the id is taken.
+//! Of a team's sequence numbers a quarter is for what others give it ([`FIRST_GIVEN`]), and its
+//! givers choose among them. That no two choose the same is the kernel's doing: a giver takes a
+//! record lock on the id's own byte of the control file, beyond its end, by an open file of its
+//! own, and that open file goes with the offer. So the claim lasts as long as the offer does,
+//! whoever dies: in the giver's hands, in the queue, and in the target's until the area is in its
+//! table, where all see that the id is taken.
 //!
-//! The target believes a claim only if the open file that came has that record lock: who claims no id gets none, and who repeats another
-//! giver's gets a number that nobody knew before.
+//! The target believes a claim only if the open file that came has that record lock: who claims no
+//! id gets none, and who repeats another giver's gets a number that nobody knew before.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,7 +24,8 @@ use crate::sys::range_lock::{self, Hold};
 /// Where in the control file the byte of id 0 is: behind all that is ever written there.
 const BYTES_AT: u64 = 1 << 32;
 
-/// An id that no other area gets as long as this is there, in this process or on its way to another one.
+/// An id that no other area gets as long as this is there, in this process or on its way to another
+/// one.
 #[derive(Debug)]
 pub(super) struct Claim {
     id: AreaId,
@@ -37,11 +40,12 @@ fn byte_of(id: AreaId) -> std::ops::Range<u64> {
 }
 
 impl Claim {
-    /// Claims one of a slot's ids: the first that is free, from a sequence number on that its team names. `is_live` says whether an area has one.
+    /// Claims one of a slot's ids: the first that is free, from a sequence number on that its team
+    /// names. `is_live` says whether an area has one.
     ///
     /// # Errors
-    /// [`Kind::Busy`] where others have claimed so many that none was found; [`Kind::Limit`], [`Kind::Registry`] where the control file
-    /// cannot be opened or locked.
+    /// [`Kind::Busy`] where others have claimed so many that none was found; [`Kind::Limit`],
+    /// [`Kind::Registry`] where the control file cannot be opened or locked.
     pub(super) fn take(
         directory: &Directory,
         slot: u32,
@@ -90,7 +94,8 @@ impl Claim {
             .help("try again when the target has accepted what waits for it"))
     }
 
-    /// A claim that came with an offer, if the file that came is this process's own control file; else the file.
+    /// A claim that came with an offer, if the file that came is this process's own control file;
+    /// else the file.
     pub(super) fn received(id: AreaId, file: OwnedFd, control: Option<Identity>) -> Result<Self, OwnedFd> {
         match (sys::file::look(file.as_fd()), control) {
             (Ok(stat), Some(control)) if stat.identity == control => Ok(Claim { id, file, control }),
@@ -107,9 +112,11 @@ impl Claim {
         self.file.as_fd()
     }
 
-    /// Whether it is what it says, for the team of a slot: its record lock is there, on the control file that all use.
+    /// Whether it is what it says, for the team of a slot: its record lock is there, on the control
+    /// file that all use.
     ///
-    /// The open file takes it once more: that works where it has it, and, if it came without, where nobody else has.
+    /// The open file takes it once more: that works where it has it, and, if it came without, where
+    /// nobody else has.
     pub(super) fn holds(&self, directory: &Directory, slot: u32) -> bool {
         self.id.slot() == slot
             && self.id.sequence() >= FIRST_GIVEN

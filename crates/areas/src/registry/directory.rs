@@ -1,4 +1,5 @@
-//! The registry's folder: where teams leave one link each, and nothing that would have to be repaired.
+//! The registry's folder: where teams leave one link each, and nothing that would have to be
+//! repaired.
 //!
 //! ```text
 //! areas-UID/                      0700, ours
@@ -9,10 +10,11 @@
 //!       SLOT.STARTTIME.INODE.empty             of a team that has published nothing yet
 //! ```
 //!
-//! A link's name is made from what no other team can have: the slot, the owner's start time and the inode of its table.
-//! So a link can be taken away without any mutual exclusion: whoever removes it removes that very team's, however late
-//! they come. A slot is claimed by making the link and looking whether another link names the same slot: of two that come
-//! at once, the later one sees the other, and goes elsewhere. Nobody ever waits for anybody, stopped processes included.
+//! A link's name is made from what no other team can have: the slot, the owner's start time and the
+//! inode of its table. So a link can be taken away without any mutual exclusion: whoever removes it
+//! removes that very team's, however late they come. A slot is claimed by making the link and
+//! looking whether another link names the same slot: of two that come at once, the later one sees
+//! the other, and goes elsewhere. Nobody ever waits for anybody, stopped processes included.
 
 mod link;
 mod meeting;
@@ -45,7 +47,8 @@ struct Joined {
     control: Guarded,
 }
 
-/// When something happened in a folder: nanoseconds since 1970, a clock tick coarse in some kernels.
+/// When something happened in a folder: nanoseconds since 1970, a clock tick coarse in some
+/// kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) teams: Coming,
@@ -63,9 +66,10 @@ pub(super) struct Coming {
 }
 
 impl Times {
-    /// On tmpfs a folder's size counts its entries, so that the time at which its contents changed can be believed, which anybody may set back: who hides one that came
-    /// would have to remove another one, and who removes links hides as much without. Elsewhere the time of any change is taken, which nobody can set, and news count as
-    /// a coming or going.
+    /// On tmpfs a folder's size counts its entries, so that the time at which its contents changed
+    /// can be believed, which anybody may set back: who hides one that came would have to remove
+    /// another one, and who removes links hides as much without. Elsewhere the time of any change
+    /// is taken, which nobody can set, and news count as a coming or going.
     fn of(stat: &Stat, counts: bool) -> Self {
         let teams = match counts {
             true => Coming { time: stat.modified, size: stat.size },
@@ -109,7 +113,8 @@ impl Directory {
     /// The folder, if it is there. Nothing is made.
     ///
     /// # Errors
-    /// It is another user's, or `/proc` does not show our own processes: then nothing could be said of what is there.
+    /// It is another user's, or `/proc` does not show our own processes: then nothing could be said
+    /// of what is there.
     pub(super) fn open() -> Result<Option<Self>> {
         let user = anothers::user();
         let mut places = Candidates::new(user, space_name()?)?;
@@ -139,8 +144,8 @@ impl Directory {
         Ok(Some(Directory { path, remark, is_fixed, user, space, teams, counts, joined: None }))
     }
 
-    /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces that are gone are
-    /// cleared away on this occasion.
+    /// The folder, made where it is missing, and marked as in use by us. Folders of pid namespaces
+    /// that are gone are cleared away on this occasion.
     pub(super) fn join() -> Result<Self> {
         anothers::only_look()?;
         let user = sys::process::user();
@@ -202,8 +207,8 @@ impl Directory {
 
     /// What has become of it, in one look.
     ///
-    /// That this process works for another user by now costs no call more: the look asks for the folder's own name in it, which the kernel
-    /// refuses to other users, root apart.
+    /// That this process works for another user by now costs no call more: the look asks for the
+    /// folder's own name in it, which the kernel refuses to other users, root apart.
     pub(super) fn now(&self) -> Now {
         let stat = match sys::file::stat_within(self.teams.as_fd()) {
             Err(sys::Errno::ACCESS | sys::Errno::PERM) => match self.is_other_users() {
@@ -224,7 +229,8 @@ impl Directory {
         }
     }
 
-    /// Whether it is not to be used any more: removed under us, our descriptor of it closed, or another user's.
+    /// Whether it is not to be used any more: removed under us, our descriptor of it closed, or
+    /// another user's.
     pub(super) fn is_gone(&self) -> bool {
         // Of what the kernel does not tell, what comes next fails.
         matches!(self.now(), Now::Gone | Now::OtherUsers)
@@ -235,7 +241,8 @@ impl Directory {
         anothers::user() != self.user
     }
 
-    /// Whether processes that come now would go elsewhere. Only before we have joined: nobody settles elsewhere while we are here.
+    /// Whether processes that come now would go elsewhere. Only before we have joined: nobody
+    /// settles elsewhere while we are here.
     pub(super) fn is_left(&self) -> Result<bool> {
         if self.is_fixed || self.joined.is_some() {
             return Ok(false);
@@ -244,7 +251,8 @@ impl Directory {
         Ok(other.is_some_and(|other| other.teams.identity() != self.teams.identity()))
     }
 
-    /// Whether we joined, so that nobody clears the folder away while we live, and what that takes is still open.
+    /// Whether we joined, so that nobody clears the folder away while we live, and what that takes
+    /// is still open.
     pub(super) fn is_joined(&self) -> bool {
         let control = self.joined.as_ref().is_some_and(|joined| joined.control.is_intact());
         control && self.space.is_intact()
@@ -257,7 +265,8 @@ impl Directory {
             .map_err(|errno| problem(&self.path.join("teams"), "fstat", errno))
     }
 
-    /// All links that could be of a team that has published something. What is no team's link is left alone.
+    /// All links that could be of a team that has published something. What is no team's link is
+    /// left alone.
     pub(super) fn links(&self) -> Result<Vec<Link>> {
         self.read_links(false)
     }
@@ -304,9 +313,10 @@ impl Directory {
         let _ = sys::file::unlink(self.teams.as_fd(), &link.name());
     }
 
-    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link with its slot. `announce` is told
-    /// each slot before a link names it. `is_dead` proves deaths: dead teams' links are cleared away when slots run short, and each time a few of those
-    /// that nobody else looks at.
+    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link
+    /// with its slot. `announce` is told each slot before a link names it. `is_dead` proves deaths:
+    /// dead teams' links are cleared away when slots run short, and each time a few of those that
+    /// nobody else looks at.
     pub(super) fn claim(
         &self,
         link: &Link,
@@ -365,7 +375,8 @@ impl Directory {
             .detail("every slot that was tried was claimed concurrently"))
     }
 
-    /// Clears away what dead teams left that had published nothing: a few of them, so that whoever comes removes more than one leaves.
+    /// Clears away what dead teams left that had published nothing: a few of them, so that whoever
+    /// comes removes more than one leaves.
     fn clear_some_empty(&self, links: &[Link], is_dead: &mut impl FnMut(&Link) -> bool) {
         const SOME: usize = 8;
         let empty: Vec<&Link> = links.iter().filter(|link| link.empty).collect();
@@ -374,8 +385,9 @@ impl Directory {
         some.filter(|link| is_dead(link)).for_each(|dead| self.remove(dead));
     }
 
-    /// Has its time say that there is news: somebody waits for a name, or was given an area. Whoever publishes or looks for a name sees it at the look at
-    /// the folder that it takes anyway.
+    /// Has its time say that there is news: somebody waits for a name, or was given an area.
+    /// Whoever publishes or looks for a name sees it at the look at the folder that it takes
+    /// anyway.
     ///
     /// Where that cannot be done they see it within a second: nothing depends on it but who waits.
     pub(super) fn tell(&self) {
@@ -412,7 +424,8 @@ impl Directory {
         self.joined.as_ref().map(|joined| joined.control.identity())
     }
 
-    /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and goes round.
+    /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and
+    /// goes round.
     pub(super) fn lease(&self, slot: u32) -> Result<u32> {
         let failed = |call, errno| problem(&self.path.join("control"), call, errno);
         let Some(Joined { control }) = &self.joined else {
@@ -439,7 +452,8 @@ const LEASES: u64 = 64;
 /// The size of the control file: a futex needs its page whole.
 const CONTROL_BYTES: u64 = (LEASES + SLOTS as u64 * 4).next_multiple_of(4096);
 
-/// Makes the control file as large as it is meant to be. Where that cannot be done, those who wait look more often.
+/// Makes the control file as large as it is meant to be. Where that cannot be done, those who wait
+/// look more often.
 fn lay_out(control: BorrowedFd<'_>) {
     let short = sys::file::stat(control).is_ok_and(|stat| stat.size < CONTROL_BYTES);
     let permitted =

@@ -1,9 +1,10 @@
 //! A team's door: the socket at which others offer it areas.
 //!
-//! What was offered waits in the socket's queue, which is the kernel's: it holds the memory though its giver is dead, and lets
-//! go of it when the team dies. The socket's address is a name in the registry's folder for as long as it takes to open
-//! that name; then the name goes, and what leads to the socket is `/proc/PID/fd/N`, as with all else that a team has. So only
-//! those reach a door who may look into its owner, and nothing of it is left behind.
+//! What was offered waits in the socket's queue, which is the kernel's: it holds the memory though
+//! its giver is dead, and lets go of it when the team dies. The socket's address is a name in the
+//! registry's folder for as long as it takes to open that name; then the name goes, and what leads
+//! to the socket is `/proc/PID/fd/N`, as with all else that a team has. So only those reach a door
+//! who may look into its owner, and nothing of it is left behind.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -19,14 +20,16 @@ use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
 use crate::sys::guarded::Guarded;
 
-/// How the names begin that doors have while they are made. What follows says whose it is, as a team's link does.
+/// How the names begin that doors have while they are made. What follows says whose it is, as a
+/// team's link does.
 pub(super) const NAME: &str = "door-";
 
 /// Our own door.
 #[derive(Debug)]
 pub(super) struct Door {
     socket: Guarded,
-    /// Leads to the socket's file, which has no name any more. Never read: others come by way of its number.
+    /// Leads to the socket's file, which has no name any more. Never read: others come by way of
+    /// its number.
     entry: Guarded,
     at: DoorAt,
 }
@@ -79,17 +82,19 @@ impl Door {
         self.socket.is_intact() && self.entry.is_intact()
     }
 
-    /// Whether something may be at the door. Mostly nothing is, whosever socket it is: to ask that changes nothing.
+    /// Whether something may be at the door. Mostly nothing is, whosever socket it is: to ask that
+    /// changes nothing.
     pub(super) fn may_have_offers(&self) -> bool {
         sys::socket::may_have_packet(self.socket.as_fd())
     }
 
-    /// The next parcel at the door, if there is one. What is no offer is dropped on the way. All stays where it is if there is no room for
-    /// more. `control` is the control file of this process, by which it knows a claim.
+    /// The next parcel at the door, if there is one. What is no offer is dropped on the way. All
+    /// stays where it is if there is no room for more. `control` is the control file of this
+    /// process, by which it knows a claim.
     ///
     /// # Errors
-    /// [`Kind::Limit`] where no descriptor can be had for it, [`Kind::System`] where the kernel does not say what it is: then it
-    /// stays where it is.
+    /// [`Kind::Limit`] where no descriptor can be had for it, [`Kind::System`] where the kernel
+    /// does not say what it is: then it stays where it is.
     pub(super) fn take(
         &self,
         is_full: impl FnOnce() -> bool,
@@ -145,7 +150,8 @@ fn too_many_strangers() -> Error {
         .help("this process accepts nothing more: restart it, and find the process that sends them (`/proc/PID/fd` shows the files)")
 }
 
-/// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is `Ok(None)`.
+/// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is
+/// `Ok(None)`.
 fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Option<Parcel>>> {
     let mut bytes = [0; Offer::BYTES];
     let packet = sys::socket::look_at_packet(socket, &mut bytes).ok()?;
@@ -159,7 +165,8 @@ fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Opti
     Some(Parcel::open(packet, &bytes, control))
 }
 
-/// Puts an offer and its descriptors at another team's door. `folder` shows that team's descriptors.
+/// Puts an offer and its descriptors at another team's door. `folder` shows that team's
+/// descriptors.
 pub(super) fn offer(
     folder: &str,
     door: DoorAt,
@@ -188,12 +195,14 @@ pub(super) struct Refused {
     pub(super) errno: sys::Errno,
 }
 
-/// The name that a door has until it is open. `lot` tells apart what one process makes at once: two copies of this library.
+/// The name that a door has until it is open. `lot` tells apart what one process makes at once: two
+/// copies of this library.
 fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
     CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
 }
 
-/// Whose door such a name is of: process and start time. `None` for a name that no team of ours makes.
+/// Whose door such a name is of: process and start time. `None` for a name that no team of ours
+/// makes.
 fn maker_of(name: &CStr) -> Option<(u32, u64)> {
     let mut parts = name.to_str().ok()?.strip_prefix(NAME)?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

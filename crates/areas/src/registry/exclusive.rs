@@ -1,19 +1,22 @@
-//! How of several that want a name for themselves alone at most one gets it: without mutual exclusion, and with nobody waiting for ever.
+//! How of several that want a name for themselves alone at most one gets it: without mutual
+//! exclusion, and with nobody waiting for ever.
 //!
-//! Who wants it *claims* it: a record in its own table that others of its kind see, and nobody finds. Then it looks at all tables. Whoever has the name
-//! has won before. Whoever else claims it may not have seen us, or we not them:
+//! Who wants it *claims* it: a record in its own table that others of its kind see, and nobody
+//! finds. Then it looks at all tables. Whoever has the name has won before. Whoever else claims it
+//! may not have seen us, or we not them:
 //!
-//! - Of two claims, whichever comes to be seen later is seen by whoever made the earlier one, or sees that one: both look *after* they can be seen. So
-//!   never do two look and find nobody.
-//! - A claim that was not there at our first look is of somebody who sees ours: it is in nobody's way.
-//! - One that was there may be of somebody who has not seen ours. The younger of the two withdraws and looks again; the older one waits until the other
-//!   has withdrawn or got the name.
+//! - Of two claims, whichever comes to be seen later is seen by whoever made the earlier one, or
+//!   sees that one: both look *after* they can be seen. So never do two look and find nobody.
+//! - A claim that was not there at our first look is of somebody who sees ours: it is in nobody's
+//!   way.
+//! - One that was there may be of somebody who has not seen ours. The younger of the two withdraws
+//!   and looks again; the older one waits until the other has withdrawn or got the name.
 //!
-//! A claim goes with its process. One that stays although its process lives (stopped, or hostile) is waited for as long as the caller has patience,
-//! and then told.
+//! A claim goes with its process. One that stays although its process lives (stopped, or hostile)
+//! is waited for as long as the caller has patience, and then told.
 //!
-//! Nothing but the order of the steps is here, over whatever tables there are, so that it can be tried out in all orders: `models/` does that, with
-//! this very file.
+//! Nothing but the order of the steps is here, over whatever tables there are, so that it can be
+//! tried out in all orders: `models/` does that, with this very file.
 
 /// What others have of the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +27,8 @@ pub(crate) enum Seen<H, C> {
     Claimed(Vec<C>),
 }
 
-/// Somebody who wants the name, and what they can do and ask. Each call is a step between which others may do anything.
+/// Somebody who wants the name, and what they can do and ask. Each call is a step between which
+/// others may do anything.
 pub(crate) trait Contender {
     type Error;
     /// Who has the name.

@@ -44,7 +44,8 @@ pub(crate) fn maps(bytes: &[u8]) {
     let _ = may_be_written(bytes, 4711);
 }
 
-/// The contents of the control file, which may be of any length: leases are blocks, and waking works or is an error.
+/// The contents of the control file, which may be of any length: leases are blocks, and waking
+/// works or is an error.
 pub(crate) fn control(bytes: &[u8]) {
     static JOINED: OnceLock<(Directory, File)> = OnceLock::new();
     let (directory, file) = JOINED.get_or_init(|| {

@@ -10,9 +10,11 @@ use crate::protection::Protection;
 use crate::sys::file::Identity;
 use crate::text::Escaped;
 
-/// A process that has an area's memory: mapped, or as an open descriptor, which keeps it alive just as well.
+/// A process that has an area's memory: mapped, or as an open descriptor, which keeps it alive just
+/// as well.
 ///
-/// It prints as `1234 (command)`, with what cannot be seen escaped ([`escape_invisible`](crate::escape_invisible)).
+/// It prints as `1234 (command)`, with what cannot be seen escaped
+/// ([`escape_invisible`](crate::escape_invisible)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -20,7 +22,8 @@ pub struct Holder {
     pub pid: u32,
     /// Its command name, where it can be read.
     pub command: Option<String>,
-    /// What it may do with the memory through its mappings, all of them together; `None` if it has none.
+    /// What it may do with the memory through its mappings, all of them together; `None` if it has
+    /// none.
     pub mapped: Option<Protection>,
     /// How many descriptors of it it has open.
     pub descriptors: usize,
@@ -35,8 +38,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The processes that have the memory of that identity, by number: those that this process may look into. Of physical memory it is
-/// a part, and only who has a share of that counts.
+/// The processes that have the memory of that identity, by number: those that this process may look
+/// into. Of physical memory it is a part, and only who has a share of that counts.
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
 pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
@@ -57,7 +60,8 @@ pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<
 }
 
 impl Object {
-    /// The processes that have it, published or not: as long as one of them is there, the memory is.
+    /// The processes that have it, published or not: as long as one of them is there, the memory
+    /// is.
     ///
     /// Only those that this process may look into.
     #[must_use]
@@ -67,8 +71,8 @@ impl Object {
     }
 }
 
-/// The processes that keep an object from being sealed: those that can write it through a mapping, or could after a change of
-/// its protection.
+/// The processes that keep an object from being sealed: those that can write it through a mapping,
+/// or could after a change of its protection.
 pub(crate) fn writers(object: &Object) -> Vec<Holder> {
     let identity = object.identity();
     let writes = |shown: &Shown, mapped: Protection| {
@@ -97,7 +101,8 @@ pub fn processes() -> Vec<u32> {
     pids
 }
 
-/// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from the text of `smaps`.
+/// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from
+/// the text of `smaps`.
 pub(super) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
     let mut ours = false;
     smaps.split(|&byte| byte == b'\n').any(|line| match line.strip_prefix(b"VmFlags:") {
@@ -125,10 +130,12 @@ pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
     })
 }
 
-/// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode, or of a part of physical memory.
+/// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode, or
+/// of a part of physical memory.
 ///
-/// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects are unique on
-/// their device, and the path says that it is one. Its end is what somebody called it, in any encoding.
+/// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects
+/// are unique on their device, and the path says that it is one. Its end is what somebody called
+/// it, in any encoding.
 pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
     let mut fields = fields(line);
     let permissions = fields.nth(1)?;

@@ -6,8 +6,8 @@ use crate::error::{Error, Kind, Result};
 
 /// The id of a published area: one user's, one pid namespace's, and no other area's while it lives.
 ///
-/// A positive `i32`, as BeOS has them: 12 bits say which team's slot, 19 bits count within it. The last quarter of these is for areas that other
-/// teams have given.
+/// A positive `i32`, as BeOS has them: 12 bits say which team's slot, 19 bits count within it. The
+/// last quarter of these is for areas that other teams have given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AreaId(u32);
 
@@ -15,7 +15,8 @@ pub struct AreaId(u32);
 const SEQUENCE_BITS: u32 = 19;
 /// How many sequence numbers a slot has; number 0 is never given out.
 pub(crate) const SEQUENCES: u32 = 1 << SEQUENCE_BITS;
-/// Sequence numbers from here on are for areas that other teams give to this one: their givers choose among them.
+/// Sequence numbers from here on are for areas that other teams give to this one: their givers
+/// choose among them.
 pub(crate) const FIRST_GIVEN: u32 = SEQUENCES / 4 * 3;
 /// How many slots there are: how many teams there can be at once.
 pub(crate) const SLOTS: u32 = 1 << 12;
@@ -29,7 +30,8 @@ impl AreaId {
     /// An id from its number.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a number that no area ever has: 0, negative ones, and some others.
+    /// [`Kind::InvalidInput`] for a number that no area ever has: 0, negative ones, and some
+    /// others.
     #[inline]
     pub fn new(number: i32) -> Result<Self> {
         match u32::try_from(number) {

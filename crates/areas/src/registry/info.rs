@@ -20,8 +20,9 @@ use crate::verify::{self, Verification};
 
 /// What is known of a published area, at the moment of asking.
 ///
-/// What was fixed when it was published comes from its team's table; its size is what the kernel said now. How much of it
-/// is in RAM, and where, is measured: [`Source::residency`](super::Source::residency).
+/// What was fixed when it was published comes from its team's table; its size is what the kernel
+/// said now. How much of it is in RAM, and where, is measured:
+/// [`Source::residency`](super::Source::residency).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
@@ -33,9 +34,11 @@ pub struct Info {
     pub pid: u32,
     /// Bytes.
     pub size: usize,
-    /// Bytes in whole pages that the holder has mapped: less than `size` where another process made the area larger than the holder's addresses.
+    /// Bytes in whole pages that the holder has mapped: less than `size` where another process made
+    /// the area larger than the holder's addresses.
     pub mapped: usize,
-    /// Bytes of addresses that the holder has taken, for growth; no more than `mapped` where it cannot grow.
+    /// Bytes of addresses that the holder has taken, for growth; no more than `mapped` where it
+    /// cannot grow.
     pub reserve: usize,
     /// Whether, and how far, it may grow.
     pub extent: Extent,
@@ -43,21 +46,26 @@ pub struct Info {
     pub address: usize,
     /// What the holder may do with it.
     pub protection: Protection,
-    /// Whether it is to stay in RAM, as was asked. Whether it does is measured: [`locked`](Info::locked).
+    /// Whether it is to stay in RAM, as was asked. Whether it does is measured:
+    /// [`locked`](Info::locked).
     pub lock: Lock,
     /// What was asked of its place.
     pub placement: Placement,
     /// The pages that it is made of (transparent huge pages are found by measuring).
     pub page_size: PageSize,
-    /// Device and inode of its object, or device and physical address: areas over the same memory have the same.
+    /// Device and inode of its object, or device and physical address: areas over the same memory
+    /// have the same.
     pub object: (u64, u64),
-    /// Bytes of its object that lie before it: not 0 only of what is left where its holder has unmapped the beginning.
+    /// Bytes of its object that lie before it: not 0 only of what is left where its holder has
+    /// unmapped the beginning.
     pub offset: usize,
-    /// The physical address at which it begins, if it is memory that was set aside when the machine booted.
+    /// The physical address at which it begins, if it is memory that was set aside when the machine
+    /// booted.
     pub physical: Option<u64>,
     /// What its holder has noted beside it: its word, unchecked.
     pub note: Note,
-    /// Whether its memory is [retired](crate::Area::retire): its holder keeps it, and nobody else gets it.
+    /// Whether its memory is [retired](crate::Area::retire): its holder keeps it, and nobody else
+    /// gets it.
     pub retired: bool,
     /// Nanoseconds since boot at which it was published.
     pub created_since_boot: u64,
@@ -101,17 +109,20 @@ impl Info {
         }
     }
 
-    /// The command name of the process that holds it, where it can be read: read now, for who wants it.
+    /// The command name of the process that holds it, where it can be read: read now, for who wants
+    /// it.
     #[must_use]
     pub fn command(&self) -> Option<String> {
         command_of(self.pid)
     }
 
-    /// Compares where its pages were measured to be with a placement: what was asked ([`placement`](Info::placement)), or what the kernel goes
-    /// by now ([`Source::policies`](super::Source::policies)).
+    /// Compares where its pages were measured to be with a placement: what was asked
+    /// ([`placement`](Info::placement)), or what the kernel goes by now
+    /// ([`Source::policies`](super::Source::policies)).
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides which node single pages are on.
+    /// [`Kind::NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides which node single
+    /// pages are on.
     pub fn verify(&self, residency: Residency, placement: impl Into<Placement>) -> Result<Verification> {
         let residency = residency.all_located()?;
         let huge = PageSize::transparent().bytes();
@@ -145,8 +156,8 @@ pub struct UnreadableTeam {
     pub command: Option<String>,
     /// Why it cannot be read, for people.
     pub reason: String,
-    /// Whether it is for want of something in this very process (no descriptor or memory to be had), and not because the team
-    /// is kept from it: then another try may read it.
+    /// Whether it is for want of something in this very process (no descriptor or memory to be
+    /// had), and not because the team is kept from it: then another try may read it.
     pub own_limit: bool,
 }
 

@@ -1,8 +1,9 @@
 //! A thread that keeps this process's areas published: for programs that ask for one.
 //!
-//! What is published can be lost while its holder makes no call: the registry's folder is removed (logind does that at the user's last log-out, where
-//! `RemoveIPC=` is set), or the holder was forked and its parent ended. Any call of the holder puts it right; where there are none, this thread makes
-//! one from time to time.
+//! What is published can be lost while its holder makes no call: the registry's folder is removed
+//! (logind does that at the user's last log-out, where `RemoveIPC=` is set), or the holder was
+//! forked and its parent ended. Any call of the holder puts it right; where there are none, this
+//! thread makes one from time to time.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,13 +21,15 @@ struct Shared {
     trouble: Option<Error>,
 }
 
-/// Keeps this process's areas published for as long as it is there: [`keep`](super::keep) in a thread of its own, once in an interval.
+/// Keeps this process's areas published for as long as it is there: [`keep`](super::keep) in a
+/// thread of its own, once in an interval.
 ///
-/// It is for programs that hold areas and make no calls for a long time: where the registry's folder was removed, others find the areas
-/// again after one interval at most. Dropping it ends the thread.
+/// It is for programs that hold areas and make no calls for a long time: where the registry's
+/// folder was removed, others find the areas again after one interval at most. Dropping it ends the
+/// thread.
 ///
-/// A forked child has no such thread, as it has none but the one that forked: a daemon starts its keeper after its last fork, and
-/// starting one publishes at once what the child inherited.
+/// A forked child has no such thread, as it has none but the one that forked: a daemon starts its
+/// keeper after its last fork, and starting one publishes at once what the child inherited.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +52,8 @@ impl Keeper {
     /// Publishes once, so that what is wrong is known at once, and then once in each interval.
     ///
     /// # Errors
-    /// As [`keep`](super::keep); [`Kind::InvalidInput`] for an interval of 0; [`Kind::Limit`] where no thread can be made.
+    /// As [`keep`](super::keep); [`Kind::InvalidInput`] for an interval of 0; [`Kind::Limit`] where
+    /// no thread can be made.
     pub fn start(interval: Duration) -> Result<Self> {
         const WHAT: &str = "keep this process's areas published by a thread";
         if interval.is_zero() {
@@ -74,7 +78,8 @@ impl Keeper {
         Ok(Keeper { shared, thread: Some(thread), pid: sys::process::pid() })
     }
 
-    /// Why the last attempt failed, in words; `None` if it did not. It is tried again in each interval.
+    /// Why the last attempt failed, in words; `None` if it did not. It is tried again in each
+    /// interval.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         if !self.is_ours() {
@@ -85,7 +90,8 @@ impl Keeper {
         lock(&self.shared.0).trouble.as_ref().map(|error| format!("{error:#}"))
     }
 
-    /// Whether the thread is this process's. A forked child's copy of the mutex may be locked for ever.
+    /// Whether the thread is this process's. A forked child's copy of the mutex may be locked for
+    /// ever.
     fn is_ours(&self) -> bool {
         self.pid == sys::process::pid()
     }

@@ -1,7 +1,9 @@
-//! How much of an area its lock keeps in RAM: not what was asked, but what its holder's mappings say now.
+//! How much of an area its lock keeps in RAM: not what was asked, but what its holder's mappings
+//! say now.
 //!
-//! A program can undo a lock by itself (`munlock`, `munlockall`), and a forked child inherits none. `smaps` tells which mappings are locked (`lo` among
-//! their flags), and how much of each is there. It is expensive: the kernel walks the page tables of the whole process. So only who has an area
+//! A program can undo a lock by itself (`munlock`, `munlockall`), and a forked child inherits none.
+//! `smaps` tells which mappings are locked (`lo` among their flags), and how much of each is there.
+//! It is expensive: the kernel walks the page tables of the whole process. So only who has an area
 //! with a lock is asked, and each once.
 
 use std::collections::BTreeMap;
@@ -20,7 +22,8 @@ use crate::sys;
 pub struct Locked {
     /// Bytes that it keeps in RAM.
     pub bytes: u64,
-    /// Bytes of the area that it does not hold any more, in RAM or not: their pages come and go as the kernel sees fit.
+    /// Bytes of the area that it does not hold any more, in RAM or not: their pages come and go as
+    /// the kernel sees fit.
     pub lost: u64,
 }
 
@@ -32,14 +35,17 @@ impl Locked {
     }
 }
 
-/// What the mappings of processes say of locks: each process is asked once, however many areas it holds.
+/// What the mappings of processes say of locks: each process is asked once, however many areas it
+/// holds.
 #[derive(Debug, Default)]
 pub struct Locks(BTreeMap<u32, std::result::Result<Vec<Part>, String>>);
 
 impl Info {
-    /// Measures what its lock does now. [`lock`](Info::lock) is what was asked; its holder may have undone that.
+    /// Measures what its lock does now. [`lock`](Info::lock) is what was asked; its holder may have
+    /// undone that.
     ///
-    /// Of an area without a lock nothing is asked: no byte is locked by it, whatever else the holder has locked (`mlockall`).
+    /// Of an area without a lock nothing is asked: no byte is locked by it, whatever else the
+    /// holder has locked (`mlockall`).
     ///
     /// # Errors
     /// [`Kind::Unreadable`] if the holder's mappings cannot be read.
@@ -94,7 +100,8 @@ fn parts_of(pid: u32) -> std::result::Result<Vec<Part>, String> {
     read(&shown)?.ok_or_else(|| format!("{shown}/smaps is empty"))
 }
 
-/// From the text of `smaps`: what can be of areas. `None` of an empty one: a process that lives has mappings.
+/// From the text of `smaps`: what can be of areas. `None` of an empty one: a process that lives has
+/// mappings.
 fn parse(mut smaps: impl BufRead) -> std::io::Result<Option<Vec<Part>>> {
     if smaps.fill_buf()?.is_empty() {
         return Ok(None);
@@ -120,7 +127,8 @@ fn parse(mut smaps: impl BufRead) -> std::io::Result<Option<Vec<Part>>> {
             }
             // The last line of each.
             b"VmFlags:" => {
-                // Pages of the pool are never swapped out, and not locked; of physical memory nothing counts as resident.
+                // Pages of the pool are never swapped out, and not locked; of physical memory
+                // nothing counts as resident.
                 *stays = words.any(|flag| flag == b"lo" || flag == b"ht") || *physical;
                 if *physical {
                     *resident = addresses.len() as u64;

@@ -1,4 +1,5 @@
-//! Looking at an area more closely: its memory is opened once, for all questions, one after the other or all at once.
+//! Looking at an area more closely: its memory is opened once, for all questions, one after the
+//! other or all at once.
 
 use std::os::fd::AsFd;
 
@@ -11,8 +12,9 @@ use crate::sys::file::Stat;
 
 /// An area that was found, open to be asked about: [`Source::look`].
 ///
-/// What the kernel said of it then is remembered; where its pages are is asked when it is to be told. Nothing of it is mapped but for the
-/// time of a measurement. Its memory stays for as long as this is kept.
+/// What the kernel said of it then is remembered; where its pages are is asked when it is to be
+/// told. Nothing of it is mapped but for the time of a measurement. Its memory stays for as long as
+/// this is kept.
 #[derive(Debug)]
 pub struct Look {
     info: Info,
@@ -35,8 +37,9 @@ impl Look {
     ///
     /// # Errors
     /// [`Unsupported`](crate::Kind::Unsupported) for low areas, and for some of pages of the pool;
-    /// [`NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides even the page tables; [`System`](crate::Kind::System) with what
-    /// the kernel said. Where it forbids `move_pages`, the nodes are told as totals.
+    /// [`NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides even the page tables;
+    /// [`System`](crate::Kind::System) with what the kernel said. Where it forbids `move_pages`,
+    /// the nodes are told as totals.
     pub fn residency(&self) -> Result<Residency> {
         self.object.refuse_physical(|| format!("measure area {} {:?}", self.info.id, self.info.name))?;
         measure_object(&self.object, self.object.size_in_pages())
@@ -59,7 +62,8 @@ impl Look {
         self.object.was_frozen()
     }
 
-    /// Whether a holder has sealed it against further seals (`F_SEAL_SEAL`), so that it cannot be frozen; `None` where that cannot be told.
+    /// Whether a holder has sealed it against further seals (`F_SEAL_SEAL`), so that it cannot be
+    /// frozen; `None` where that cannot be told.
     #[doc(hidden)]
     #[must_use]
     pub fn is_sealed_shut(&self) -> Option<bool> {
@@ -78,13 +82,14 @@ pub struct Measured {
     pub frozen: bool,
     /// Where its pages were, as [`Look::residency`] tells it, or why that cannot be told.
     pub residency: Result<Residency>,
-    /// The bytes of it that were in RAM, swapped ones not counted; `None` where that cannot be told.
+    /// The bytes of it that were in RAM, swapped ones not counted; `None` where that cannot be
+    /// told.
     pub resident: Option<u64>,
 }
 
 impl Measured {
-    /// Asks all at once: between the first question and the last nobody else does anything in this thread, so that the descriptor is not
-    /// looked at again.
+    /// Asks all at once: between the first question and the last nobody else does anything in this
+    /// thread, so that the descriptor is not looked at again.
     pub(super) fn of(source: &Source, object: Object, stat: Option<&Stat>) -> Self {
         let look = Look::new(source, object);
         let residency = match stat {

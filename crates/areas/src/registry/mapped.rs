@@ -1,4 +1,5 @@
-//! Where processes have an object mapped, and which policy such a mapping has: what `/proc/PID/maps` and `/proc/PID/numa_maps` show.
+//! Where processes have an object mapped, and which policy such a mapping has: what
+//! `/proc/PID/maps` and `/proc/PID/numa_maps` show.
 
 use std::ops::Range;
 
@@ -37,13 +38,15 @@ impl Source {
         mapped_in(&Shown::of(self.pid()).maps, self.pid(), self.record().object)
     }
 
-    /// Where other processes than its holder have it mapped, those that this one may look into: a look at every process of the machine.
+    /// Where other processes than its holder have it mapped, those that this one may look into: a
+    /// look at every process of the machine.
     pub(crate) fn mapped_by_others(&self) -> Vec<Mapped> {
         let others = processes().into_iter().filter(|&pid| pid != self.pid());
         others.flat_map(|pid| mapped_in(&Shown::of(pid).maps, pid, self.record().object)).collect()
     }
 
-    /// The policy of its holder's mapping, where that can be seen. (The table says which address; `maps` says whether it is this memory.)
+    /// The policy of its holder's mapping, where that can be seen. (The table says which address;
+    /// `maps` says whether it is this memory.)
     pub(crate) fn policy_by_holder(&self) -> Option<Policy> {
         let shown = Shown::of(self.pid());
         let address = usize::try_from(self.record().address).ok()?;
@@ -61,8 +64,8 @@ fn mapped_in(maps: &[u8], pid: u32, object: Identity) -> Vec<Mapped> {
         .collect()
 }
 
-/// `ADDRESS-END PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Memory objects of base pages and those of the pool are on
-/// different devices, and their inodes may have the same number.
+/// `ADDRESS-END PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Memory objects of base
+/// pages and those of the pool are on different devices, and their inodes may have the same number.
 fn mapped_by(line: &[u8], object: Identity) -> Option<(usize, Range<usize>)> {
     let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     let mut word = || std::str::from_utf8(fields.next()?).ok();
@@ -87,7 +90,8 @@ fn policy_in(text: &[u8], address: usize) -> Option<Policy> {
     })
 }
 
-/// What stands behind the address: `interleave:0-3 file=…`, `prefer (many):0,2 anon=…`, `bind=static:1 …` (`mpol_to_str`).
+/// What stands behind the address: `interleave:0-3 file=…`, `prefer (many):0,2 anon=…`,
+/// `bind=static:1 …` (`mpol_to_str`).
 fn policy_of(line: &str) -> Option<Policy> {
     // One name has a blank in it, and another a bracket.
     const NAMES: [(&str, &str); 7] = [

@@ -1,17 +1,21 @@
 //! The registry: which processes hold which areas, by what names and ids.
 //!
-//! **Each process publishes one table of its own areas; nobody writes anybody else's memory; the kernel frees everything.**
-//! A process that holds areas is a *team*. Its table is a memory object that goes with it; others find the object through
-//! one symbolic link into `/proc`, which leads nowhere once the process is gone. There is no daemon, nothing to repair
-//! after a crash, and no mutual exclusion between processes.
+//! **Each process publishes one table of its own areas; nobody writes anybody else's memory; the
+//! kernel frees everything.** A process that holds areas is a *team*. Its table is a memory object
+//! that goes with it; others find the object through one symbolic link into `/proc`, which leads
+//! nowhere once the process is gone. There is no daemon, nothing to repair after a crash, and no
+//! mutual exclusion between processes.
 //!
-//! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is here.
-//! A process that changes its user (`setuid`) is a new team in the new user's registry, with all that it holds, from its next call on that publishes, or looks for what
-//! it has not found before ([`join`], [`keep`] and [`list`] notice every change; a change to root is noticed by these, and by one publication in 1,024). The user is the
-//! process's: a thread that alone has another one is not supported.
+//! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is
+//! here. A process that changes its user (`setuid`) is a new team in the new user's registry, with
+//! all that it holds, from its next call on that publishes, or looks for what it has not found
+//! before ([`join`], [`keep`] and [`list`] notice every change; a change to root is noticed by
+//! these, and by one publication in 1,024). The user is the process's: a thread that alone has
+//! another one is not supported.
 //!
-//! Reading the registry makes nothing; a process joins with the first area that it publishes, or by [`join`] ([`join_once`]). Then others can hand
-//! areas over to it: [`Area::transfer`](crate::Area::transfer).
+//! Reading the registry makes nothing; a process joins with the first area that it publishes, or by
+//! [`join`] ([`join_once`]). Then others can hand areas over to it:
+//! [`Area::transfer`](crate::Area::transfer).
 
 mod addresses;
 mod anothers;
@@ -94,14 +98,16 @@ use crate::sys::file::Identity;
 
 /// The oldest live area of that name that this process may read.
 ///
-/// Names need not be unique. A name that was found once is found again without asking anybody but its holder's table. An area whose holder has
-/// closed the descriptor of its memory is passed over once an attempt to open it has shown that; so is one that was [retired](crate::Area::retire), which is looked at
-/// when a name is found for the first time.
+/// Names need not be unique. A name that was found once is found again without asking anybody but
+/// its holder's table. An area whose holder has closed the descriptor of its memory is passed over
+/// once an attempt to open it has shown that; so is one that was [retired](crate::Area::retire),
+/// which is looked at when a name is found for the first time.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if there is none, [`Kind::Limit`] if there is none that can be read and a limit of this process (descriptors,
-/// addresses, locked memory) kept it from reading some team; [`Kind::InvalidInput`] for a
-/// bad name, [`Kind::Registry`] if the registry's folder is not as it must be.
+/// [`Kind::NoSuchArea`] if there is none, [`Kind::Limit`] if there is none that can be read and a
+/// limit of this process (descriptors, addresses, locked memory) kept it from reading some team;
+/// [`Kind::InvalidInput`] for a bad name, [`Kind::Registry`] if the registry's folder is not as it
+/// must be.
 #[doc(alias = "find_area")]
 pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
     let name = name.as_ref();
@@ -116,16 +122,18 @@ pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
 /// The area of that id.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if no live area has it,
-/// [`Kind::Unreadable`] if its holder may not be read, [`Kind::Limit`] if a limit of this process is in the way.
+/// [`Kind::NoSuchArea`] if no live area has it, [`Kind::Unreadable`] if its holder may not be read,
+/// [`Kind::Limit`] if a limit of this process is in the way.
 pub fn get(id: AreaId) -> Result<Source> {
     state::state()?.get(id)
 }
 
-/// A process's published area that begins at the lowest address above `after`; `None` at the end, however often it is asked.
+/// A process's published area that begins at the lowest address above `after`; `None` at the end,
+/// however often it is asked.
 ///
-/// Begin with 0 and go on with the [address](Source::address) of the last one. Whatever comes or goes in between, an
-/// area that stays is met once, because addresses stay while ids and places in a table may be given to others.
+/// Begin with 0 and go on with the [address](Source::address) of the last one. Whatever comes or
+/// goes in between, an area that stays is met once, because addresses stay while ids and places in
+/// a table may be given to others.
 ///
 /// ```
 /// let pid = std::process::id();
@@ -137,12 +145,14 @@ pub fn get(id: AreaId) -> Result<Source> {
 /// # Ok::<(), areas::Error>(())
 /// ```
 ///
-/// What comes while a walk is under way may be met or not. One's own areas cost a look into a sorted map each; another team's
-/// table is sorted once for as long as nothing comes or goes there, and a few times a walk where something does.
+/// What comes while a walk is under way may be met or not. One's own areas cost a look into a
+/// sorted map each; another team's table is sorted once for as long as nothing comes or goes there,
+/// and a few times a walk where something does.
 ///
 /// # Errors
-/// [`Kind::NoSuchTeam`] if no live process has that number (a live one that publishes nothing is at the end at once);
-/// [`Kind::Unreadable`] if it holds areas and may not be read; [`Kind::Registry`] if the registry's folder is not as it must be.
+/// [`Kind::NoSuchTeam`] if no live process has that number (a live one that publishes nothing is at
+/// the end at once); [`Kind::Unreadable`] if it holds areas and may not be read; [`Kind::Registry`]
+/// if the registry's folder is not as it must be.
 #[doc(alias = "get_next_area_info")]
 pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
     // What was offered is taken in before a walk, not at each of its steps.
@@ -178,8 +188,9 @@ pub(crate) fn retire_own(object: Identity) -> Result<()> {
     Ok(())
 }
 
-/// Measures areas one after the other, as [`Source::measure`] does, and tells each: for who asks about many, as each takes two walks through `/proc` less.
-/// In the order in which [`list`] gives them it is the cheapest.
+/// Measures areas one after the other, as [`Source::measure`] does, and tells each: for who asks
+/// about many, as each takes two walks through `/proc` less. In the order in which [`list`] gives
+/// them it is the cheapest.
 ///
 /// # Errors
 /// Those that `tell` gives back: the first one ends it.
@@ -194,7 +205,8 @@ pub fn measure_each<E>(
     })
 }
 
-/// This process's own published area that holds an address: any byte of its whole pages, not of a reserve behind them.
+/// This process's own published area that holds an address: any byte of its whole pages, not of a
+/// reserve behind them.
 ///
 /// Where its id is all that is wanted, [`id_at`] is cheaper.
 ///
@@ -227,9 +239,9 @@ fn lost(error: Error, name: &Name) -> Error {
 
 /// The id of this process's own published area that holds an address, as [`at`] finds it.
 ///
-/// It waits for nobody, and mostly asks nobody: threads that look up addresses do not disturb each other, and however many areas there are, it
-/// is two searches in sorted arrays. Beyond the first page of an area that may shrink, and where one that grows has just grown, it takes
-/// an `fstat`.
+/// It waits for nobody, and mostly asks nobody: threads that look up addresses do not disturb each
+/// other, and however many areas there are, it is two searches in sorted arrays. Beyond the first
+/// page of an area that may shrink, and where one that grows has just grown, it takes an `fstat`.
 ///
 /// # Errors
 /// [`Kind::NoSuchArea`] if there is none.
@@ -242,23 +254,24 @@ pub fn id_at(address: usize) -> Result<AreaId> {
     }
 }
 
-/// The same, as far as it is known without a mutex: `None` says nothing. It opens and closes nothing, so that no thread is cancelled in it:
-/// for the C edge.
+/// The same, as far as it is known without a mutex: `None` says nothing. It opens and closes
+/// nothing, so that no thread is cancelled in it: for the C edge.
 #[doc(hidden)]
 #[must_use]
 pub fn known_id_at(address: usize) -> Option<AreaId> {
     by_address::id_at(address as u64)
 }
 
-/// The same, and whether the kernel has the area's memory there: one system call, once [`ask_by_address`] was called. For the C edge, whose programs unmap
-/// parts of areas themselves.
+/// The same, and whether the kernel has the area's memory there: one system call, once
+/// [`ask_by_address`] was called. For the C edge, whose programs unmap parts of areas themselves.
 #[doc(hidden)]
 #[must_use]
 pub fn mapped_at(address: usize) -> AtAddress {
     by_address::mapped_at(address as u64)
 }
 
-/// Opens what [`mapped_at`] asks the kernel by, and keeps it open: a descriptor. Where there is none, areas are believed to be where they were made.
+/// Opens what [`mapped_at`] asks the kernel by, and keeps it open: a descriptor. Where there is
+/// none, areas are believed to be where they were made.
 #[doc(hidden)]
 pub fn ask_by_address() {
     sys::maps::keep_open();
@@ -271,15 +284,16 @@ pub fn asks_by_address() -> bool {
     sys::maps::at(0) == sys::maps::At::Nothing
 }
 
-/// Whether a range of addresses may reach into a published area of this process, its reserve included: `false` is sure. It waits for nobody, and makes no
-/// system call: for the C edge.
+/// Whether a range of addresses may reach into a published area of this process, its reserve
+/// included: `false` is sure. It waits for nobody, and makes no system call: for the C edge.
 #[doc(hidden)]
 #[must_use]
 pub fn may_overlap(start: usize, len: usize) -> bool {
     by_address::may_overlap(start as u64, len as u64)
 }
 
-/// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it waits for ever.
+/// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it
+/// waits for ever.
 ///
 /// # Errors
 /// [`Kind::TimedOut`]; else as [`find`].
@@ -287,20 +301,23 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
     wait::wait(&Name::new(name)?, timeout)
 }
 
-/// Joins the registry without an area, so that others can transfer areas to this process. Whoever has published one has joined.
+/// Joins the registry without an area, so that others can transfer areas to this process. Whoever
+/// has published one has joined.
 ///
 /// # Errors
-/// [`Kind::Registry`], [`Kind::Limit`] where it cannot be joined; [`Kind::NotPermitted`] where a sandbox forbids the socket at
-/// which areas are offered.
+/// [`Kind::Registry`], [`Kind::Limit`] where it cannot be joined; [`Kind::NotPermitted`] where a
+/// sandbox forbids the socket at which areas are offered.
 pub fn join() -> Result<()> {
     state::state()?.join()
 }
 
-/// Joins the registry where this process, or this forked child, has not: for programs in which whoever looks can be given areas, as each of BeOS's
-/// can. The C calls of `OS.h` do so before they look; [`find`] and the other calls of this module do not.
+/// Joins the registry where this process, or this forked child, has not: for programs in which
+/// whoever looks can be given areas, as each of BeOS's can. The C calls of `OS.h` do so before they
+/// look; [`find`] and the other calls of this module do not.
 ///
-/// From the second time on it makes no system call. What keeps it from joining (no folder can be made, no slot is free, no descriptor) is no error: looking
-/// works without. It is tried again a second later at the earliest; [`join`] tells the reason.
+/// From the second time on it makes no system call. What keeps it from joining (no folder can be
+/// made, no slot is free, no descriptor) is no error: looking works without. It is tried again a
+/// second later at the earliest; [`join`] tells the reason.
 pub fn join_once() {
     if !by_address::is_team()
         && let Ok(mut state) = state::state()
@@ -309,15 +326,16 @@ pub fn join_once() {
     }
 }
 
-/// The areas that other teams have transferred to this process and that the program has not taken yet, in the order in which they
-/// came. [`Transferred::take`] takes one.
+/// The areas that other teams have transferred to this process and that the program has not taken
+/// yet, in the order in which they came. [`Transferred::take`] takes one.
 ///
-/// Every call into the registry that asks the kernel anyway takes in what was transferred: it is mapped and published from then
-/// on, whether or not the program takes it.
+/// Every call into the registry that asks the kernel anyway takes in what was transferred: it is
+/// mapped and published from then on, whether or not the program takes it.
 ///
 /// # Errors
-/// Where there is none, and one that was transferred cannot be taken in: as for new areas, for instance [`Kind::Limit`] for its
-/// lock. It is tried again at each call; [`refuse_transfer`] drops it.
+/// Where there is none, and one that was transferred cannot be taken in: as for new areas, for
+/// instance [`Kind::Limit`] for its lock. It is tried again at each call; [`refuse_transfer`] drops
+/// it.
 pub fn transferred() -> Result<Vec<Transferred>> {
     let mut state = state::state()?;
     let stuck = state.look();
@@ -328,8 +346,8 @@ pub fn transferred() -> Result<Vec<Transferred>> {
     }
 }
 
-/// Waits until another team has transferred an area to this process, and gives the first that was not taken yet. Joins the
-/// registry. Without a time-out it waits for ever.
+/// Waits until another team has transferred an area to this process, and gives the first that was
+/// not taken yet. Joins the registry. Without a time-out it waits for ever.
 ///
 /// # Errors
 /// [`Kind::TimedOut`]; else as [`join`] and [`transferred()`].
@@ -342,8 +360,8 @@ pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     })
 }
 
-/// Drops the area that was transferred to this process and cannot be taken in ([`transferred()`] says why): what comes behind it is
-/// taken in then. Whether there was one.
+/// Drops the area that was transferred to this process and cannot be taken in ([`transferred()`]
+/// says why): what comes behind it is taken in then. Whether there was one.
 ///
 /// # Errors
 /// As [`list`].
@@ -351,12 +369,14 @@ pub fn refuse_transfer() -> Result<bool> {
     Ok(state::state()?.refuse())
 }
 
-/// Sees to it that others find this process's areas: where the registry's folder was removed, or this process's link in it,
-/// they are published again.
+/// Sees to it that others find this process's areas: where the registry's folder was removed, or
+/// this process's link in it, they are published again.
 ///
-/// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls calls this about once a second, or has a [`Keeper`]
-/// do it. In a forked child it publishes what the child inherited: a daemon calls it right after its last fork, since no process finds the
-/// areas of a parent that has ended. After a change of user it publishes in the new user's registry.
+/// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls
+/// calls this about once a second, or has a [`Keeper`] do it. In a forked child it publishes what
+/// the child inherited: a daemon calls it right after its last fork, since no process finds the
+/// areas of a parent that has ended. After a change of user it publishes in the new user's
+/// registry.
 ///
 /// # Errors
 /// [`Kind::Registry`] if the folder cannot be made again.
@@ -374,8 +394,8 @@ pub fn path() -> Result<Option<PathBuf>> {
     Ok(state.path())
 }
 
-/// Why the registry is not in the folder where it is looked for first (`/dev/shm/areas-UID`): other users own that name. `None` where it is there,
-/// or where there is no registry.
+/// Why the registry is not in the folder where it is looked for first (`/dev/shm/areas-UID`): other
+/// users own that name. `None` where it is there, or where there is no registry.
 ///
 /// # Errors
 /// As [`list`].
@@ -383,7 +403,8 @@ pub fn path_remark() -> Result<Option<String>> {
     state::state()?.remark()
 }
 
-/// An area's place in the registry, in this process and in the children that inherit it. Dropping it takes the area back.
+/// An area's place in the registry, in this process and in the children that inherit it. Dropping
+/// it takes the area back.
 #[derive(Debug)]
 pub(crate) struct Publication(state::Key);
 
@@ -404,8 +425,9 @@ impl Publication {
         Ok((Publication(key), id))
     }
 
-    /// Publishes the area under another name instead of its own; alone, if there is patience for that. The id that it has from then on. After an error
-    /// all is as it was. `what` completes "cannot …".
+    /// Publishes the area under another name instead of its own; alone, if there is patience for
+    /// that. The id that it has from then on. After an error all is as it was. `what` completes
+    /// "cannot …".
     pub(crate) fn rename(&mut self, name: Name, alone: Option<Duration>, what: &str) -> Result<AreaId> {
         let (key, id) = state::rename(self.0, name, alone, what)?;
         self.0 = key;
@@ -435,13 +457,15 @@ impl Publication {
         }
     }
 
-    /// The place of an area that another team has transferred to us, and whether it is frozen; `None` if somebody was quicker.
+    /// The place of an area that another team has transferred to us, and whether it is frozen;
+    /// `None` if somebody was quicker.
     pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival, bool)>> {
         let taken = state::state()?.take(transferred.key())?;
         Ok(taken.map(|(arrival, frozen)| (Publication(arrival.key()), arrival, frozen)))
     }
 
-    /// Offers the area to another team, which has it from then on. The id that it will have there. At exact addresses `used` bytes must be free.
+    /// Offers the area to another team, which has it from then on. The id that it will have there.
+    /// At exact addresses `used` bytes must be free.
     pub(crate) fn offer(
         &self,
         team: u32,
@@ -457,7 +481,8 @@ impl Publication {
         state::state()?.replace(self.0, area)
     }
 
-    /// Puts parts of the area in its place: the first has its id, the others, under the same name, ids of their own.
+    /// Puts parts of the area in its place: the first has its id, the others, under the same name,
+    /// ids of their own.
     pub(crate) fn divide(&self, parts: Vec<Announcement>) -> Vec<Publication> {
         let Ok(mut state) = state::state() else { return Vec::new() };
         let others = state.divide(self.0, parts);

@@ -91,8 +91,8 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 impl fmt::Display for Name {
-    /// As UTF-8, so that a terminal shows it instead of obeying it: control characters and invisible ones are escaped
-    /// ([`escape_invisible`]), and bytes that are not UTF-8 (`\xff`).
+    /// As UTF-8, so that a terminal shows it instead of obeying it: control characters and
+    /// invisible ones are escaped ([`escape_invisible`]), and bytes that are not UTF-8 (`\xff`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&escape_invisible_bytes(&self.0))
     }

@@ -1,14 +1,17 @@
-//! Notes: a few bytes that a holder publishes with an area, for whoever finds it. They mean what the program says: nobody here looks into them.
+//! Notes: a few bytes that a holder publishes with an area, for whoever finds it. They mean what
+//! the program says: nobody here looks into them.
 
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
 use crate::text::escape_invisible_bytes;
 
-/// What a holder has published with an area: up to 256 bytes, which mean what the program says (a type and a shape, a version, a schema).
+/// What a holder has published with an area: up to 256 bytes, which mean what the program says (a
+/// type and a shape, a version, a schema).
 ///
-/// An empty note is the same as none. Who reads one reads what another process wrote: it is whole (never part of one note and part of
-/// another), of no more than [`Note::MAX`] bytes, and otherwise unchecked.
+/// An empty note is the same as none. Who reads one reads what another process wrote: it is whole
+/// (never part of one note and part of another), of no more than [`Note::MAX`] bytes, and otherwise
+/// unchecked.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Note(Box<[u8]>);
 
@@ -51,7 +54,8 @@ impl Note {
 }
 
 impl fmt::Display for Note {
-    /// As [`Name`](super::Name)'s: as UTF-8, so that a terminal shows it instead of obeying it, and with what is no UTF-8 as `\xff`.
+    /// As [`Name`](super::Name)'s: as UTF-8, so that a terminal shows it instead of obeying it, and
+    /// with what is no UTF-8 as `\xff`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&escape_invisible_bytes(&self.0))
     }

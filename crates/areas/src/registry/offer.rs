@@ -1,7 +1,9 @@
 //! An offer: what is told of an area that is on its way to another team, beside its descriptor.
 //!
-//! A record as it stands in a table, where the giver wants the area to be, and the id that it has claimed for it there ([`Claim`]). Who receives one believes the kernel (who sent
-//! it, what the descriptor is, what it is open for, its seals and size), and of the rest only what agrees with that.
+//! A record as it stands in a table, where the giver wants the area to be, and the id that it has
+//! claimed for it there ([`Claim`]). Who receives one believes the kernel (who sent it, what the
+//! descriptor is, what it is open for, its seals and size), and of the rest only what agrees with
+//! that.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -92,7 +94,8 @@ impl Offer {
 
 /// Descriptors that came with a message, of which it is not known yet what they are.
 ///
-/// The control file, which claims are made by, is this process's own: it holds no record locks on it that closing a descriptor could drop.
+/// The control file, which claims are made by, is this process's own: it holds no record locks on
+/// it that closing a descriptor could drop.
 pub(super) struct Unasked {
     descriptors: Vec<OwnedFd>,
     control: Option<Identity>,
@@ -124,15 +127,18 @@ pub(super) struct Parcel {
     protection: Protection,
     /// The process that gave it; 0 for one outside our pid namespace.
     pub(super) from: u32,
-    /// The claim to the id that it shall have; `None` where what came is none, so that it gets another one.
+    /// The claim to the id that it shall have; `None` where what came is none, so that it gets
+    /// another one.
     pub(super) claim: Option<Claim>,
 }
 
 impl Parcel {
-    /// Opens a packet that came to our door; `None` if anything in it is not as it must be. Its descriptors are closed then, but for those of
-    /// files, which are kept: to close one could wait, or drop our own record locks on it. `control` is this process's control file.
+    /// Opens a packet that came to our door; `None` if anything in it is not as it must be. Its
+    /// descriptors are closed then, but for those of files, which are kept: to close one could
+    /// wait, or drop our own record locks on it. `control` is this process's control file.
     ///
-    /// An area without its claim is still an area: its giver may have joined the registry when its folder was another one.
+    /// An area without its claim is still an area: its giver may have joined the registry when its
+    /// folder was another one.
     ///
     /// # Errors
     /// The kernel did not say what came: it may be an area, of which nobody else has the memory.
@@ -167,8 +173,8 @@ impl Parcel {
             .map_err(|errno| unknown().call("fcntl(F_GETFL)", errno))?;
         match sys::object::seals(descriptor.as_fd()) {
             Ok(_) => {}
-            // No memory object, or only a name of one. From here on its file system is the kernel's own: an error of it is no doing of
-            // the giver's, who could keep our door shut with it.
+            // No memory object, or only a name of one. From here on its file system is the kernel's
+            // own: an error of it is no doing of the giver's, who could keep our door shut with it.
             Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
             Err(errno) => return Err(unknown().call("fcntl(F_GET_SEALS)", errno)),
         }
@@ -210,7 +216,8 @@ impl Parcel {
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
     pub(super) fn map(&mut self) -> Result<Mapping> {
         match self.try_to_map() {
-            // It was sealed against writers after the look at its seals, and stays so: it comes for reading.
+            // It was sealed against writers after the look at its seals, and stays so: it comes for
+            // reading.
             Err(error) if error.kind() == Kind::Frozen => self.try_to_map(),
             mapped => mapped,
         }
@@ -233,7 +240,8 @@ impl Parcel {
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
         let what = format!("accept {whose}");
         headroom::keep(|| what.clone())?;
-        // By the bounds that a receiver has who sets none. None of them makes the lock a weaker one.
+        // By the bounds that a receiver has who sets none. None of them makes the lock a weaker
+        // one.
         Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
             error.help("`registry::refuse_transfer` drops it; its sender can send it over a socket instead, to a receiver that accepts more (`ReceiveOptions`)")
         })?;
@@ -246,7 +254,8 @@ impl Parcel {
         let object = &mut self.object;
         let mapping = map_with_room(object, &wish).or_else(|error| match address {
             Address::Exactly(address) if is_of_the_place(&error) => {
-                // They were free when it was offered. To drop its only copy for that would help nobody.
+                // They were free when it was offered. To drop its only copy for that would help
+                // nobody.
                 let mut mapping = map_with_room(object, &Wish { address: Address::Any, ..wish })?;
                 mapping.record_fallback(format!("addresses from {address:#x} on"), "others", error);
                 Ok(mapping)

@@ -1,9 +1,10 @@
 //! A team's areas in the order of their addresses, one at a time.
 //!
-//! A table is in no order, and its reader asks for one area after the other. So the addresses are sorted once and kept for as
-//! long as nothing comes or goes there. Where something does, a walk goes on in the order that it has for a while: what was there
-//! when it began, and still is, is in that order. So a table that changes all the time is sorted a few times a walk, and
-//! not at each step.
+//! A table is in no order, and its reader asks for one area after the other. So the addresses are
+//! sorted once and kept for as long as nothing comes or goes there. Where something does, a walk
+//! goes on in the order that it has for a while: what was there when it began, and still is, is in
+//! that order. So a table that changes all the time is sorted a few times a walk, and not at each
+//! step.
 
 use super::table::{Record, View};
 
@@ -23,8 +24,8 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The area that begins at the lowest address above `after`. Exactly so for who begins or asks out of turn; where a
-    /// walk goes on, what came since it began may be passed over.
+    /// The area that begins at the lowest address above `after`. Exactly so for who begins or asks
+    /// out of turn; where a walk goes on, what came since it began may be passed over.
     pub(super) fn next(&mut self, view: &View, after: u64) -> Option<Record> {
         self.refresh(view, after);
         let first = self.sorted.partition_point(|&(address, _)| address <= after);

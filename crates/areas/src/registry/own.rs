@@ -1,5 +1,6 @@
-//! Opening the memory of this process's own areas: through `/proc`, as others do. Where that cannot be (no `/proc` after a `chroot`, or
-//! memory of the user that this process was before), by a copy of the descriptor.
+//! Opening the memory of this process's own areas: through `/proc`, as others do. Where that cannot
+//! be (no `/proc` after a `chroot`, or memory of the user that this process was before), by a copy
+//! of the descriptor.
 
 use std::os::fd::AsFd;
 
@@ -14,8 +15,9 @@ use crate::sys;
 /// Opens the object of an area of ours.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] where the program has closed its descriptor; for other rights than the descriptor has [`Kind::System`] where there
-/// is no `/proc`, and [`Kind::Unreadable`] after a change of user; as other teams' objects.
+/// [`Kind::NoSuchArea`] where the program has closed its descriptor; for other rights than the
+/// descriptor has [`Kind::System`] where there is no `/proc`, and [`Kind::Unreadable`] after a
+/// change of user; as other teams' objects.
 pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
     match open_object_at(OWN_DESCRIPTORS, record, rights) {
         // Unreadable: it was made before this process became another user's.
@@ -34,7 +36,8 @@ pub(super) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
     }
 }
 
-/// Whether the kernel has all of an area of ours mapped where its record says; also where it cannot be asked.
+/// Whether the kernel has all of an area of ours mapped where its record says; also where it cannot
+/// be asked.
 pub(super) fn is_mapped(record: &Record) -> bool {
     let offset = record.physical.as_ref().map_or(record.piece.first, |range| range.start);
     let backed_by = BackedBy::Object { device: record.object.device, inode: record.object.inode, offset };
@@ -44,8 +47,9 @@ pub(super) fn is_mapped(record: &Record) -> bool {
     missing(start, span, backed_by).map_or(true, |missing| missing.is_empty())
 }
 
-/// What can be told of an area of ours, and its bytes in RAM, by its own descriptor: two or three calls. `None` where it takes more than that: pages of
-/// the pool, physical memory, a kernel or a sandbox without `cachestat`, a descriptor that is closed.
+/// What can be told of an area of ours, and its bytes in RAM, by its own descriptor: two or three
+/// calls. `None` where it takes more than that: pages of the pool, physical memory, a kernel or a
+/// sandbox without `cachestat`, a descriptor that is closed.
 pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
     if record.page != PageSize::base()
         || record.physical.is_some()

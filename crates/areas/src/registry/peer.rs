@@ -67,7 +67,8 @@ pub(super) enum State {
 pub(super) struct Reason {
     /// For people.
     pub(super) text: String,
-    /// Whether it is for want of something in this very process (a descriptor, memory), and not because it is kept from us.
+    /// Whether it is for want of something in this very process (a descriptor, memory), and not
+    /// because it is kept from us.
     pub(super) own_limit: bool,
 }
 
@@ -137,7 +138,8 @@ enum Among {
 
 /// The leader may have left while other threads live, and a thread can have descriptors of its own.
 fn among_threads(process: &str, shows_table: impl Fn(&str) -> sys::Result<bool>) -> Among {
-    /// How often its threads are looked at: one that came while we looked may have been started by one that has ended since.
+    /// How often its threads are looked at: one that came while we looked may have been started by
+    /// one that has ended since.
     const LOOKS: usize = 16;
     let mut known = HashSet::new();
     let mut refused = None;
@@ -162,7 +164,8 @@ fn among_threads(process: &str, shows_table: impl Fn(&str) -> sys::Result<bool>)
                 Err(errno) => {
                     let thread = folder.trim_end_matches("/fd");
                     match ProcessStat::read(&format!("{thread}/stat")) {
-                        // The kernel shows a zombie's descriptors, of which there are none, to root alone.
+                        // The kernel shows a zombie's descriptors, of which there are none, to root
+                        // alone.
                         Ok(stat) if stat.holds_nothing() => {}
                         // A thread that has ended in between.
                         Err(_) if std::fs::metadata(thread).is_err() => {}
@@ -216,10 +219,12 @@ pub(super) struct Peer {
     link: Link,
     view: View,
     table: Arc<Guarded>,
-    /// Where its descriptors were seen last: the thread through which we looked may have ended since.
+    /// Where its descriptors were seen last: the thread through which we looked may have ended
+    /// since.
     folder: Mutex<Arc<str>>,
-    /// Whether it was seen to be no more. A process that ends has no descriptors that could be opened some time before its record lock
-    /// goes: the kernel takes them all away first, and then closes each.
+    /// Whether it was seen to be no more. A process that ends has no descriptors that could be
+    /// opened some time before its record lock goes: the kernel takes them all away first, and then
+    /// closes each.
     gone: AtomicBool,
     /// A handle for `pidfd_getfd`, where there is one.
     handle: OnceLock<Option<Guarded>>,
@@ -237,7 +242,8 @@ pub(super) fn examine(link: &Link) -> State {
     };
     match Peer::open(link, &folder) {
         Ok(Some(peer)) => State::Live(Box::new(peer)),
-        // It changed as we came near, or is no table of that team: what the link says no longer holds.
+        // It changed as we came near, or is no table of that team: what the link says no longer
+        // holds.
         Ok(None) => match locate(link) {
             Place::At(_) => State::Unreadable(Reason::new("its table is not one that we can read", None)),
             Place::Unreadable(reason) => State::Unreadable(reason),
@@ -247,8 +253,9 @@ pub(super) fn examine(link: &Link) -> State {
     }
 }
 
-/// Held by who asks a peer for what it remembers, and by a thread that forks: areas are cloned and looked at outside of the state's
-/// mutex, and a forked child would inherit a peer's own mutexes as they are at that moment.
+/// Held by who asks a peer for what it remembers, and by a thread that forks: areas are cloned and
+/// looked at outside of the state's mutex, and a forked child would inherit a peer's own mutexes as
+/// they are at that moment.
 static ASKING: Mutex<()> = Mutex::new(());
 
 pub(super) fn asking() -> MutexGuard<'static, ()> {
@@ -346,7 +353,8 @@ impl Peer {
         {
             return true;
         }
-        // The record lock can be lost without a death: whoever closes a second descriptor of the table drops it.
+        // The record lock can be lost without a death: whoever closes a second descriptor of the
+        // table drops it.
         match self.locate() {
             Place::At(folder) => stat_under(&folder, self.link.descriptor)
                 .is_ok_and(|stat| stat.identity == self.table.identity()),
@@ -419,7 +427,8 @@ impl Peer {
                 .any(|(_, _, record)| record.name.as_bytes() == name && self.missing.has(record.id))
     }
 
-    /// Why an area's object is not under its number: it went, or we may not look any more, or the number leads elsewhere.
+    /// Why an area's object is not under its number: it went, or we may not look any more, or the
+    /// number leads elsewhere.
     #[cold]
     fn explain(&self, record: &Record, what: impl FnOnce() -> String) -> Error {
         let went = |what| {
@@ -465,8 +474,9 @@ impl Peer {
 
     /// Opens an area's object.
     ///
-    /// The first time it is looked at through `/proc` before it is opened, so that nothing of a file that is no area's is opened or
-    /// closed. Later it is taken by its number, which is faster.
+    /// The first time it is looked at through `/proc` before it is opened, so that nothing of a
+    /// file that is no area's is opened or closed. Later it is taken by its number, which is
+    /// faster.
     pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
         if let Some(opened) = self.take_object(record, rights) {
             return Ok(opened);
@@ -487,7 +497,8 @@ impl Peer {
         Ok(opened)
     }
 
-    /// The same for one of many that are looked at one after the other: by way of folders that stay open, where that does.
+    /// The same for one of many that are looked at one after the other: by way of folders that stay
+    /// open, where that does.
     pub(super) fn open_object_among(
         &self,
         record: &Record,
@@ -504,8 +515,9 @@ impl Peer {
         self.open_object(record, rights)
     }
 
-    /// Takes an object that may not be opened by its name, as it is another user's: it came over a socket, or was made before its holder changed its user. For reading
-    /// only it can be had where its holder has it so: else it would have to be opened.
+    /// Takes an object that may not be opened by its name, as it is another user's: it came over a
+    /// socket, or was made before its holder changed its user. For reading only it can be had where
+    /// its holder has it so: else it would have to be opened.
     fn open_old_users(&self, record: &Record, rights: Rights, error: Error) -> Result<Opened> {
         let Some(stat) = self.stat(record).ok().filter(|stat| stat.uid != sys::process::user()) else {
             return Err(error);
@@ -520,7 +532,8 @@ impl Peer {
         })
     }
 
-    /// Takes what the peer has under the number of an area's object, where it was that object before.
+    /// Takes what the peer has under the number of an area's object, where it was that object
+    /// before.
     fn take_object(&self, record: &Record, rights: Rights) -> Option<Opened> {
         // Once an area is gone from the table, its number may be any file's.
         if !self.taking.may_take(record) || !self.view.lists(record.id) {
@@ -555,8 +568,9 @@ impl Peer {
         if rights != Rights::Reading {
             return Some(Opened { fd, looked, pages });
         }
-        // The kernel holds whoever reads only to that if it was opened so; by way of our own number, which is shorter than the owner's.
-        // It is the same object: its seals and size are what they were.
+        // The kernel holds whoever reads only to that if it was opened so; by way of our own
+        // number, which is shorter than the owner's. It is the same object: its seals and size are
+        // what they were.
         let found = Looked { fd, stat: looked.stat };
         match open_looked(&found, OFlags::RDONLY) {
             Ok(fd) => Some(Opened { fd, looked, pages }),
@@ -603,21 +617,25 @@ impl Peer {
     fn handle(&self) -> Option<BorrowedFd<'_>> {
         let _asking = asking();
         let handle = self.handle.get_or_init(|| {
-            // To close a copy of our own table's descriptor would be to lose its record lock. And a sandbox may kill for the call.
+            // To close a copy of our own table's descriptor would be to lose its record lock. And a
+            // sandbox may kill for the call.
             if self.link.pid == sys::process::pid() || !sys::sandbox::may(sys::sandbox::Call::PidfdGetfd) {
                 return None;
             }
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
-            // Whoever lives now lived when the handle was made: the number was not another process's.
+            // Whoever lives now lived when the handle was made: the number was not another
+            // process's.
             self.is_live().then_some(handle)
         });
-        // Unlooked at: what comes of it is held against the record, whatever the number has come to lead to.
+        // Unlooked at: what comes of it is held against the record, whatever the number has come to
+        // lead to.
         handle.as_ref().map(AsFd::as_fd)
     }
 }
 
-/// Tables of this process's own that were opened: of a second copy of this library in it. Closing any descriptor of one would
-/// drop its owner's record lock, so that each is opened once, and stays.
+/// Tables of this process's own that were opened: of a second copy of this library in it. Closing
+/// any descriptor of one would drop its owner's record lock, so that each is opened once, and
+/// stays.
 static KEPT: Mutex<Vec<Arc<Guarded>>> = Mutex::new(Vec::new());
 
 fn kept_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
@@ -643,8 +661,8 @@ fn open_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
     Ok(is_table.then(|| Arc::new(Guarded::of(fd, looked.stat.identity))))
 }
 
-/// Whether it is sealed as a table, and has the size of one behind its seals. What it was looked at with proves nothing of its size: it may
-/// have been cut since, and sealed then.
+/// Whether it is sealed as a table, and has the size of one behind its seals. What it was looked at
+/// with proves nothing of its size: it may have been cut since, and sealed then.
 fn is_table_behind_seals(fd: BorrowedFd<'_>, looked: &Looked) -> sys::Result<bool> {
     let now = sys::object::sealed_stat(fd)?;
     Ok(now.seals.is_ok_and(|seals| seals.contains(TABLE_SEALS))
@@ -652,7 +670,8 @@ fn is_table_behind_seals(fd: BorrowedFd<'_>, looked: &Looked) -> sys::Result<boo
         && now.stat.identity == looked.stat.identity)
 }
 
-/// In a forked child: the parent's tables are not this process's own. They would stay in memory beyond the parent's death.
+/// In a forked child: the parent's tables are not this process's own. They would stay in memory
+/// beyond the parent's death.
 pub(super) fn forget_kept_tables() {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

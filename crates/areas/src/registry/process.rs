@@ -27,7 +27,8 @@ impl ProcessStat {
         ProcessStat::parse(&text).ok_or_else(|| std::io::Error::other("not what the kernel writes"))
     }
 
-    /// The name in parentheses may hold anything, parentheses included: what follows the last one counts.
+    /// The name in parentheses may hold anything, parentheses included: what follows the last one
+    /// counts.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
         let mut fields = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace();
@@ -56,7 +57,8 @@ impl ProcessStat {
     }
 }
 
-/// Whether a process of that number lives: a process, not a thread, none of the kernel's own, and not one that has ended and only waits to be fetched.
+/// Whether a process of that number lives: a process, not a thread, none of the kernel's own, and
+/// not one that has ended and only waits to be fetched.
 pub(super) fn process_lives(pid: u32) -> bool {
     let Ok(text) = sys::text::read_to_string(format!("/proc/{pid}/status")) else {
         return sys::process::exists(pid);
@@ -67,7 +69,8 @@ pub(super) fn process_lives(pid: u32) -> bool {
     };
     let is_process = field("Tgid:") == pid.to_string();
     let ended = matches!(&*field("State:"), "Z" | "X");
-    // Where the first thread has ended, others may live; and where there is no descriptor to look at them with, they may, too.
+    // Where the first thread has ended, others may live; and where there is no descriptor to look
+    // at them with, they may, too.
     let others = || match sys::text::names_in(format!("/proc/{pid}/task"), usize::MAX) {
         Ok(threads) => threads.len() > 1,
         Err(_) => sys::process::exists(pid),

@@ -16,8 +16,8 @@ use crate::sys::text;
 /// A process, as it shows itself to us.
 #[derive(Debug)]
 pub struct Shown {
-    /// The process's folder; once its leader has ended, that of another thread: all threads have the same memory and mostly the same descriptors, and of
-    /// an ended one nothing is shown.
+    /// The process's folder; once its leader has ended, that of another thread: all threads have
+    /// the same memory and mostly the same descriptors, and of an ended one nothing is shown.
     pub folder: String,
     /// The text of `maps`; empty where it may not be read.
     pub maps: Vec<u8>,
@@ -45,7 +45,8 @@ impl Shown {
         Shown { folder, maps, refused: false }
     }
 
-    /// The folders that show its descriptors: one, and one more for each thread that has a table of its own (`unshare(CLONE_FILES)`).
+    /// The folders that show its descriptors: one, and one more for each thread that has a table of
+    /// its own (`unshare(CLONE_FILES)`).
     #[must_use]
     pub fn tables(&self, pid: u32) -> Vec<String> {
         let mut tables = vec![format!("{}/fd", self.folder)];
@@ -87,7 +88,8 @@ impl Shown {
             .count()
     }
 
-    /// What the process has open that says that it is something beginning so: the number, what it says, and the path that leads to it.
+    /// What the process has open that says that it is something beginning so: the number, what it
+    /// says, and the path that leads to it.
     ///
     /// Only that is to be looked at: a file elsewhere may be on a disk that is gone.
     pub(super) fn open<'a>(
@@ -98,7 +100,8 @@ impl Shown {
     }
 }
 
-/// What is open by one of the folders that show descriptors: the number, what it says that it is, and the path that leads to it.
+/// What is open by one of the folders that show descriptors: the number, what it says that it is,
+/// and the path that leads to it.
 pub fn open_in(folder: String) -> impl Iterator<Item = (OsString, OsString, String)> {
     text::names_in(&folder, usize::MAX).unwrap_or_default().into_iter().filter_map(move |number| {
         let path = format!("{folder}/{}", number.display());
@@ -107,7 +110,8 @@ pub fn open_in(folder: String) -> impl Iterator<Item = (OsString, OsString, Stri
     })
 }
 
-/// Whether a process that refuses to be looked into can hold memory at all: not one of the kernel's own, and not one that has ended.
+/// Whether a process that refuses to be looked into can hold memory at all: not one of the kernel's
+/// own, and not one that has ended.
 #[must_use]
 pub fn may_hold(pid: u32) -> bool {
     match ProcessStat::of(pid) {
@@ -116,7 +120,8 @@ pub fn may_hold(pid: u32) -> bool {
     }
 }
 
-/// A line of `maps`, taken apart: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE   PATH`, see proc_pid_maps(5).
+/// A line of `maps`, taken apart: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE PATH`, see
+/// proc_pid_maps(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapLine<'a> {
     /// Where it begins and ends.

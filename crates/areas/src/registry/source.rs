@@ -58,7 +58,8 @@ impl Source {
         Source { holder, record: record.into() }
     }
 
-    /// By process, then by address. `own` is our own process: to ask for it at each comparison is a system call each time.
+    /// By process, then by address. `own` is our own process: to ask for it at each comparison is a
+    /// system call each time.
     pub(super) fn order(&self, own: u32) -> (u32, u64, AreaId) {
         let pid = match &self.holder {
             Holder::Own => own,
@@ -88,7 +89,8 @@ impl Source {
         &self.record.name
     }
 
-    /// What its holder had noted beside it when it was looked up: its word, unchecked. [`Note::as_bytes`] is empty where that is nothing.
+    /// What its holder had noted beside it when it was looked up: its word, unchecked.
+    /// [`Note::as_bytes`] is empty where that is nothing.
     #[must_use]
     pub fn note(&self) -> &Note {
         &self.record.note
@@ -155,7 +157,8 @@ impl Source {
         }
     }
 
-    /// Does by way of another holder of the same memory what could not be done by way of this one, because its number leads elsewhere.
+    /// Does by way of another holder of the same memory what could not be done by way of this one,
+    /// because its number leads elsewhere.
     fn by_others<T>(
         &self,
         error: Error,
@@ -184,11 +187,12 @@ impl Source {
         Ok(Look::new(self, self.open_object(Rights::Looking)?))
     }
 
-    /// Opens it, asks all that [`look`](Source::look) can answer, and lets go of it: for who asks about many, as it is two system calls
-    /// fewer.
+    /// Opens it, asks all that [`look`](Source::look) can answer, and lets go of it: for who asks
+    /// about many, as it is two system calls fewer.
     ///
     /// # Errors
-    /// As [`look`](Source::look). Where its pages are may be unknown for itself: [`Measured::residency`].
+    /// As [`look`](Source::look). Where its pages are may be unknown for itself:
+    /// [`Measured::residency`].
     pub fn measure(&self) -> Result<Measured> {
         let (object, stat) = self.open_looked(Rights::Looking)?;
         Ok(Measured::of(self, object, stat.as_ref()))
@@ -201,7 +205,8 @@ impl Source {
         Ok(Measured::of(self, object, stat.as_ref()))
     }
 
-    /// The processes that have its memory, published or not: as long as one of them is there, the memory is.
+    /// The processes that have its memory, published or not: as long as one of them is there, the
+    /// memory is.
     ///
     /// Only those that this process may look into.
     #[must_use]
@@ -209,8 +214,8 @@ impl Source {
         super::holders::holders(self.record.object, self.record.physical.as_ref())
     }
 
-    /// The processes that keep it from being frozen: those that have it mapped for writing, or may make a mapping of theirs writable. Whoever
-    /// freezes it gives up its own.
+    /// The processes that keep it from being frozen: those that have it mapped for writing, or may
+    /// make a mapping of theirs writable. Whoever freezes it gives up its own.
     ///
     /// Only those that this process may look into.
     ///
@@ -226,8 +231,9 @@ impl Source {
 
     /// Why a clone of it may not be written, if it may not.
     ///
-    /// Another team gives no more than it has itself. One's own team has what it made; what it was given for reading only
-    /// stays so through all clones, though the kernel would open it for writing by way of `/proc`.
+    /// Another team gives no more than it has itself. One's own team has what it made; what it was
+    /// given for reading only stays so through all clones, though the kernel would open it for
+    /// writing by way of `/proc`.
     pub(crate) fn forbids_writing(&self) -> Option<String> {
         match &self.holder {
             Holder::Peer(peer) if !self.record.protection.contains(Protection::WRITE) => {
@@ -235,7 +241,8 @@ impl Source {
             }
             Holder::Own => {
                 let descriptor = format!("{OWN_DESCRIPTORS}/{}", self.record.descriptor);
-                // The link's own mode tells how the descriptor was opened. One that is gone is told where it is opened.
+                // The link's own mode tells how the descriptor was opened. One that is gone is told
+                // where it is opened.
                 let mode = std::fs::symlink_metadata(descriptor).ok()?.mode();
                 (mode & 0o200 == 0).then(|| "this process was given it for reading only".to_owned())
             }
@@ -243,14 +250,16 @@ impl Source {
         }
     }
 
-    /// For an area of this process's own: whether the kernel has all of it mapped where it is said to be. Where the kernel cannot be asked it is taken to be.
+    /// For an area of this process's own: whether the kernel has all of it mapped where it is said
+    /// to be. Where the kernel cannot be asked it is taken to be.
     #[doc(hidden)]
     #[must_use]
     pub fn is_mapped(&self) -> bool {
         !self.is_own() || super::own::is_mapped(&self.record)
     }
 
-    /// For an area of this process's own: what can be told of it, and its bytes in RAM, without opening it anew. `None` where that takes more.
+    /// For an area of this process's own: what can be told of it, and its bytes in RAM, without
+    /// opening it anew. `None` where that takes more.
     #[doc(hidden)]
     #[must_use]
     pub fn told_here(&self) -> Option<(Info, u64)> {
@@ -337,7 +346,8 @@ impl Source {
     /// Takes a share of the physical memory behind it.
     fn open_physical(&self, range: &Range<u64>, rights: Rights) -> Result<Object> {
         let size = range.end - range.start;
-        // A share of one's own: a copy of the holder's descriptor would keep whatever that one comes to have, too.
+        // A share of one's own: a copy of the holder's descriptor would keep whatever that one
+        // comes to have, too.
         let folder = match &self.holder {
             Holder::Own => OWN_DESCRIPTORS.into(),
             Holder::Peer(peer) => peer.folder(),
@@ -347,8 +357,9 @@ impl Source {
             range.start,
             size,
         )?;
-        // It was never free in between if its holder still has it: first the descriptor, which his share lasts as long as, then that
-        // the number is still this area's (a record goes before its descriptor does).
+        // It was never free in between if its holder still has it: first the descriptor, which his
+        // share lasts as long as, then that the number is still this area's (a record goes before
+        // its descriptor does).
         self.info()?;
         match super::get(self.record.id) {
             Ok(again) if again.record.physical.as_ref() == Some(range) && again.pid() == self.pid() => {

@@ -1,10 +1,11 @@
-//! What this process knows of the registry: its own team, the areas that it has published, the teams it has met, the names it
-//! has looked up.
+//! What this process knows of the registry: its own team, the areas that it has published, the
+//! teams it has met, the names it has looked up.
 //!
-//! One value a process, behind a mutex. A forked child inherits it whole: handlers of `fork` see to it that no thread is in the
-//! middle of something at that moment. A page that the kernel wipes on fork tells the child, at its first call, that
-//! it is one: then it begins a team of its own and publishes all that it inherited under new ids. Its parent's table is
-//! not even mapped in it. A child that never calls, because it calls exec, pays nothing.
+//! One value a process, behind a mutex. A forked child inherits it whole: handlers of `fork` see to
+//! it that no thread is in the middle of something at that moment. A page that the kernel wipes on
+//! fork tells the child, at its first call, that it is one: then it begins a team of its own and
+//! publishes all that it inherited under new ids. Its parent's table is not even mapped in it. A
+//! child that never calls, because it calls exec, pays nothing.
 
 mod contest;
 mod cut;
@@ -65,7 +66,8 @@ impl Hasher for Counted {
 #[derive(Debug)]
 struct Held {
     area: Announcement,
-    /// Its record in our table; `None` in a child that has not published it yet, and once its descriptor is lost.
+    /// Its record in our table; `None` in a child that has not published it yet, and once its
+    /// descriptor is lost.
     number: Option<u32>,
 }
 
@@ -108,7 +110,8 @@ pub(super) struct State {
     not_again_before: u64,
 }
 
-/// How often the folder may be removed under a call, one time after the other, before the call gives up.
+/// How often the folder may be removed under a call, one time after the other, before the call
+/// gives up.
 const MAX_REMOVALS: u32 = 100;
 
 impl State {
@@ -151,7 +154,8 @@ impl State {
         !self.here.fork_detector.is_set()
     }
 
-    /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited waits to be published.
+    /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited
+    /// waits to be published.
     fn become_child(&mut self) {
         // Our parent's ids, first: with the fork_detector set they would be believed.
         self.places.clear();
@@ -180,8 +184,9 @@ impl State {
         self.waiting = !self.held.is_empty();
     }
 
-    /// Begins again for the user that this process works for by now: as a team of its own in that user's registry, as a forked child does. What is
-    /// still held is published there. The old user's processes see that the old table is gone.
+    /// Begins again for the user that this process works for by now: as a team of its own in that
+    /// user's registry, as a forked child does. What is still held is published there. The old
+    /// user's processes see that the old table is gone.
     fn become_user(&mut self) -> Result<()> {
         self.places.clear();
         if let (Some(team), Some(directory)) = (self.own.take(), self.directory.take()) {
@@ -194,7 +199,8 @@ impl State {
         self.publish_inherited()
     }
 
-    /// Forgets the folder that was looked into, where this process has not joined. Whether it has not.
+    /// Forgets the folder that was looked into, where this process has not joined. Whether it has
+    /// not.
     pub(super) fn look_elsewhere(&mut self) -> bool {
         let only_looks = self.own.is_none() && self.held.is_empty();
         if only_looks {
@@ -212,8 +218,9 @@ impl State {
         }
     }
 
-    /// Begins a table anew where somebody closed the descriptor of ours, through which others would find it. Areas whose own
-    /// descriptors are still there are published again; to the others nobody can be led any more.
+    /// Begins a table anew where somebody closed the descriptor of ours, through which others would
+    /// find it. Areas whose own descriptors are still there are published again; to the others
+    /// nobody can be led any more.
     fn heal(&mut self) -> Result<()> {
         let Some(team) = &self.own else { return Ok(()) };
         if team.is_intact()? {
@@ -230,7 +237,8 @@ impl State {
         Ok(())
     }
 
-    /// Publishes what was inherited, under ids of our own. What could not be is tried again at the next call.
+    /// Publishes what was inherited, under ids of our own. What could not be is tried again at the
+    /// next call.
     fn publish_inherited(&mut self) -> Result<()> {
         if !self.waiting {
             return Ok(());
@@ -242,7 +250,8 @@ impl State {
         // A table that has to begin anew meanwhile makes them wait again.
         self.waiting = false;
         for key in waiting {
-            // In a child, or after somebody closed all descriptors, there may be none to lead others to.
+            // In a child, or after somebody closed all descriptors, there may be none to lead
+            // others to.
             let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
             let area = held.area.clone();
             let (number, id) = self.announce(&area, None).inspect_err(|_| self.waiting = true)?;
@@ -259,7 +268,8 @@ impl State {
         self.publish_claimed(area, None)
     }
 
-    /// The same for an area that another team has given, under the id that it claimed for it, if that can be.
+    /// The same for an area that another team has given, under the id that it claimed for it, if
+    /// that can be.
     fn publish_claimed(&mut self, area: Announcement, claim: Option<&Claim>) -> Result<(Key, AreaId)> {
         let address = area.address;
         let (key, id) = self.publish_beside(area, claim)?;
@@ -289,8 +299,8 @@ impl State {
         }
     }
 
-    /// Does what needs the folder, and once more where that was removed meanwhile. What has another reason is told at once: who may not
-    /// make the folder anew may not the next time either.
+    /// Does what needs the folder, and once more where that was removed meanwhile. What has another
+    /// reason is told at once: who may not make the folder anew may not the next time either.
     fn retry_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         for _ in 0..MAX_REMOVALS {
             match call(self) {
@@ -319,8 +329,9 @@ impl State {
         })
     }
 
-    /// The same in the folder that we have joined, under an id that is leased: first the record, and then one look, which tells whether the folder is still in use
-    /// and whether there is news in it. `None` where it takes more than that: then nothing is published.
+    /// The same in the folder that we have joined, under an id that is leased: first the record,
+    /// and then one look, which tells whether the folder is still in use and whether there is news
+    /// in it. `None` where it takes more than that: then nothing is published.
     fn announce_here(&mut self, area: &Announcement) -> Result<Option<(u32, AreaId)>> {
         let (Some(directory), Some(team)) = (&self.directory, &mut self.own) else { return Ok(None) };
         if team.needs_ids() || team.link().empty {
@@ -342,9 +353,11 @@ impl State {
         Ok(Some((number, id)))
     }
 
-    /// Our team, which begins here where there was none, with or without an area to be published. One that is there was [healed](State::heal) before.
+    /// Our team, which begins here where there was none, with or without an area to be published.
+    /// One that is there was [healed](State::heal) before.
     fn team(&mut self, empty: bool) -> Result<(&Directory, &mut Team)> {
-        // The folder of teams may have been removed. What else is open is looked at where it is needed: to begin, and to lease ids.
+        // The folder of teams may have been removed. What else is open is looked at where it is
+        // needed: to begin, and to lease ids.
         let begins = self.own.as_ref().is_none_or(Team::needs_ids);
         if begins {
             self.notice_user()?;
@@ -385,7 +398,8 @@ impl State {
         })
     }
 
-    /// Joins where this process has not, for who only looks. What kept it from joining is tried again after a while.
+    /// Joins where this process has not, for who only looks. What kept it from joining is tried
+    /// again after a while.
     pub(super) fn join_once(&mut self) {
         /// A second.
         const WHILE: u64 = 1_000_000_000;
@@ -402,7 +416,8 @@ impl State {
         self.here.is_team.store(true, Ordering::Relaxed);
     }
 
-    /// Sees to it that others find our team: publishes it again where the folder, or its link alone, was removed.
+    /// Sees to it that others find our team: publishes it again where the folder, or its link
+    /// alone, was removed.
     pub(super) fn keep(&mut self) -> Result<()> {
         self.notice_user()?;
         self.heal()?;
@@ -506,7 +521,8 @@ impl State {
         }
     }
 
-    /// Tells what is noted beside an area from now on. Where there is no room for it, what was noted stays.
+    /// Tells what is noted beside an area from now on. Where there is no room for it, what was
+    /// noted stays.
     pub(super) fn set_note(&mut self, key: Key, note: Note) -> Result<()> {
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
         if let (Some(team), Some(number)) = (&mut self.own, held.number) {
@@ -522,7 +538,8 @@ impl State {
     }
 }
 
-/// Claims a slot for our team in a folder. If it is another one, all areas have other ids, and readers are told.
+/// Claims a slot for our team in a folder. If it is another one, all areas have other ids, and
+/// readers are told.
 fn claim(
     team: &mut Team,
     directory: &Directory,

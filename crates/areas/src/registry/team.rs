@@ -28,7 +28,8 @@ pub(crate) const LABEL: &CStr = c"areas table";
 #[derive(Debug)]
 pub(super) struct Team {
     table: Table,
-    /// Never closed before the table goes: that would drop the record lock by which others see that we live.
+    /// Never closed before the table goes: that would drop the record lock by which others see that
+    /// we live.
     fd: Guarded,
     link: Link,
     /// Where others offer us areas; `None` where it could not be made: all else works without.
@@ -39,7 +40,8 @@ pub(super) struct Team {
 }
 
 impl Team {
-    /// Makes the table, and last of all the link by which others find it: one that says that it is `empty`, where nothing is published with it.
+    /// Makes the table, and last of all the link by which others find it: one that says that it is
+    /// `empty`, where nothing is published with it.
     pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
         const WHAT: &str = "join the registry";
         let failed = |call: &'static str| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
@@ -89,7 +91,8 @@ impl Team {
         let start_time = ProcessStat::read("/proc/self/stat")
             .map_err(|error| unread("/proc/self/stat", &error))?
             .start_time;
-        // The slot is claimed by the link, which is last: until then the table says a slot that nobody looks for.
+        // The slot is claimed by the link, which is last: until then the table says a slot that
+        // nobody looks for.
         let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;
         // Anywhere: what was given to who had the slot before had other ids.
         table.set_next_given(any_below(u32::MAX))?;
@@ -124,17 +127,20 @@ impl Team {
         self.door.as_ref()
     }
 
-    /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays the same.
+    /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays
+    /// the same.
     pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
         let before = self.link.slot;
-        // The table names a slot before the link does: whoever follows the link finds that they agree.
+        // The table names a slot before the link does: whoever follows the link finds that they
+        // agree.
         let claimed = directory.claim(&self.link, |slot| self.table.set_slot(slot), is_proven_dead)?;
         if claimed.slot != before || self.table.live() == 0 {
             self.used = BLOCK;
         }
         let link = std::mem::replace(&mut self.link, claimed);
         if let Err(error) = self.renumber(directory) {
-            // Without a link nobody sees areas with ids of two slots, and the next call claims again.
+            // Without a link nobody sees areas with ids of two slots, and the next call claims
+            // again.
             directory.remove(&self.link);
             self.link = link;
             return Err(error);
@@ -142,7 +148,8 @@ impl Team {
         Ok(())
     }
 
-    /// Has others look into the table, before the first area is in it: a link that does not say that it is empty.
+    /// Has others look into the table, before the first area is in it: a link that does not say
+    /// that it is empty.
     fn show(&mut self, directory: &Directory) -> Result<()> {
         if !self.link.empty {
             return Ok(());
@@ -187,7 +194,8 @@ impl Team {
         &self.table
     }
 
-    /// Whether our descriptor is still what it was: a program may have closed all that it does not know.
+    /// Whether our descriptor is still what it was: a program may have closed all that it does not
+    /// know.
     pub(super) fn is_intact(&self) -> Result<bool> {
         self.fd
             .look()
@@ -199,15 +207,17 @@ impl Team {
         self.used >= BLOCK
     }
 
-    /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what is mapped at that address
-    /// by now is somebody else's; its descriptor would keep the table in memory beyond the parent's death.
+    /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what
+    /// is mapped at that address by now is somebody else's; its descriptor would keep the table in
+    /// memory beyond the parent's death.
     pub(super) fn leave_to_parent(self) {
         let Team { table, fd, door, .. } = self;
         table.leave_to_parent();
         drop((fd, door));
     }
 
-    /// Publishes an area: the number of its record, and the id that it has now. The one that its giver claimed for it, if that is ours to give.
+    /// Publishes an area: the number of its record, and the id that it has now. The one that its
+    /// giver claimed for it, if that is ours to give.
     pub(super) fn publish(
         &mut self,
         directory: &Directory,

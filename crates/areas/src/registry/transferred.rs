@@ -4,14 +4,16 @@ use super::id::AreaId;
 use super::source::Source;
 use super::state::Key;
 
-/// An area that another team has transferred to this process, and that the program has not taken yet.
+/// An area that another team has transferred to this process, and that the program has not taken
+/// yet.
 ///
-/// It is this process's own by now: mapped, published, found by everybody, and listed under this process, which holds it
-/// until the program takes it with `take` and drops it, or ends.
+/// It is this process's own by now: mapped, published, found by everybody, and listed under this
+/// process, which holds it until the program takes it with `take` and drops it, or ends.
 ///
-/// As long as it is not taken it counts: a program has at most 256 of them, no more than an eighth of the descriptors that it may have
-/// (`RLIMIT_NOFILE`), 4 TiB of addresses, half of the RAM and an eighth of it locked. What is offered beyond that waits with the kernel, and
-/// comes when others were taken.
+/// As long as it is not taken it counts: a program has at most 256 of them, no more than an eighth
+/// of the descriptors that it may have (`RLIMIT_NOFILE`), 4 TiB of addresses, half of the RAM and
+/// an eighth of it locked. What is offered beyond that waits with the kernel, and comes when others
+/// were taken.
 #[derive(Clone, Debug)]
 pub struct Transferred {
     key: Key,
@@ -41,13 +43,15 @@ impl Transferred {
         self.source.id()
     }
 
-    /// The id that it had where it came from. Nobody has it any more, unless it was given anew since.
+    /// The id that it had where it came from. Nobody has it any more, unless it was given anew
+    /// since.
     #[must_use]
     pub fn former_id(&self) -> AreaId {
         self.former
     }
 
-    /// The process that gave it, by the kernel's word; 0 for one outside this pid namespace. It may be gone.
+    /// The process that gave it, by the kernel's word; 0 for one outside this pid namespace. It may
+    /// be gone.
     #[must_use]
     pub fn from(&self) -> u32 {
         self.from

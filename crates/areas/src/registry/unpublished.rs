@@ -1,5 +1,6 @@
-//! Memory that processes hold as areas' and that no team publishes: areas without a name, clones whose publisher has ended, areas whose
-//! holder lost the way by which others would find them. It takes RAM like any other, and no table tells of it: `/proc` does.
+//! Memory that processes hold as areas' and that no team publishes: areas without a name, clones
+//! whose publisher has ended, areas whose holder lost the way by which others would find them. It
+//! takes RAM like any other, and no table tells of it: `/proc` does.
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
@@ -26,12 +27,13 @@ const DELETED: &[u8] = b" (deleted)";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unpublished {
-    /// The name with which the memory was made, or `area` where it had none: what its makers called it, and no name by which it can be
-    /// found. Any bytes: another process chose them.
+    /// The name with which the memory was made, or `area` where it had none: what its makers called
+    /// it, and no name by which it can be found. Any bytes: another process chose them.
     pub label: Vec<u8>,
     /// Device and inode of its object.
     pub object: (u64, u64),
-    /// Bytes; `None` where no holder has a descriptor of it any more, so that only mappings are seen.
+    /// Bytes; `None` where no holder has a descriptor of it any more, so that only mappings are
+    /// seen.
     pub size: Option<u64>,
     /// Bytes for which there is memory, swapped ones included; `None` as for `size`.
     pub allocated: Option<u64>,
@@ -41,8 +43,9 @@ pub struct Unpublished {
 
 /// Memory that processes hold as areas', and that no team which can be read publishes.
 ///
-/// Each process that can be looked into is asked what it has open and mapped, so this takes longer than [`list`](super::list). What
-/// is on its way through a socket does not show, nor do private areas and low ones.
+/// Each process that can be looked into is asked what it has open and mapped, so this takes longer
+/// than [`list`](super::list). What is on its way through a socket does not show, nor do private
+/// areas and low ones.
 ///
 /// # Errors
 /// As [`list`](super::list).
@@ -104,7 +107,8 @@ fn holder_of(memory: &mut Unpublished, pid: u32) -> &mut Holder {
     &mut memory.holders[last]
 }
 
-/// What a line of `maps` says, if it is a shared mapping of an area's memory object: which, what may be done with it, and its path.
+/// What a line of `maps` says, if it is a shared mapping of an area's memory object: which, what
+/// may be done with it, and its path.
 fn mapping(line: &[u8]) -> Option<(Identity, Protection, &[u8])> {
     let MapLine { permissions, device, inode, path, .. } = MapLine::of(line)?;
     // The path begins so, and not in the middle of another one.

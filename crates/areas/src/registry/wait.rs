@@ -1,13 +1,14 @@
 //! Waiting for a name: a futex on two words of the control file.
 //!
-//! The file is everybody's of the user, so what it says is a hint and no more: who waits looks again at least once a
-//! second. It is mapped for the futex calls alone, which give an error where the file was cut short; its words are
-//! read and written by calls.
+//! The file is everybody's of the user, so what it says is a hint and no more: who waits looks
+//! again at least once a second. It is mapped for the futex calls alone, which give an error where
+//! the file was cut short; its words are read and written by calls.
 //!
-//! Who waits sets the flag, has the folder's time say that there is news, looks for the name, and sleeps as long as the count is what it
-//! was. Who publishes makes the area visible, looks at the folder, which it does anyway, and where its time is another one than when the flag was last seen
-//! not to be set, looks at the flag (`state/news.rs`); only if it is set it changes the count and wakes. A publication that nobody waits for costs
-//! nothing for it.
+//! Who waits sets the flag, has the folder's time say that there is news, looks for the name, and
+//! sleeps as long as the count is what it was. Who publishes makes the area visible, looks at the
+//! folder, which it does anyway, and where its time is another one than when the flag was last seen
+//! not to be set, looks at the flag (`state/news.rs`); only if it is set it changes the count and
+//! wakes. A publication that nobody waits for costs nothing for it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{Ordering, fence};
@@ -46,7 +47,8 @@ pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
     })
 }
 
-/// Looks until there is something, at every publication and every transfer; `None` after the time-out.
+/// Looks until there is something, at every publication and every transfer; `None` after the
+/// time-out.
 pub(super) fn wait_until<T>(
     timeout: Option<Duration>,
     mut look: impl FnMut() -> Result<Option<T>>,
@@ -66,8 +68,9 @@ pub(super) fn wait_until<T>(
     }
 }
 
-/// Publications and transfers of others: first [expected](Publications::expect), then one looks, then one [sleeps](Publications::sleep) until there was one
-/// since. For who waits for something that is not told, and looks now and then all the same.
+/// Publications and transfers of others: first [expected](Publications::expect), then one looks,
+/// then one [sleeps](Publications::sleep) until there was one since. For who waits for something
+/// that is not told, and looks now and then all the same.
 #[derive(Debug, Default)]
 pub struct Publications {
     word: Option<Word>,
@@ -123,7 +126,8 @@ impl Word {
         let Some(control) = state::state()?.control()? else { return Ok(None) };
         let mapping = match map(control.as_fd()) {
             Ok(mapping) => mapping,
-            // Another process has put what is no file in its place: there is nothing to sleep on, and what is looked for is found without.
+            // Another process has put what is no file in its place: there is nothing to sleep on,
+            // and what is looked for is found without.
             Err(error)
                 if error.errno().map(|errno| errno.raw()) == Some(sys::Errno::NODEV.raw_os_error()) =>
             {
@@ -180,7 +184,8 @@ fn word_at(control: BorrowedFd<'_>, offset: u64) -> sys::Result<u32> {
     Ok(u32::from_le_bytes(bytes))
 }
 
-/// Wakes all who wait, if anybody does, and if `is_ours` says that the descriptor still is the control file's.
+/// Wakes all who wait, if anybody does, and if `is_ours` says that the descriptor still is the
+/// control file's.
 pub(super) fn wake(control: BorrowedFd<'_>, is_ours: impl Fn() -> bool) -> Result<()> {
     fence(Ordering::SeqCst);
     let failed = |errno| {

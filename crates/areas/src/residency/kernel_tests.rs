@@ -1,4 +1,5 @@
-//! Measurements against the kernel: what was touched is found, in every way of asking, and measuring changes nothing.
+//! Measurements against the kernel: what was touched is found, in every way of asking, and
+//! measuring changes nothing.
 
 mod huge;
 mod swap;

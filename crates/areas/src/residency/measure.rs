@@ -1,5 +1,5 @@
-//! Measuring a mapping of ours: which of its pages are in RAM, brought into our page tables where the kernel would not
-//! tell their node otherwise, and never taken out of a hole or of the swap.
+//! Measuring a mapping of ours: which of its pages are in RAM, brought into our page tables where
+//! the kernel would not tell their node otherwise, and never taken out of a hole or of the swap.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +18,8 @@ use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::Advice;
 
-/// How often is looked again at what may be being moved, and how long is waited before: twice as long each time, 63 ms in all.
+/// How often is looked again at what may be being moved, and how long is waited before: twice as
+/// long each time, 63 ms in all.
 const LOOKS: u32 = 6;
 const WAIT: Duration = Duration::from_millis(1);
 
@@ -28,17 +29,20 @@ pub(super) const WINDOW: usize = 128 << 20;
 /// Where the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
 ///
 /// - Private memory: what our page tables have.
-/// - Objects, and memory shared with children: what is in RAM, whoever brought it in. Our page tables get entries for it,
-///   and nothing else changes.
-/// - Files, and pages of the pool shared with children: what our page tables have; there may be more.
+/// - Objects, and memory shared with children: what is in RAM, whoever brought it in. Our page
+///   tables get entries for it, and nothing else changes.
+/// - Files, and pages of the pool shared with children: what our page tables have; there may be
+///   more.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::ReadOnly`] for
-/// memory that may not be read, where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that only other processes have mapped, where the kernel has no
-/// way to tell which (see [`measure_object`]); [`Kind::System`] with what the kernel said.
+/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::ReadOnly`] for memory that may not be read,
+/// where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that
+/// only other processes have mapped, where the kernel has no way to tell which (see
+/// [`measure_object`]); [`Kind::System`] with what the kernel said.
 pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
     if let (Some(object), false) = (object, mapping.protection().contains(Protection::READ)) {
-        // Pages that we may not read cannot be brought into this mapping's page tables: into another's they can.
+        // Pages that we may not read cannot be brought into this mapping's page tables: into
+        // another's they can.
         return measure_object(object, len);
     }
     let end = whole_pages(mapping, len)?;
@@ -74,8 +78,8 @@ pub(crate) fn measure_range(
     ruler.finish(&view, cache.knows_swap())
 }
 
-/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by itself. Before 6.7, private
-/// pages that were only read count, too.
+/// How many of the first `len` bytes our page tables have in RAM. Cheap: no page is asked for by
+/// itself. Before 6.7, private pages that were only read count, too.
 ///
 /// # Errors
 /// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
@@ -95,8 +99,9 @@ pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     Ok(present)
 }
 
-/// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the other: where each begins, its
-/// bytes, and whether all that is in RAM of it is looked up and not only what our page tables have.
+/// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the
+/// other: where each begins, its bytes, and whether all that is in RAM of it is looked up and not
+/// only what our page tables have.
 ///
 /// # Errors
 /// As [`measure`].
@@ -127,7 +132,8 @@ pub(super) struct Ruler {
     pieces: Vec<Piece>,
     cores: Vec<u8>,
     pub(super) built: Builder,
-    /// Bytes in transparent huge pages, where pages do not tell it one by one; `None` once it is unknown.
+    /// Bytes in transparent huge pages, where pages do not tell it one by one; `None` once it is
+    /// unknown.
     huge: Option<u64>,
 }
 
@@ -156,10 +162,12 @@ impl Ruler {
         Ok(())
     }
 
-    /// A window: looked at again where pages seem to be swapped out that may be being moved (compaction, balancing), which is over in a moment.
+    /// A window: looked at again where pages seem to be swapped out that may be being moved
+    /// (compaction, balancing), which is over in a moment.
     ///
-    /// What is truly swapped out stays so at each look. So where nothing of the machine is, the kernel has the pages in its hands; elsewhere one more look
-    /// has to do. It costs nobody anything whose pages are there or were never touched.
+    /// What is truly swapped out stays so at each look. So where nothing of the machine is, the
+    /// kernel has the pages in its hands; elsewhere one more look has to do. It costs nobody
+    /// anything whose pages are there or were never touched.
     fn window(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<()> {
         let mut found = self.look(view, range.clone(), cache)?;
         let mut doubtful = self.table.doubts();
@@ -180,7 +188,8 @@ impl Ruler {
     fn look(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<Builder> {
         let mut built = Builder::at(range.start);
         self.pieces.clear();
-        // What our page tables have is in RAM: of a window that they have all of, the page cache need not be asked.
+        // What our page tables have is in RAM: of a window that they have all of, the page cache
+        // need not be asked.
         let present = if cache.is_asked() { self.table.present(view, range.clone())? } else { 0 };
         if present < range.len() {
             cache.look(view, range.clone(), &mut self.cores, &mut self.pieces)?;
@@ -203,7 +212,8 @@ impl Ruler {
         self.pieces.iter().filter(|piece| piece.state == State::Resident)
     }
 
-    /// Adds the totals of a view that is about to go, where the kernel does not tell page sizes one by one.
+    /// Adds the totals of a view that is about to go, where the kernel does not tell page sizes one
+    /// by one.
     pub(super) fn count_huge(&mut self, view: &View) {
         if !self.table.scans && self.page == PageSize::base() {
             self.huge = self.huge.zip(Table::huge_by_totals(view)).map(|(sum, more)| sum + more);
@@ -243,8 +253,8 @@ fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
     common
 }
 
-/// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning or earlier) say of it; `doubt` is told what they
-/// have in RAM.
+/// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning
+/// or earlier) say of it; `doubt` is told what they have in RAM.
 fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &mut dyn FnMut(Range<usize>)) {
     let mut at = gap.start;
     while at < gap.end {
@@ -257,7 +267,8 @@ fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &m
         let place = match piece.state {
             State::Swapped => Where::Swapped,
             State::Absent => Where::Absent,
-            // What was in RAM and is not in our page tables has gone since, or been moved: a huge page of an object is in nobody's then.
+            // What was in RAM and is not in our page tables has gone since, or been moved: a huge
+            // page of an object is in nobody's then.
             State::Resident => {
                 doubt(at..end);
                 Where::Absent
@@ -272,8 +283,8 @@ fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &m
 /// Makes entries in our page tables for pages of a mapping that are in RAM.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] before Linux 5.14; [`Kind::Io`] for RAM that is broken; [`Kind::NoMemory`] and [`Kind::System`] with what the
-/// kernel said.
+/// [`Kind::Unsupported`] before Linux 5.14; [`Kind::Io`] for RAM that is broken; [`Kind::NoMemory`]
+/// and [`Kind::System`] with what the kernel said.
 pub(crate) fn bring_in(mapping: &Mapping, range: Range<usize>) -> Result<()> {
     mapping.check(range.start, range.len(), mapping.span())?;
     bring_in_view(&View { base: mapping.base(), range: 0..mapping.span() }, &range)

@@ -1,7 +1,8 @@
-//! Residency: where each page *is*, and at which page size. What was measured, never what was asked.
+//! Residency: where each page *is*, and at which page size. What was measured, never what was
+//! asked.
 //!
-//! [`measure`](measure::measure) asks the kernel and brings no page in that was not in RAM; this file holds the answer. It
-//! is a photograph: pages may move the moment after.
+//! [`measure`](measure::measure) asks the kernel and brings no page in that was not in RAM; this
+//! file holds the answer. It is a photograph: pages may move the moment after.
 
 #[cfg(test)]
 mod kernel_tests;
@@ -30,20 +31,24 @@ pub enum Where {
     On {
         /// The memory node that it lies on.
         node: Node,
-        /// The size of the page that it is mapped with. Kernels before 6.7 do not tell it page by page: there,
-        /// transparent huge pages are base pages here, and [`Residency::page_sizes`] has the totals.
+        /// The size of the page that it is mapped with. Kernels before 6.7 do not tell it page by
+        /// page: there, transparent huge pages are base pages here, and [`Residency::page_sizes`]
+        /// has the totals.
         page: PageSize,
     },
-    /// In RAM, on a node that this process may not ask for page by page: containers forbid `move_pages`. What is known of such pages is how many
-    /// there are on each node ([`Residency::nodes`]), where the kernel tells that for the mapping as a whole.
+    /// In RAM, on a node that this process may not ask for page by page: containers forbid
+    /// `move_pages`. What is known of such pages is how many there are on each node
+    /// ([`Residency::nodes`]), where the kernel tells that for the mapping as a whole.
     InRam {
         /// The size of the page, as in [`On`](Where::On).
         page: PageSize,
     },
-    /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of objects is
-    /// [`On`](Where::On) a node. Pages that the kernel is moving look swapped out to it for that moment: they are looked at again.)
+    /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of
+    /// objects is [`On`](Where::On) a node. Pages that the kernel is moving look swapped out to it
+    /// for that moment: they are looked at again.)
     Swapped,
-    /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's zero page then).
+    /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's
+    /// zero page then).
     Absent,
 }
 
@@ -57,13 +62,15 @@ pub struct Run {
     pub place: Where,
 }
 
-/// Where the pages of an area are, measured by asking the kernel for every one of them (move_pages(2), mincore(2),
-/// `PAGEMAP_SCAN`, `cachestat`).
+/// Where the pages of an area are, measured by asking the kernel for every one of them
+/// (move_pages(2), mincore(2), `PAGEMAP_SCAN`, `cachestat`).
 ///
-/// Where a sandbox forbids `move_pages`, the totals of `/proc/self/numa_maps` are taken: if all pages are on one node, that is the node of
-/// each; else it is known how many are where, and not which ([`knows_pages`](Residency::knows_pages)).
+/// Where a sandbox forbids `move_pages`, the totals of `/proc/self/numa_maps` are taken: if all
+/// pages are on one node, that is the node of each; else it is known how many are where, and not
+/// which ([`knows_pages`](Residency::knows_pages)).
 ///
-/// All numbers are bytes, of whole pages: an area of 5000 bytes looks like two pages of 4 KiB. It prints as one line.
+/// All numbers are bytes, of whole pages: an area of 5000 bytes looks like two pages of 4 KiB. It
+/// prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Residency {
     runs: Vec<Run>,
@@ -106,7 +113,8 @@ impl Residency {
         self.node_unknown
     }
 
-    /// Whether it is known of each page in RAM which node it is on; if not, [`nodes`](Residency::nodes) are totals.
+    /// Whether it is known of each page in RAM which node it is on; if not,
+    /// [`nodes`](Residency::nodes) are totals.
     #[must_use]
     pub fn knows_pages(&self) -> bool {
         self.knows_pages
@@ -127,15 +135,16 @@ impl Residency {
 
     /// The bytes in RAM by the size of the page that they are mapped with, smallest first.
     ///
-    /// `None` where the kernel cannot tell: before 6.7, when the area shares an entry of `/proc/self/smaps` with
-    /// other memory that has transparent huge pages.
+    /// `None` where the kernel cannot tell: before 6.7, when the area shares an entry of
+    /// `/proc/self/smaps` with other memory that has transparent huge pages.
     #[must_use]
     pub fn page_sizes(&self) -> Option<impl Iterator<Item = (PageSize, u64)> + '_> {
         Some(self.page_sizes.as_ref()?.iter().map(|(&page, &bytes)| (page, bytes)))
     }
 
-    /// How many bytes are swapped out; `None` where the kernel cannot tell. What is swapped counts as absent then, or, for
-    /// objects that somebody else owns, has been swapped in by the measurement.
+    /// How many bytes are swapped out; `None` where the kernel cannot tell. What is swapped counts
+    /// as absent then, or, for objects that somebody else owns, has been swapped in by the
+    /// measurement.
     #[must_use]
     pub fn swapped(&self) -> Option<u64> {
         self.swapped
@@ -147,7 +156,8 @@ impl Residency {
         self.absent
     }
 
-    /// Whether the kernel has transparent huge pages there, and has not told page by page which they are (before 6.7).
+    /// Whether the kernel has transparent huge pages there, and has not told page by page which
+    /// they are (before 6.7).
     pub(crate) fn has_untold_huge_pages(&self) -> bool {
         let huge = PageSize::transparent();
         let told = self.runs.iter().filter(|run| matches!(run.place, Where::On { page, .. } if page == huge));
@@ -163,9 +173,11 @@ impl Residency {
 }
 
 impl fmt::Display for Residency {
-    /// `768 MiB of 1.00 GiB in RAM (node 0: 512 MiB, node 1: 256 MiB; 512 MiB in 2 MiB pages), 64.0 MiB swapped`
+    /// `768 MiB of 1.00 GiB in RAM (node 0: 512 MiB, node 1: 256 MiB; 512 MiB in 2 MiB pages), 64.0
+    /// MiB swapped`
     ///
-    /// Where single pages are not known: `… (node 0: 512 MiB, node 1: 256 MiB, which pages unknown) …`, and `node unknown: 256 MiB`.
+    /// Where single pages are not known: `… (node 0: 512 MiB, node 1: 256 MiB, which pages unknown)
+    /// …`, and `node unknown: 256 MiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#} of {:#} in RAM", Bytes(self.resident()), Bytes(self.size()))?;
         if self.resident() > 0 {
@@ -238,7 +250,8 @@ impl Builder {
         }
     }
 
-    /// The same bytes, looked at twice: what either look has found in RAM is there, and of the rest the later one is believed.
+    /// The same bytes, looked at twice: what either look has found in RAM is there, and of the rest
+    /// the later one is believed.
     fn or(self, later: Builder) -> Builder {
         let mut both = Builder::at(self.runs.first().map_or(self.end, |run| run.range.start));
         let (mut first, mut second) = (self.runs.iter().peekable(), later.runs.iter().peekable());
@@ -256,7 +269,8 @@ impl Builder {
         both
     }
 
-    /// Notes that so many bytes of what is in RAM since `start`, and not known page by page, are on a node: no more than there are.
+    /// Notes that so many bytes of what is in RAM since `start`, and not known page by page, are on
+    /// a node: no more than there are.
     fn add_totals(&mut self, start: usize, totals: impl Iterator<Item = (Node, u64)>) {
         let since = self.runs.iter().rev().take_while(|run| run.range.end > start);
         let somewhere = since.filter(|run| matches!(run.place, Where::InRam { .. }));
@@ -306,7 +320,8 @@ impl Builder {
     }
 }
 
-/// A measurement that never was: so many base pages on a node, or absent. For the tests of those who read one.
+/// A measurement that never was: so many base pages on a node, or absent. For the tests of those
+/// who read one.
 #[cfg(test)]
 pub(crate) fn made_up(pages: &[(usize, Option<u32>)]) -> Residency {
     let base = PageSize::base();

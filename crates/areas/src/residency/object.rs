@@ -1,9 +1,11 @@
-//! What the page cache has of an object, mapped or not, and measuring an object that is not mapped here.
+//! What the page cache has of an object, mapped or not, and measuring an object that is not mapped
+//! here.
 //!
-//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it tells resident, swapped and absent apart without
-//! mapping, and counts pages that `fallocate` took and nobody touched, which mincore and SEEK_DATA do not. On older kernels,
-//! mincore and SEEK_DATA together tell the rest. mincore claims that all is in RAM if the file is somebody else's, so it is
-//! only believed about files of our own.
+//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it tells resident, swapped
+//! and absent apart without mapping, and counts pages that `fallocate` took and nobody touched,
+//! which mincore and SEEK_DATA do not. On older kernels, mincore and SEEK_DATA together tell the
+//! rest. mincore claims that all is in RAM if the file is somebody else's, so it is only believed
+//! about files of our own.
 
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -122,7 +124,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Pages of the pool: no call tells which ones an object has. But it may have all, or we may have mapped all it has.
+    /// Pages of the pool: no call tells which ones an object has. But it may have all, or we may
+    /// have mapped all it has.
     fn of_pool(allocated: u64, size: u64, table: &mut Table, view: Option<&View>) -> Result<Self> {
         if allocated >= size {
             return Ok(Cache::Full);
@@ -140,12 +143,14 @@ impl<'a> Cache<'a> {
             .help("measure it in the process that touched them, or populate it all"))
     }
 
-    /// From where on a part of `step` bytes may have pages, `start` or a number of steps behind it; `end` if none has.
+    /// From where on a part of `step` bytes may have pages, `start` or a number of steps behind it;
+    /// `end` if none has.
     pub(super) fn next_used(&self, start: usize, end: usize, step: usize) -> Result<usize> {
         let mut at = start;
         match *self {
             Cache::Stat { object, .. } => {
-                // Twice as far each time that there is nothing, and from the beginning where there is something.
+                // Twice as far each time that there is nothing, and from the beginning where there
+                // is something.
                 let mut wide = step;
                 while at < end {
                     let len = wide.min(end - at);
@@ -174,7 +179,8 @@ impl<'a> Cache<'a> {
         !matches!(self, Cache::Anonymous | Cache::Data { .. })
     }
 
-    /// Puts the pieces of a range into `pieces`, in order. Ways that leave it to the page tables put none.
+    /// Puts the pieces of a range into `pieces`, in order. Ways that leave it to the page tables
+    /// put none.
     pub(super) fn look(
         &self,
         view: &View,
@@ -216,7 +222,8 @@ fn put(pieces: &mut Vec<Piece>, range: Range<usize>, state: State) {
     }
 }
 
-/// Asks `cachestat` about ever smaller parts until each is in one state, or mincore once if it is to be believed.
+/// Asks `cachestat` about ever smaller parts until each is in one state, or mincore once if it is
+/// to be believed.
 fn by_stat(
     object: Behind<'_>,
     range: Range<usize>,
@@ -237,7 +244,8 @@ fn by_stat(
         put(pieces, range, state);
         return Ok(());
     }
-    // mincore has pages in RAM that are in the swap cache, and `cachestat` has them evicted: it is asked alone then.
+    // mincore has pages in RAM that are in the swap cache, and `cachestat` has them evicted: it is
+    // asked alone then.
     if let Some((view, cores)) = in_core.filter(|_| evicted == 0) {
         return by_core(view, range, cores, pieces, |gap, pieces| by_stat(object, gap, None, pieces));
     }
@@ -293,19 +301,20 @@ fn failed(call: &'static str, errno: sys::Errno) -> Error {
     Error::new(Kind::System, "ask which pages of an object are in RAM").call(call, errno)
 }
 
-/// Where the first `len` bytes of an object are, by way of short read-only mappings of it. No page is taken or brought in
-/// that was not in RAM.
+/// Where the first `len` bytes of an object are, by way of short read-only mappings of it. No page
+/// is taken or brought in that was not in RAM.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not tell which;
-/// [`Kind::Limit`] where there is no room for 128 MiB of
-/// addresses; [`Kind::System`] with what the kernel said.
+/// [`Kind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not tell
+/// which; [`Kind::Limit`] where there is no room for 128 MiB of addresses; [`Kind::System`] with
+/// what the kernel said.
 pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
     let (fd, stat) = its_own(object)?;
     measure_looked(object, fd, &stat, len)
 }
 
-/// All of an object that was opened by this very call, of which it is known what the kernel said of it then.
+/// All of an object that was opened by this very call, of which it is known what the kernel said of
+/// it then.
 ///
 /// # Errors
 /// As [`measure_object`].
@@ -324,7 +333,8 @@ fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) 
     let step = WINDOW.max(page.bytes());
     let mut start = 0;
     while start < mapped_end && !matches!(cache, Cache::Empty) {
-        // Another holder may have made it larger than any machine: what has no page is not looked at window by window.
+        // Another holder may have made it larger than any machine: what has no page is not looked
+        // at window by window.
         start = cache.next_used(start, mapped_end, step)?;
         if start == mapped_end {
             break;
@@ -342,7 +352,8 @@ fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) 
     Ok(ruler.done(cache.knows_swap()))
 }
 
-/// A read-only mapping of a part of an object, aligned so that huge pages can be mapped as such, reserving no page.
+/// A read-only mapping of a part of an object, aligned so that huge pages can be mapped as such,
+/// reserving no page.
 pub(crate) fn map_window(object: &Object, range: &Range<usize>) -> Result<Mapping> {
     let plan = Plan {
         at: At::Anywhere,
@@ -366,7 +377,8 @@ pub(crate) fn map_window(object: &Object, range: &Range<usize>) -> Result<Mappin
     }
 }
 
-/// An object's descriptor, and what the kernel says of it: not of what somebody has put under its number.
+/// An object's descriptor, and what the kernel says of it: not of what somebody has put under its
+/// number.
 fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
     let fd = object.as_fd();
     match sys::file::stat(fd) {
@@ -376,10 +388,12 @@ fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
     }
 }
 
-/// How many bytes of an object are in RAM now, swapped ones not counted. One call where there is `cachestat` (6.5).
+/// How many bytes of an object are in RAM now, swapped ones not counted. One call where there is
+/// `cachestat` (6.5).
 ///
 /// # Errors
-/// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what the kernel said.
+/// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what
+/// the kernel said.
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
     let (fd, stat) = its_own(object)?;
     // Of a part no more than it has.

@@ -1,4 +1,5 @@
-//! Reading this process's page tables: which pages are present or swapped, on which node, at which size.
+//! Reading this process's page tables: which pages are present or swapped, on which node, at which
+//! size.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +19,8 @@ use crate::sys::pages::{GUARD, HUGE, PRESENT, Region, SWAPPED, ZERO_PAGE};
 const REGIONS: usize = 4096;
 /// Pages for one call of `move_pages`: so many that the calls do not count.
 const BATCH: usize = 16 * 1024;
-/// How often pages that are said to be present and not to be found are asked for again: they are being moved.
+/// How often pages that are said to be present and not to be found are asked for again: they are
+/// being moved.
 const ATTEMPTS: usize = 3;
 /// The status of a page that is there, and whose node may not be asked.
 const UNKNOWN: i32 = -libc::EPERM;
@@ -59,17 +61,20 @@ impl View {
 pub(super) struct Table {
     /// `None` before the first look.
     pagemap: Option<OwnedFd>,
-    /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do not tell page sizes.
+    /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do
+    /// not tell page sizes.
     pub(super) scans: bool,
     /// The pages that the mapping is made of.
     page: PageSize,
     regions: Vec<Region>,
-    /// What was walked last, how many of `regions` that filled, and how far it came: as long as they hold it.
+    /// What was walked last, how many of `regions` that filled, and how far it came: as long as
+    /// they hold it.
     last: Option<(Range<usize>, usize, usize)>,
     words: Vec<[u8; 8]>,
     addresses: Vec<*const u8>,
     status: Vec<i32>,
-    /// Whether the kernel may not be asked for the nodes of pages. Then `totals` has what the last look found of the mappings.
+    /// Whether the kernel may not be asked for the nodes of pages. Then `totals` has what the last
+    /// look found of the mappings.
     forbidden: bool,
     totals: Vec<Totals>,
     /// What was neither in RAM nor certainly elsewhere: swapped out, or being moved. In order.
@@ -211,7 +216,8 @@ impl Table {
         std::mem::take(&mut self.doubtful)
     }
 
-    /// How many bytes of a range our page tables have in RAM, and of how many they say that they are swapped out or being moved.
+    /// How many bytes of a range our page tables have in RAM, and of how many they say that they
+    /// are swapped out or being moved.
     pub(super) fn count(&mut self, view: &View, range: Range<usize>) -> Result<(usize, usize)> {
         let (mut at, end) = (view.number(range.start), view.number(range.end));
         let (mut present, mut away) = (0, 0);
@@ -235,7 +241,8 @@ impl Table {
         self.count(view, range).map(|(present, _)| present)
     }
 
-    /// Puts all of a range into `built`; `gap` does so for what our page tables have nothing of, and says what of that is doubtful.
+    /// Puts all of a range into `built`; `gap` does so for what our page tables have nothing of,
+    /// and says what of that is doubtful.
     ///
     /// A page that is being moved has an entry like a swapped one's: that is a doubt, too.
     pub(super) fn locate(
@@ -288,7 +295,8 @@ impl Table {
             while at < part.end && self.addresses.len() < self.status.len() {
                 let address = view.address(at);
                 self.addresses.push(address.as_ptr());
-                // The first and the last of the range may be parts of a huge page. (A power of two: no division for each page.)
+                // The first and the last of the range may be parts of a huge page. (A power of two:
+                // no division for each page.)
                 let behind = address.addr().get() & (page.bytes() - 1);
                 at = (at + page.bytes() - behind).min(part.end);
             }
@@ -324,8 +332,8 @@ impl Table {
         Ok(())
     }
 
-    /// Pages that are present, where the kernel may not be asked for their nodes one by one: all that a mapping has are on one node, or nobody
-    /// knows which.
+    /// Pages that are present, where the kernel may not be asked for their nodes one by one: all
+    /// that a mapping has are on one node, or nobody knows which.
     fn by_totals(&self, view: &View, part: Range<usize>, page: PageSize, built: &mut Builder) {
         let (mut at, end) = (view.number(part.start), view.number(part.end));
         while at < end {
@@ -340,7 +348,8 @@ impl Table {
         }
     }
 
-    /// How many bytes of a view are on which node, where single pages are not known: of those mappings that are all inside.
+    /// How many bytes of a view are on which node, where single pages are not known: of those
+    /// mappings that are all inside.
     pub(super) fn totals(&self, view: &View) -> BTreeMap<Node, u64> {
         let mut sums = BTreeMap::new();
         if self.forbidden {
@@ -356,7 +365,8 @@ impl Table {
         sums
     }
 
-    /// `status` for `addresses`, unless it is forbidden to ask. What is not there after all (the zero page, what has gone in the meantime) is negative.
+    /// `status` for `addresses`, unless it is forbidden to ask. What is not there after all (the
+    /// zero page, what has gone in the meantime) is negative.
     fn nodes_of_batch(&mut self) -> Result<()> {
         let count = self.addresses.len();
         for _ in 0..ATTEMPTS {
@@ -398,8 +408,8 @@ impl Table {
 
     /// The node of a page that `move_pages` does not find, if our page tables still have it.
     ///
-    /// Before 6.6, `move_pages` overlooks pages that are marked inaccessible: by `PROT_NONE`, or for a moment by automatic
-    /// NUMA balancing, which a read access undoes.
+    /// Before 6.6, `move_pages` overlooks pages that are marked inaccessible: by `PROT_NONE`, or
+    /// for a moment by automatic NUMA balancing, which a read access undoes.
     fn node_of_present(&mut self, address: *const u8) -> Result<i32> {
         let (start, page) = (address.addr(), sys::page_size());
         // The caller goes through `regions`: one page fills one of them, which is put back.
@@ -427,8 +437,8 @@ impl Table {
         })
     }
 
-    /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before 6.7. `None` if an entry
-    /// with such pages reaches beyond the range.
+    /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before
+    /// 6.7. `None` if an entry with such pages reaches beyond the range.
     pub(super) fn huge_by_totals(view: &View) -> Option<u64> {
         let smaps = sys::text::read_to_string("/proc/thread-self/smaps").ok()?;
         let start = view.base.addr().get();

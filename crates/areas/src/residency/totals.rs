@@ -1,7 +1,9 @@
-//! Totals by node, where the kernel may not be asked page by page: `/proc/self/numa_maps` has them for each mapping.
+//! Totals by node, where the kernel may not be asked page by page: `/proc/self/numa_maps` has them
+//! for each mapping.
 //!
-//! Containers whose profile forbids `move_pages` show that file all the same. What stands in it is checked before it is believed: names of
-//! files are anybody's, and other kernels than Linux make such files, too.
+//! Containers whose profile forbids `move_pages` show that file all the same. What stands in it is
+//! checked before it is believed: names of files are anybody's, and other kernels than Linux make
+//! such files, too.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +12,8 @@ use crate::place::Node;
 use crate::place::list;
 use crate::sys;
 
-/// A mapping of this process, as the kernel keeps it, and the bytes of it that our page tables have on each node.
+/// A mapping of this process, as the kernel keeps it, and the bytes of it that our page tables have
+/// on each node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) range: Range<usize>,
@@ -72,8 +75,8 @@ fn address_range(word: &str) -> Option<Range<usize>> {
     (!range.is_empty()).then_some(range)
 }
 
-/// The bytes on each node, of a line that ends in `… N0=3 N2=1 kernelpagesize_kB=4`. Only the end is looked at: names stand before it, and
-/// what else the kernel counts.
+/// The bytes on each node, of a line that ends in `… N0=3 N2=1 kernelpagesize_kB=4`. Only the end
+/// is looked at: names stand before it, and what else the kernel counts.
 fn on_nodes(line: &str) -> Option<Vec<(Node, u64)>> {
     let mut words = line.split_ascii_whitespace().rev();
     let page = words.next()?.strip_prefix("kernelpagesize_kB=")?.parse::<u64>().ok()?.checked_mul(1024)?;

@@ -12,7 +12,8 @@ use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
 
-/// How long to sleep without a look: nobody dies between the count and the wake, so that it is for peers with other manners, and for areas that are frozen.
+/// How long to sleep without a look: nobody dies between the count and the wake, so that it is for
+/// peers with other manners, and for areas that are frozen.
 const SLICE: Duration = Duration::from_secs(1);
 /// Loads of a word that the kernel copies, until one was whole.
 const LOADS: u32 = 100;
@@ -41,9 +42,11 @@ impl<'a> From<&'a Area<Resizable>> for Place<'a> {
 
 /// A counter of events in 4 bytes of an area: whoever signals adds 1 and wakes all who wait.
 ///
-/// Zeros are a counter that begins at 0. It wraps around. The value here only says where it is, and is copied freely.
+/// Zeros are a counter that begins at 0. It wraps around. The value here only says where it is, and
+/// is copied freely.
 ///
-/// Who waits says which count it has seen, so that no event is missed between the look and the sleep:
+/// Who waits says which count it has seen, so that no event is missed between the look and the
+/// sleep:
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,8 +62,9 @@ impl<'a> From<&'a Area<Resizable>> for Place<'a> {
 /// # Ok::<(), areas::Error>(())
 /// ```
 ///
-/// What was written before a signal is seen by who has waited for it. Counting and waking are one system call, which is done or not: nobody who is killed
-/// leaves waiters asleep. It works for reading only, in pages of the pool, and in areas that may shrink: the kernel accesses the word.
+/// What was written before a signal is seen by who has waited for it. Counting and waking are one
+/// system call, which is done or not: nobody who is killed leaves waiters asleep. It works for
+/// reading only, in pages of the pool, and in areas that may shrink: the kernel accesses the word.
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
     place: Place<'a>,
@@ -84,8 +88,9 @@ impl<'a> Event<'a> {
     /// The count of signals so far.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] where the area has become too small; [`Kind::ReadOnly`] where it may not be read;
-    /// [`Kind::NoMemory`] where a page of the pool was taken away; [`Kind::Busy`] where the word in such a page changes all the time.
+    /// [`Kind::OutOfRange`] where the area has become too small; [`Kind::ReadOnly`] where it may
+    /// not be read; [`Kind::NoMemory`] where a page of the pool was taken away; [`Kind::Busy`]
+    /// where the word in such a page changes all the time.
     pub fn load(&self) -> Result<u32> {
         if let Of::Shared(area) = self.place.0
             && self.object().page_size() == PageSize::base()
@@ -116,7 +121,8 @@ impl<'a> Event<'a> {
     /// Signals (those of processes) do not end the wait, and their handlers run.
     ///
     /// # Errors
-    /// [`Kind::TimedOut`]; [`Kind::Frozen`] if the area was frozen, so that nobody can ever signal; as [`load`](Event::load).
+    /// [`Kind::TimedOut`]; [`Kind::Frozen`] if the area was frozen, so that nobody can ever signal;
+    /// as [`load`](Event::load).
     pub fn wait(&self, seen: u32, timeout: Duration) -> Result<u32> {
         let begun = Instant::now();
         loop {
@@ -141,8 +147,8 @@ impl<'a> Event<'a> {
     /// Adds 1, and wakes all who wait, in all processes.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`] where the area may not be written; [`Kind::OutOfRange`] where it has become too small, [`Kind::NoMemory`] where a page of the
-    /// pool was taken away.
+    /// [`Kind::ReadOnly`] where the area may not be written; [`Kind::OutOfRange`] where it has
+    /// become too small, [`Kind::NoMemory`] where a page of the pool was taken away.
     pub fn signal(&self) -> Result<()> {
         let protection = match self.place.0 {
             Of::Shared(area) => area.protection(),

@@ -1,4 +1,5 @@
-//! Locks and notifications for words in shared memory: each lives *in* an area, at an offset, and holds for all processes that have it.
+//! Locks and notifications for words in shared memory: each lives *in* an area, at an offset, and
+//! holds for all processes that have it.
 //!
 //! | | for | bytes | who is killed |
 //! |---|---|---|---|
@@ -6,13 +7,17 @@
 //! | [`Event`] | waiting for what others do | 4 | nothing is left: counting and waking are one step of the kernel's |
 //! | [`SeqLock`] | one writer, many readers, who get all of one write | 16 and what is in it | readers are told, and the next write makes it whole |
 //!
-//! Zeros are each of them as it begins: a new area needs no initialization, and nobody has to come first.
+//! Zeros are each of them as it begins: a new area needs no initialization, and nobody has to come
+//! first.
 //!
-//! What another process wrote is not trusted. No call waits for longer than it was told to; a word that makes no sense is an error. Who may write the area may
-//! break what is guarded, as it may write that, too; it cannot make another process hang or fault. Where a right to read is enough (waiting for an event, reading
-//! a sequence lock), who has no more can disturb nobody who has locked already.
+//! What another process wrote is not trusted. No call waits for longer than it was told to; a word
+//! that makes no sense is an error. Who may write the area may break what is guarded, as it may
+//! write that, too; it cannot make another process hang or fault. Where a right to read is enough
+//! (waiting for an event, reading a sequence lock), who has no more can disturb nobody who has
+//! locked already.
 //!
-//! None of it is async-signal-safe. How an owner's death is proven, and what that costs: `docs/design/sync.md`.
+//! None of it is async-signal-safe. How an owner's death is proven, and what that costs:
+//! `docs/design/sync.md`.
 
 mod event;
 mod mutex;

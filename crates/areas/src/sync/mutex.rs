@@ -22,7 +22,8 @@ const LONGEST: Duration = Duration::from_millis(80);
 
 /// A mutex in 8 bytes of a shared area, for the threads of all processes that have it.
 ///
-/// Zeros are a mutex that is free: in a new area there is nothing to initialize. The value here only says where it is, and is copied freely.
+/// Zeros are a mutex that is free: in a new area there is nothing to initialize. The value here
+/// only says where it is, and is copied freely.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,18 +41,22 @@ const LONGEST: Duration = Duration::from_millis(80);
 ///
 /// # What ends an owner
 ///
-/// The owner is a thread. Its death is the end of the thread (returning, `pthread_exit`), or of its process, by whatever way: `kill -9`,
-/// `exec`, a crash. The kernel says so, not a time-out: a stopped owner is alive. The next who locks is told
-/// ([`Locked::OwnerDied`]), and so is each after that, until one says that what the mutex guards is consistent again
+/// The owner is a thread. Its death is the end of the thread (returning, `pthread_exit`), or of its
+/// process, by whatever way: `kill -9`, `exec`, a crash. The kernel says so, not a time-out: a
+/// stopped owner is alive. The next who locks is told ([`Locked::OwnerDied`]), and so is each after
+/// that, until one says that what the mutex guards is consistent again
 /// ([`Guard::mark_consistent`]). A forked child does not own what its parent has locked.
 ///
-/// (A thread that is ended by the system call `exit` alone, behind the C library's back, is taken to be alive as long as its process is.)
+/// (A thread that is ended by the system call `exit` alone, behind the C library's back, is taken
+/// to be alive as long as its process is.)
 ///
 /// # What others can do
 ///
-/// Who may write the area may write the word. No value of it makes a call wait beyond its time-out, or more than one owner think that all is well for
-/// long: a word that is not a mutex's is an error, and so is an unlock of what another process has taken away. A guard is as good as the
-/// manners of those who may write the area. In C and Rust all data behind it are reached by the area's own copies and words, which bear that.
+/// Who may write the area may write the word. No value of it makes a call wait beyond its time-out,
+/// or more than one owner think that all is well for long: a word that is not a mutex's is an
+/// error, and so is an unlock of what another process has taken away. A guard is as good as the
+/// manners of those who may write the area. In C and Rust all data behind it are reached by the
+/// area's own copies and words, which bear that.
 #[derive(Clone, Copy)]
 pub struct Mutex<'a> {
     area: &'a Area<Shared>,
@@ -67,7 +72,8 @@ impl<'a> Mutex<'a> {
     /// # Errors
     /// - [`Kind::OutOfRange`] beyond the size, [`Kind::InvalidInput`] off the alignment;
     /// - [`Kind::ReadOnly`] for a clone for reading only: who locks writes;
-    /// - [`Kind::Unsupported`] for pages of the pool, which may be taken away under a word, and for low areas.
+    /// - [`Kind::Unsupported`] for pages of the pool, which may be taken away under a word, and for
+    ///   low areas.
     pub fn new(area: &'a Area<Shared>, offset: usize) -> Result<Self> {
         let what = || format!("use a mutex at {offset} of {area}");
         check_memory(area, what)?;
@@ -89,10 +95,12 @@ impl<'a> Mutex<'a> {
     ///
     /// # Errors
     /// - [`Kind::TimedOut`]: its owner lives, and did not unlock it in time;
-    /// - [`Kind::Busy`]: this thread has it already, by whatever clone of the area, and would wait for itself; or its marks are in another process's way;
+    /// - [`Kind::Busy`]: this thread has it already, by whatever clone of the area, and would wait
+    ///   for itself; or its marks are in another process's way;
     /// - [`Kind::InvalidInput`]: the word there is not a mutex's;
-    /// - [`Kind::Limit`], [`Kind::NotPermitted`], [`Kind::System`]: at the first lock of a thread in an area, for want of a descriptor for
-    ///   the length of the call, of a mapping, of the right to open the memory for writing, of `/proc`.
+    /// - [`Kind::Limit`], [`Kind::NotPermitted`], [`Kind::System`]: at the first lock of a thread
+    ///   in an area, for want of a descriptor for the length of the call, of a mapping, of the
+    ///   right to open the memory for writing, of `/proc`.
     pub fn lock(&self, timeout: Duration) -> Result<Locked<'a>> {
         match self.attempt(Some(timeout))? {
             Ok(locked) => Ok(locked),
@@ -113,7 +121,8 @@ impl<'a> Mutex<'a> {
     /// Whose it is, at this moment.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] if the word there is not a mutex's; [`Kind::System`] if the program has closed the area's descriptor.
+    /// [`Kind::InvalidInput`] if the word there is not a mutex's; [`Kind::System`] if the program
+    /// has closed the area's descriptor.
     pub fn owner(&self) -> Result<Owner> {
         let word = self.area.load(self.offset, Ordering::Acquire)?;
         match protocol::owner(word) {
@@ -125,7 +134,8 @@ impl<'a> Mutex<'a> {
         }
     }
 
-    /// Unlocks what this thread has locked, without its guard: for interfaces in other languages, which have forgotten it.
+    /// Unlocks what this thread has locked, without its guard: for interfaces in other languages,
+    /// which have forgotten it.
     ///
     /// # Errors
     /// As [`Guard::unlock`].
@@ -224,17 +234,19 @@ pub enum Owner {
 pub enum Locked<'a> {
     /// All is well.
     Clean(Guard<'a>),
-    /// An owner died while it had the mutex, and since then nobody has said that what it guards is consistent: it may be half changed. The mutex is
-    /// locked. Repair, and then [`mark_consistent`](Guard::mark_consistent).
+    /// An owner died while it had the mutex, and since then nobody has said that what it guards is
+    /// consistent: it may be half changed. The mutex is locked. Repair, and then
+    /// [`mark_consistent`](Guard::mark_consistent).
     OwnerDied(Guard<'a>),
 }
 
 impl<'a> Locked<'a> {
-    /// The guard; where an owner died, after `repair` has made consistent what it guards, and that was said.
+    /// The guard; where an owner died, after `repair` has made consistent what it guards, and that
+    /// was said.
     ///
     /// # Errors
-    /// Those of `repair`: then the mutex is unlocked, and the next who locks it is told as well. Those of
-    /// [`mark_consistent`](Guard::mark_consistent).
+    /// Those of `repair`: then the mutex is unlocked, and the next who locks it is told as well.
+    /// Those of [`mark_consistent`](Guard::mark_consistent).
     pub fn or_repair<E: From<Error>>(
         self,
         repair: impl FnOnce(&Guard<'a>) -> Result<(), E>,
@@ -270,8 +282,9 @@ impl<'a> Locked<'a> {
 /// goes_to_another_thread::<areas::sync::Guard<'static>>();
 /// ```
 ///
-/// Dropping it unlocks, and says nothing if another process has taken the mutex away; [`unlock`](Guard::unlock) does. In a forked child it is the
-/// parent's, and dropping it does nothing.
+/// Dropping it unlocks, and says nothing if another process has taken the mutex away;
+/// [`unlock`](Guard::unlock) does. In a forked child it is the parent's, and dropping it does
+/// nothing.
 #[must_use = "it is unlocked as soon as this is dropped"]
 pub struct Guard<'a> {
     mutex: Mutex<'a>,
@@ -283,14 +296,16 @@ impl Guard<'_> {
     /// Unlocks.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] if it is not this thread's any more, as a process has written over the word: what it guards may
-    /// be inconsistent. [`Kind::ReadOnly`] where the area's protection was changed.
+    /// [`Kind::NotPermitted`] if it is not this thread's any more, as a process has written over
+    /// the word: what it guards may be inconsistent. [`Kind::ReadOnly`] where the area's protection
+    /// was changed.
     pub fn unlock(self) -> Result<()> {
         let guard = std::mem::ManuallyDrop::new(self);
         guard.mutex.unlock_as(Some(guard.mark))
     }
 
-    /// Says that what the mutex guards is consistent again after an owner's death: nobody is told of that any more.
+    /// Says that what the mutex guards is consistent again after an owner's death: nobody is told
+    /// of that any more.
     ///
     /// # Errors
     /// As [`unlock`](Guard::unlock).

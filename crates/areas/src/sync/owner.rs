@@ -1,10 +1,13 @@
 //! Whose a lock is: numbers that the kernel vouches for.
 //!
-//! An owner is a thread (of mutexes), or the writer of a sequence lock. It has a number, drawn at random of 2^60 for each memory object, and marks the byte of that
-//! number, far behind the end of the area's memory, by a record lock of an open file (OFD, fcntl(2)). A mapping of one page keeps that file, without a
-//! descriptor, and is not inherited by forked children: so the kernel takes the mark back when the process ends, is killed or calls exec, and this library
-//! does when the thread ends or the area goes. Whoever has the area asks the kernel whether there is a mark: no process number is involved, so that pid
-//! namespaces do not matter, nor numbers that are used again.
+//! An owner is a thread (of mutexes), or the writer of a sequence lock. It has a number, drawn at
+//! random of 2^60 for each memory object, and marks the byte of that number, far behind the end of
+//! the area's memory, by a record lock of an open file (OFD, fcntl(2)). A mapping of one page keeps
+//! that file, without a descriptor, and is not inherited by forked children: so the kernel takes
+//! the mark back when the process ends, is killed or calls exec, and this library does when the
+//! thread ends or the area goes. Whoever has the area asks the kernel whether there is a mark: no
+//! process number is involved, so that pid namespaces do not matter, nor numbers that are used
+//! again.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
@@ -30,7 +33,8 @@ const FIRST: u64 = (1 << 62) + (1 << 61);
 const ATTEMPTS: u32 = 8;
 const WHAT: &str = "mark an area's memory as that of a lock's owner";
 
-/// Held while a mark has a descriptor, which a forked child would inherit. First in the order of what `fork` takes.
+/// Held while a mark has a descriptor, which a forked child would inherit. First in the order of
+/// what `fork` takes.
 static GATE: Mutex<()> = Mutex::new(());
 /// All marks of this process. Nothing else is waited for by who holds it.
 static BOOK: Mutex<Book> = Mutex::new(Book { memory: Vec::new(), marks: Vec::new() });
@@ -94,7 +98,8 @@ impl Drop for Mine {
     }
 }
 
-/// In each area: by which the owners in its memory are known in this process, whatever area they lock by. 0 as long as it has none.
+/// In each area: by which the owners in its memory are known in this process, whatever area they
+/// lock by. 0 as long as it has none.
 #[derive(Debug, Default)]
 pub(crate) struct Owners(AtomicU64);
 
@@ -135,7 +140,8 @@ impl Owners {
         take(object, self.memory(object), next())
     }
 
-    /// The area is about to go, or to be frozen. The owners in its memory go with the last one of this process.
+    /// The area is about to go, or to be frozen. The owners in its memory go with the last one of
+    /// this process.
     pub(crate) fn release(&mut self) {
         let id = std::mem::take(self.0.get_mut());
         if id == 0 {
@@ -282,7 +288,8 @@ fn next() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Of the randomness that the standard library takes from the kernel; a forked child has the same, and another number and time.
+/// Of the randomness that the standard library takes from the kernel; a forked child has the same,
+/// and another number and time.
 fn draw() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(sys::process::pid());

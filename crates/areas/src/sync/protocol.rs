@@ -1,8 +1,11 @@
-//! The steps of a mutex that several processes have in memory which they all may write: what `models/` tries in all orders.
+//! The steps of a mutex that several processes have in memory which they all may write: what
+//! `models/` tries in all orders.
 //!
-//! One word of 64 bits says all: whose the mutex is (0 is nobody), whether somebody may sleep on it, and whether an owner died with it. An owner is
-//! there from the step that makes it one, and gone with the step that ends that, so that there is no moment in which a kill leaves a mutex that
-//! somebody has and nobody knows who. Sleepers sleep on the lower half of the word, for a while: then they look again whether the owner lives.
+//! One word of 64 bits says all: whose the mutex is (0 is nobody), whether somebody may sleep on
+//! it, and whether an owner died with it. An owner is there from the step that makes it one, and
+//! gone with the step that ends that, so that there is no moment in which a kill leaves a mutex
+//! that somebody has and nobody knows who. Sleepers sleep on the lower half of the word, for a
+//! while: then they look again whether the owner lives.
 
 /// Somebody may sleep on the word.
 pub(crate) const WAITERS: u64 = 0b0001;
@@ -13,7 +16,8 @@ const RESERVED: u64 = 0b1100;
 const SHIFT: u32 = 4;
 /// Bits of an owner's number.
 pub(crate) const OWNER_BITS: u32 = u64::BITS - SHIFT;
-/// The part of it that is in the lower half of the word is never 0: whoever sleeps on that half notices when the mutex is free.
+/// The part of it that is in the lower half of the word is never 0: whoever sleeps on that half
+/// notices when the mutex is free.
 const LOWER: u64 = (1 << (32 - SHIFT)) - 1;
 
 /// Whether an owner can have this number.
@@ -39,7 +43,8 @@ pub(crate) trait Word {
     fn fetch_and(&self, mask: u64) -> Result<u64, Self::Error>;
     /// Whether an owner lives: it is asked once its number was seen in the word.
     fn is_alive(&self, owner: u64) -> Result<bool, Self::Error>;
-    /// Sleeps if the lower half of the word is that of `seen`, until it is woken, and for a while at most.
+    /// Sleeps if the lower half of the word is that of `seen`, until it is woken, and for a while
+    /// at most.
     fn sleep(&self, seen: u64) -> Result<(), Self::Error>;
     /// Wakes one who sleeps.
     fn wake_one(&self) -> Result<(), Self::Error>;
@@ -56,7 +61,8 @@ pub(crate) enum Outcome {
     Locked { inconsistent: bool },
     /// It was ours before.
     Own,
-    /// Another one's, as long as was waited; 0 where several wanted it at once, and another one was faster.
+    /// Another one's, as long as was waited; 0 where several wanted it at once, and another one was
+    /// faster.
     Held { owner: u64 },
     /// The word is not a mutex's.
     Garbage(u64),
@@ -96,12 +102,14 @@ pub(crate) fn lock<W: Word>(word: &W, me: u64) -> Result<Outcome, W::Error> {
     }
 }
 
-/// Ends that the mutex is `me`'s, and wakes one who waits for it. `false` if it is not: another process has written the word.
+/// Ends that the mutex is `me`'s, and wakes one who waits for it. `false` if it is not: another
+/// process has written the word.
 pub(crate) fn unlock<W: Word>(word: &W, me: u64) -> Result<bool, W::Error> {
     if owner(word.load()?) != Some(me) {
         return Ok(false);
     }
-    // Nobody else changes it, but for the bit that somebody waits. Who is killed behind this step leaves sleepers that look again by themselves.
+    // Nobody else changes it, but for the bit that somebody waits. Who is killed behind this step
+    // leaves sleepers that look again by themselves.
     if word.fetch_and(INCONSISTENT)? & WAITERS != 0 {
         word.wake_one()?;
     }

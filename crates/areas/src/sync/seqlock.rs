@@ -20,8 +20,9 @@ const WRITER: usize = 8;
 
 /// Some bytes that one process writes and many read, whole or not at all, in a shared area.
 ///
-/// Readers need the right to read only, and write nothing: that there are many costs the writer nothing. The writer waits for nobody. A value is
-/// [`HEADER`](SeqLock::HEADER) bytes longer than what is in it. Zeros are one that was never written, with zeros in it. The value here only says
+/// Readers need the right to read only, and write nothing: that there are many costs the writer
+/// nothing. The writer waits for nobody. A value is [`HEADER`](SeqLock::HEADER) bytes longer than
+/// what is in it. Zeros are one that was never written, with zeros in it. The value here only says
 /// where it is, and is copied freely.
 ///
 /// ```
@@ -38,8 +39,8 @@ const WRITER: usize = 8;
 /// # Ok::<(), areas::Error>(())
 /// ```
 ///
-/// A writer that dies in the middle of a write leaves bytes that are half old and half new: readers are told ([`Kind::OwnerDied`]) until the next
-/// writer has written.
+/// A writer that dies in the middle of a write leaves bytes that are half old and half new: readers
+/// are told ([`Kind::OwnerDied`]) until the next writer has written.
 #[derive(Clone, Copy)]
 pub struct SeqLock<'a> {
     area: &'a Area<Shared>,
@@ -51,11 +52,13 @@ impl<'a> SeqLock<'a> {
     /// Bytes that it takes besides what is in it.
     pub const HEADER: usize = 16;
 
-    /// The one at `offset`, a multiple of 8, with `len` bytes in it, of which all who use it know how many there are.
+    /// The one at `offset`, a multiple of 8, with `len` bytes in it, of which all who use it know
+    /// how many there are.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size, [`Kind::InvalidInput`] off the alignment, [`Kind::ReadOnly`] where the area may not be read,
-    /// [`Kind::Unsupported`] for pages of the pool, which may be taken away under a word, and for low areas.
+    /// [`Kind::OutOfRange`] beyond the size, [`Kind::InvalidInput`] off the alignment,
+    /// [`Kind::ReadOnly`] where the area may not be read, [`Kind::Unsupported`] for pages of the
+    /// pool, which may be taken away under a word, and for low areas.
     pub fn new(area: &'a Area<Shared>, offset: usize, len: usize) -> Result<Self> {
         check_memory(area, || format!("use a sequence lock at {offset} of {area}"))?;
         area.load::<u64>(offset, Ordering::Relaxed)?;
@@ -66,11 +69,13 @@ impl<'a> SeqLock<'a> {
         Ok(SeqLock { area, offset, len })
     }
 
-    /// Becomes its writer, as long as the value is there, from whatever thread. At once: no other writer is waited for.
+    /// Becomes its writer, as long as the value is there, from whatever thread. At once: no other
+    /// writer is waited for.
     ///
     /// # Errors
-    /// [`Kind::Busy`] if another writer lives; [`Kind::ReadOnly`] for a clone for reading only; [`Kind::InvalidInput`] if the words there
-    /// are not a sequence lock's; else as for [`Mutex::lock`](super::Mutex::lock) in a thread that locks for the first time.
+    /// [`Kind::Busy`] if another writer lives; [`Kind::ReadOnly`] for a clone for reading only;
+    /// [`Kind::InvalidInput`] if the words there are not a sequence lock's; else as for
+    /// [`Mutex::lock`](super::Mutex::lock) in a thread that locks for the first time.
     pub fn writer(&self) -> Result<Writer<'a>> {
         let what = || self.what("write");
         if !self.area.protection().contains(Protection::READ_WRITE) {
@@ -101,12 +106,15 @@ impl<'a> SeqLock<'a> {
         }
     }
 
-    /// Copies out what was written last, all of one write: how often it was written until then, or so it says.
+    /// Copies out what was written last, all of one write: how often it was written until then, or
+    /// so it says.
     ///
     /// # Errors
     /// - [`Kind::InvalidInput`] if `into` is of another length than what is in it;
-    /// - [`Kind::Busy`] if no copy was whole in some thousand attempts: its writer writes all the time, or was stopped in the middle;
-    /// - [`Kind::OwnerDied`] if its writer died in the middle of a write, and no other one has written since.
+    /// - [`Kind::Busy`] if no copy was whole in some thousand attempts: its writer writes all the
+    ///   time, or was stopped in the middle;
+    /// - [`Kind::OwnerDied`] if its writer died in the middle of a write, and no other one has
+    ///   written since.
     pub fn read(&self, into: &mut [u8]) -> Result<u64> {
         let what = || self.what("read");
         if into.len() != self.len {
@@ -187,7 +195,8 @@ impl fmt::Debug for SeqLock<'_> {
     }
 }
 
-/// The one who may write a sequence lock. Dropping it lets another one come. In a forked child it is the parent's.
+/// The one who may write a sequence lock. Dropping it lets another one come. In a forked child it
+/// is the parent's.
 #[derive(Debug)]
 pub struct Writer<'a> {
     area: &'a Area<Shared>,
@@ -204,8 +213,9 @@ impl<'a> Writer<'a> {
     /// Writes all of it.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for another number of bytes; [`Kind::NotPermitted`] in a forked child, and if another process has written over the
-    /// writer's word; [`Kind::ReadOnly`] where the area's protection was changed.
+    /// [`Kind::InvalidInput`] for another number of bytes; [`Kind::NotPermitted`] in a forked
+    /// child, and if another process has written over the writer's word; [`Kind::ReadOnly`] where
+    /// the area's protection was changed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write(self.area, bytes)
     }

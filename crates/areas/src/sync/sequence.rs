@@ -1,6 +1,7 @@
 //! The steps of a sequence lock: what `models/` tries in all orders.
 //!
-//! A count is odd while its writer writes. A reader copies between two looks at it, and has all of one write if both saw the same even count.
+//! A count is odd while its writer writes. A reader copies between two looks at it, and has all of
+//! one write if both saw the same even count.
 
 /// The count, in memory that several processes have.
 pub(crate) trait Sequence {

@@ -1,8 +1,9 @@
 //! Access to memory that other threads and other processes may write at the same moment.
 //!
-//! No Rust reference is ever made to such memory, and the compiler must not assume anything about what it holds. Single words are
-//! atomics. Whole ranges are copied by libc, called from `asm!`: to the language that is one access from outside of it, as another
-//! process's is, so that two threads which copy at once are no data race; what one of them gets may be in parts old and new.
+//! No Rust reference is ever made to such memory, and the compiler must not assume anything about
+//! what it holds. Single words are atomics. Whole ranges are copied by libc, called from `asm!`: to
+//! the language that is one access from outside of it, as another process's is, so that two threads
+//! which copy at once are no data race; what one of them gets may be in parts old and new.
 //! (`docs/reliability/undefined-behaviour.md` has the reasons, and what was measured.)
 
 #![expect(unsafe_code, reason = "raw accesses; each block has its proof")]
@@ -36,7 +37,8 @@ macro_rules! words {
         impl sealed::Sealed for $int {
             #[inline]
             unsafe fn load(at: *mut Self, order: Ordering) -> Self {
-                // SAFETY: aligned and mapped for the call (the caller); all accesses here are atomic, or from outside of the language.
+                // SAFETY: aligned and mapped for the call (the caller); all accesses here are
+                // atomic, or from outside of the language.
                 unsafe { <$atomic>::from_ptr(at) }.load(order)
             }
 
@@ -65,8 +67,9 @@ words! {
 
 /// Copies `len` bytes from `src` to `dst`, either of which may change under us while we do so.
 ///
-/// (It is `mempcpy` that is called, which is `memcpy` but for what it returns: ThreadSanitizer takes the latter for a plain access of the
-/// program's, and reports the race that this is there to be none.)
+/// (It is `mempcpy` that is called, which is `memcpy` but for what it returns: ThreadSanitizer
+/// takes the latter for a plain access of the program's, and reports the race that this is there to
+/// be none.)
 ///
 /// # Safety
 /// - `src..src+len` is mapped and readable, `dst..dst+len` mapped and writable, for the whole call.
@@ -85,8 +88,9 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
             usize,
         ) -> *mut libc::c_void = mempcpy;
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the call follows the C ABI of `mempcpy` (arguments in rdi, rsi, rdx; everything that the ABI lets it
-        // clobber is declared, the stack is aligned by `asm!`); the ranges are the caller's promise.
+        // SAFETY: the call follows the C ABI of `mempcpy` (arguments in rdi, rsi, rdx; everything
+        // that the ABI lets it clobber is declared, the stack is aligned by `asm!`); the ranges are
+        // the caller's promise.
         unsafe {
             core::arch::asm!(
                 "call {mempcpy}",
@@ -117,7 +121,8 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
     }
 }
 
-/// The same, an atomic byte at a time: for architectures that have no assembly here, and for the tests.
+/// The same, an atomic byte at a time: for architectures that have no assembly here, and for the
+/// tests.
 ///
 /// # Safety
 /// As for [`copy`].
@@ -146,7 +151,8 @@ pub(crate) unsafe fn load<T: Word>(at: *mut T, order: Ordering) -> T {
     unsafe { T::load(at, order) }
 }
 
-/// Loads one word of memory that may not be writable: there the language has relaxed loads only, and fences.
+/// Loads one word of memory that may not be writable: there the language has relaxed loads only,
+/// and fences.
 ///
 /// # Safety
 /// `at` is aligned for `T`, mapped and readable.
@@ -176,13 +182,15 @@ pub(crate) unsafe fn store<T: Word>(at: *mut T, value: T, order: Ordering) {
     unsafe { T::store(at, value, order) }
 }
 
-/// Replaces `current` by `new`, acquiring what was released with it: the word that was there, or as an error the one that is there instead.
+/// Replaces `current` by `new`, acquiring what was released with it: the word that was there, or as
+/// an error the one that is there instead.
 ///
 /// # Safety
 /// `at` is aligned, mapped, readable and writable, and no Rust reference covers it.
 #[inline]
 pub(crate) unsafe fn compare_exchange(at: *mut u64, current: u64, new: u64) -> Result<u64, u64> {
-    // SAFETY: aligned and mapped for the call (the caller); all accesses here are atomic, or from outside of the language.
+    // SAFETY: aligned and mapped for the call (the caller); all accesses here are atomic, or from
+    // outside of the language.
     unsafe { AtomicU64::from_ptr(at) }.compare_exchange(current, new, Ordering::Acquire, Ordering::Relaxed)
 }
 
@@ -219,7 +227,8 @@ mod tests {
             for offset in [0, 1] {
                 let mut by_call = vec![0_u8; len + 1];
                 let mut by_byte = by_call.clone();
-                // SAFETY: both buffers are ours and hold `offset + len <= 5000` and `len + 1` bytes.
+                // SAFETY: both buffers are ours and hold `offset + len <= 5000` and `len + 1`
+                // bytes.
                 unsafe { copy(source[offset..].as_ptr(), by_call.as_mut_ptr(), len) }
                 // SAFETY: as above.
                 unsafe { copy_by_byte(source[offset..].as_ptr(), by_byte.as_mut_ptr(), len) }

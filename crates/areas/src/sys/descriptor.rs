@@ -1,12 +1,15 @@
 //! No descriptor of ours is 0, 1 or 2: every call that yields one passes through here.
 //!
-//! A program may run with standard input, output or error closed, as daemons and supervisors do. The kernel then gives the next file
-//! that anybody opens such a number, and what the program prints goes into it. So a descriptor below 3 is moved up, and the low number
-//! closed, before anything is done with it: before a record lock is taken on the file, which closing the low number would drop.
+//! A program may run with standard input, output or error closed, as daemons and supervisors do.
+//! The kernel then gives the next file that anybody opens such a number, and what the program
+//! prints goes into it. So a descriptor below 3 is moved up, and the low number closed, before
+//! anything is done with it: before a record lock is taken on the file, which closing the low
+//! number would drop.
 //!
-//! Between the two system calls another thread may still print. From the first low number on, the free ones are therefore taken by
-//! descriptors that nobody can read or write (`O_PATH`), for as long as a call lasts that yields a descriptor: printing fails as it
-//! does where they are closed. A process in which 0, 1 and 2 are open pays a comparison for all that.
+//! Between the two system calls another thread may still print. From the first low number on, the
+//! free ones are therefore taken by descriptors that nobody can read or write (`O_PATH`), for as
+//! long as a call lasts that yields a descriptor: printing fails as it does where they are closed.
+//! A process in which 0, 1 and 2 are open pays a comparison for all that.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +38,8 @@ pub(crate) fn own(open: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
     move_up(open()?)
 }
 
-/// The same for what can be made once more: what had a low number is thrown away, with whatever another thread may have
-/// written into it.
+/// The same for what can be made once more: what had a low number is thrown away, with whatever
+/// another thread may have written into it.
 #[inline]
 pub(crate) fn own_new(mut make: impl FnMut() -> Result<OwnedFd>) -> Result<OwnedFd> {
     let taken = guard();
@@ -50,8 +53,8 @@ pub(crate) fn own_new(mut make: impl FnMut() -> Result<OwnedFd>) -> Result<Owned
     own(make)
 }
 
-/// The same for a copy of another process's descriptor, which may be of any file: its low number is not simply closed
-/// ([`foreign::leave_low`]).
+/// The same for a copy of another process's descriptor, which may be of any file: its low number is
+/// not simply closed ([`foreign::leave_low`]).
 #[inline]
 pub(crate) fn own_foreign(take: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
     let _taken = guard();
@@ -66,8 +69,8 @@ fn moved_foreign(given: OwnedFd) -> Result<OwnedFd> {
     moved
 }
 
-/// For a call that may yield any number of descriptors, each of which goes to [`move_up`]: while the value lives, the kernel gives no
-/// low numbers, if it gave one before.
+/// For a call that may yield any number of descriptors, each of which goes to [`move_up`]: while
+/// the value lives, the kernel gives no low numbers, if it gave one before.
 #[inline]
 pub(crate) fn guard() -> Option<Taken> {
     LOW_ARE_FREE.load(Ordering::Relaxed).then(Taken::take)
@@ -120,10 +123,12 @@ mod tests {
     use super::*;
     use crate::sys::object::{self, Pages};
 
-    /// Runs `body` in a child of this process in which 0, 1 and 2 are closed; it says what is wrong by panicking.
+    /// Runs `body` in a child of this process in which 0, 1 and 2 are closed; it says what is wrong
+    /// by panicking.
     #[expect(unsafe_code, reason = "forks, and closes the child's own descriptors")]
     fn with_low_numbers_free(body: impl FnOnce()) {
-        // SAFETY: the child calls what is safe after a fork of a program with threads, as no test here holds a mutex that it takes.
+        // SAFETY: the child calls what is safe after a fork of a program with threads, as no test
+        // here holds a mutex that it takes.
         let child = unsafe { libc::fork() };
         if child == 0 {
             for number in 0..FIRST {
@@ -140,8 +145,9 @@ mod tests {
         assert_eq!(status, 0, "the child says that it does not hold");
     }
 
-    /// What another process has under a number may be any file. To close a second descriptor of one on which this process has a record lock
-    /// would drop that lock; to keep one that can be written under 1 or 2 would have the program print into the file.
+    /// What another process has under a number may be any file. To close a second descriptor of one
+    /// on which this process has a record lock would drop that lock; to keep one that can be
+    /// written under 1 or 2 would have the program print into the file.
     #[test]
     fn a_low_number_of_somebody_elses_file_is_closed_only_where_it_could_be_written() {
         use rustix::fs::{FlockOperation, fcntl_lock};
@@ -256,8 +262,8 @@ mod tests {
         });
     }
 
-    /// The other files of the library and of the C edge open nothing by themselves. (What the standard library copies, `try_clone`, has
-    /// numbers from 3 on.)
+    /// The other files of the library and of the C edge open nothing by themselves. (What the
+    /// standard library copies, `try_clone`, has numbers from 3 on.)
     #[test]
     fn nothing_else_yields_a_descriptor() {
         const OPENERS: [&str; 10] = [

@@ -23,11 +23,14 @@ pub(crate) struct Stat {
     pub(crate) links: u64,
     pub(crate) mode: u32,
     pub(crate) uid: u32,
-    /// Whether it is marked as [`mark_held`](super::object::mark_held) does; `None` where that was not asked, or cannot be.
+    /// Whether it is marked as [`mark_held`](super::object::mark_held) does; `None` where that was
+    /// not asked, or cannot be.
     pub(crate) held: Option<bool>,
-    /// Time of the last change of anything, in nanoseconds since 1970: nobody can set it back, as that of contents.
+    /// Time of the last change of anything, in nanoseconds since 1970: nobody can set it back, as
+    /// that of contents.
     pub(crate) changed: i128,
-    /// Time of the last change of its contents, alike: of a folder, when something in it came or went.
+    /// Time of the last change of its contents, alike: of a folder, when something in it came or
+    /// went.
     pub(crate) modified: i128,
 }
 
@@ -89,28 +92,32 @@ pub(crate) fn device_numbers(file: BorrowedFd<'_>) -> Result<Option<(u32, u32)>>
     Ok(is_device.then(|| (fs::major(raw.st_rdev), fs::minor(raw.st_rdev))))
 }
 
-/// What an open folder is, asked by its own name in it: EACCES where this process, as it is now, may not search it.
+/// What an open folder is, asked by its own name in it: EACCES where this process, as it is now,
+/// may not search it.
 pub(crate) fn stat_within(folder: BorrowedFd<'_>) -> Result<Stat> {
     fs::statat(folder, c".", AtFlags::empty()).map(|raw| stat_of(&raw))
 }
 
-/// What the file of a descriptor's number is, whoever may have closed it meanwhile: then an error, or another file.
+/// What the file of a descriptor's number is, whoever may have closed it meanwhile: then an error,
+/// or another file.
 pub(crate) fn stat_number(number: i32) -> Result<Stat> {
     if number < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: the number is borrowed for one question that changes nothing; of one that is not open the kernel says EBADF. (It is
-    // not -1: checked.)
+    // SAFETY: the number is borrowed for one question that changes nothing; of one that is not open
+    // the kernel says EBADF. (It is not -1: checked.)
     let file = unsafe { BorrowedFd::borrow_raw(number) };
     stat(file)
 }
 
-/// A copy of a descriptor of this process, by its number; never 0, 1 or 2. The caller has looked at what it is.
+/// A copy of a descriptor of this process, by its number; never 0, 1 or 2. The caller has looked at
+/// what it is.
 pub(crate) fn copy_of_number(number: i32) -> Result<OwnedFd> {
     if number < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: as in `stat_number`: the number is borrowed for one call, and of one that is not open the kernel says EBADF.
+    // SAFETY: as in `stat_number`: the number is borrowed for one call, and of one that is not open
+    // the kernel says EBADF.
     let file = unsafe { BorrowedFd::borrow_raw(number) };
     copy_of(file)
 }
@@ -122,7 +129,8 @@ pub(crate) fn copy_of(file: BorrowedFd<'_>) -> Result<OwnedFd> {
 
 /// What a path leads to, through links (for `/proc/PID/fd/N`: the open file itself).
 ///
-/// It may be anybody's, on a file system that answers late or never (FUSE, NFS): only what the kernel knows already is asked.
+/// It may be anybody's, on a file system that answers late or never (FUSE, NFS): only what the
+/// kernel knows already is asked.
 pub(crate) fn look_through(path: &CStr) -> Result<Stat> {
     look_at(CWD, path, AtFlags::empty()).or_else(|errno| match errno {
         // Before 4.11, and in sandboxes that are older than the call.
@@ -167,7 +175,8 @@ pub(crate) fn open_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd
     open_at(folder, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY, 0)
 }
 
-/// Whether a folder is on tmpfs, where its size is a constant number of bytes for each of its entries.
+/// Whether a folder is on tmpfs, where its size is a constant number of bytes for each of its
+/// entries.
 pub(crate) fn is_on_tmpfs(folder: BorrowedFd<'_>) -> bool {
     #[expect(clippy::useless_conversion, reason = "of another type on some architectures")]
     fs::fstatfs(folder).is_ok_and(|told| i64::from(told.f_type) == libc::TMPFS_MAGIC)
@@ -230,7 +239,8 @@ pub(crate) fn set_mode_of(path: &CStr, mode: u32) -> Result<()> {
     fs::chmod(path, Mode::from_raw_mode(mode))
 }
 
-/// Gives what a path leads to, through links, an access list in the kernel's form ([`crate::gate`] writes it).
+/// Gives what a path leads to, through links, an access list in the kernel's form ([`crate::gate`]
+/// writes it).
 pub(crate) fn set_access_list(path: &CStr, list: &[u8]) -> Result<()> {
     fs::setxattr(path, c"system.posix_acl_access", list, fs::XattrFlags::empty())
 }
@@ -252,7 +262,8 @@ pub(crate) fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> R
     Ok(done)
 }
 
-/// Writes all bytes at an offset. Over RLIMIT_FSIZE that is EFBIG, and not the signal that the kernel would send.
+/// Writes all bytes at an offset. Over RLIMIT_FSIZE that is EFBIG, and not the signal that the
+/// kernel would send.
 pub(crate) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<()> {
     let end = offset.saturating_add(bytes.len() as u64);
     if super::process::limit(super::process::Limit::FileSize).is_some_and(|limit| limit < end) {
@@ -268,7 +279,8 @@ pub(crate) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Resul
     Ok(())
 }
 
-/// Marks a folder as in use by us, for as long as the descriptor (or a copy in a forked child) is open.
+/// Marks a folder as in use by us, for as long as the descriptor (or a copy in a forked child) is
+/// open.
 pub(crate) fn share_folder(folder: BorrowedFd<'_>) -> Result<()> {
     fs::flock(folder, fs::FlockOperation::NonBlockingLockShared)
 }

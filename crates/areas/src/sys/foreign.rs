@@ -1,10 +1,12 @@
-//! Descriptors of files that are none of ours, which this process came to have by taking what another process has under a number, or that came
-//! to its door unasked.
+//! Descriptors of files that are none of ours, which this process came to have by taking what
+//! another process has under a number, or that came to its door unasked.
 //!
-//! To close such a descriptor is an act on that file: a file system is asked to flush it, and may never answer (FUSE without a
-//! server, a network disk that is gone: the caller cannot even be killed then), and all record locks (`fcntl`) that this process has on
-//! the file are dropped, though it was another part of the program that took them. So it is kept open, and never used. There is a limit
-//! to how many are kept: once it is reached, nothing is taken by its number any more ([`may_take`]).
+//! To close such a descriptor is an act on that file: a file system is asked to flush it, and may
+//! never answer (FUSE without a server, a network disk that is gone: the caller cannot even be
+//! killed then), and all record locks (`fcntl`) that this process has on the file are dropped,
+//! though it was another part of the program that took them. So it is kept open, and never used.
+//! There is a limit to how many are kept: once it is reached, nothing is taken by its number any
+//! more ([`may_take`]).
 
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +15,8 @@ use rustix::fs::OFlags;
 
 use super::{file, object, record_lock};
 
-/// How many are kept before nothing is taken any more. (Threads that take at the same moment may each add one, and a message more than one.)
+/// How many are kept before nothing is taken any more. (Threads that take at the same moment may
+/// each add one, and a message more than one.)
 pub(crate) const MAX_KEPT: usize = 8;
 
 static KEPT: AtomicUsize = AtomicUsize::new(0);
@@ -25,7 +28,8 @@ pub(crate) fn keep(descriptor: OwnedFd) {
     let _ = descriptor.into_raw_fd();
 }
 
-/// Closes what another process sent unasked, where that is no act on a file: a memory object, or no regular file at all. The rest is kept.
+/// Closes what another process sent unasked, where that is no act on a file: a memory object, or no
+/// regular file at all. The rest is kept.
 pub(crate) fn dispose(descriptor: OwnedFd) {
     let is_harmless = || {
         // Open for nothing: closing it does nothing.
@@ -40,10 +44,12 @@ pub(crate) fn dispose(descriptor: OwnedFd) {
     }
 }
 
-/// Leaves a low number (0, 1 or 2) that the kernel gave to what was taken, and that has a copy under another one by now.
+/// Leaves a low number (0, 1 or 2) that the kernel gave to what was taken, and that has a copy
+/// under another one by now.
 ///
-/// It is closed where that is no act on a file. The rest is kept under it, as everywhere, but for what can be written by it: what this program prints
-/// would go into another process's file. That is worse than what closing can do.
+/// It is closed where that is no act on a file. The rest is kept under it, as everywhere, but for
+/// what can be written by it: what this program prints would go into another process's file. That
+/// is worse than what closing can do.
 #[cold]
 pub(crate) fn leave_low(descriptor: OwnedFd) {
     match can_be_written(&descriptor) {
@@ -58,7 +64,8 @@ pub(crate) fn leave_low(descriptor: OwnedFd) {
 fn can_be_written(descriptor: &OwnedFd) -> bool {
     let Ok(flags) = rustix::fs::fcntl_getfl(descriptor) else { return false };
     let writes = !flags.contains(OFlags::PATH) && flags.intersects(OFlags::WRONLY | OFlags::RDWR);
-    // A table is open for writing, and sealed against it: closing one's own would drop the record lock that is on it.
+    // A table is open for writing, and sealed against it: closing one's own would drop the record
+    // lock that is on it.
     let sealed = || {
         let seals = object::seals(descriptor.as_fd());
         seals.is_ok_and(|seals| seals.intersects(object::SealFlags::WRITE | object::SealFlags::FUTURE_WRITE))
@@ -66,8 +73,9 @@ fn can_be_written(descriptor: &OwnedFd) -> bool {
     writes && !sealed()
 }
 
-/// Closes what was taken by its number and is not what was wanted, if it is a memory object: another area of that process, say, whose
-/// memory must not be kept. The rest is kept. Whether it was closed.
+/// Closes what was taken by its number and is not what was wanted, if it is a memory object:
+/// another area of that process, say, whose memory must not be kept. The rest is kept. Whether it
+/// was closed.
 pub(crate) fn close_memory(descriptor: OwnedFd) -> bool {
     let stat = file::look(descriptor.as_fd());
     let closes = stat.is_ok_and(|stat| stat.is_file() && is_memory(&descriptor, &stat));
@@ -77,8 +85,8 @@ pub(crate) fn close_memory(descriptor: OwnedFd) -> bool {
     closes
 }
 
-/// Whether it is a memory object that can be closed: nobody has a record lock on it, this process least of all (it has one on its own
-/// table, which closing would drop).
+/// Whether it is a memory object that can be closed: nobody has a record lock on it, this process
+/// least of all (it has one on its own table, which closing would drop).
 fn is_memory(descriptor: &OwnedFd, stat: &file::Stat) -> bool {
     stat.links == 0
         && object::seals(descriptor.as_fd()).is_ok()

@@ -1,7 +1,9 @@
-//! Descriptors that are kept for long, in a process whose other parts may do with descriptors what they like.
+//! Descriptors that are kept for long, in a process whose other parts may do with descriptors what
+//! they like.
 //!
-//! A program may close all the numbers that it does not know (`close_range(3, ~0)`), and soon somebody else has other files
-//! under them. So before such a descriptor is closed, or used for anything that changes a file, it is asked what it is.
+//! A program may close all the numbers that it does not know (`close_range(3, ~0)`), and soon
+//! somebody else has other files under them. So before such a descriptor is closed, or used for
+//! anything that changes a file, it is asked what it is.
 
 #![expect(unsafe_code, reason = "asks what is open under a number; the block has its proof")]
 
@@ -15,7 +17,8 @@ use super::{Errno, Result};
 /// What is open under a number; EBADF where nothing is.
 pub(crate) fn open_under(number: i32) -> Result<Identity> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the kernel writes one `struct stat` to where there is room for one, which outlives the call.
+    // SAFETY: the kernel writes one `struct stat` to where there is room for one, which outlives
+    // the call.
     let status = unsafe { libc::fstat(number, stat.as_mut_ptr()) };
     if status != 0 {
         return Err(last_errno());
@@ -71,7 +74,8 @@ impl Guarded {
         self.look().unwrap_or(false)
     }
 
-    /// The descriptor, after a look at what it is; EBADF where somebody closed it, whatever its number means by now.
+    /// The descriptor, after a look at what it is; EBADF where somebody closed it, whatever its
+    /// number means by now.
     ///
     /// Another thread that closes it between the look and the use cannot be guarded against.
     pub(crate) fn checked(&self) -> Result<BorrowedFd<'_>> {

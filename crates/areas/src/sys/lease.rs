@@ -1,9 +1,11 @@
 //! Leases: the kernel's own word on whether anybody else has a file open.
 //!
-//! A write lease is given only where no other open file of that inode is there that was opened for reading or writing, however it is kept: by a
-//! descriptor of any process in any namespace, by a mapping alone, in the queue of a socket, by a ring of `io_uring`, by a loop device, as a
-//! program that runs. What it does not count are descriptors that open nothing (`O_PATH`). While it is held, whoever opens the file waits (or
-//! gets EWOULDBLOCK, if it would not wait) until the lease is given back, or `/proc/sys/fs/lease-break-time` has passed.
+//! A write lease is given only where no other open file of that inode is there that was opened for
+//! reading or writing, however it is kept: by a descriptor of any process in any namespace, by a
+//! mapping alone, in the queue of a socket, by a ring of `io_uring`, by a loop device, as a program
+//! that runs. What it does not count are descriptors that open nothing (`O_PATH`). While it is
+//! held, whoever opens the file waits (or gets EWOULDBLOCK, if it would not wait) until the lease
+//! is given back, or `/proc/sys/fs/lease-break-time` has passed.
 
 #![expect(unsafe_code, reason = "fcntl calls that no wrapper has; each block has its proof")]
 
@@ -16,11 +18,12 @@ use super::memory::last_errno;
 #[expect(clippy::cast_possible_wrap, reason = "a small number")]
 const F_SETSIG: i32 = linux_raw_sys::general::F_SETSIG as i32;
 
-/// Takes a write lease on an open file, which was opened for reading alone: EAGAIN if anybody else has it open, EACCES for who neither owns the file nor has
-/// CAP_LEASE, EINVAL where its file system has no leases.
+/// Takes a write lease on an open file, which was opened for reading alone: EAGAIN if anybody else
+/// has it open, EACCES for who neither owns the file nor has CAP_LEASE, EINVAL where its file
+/// system has no leases.
 pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
-    // Who is to hear that somebody waits is this process: by a signal that does nothing to it unless it asked for that, and not by SIGIO, which
-    // would end it.
+    // Who is to hear that somebody waits is this process: by a signal that does nothing to it
+    // unless it asked for that, and not by SIGIO, which would end it.
     fcntl(file, F_SETSIG, libc::SIGURG)?;
     fcntl(file, libc::F_SETLEASE, libc::F_WRLCK).map(drop)
 }

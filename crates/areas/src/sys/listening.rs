@@ -1,4 +1,5 @@
-//! Unix sockets that others connect to, and who is at the other end. Packets that come whole and in order (`SOCK_SEQPACKET`).
+//! Unix sockets that others connect to, and who is at the other end. Packets that come whole and in
+//! order (`SOCK_SEQPACKET`).
 //!
 //! No call here waits for another process but [`wait_for`], which has a deadline.
 
@@ -60,13 +61,15 @@ pub(crate) fn set_nonblocking(socket: BorrowedFd<'_>) -> Result<()> {
 pub struct Credentials {
     /// 0 for a process outside our pid namespace.
     pub pid: u32,
-    /// The effective user, as our user namespace calls it; the overflow user where it has no name for it.
+    /// The effective user, as our user namespace calls it; the overflow user where it has no name
+    /// for it.
     pub user: u32,
 }
 
 /// Who is at the other end of a connection.
 ///
-/// rustix's own call takes no process outside our pid namespace: a number of 0 is undefined behaviour there.
+/// rustix's own call takes no process outside our pid namespace: a number of 0 is undefined
+/// behaviour there.
 ///
 /// # Errors
 /// The kernel's: it is no connected socket of this machine.
@@ -74,8 +77,8 @@ pub fn peer(socket: BorrowedFd<'_>) -> Result<Credentials> {
     let mut credentials = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     #[expect(clippy::cast_possible_truncation, reason = "12 bytes")]
     let mut len = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `len` bytes to where there is room for so many, and the number of them to `len`; both
-    // outlive the call.
+    // SAFETY: the kernel writes at most `len` bytes to where there is room for so many, and the
+    // number of them to `len`; both outlive the call.
     let status = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -108,7 +111,8 @@ pub(crate) enum Until {
     Ended,
 }
 
-/// Waits until something happens to one of the sockets, for at most so long (`None` is for ever), and tells for each whether it did.
+/// Waits until something happens to one of the sockets, for at most so long (`None` is for ever),
+/// and tells for each whether it did.
 ///
 /// A signal ends it early, with nothing told.
 pub(crate) fn wait_for(sockets: &[(BorrowedFd<'_>, Until)], at_most: Option<Duration>) -> Result<Vec<bool>> {
@@ -130,7 +134,8 @@ pub(crate) fn wait_for(sockets: &[(BorrowedFd<'_>, Until)], at_most: Option<Dura
     }
 }
 
-/// Looks at the bytes of what came first, which stays where it is, with all that came with it: 0 at the end, EAGAIN where nothing came.
+/// Looks at the bytes of what came first, which stays where it is, with all that came with it: 0 at
+/// the end, EAGAIN where nothing came.
 pub(crate) fn peek(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize> {
     use rustix::net::RecvFlags;
     retry(|| {

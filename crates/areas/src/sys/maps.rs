@@ -1,5 +1,6 @@
-//! What is mapped in this process, and what of: asked of the kernel for a few addresses (`PROCMAP_QUERY`, Linux 6.11), or read from the
-//! text of `/proc/PID/maps`, the only place where such text is parsed.
+//! What is mapped in this process, and what of: asked of the kernel for a few addresses
+//! (`PROCMAP_QUERY`, Linux 6.11), or read from the text of `/proc/PID/maps`, the only place where
+//! such text is parsed.
 
 #![expect(unsafe_code, reason = "a system call that writes a structure; the block has its proof")]
 
@@ -38,7 +39,8 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// A line of a `maps` file, and what stands behind its numbers; `None` for what no kernel writes.
+    /// A line of a `maps` file, and what stands behind its numbers; `None` for what no kernel
+    /// writes.
     fn parse(line: &str) -> Option<(Self, &str)> {
         let (range, rest) = line.split_once(' ')?;
         let (start, end) = range.split_once('-')?;
@@ -83,7 +85,8 @@ impl Region {
     }
 }
 
-/// The mappings that the text of a `maps` file lists, in its order, each with its name. Lines that no kernel writes are passed over.
+/// The mappings that the text of a `maps` file lists, in its order, each with its name. Lines that
+/// no kernel writes are passed over.
 pub(crate) fn named(maps: &str) -> impl Iterator<Item = (Region, &str)> {
     maps.lines().filter_map(Region::parse)
 }
@@ -100,8 +103,9 @@ pub(crate) fn read_own() -> std::io::Result<String> {
 
 /// The mappings that lie in a range of this process's addresses, or reach into it, in order.
 ///
-/// Three system calls where the kernel answers questions and it is one mapping, one more for each other one; else the whole text is read. Other
-/// threads may map and unmap meanwhile: each answer is of its moment.
+/// Three system calls where the kernel answers questions and it is one mapping, one more for each
+/// other one; else the whole text is read. Other threads may map and unmap meanwhile: each answer
+/// is of its moment.
 pub(crate) fn within(range: Range<usize>) -> Result<Vec<Region>> {
     let file = super::text::open(OWN).map_err(errno_of)?;
     match asked(&file, range.clone()) {
@@ -127,11 +131,11 @@ pub(crate) enum At {
     CannotBeAsked,
 }
 
-/// The number of a descriptor of this process's `maps` that stays open, so that a question is one system call. Whoever has it asks: it is
-/// closed under nobody but by the program.
+/// The number of a descriptor of this process's `maps` that stays open, so that a question is one
+/// system call. Whoever has it asks: it is closed under nobody but by the program.
 ///
-/// A number that the program has closed, and another file has, answers nothing that could be taken for an answer: no file but a `maps` knows
-/// the question.
+/// A number that the program has closed, and another file has, answers nothing that could be taken
+/// for an answer: no file but a `maps` knows the question.
 static KEPT: AtomicI32 = AtomicI32::new(NOT_OPEN);
 const NOT_OPEN: i32 = -1;
 /// It makes no sense to try again.
@@ -139,7 +143,8 @@ const NO_USE: i32 = -2;
 /// Its owner.
 static OWNER: Mutex<Option<Guarded>> = Mutex::new(None);
 
-/// What is mapped at an address: one system call, which opens and allocates nothing, and waits for nobody.
+/// What is mapped at an address: one system call, which opens and allocates nothing, and waits for
+/// nobody.
 #[inline]
 pub(crate) fn at(address: usize) -> At {
     let number = KEPT.load(Ordering::Acquire);
@@ -246,8 +251,8 @@ fn query(number: i32, address: usize, flags: u64) -> Result<Option<Region>> {
     query.size = size_of::<procmap_query>() as u64;
     query.query_flags = flags;
     query.query_addr = address as u64;
-    // SAFETY: the kernel reads and writes one structure of the size that it says, which outlives the call; it asks for no name and no build
-    // id, so that nothing else is written.
+    // SAFETY: the kernel reads and writes one structure of the size that it says, which outlives
+    // the call; it asks for no name and no build id, so that nothing else is written.
     let status = unsafe { libc::ioctl(number, PROCMAP_QUERY, &raw mut query) };
     match status {
         0 => Region::of(&query).map(Some).ok_or(Errno::RANGE),

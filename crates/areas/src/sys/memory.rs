@@ -17,7 +17,8 @@ use super::{Errno, Result};
 pub(crate) enum At {
     /// Wherever the kernel likes.
     Anywhere,
-    /// There, a multiple of the page size, if nothing is mapped there already; else wherever the kernel likes.
+    /// There, a multiple of the page size, if nothing is mapped there already; else wherever the
+    /// kernel likes.
     Near(usize),
     /// There or nowhere; what is mapped there already stays (`EEXIST`).
     Exactly(usize),
@@ -25,7 +26,8 @@ pub(crate) enum At {
 
 /// Maps `len` bytes. `fd` and its offset, or none for anonymous memory.
 ///
-/// Making a new mapping disturbs nobody, which is why this one is safe: it never replaces what is there.
+/// Making a new mapping disturbs nobody, which is why this one is safe: it never replaces what is
+/// there.
 #[inline]
 pub(crate) fn map(
     at: At,
@@ -80,7 +82,8 @@ unsafe fn raw_map(
 ) -> Result<NonNull<u8>> {
     let hint = std::ptr::without_provenance_mut(hint);
     let got = match fd {
-        // SAFETY: the caller's promise where MAP_FIXED is set; else the kernel picks unused addresses.
+        // SAFETY: the caller's promise where MAP_FIXED is set; else the kernel picks unused
+        // addresses.
         Some((fd, offset)) => unsafe { mm::mmap(hint, len, protection, flags, fd.as_fd(), offset) },
         // SAFETY: as above.
         None => unsafe { mm::mmap_anonymous(hint, len, protection, flags) },
@@ -103,14 +106,17 @@ pub(crate) struct Raw {
 /// `mmap` with whatever flags somebody asks for.
 ///
 /// # Safety
-/// With `MAP_FIXED` among the flags, the caller owns `hint..hint+len`, and no reference into it outlives the call.
+/// With `MAP_FIXED` among the flags, the caller owns `hint..hint+len`, and no reference into it
+/// outlives the call.
 pub(crate) unsafe fn map_raw(asked: &Raw) -> Result<NonNull<u8>> {
     let &Raw { hint, len, protection, flags, fd, offset } = asked;
     if hint == 0 && flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0 {
-        // Root may map there, and could not hold what it got: a null pointer means that there is none.
+        // Root may map there, and could not hold what it got: a null pointer means that there is
+        // none.
         return Err(Errno::INVAL);
     }
-    // SAFETY: without MAP_FIXED only unused addresses are taken; with it, the range is the caller's.
+    // SAFETY: without MAP_FIXED only unused addresses are taken; with it, the range is the
+    // caller's.
     let got =
         unsafe { libc::mmap(std::ptr::without_provenance_mut(hint), len, protection, flags, fd, offset) };
     if got == libc::MAP_FAILED {
@@ -127,12 +133,13 @@ pub(crate) unsafe fn map_raw(asked: &Raw) -> Result<NonNull<u8>> {
 }
 
 thread_local! {
-    /// Whether this thread is in a call of ours that unmaps. It has no destructor, so that it is there to the end of the thread.
+    /// Whether this thread is in a call of ours that unmaps. It has no destructor, so that it is
+    /// there to the end of the thread.
     static UNMAPPING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap and mremap, and is to tell those calls from
-/// the program's.
+/// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap and
+/// mremap, and is to tell those calls from the program's.
 pub(crate) fn is_unmapping() -> bool {
     UNMAPPING.get()
 }
@@ -157,7 +164,8 @@ pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
 
 /// The same on a program's word, which may say it of what is an area's.
 ///
-/// Through libc, so that ThreadSanitizer sees it: what comes to lie at the same addresses afterwards is other memory.
+/// Through libc, so that ThreadSanitizer sees it: what comes to lie at the same addresses
+/// afterwards is other memory.
 ///
 /// # Safety
 /// The caller owns the range, and no reference into it is used again.
@@ -171,14 +179,16 @@ pub(crate) unsafe fn unmap_for_program(address: NonNull<u8>, len: usize) -> Resu
 
 /// Makes a mapping of a file longer, at addresses that the kernel chooses: where it is now.
 ///
-/// The new part has what the mapping has: where the program locks all its future mappings (`mlockall`), and this one is unlocked, that is
-/// no lock, and none is asked for.
+/// The new part has what the mapping has: where the program locks all its future mappings
+/// (`mlockall`), and this one is unlocked, that is no lock, and none is asked for.
 ///
 /// # Safety
-/// The caller owns `address..address+len`, which is one mapping, and no reference into it outlives the change.
+/// The caller owns `address..address+len`, which is one mapping, and no reference into it outlives
+/// the change.
 pub(crate) unsafe fn lengthen(address: NonNull<u8>, len: usize, new_len: usize) -> Result<NonNull<u8>> {
     let flags = libc::MREMAP_MAYMOVE;
-    // SAFETY: the caller's promise, passed on. (Through libc for the reason that `unmap_for_program` has.)
+    // SAFETY: the caller's promise, passed on. (Through libc for the reason that
+    // `unmap_for_program` has.)
     let got = own(|| unsafe { libc::mremap(address.as_ptr().cast::<c_void>(), len, new_len, flags) });
     if got == libc::MAP_FAILED { Err(last_errno()) } else { NonNull::new(got.cast()).ok_or(Errno::NOMEM) }
 }
@@ -232,12 +242,14 @@ pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result
         #[cfg(test)]
         Advice::PageOut => libc::MADV_PAGEOUT,
     };
-    // SAFETY: none of these changes content in this process or makes an address invalid; unmapped ranges give ENOMEM.
+    // SAFETY: none of these changes content in this process or makes an address invalid; unmapped
+    // ranges give ENOMEM.
     let status = unsafe { libc::syscall(libc::SYS_madvise, address.as_ptr(), len, advice) };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Gives the pages of a range back to the kernel, which has fresh ones, full of zeros, for the next touch (`MADV_DONTNEED`).
+/// Gives the pages of a range back to the kernel, which has fresh ones, full of zeros, for the next
+/// touch (`MADV_DONTNEED`).
 ///
 /// # Safety
 /// The range is private anonymous memory of the caller's, who relies on nothing that is in it.
@@ -271,8 +283,8 @@ pub(crate) fn sync(address: NonNull<u8>, len: usize) -> Result<()> {
     unsafe { mm::msync(address.as_ptr().cast::<c_void>(), len, mm::MsyncFlags::SYNC) }
 }
 
-/// Has the kernel copy bytes from one address of this process to another one (`process_vm_writev` on ourselves): what cannot be read or
-/// written is an error or a smaller number, never a signal.
+/// Has the kernel copy bytes from one address of this process to another one (`process_vm_writev`
+/// on ourselves): what cannot be read or written is an error or a smaller number, never a signal.
 ///
 /// # Safety
 /// No reference but the caller's covers what is written.
@@ -282,8 +294,8 @@ pub(crate) unsafe fn copy_by_kernel(from: *const u8, to: *mut u8, len: usize) ->
         let local = libc::iovec { iov_base: from.wrapping_add(done).cast_mut().cast(), iov_len: len - done };
         let remote = libc::iovec { iov_base: to.wrapping_add(done).cast(), iov_len: len - done };
         let pid = std::process::id();
-        // SAFETY: both vectors have one element and outlive the call; the kernel checks the addresses, and
-        // writes only what the caller has no reference to.
+        // SAFETY: both vectors have one element and outlive the call; the kernel checks the
+        // addresses, and writes only what the caller has no reference to.
         let status = unsafe {
             libc::syscall(
                 libc::SYS_process_vm_writev,

@@ -1,11 +1,13 @@
 //! The system calls, one typed function each. Nothing else in the library makes one.
 //!
-//! `sys` knows no areas, takes no decisions and builds no messages: a function here takes checked values, makes its call
-//! and gives back the kernel's error number. What the kernel demands of the arguments is written at the function, and
-//! the quirks (mbind's count of bits, `MAP_FIXED_NOREPLACE` on kernels that ignore it) are known here and nowhere else.
+//! `sys` knows no areas, takes no decisions and builds no messages: a function here takes checked
+//! values, makes its call and gives back the kernel's error number. What the kernel demands of the
+//! arguments is written at the function, and the quirks (mbind's count of bits,
+//! `MAP_FIXED_NOREPLACE` on kernels that ignore it) are known here and nowhere else.
 //!
-//! Functions that could invalidate memory which somebody else has are `unsafe`; those that only ask, place, lock or
-//! fault in are not: the worst that a wrong address makes of them is an error number.
+//! Functions that could invalidate memory which somebody else has are `unsafe`; those that only
+//! ask, place, lock or fault in are not: the worst that a wrong address makes of them is an error
+//! number.
 
 pub(crate) mod copy;
 pub(crate) mod descriptor;

@@ -1,7 +1,8 @@
-//! Lines of `/proc/PID/mountinfo`, taken apart. Mount points are what others have called them: any bytes.
+//! Lines of `/proc/PID/mountinfo`, taken apart. Mount points are what others have called them: any
+//! bytes.
 
-/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG]… - KIND SOURCE OPTIONS`, see proc_pid_mountinfo(5). Fields are as the kernel has escaped them: see
-/// [`unescape`].
+/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG]… - KIND SOURCE OPTIONS`, see
+/// proc_pid_mountinfo(5). Fields are as the kernel has escaped them: see [`unescape`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountLine<'a> {
     /// `MAJOR:MINOR`.
@@ -39,7 +40,8 @@ impl<'a> MountLine<'a> {
 /// What mountinfo writes as a backslash and three octal digits: blanks, line ends, backslashes.
 ///
 /// # Errors
-/// The text with all that is no such thing left as it is, where there is some: the kernel writes none.
+/// The text with all that is no such thing left as it is, where there is some: the kernel writes
+/// none.
 pub fn unescape(field: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
     let (mut plain, mut is_whole) = (Vec::with_capacity(field.len()), true);
     let mut rest = field;

@@ -1,5 +1,5 @@
-//! The path of what is open under a number, in a folder of `/proc` that shows descriptors: made without an allocation, as each look at
-//! another process's area takes one.
+//! The path of what is open under a number, in a folder of `/proc` that shows descriptors: made
+//! without an allocation, as each look at another process's area takes one.
 
 use std::ffi::CStr;
 

@@ -21,8 +21,8 @@ pub(crate) enum Pages {
     Pool(u32),
 }
 
-/// Makes a memory object of size 0: close-on-exec, sealable, never executable as a file where the kernel can promise
-/// that (`MFD_NOEXEC_SEAL`, 6.3).
+/// Makes a memory object of size 0: close-on-exec, sealable, never executable as a file where the
+/// kernel can promise that (`MFD_NOEXEC_SEAL`, 6.3).
 pub(crate) fn create(name: impl Arg + Copy, pages: Pages) -> Result<OwnedFd> {
     let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     if let Pages::Pool(log2) = pages {
@@ -56,8 +56,10 @@ pub(crate) fn punch(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()>
     retry(|| fs::fallocate(object, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len))
 }
 
-/// Marks an object, once and for all: others than its maker have it. (The flag is dump(8)'s, which never meets such a file; to set it is atomic, and
-/// takes no right to write. [`look`](super::file::look) tells it. ENOTTY before 6.1, and where the kernel was built without.)
+/// Marks an object, once and for all: others than its maker have it. (The flag is dump(8)'s, which
+/// never meets such a file; to set it is atomic, and takes no right to write.
+/// [`look`](super::file::look) tells it. ENOTTY before 6.1, and where the kernel was built
+/// without.)
 pub(crate) fn mark_held(object: BorrowedFd<'_>) -> Result<()> {
     // The kernel reads an int; by its number it is a long, which is what valgrind looks at.
     let flags = libc::c_long::from(linux_raw_sys::general::FS_NODUMP_FL);
@@ -89,7 +91,8 @@ pub(crate) fn seals(object: BorrowedFd<'_>) -> Result<SealFlags> {
 /// What an open object is: its seals, and then the rest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SealedStat {
-    /// An error for what cannot be sealed: EINVAL for no memory object, EBADF for a descriptor that is open for nothing (O_PATH).
+    /// An error for what cannot be sealed: EINVAL for no memory object, EBADF for a descriptor that
+    /// is open for nothing (O_PATH).
     pub(crate) seals: Result<SealFlags>,
     /// Looked at after the seals: a size that they protect is the size for good.
     pub(crate) stat: Stat,
@@ -97,16 +100,18 @@ pub(crate) struct SealedStat {
 
 /// Looks at what is open, in the only order that proves a size: first the seals, then the size.
 ///
-/// A size that was read before the seals proves nothing: another process can cut the object and then seal it in between.
-/// The descriptor stays the same, so that what it was opened on (device and inode, in the same answer) cannot change between the two.
-/// It may be anything, on any file system: neither call waits for another process.
+/// A size that was read before the seals proves nothing: another process can cut the object and
+/// then seal it in between. The descriptor stays the same, so that what it was opened on (device
+/// and inode, in the same answer) cannot change between the two. It may be anything, on any file
+/// system: neither call waits for another process.
 pub(crate) fn sealed_stat(object: BorrowedFd<'_>) -> Result<SealedStat> {
     let seals = seals(object);
     let stat = super::file::look(object)?;
     Ok(SealedStat { seals, stat })
 }
 
-/// The next range at or after `from` that holds data, as (start, end); `None` if only a hole follows.
+/// The next range at or after `from` that holds data, as (start, end); `None` if only a hole
+/// follows.
 ///
 /// Moves the descriptor's file position, which nothing in this library uses.
 pub(crate) fn next_data(object: BorrowedFd<'_>, from: u64) -> Result<Option<(u64, u64)>> {

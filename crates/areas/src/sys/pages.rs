@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 use super::memory::last_errno;
 use super::{Errno, Result, sandbox};
 
-/// For each page: the node it is on (0 or more), or a negative error number (-ENOENT: not in this address space).
+/// For each page: the node it is on (0 or more), or a negative error number (-ENOENT: not in this
+/// address space).
 ///
 /// `move_pages` without targets, for this process.
 pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
@@ -19,8 +20,8 @@ pub(crate) fn nodes_of(pages: &[*const u8], status: &mut [i32]) -> Result<()> {
 pub(crate) fn nodes_in(pid: u32, pages: &[*const u8], status: &mut [i32]) -> Result<()> {
     assert_eq!(pages.len(), status.len(), "one answer a page");
     let count = pages.len();
-    // SAFETY: both arrays hold `count` elements and outlive the call; without targets nothing is moved, and the
-    // addresses are looked up, never accessed.
+    // SAFETY: both arrays hold `count` elements and outlive the call; without targets nothing is
+    // moved, and the addresses are looked up, never accessed.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
@@ -35,8 +36,9 @@ pub(crate) fn nodes_in(pid: u32, pages: &[*const u8], status: &mut [i32]) -> Res
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Moves each page to the node beside it, in a process that has it mapped (0 is this one); `status` has for each the node that it is on
-/// afterwards, or a negative error number. Where the kernel gives up early, the rest of `status` is left as it was. The answer is how many were not moved.
+/// Moves each page to the node beside it, in a process that has it mapped (0 is this one); `status`
+/// has for each the node that it is on afterwards, or a negative error number. Where the kernel
+/// gives up early, the rest of `status` is left as it was. The answer is how many were not moved.
 ///
 /// `all` moves pages that other processes have mapped too (CAP_SYS_NICE, else EPERM).
 pub(crate) fn move_to(
@@ -52,8 +54,8 @@ pub(crate) fn move_to(
     }
     let flags =
         if all { linux_raw_sys::mempolicy::MPOL_MF_MOVE_ALL } else { linux_raw_sys::mempolicy::MPOL_MF_MOVE };
-    // SAFETY: the three arrays have the same length, which is told, and outlive the call; moving a page changes neither
-    // its content nor its address.
+    // SAFETY: the three arrays have the same length, which is told, and outlive the call; moving a
+    // page changes neither its content nor its address.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
@@ -73,7 +75,8 @@ pub(crate) fn may_move_all() -> bool {
     move_to(0, &[], &[], &mut [], true).is_ok()
 }
 
-/// For each base page of the range: bit 0 says that it is in RAM, in the page cache for shared memory.
+/// For each base page of the range: bit 0 says that it is in RAM, in the page cache for shared
+/// memory.
 ///
 /// `address` begins at a page; `resident` holds one byte a page.
 pub(crate) fn in_core(address: NonNull<u8>, len: usize, resident: &mut [u8]) -> Result<()> {
@@ -86,7 +89,8 @@ pub(crate) fn in_core(address: NonNull<u8>, len: usize, resident: &mut [u8]) -> 
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// A run of pages that the kernel describes alike (`struct page_region`, `include/uapi/linux/fs.h`).
+/// A run of pages that the kernel describes alike (`struct page_region`,
+/// `include/uapi/linux/fs.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Region {
@@ -103,7 +107,8 @@ pub(crate) const SWAPPED: u64 = 1 << 4;
 pub(crate) const ZERO_PAGE: u64 = 1 << 5;
 /// Mapped by a huge page-table entry: transparent or from the pool.
 pub(crate) const HUGE: u64 = 1 << 6;
-/// A guard marker (`MADV_GUARD_INSTALL`), which counts as swapped where this flag is not known (before 6.15).
+/// A guard marker (`MADV_GUARD_INSTALL`), which counts as swapped where this flag is not known
+/// (before 6.15).
 pub(crate) const GUARD: u64 = 1 << 8;
 
 /// `struct pm_scan_arg`, `include/uapi/linux/fs.h`.
@@ -127,8 +132,8 @@ struct Scan {
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
 pub(super) const PAGEMAP_SCAN: u32 = 0xc060_6610;
 
-/// Pages of `start..end` that are present or swapped, as runs: how many were written to `regions`, and where the walk
-/// ended (`end`, or earlier when `regions` was full). Linux 6.7; ENOTTY before.
+/// Pages of `start..end` that are present or swapped, as runs: how many were written to `regions`,
+/// and where the walk ended (`end`, or earlier when `regions` was full). Linux 6.7; ENOTTY before.
 pub(crate) fn scan(
     pagemap: BorrowedFd<'_>,
     start: usize,
@@ -160,8 +165,8 @@ fn scan_for(
         return_mask,
         ..Scan::default()
     };
-    // SAFETY: the request and the array that it names outlive the call, with the lengths that it gives; without the
-    // write-protect flag the call only reads page tables.
+    // SAFETY: the request and the array that it names outlive the call, with the lengths that it
+    // gives; without the write-protect flag the call only reads page tables.
     let found = unsafe {
         libc::syscall(libc::SYS_ioctl, pagemap.as_fd().as_raw_fd(), PAGEMAP_SCAN, &raw mut request)
     };
@@ -194,18 +199,22 @@ pub(crate) struct Cached {
     pub(crate) evicted: u64,
 }
 
-/// The same for a descriptor of this process, by its number. The caller looks before and behind at what it is.
+/// The same for a descriptor of this process, by its number. The caller looks before and behind at
+/// what it is.
 pub(crate) fn cache_of_number(number: i32, offset: u64, len: u64) -> Result<Cached> {
     if number < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: the number is borrowed for one question that changes nothing; of one that is not open the kernel says EBADF. (It is not -1: checked.)
+    // SAFETY: the number is borrowed for one question that changes nothing; of one that is not open
+    // the kernel says EBADF. (It is not -1: checked.)
     cache_of(unsafe { BorrowedFd::borrow_raw(number) }, offset, len)
 }
 
-/// What the page cache has of `len` bytes from `offset` on; to the end if `len` is 0. Faults nothing in.
+/// What the page cache has of `len` bytes from `offset` on; to the end if `len` is 0. Faults
+/// nothing in.
 ///
-/// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of pool pages; EPERM for who neither owns the object nor may write it.
+/// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of pool pages; EPERM for who neither owns the
+/// object nor may write it.
 pub(crate) fn cache_of(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Cached> {
     use linux_raw_sys::general::{__NR_cachestat, cachestat, cachestat_range};
     if !sandbox::may(sandbox::Call::Cachestat) {
@@ -214,8 +223,8 @@ pub(crate) fn cache_of(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<
     let range = cachestat_range { off: offset, len };
     let mut answer =
         cachestat { nr_cache: 0, nr_dirty: 0, nr_writeback: 0, nr_evicted: 0, nr_recently_evicted: 0 };
-    // SAFETY: both structures have the kernel's layout and outlive the call, which reads the one, writes the other and
-    // changes nothing else.
+    // SAFETY: both structures have the kernel's layout and outlive the call, which reads the one,
+    // writes the other and changes nothing else.
     let status = unsafe {
         libc::syscall(
             libc::c_long::from(__NR_cachestat),

@@ -1,7 +1,7 @@
 //! NUMA memory policies: mbind, get_mempolicy, set_mempolicy_home_node.
 //!
-//! The kernel reads `maxnode - 1` bits of a mask (`mm/mempolicy.c`, `get_nodes`), so a caller that passes the number of
-//! bits loses the last node. That is known to this file and to no other.
+//! The kernel reads `maxnode - 1` bits of a mask (`mm/mempolicy.c`, `get_nodes`), so a caller that
+//! passes the number of bits loses the last node. That is known to this file and to no other.
 
 #![expect(unsafe_code, reason = "system calls that no kept crate wraps; each block has its proof")]
 
@@ -30,8 +30,8 @@ fn mode_of(policy: &Policy) -> raw::_bindgen_ty_1 {
     }
 }
 
-/// The nodes of a policy's mask, where it has one: the kernel answers EINVAL to the others with a mask, however empty it is. `made` is
-/// room for one that has to be made.
+/// The nodes of a policy's mask, where it has one: the kernel answers EINVAL to the others with a
+/// mask, however empty it is. `made` is room for one that has to be made.
 fn mask_of<'a>(policy: &'a Policy, made: &'a mut NodeSet) -> Option<&'a NodeSet> {
     match policy {
         Policy::Default | Policy::Local => None,
@@ -46,18 +46,18 @@ fn mask_of<'a>(policy: &'a Policy, made: &'a mut NodeSet) -> Option<&'a NodeSet>
     }
 }
 
-/// Sets the policy of a range in which no page need be yet, and whether it is balanced: `mbind` without any move flag. (A home
-/// node is a call of its own.)
+/// Sets the policy of a range in which no page need be yet, and whether it is balanced: `mbind`
+/// without any move flag. (A home node is a call of its own.)
 ///
-/// The range begins at a page (a huge one for huge pages). The nodes must have been checked: the kernel silently
-/// intersects masks that are only partly allowed.
+/// The range begins at a page (a huge one for huge pages). The nodes must have been checked: the
+/// kernel silently intersects masks that are only partly allowed.
 #[inline]
 pub(crate) fn bind(address: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
     mbind(address, len, placement, 0)
 }
 
-/// The same, and pages that are there and that no other process has mapped are moved to the policy's nodes (`MPOL_MF_MOVE`). Pages that
-/// cannot be moved stay, and that is no error.
+/// The same, and pages that are there and that no other process has mapped are moved to the
+/// policy's nodes (`MPOL_MF_MOVE`). Pages that cannot be moved stay, and that is no error.
 pub(crate) fn bind_and_move(address: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
     mbind(address, len, placement, raw::MPOL_MF_MOVE)
 }
@@ -72,8 +72,9 @@ fn mbind(address: NonNull<u8>, len: usize, placement: &Placement, flags: u32) ->
         Some(nodes) => (nodes.words().as_ptr(), nodes.words_in_use() * 64 + 1),
     };
     let mode = mode_of(policy) as u32 | if placement.is_balanced() { raw::MPOL_F_NUMA_BALANCING } else { 0 };
-    // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed; a policy decides where
-    // pages come from, a flag whether they are moved there, and neither changes content.
+    // SAFETY: the mask outlives the call and has MASK_WORDS words, which `maxnode` does not exceed;
+    // a policy decides where pages come from, a flag whether they are moved there, and neither
+    // changes content.
     let status = unsafe {
         libc::syscall(
             libc::SYS_mbind,
@@ -118,7 +119,8 @@ pub(crate) fn policy_at(address: NonNull<u8>) -> Result<Policy> {
 pub(crate) fn placement_at(address: NonNull<u8>) -> Result<Placement> {
     let mut mode: libc::c_int = 0;
     let mut words = [0_u64; MASK_WORDS];
-    // SAFETY: `mode` and `words` outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit.
+    // SAFETY: `mode` and `words` outlive the call, and the kernel writes at most MAXNODE - 1 bits,
+    // which fit.
     let status = unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,
@@ -148,8 +150,8 @@ pub(crate) fn of_thread() -> Result<Policy> {
 /// The number of this thread's policy, flags included, and its mask.
 fn thread() -> Result<(libc::c_int, [u64; MASK_WORDS])> {
     let (mut mode, mut words) = (0, [0; MASK_WORDS]);
-    // SAFETY: both outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit; without an address it tells
-    // of the thread.
+    // SAFETY: both outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit;
+    // without an address it tells of the thread.
     let status = unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,
@@ -163,12 +165,12 @@ fn thread() -> Result<(libc::c_int, [u64; MASK_WORDS])> {
     if status == 0 { Ok((mode, words)) } else { Err(last_errno()) }
 }
 
-/// The node of the page at an address (MPOL_F_NODE with MPOL_F_ADDR). **It faults the page in** if it is not there: only for
-/// pages that are.
+/// The node of the page at an address (MPOL_F_NODE with MPOL_F_ADDR). **It faults the page in** if
+/// it is not there: only for pages that are.
 pub(crate) fn node_at(address: NonNull<u8>) -> Result<i32> {
     let mut node: libc::c_int = -1;
-    // SAFETY: `node` outlives the call; without a mask nothing else is written, and the address is looked up as a read
-    // access would be, which changes no content.
+    // SAFETY: `node` outlives the call; without a mask nothing else is written, and the address is
+    // looked up as a read access would be, which changes no content.
     let status = unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,
@@ -187,8 +189,8 @@ pub(crate) fn node_at(address: NonNull<u8>) -> Result<i32> {
 /// A kernel without NUMA has node 0 (ENOSYS).
 pub(crate) fn allowed_nodes() -> Result<NodeSet> {
     let mut words = [0_u64; MASK_WORDS];
-    // SAFETY: `words` outlives the call, and the kernel writes at most MAXNODE - 1 bits, which fit; the mode pointer may
-    // be null with MPOL_F_MEMS_ALLOWED.
+    // SAFETY: `words` outlives the call, and the kernel writes at most MAXNODE - 1 bits, which fit;
+    // the mode pointer may be null with MPOL_F_MEMS_ALLOWED.
     let status = unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,
@@ -229,8 +231,8 @@ pub(crate) fn set_home_node(address: NonNull<u8>, len: usize, home: Node) -> Res
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Makes a call under another policy of this thread, which counts where the memory has none of its own, and puts the thread's
-/// policy back as it was. (A home node is none of a thread's.)
+/// Makes a call under another policy of this thread, which counts where the memory has none of its
+/// own, and puts the thread's policy back as it was. (A home node is none of a thread's.)
 pub(crate) fn within<T>(placement: &Placement, call: impl FnOnce() -> T) -> Result<T> {
     /// The thread's own, to be put back, however the call ends.
     struct Before(libc::c_int, [u64; MASK_WORDS]);
@@ -255,8 +257,8 @@ fn set_thread(mode: libc::c_int, words: &[u64; MASK_WORDS]) -> Result<()> {
         true => (std::ptr::null(), 0),
         false => (words.as_ptr(), MAXNODE),
     };
-    // SAFETY: the mask outlives the call and has MASK_WORDS words, which is what MAXNODE says; a policy decides where future
-    // pages come from and changes no content.
+    // SAFETY: the mask outlives the call and has MASK_WORDS words, which is what MAXNODE says; a
+    // policy decides where future pages come from and changes no content.
     let status = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, maxnode) };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }

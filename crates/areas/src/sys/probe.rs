@@ -1,9 +1,12 @@
-//! Which system calls this process may make, and which of them would end it, found out without dying: a forked child makes them.
+//! Which system calls this process may make, and which of them would end it, found out without
+//! dying: a forked child makes them.
 //!
-//! A seccomp filter may answer a call with an error number, kill for it, or ask a supervisor who never answers. All of that is the child's to
-//! bear: it says before each call which one comes, and afterwards what came of it. Where it falls silent, the call that it had announced was
-//! the reason, and another child goes on behind it. Each call is made such that it does nothing: with no bytes, or with arguments that the kernel
-//! refuses once it has looked at the call's number and flags.
+//! A seccomp filter may answer a call with an error number, kill for it, or ask a supervisor who
+//! never answers. All of that is the child's to bear: it says before each call which one comes, and
+//! afterwards what came of it. Where it falls silent, the call that it had announced was the
+//! reason, and another child goes on behind it. Each call is made such that it does nothing: with
+//! no bytes, or with arguments that the kernel refuses once it has looked at the call's number and
+//! flags.
 
 #![expect(unsafe_code, reason = "forks, and makes bare system calls in the child; each block has its proof")]
 
@@ -26,7 +29,8 @@ use super::{Errno, Result};
 pub enum Answer {
     /// The kernel knows it and lets it through. For calls that give a number, that number.
     Works(u8),
-    /// An error number that the kernel has not for such a call, unless it lacks it (ENOSYS) or a filter forbids it.
+    /// An error number that the kernel has not for such a call, unless it lacks it (ENOSYS) or a
+    /// filter forbids it.
     Refused(crate::Errno),
     /// The child was killed for it.
     Kills,
@@ -51,7 +55,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_SILENT: usize = 3;
 /// Announces a call, where an error number would stand otherwise.
 const BEGUN: u8 = u8::MAX;
-/// Bytes of what the child writes at once: which call, what came of it, what it gave, and one that is not used.
+/// Bytes of what the child writes at once: which call, what came of it, what it gave, and one that
+/// is not used.
 const RECORD: usize = 4;
 
 /// What came of each call and of each feature of one, by name, in a fixed order.
@@ -70,11 +75,13 @@ pub fn answers() -> Vec<(&'static str, Answer)> {
     PROBES.iter().map(|probe| probe.name).zip(answers).collect()
 }
 
-/// Has a child make the calls from that one on. Where the next child is to go on; `None` if nothing can be learnt.
+/// Has a child make the calls from that one on. Where the next child is to go on; `None` if nothing
+/// can be learnt.
 fn ask_from(first: usize, answers: &mut [Answer]) -> Option<usize> {
     let quiet = first > 0 && matches!(answers[0], Answer::Works(_));
     let (from, to) = pipe().ok()?;
-    // SAFETY: the child makes bare system calls alone, and ends without coming back: it needs no lock that another thread may hold.
+    // SAFETY: the child makes bare system calls alone, and ends without coming back: it needs no
+    // lock that another thread may hold.
     let child = unsafe { libc::fork() };
     if child == 0 {
         make_calls(first, quiet, to.as_raw_fd());
@@ -185,7 +192,8 @@ fn end() -> ! {
 /// A bare system call with numbers alone.
 fn bare(number: libc::c_long, arguments: [usize; 6]) -> Result<i64> {
     let [a, b, c, d, e, f] = arguments;
-    // SAFETY: made in a child that has copies of all memory and nothing to lose: at worst it dies, which is what is to be found out.
+    // SAFETY: made in a child that has copies of all memory and nothing to lose: at worst it dies,
+    // which is what is to be found out.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     if result < 0 { Err(last_errno()) } else { Ok(result) }
 }
@@ -289,7 +297,8 @@ static PROBES: [Probe; 50] = [
     ),
     probe("pidfd_getfd", || bare(libc::SYS_pidfd_getfd, [NONE, 0, 0, 0, 0, 0]), FILE),
     probe("process_vm_writev", || bare(libc::SYS_process_vm_writev, [own_number()?, 0, 0, 0, 0, 0]), NOTHING),
-    // Where nothing may be locked (RLIMIT_MEMLOCK is 0) the answer is EPERM: that is told where the limit is.
+    // Where nothing may be locked (RLIMIT_MEMLOCK is 0) the answer is EPERM: that is told where the
+    // limit is.
     probe("mlock", || bare(libc::SYS_mlock, [0, 0, 0, 0, 0, 0]), NOTHING),
     probe("mlock2", || bare(libc::SYS_mlock2, [0, 0, 1, 0, 0, 0]), NOTHING),
     probe("munlock", || bare(libc::SYS_munlock, [0, 0, 0, 0, 0, 0]), NOTHING),

@@ -27,15 +27,17 @@ pub(crate) fn real_user() -> u32 {
 
 /// An environment variable that is not empty.
 ///
-/// None in a program that runs with more rights than its caller has (set-uid, set-gid, file capabilities): the caller chose
-/// the variables, and not the rights. It is the rule of `secure_getenv`.
+/// None in a program that runs with more rights than its caller has (set-uid, set-gid, file
+/// capabilities): the caller chose the variables, and not the rights. It is the rule of
+/// `secure_getenv`.
 pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
     // SAFETY: reads a number that the kernel gave to this process when the program began.
     let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     if secure { None } else { std::env::var_os(name).filter(|value| !value.is_empty()) }
 }
 
-/// Whether a process of this number exists, a zombie included; no number (0, or more than `i32` holds) is nobody's.
+/// Whether a process of this number exists, a zombie included; no number (0, or more than `i32`
+/// holds) is nobody's.
 pub(crate) fn exists(pid: u32) -> bool {
     let Some(pid) = to_pid(pid) else { return false };
     // EPERM says that it exists and is not ours.
@@ -52,9 +54,11 @@ pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
     own(|| process::pidfd_open(pid, PidfdFlags::empty()))
 }
 
-/// Whether two threads have one table of descriptors: threads of a process mostly do, and need not (`unshare(CLONE_FILES)`).
+/// Whether two threads have one table of descriptors: threads of a process mostly do, and need not
+/// (`unshare(CLONE_FILES)`).
 ///
-/// EPERM for who may not look into them, ESRCH if one has ended, ENOSYS from kernels without `kcmp`.
+/// EPERM for who may not look into them, ESRCH if one has ended, ENOSYS from kernels without
+/// `kcmp`.
 pub(crate) fn share_descriptors(one: u32, other: u32) -> Result<bool> {
     const KCMP_FILES: libc::c_long = 2;
     let (one, other) = (libc::c_long::from(one), libc::c_long::from(other));
@@ -65,7 +69,8 @@ pub(crate) fn share_descriptors(one: u32, other: u32) -> Result<bool> {
 
 /// A copy of another process's descriptor (ptrace attach rights).
 ///
-/// It is of whatever the number has come to lead to, and must be looked at before it is closed ([`foreign`](super::foreign)).
+/// It is of whatever the number has come to lead to, and must be looked at before it is closed
+/// ([`foreign`](super::foreign)).
 pub(crate) fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd> {
     own_foreign(|| process::pidfd_getfd(process, number, PidfdGetfdFlags::empty()))
 }
@@ -90,7 +95,8 @@ pub(crate) enum Limit {
     OpenFiles,
 }
 
-/// Whether this process gets no transparent huge pages, and programs that it starts: inherited by `fork`, kept by `exec`. What was so before.
+/// Whether this process gets no transparent huge pages, and programs that it starts: inherited by
+/// `fork`, kept by `exec`. What was so before.
 pub(crate) fn set_huge_pages_disabled(disabled: bool) -> Result<bool> {
     const NONE: libc::c_ulong = 0;
     // SAFETY: asks for a number, and takes no memory.
@@ -145,10 +151,11 @@ pub(crate) fn processor() -> usize {
     thread::sched_getcpu()
 }
 
-/// Has two functions called around each `fork` of this process: before it, and after it in parent and child.
+/// Has two functions called around each `fork` of this process: before it, and after it in parent
+/// and child.
 pub(crate) fn at_fork(before: extern "C" fn(), after: extern "C" fn()) -> Result<()> {
-    // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc takes them off when the
-    // library is unloaded), and may be called in any thread that forks.
+    // SAFETY: the functions are part of this library, which stays as long as its handlers (glibc
+    // takes them off when the library is unloaded), and may be called in any thread that forks.
     let status = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
     if status == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(status)) }
 }

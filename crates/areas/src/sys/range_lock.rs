@@ -1,7 +1,8 @@
-//! Record locks on ranges of a file that belong to an *open file*, not to a process (OFD, fcntl(2), Linux 3.15).
+//! Record locks on ranges of a file that belong to an *open file*, not to a process (OFD, fcntl(2),
+//! Linux 3.15).
 //!
-//! Such a record lock lasts as long as the open file does, and that is as long as there is a descriptor or a mapping of it in any
-//! process: forked children included, `kill -9` included.
+//! Such a record lock lasts as long as the open file does, and that is as long as there is a
+//! descriptor or a mapping of it in any process: forked children included, `kill -9` included.
 
 #![expect(unsafe_code, reason = "no wrapper at hand knows them; each block has its proof")]
 
@@ -36,7 +37,8 @@ fn request(hold: Hold, range: &Range<u64>) -> Result<libc::flock> {
     })
 }
 
-/// Takes the record lock, or changes the one that the open file has; EAGAIN if another open file is in the way.
+/// Takes the record lock, or changes the one that the open file has; EAGAIN if another open file is
+/// in the way.
 pub(crate) fn take(file: BorrowedFd<'_>, hold: Hold, range: &Range<u64>) -> Result<()> {
     let request = request(hold, range)?;
     // SAFETY: the structure outlives the call, which only reads it.
@@ -45,7 +47,8 @@ pub(crate) fn take(file: BorrowedFd<'_>, hold: Hold, range: &Range<u64>) -> Resu
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// A range that another open file has and that is in the way of having this one alone; `None` if there is none.
+/// A range that another open file has and that is in the way of having this one alone; `None` if
+/// there is none.
 pub(crate) fn in_the_way(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<Option<Range<u64>>> {
     let mut question = request(Hold::Alone, range)?;
     // SAFETY: the structure outlives the call, which writes only into it.
@@ -66,7 +69,8 @@ pub(crate) fn in_the_way(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<Opt
     Ok(Some(start..end))
 }
 
-/// Whether another open file has the range, or a part of it, alone. Who shares it, as may do who can only read the file, does not show.
+/// Whether another open file has the range, or a part of it, alone. Who shares it, as may do who
+/// can only read the file, does not show.
 pub(crate) fn is_alone(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<bool> {
     let mut question = request(Hold::Shared, range)?;
     // SAFETY: the structure outlives the call, which writes only into it.

@@ -1,7 +1,8 @@
 //! POSIX record locks on whole files: the kernel's own word on whether a process still lives.
 //!
-//! Such a record lock belongs to the process: fork does not pass it on, and exit, exec and kill drop it. The trap: closing
-//! *any* descriptor of the file in the owner drops it too, so the owner opens its own file once and never again.
+//! Such a record lock belongs to the process: fork does not pass it on, and exit, exec and kill
+//! drop it. The trap: closing *any* descriptor of the file in the owner drops it too, so the owner
+//! opens its own file once and never again.
 
 #![expect(unsafe_code, reason = "the wrapper at hand stumbles over the owner -1 of OFD record locks")]
 
@@ -21,7 +22,8 @@ const fn whole_file() -> libc::flock {
     }
 }
 
-/// Takes the record lock of the whole file for this process, or gives EAGAIN or EACCES if another process has it.
+/// Takes the record lock of the whole file for this process, or gives EAGAIN or EACCES if another
+/// process has it.
 pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
     let request = whole_file();
     // SAFETY: the structure outlives the call, which only reads it.
@@ -30,7 +32,8 @@ pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Which process has a record lock on the file: its number in our pid namespace, or 0 or -1 where it has none.
+/// Which process has a record lock on the file: its number in our pid namespace, or 0 or -1 where
+/// it has none.
 ///
 /// Record locks of this process do not show: for them the answer is `None`.
 pub(crate) fn owner(file: BorrowedFd<'_>) -> Result<Option<i32>> {
@@ -45,7 +48,8 @@ pub(crate) fn owner(file: BorrowedFd<'_>) -> Result<Option<i32>> {
     }
 }
 
-/// Whether no process has a record lock on the file, this one included: then to close a descriptor of it drops none.
+/// Whether no process has a record lock on the file, this one included: then to close a descriptor
+/// of it drops none.
 pub(crate) fn is_unlocked(file: BorrowedFd<'_>) -> Result<bool> {
     // Asked as by an open file of its own, so that locks of this process show as well.
     let mut question = whole_file();

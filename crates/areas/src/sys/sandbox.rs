@@ -1,5 +1,6 @@
-//! Sandboxes that kill: a filter may end the process at a call that it does not know, where others answer with an error number. So what is only
-//! faster, or has a substitute, is not called where that is to be feared.
+//! Sandboxes that kill: a filter may end the process at a call that it does not know, where others
+//! answer with an error number. So what is only faster, or has a substitute, is not called where
+//! that is to be feared.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -38,8 +39,8 @@ impl Call {
     }
 }
 
-/// The calls that are not made, a bit each, and [`KNOWN`] once that was looked up. (No mutex: a forked child could inherit it held. Looked up
-/// twice, it comes out the same.)
+/// The calls that are not made, a bit each, and [`KNOWN`] once that was looked up. (No mutex: a
+/// forked child could inherit it held. Looked up twice, it comes out the same.)
 static WITHOUT: AtomicU8 = AtomicU8::new(0);
 const KNOWN: u8 = 1 << 7;
 
@@ -62,8 +63,9 @@ pub fn leave_out(names: &[&str]) {
     WITHOUT.fetch_or(bits.fold(0, |all, bit| all | bit), Ordering::Relaxed);
 }
 
-/// What the variable says. Where it says nothing, a process that has a filter already does without what the lists from which filters are made
-/// do not have: `pidfd_getfd` is for debuggers there (systemd's `@debug`), and saves two calls; `cachestat` is younger than most of them.
+/// What the variable says. Where it says nothing, a process that has a filter already does without
+/// what the lists from which filters are made do not have: `pidfd_getfd` is for debuggers there
+/// (systemd's `@debug`), and saves two calls; `cachestat` is younger than most of them.
 fn look_up(named: Option<&str>, is_filtered: impl FnOnce() -> bool) -> u8 {
     match named {
         Some(named) => {
@@ -75,7 +77,8 @@ fn look_up(named: Option<&str>, is_filtered: impl FnOnce() -> bool) -> u8 {
     }
 }
 
-/// Whether this thread has a seccomp filter. `prctl(PR_GET_SECCOMP)` would tell, and may be what the filter kills for.
+/// Whether this thread has a seccomp filter. `prctl(PR_GET_SECCOMP)` would tell, and may be what
+/// the filter kills for.
 fn is_filtered() -> bool {
     match text::read_to_string("/proc/thread-self/status") {
         Ok(status) => has_filter(&status),

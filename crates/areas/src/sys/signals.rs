@@ -4,13 +4,14 @@
 
 use std::mem::MaybeUninit;
 
-/// What a thread brings about itself, by what it does. They stay as they are: the kernel kills a process for a fault whose signal is blocked, where a
-/// handler of the program's would have written a report, or made a system call for a sandbox (SIGSYS).
+/// What a thread brings about itself, by what it does. They stay as they are: the kernel kills a
+/// process for a fault whose signal is blocked, where a handler of the program's would have written
+/// a report, or made a system call for a sandbox (SIGSYS).
 const OF_THE_THREAD: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
 
-/// As long as it lives, this thread gets no signals, and the threads that it starts never do. What comes meanwhile goes to another
-/// thread, or to this one afterwards.
+/// As long as it lives, this thread gets no signals, and the threads that it starts never do. What
+/// comes meanwhile goes to another thread, or to this one afterwards.
 #[derive(Debug)]
 pub(crate) struct Blocked {
     /// `None` where the kernel did not let it be.
@@ -28,7 +29,8 @@ impl std::fmt::Debug for Mask {
 impl Blocked {
     pub(crate) fn new() -> Self {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: there is room for a set, all of which is written. (The C library leaves out the signals that are its own.)
+        // SAFETY: there is room for a set, all of which is written. (The C library leaves out the
+        // signals that are its own.)
         unsafe { libc::sigfillset(all.as_mut_ptr()) };
         // SAFETY: written above.
         let mut all = unsafe { all.assume_init() };

@@ -1,4 +1,5 @@
-//! Passing a descriptor over a Unix socket: over one that is connected, or as a packet to one that has an address.
+//! Passing a descriptor over a Unix socket: over one that is connected, or as a packet to one that
+//! has an address.
 //!
 //! Nothing here waits for another process but [`wait`], which has a deadline.
 
@@ -24,8 +25,8 @@ use super::memory::last_errno;
 use super::object::retry;
 use super::{Errno, Result};
 
-/// Sends bytes and one descriptor, in one piece: so few bytes as a message of ours has go whole or not at all, on a stream too (EAGAIN
-/// where the socket does not wait, or not any longer).
+/// Sends bytes and one descriptor, in one piece: so few bytes as a message of ours has go whole or
+/// not at all, on a stream too (EAGAIN where the socket does not wait, or not any longer).
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let descriptors = [descriptor];
@@ -80,7 +81,8 @@ pub(crate) enum For {
     TheEnd,
 }
 
-/// Waits, for at most so long (`None` is for ever). Whether the other side sends nothing more; what it has sent may still be there.
+/// Waits, for at most so long (`None` is for ever). Whether the other side sends nothing more; what
+/// it has sent may still be there.
 ///
 /// A signal ends it early.
 pub(crate) fn wait(socket: BorrowedFd<'_>, what: For, at_most: Option<Duration>) -> Result<bool> {
@@ -119,7 +121,8 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     rustix::net::bind(socket, &SocketAddrUnix::new(path)?)
 }
 
-/// Sends one packet and some descriptors, two at most, to the socket that a path leads to, or nothing: EAGAIN where its queue is full.
+/// Sends one packet and some descriptors, two at most, to the socket that a path leads to, or
+/// nothing: EAGAIN where its queue is full.
 pub(crate) fn send_packet(
     socket: BorrowedFd<'_>,
     to: &CStr,
@@ -147,7 +150,8 @@ pub(crate) struct Packet {
     pub(crate) len: usize,
     /// Whether more came than there was room for, bytes or descriptors.
     pub(crate) cut: bool,
-    /// Whether descriptors came that could not be given to this process: there was no number free, or no right to have them.
+    /// Whether descriptors came that could not be given to this process: there was no number free,
+    /// or no right to have them.
     pub(crate) lacks: bool,
     /// The kernel's word; `None` where it was not asked to tell.
     pub(crate) sender: Option<Sender>,
@@ -167,7 +171,8 @@ pub(crate) struct Sender {
     pub(crate) user: u32,
 }
 
-/// Whether something may be there to be received: asks without waiting, and changes nothing, whatever the descriptor is by now.
+/// Whether something may be there to be received: asks without waiting, and changes nothing,
+/// whatever the descriptor is by now.
 pub(crate) fn may_have_packet(socket: BorrowedFd<'_>) -> bool {
     let mut asked = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
     // Where it cannot be asked, it is tried.
@@ -182,10 +187,12 @@ pub(crate) fn drop_packet(socket: BorrowedFd<'_>) -> Result<()> {
     })
 }
 
-/// Looks at the first packet, without waiting: EAGAIN where there is none. It stays where it is, and what came with it is open
-/// here too: where there is no number free for a descriptor, nothing is lost (`cut`, and the descriptor missing).
+/// Looks at the first packet, without waiting: EAGAIN where there is none. It stays where it is,
+/// and what came with it is open here too: where there is no number free for a descriptor, nothing
+/// is lost (`cut`, and the descriptor missing).
 ///
-/// On a stream it is what was sent in one call, at most: up to the end of the first part that a descriptor came with.
+/// On a stream it is what was sent in one call, at most: up to the end of the first part that a
+/// descriptor came with.
 pub(crate) fn look_at_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Packet> {
     packet(socket, bytes, libc::MSG_PEEK)
 }
@@ -196,8 +203,8 @@ pub(crate) fn take_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Pa
 }
 
 fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Result<Packet> {
-    /// Room for the descriptors and for who sent them, in words, which are aligned as its parts have to be. More descriptors than are
-    /// expected, so that all that come are seen, and closed.
+    /// Room for the descriptors and for who sent them, in words, which are aligned as its parts
+    /// have to be. More descriptors than are expected, so that all that come are seen, and closed.
     const WORDS: usize = 32;
     let mut space = [0_u64; WORDS];
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
@@ -227,23 +234,27 @@ fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Resul
     // SAFETY: the kernel has filled in the message, and `space` is still there.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     while !header.is_null() {
-        // SAFETY: not null, so that a whole header lies there, inside `space`, aligned (`CMSG_FIRSTHDR`, `CMSG_NXTHDR`).
+        // SAFETY: not null, so that a whole header lies there, inside `space`, aligned
+        // (`CMSG_FIRSTHDR`, `CMSG_NXTHDR`).
         let part = unsafe { header.read() };
         // SAFETY: the header is inside `space`, and what it heads follows.
         let data = unsafe { libc::CMSG_DATA(header) };
         let len = data_len(&part);
         match (part.cmsg_level, part.cmsg_type) {
-            // A handle of the sender, where the program asked for that (SO_PASSPIDFD), is a descriptor as well, and no area's.
+            // A handle of the sender, where the program asked for that (SO_PASSPIDFD), is a
+            // descriptor as well, and no area's.
             (libc::SOL_SOCKET, kind @ (libc::SCM_RIGHTS | SCM_PIDFD)) => {
                 for at in (0..len / size_of::<libc::c_int>()).map(|i| i * size_of::<libc::c_int>()) {
-                    // SAFETY: `at` and the four bytes there are inside the `len` bytes that the header heads.
+                    // SAFETY: `at` and the four bytes there are inside the `len` bytes that the
+                    // header heads.
                     let number = unsafe { data.add(at) };
                     // SAFETY: as above; nothing is assumed of the alignment.
                     let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
                     if number < 0 {
                         continue;
                     }
-                    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+                    // SAFETY: the kernel has just made this descriptor for us, and nobody else
+                    // knows of it.
                     let given = unsafe { OwnedFd::from_raw_fd(number) };
                     match move_up(given) {
                         Ok(descriptor) if kind == libc::SCM_RIGHTS => packet.descriptors.push(descriptor),

@@ -17,7 +17,8 @@ pub struct Segment {
     pub size: u64,
     /// How many times it is attached, in all processes of the machine together.
     pub attached: u64,
-    /// The process that made it, and the one that attached or detached it last, as this process's namespace numbers them; 0 where it has none.
+    /// The process that made it, and the one that attached or detached it last, as this process's
+    /// namespace numbers them; 0 where it has none.
     pub maker: u32,
     /// See `maker`.
     pub last: u32,
@@ -29,11 +30,13 @@ pub struct Segment {
     pub is_condemned: bool,
 }
 
-/// Asks after a segment: EINVAL or EIDRM where there is none of that number, EACCES for who may not read it.
+/// Asks after a segment: EINVAL or EIDRM where there is none of that number, EACCES for who may not
+/// read it.
 pub(crate) fn look(id: i32) -> Result<Segment> {
     const SHM_DEST: u32 = 0o1000;
     let mut answer = MaybeUninit::<libc::shmid_ds>::zeroed();
-    // SAFETY: the structure has the kernel's layout and outlives the call, which writes into it alone.
+    // SAFETY: the structure has the kernel's layout and outlives the call, which writes into it
+    // alone.
     if unsafe { libc::shmctl(id, libc::IPC_STAT, answer.as_mut_ptr()) } < 0 {
         return Err(last_errno());
     }
@@ -52,8 +55,8 @@ pub(crate) fn look(id: i32) -> Result<Segment> {
     })
 }
 
-/// Removes a segment: nobody finds it any more, and its memory goes with the last process that has it attached, at once where none has. EPERM for who is
-/// neither its owner nor its maker.
+/// Removes a segment: nobody finds it any more, and its memory goes with the last process that has
+/// it attached, at once where none has. EPERM for who is neither its owner nor its maker.
 pub(crate) fn remove(id: i32) -> Result<()> {
     // SAFETY: the command takes no argument; memory that a process has attached stays.
     let status = unsafe { libc::shmctl(id, libc::IPC_RMID, null_mut()) };

@@ -1,5 +1,5 @@
-//! Files of `/proc` and `/sys`, read whole, and the names in their folders: what `std::fs` has, with descriptors that are none of 0, 1
-//! and 2.
+//! Files of `/proc` and `/sys`, read whole, and the names in their folders: what `std::fs` has,
+//! with descriptors that are none of 0, 1 and 2.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;

@@ -9,10 +9,12 @@ use crate::sys;
 /// The largest CPU number that is believed: Linux is built for at most 8192 CPUs.
 pub(super) const MAX: u32 = 8191;
 
-/// The CPUs of a node, written `0-3,8`; numbers are those of `/sys/devices/system/cpu` and of sched_setaffinity(2).
+/// The CPUs of a node, written `0-3,8`; numbers are those of `/sys/devices/system/cpu` and of
+/// sched_setaffinity(2).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct CpuSet {
-    /// Bit *n* mod 64 of word *n* / 64 is CPU *n*. The last word is never zero, so that equal sets are equal.
+    /// Bit *n* mod 64 of word *n* / 64 is CPU *n*. The last word is never zero, so that equal sets
+    /// are equal.
     words: Vec<u64>,
 }
 
@@ -97,7 +99,8 @@ impl CpuSet {
         CpuSet::trimmed(words)
     }
 
-    /// From `0-3,8` as the kernel prints it; nothing is the empty set, and so is `none`. The error is a phrase.
+    /// From `0-3,8` as the kernel prints it; nothing is the empty set, and so is `none`. The error
+    /// is a phrase.
     pub(crate) fn from_kernel_list(text: &str) -> std::result::Result<Self, String> {
         if text.trim_end_matches(['\0', '\n']) == "none" {
             return Ok(CpuSet::default());
@@ -111,8 +114,8 @@ impl CpuSet {
         Ok(CpuSet::trimmed(words))
     }
 
-    /// From `0000,0000000f` as the kernel prints it: hexadecimal groups of 32 bits, the lowest last. The error is a
-    /// phrase.
+    /// From `0000,0000000f` as the kernel prints it: hexadecimal groups of 32 bits, the lowest
+    /// last. The error is a phrase.
     pub(crate) fn from_kernel_mask(text: &str) -> std::result::Result<Self, String> {
         let wrong = |why: &str| Err(format!("{} {why}", list::excerpt(text)));
         let mut halves = Vec::new();

@@ -1,7 +1,8 @@
-//! Files of sysfs: read with a bound. What cannot be read is noted, with the file and what stands in it, and is not known; all else
-//! stands.
+//! Files of sysfs: read with a bound. What cannot be read is noted, with the file and what stands
+//! in it, and is not known; all else stands.
 //!
-//! The tree may be any folder that a caller names, so a file of it may be a pipe, a device, endless, or not text.
+//! The tree may be any folder that a caller names, so a file of it may be a pipe, a device,
+//! endless, or not text.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -26,7 +27,8 @@ pub(super) struct Notes(RefCell<Vec<Oddity>>);
 impl Notes {
     fn add(&self, oddity: Oddity) {
         let mut all = self.0.borrow_mut();
-        // A tree that lies in everything is not told in full. A file that is read twice is told once.
+        // A tree that lies in everything is not told in full. A file that is read twice is told
+        // once.
         if all.len() < MAX_ODDITIES && !all.contains(&oddity) {
             all.push(oddity);
         }
@@ -37,8 +39,8 @@ impl Notes {
     }
 }
 
-/// A folder in the tree. What is not there is `None`: a fact that the kernel does not tell. What is there and makes no sense is `None`,
-/// too, and noted.
+/// A folder in the tree. What is not there is `None`: a fact that the kernel does not tell. What is
+/// there and makes no sense is `None`, too, and noted.
 #[derive(Clone, Debug)]
 pub(super) struct Folder<'a> {
     path: PathBuf,

@@ -1,6 +1,7 @@
 //! The machine's memory nodes: what they have, how far they are from each other, how fast they are.
 //!
-//! Read from sysfs, whose root is an argument, so that a captured tree of another machine does as well.
+//! Read from sysfs, whose root is an argument, so that a captured tree of another machine does as
+//! well.
 
 mod cpuset;
 mod file;
@@ -19,8 +20,9 @@ pub use oddity::Oddity;
 
 /// The memory nodes of a machine at the moment of reading.
 ///
-/// It says what *is*, not what this process may use: a cpuset may allow fewer nodes. Numbers of nodes may have gaps, node
-/// 0 may be offline, and nodes may have memory without CPUs or CPUs without memory. A kernel without NUMA is one node, 0.
+/// It says what *is*, not what this process may use: a cpuset may allow fewer nodes. Numbers of
+/// nodes may have gaps, node 0 may be offline, and nodes may have memory without CPUs or CPUs
+/// without memory. A kernel without NUMA is one node, 0.
 ///
 /// ```
 /// use areas::Topology;
@@ -56,14 +58,16 @@ impl Topology {
     /// [sysfs-devices-node](https://docs.kernel.org/admin-guide/abi-stable.html) and
     /// [numaperf](https://docs.kernel.org/admin-guide/mm/numaperf.html).
     ///
-    /// What is not there is not known. What is there and cannot be read, makes no sense, or contradicts the rest is not known either, and
-    /// [`oddities`](Topology::oddities) says so: all else stands. Where there is no `devices/system/node`, the result is one node, 0, with
-    /// all CPUs; how much memory it has is then asked of `/proc/meminfo`, if the root is `/sys`. If nodes come or go while they are read, it
-    /// reads again.
+    /// What is not there is not known. What is there and cannot be read, makes no sense, or
+    /// contradicts the rest is not known either, and [`oddities`](Topology::oddities) says so: all
+    /// else stands. Where there is no `devices/system/node`, the result is one node, 0, with all
+    /// CPUs; how much memory it has is then asked of `/proc/meminfo`, if the root is `/sys`. If
+    /// nodes come or go while they are read, it reads again.
     ///
     /// # Errors
     /// - [`Kind::Unsupported`](crate::Kind::Unsupported) if the tree has neither nodes nor CPUs.
-    /// - [`Kind::Io`](crate::Kind::Io) if it has nodes, and no number of one can be read: the error names the file and its content.
+    /// - [`Kind::Io`](crate::Kind::Io) if it has nodes, and no number of one can be read: the error
+    ///   names the file and its content.
     pub fn read_from(root: impl AsRef<Path>) -> Result<Self> {
         read::topology(root.as_ref())
     }
@@ -123,7 +127,8 @@ impl Topology {
         &self.cpus
     }
 
-    /// All CPUs that the machine has and that are offline, as far as the kernel tells (`/sys/devices/system/cpu/present`).
+    /// All CPUs that the machine has and that are offline, as far as the kernel tells
+    /// (`/sys/devices/system/cpu/present`).
     #[must_use]
     pub fn offline_cpus(&self) -> &CpuSet {
         &self.offline_cpus
@@ -135,8 +140,8 @@ impl Topology {
         self.cpus.difference(&CpuSet::union(self.nodes.iter().map(|info| &info.cpus)))
     }
 
-    /// What could not be read, made no sense, or contradicts the rest, in the order of reading: what it should have told is unknown. (Of a
-    /// tree that is odd all over, some hundreds.)
+    /// What could not be read, made no sense, or contradicts the rest, in the order of reading:
+    /// what it should have told is unknown. (Of a tree that is odd all over, some hundreds.)
     #[must_use]
     pub fn oddities(&self) -> &[Oddity] {
         &self.oddities
@@ -148,8 +153,8 @@ impl Topology {
         self.nodes.iter().find(|info| info.cpus.contains(cpu)).map(|info| info.node)
     }
 
-    /// How far the memory of `to` is, seen from `from`: 10 is local, 20 takes twice as long (the firmware's opinion:
-    /// ACPI SLIT). `None` if the kernel does not say.
+    /// How far the memory of `to` is, seen from `from`: 10 is local, 20 takes twice as long (the
+    /// firmware's opinion: ACPI SLIT). `None` if the kernel does not say.
     #[must_use]
     pub fn distance(&self, from: Node, to: Node) -> Option<u32> {
         self.node(from)?.distance(to)

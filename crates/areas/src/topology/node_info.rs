@@ -6,7 +6,8 @@ use super::cpuset::CpuSet;
 use super::oddity::Oddity;
 use crate::place::{Node, NodeSet};
 
-/// What the kernel tells of one node. A fact that it does not tell is `None` or empty, never a guess.
+/// What the kernel tells of one node. A fact that it does not tell is `None` or empty, never a
+/// guess.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeInfo {
@@ -14,12 +15,14 @@ pub struct NodeInfo {
     pub node: Node,
     /// Whether it is online (`/sys/devices/system/node/online`).
     pub online: bool,
-    /// Whether it has memory: by its own `meminfo`, and by `has_memory` (which old kernels call `has_normal_memory`) where that tells
-    /// no size. `None` if neither tells.
+    /// Whether it has memory: by its own `meminfo`, and by `has_memory` (which old kernels call
+    /// `has_normal_memory`) where that tells no size. `None` if neither tells.
     pub has_memory: Option<bool>,
-    /// Whether devices on it, but no CPUs, start memory accesses (`has_generic_initiator`, Linux 5.10).
+    /// Whether devices on it, but no CPUs, start memory accesses (`has_generic_initiator`, Linux
+    /// 5.10).
     pub has_generic_initiator: bool,
-    /// Its online CPUs (`cpulist`, else `cpumap`, else its `cpuN` entries); empty for a node of memory alone.
+    /// Its online CPUs (`cpulist`, else `cpumap`, else its `cpuN` entries); empty for a node of
+    /// memory alone.
     pub cpus: CpuSet,
     /// Its CPUs that are there and offline.
     pub offline_cpus: CpuSet,
@@ -27,16 +30,18 @@ pub struct NodeInfo {
     pub memory: Option<Memory>,
     /// Its pools of huge pages, small pages first (`hugepages/`).
     pub huge_pools: Vec<HugePool>,
-    /// How fast its memory is, from where: what is about CPUs (class 1) first, then class 0. Empty unless the firmware
-    /// has an ACPI HMAT (or CDAT, for CXL).
+    /// How fast its memory is, from where: what is about CPUs (class 1) first, then class 0. Empty
+    /// unless the firmware has an ACPI HMAT (or CDAT, for CXL).
     pub access: Vec<Access>,
-    /// The caches that its memory has on its own side (`memory_side_cache/`, Linux 5.2), by level. Empty for most nodes: such a cache is
-    /// of fast memory in front of more, slower memory, and no node by itself.
+    /// The caches that its memory has on its own side (`memory_side_cache/`, Linux 5.2), by level.
+    /// Empty for most nodes: such a cache is of fast memory in front of more, slower memory, and no
+    /// node by itself.
     pub memory_side_caches: Vec<MemorySideCache>,
-    /// Its memory tier: a lower number is faster memory (`/sys/devices/virtual/memory_tiering`, Linux 6.1).
+    /// Its memory tier: a lower number is faster memory (`/sys/devices/virtual/memory_tiering`,
+    /// Linux 6.1).
     pub tier: Option<u32>,
-    /// Its weight for weighted interleaving, 1 to 255 pages a turn (`/sys/kernel/mm/mempolicy/weighted_interleave`,
-    /// Linux 6.9).
+    /// Its weight for weighted interleaving, 1 to 255 pages a turn
+    /// (`/sys/kernel/mm/mempolicy/weighted_interleave`, Linux 6.9).
     pub weight: Option<u8>,
     /// Sorted by node.
     pub(super) distances: Vec<(Node, u32)>,
@@ -49,8 +54,9 @@ impl NodeInfo {
         !self.cpus.is_empty()
     }
 
-    /// Whether what sysfs says of its CPUs could be read, going by the [`Topology::oddities`](super::Topology::oddities) of the same reading: if not,
-    /// `cpus` is empty for want of better knowledge.
+    /// Whether what sysfs says of its CPUs could be read, going by the
+    /// [`Topology::oddities`](super::Topology::oddities) of the same reading: if not, `cpus` is
+    /// empty for want of better knowledge.
     #[must_use]
     pub fn knows_cpus(&self, oddities: &[Oddity]) -> bool {
         !(self.cpus.is_empty() && self.is_odd(&["cpulist", "cpumap"], oddities))
@@ -70,8 +76,8 @@ impl NodeInfo {
         })
     }
 
-    /// How far another node's memory is, seen from this node: 10 is local, 20 takes twice as long (the firmware's
-    /// opinion: ACPI SLIT). `None` if the kernel does not say.
+    /// How far another node's memory is, seen from this node: 10 is local, 20 takes twice as long
+    /// (the firmware's opinion: ACPI SLIT). `None` if the kernel does not say.
     #[must_use]
     pub fn distance(&self, to: Node) -> Option<u32> {
         let at = self.distances.binary_search_by_key(&to, |&(node, _)| node).ok()?;
@@ -89,15 +95,16 @@ impl NodeInfo {
         self.huge_pools.iter().find(|pool| pool.page_size == page_size)
     }
 
-    /// How fast this node's memory is for accesses that start at `initiator`: class 1 if `initiator` is one of its
-    /// initiators, else class 0 likewise, else `None`.
+    /// How fast this node's memory is for accesses that start at `initiator`: class 1 if
+    /// `initiator` is one of its initiators, else class 0 likewise, else `None`.
     #[must_use]
     pub fn access_from(&self, initiator: Node) -> Option<&Access> {
         self.access.iter().find(|access| access.initiators.contains(initiator))
     }
 }
 
-/// How much memory a node has, in bytes, as its `meminfo` said at the moment of reading. What it did not say is `None`.
+/// How much memory a node has, in bytes, as its `meminfo` said at the moment of reading. What it
+/// did not say is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
@@ -105,8 +112,9 @@ pub struct Memory {
     pub total: Option<u64>,
     /// `MemFree`: what nobody uses. Free pages of huge-page pools do not count.
     pub free: Option<u64>,
-    /// `Active(file)` + `Inactive(file)` + `SReclaimable`: what the kernel could give up without swapping. An upper
-    /// bound: dirty pages must be written first, and some of it is in use again at once.
+    /// `Active(file)` + `Inactive(file)` + `SReclaimable`: what the kernel could give up without
+    /// swapping. An upper bound: dirty pages must be written first, and some of it is in use again
+    /// at once.
     pub reclaimable: Option<u64>,
     /// `AnonPages`: anonymous pages of processes.
     pub anonymous: Option<u64>,
@@ -117,8 +125,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Free and reclaimable together: about what a new area can still get without swapping. The kernel keeps some of it
-    /// for itself (watermarks). What is not known to be reclaimable counts as not reclaimable; `None` if what is free is not known.
+    /// Free and reclaimable together: about what a new area can still get without swapping. The
+    /// kernel keeps some of it for itself (watermarks). What is not known to be reclaimable counts
+    /// as not reclaimable; `None` if what is free is not known.
     #[must_use]
     pub const fn available(&self) -> Option<u64> {
         match (self.free, self.reclaimable) {
@@ -128,9 +137,11 @@ impl Memory {
     }
 }
 
-/// A cache in front of a node's memory: on its side, for all who access it (`memory_side_cache/indexN`, from the firmware's HMAT).
+/// A cache in front of a node's memory: on its side, for all who access it
+/// (`memory_side_cache/indexN`, from the firmware's HMAT).
 ///
-/// The kernel numbers them from the memory on: of several, the one with the higher number is nearer to the CPU.
+/// The kernel numbers them from the memory on: of several, the one with the higher number is nearer
+/// to the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemorySideCache {
@@ -190,7 +201,8 @@ impl fmt::Display for CacheWrites {
     }
 }
 
-/// A node's pool of huge pages of one size. Counts are pages; what the kernel does not tell is `None`.
+/// A node's pool of huge pages of one size. Counts are pages; what the kernel does not tell is
+/// `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HugePool {
@@ -204,18 +216,21 @@ pub struct HugePool {
     pub surplus: Option<u64>,
 }
 
-/// How fast a node's memory is for those who are best placed to use it (`nodeN/accessC/initiators`, Linux 5.2).
+/// How fast a node's memory is for those who are best placed to use it (`nodeN/accessC/initiators`,
+/// Linux 5.2).
 ///
-/// These are the rated values of the firmware, not measurements. Bandwidths are in the unit in which the kernel prints
-/// them: its numaperf page calls it MiB/s, its sysfs ABI page MB/s, and the ACPI table that they come from counts
-/// MB/s; do not build on the 5 % between the two. Latencies are nanoseconds. A value of 0 is what the kernel prints for
-/// "not told", and is `None` here.
+/// These are the rated values of the firmware, not measurements. Bandwidths are in the unit in
+/// which the kernel prints them: its numaperf page calls it MiB/s, its sysfs ABI page MB/s, and the
+/// ACPI table that they come from counts MB/s; do not build on the 5 % between the two. Latencies
+/// are nanoseconds. A value of 0 is what the kernel prints for "not told", and is `None` here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access {
-    /// 0: the best initiators of any kind, CPUs or devices. 1: the best among nodes with CPUs (Linux 5.10).
+    /// 0: the best initiators of any kind, CPUs or devices. 1: the best among nodes with CPUs
+    /// (Linux 5.10).
     pub class: u8,
-    /// The nodes for which the values hold. From other nodes it is another, unknown speed: as a rule a slower one.
+    /// The nodes for which the values hold. From other nodes it is another, unknown speed: as a
+    /// rule a slower one.
     pub initiators: NodeSet,
     /// `read_bandwidth`, in MB/s or MiB/s (see above).
     pub read_bandwidth: Option<u64>,

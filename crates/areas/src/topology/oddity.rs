@@ -9,7 +9,8 @@ use crate::text::escape_invisible;
 /// More are not kept of one tree.
 pub(super) const MAX_ODDITIES: usize = 256;
 
-/// A file of sysfs that could not be read, makes no sense, or contradicts others. What it should have told is unknown; all else stands.
+/// A file of sysfs that could not be read, makes no sense, or contradicts others. What it should
+/// have told is unknown; all else stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Oddity {

@@ -159,8 +159,8 @@ impl<'a> Tree<'a> {
         listed.unwrap_or_else(|| CpuSet::of(&self.cpus.numbered("cpu", "", cpuset::MAX)))
     }
 
-    /// The nodes that one file says have memory, and that file's name. Some kernels and captured trees leave nodes in it that have gone
-    /// offline.
+    /// The nodes that one file says have memory, and that file's name. Some kernels and captured
+    /// trees leave nodes in it that have gone offline.
     fn has_memory(&self, online: NodeSet) -> Option<(NodeSet, &'static str)> {
         let (nodes, name) = ["has_memory", "has_normal_memory"]
             .into_iter()

@@ -1,4 +1,5 @@
-//! Areas of whichever kind: what is opened is what the kernel says at that moment, whatever changes meanwhile.
+//! Areas of whichever kind: what is opened is what the kernel says at that moment, whatever changes
+//! meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -104,7 +105,8 @@ fn each_kind_is_frozen_or_comes_back() {
     assert!(matches!(rejected.value, AnyArea::Shared(_)), "{}", rejected.value);
 }
 
-/// One thread freezes areas, another one opens each again and again: it is shared or frozen, never an error but for its end.
+/// One thread freezes areas, another one opens each again and again: it is shared or frozen, never
+/// an error but for its end.
 #[test]
 fn what_is_frozen_meanwhile_opens_as_one_or_the_other() {
     const ROUNDS: usize = 300;

@@ -1,4 +1,5 @@
-//! Clones: their own protection, name and address over the same memory; read-only ones that the kernel keeps so.
+//! Clones: their own protection, name and address over the same memory; read-only ones that the
+//! kernel keeps so.
 
 #![expect(unsafe_code, reason = "tries to get around a read-only clone; each block has its proof")]
 
@@ -167,7 +168,8 @@ fn a_forked_child_shares_the_memory_under_an_id_of_its_own() {
         let area = areas::builder(page()).name("family").shared().unwrap();
         let mut private = areas::builder(page()).private().unwrap();
         let id = area.id().unwrap();
-        // SAFETY: no other thread of this process is at work in the library or in malloc: the child may use both.
+        // SAFETY: no other thread of this process is at work in the library or in malloc: the child
+        // may use both.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let own = area.id().is_some_and(|own| own != id);

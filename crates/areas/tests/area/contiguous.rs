@@ -1,5 +1,5 @@
-//! Areas whose lock demands something of the page frames, which `/proc/self/pagemap` shows to root. Tests that fill the pool are
-//! named `machine_…`: they have it to themselves.
+//! Areas whose lock demands something of the page frames, which `/proc/self/pagemap` shows to root.
+//! Tests that fill the pool are named `machine_…`: they have it to themselves.
 
 use std::sync::atomic::Ordering;
 
@@ -158,8 +158,8 @@ fn machine_pool_pages_apart_are_no_run() {
     assert_eq!((free(), count("resv_hugepages")), (2, 0));
 }
 
-/// What its source says of page frames is a claim: whoever may write the memory can have put other pages in, and a device would write
-/// elsewhere.
+/// What its source says of page frames is a claim: whoever may write the memory can have put other
+/// pages in, and a device would write elsewhere.
 #[test]
 fn machine_a_clone_is_measured_and_not_believed() {
     let this = test!("machine_a_clone_is_measured_and_not_believed");

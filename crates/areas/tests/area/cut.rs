@@ -1,4 +1,5 @@
-//! Addresses of an area that the program unmaps or maps over itself: what is left of it is an area, or several, and what is somebody else's by now stays as it is.
+//! Addresses of an area that the program unmaps or maps over itself: what is left of it is an area,
+//! or several, and what is somebody else's by now stays as it is.
 
 #![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
 #![expect(unsafe_code, reason = "unmaps and maps over addresses of areas; each block has its proof")]
@@ -15,7 +16,8 @@ const PAGES: usize = 16;
 
 /// Takes pages of an area away, as a program does that has forgotten whose they are.
 fn unmap(base: *mut u8, from: usize, to: usize) {
-    // SAFETY: addresses of an area of this test's, which lends no references, and which is reconciled before it is used again.
+    // SAFETY: addresses of an area of this test's, which lends no references, and which is
+    // reconciled before it is used again.
     let status = unsafe { libc::munmap(base.wrapping_add(from * page()).cast(), (to - from) * page()) };
     assert_eq!(status, 0);
 }
@@ -129,7 +131,8 @@ fn the_middle_goes_and_two_are_left_under_one_name() {
             // Each measures its own pages.
             assert_eq!(area.residency().unwrap().resident(), area.size() as u64);
         }
-        // Whoever else makes the first one smaller would take the second one's memory; the second one ends where the memory does.
+        // Whoever else makes the first one smaller would take the second one's memory; the second
+        // one ends where the memory does.
         let [before, behind] = [first, second].map(|area| registry::get(area.id().unwrap()).unwrap());
         assert!(before.ends_before_its_object() && !behind.ends_before_its_object());
         assert_eq!(before.shrink(page()).unwrap_err().kind(), Kind::Unsupported);
@@ -162,7 +165,8 @@ fn one_of_which_nothing_is_left_is_gone() {
     });
 }
 
-/// The type says who else writes: other kinds are cut as well, and what makes no sense for a part is refused.
+/// The type says who else writes: other kinds are cut as well, and what makes no sense for a part
+/// is refused.
 #[test]
 fn each_kind_is_cut() {
     test!("each_kind_is_cut").alone(Stage::default(), || {
@@ -212,7 +216,8 @@ fn each_kind_is_cut() {
         assert_eq!((rest.len(), rest[0], rest[2 * page()]), (3 * page(), 1, 3));
         drop(left);
 
-        // Of private memory a hole is seen, and a stranger of the same kind is not: nobody can tell them apart.
+        // Of private memory a hole is seen, and a stranger of the same kind is not: nobody can tell
+        // them apart.
         let private = areas::builder(4 * page()).private().unwrap();
         unmap(private.as_ptr(), 1, 2);
         assert_eq!(private.missing().unwrap(), [page()..2 * page()]);
@@ -256,7 +261,8 @@ fn a_part_can_do_what_an_area_can() {
     });
 }
 
-/// Whoever clones an area, published or not, keeps all that there was: what its maker unmaps keeps its memory.
+/// Whoever clones an area, published or not, keeps all that there was: what its maker unmaps keeps
+/// its memory.
 #[test]
 fn nobody_loses_what_the_maker_unmaps() {
     let this = test!("nobody_loses_what_the_maker_unmaps");

@@ -52,7 +52,8 @@ fn its_holes_are_filled_before() {
 
 #[test]
 fn every_way_of_writing_is_refused() {
-    // A fixed area's size was sealed before; of a growable one, freezing has to take that right, too.
+    // A fixed area's size was sealed before; of a growable one, freezing has to take that right,
+    // too.
     let size = 3 * page();
     for builder in [areas::builder(size), areas::builder(size).growable(9 * page())] {
         let area = builder.shared().unwrap();
@@ -64,7 +65,8 @@ fn every_way_of_writing_is_refused() {
 fn refuses_every_way_of_writing(frozen: &Area<Frozen>) {
     let len = frozen.size() as u64;
     let refuses = [Errno::PERM, Errno::BADF, Errno::INVAL, Errno::ACCESS, Errno::TXTBSY];
-    // The area's own descriptor, and the best one that can be had through /proc: root may open it for writing.
+    // The area's own descriptor, and the best one that can be had through /proc: root may open it
+    // for writing.
     let path = format!("/proc/self/fd/{}", frozen.object_descriptor());
     let reopened = std::fs::File::options().read(true).write(true).open(&path);
     let own = std::fs::File::from(rustix::io::dup(frozen).unwrap());
@@ -93,7 +95,8 @@ fn refuses_every_way_of_writing(frozen: &Area<Frozen>) {
         // A private copy is nobody's business.
     }
     let address = frozen.as_ptr().cast();
-    // SAFETY: the range is this area's own mapping, and the call is to be refused; it would only add a right.
+    // SAFETY: the range is this area's own mapping, and the call is to be refused; it would only
+    // add a right.
     let status = unsafe { libc::mprotect(address, page(), libc::PROT_READ | libc::PROT_WRITE) };
     assert_eq!((status, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::EACCES)));
     // Throwing pages away reads them again from the object: the bytes are the same.
@@ -188,7 +191,8 @@ fn a_mapping_that_others_made_before_is_read_only_or_in_the_way() {
 fn a_thread_with_descriptors_of_its_own_freezes_its_own_area() {
     test!("a_thread_with_descriptors_of_its_own_freezes_its_own_area").alone(Stage::default(), || {
         let thread = std::thread::spawn(|| {
-            // SAFETY: this thread uses no descriptor of the others from here on, and they none of its.
+            // SAFETY: this thread uses no descriptor of the others from here on, and they none of
+            // its.
             unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
             let area = areas::builder(8).shared().unwrap();
             area.write_at(0, b"threaded").unwrap();
@@ -226,7 +230,8 @@ fn a_private_copy_of_it_may_be_written() {
     let frozen = frozen(b"original");
     let backing = Backing::File { file: frozen.as_fd(), offset: 0, shared: false };
     let copy = System::new().map(&Request::new(8).backed_by(backing)).unwrap();
-    // SAFETY: mapped, writable, and nobody has a reference to it: it is a file's private copy, which lends none.
+    // SAFETY: mapped, writable, and nobody has a reference to it: it is a file's private copy,
+    // which lends none.
     unsafe { kernel::poke(copy.as_ptr(), b'O') };
     // SAFETY: mapped and readable.
     assert_eq!(unsafe { kernel::peek(copy.as_ptr()) }, b'O');
@@ -255,8 +260,8 @@ fn two_who_freeze_at_once_both_have_it_frozen() {
     });
 }
 
-/// One gives up waiting, and before it has its right to write back, the other has frozen the area: it is frozen for both, or
-/// for none and writable for both.
+/// One gives up waiting, and before it has its right to write back, the other has frozen the area:
+/// it is frozen for both, or for none and writable for both.
 #[test]
 fn a_freeze_that_gives_up_as_another_succeeds() {
     test!("a_freeze_that_gives_up_as_another_succeeds").alone(Stage::default(), || {
@@ -285,7 +290,8 @@ fn a_freeze_that_gives_up_as_another_succeeds() {
     });
 }
 
-/// Whoever has a descriptor of it can do that; then nobody can freeze it any more, and it is no fault of this library's or the system's.
+/// Whoever has a descriptor of it can do that; then nobody can freeze it any more, and it is no
+/// fault of this library's or the system's.
 #[test]
 fn what_is_sealed_against_further_seals_is_not_frozen() {
     let area = areas::builder(4096).shared().unwrap();

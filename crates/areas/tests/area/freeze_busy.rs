@@ -113,7 +113,8 @@ fn by_a_forked_child() {
     test!("by_a_forked_child").alone(Stage::default(), || {
         let area = areas::builder(4096).shared().unwrap();
         let at = area.as_ptr();
-        // SAFETY: the child only waits and is killed: it calls nothing that another thread's mutex could stop.
+        // SAFETY: the child only waits and is killed: it calls nothing that another thread's mutex
+        // could stop.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0);
         if pid == 0 {
@@ -137,7 +138,8 @@ fn by_a_forked_child() {
 fn pinned(area: &Area<Shared>) -> (std::io::PipeReader, std::io::PipeWriter) {
     let (from, to) = std::io::pipe().unwrap();
     let piece = libc::iovec { iov_base: area.as_ptr().cast(), iov_len: 4096 };
-    // SAFETY: the range is mapped while this is called; the pipe then holds the page itself, and only reads it.
+    // SAFETY: the range is mapped while this is called; the pipe then holds the page itself, and
+    // only reads it.
     let sent = unsafe { libc::vmsplice(std::os::fd::AsRawFd::as_raw_fd(&to), &raw const piece, 1, 0) };
     assert_eq!(sent, 4096);
     (from, to)

@@ -107,7 +107,8 @@ fn another_process_sees_new_bytes_with_no_call_of_its_own() {
         assert_eq!(area.size(), page);
         tell("mapped");
         hear();
-        // SAFETY: the clone maps the whole reserve, and its peer has grown the object beyond this byte.
+        // SAFETY: the clone maps the whole reserve, and its peer has grown the object beyond this
+        // byte.
         let seen = unsafe { kernel::peek(beyond) };
         // SAFETY: as above, and writable.
         unsafe { kernel::poke(beyond.wrapping_add(1), seen + 1) };

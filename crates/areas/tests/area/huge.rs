@@ -1,4 +1,5 @@
-//! Huge pages: of the pool as a promise, preferred, or automatic; measured by residency, smaps and the pool's own counts.
+//! Huge pages: of the pool as a promise, preferred, or automatic; measured by residency, smaps and
+//! the pool's own counts.
 //!
 //! Tests that fill the pool are named `machine_…`: they have it to themselves.
 
@@ -169,8 +170,9 @@ fn auto_grows_in_base_pages() {
     assert_eq!(area.size(), 8 * MIB);
 }
 
-/// Private pool pages are copied as any private memory is, when one side writes. Where the pool has no page for that, the kernel lets the
-/// parent have the one that there is, and the child faults when it comes to it.
+/// Private pool pages are copied as any private memory is, when one side writes. Where the pool has
+/// no page for that, the kernel lets the parent have the one that there is, and the child faults
+/// when it comes to it.
 #[test]
 fn machine_of_private_pool_pages_the_parent_keeps_its_own() {
     const TEST: &str = "area::huge::machine_of_private_pool_pages_the_parent_keeps_its_own";
@@ -184,7 +186,8 @@ fn machine_of_private_pool_pages_the_parent_keeps_its_own() {
             return String::new();
         };
         area.fill(1);
-        // SAFETY: the child writes one byte and leaves: it calls nothing that another thread's mutex could stop.
+        // SAFETY: the child writes one byte and leaves: it calls nothing that another thread's
+        // mutex could stop.
         #[expect(unsafe_code, reason = "a child that shares the pages")]
         let pid = unsafe { libc::fork() };
         if pid == 0 {

@@ -1,5 +1,6 @@
-//! Growable and resizable areas in pages of the pool: no page is taken or set aside before it is part of the area, and every
-//! one comes back. Measured by the pool's own counts, st_blocks, and loads as a peer in C makes them.
+//! Growable and resizable areas in pages of the pool: no page is taken or set aside before it is
+//! part of the area, and every one comes back. Measured by the pool's own counts, st_blocks, and
+//! loads as a peer in C makes them.
 
 #![expect(unsafe_code, reason = "touches new bytes as a peer in C would; each block has its proof")]
 
@@ -33,7 +34,8 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         let (at, before) = (clone.as_ptr().wrapping_add(3 * PAGE - 1), pool());
         tell("mapped");
         hear();
-        // SAFETY: the area has grown so far before we were told to go on, and its memory has no Rust reference.
+        // SAFETY: the area has grown so far before we were told to go on, and its memory has no
+        // Rust reference.
         let seen = unsafe { kernel::peek(at) };
         return tell(&format!("{seen} {before:?}"));
     }

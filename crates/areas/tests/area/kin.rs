@@ -1,5 +1,5 @@
-//! Clones of clones, in one process and across several: each with a name, an address, a protection and an id of its own; all with the
-//! same memory and the lock that the first one was created with.
+//! Clones of clones, in one process and across several: each with a name, an address, a protection
+//! and an id of its own; all with the same memory and the lock that the first one was created with.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -68,7 +68,8 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
                 assert_eq!(peer.hear(), expected);
             }
             assert_eq!(first.load::<u8>(100, Ordering::Relaxed).unwrap(), 7);
-            // The middle one dies, and the first one is dropped: the third is found, and a fourth is made of it.
+            // The middle one dies, and the first one is dropped: the third is found, and a fourth
+            // is made of it.
             second.kill();
             drop(first);
             for gone in ["first", "second"] {
@@ -193,8 +194,8 @@ fn never_above_what_another_team_gave() {
         // Less, and back to what was granted.
         reader.protect(Protection::empty()).unwrap();
         reader.protect(Protection::READ).unwrap();
-        // Nor by way of a clone of the clone, although in one's own team writing is granted, and the kernel would open
-        // it: of this area, this team has no more to give.
+        // Nor by way of a clone of the clone, although in one's own team writing is granted, and
+        // the kernel would open it: of this area, this team has no more to give.
         let own = registry::find("mine").unwrap();
         let more = own.cloning().protection(Protection::READ_WRITE).open().map_err(refused);
         assert_eq!(more.unwrap_err(), Kind::ReadOnly);

@@ -1,5 +1,5 @@
-//! Areas as owners of bytes for the libraries that everybody's data goes through: `bytes` and Arrow take them as they are, without
-//! a copy, and give them back.
+//! Areas as owners of bytes for the libraries that everybody's data goes through: `bytes` and Arrow
+//! take them as they are, without a copy, and give them back.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
@@ -68,7 +68,8 @@ fn bytes_lend_a_private_area() {
 fn arrow(area: Area<Frozen>) -> Buffer {
     let bytes = area.as_bytes();
     let (start, len) = (NonNull::from(bytes).cast(), bytes.len());
-    // SAFETY: `len` bytes from `start` are readable and never change, and stay so while the area is held; the buffer holds it.
+    // SAFETY: `len` bytes from `start` are readable and never change, and stay so while the area is
+    // held; the buffer holds it.
     unsafe { Buffer::from_custom_allocation(start, len, Arc::new(area)) }
 }
 

@@ -1,4 +1,5 @@
-//! Locks, as smaps shows them: bytes that are in RAM, and the flags that the kernel keeps for each mapping.
+//! Locks, as smaps shows them: bytes that are in RAM, and the flags that the kernel keeps for each
+//! mapping.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +10,8 @@ use super::support::kernel;
 
 const SIZE: usize = 256 << 10;
 
-/// Resident bytes, and whether pages that come later will be locked too ("lo"), at their first touch only ("lf").
+/// Resident bytes, and whether pages that come later will be locked too ("lo"), at their first
+/// touch only ("lf").
 fn locked(address: *const u8) -> (usize, bool, bool) {
     let vma = kernel::vma_at(address).unwrap();
     // What smaps calls "Locked" is divided by the number of mappings of each page.
@@ -29,7 +31,8 @@ fn none_lazy_and_full() {
             let mut private = areas::builder(SIZE).lock(lock).private().unwrap();
             let shared = areas::builder(SIZE).lock(lock).shared().unwrap();
             assert_eq!((private.lock(), shared.lock()), (lock, lock));
-            // Neighbouring mappings of the same kind may be one to the kernel, so at least is what can be said.
+            // Neighbouring mappings of the same kind may be one to the kernel, so at least is what
+            // can be said.
             let (bytes, lo, lf) = locked(private.as_ptr());
             assert!(
                 bytes >= expected.0 && (lo, lf) == (expected.1, expected.2),

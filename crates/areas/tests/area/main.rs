@@ -1,5 +1,6 @@
-//! Areas on the real kernel: what they promise is measured in smaps, mincore, move_pages and fstat, never read back from the
-//! library. What needs a process of its own (counts, limits, other holders) runs in one.
+//! Areas on the real kernel: what they promise is measured in smaps, mincore, move_pages and fstat,
+//! never read back from the library. What needs a process of its own (counts, limits, other
+//! holders) runs in one.
 
 #[expect(dead_code, reason = "the tests of providers and errors use the rest")]
 #[path = "../area_support/mod.rs"]

@@ -51,7 +51,8 @@ fn each_of_many_is_told_as_by_itself() {
         let own = areas::builder(2 * PAGE).name("own").shared().unwrap();
         own.write_at(0, &[1]).unwrap();
         let list = || registry::list().unwrap().areas;
-        // By way of folders the first time, and in another order the folders change each time; later they may be taken by their numbers.
+        // By way of folders the first time, and in another order the folders change each time;
+        // later they may be taken by their numbers.
         let mut before = None;
         for mix in [true, false, true] {
             let mut areas = list();

@@ -1,5 +1,5 @@
-//! Threads of one process that access the same bytes at once: in safe code, and so no data race. `cargo xtask soundness thread` runs
-//! these under ThreadSanitizer, which reports each that is one.
+//! Threads of one process that access the same bytes at once: in safe code, and so no data race.
+//! `cargo xtask soundness thread` runs these under ThreadSanitizer, which reports each that is one.
 
 use std::sync::Barrier;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};

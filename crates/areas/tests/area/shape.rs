@@ -110,7 +110,8 @@ fn a_thousand_areas_leave_nothing_behind() {
             let clone = areas::registry::find("many").unwrap().open_read_only().unwrap();
             assert_eq!((clone.load::<u8>(0, Ordering::Relaxed).unwrap(), frozen[0]), (1, 0));
         };
-        // What is made once and kept: this process's table, the folder of the registry, malloc's arena.
+        // What is made once and kept: this process's table, the folder of the registry, malloc's
+        // arena.
         make();
         let before = Held::now();
         for _ in 0..1000 {

@@ -1,6 +1,8 @@
-//! Tests in processes of their own: for limits, identities, kills, registries and counts of what is held.
+//! Tests in processes of their own: for limits, identities, kills, registries and counts of what is
+//! held.
 //!
-//! A test runs its own binary again, for itself alone, with a role in the environment; the two talk in lines over pipes.
+//! A test runs its own binary again, for itself alone, with a role in the environment; the two talk
+//! in lines over pipes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -134,7 +136,8 @@ impl Test {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = loop {
             match command.spawn() {
-                // Another test's thread has forked while we were writing the copy, and has not come to its exec yet.
+                // Another test's thread has forked while we were writing the copy, and has not come
+                // to its exec yet.
                 Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
                     std::thread::sleep(std::time::Duration::from_millis(5));
                 }

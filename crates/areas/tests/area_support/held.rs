@@ -1,4 +1,5 @@
-//! What this process holds: to see that nothing is left behind. For processes that a test has to itself.
+//! What this process holds: to see that nothing is left behind. For processes that a test has to
+//! itself.
 
 use super::kernel;
 

@@ -1,4 +1,5 @@
-//! What the kernel says of memory: `/proc/self/smaps`, mincore, st_blocks. Never what the library remembers.
+//! What the kernel says of memory: `/proc/self/smaps`, mincore, st_blocks. Never what the library
+//! remembers.
 
 #![expect(unsafe_code, reason = "mincore and raw reads; each block has its proof")]
 
@@ -23,7 +24,8 @@ impl Vma {
         text.trim_end_matches("kB").trim().parse::<usize>().unwrap() * 1024
     }
 
-    /// Whether `VmFlags` has it: "lo" locked, "lf" locked on fault, "dd" not dumped, "mw" may be made writable.
+    /// Whether `VmFlags` has it: "lo" locked, "lf" locked on fault, "dd" not dumped, "mw" may be
+    /// made writable.
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.details.iter().any(|(name, text)| name == "VmFlags" && text.split(' ').any(|one| one == flag))
     }
@@ -68,13 +70,15 @@ pub(crate) fn vma_at(address: *const u8) -> Option<Vma> {
 pub(crate) fn in_core(address: *const u8, len: usize) -> usize {
     let page = rustix::param::page_size();
     let mut pages = vec![0_u8; len.div_ceil(page)];
-    // SAFETY: the vector has a byte for each page of the range; mincore reads no memory of the range.
+    // SAFETY: the vector has a byte for each page of the range; mincore reads no memory of the
+    // range.
     let status = unsafe { libc::mincore(address.cast_mut().cast(), len, pages.as_mut_ptr()) };
     assert_eq!(status, 0, "mincore: {}", std::io::Error::last_os_error());
     pages.iter().filter(|page| **page & 1 == 1).count() * page
 }
 
-/// The page frame of each base page from `address` on, by `/proc/self/pagemap`, for root: 0 where none is mapped.
+/// The page frame of each base page from `address` on, by `/proc/self/pagemap`, for root: 0 where
+/// none is mapped.
 pub(crate) fn frames(address: *const u8, len: usize) -> Vec<u64> {
     use std::os::unix::fs::FileExt;
     let page = rustix::param::page_size();
@@ -103,7 +107,8 @@ pub(crate) unsafe fn peek(address: *const u8) -> u8 {
 /// Writes a byte as a peer in C would.
 ///
 /// # Safety
-/// `address` is mapped, writable, shared memory of which there is no reference, and backed by an object that reaches that far.
+/// `address` is mapped, writable, shared memory of which there is no reference, and backed by an
+/// object that reaches that far.
 pub(crate) unsafe fn poke(address: *mut u8, value: u8) {
     // SAFETY: the caller's promise.
     unsafe { address.write_volatile(value) }

@@ -1,5 +1,5 @@
-//! What the tests of areas, providers and errors share: processes of their own, what the kernel says of a mapping, and
-//! saying aloud that something could not be checked.
+//! What the tests of areas, providers and errors share: processes of their own, what the kernel
+//! says of a mapping, and saying aloud that something could not be checked.
 
 pub(crate) mod child;
 pub(crate) mod folder;
@@ -15,7 +15,8 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says that a check could not be made here: on stderr, and in the log that `cargo xtask test` reads.
+/// Says that a check could not be made here: on stderr, and in the log that `cargo xtask test`
+/// reads.
 pub(crate) fn skip(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
     // Nobody is there to be told where even that fails.

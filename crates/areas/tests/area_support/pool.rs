@@ -1,4 +1,5 @@
-//! The pool of huge pages, filled for a test's time. Tests that do so are named `machine_…`: they have it to themselves.
+//! The pool of huge pages, filled for a test's time. Tests that do so are named `machine_…`: they
+//! have it to themselves.
 
 use std::fs::{self, File};
 

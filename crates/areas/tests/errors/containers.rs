@@ -1,5 +1,6 @@
-//! Containers whose profile forbids all calls about nodes (podman with runc, Docker): where pages are is told all the same, as far as
-//! the kernel's totals go, and what they do not tell is unknown.
+//! Containers whose profile forbids all calls about nodes (podman with runc, Docker): where pages
+//! are is told all the same, as far as the kernel's totals go, and what they do not tell is
+//! unknown.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -101,7 +102,8 @@ fn moving_is_refused_with_the_call() {
     assert!(told.contains("mbind(") && told.contains("EPERM") && told.contains("CAP_SYS_NICE"), "{told}");
 }
 
-/// Another process's area, by a looker that is killed for the call and has said so: `AREAS_WITHOUT=move_pages`.
+/// Another process's area, by a looker that is killed for the call and has said so:
+/// `AREAS_WITHOUT=move_pages`.
 #[test]
 fn who_is_killed_for_the_call_leaves_it_out() {
     let test = test!("who_is_killed_for_the_call_leaves_it_out");

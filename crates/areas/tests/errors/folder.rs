@@ -23,8 +23,8 @@ fn refusals(test: Test, path: &Path) -> String {
     })
 }
 
-/// A folder in which to put things, and what is put there. The process that a test has to itself needs none of it: it knows
-/// the path by its environment, and never comes back here.
+/// A folder in which to put things, and what is put there. The process that a test has to itself
+/// needs none of it: it knows the path by its environment, and never comes back here.
 fn place(test: Test, name: &str, make: impl FnOnce(&Path)) -> (Option<Folder>, std::path::PathBuf) {
     if test.role().is_some() {
         return (None, std::path::PathBuf::new());

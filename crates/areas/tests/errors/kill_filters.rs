@@ -1,5 +1,6 @@
-//! Sandboxes that do not answer with an error number, and kill: systemd's `SystemCallFilter=@system-service` where `SystemCallErrorNumber=` is not
-//! set. Nothing that is needed for areas is outside of that list.
+//! Sandboxes that do not answer with an error number, and kill: systemd's
+//! `SystemCallFilter=@system-service` where `SystemCallErrorNumber=` is not set. Nothing that is
+//! needed for areas is outside of that list.
 
 use std::sync::atomic::Ordering;
 
@@ -99,7 +100,8 @@ const SYSTEM_SERVICE: &[libc::c_long] = &[
     libc::SYS_writev,
 ];
 
-/// All that a program does with another one's areas, and its own; twice, as what was done once may be done another way.
+/// All that a program does with another one's areas, and its own; twice, as what was done once may
+/// be done another way.
 fn everything() -> String {
     for round in 0..2 {
         let source = registry::find("ring").unwrap();

@@ -1,4 +1,5 @@
-//! Limits of a process: real ones, lowered in a process of an ordinary user, who cannot overrule them.
+//! Limits of a process: real ones, lowered in a process of an ordinary user, who cannot overrule
+//! them.
 
 use std::fs::File;
 use std::sync::atomic::Ordering;
@@ -198,7 +199,8 @@ fn open_files() {
     "#);
 }
 
-/// Where there is room to grow is read from a file: an area that is made without a descriptor for that does not settle it for those to come.
+/// Where there is room to grow is read from a file: an area that is made without a descriptor for
+/// that does not settle it for those to come.
 #[test]
 fn room_to_grow_is_found_when_there_are_descriptors_again() {
     test!("room_to_grow_is_found_when_there_are_descriptors_again").alone(Stage::ordinary(), || {
@@ -226,7 +228,8 @@ fn the_first_published_area_needs_several_descriptors() {
         limit(Resource::Nofile, 64);
         let mut hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         let mut kinds = Vec::new();
-        // One descriptor more each time, until it can be: never anything but the limit, and nothing is lost on the way.
+        // One descriptor more each time, until it can be: never anything but the limit, and nothing
+        // is lost on the way.
         loop {
             match areas::builder(4096).name("first").shared() {
                 Ok(area) => break drop(area),

@@ -1,5 +1,5 @@
-//! The text of every documented failure, as people read it. What differs from run to run is redacted; limits, users and
-//! sandboxes are real ones, in processes of their own.
+//! The text of every documented failure, as people read it. What differs from run to run is
+//! redacted; limits, users and sandboxes are real ones, in processes of their own.
 
 #[expect(dead_code, reason = "the tests of areas and providers use the rest")]
 #[path = "../area_support/mod.rs"]

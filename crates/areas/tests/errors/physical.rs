@@ -1,5 +1,5 @@
-//! Locks that demand something of the page frames, asked for by those who cannot have it: an ordinary user, on a machine that was
-//! not set up for it.
+//! Locks that demand something of the page frames, asked for by those who cannot have it: an
+//! ordinary user, on a machine that was not set up for it.
 
 use areas::{Lock, PageSize, Pages};
 use insta::assert_snapshot;

@@ -1,5 +1,5 @@
-//! Where `/proc` is missing, or is that of another pid namespace, its numbers would mean somebody else: the registry
-//! refuses, and what needs no registry works.
+//! Where `/proc` is missing, or is that of another pid namespace, its numbers would mean somebody
+//! else: the registry refuses, and what needs no registry works.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::Ordering;
@@ -104,7 +104,8 @@ fn a_listing_without_proc_is_an_error() {
     }
 }
 
-/// As after a `chroot` into a place without `/proc`: what was open stays usable, and what needs `/proc` says so.
+/// As after a `chroot` into a place without `/proc`: what was open stays usable, and what needs
+/// `/proc` says so.
 #[test]
 fn gone_while_areas_are_held() {
     let through = ["unshare", "--mount"];

@@ -1,4 +1,5 @@
-//! Takes out of a message what differs from run to run: addresses, processes, descriptors, this machine's sizes.
+//! Takes out of a message what differs from run to run: addresses, processes, descriptors, this
+//! machine's sizes.
 
 /// Numbers that follow these words, up to the next blank or bracket.
 const AFTER: [(&str, &str); 18] = [
@@ -25,7 +26,8 @@ const AFTER: [(&str, &str); 18] = [
 /// Counts that stand before these words.
 const COUNTS: [&str; 2] = [" mappings in use", " descriptors open"];
 
-/// Amounts in words, as the library prints them, that depend on the machine or the moment: "N unit WORD".
+/// Amounts in words, as the library prints them, that depend on the machine or the moment: "N unit
+/// WORD".
 const BEFORE: [&str; 5] = [" of RAM", " of swap", " in use", " available", " free"];
 
 pub(crate) fn redact(text: &str) -> String {

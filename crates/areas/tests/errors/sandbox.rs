@@ -1,5 +1,5 @@
-//! A sandbox of a test's own: a seccomp filter that answers some calls with an error number, as containers do, and kernels
-//! that lack something.
+//! A sandbox of a test's own: a seccomp filter that answers some calls with an error number, as
+//! containers do, and kernels that lack something.
 
 #![expect(unsafe_code, reason = "installs a seccomp filter; the block has its proof")]
 
@@ -40,7 +40,8 @@ pub(crate) fn enter(rules: &[Refuse]) {
     let answer = |what| step(code(BPF_RET | BPF_K), what);
     let mut program = Vec::new();
     for rule in rules {
-        // `struct seccomp_data`: the number at 0, the arguments, 8 bytes each, from 16 on, low half first.
+        // `struct seccomp_data`: the number at 0, the arguments, 8 bytes each, from 16 on, low half
+        // first.
         program.push(load(0));
         program.push(unless(u32::try_from(rule.call).unwrap(), if rule.only.is_some() { 3 } else { 1 }));
         if let Some((argument, value)) = rule.only {

@@ -1,4 +1,5 @@
-//! Calls that a sandbox or an older kernel refuses: the error says which, what to do, and nothing is left behind.
+//! Calls that a sandbox or an older kernel refuses: the error says which, what to do, and nothing
+//! is left behind.
 
 use std::sync::atomic::Ordering;
 
@@ -254,8 +255,8 @@ fn filling_and_locking() {
     }
 }
 
-/// Without `mlock2` (valgrind 3.19), full locks keep their promise by `mlock` alone: what is locked is what smaps shows. One that is refused
-/// leaves no page behind.
+/// Without `mlock2` (valgrind 3.19), full locks keep their promise by `mlock` alone: what is locked
+/// is what smaps shows. One that is refused leaves no page behind.
 #[test]
 fn full_locks_without_mlock2() {
     const LEN: usize = 16 << 10;

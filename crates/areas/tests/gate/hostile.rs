@@ -1,4 +1,5 @@
-//! Peers that do what they like: none holds up the others, takes what is not its own, or leaves anything behind.
+//! Peers that do what they like: none holds up the others, takes what is not its own, or leaves
+//! anything behind.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -34,7 +35,8 @@ fn who_never_reads_holds_up_nobody_for_long() {
         assert!(matches!(offer.answer(Some(LONG)).unwrap().unwrap().outcome, Outcome::Given));
         assert!(begun.elapsed() < LONG / 2);
     }
-    // One more of that user's is refused, at once, and so is each after it; without a descriptor that would be under way.
+    // One more of that user's is refused, at once, and so is each after it; without a descriptor
+    // that would be under way.
     for _ in 0..3 * EACH {
         let (answer, came) = taken(&mut offer, &TakeOptions::new());
         assert!(matches!(answer.outcome, Outcome::Refused(Refusal::Busy)), "{answer}");
@@ -225,7 +227,8 @@ fn forged_areas_are_refused() {
         let error = forged(&[(bytes, descriptors)]).err().unwrap_or_else(|| panic!("{what} was taken"));
         assert!(error.remedy().is_some() || error.facts().is_some(), "{what}: {error:#}");
     }
-    // A fixed object grows no further, whatever the message says: it is taken for what the kernel says.
+    // A fixed object grows no further, whatever the message says: it is taken for what the kernel
+    // says.
     let came = forged(&[(huge, vec![good.as_fd()])]).unwrap();
     assert_eq!((came.size(), came.reserve()), (8192, 8192));
     let error = forged(&[]).unwrap_err();

@@ -1,4 +1,5 @@
-//! Areas that are offered at a socket and taken there: the same memory, for those it is offered to, whatever a peer does.
+//! Areas that are offered at a socket and taken there: the same memory, for those it is offered to,
+//! whatever a peer does.
 
 mod ends;
 mod hostile;

@@ -14,7 +14,8 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::{Folder, published, taken, user};
 
-/// Says aloud that something could not be tested here, on stderr and in the file that `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here, on stderr and in the file that
+/// `AREAS_SKIP_LOG` names.
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: gate::{test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
@@ -24,14 +25,16 @@ pub(crate) fn skipped(test: &str, why: &str) {
     }
 }
 
-/// What a descriptor's memory lets this process do, after it was opened anew for writing by way of `/proc`.
+/// What a descriptor's memory lets this process do, after it was opened anew for writing by way of
+/// `/proc`.
 fn write_anew(descriptor: BorrowedFd<'_>) -> [Result<(), Errno>; 4] {
     let path = CString::new(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).unwrap();
     let again = match rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
         Ok(again) => again,
         Err(errno) => return [Err(errno); 4],
     };
-    // SAFETY: a mapping of its own, of a file that stays as large as it is; nothing is done with it.
+    // SAFETY: a mapping of its own, of a file that stays as large as it is; nothing is done with
+    // it.
     let mapped = unsafe {
         rustix::mm::mmap(
             std::ptr::null_mut(),
@@ -65,7 +68,8 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotEnforced)), "{answer}");
     assert_eq!(came.unwrap_err().kind(), Kind::NotPermitted);
-    // And this is why: who has a descriptor for reading, and is the same user, opens the memory anew.
+    // And this is why: who has a descriptor for reading, and is the same user, opens the memory
+    // anew.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     area.send_read_only(&ours).unwrap();
     let came = areas::receive(&theirs).unwrap();
@@ -97,7 +101,8 @@ fn sealed_nobody_writes_it_anew_and_who_wrote_it_goes_on() {
     let mut bytes = [0; 5];
     came.read_at(9000, &mut bytes).unwrap();
     assert_eq!(&bytes, b"still");
-    // Others of this user's get it for reading, too; and it can be frozen once nobody has it for writing.
+    // Others of this user's get it for reading, too; and it can be frozen once nobody has it for
+    // writing.
     assert_eq!(source.open_any().unwrap().protection(), Protection::READ);
     let frozen = area.freeze().map_err(|rejected| rejected.error).unwrap();
     assert_eq!(&frozen[9000..9005], b"still");

@@ -1,6 +1,8 @@
-//! Limits on machines of which everything may be changed: `cargo xtask test` boots them (`cargo xtask vm`); elsewhere each test says that it was skipped.
+//! Limits on machines of which everything may be changed: `cargo xtask test` boots them (`cargo
+//! xtask vm`); elsewhere each test says that it was skipped.
 //!
-//! The tests of `tests/limits` run here again, so that control groups of both versions have been tried wherever the checks run.
+//! The tests of `tests/limits` run here again, so that control groups of both versions have been
+//! tried wherever the checks run.
 //!
 //! | boot | what |
 //! |---|---|
@@ -28,7 +30,8 @@ mod version_one;
 
 const MIB: usize = 1 << 20;
 
-/// The first line of every test that changes the machine: goes on in a guest, and says aloud elsewhere that it does not.
+/// The first line of every test that changes the machine: goes on in a guest, and says aloud
+/// elsewhere that it does not.
 fn in_guest(test: support::child::Test) -> bool {
     let guest = std::env::var_os("AREAS_GUEST").is_some();
     if !guest {

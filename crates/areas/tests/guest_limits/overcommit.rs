@@ -1,4 +1,5 @@
-//! Strict accounting (`vm.overcommit_memory=2`): what cannot be promised is refused by its name, and what is promised is there: no touch is a SIGBUS.
+//! Strict accounting (`vm.overcommit_memory=2`): what cannot be promised is refused by its name,
+//! and what is promised is there: no touch is a SIGBUS.
 
 use std::sync::atomic::Ordering;
 

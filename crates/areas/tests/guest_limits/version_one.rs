@@ -1,4 +1,5 @@
-//! Control groups of version 1, on a kernel that still has them for memory: the tests of `tests/limits` once more.
+//! Control groups of version 1, on a kernel that still has them for memory: the tests of
+//! `tests/limits` once more.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! `numa_balancing`: the kernel moves pages to the node of the CPU that uses them. What has no policy moves, locked or not; what has one
-//! stays, but where it was asked to be balanced.
+//! `numa_balancing`: the kernel moves pages to the node of the CPU that uses them. What has no
+//! policy moves, locked or not; what has one stays, but where it was asked to be balanced.
 
 use std::time::{Duration, Instant};
 
@@ -111,7 +111,8 @@ fn balanced() {
     }
 }
 
-/// Pages that the kernel has marked, to see who uses them, are measured where they are, and no measurement moves them.
+/// Pages that the kernel has marked, to see who uses them, are measured where they are, and no
+/// measurement moves them.
 #[test]
 fn pages_that_are_watched_are_measured() {
     guest!();

@@ -1,5 +1,5 @@
-//! How many system calls it takes to move much memory: counted by a tracer, beside `move_pages` itself in large batches. Times would be
-//! those of an emulated machine.
+//! How many system calls it takes to move much memory: counted by a tracer, beside `move_pages`
+//! itself in large batches. Times would be those of an emulated machine.
 
 #![expect(unsafe_code, reason = "forks, traces and moves pages; each block has its proof")]
 
@@ -109,7 +109,8 @@ fn a_gibibyte_moves_in_as_few_calls_as_by_hand() {
             status.iter().all(|&found| found == node)
         };
         assert!(all_are_on(0));
-        // Of a huge page the first one moves all: for the others the kernel says that they are busy.
+        // Of a huge page the first one moves all: for the others the kernel says that they are
+        // busy.
         move_pages(&addresses, Some(&to), &mut vec![-1; addresses.len()]);
         assert!(all_are_on(1));
         assert_eq!(pages::nodes_of(area.as_ptr(), PAGE, PAGE), [1]);

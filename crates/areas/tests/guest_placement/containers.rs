@@ -1,5 +1,6 @@
-//! Where `move_pages` is forbidden, as in a container: totals by node are the kernel's, single pages are unknown unless all are on one node.
-//! What is true is learnt by the parent's own `move_pages`, in which nothing is forbidden.
+//! Where `move_pages` is forbidden, as in a container: totals by node are the kernel's, single
+//! pages are unknown unless all are on one node. What is true is learnt by the parent's own
+//! `move_pages`, in which nothing is forbidden.
 
 use std::collections::BTreeMap;
 
@@ -75,8 +76,8 @@ fn pages_of_one_node_are_known_one_by_one() {
     }
 }
 
-/// By another process, which maps it for the measurement: what it has not touched itself is told, too. In parts of 128 MiB, each of
-/// which may be on one node alone.
+/// By another process, which maps it for the measurement: what it has not touched itself is told,
+/// too. In parts of 128 MiB, each of which may be on one node alone.
 #[test]
 fn areas_of_others_are_told_by_totals() {
     guest!();
@@ -130,14 +131,16 @@ fn private_memory_and_pages_of_the_pool() {
     });
 }
 
-/// A mapping that reaches beyond what is measured: its totals are of other memory, too, and are not taken.
+/// A mapping that reaches beyond what is measured: its totals are of other memory, too, and are not
+/// taken.
 #[test]
 fn parts_of_a_mapping_are_unknown() {
     guest!();
     let (area, _) = placed(Policy::Interleave(nodes([0, 1])));
     let start = std::ptr::NonNull::new(area.as_ptr()).unwrap();
     contained(|| {
-        // Of what is no area, our own page tables are asked, and a child has none of shared memory until it touches it.
+        // Of what is no area, our own page tables are asked, and a child has none of shared memory
+        // until it touches it.
         (0..64).for_each(|page| drop(area.load::<u8>(page * PAGE, std::sync::atomic::Ordering::Relaxed)));
         let part = areas::range::residency(start, 16 * PAGE).unwrap();
         assert_eq!((told(&part), part.node_unknown()), (BTreeMap::new(), 16 * PAGE as u64), "{part}");

@@ -48,7 +48,8 @@ fn nodes_outside_of_the_cpuset_are_refused_by_name() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// A clone inside of a cpuset touches a page of an object that lies outside of it: the object's policy, or the cpuset?
+/// A clone inside of a cpuset touches a page of an object that lies outside of it: the object's
+/// policy, or the cpuset?
 #[test]
 fn an_object_keeps_its_policy_as_far_as_the_toucher_is_allowed() {
     guest!();
@@ -68,8 +69,8 @@ fn an_object_keeps_its_policy_as_far_as_the_toucher_is_allowed() {
     assert_eq!(child.end(), Ended::Well);
 }
 
-/// The cpuset changes under a process: what it asks from then on is measured by the new one. What was bound before, the kernel
-/// binds to other nodes, and verify says so.
+/// The cpuset changes under a process: what it asks from then on is measured by the new one. What
+/// was bound before, the kernel binds to other nodes, and verify says so.
 #[test]
 fn a_cpuset_that_shrinks_is_seen_at_once() {
     guest!();

@@ -1,4 +1,5 @@
-//! Huge pages and the policy of an area: each is where its turn is, moved as a whole, whoever moves it.
+//! Huge pages and the policy of an area: each is where its turn is, moved as a whole, whoever moves
+//! it.
 
 use areas::registry::{self, Source};
 use areas::{Area, Bytes, PageSize, Pages, Policy, Provider as _, Shared, System, Why};
@@ -94,7 +95,8 @@ fn another_process_moves_each_huge_page_once() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// An ordinary user moves what one process of his has mapped: huge pages, base pages, and what nobody has mapped.
+/// An ordinary user moves what one process of his has mapped: huge pages, base pages, and what
+/// nobody has mapped.
 #[test]
 fn an_ordinary_user_moves_what_only_he_holds() {
     guest!();
@@ -197,7 +199,8 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// Where nobody tells which node a page is on, nothing is gathered onto the wrong one: it is populated all the same, and told.
+/// Where nobody tells which node a page is on, nothing is gathered onto the wrong one: it is
+/// populated all the same, and told.
 #[test]
 fn what_cannot_be_told_apart_is_not_gathered() {
     guest!();
@@ -243,7 +246,8 @@ fn a_list_of_nodes_is_cut_between_huge_pages() {
     assert!(area.granted().gathered >= there);
 }
 
-/// Pages that come in after a move fit in with those that were moved: the round begins where the kernel begins it.
+/// Pages that come in after a move fit in with those that were moved: the round begins where the
+/// kernel begins it.
 #[test]
 fn what_comes_after_a_move_fits_in() {
     guest!();

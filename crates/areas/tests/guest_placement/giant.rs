@@ -49,7 +49,8 @@ fn a_page_of_a_gibibyte_is_on_its_node() {
     assert_eq!(pool_free(1, GIANT), ALL);
 }
 
-/// An area grows by one, and no further than the node's pool: then nothing has changed, and the pool is named.
+/// An area grows by one, and no further than the node's pool: then nothing has changed, and the
+/// pool is named.
 #[test]
 fn areas_grow_by_a_page_of_a_gibibyte() {
     guest!();

@@ -1,5 +1,6 @@
-//! Base pages that the kernel collapses by itself: where `shmem_enabled` is `always`, khugepaged makes huge pages of shared memory that is
-//! mapped, each on the node that has most of it, whatever the policy says.
+//! Base pages that the kernel collapses by itself: where `shmem_enabled` is `always`, khugepaged
+//! makes huge pages of shared memory that is mapped, each on the node that has most of it, whatever
+//! the policy says.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,7 +50,8 @@ fn eager() -> Vec<Set> {
     .into()
 }
 
-/// At whole huge pages of addresses: elsewhere nothing can be collapsed. (Where huge pages are on as it is mapped, the kernel puts it so.)
+/// At whole huge pages of addresses: elsewhere nothing can be collapsed. (Where huge pages are on
+/// as it is mapped, the kernel puts it so.)
 fn interleaved(sort: Pages) -> Area<Shared> {
     let wanted = areas::builder(SIZE).pages(sort).place(Policy::Interleave(nodes(BOTH)));
     let first = 0x6000_0000_0000 + SIZE * AREAS.fetch_add(1, Ordering::Relaxed);
@@ -58,7 +60,8 @@ fn interleaved(sort: Pages) -> Area<Shared> {
     area
 }
 
-/// The nodes of its base pages, all of which are brought into our page table: a collapse takes them out of it.
+/// The nodes of its base pages, all of which are brought into our page table: a collapse takes them
+/// out of it.
 #[track_caller]
 fn found(area: &Area<Shared>) -> Vec<u32> {
     let end = Instant::now() + Duration::from_secs(60);
@@ -81,7 +84,8 @@ fn huge(area: &Area<Shared>) -> usize {
     usize::try_from(pages::huge_bytes(area.as_ptr(), SIZE)).unwrap() / HUGE
 }
 
-/// A mapping that is made now has khugepaged look at this process: one that was there before is not known to it.
+/// A mapping that is made now has khugepaged look at this process: one that was there before is not
+/// known to it.
 fn let_it_look() -> Area<Shared> {
     let area = areas::builder(HUGE).shared().unwrap();
     area.write_at(0, b"x").unwrap();
@@ -115,8 +119,8 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
         assert!(on.iter().all(|&on| on == BOTH[0]), "{on:?}");
         let verification = area.verify().unwrap();
         assert_eq!(verification.elsewhere(), (SIZE / 2) as u64, "{verification}");
-        // What is collapsed moves as a whole, and stays where it is put. (What khugepaged looks at in that moment does not
-        // move, which is told: again then.)
+        // What is collapsed moves as a whole, and stays where it is put. (What khugepaged looks at
+        // in that moment does not move, which is told: again then.)
         let (mut moved, end) = (0, Instant::now() + Duration::from_secs(60));
         loop {
             let migration = area.migrate(Policy::Interleave(nodes(BOTH))).unwrap();
@@ -138,7 +142,8 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// What is huge already has nothing to be collapsed, and is in its turn; nothing is collapsed for a process that forbids it.
+/// What is huge already has nothing to be collapsed, and is in its turn; nothing is collapsed for a
+/// process that forbids it.
 #[test]
 fn what_was_gathered_stays_in_turn() {
     guest!();

@@ -1,6 +1,7 @@
-//! A memory device that becomes a node: what `daxctl reconfigure-device --mode=system-ram` does, by sysfs alone. The guest boots with all of
-//! node 1's memory set aside, as persistent memory is, so that the node is not there until the driver `kmem` brings it. Memory behind CXL
-//! comes to be a node by the same driver.
+//! A memory device that becomes a node: what `daxctl reconfigure-device --mode=system-ram` does, by
+//! sysfs alone. The guest boots with all of node 1's memory set aside, as persistent memory is, so
+//! that the node is not there until the driver `kmem` brings it. Memory behind CXL comes to be a
+//! node by the same driver.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,8 @@ fn give_to(driver: &str) {
     assert!(is_bound_to(driver), "{driver} has not taken {NAME}");
 }
 
-/// Waits until this process may take memory from the node, or no longer: cpusets follow a moment later.
+/// Waits until this process may take memory from the node, or no longer: cpusets follow a moment
+/// later.
 fn allowed(expected: bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while areas::allowed_nodes().unwrap().contains(node(COMES)) != expected {
@@ -118,7 +120,8 @@ fn all_on(area: &Area<Shared>, on: u32, what: &str) {
     assert!(area.verify().unwrap().holds(), "{what}");
 }
 
-/// It is a node like any other: shown, bound to, interleaved with, gathered on, locked, its pool taken from, moved to and from.
+/// It is a node like any other: shown, bound to, interleaved with, gathered on, locked, its pool
+/// taken from, moved to and from.
 #[test]
 fn a_device_that_becomes_a_node_has_areas() {
     guest!();

@@ -115,7 +115,8 @@ fn parts_by_weight() {
     assert!(area.verify().unwrap().holds());
 }
 
-/// Parts of an area, each divided by itself: what is there stays, what comes goes where it belongs, in all clones.
+/// Parts of an area, each divided by itself: what is there stays, what comes goes where it belongs,
+/// in all clones.
 #[test]
 fn parts_of_parts_by_weight() {
     guest!();
@@ -145,7 +146,8 @@ fn parts_of_parts_by_weight() {
     assert!(private.verify().unwrap().holds());
 }
 
-/// Each piece is a mapping of its own to the kernel: where there may be no more of them, all is placed as it was.
+/// Each piece is a mapping of its own to the kernel: where there may be no more of them, all is
+/// placed as it was.
 #[test]
 fn a_split_that_is_refused_half_way_leaves_all_as_it_was() {
     guest!();
@@ -153,7 +155,8 @@ fn a_split_that_is_refused_half_way_leaves_all_as_it_was() {
     area.place(32 * PAGE..40 * PAGE, Policy::Interleave(nodes([0, 2]))).unwrap();
     let policies = |area: &areas::Area<areas::Private>| {
         let maps = pages::numa_maps(area.as_ptr(), area.mapped());
-        // Where the kernel divided a mapping and then gave up, its pieces stay, with the policy that they had.
+        // Where the kernel divided a mapping and then gave up, its pieces stay, with the policy
+        // that they had.
         let mut policies = maps.iter().map(|map| map.policy.clone()).collect::<Vec<_>>();
         policies.dedup();
         policies
@@ -197,7 +200,11 @@ fn a_list_of_nodes_is_filled_in_order() {
     area.populate().unwrap();
     let found = expand(&area.residency().unwrap(), PAGE);
     let first = found.iter().take_while(|&&on| on == 3).count() * PAGE;
-    assert!(found[first / PAGE..].iter().all(|&on| on == 1), "one after the other");
+    let rest = &found[first / PAGE..];
+    assert!(rest.iter().all(|&on| on == 1 || on == 3), "on these nodes alone");
+    // What the kernel reclaims on the first node while the next one is filled is taken there again.
+    let late = rest.iter().filter(|&&on| on == 3).count() * PAGE;
+    assert!(late <= size / 16, "one after the other: {first} bytes on node 3, and {late} later on");
     assert!((8 * MIB..48 * MIB).contains(&first), "{first} bytes on node 3, of about 48 MiB");
     let parts: Vec<_> = area.verify().unwrap().misplaced().to_vec();
     assert!(parts.is_empty(), "{parts:?}");
@@ -293,7 +300,8 @@ fn guards_end_who_runs_over() {
         assert_eq!(pages::nodes_of(area.as_ptr(), area.mapped(), page), [2]);
         let start = area.as_ptr();
         for outside in [start.wrapping_sub(1), start.wrapping_add(page)] {
-            // SAFETY: none, and that is the point: the access ends the child, before it does anything.
+            // SAFETY: none, and that is the point: the access ends the child, before it does
+            // anything.
             let ended = in_child(|| unsafe { outside.write_volatile(1) });
             assert_eq!(ended, Ended::Signal(libc::SIGSEGV), "{pages:?}");
         }

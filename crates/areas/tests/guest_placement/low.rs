@@ -1,6 +1,8 @@
-//! Physical memory below 16 MiB and below 4 GiB, on a machine whose kernel was told to leave 4 MiB from 8 MiB on alone.
+//! Physical memory below 16 MiB and below 4 GiB, on a machine whose kernel was told to leave 4 MiB
+//! from 8 MiB on alone.
 //!
-//! Where low areas are is read from `/proc/self/maps`, and from physical memory itself; where others are, from pagemap.
+//! Where low areas are is read from `/proc/self/maps`, and from physical memory itself; where
+//! others are, from pagemap.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
@@ -19,8 +21,8 @@ fn low(size: usize) -> areas::Result<Area<Shared>> {
     areas::builder(size).lock(Lock::Low).shared()
 }
 
-/// The page frames of an area, from `/proc/self/maps`: what is mapped of `/dev/mem`, and from where on. (Pagemap shows none of
-/// memory that the kernel does not manage.)
+/// The page frames of an area, from `/proc/self/maps`: what is mapped of `/dev/mem`, and from where
+/// on. (Pagemap shows none of memory that the kernel does not manage.)
 fn frames(area: &Area<Shared>) -> Vec<u64> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
@@ -149,7 +151,8 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     let mut bytes = [0; 4];
     clone.read_at(3 * MIB, &mut bytes).unwrap();
     assert_eq!(&bytes, b"kept");
-    // A clone of the clone, for reading only, which the kernel enforces; and a forked child has it as well.
+    // A clone of the clone, for reading only, which the kernel enforces; and a forked child has it
+    // as well.
     let mut reader = areas::registry::find("low").unwrap().open_read_only().unwrap();
     assert_eq!(reader.load::<u8>(0, Ordering::Relaxed).unwrap(), b's');
     assert_eq!(reader.protect(Protection::READ_WRITE).unwrap_err().kind(), Kind::NotPermitted);
@@ -168,8 +171,8 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     assert_eq!(bytes, [0; 4]);
 }
 
-/// Holders come and go, in the same place one after the other, while others clone: whoever has a clone has the memory that it is a
-/// clone of, and keeps it.
+/// Holders come and go, in the same place one after the other, while others clone: whoever has a
+/// clone has the memory that it is a clone of, and keeps it.
 #[test]
 fn a_clone_never_gets_what_another_area_has() {
     guest!();
@@ -267,8 +270,8 @@ fn without_the_privilege_it_says_which() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// The kernel's own guard (CONFIG_STRICT_DEVMEM, which these kernels have) does not stand in the way of memory that was set aside,
-/// and does in that of all other.
+/// The kernel's own guard (CONFIG_STRICT_DEVMEM, which these kernels have) does not stand in the
+/// way of memory that was set aside, and does in that of all other.
 #[test]
 fn devmem_gives_what_was_set_aside_and_nothing_else() {
     guest!();
@@ -321,7 +324,8 @@ fn below_4_gib() {
         (good(&full).len(), full.lock(), full.granted().page_size),
         (MIB / PAGE, Lock::Full32, PageSize::base())
     );
-    // Side by side too: a page of the pool; without one gathered, and where even that is impossible, what was set aside.
+    // Side by side too: a page of the pool; without one gathered, and where even that is
+    // impossible, what was set aside.
     let _pool = pool(0, HUGE, 2);
     for pages in [Pages::Base, Pages::Pool(PageSize::HUGE_2M)] {
         let area = areas::builder(MIB).lock(Lock::Contiguous32).pages(pages).shared().unwrap();

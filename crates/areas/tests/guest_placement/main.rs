@@ -1,8 +1,9 @@
-//! Placement on a machine with several nodes: every policy on every set of nodes, each page measured. `cargo xtask test` runs
-//! it in guests with a kernel of their own (`cargo xtask vm`); elsewhere each test says that it was skipped.
+//! Placement on a machine with several nodes: every policy on every set of nodes, each page
+//! measured. `cargo xtask test` runs it in guests with a kernel of their own (`cargo xtask vm`);
+//! elsewhere each test says that it was skipped.
 //!
-//! Each page's node is learnt twice, by the library's `residency()` and by a `move_pages` of the tests' own, and the two have to
-//! agree. The guests' layouts:
+//! Each page's node is learnt twice, by the library's `residency()` and by a `move_pages` of the
+//! tests' own, and the two have to agree. The guests' layouts:
 //!
 //! | boot | nodes |
 //! |---|---|
@@ -16,7 +17,8 @@
 //! | much memory | 0 and 1 with 1.4 GB each |
 //! | Linux 6.1 | as the default; no PAGEMAP_SCAN, no cachestat, no weighted interleaving |
 //!
-//! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none names.
+//! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none
+//! names.
 // vm: --with numactl -- containers:: cpuset:: gathered:: kernel:: khugepaged:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --kernel full --nodes "1:384 1:0 0:256" --swap 256 -- compressed::

@@ -1,4 +1,5 @@
-//! A second opinion: what numactl(8), which is libnuma's, says of our shared objects through their open files.
+//! A second opinion: what numactl(8), which is libnuma's, says of our shared objects through their
+//! open files.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Command, Output};
@@ -76,7 +77,8 @@ fn numactl_finds_each_page_where_we_measured_it() {
 #[test]
 fn numactl_verifies_what_we_placed() {
     guest!();
-    // Verifying sets the policy first, and numactl 2.0.16 cannot set "preferred" on a file: its own mbind is EINVAL.
+    // Verifying sets the policy first, and numactl 2.0.16 cannot set "preferred" on a file: its own
+    // mbind is EINVAL.
     let can_be_set = |policy: &Policy| !matches!(policy, Policy::Preferred(_));
     for (policy, arguments, _) in cases().into_iter().filter(|(policy, ..)| can_be_set(policy)) {
         let mut area = areas::builder(2 * MIB).place(policy).shared().unwrap();

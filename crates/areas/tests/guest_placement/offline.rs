@@ -1,5 +1,6 @@
-//! Memory that is taken out of the machine while areas are in it. Node 1 is a module that was plugged in: its blocks are switched on here,
-//! for what can be moved alone, so that they can leave again.
+//! Memory that is taken out of the machine while areas are in it. Node 1 is a module that was
+//! plugged in: its blocks are switched on here, for what can be moved alone, so that they can leave
+//! again.
 
 use std::fs;
 use std::ops::Range;
@@ -44,7 +45,8 @@ impl Added {
     }
 }
 
-/// Waits until this process may take memory from the node, or no longer: cpusets follow a moment later.
+/// Waits until this process may take memory from the node, or no longer: cpusets follow a moment
+/// later.
 fn allowed(expected: bool) {
     let may = || {
         let text = fs::read_to_string("/proc/self/status").unwrap();
@@ -95,8 +97,8 @@ fn is_whole(area: &Area<Shared>) {
     }
 }
 
-/// All of the node leaves: every page of ours moves to other nodes, locked, bound, gathered and of the pool, and `verify` says so. When it is
-/// back, `migrate` brings them back.
+/// All of the node leaves: every page of ours moves to other nodes, locked, bound, gathered and of
+/// the pool, and `verify` says so. When it is back, `migrate` brings them back.
 #[test]
 fn pages_of_memory_that_leaves_move_and_it_is_told() {
     guest!();
@@ -161,8 +163,8 @@ fn pages_of_memory_that_leaves_move_and_it_is_told() {
     }
 }
 
-/// One block of several leaves: what is on the node's other blocks stays, and what was on it goes to *another node*, though its own has
-/// room.
+/// One block of several leaves: what is on the node's other blocks stays, and what was on it goes
+/// to *another node*, though its own has room.
 #[test]
 fn one_block_that_leaves_takes_its_pages_off_the_node() {
     guest!();
@@ -184,8 +186,9 @@ fn one_block_that_leaves_takes_its_pages_off_the_node() {
     assert_eq!(found.iter().filter(|&&node| node != ADDED).count(), leave);
 }
 
-/// Where no other node has room the kernel has no error either: it tries on until it is interrupted, takes what the other nodes have, and then
-/// its out-of-memory killer comes. No byte is lost before that.
+/// Where no other node has room the kernel has no error either: it tries on until it is
+/// interrupted, takes what the other nodes have, and then its out-of-memory killer comes. No byte
+/// is lost before that.
 #[test]
 fn without_room_elsewhere_it_is_no_error_either() {
     guest!();

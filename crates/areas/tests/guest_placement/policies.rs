@@ -1,4 +1,5 @@
-//! Every policy on every set of nodes, for every kind of memory: each page is where the policy says.
+//! Every policy on every set of nodes, for every kind of memory: each page is where the policy
+//! says.
 
 use areas::{Kind, Node, NodeSet, Placement, Policy, Topology};
 

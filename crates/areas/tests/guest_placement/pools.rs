@@ -91,7 +91,8 @@ fn a_preferred_pool_falls_back_and_says_so() {
     assert_eq!(pool_free(1, HUGE), 4);
 }
 
-/// `auto` without a pool: gathered into transparent huge pages, on the node, as asked and as measured.
+/// `auto` without a pool: gathered into transparent huge pages, on the node, as asked and as
+/// measured.
 #[test]
 fn gathered_pages_are_on_their_node() {
     guest!();
@@ -119,7 +120,8 @@ fn grown_parts_are_on_their_node() {
     area.store(2 * HUGE - 1, 1_u8, Ordering::Relaxed).unwrap();
     assert_eq!(pages::nodes_of(area.as_ptr(), 2 * HUGE, HUGE), [1, 1]);
     assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (4, 1));
-    // One page is left there; those of the other node do not count, and what was taken on the way goes back.
+    // One page is left there; those of the other node do not count, and what was taken on the way
+    // goes back.
     let error = area.grow(4 * HUGE).unwrap_err();
     assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
     assert!(error.to_string().contains("bind:1"), "{error}");
@@ -184,8 +186,8 @@ fn line_of(report: &str) -> (String, u64) {
     (file.to_owned(), number.parse().unwrap())
 }
 
-/// Each way to pages of a node whose pool has too few: the error has that node's numbers and the line to type, which is enough and no more;
-/// the machine's number is not.
+/// Each way to pages of a node whose pool has too few: the error has that node's numbers and the
+/// line to type, which is enough and no more; the machine's number is not.
 #[test]
 fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
     guest!();
@@ -238,7 +240,8 @@ fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
     std::fs::write(machine, before.to_string()).unwrap();
 }
 
-/// Where the machine as a whole has too few, mapping is refused before anything is placed: the same is told.
+/// Where the machine as a whole has too few, mapping is refused before anything is placed: the same
+/// is told.
 #[test]
 fn a_refusal_to_map_names_the_nodes_pool_too() {
     guest!();
@@ -266,7 +269,8 @@ fn a_refusal_to_map_names_the_nodes_pool_too() {
     drop(pair.private().unwrap());
 }
 
-/// Of memory that may come from anywhere the machine's number is told, and in a cpuset that of its nodes.
+/// Of memory that may come from anywhere the machine's number is told, and in a cpuset that of its
+/// nodes.
 #[test]
 fn what_is_bound_to_nothing_is_told_of_the_nodes_that_may_be_used() {
     guest!();

@@ -1,4 +1,5 @@
-//! Populating: on the nodes that were asked for, by threads beside them, and not at all where it cannot fit.
+//! Populating: on the nodes that were asked for, by threads beside them, and not at all where it
+//! cannot fit.
 
 use std::collections::BTreeSet;
 
@@ -91,7 +92,8 @@ fn what_a_node_cannot_hold_is_refused_with_numbers() {
     assert_eq!(vmstat("oom_kill"), kills);
 }
 
-/// A full node is in the way of what is bound to it, in part or in stripes, wherever in the area that is.
+/// A full node is in the way of what is bound to it, in part or in stripes, wherever in the area
+/// that is.
 #[test]
 fn parts_that_a_node_cannot_hold_are_refused() {
     guest!();

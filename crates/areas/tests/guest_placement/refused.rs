@@ -1,4 +1,5 @@
-//! Nodes that are not there or not allowed: an error that names them, and nothing is bound to the rest.
+//! Nodes that are not there or not allowed: an error that names them, and nothing is bound to the
+//! rest.
 
 use areas::{Kind, NodeSet, Placement, Policy, allowed_nodes};
 

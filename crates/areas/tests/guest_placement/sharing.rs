@@ -9,7 +9,8 @@ use crate::support::machine::{OnCpu, pool, pool_free};
 use crate::support::memory::expand;
 use crate::support::{HUGE, MIB, PAGE, assert_goes_round, guest, node, nodes, pages};
 
-/// A child that clones the area of that name when it is told to, and works on the clone, on a CPU of node 1.
+/// A child that clones the area of that name when it is told to, and works on the clone, on a CPU
+/// of node 1.
 fn cloner(name: &'static str, work: impl FnOnce(areas::Area<areas::Shared>)) -> Child {
     Child::start(move |line| {
         line.wait();
@@ -66,7 +67,8 @@ fn pattern_len(clone: &areas::Area<areas::Shared>) -> usize {
     clone.placement().policy().nodes().unwrap().len()
 }
 
-/// Nobody asked for anything: the page is where the first toucher runs, which is not where the creator does.
+/// Nobody asked for anything: the page is where the first toucher runs, which is not where the
+/// creator does.
 #[test]
 fn without_a_placement_the_toucher_decides() {
     guest!();
@@ -125,7 +127,8 @@ fn parts_of_the_reserve_are_placed_in_advance() {
     assert!(area.verify().unwrap().holds());
 }
 
-/// The policy of pool pages is the mapping's own: a clone sets it again, and the pages are there already.
+/// The policy of pool pages is the mapping's own: a clone sets it again, and the pages are there
+/// already.
 #[test]
 fn clones_of_pool_pages_find_them_where_they_were_taken() {
     guest!();
@@ -152,8 +155,8 @@ fn clones_of_pool_pages_find_them_where_they_were_taken() {
     assert_eq!(pool_free(2, HUGE), 4);
 }
 
-/// Another process places an area anew, all of it or a part, and its holder goes by that: what it says of its placement is what the
-/// kernel has (`numa_maps`), and pages are held against it.
+/// Another process places an area anew, all of it or a part, and its holder goes by that: what it
+/// says of its placement is what the kernel has (`numa_maps`), and pages are held against it.
 #[test]
 fn what_others_place_anew_is_what_the_holder_tells() {
     guest!();

@@ -1,4 +1,5 @@
-//! Swap: what is not locked leaves RAM when its control group is short of it, and measuring does not bring it back.
+//! Swap: what is not locked leaves RAM when its control group is short of it, and measuring does
+//! not bring it back.
 
 use std::sync::atomic::Ordering;
 
@@ -152,8 +153,8 @@ pub(crate) fn in_a_group(body: impl FnOnce(&Group)) {
     assert_eq!(ended, Ended::Well);
 }
 
-/// A page that was swapped comes back as a new one does: where its policy says, and without one to the node of the CPU that touches it,
-/// wherever it was before.
+/// A page that was swapped comes back as a new one does: where its policy says, and without one to
+/// the node of the CPU that touches it, wherever it was before.
 #[test]
 fn pages_come_back_where_their_policy_says() {
     guest!();
@@ -205,8 +206,9 @@ pub(crate) fn come_back(group: &Group) {
     }
 }
 
-/// The kernel reads swap ahead: what lies beside a page that is wanted comes in by *its* policy, though it belongs to another area. So
-/// bound pages are found elsewhere; that is told, and moving the area puts it right.
+/// The kernel reads swap ahead: what lies beside a page that is wanted comes in by *its* policy,
+/// though it belongs to another area. So bound pages are found elsewhere; that is told, and moving
+/// the area puts it right.
 #[test]
 fn neighbours_in_swap_come_back_by_the_policy_of_others() {
     guest!();

@@ -1,5 +1,6 @@
-//! The policy of the task itself (set_mempolicy, `numactl --membind`) beside ours: it counts where nothing was asked of us, for every kind of
-//! memory, and where a placement was asked that counts alone.
+//! The policy of the task itself (set_mempolicy, `numactl --membind`) beside ours: it counts where
+//! nothing was asked of us, for every kind of memory, and where a placement was asked that counts
+//! alone.
 
 #![expect(unsafe_code, reason = "set_mempolicy and get_mempolicy; each block has its proof")]
 
@@ -76,7 +77,8 @@ fn the_tasks_policy_counts_where_nothing_was_asked() {
     drop(pools);
 }
 
-/// Large areas are populated by several threads: they go by the policy of the one that calls, and the turns of an interleaving task come out.
+/// Large areas are populated by several threads: they go by the policy of the one that calls, and
+/// the turns of an interleaving task come out.
 #[test]
 fn threads_that_populate_go_by_the_callers_policy() {
     guest!();
@@ -99,8 +101,8 @@ fn threads_that_populate_go_by_the_callers_policy() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// Of an area without a placement each page is where the policy of the process says that touches it first; of a placed one where the
-/// placement says, whoever that is.
+/// Of an area without a placement each page is where the policy of the process says that touches it
+/// first; of a placed one where the placement says, whoever that is.
 #[test]
 fn who_touches_first_decides_where_nothing_was_asked() {
     guest!();
@@ -129,7 +131,8 @@ fn who_touches_first_decides_where_nothing_was_asked() {
     assert!(plain.verify().unwrap().holds() && bound.verify().unwrap().holds());
 }
 
-/// Pages of the pool that an area grows by come from where the area was placed; the task's policy is lent for that, and given back.
+/// Pages of the pool that an area grows by come from where the area was placed; the task's policy
+/// is lent for that, and given back.
 #[test]
 fn growing_gives_the_tasks_policy_back() {
     guest!();

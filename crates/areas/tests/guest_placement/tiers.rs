@@ -1,5 +1,5 @@
-//! Tiers of memory: with `demotion_enabled` the kernel moves pages to slower nodes before it swaps, whatever their policy says. The boot's
-//! HMAT makes node 2 the slow tier, below nodes 0 and 1.
+//! Tiers of memory: with `demotion_enabled` the kernel moves pages to slower nodes before it swaps,
+//! whatever their policy says. The boot's HMAT makes node 2 the slow tier, below nodes 0 and 1.
 
 use std::fs;
 

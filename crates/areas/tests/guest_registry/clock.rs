@@ -1,5 +1,6 @@
-//! The wall clock jumps, by far, either way, while processes do everything that has to do with time. Nothing that lives, waits or is
-//! found goes by it: times are measured here by the clock that cannot be set.
+//! The wall clock jumps, by far, either way, while processes do everything that has to do with
+//! time. Nothing that lives, waits or is found goes by it: times are measured here by the clock
+//! that cannot be set.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -119,7 +120,8 @@ fn who_comes_and_goes_is_seen_wherever_the_clock_has_jumped_to() {
     }
 }
 
-/// The oldest of a name is the one that was there first, whatever the clock said when the others came.
+/// The oldest of a name is the one that was there first, whatever the clock said when the others
+/// came.
 #[test]
 fn the_oldest_is_who_was_first() {
     guest!();
@@ -158,7 +160,8 @@ fn a_wait_ends_after_the_time_that_was_asked_for() {
         let told = clock.unsteady(|| waiter.try_tell(&format!("wait nobody {}", TIMEOUT.as_millis())));
         let took = begun.elapsed();
         refused(told, Kind::TimedOut);
-        // (That it ends at all is seen to by who waits for the agent's answer: a minute, by the same clock.)
+        // (That it ends at all is seen to by who waits for the agent's answer: a minute, by the
+        // same clock.)
         assert!(took >= TIMEOUT, "it waited {took:?}");
         measured(&format!(
             "a wait of {TIMEOUT:?}, {}: {took:?}",
@@ -216,7 +219,8 @@ fn a_freezers_patience_lasts_as_long_as_was_asked() {
     holder.end().unwrap();
 }
 
-/// Three publish, list, keep, find and drop at once: no call fails or hangs, and each sees what it has.
+/// Three publish, list, keep, find and drop at once: no call fails or hangs, and each sees what it
+/// has.
 #[test]
 fn many_calls_at_once_under_an_unsteady_clock() {
     guest!();

@@ -1,5 +1,5 @@
-//! The machine is out of open files (ENFILE): `fs.file-max`, which counts those of all processes, and exempts root. The agents here are
-//! another user's.
+//! The machine is out of open files (ENFILE): `fs.file-max`, which counts those of all processes,
+//! and exempts root. The agents here are another user's.
 
 use std::fs;
 
@@ -64,7 +64,8 @@ fn every_call_says_that_the_machine_is_out_of_files_and_all_is_well_afterwards()
         says_whose_limit(&refused(newcomer.try_publish("first"), Kind::Limit));
         // Joining.
         says_whose_limit(&refused(newcomer.try_tell("join").map(drop), Kind::Registry));
-        // Finding: what it has found before it finds. For another name it would have to meet who came, and says that it cannot.
+        // Finding: what it has found before it finds. For another name it would have to meet who
+        // came, and says that it cannot.
         assert_eq!(holder.find("others").unwrap().pid, other.pid());
         assert_eq!(holder.find("ring").unwrap().pid, holder.pid());
         says_whose_limit(&refused(holder.find("late"), Kind::Registry));

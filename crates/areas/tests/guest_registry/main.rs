@@ -1,5 +1,5 @@
-//! The registry on a machine of which everything may be changed: its clock, how many files it has. `cargo xtask test` boots it
-//! (`cargo xtask vm`); elsewhere each test says that it was skipped.
+//! The registry on a machine of which everything may be changed: its clock, how many files it has.
+//! `cargo xtask test` boots it (`cargo xtask vm`); elsewhere each test says that it was skipped.
 //!
 //! The agents are those of `tests/registry`: processes that a test tells what to do.
 // vm: --nodes "2:512"
@@ -10,7 +10,8 @@ mod files;
 #[expect(dead_code, unused_imports, reason = "made for tests/registry, which uses all of it")]
 mod support;
 
-/// The first line of every test here: goes on in a guest, and says aloud elsewhere that it does not.
+/// The first line of every test here: goes on in a guest, and says aloud elsewhere that it does
+/// not.
 macro_rules! guest {
     () => {
         if !$crate::in_guest($crate::support::test_name!()) {

@@ -1,5 +1,6 @@
-//! Areas out of a memory device (`/dev/dax0.0`): the guest sets memory aside as it boots, as persistent memory would be, and these tests make a device of
-//! it by sysfs alone. Elsewhere each test says that it was skipped.
+//! Areas out of a memory device (`/dev/dax0.0`): the guest sets memory aside as it boots, as
+//! persistent memory would be, and these tests make a device of it by sysfs alone. Elsewhere each
+//! test says that it was skipped.
 // vm: --append memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax"
 // vm: --append memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax" --kernel linux-image-cloud-amd64
 

@@ -1,4 +1,5 @@
-//! Inaccessible pages around: who steps over the edge is ended at once, and all of it is given back.
+//! Inaccessible pages around: who steps over the edge is ended at once, and all of it is given
+//! back.
 
 #![expect(unsafe_code, reason = "touches memory just outside of mappings, in processes of their own")]
 
@@ -14,7 +15,8 @@ const SYSTEM: System = System::new();
 
 /// Reads one byte.
 fn touch(address: usize) -> u8 {
-    // SAFETY: a read of plain memory that is mapped, or a fault that ends this process: a child, which is there for that.
+    // SAFETY: a read of plain memory that is mapped, or a fault that ends this process: a child,
+    // which is there for that.
     unsafe { std::ptr::with_exposed_provenance::<u8>(address).read_volatile() }
 }
 

@@ -1,4 +1,5 @@
-//! Layers and reservations against the kernel: what they map, what they refuse, what they give back.
+//! Layers and reservations against the kernel: what they map, what they refuse, what they give
+//! back.
 
 mod counted;
 mod guarded;

@@ -1,4 +1,5 @@
-//! When a process has as many mappings as the kernel lets it: clear errors, nothing half-made, refused mappings come back.
+//! When a process has as many mappings as the kernel lets it: clear errors, nothing half-made,
+//! refused mappings come back.
 
 use std::sync::Arc;
 
@@ -90,7 +91,8 @@ fn stripes_that_are_too_many_leave_nothing_mapped() {
         .into();
     let whole = Reservation::new(2 * limit() * page(), 1).unwrap();
     let fillers = use_all_up(&whole);
-    // Either the addresses are refused, or, with a mapping to spare, a block; with two to spare, nothing is.
+    // Either the addresses are refused, or, with a mapping to spare, a block; with two to spare,
+    // nothing is.
     let mut seen = Vec::new();
     let worked = loop {
         // The allocator maps in between, but nobody else maps what may only be written.

@@ -98,7 +98,8 @@ fn what_the_second_mapped_and_somebody_dropped_is_forgotten() {
 
 #[test]
 fn machine_a_promise_of_huge_pages_with_a_fallback() {
-    // More pages than any pool has: the first refuses, and base pages are what the second was asked to make of it.
+    // More pages than any pool has: the first refuses, and base pages are what the second was asked
+    // to make of it.
     #[derive(Debug)]
     struct Base(System);
     impl Provider for Base {

@@ -1,4 +1,5 @@
-//! Addresses taken in advance: mappings fit exactly, go again, and the range is given back in one piece.
+//! Addresses taken in advance: mappings fit exactly, go again, and the range is given back in one
+//! piece.
 
 use std::sync::Arc;
 
@@ -165,7 +166,8 @@ fn at_an_address_of_ones_choice() {
 fn threads_share_it() {
     const LANES: usize = 6;
     let whole = Reservation::new(LANES * 2 * page(), 1).unwrap();
-    // Two pages a lane, more lanes wanted than there are: some come too late, and no two get the same.
+    // Two pages a lane, more lanes wanted than there are: some come too late, and no two get the
+    // same.
     let mapped: usize = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4_u8)
             .map(|thread| {

@@ -1,4 +1,5 @@
-//! Contiguous parts by weight. (Which page is on which node is measured in the guest, where there are several.)
+//! Contiguous parts by weight. (Which page is on which node is measured in the guest, where there
+//! are several.)
 
 use areas::{Kind, Node, NodeSet, Policy, Provider, Request, System};
 

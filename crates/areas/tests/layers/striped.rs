@@ -1,4 +1,5 @@
-//! Blocks on nodes in turn. (Which page is on which node is measured in the guest, where there are several.)
+//! Blocks on nodes in turn. (Which page is on which node is measured in the guest, where there are
+//! several.)
 
 use std::os::fd::AsFd;
 

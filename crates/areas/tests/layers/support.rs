@@ -1,4 +1,5 @@
-//! What the tests of layers share: the kernel's maps, providers that watch, children that may crash.
+//! What the tests of layers share: the kernel's maps, providers that watch, children that may
+//! crash.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -73,8 +74,8 @@ pub(crate) fn is_free(range: &Range<usize>) -> bool {
     Reservation::at(range.start, range.len()).is_ok()
 }
 
-/// Runs what returns addresses that have to be free afterwards. Another thread of the test program may have taken them: not
-/// three times.
+/// Runs what returns addresses that have to be free afterwards. Another thread of the test program
+/// may have taken them: not three times.
 #[track_caller]
 pub(crate) fn frees(mut run: impl FnMut() -> Range<usize>) {
     assert!((0..3).any(|_| is_free(&run())), "the addresses are still mapped");
@@ -86,7 +87,8 @@ pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
     ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts what it maps and unmaps, and the bytes that are mapped now; refuses more than `most` at once.
+/// Counts what it maps and unmaps, and the bytes that are mapped now; refuses more than `most` at
+/// once.
 #[derive(Debug)]
 pub(crate) struct Watching {
     pub(crate) most: usize,
@@ -160,7 +162,8 @@ pub(crate) fn in_child() -> Option<String> {
     std::env::var(CHILD).ok()
 }
 
-/// Runs one test of this program again, in a process of its own, which may crash or use everything up.
+/// Runs one test of this program again, in a process of its own, which may crash or use everything
+/// up.
 pub(crate) fn child(test: &str, what: &str) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -170,7 +173,8 @@ pub(crate) fn child(test: &str, what: &str) -> Output {
         .unwrap()
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here, on stderr and in the file that
+/// `AREAS_SKIP_LOG` names.
 #[expect(clippy::print_stderr, reason = "says aloud what could not be done")]
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
@@ -183,8 +187,8 @@ pub(crate) fn skipped(test: &str, why: &str) {
 
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 
-/// The pool of 2 MiB pages, with as many pages as a test wants, for as long as the value lives. Tests that care about it hold its
-/// file locked, and are named `machine_…`.
+/// The pool of 2 MiB pages, with as many pages as a test wants, for as long as the value lives.
+/// Tests that care about it hold its file locked, and are named `machine_…`.
 #[derive(Debug)]
 pub(crate) struct Pool {
     before: usize,

@@ -8,7 +8,8 @@ use super::MIB;
 use super::group::{Group, enter};
 use super::support::child::{Stage, hear, tell, test};
 
-/// Threads of one process: as many as fit are admitted, and the others are refused before they take a page.
+/// Threads of one process: as many as fit are admitted, and the others are refused before they take
+/// a page.
 #[test]
 pub(crate) fn threads_of_one_process() {
     let this = test!("threads_of_one_process");

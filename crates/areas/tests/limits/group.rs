@@ -1,4 +1,5 @@
-//! Control groups for the time of a test, wherever the controller is: in a hierarchy of version 1, or of version 2.
+//! Control groups for the time of a test, wherever the controller is: in a hierarchy of version 1,
+//! or of version 2.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ fn hierarchy(controller: &str) -> Option<(PathBuf, u8)> {
 }
 
 impl Group {
-    /// A group below the top; `None`, said aloud, where none can be made. A process of the test's own finds it again.
+    /// A group below the top; `None`, said aloud, where none can be made. A process of the test's
+    /// own finds it again.
     pub(crate) fn new(controller: &str, test: &str) -> Option<Self> {
         if !is_root() {
             skip(test, "making a control group needs root");

@@ -1,4 +1,5 @@
-//! Limits on memory: whatever brings pages in is refused where a group cannot hold them, nobody is killed or slowed down, and the line of the remedy works.
+//! Limits on memory: whatever brings pages in is refused where a group cannot hold them, nobody is
+//! killed or slowed down, and the line of the remedy works.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -12,7 +13,8 @@ use super::group::{Group, enter};
 use super::support::child::{Peer, Stage, hear, tell, test};
 use super::support::skip;
 
-/// A process of the test's own, in a group: `role` says what it does, and is followed by the group's folder.
+/// A process of the test's own, in a group: `role` says what it does, and is followed by the
+/// group's folder.
 fn start(this: super::support::child::Test, group: &Group) -> Peer {
     let mut peer = this.spawn(&mut Stage::here(), "in a group");
     peer.tell(&group.folder().display().to_string());
@@ -182,7 +184,8 @@ pub(crate) fn a_limit_on_memory_and_swap_together() {
     assert_eq!(group.kills(), 0);
 }
 
-/// As in a container: a cgroup namespace, and a mount of its own hierarchy, whose root is the group.
+/// As in a container: a cgroup namespace, and a mount of its own hierarchy, whose root is the
+/// group.
 #[test]
 fn in_a_namespace_of_its_own() {
     let this = test!("in_a_namespace_of_its_own");

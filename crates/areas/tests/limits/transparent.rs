@@ -1,4 +1,5 @@
-//! Transparent huge pages that the machine or the process forbids: what is said of an area is what smaps shows.
+//! Transparent huge pages that the machine or the process forbids: what is said of an area is what
+//! smaps shows.
 
 use std::fs::File;
 
@@ -28,7 +29,8 @@ pub(crate) fn huge_bytes<K: Access>(area: &Area<K>) -> usize {
     vma.bytes("AnonHugePages") + vma.bytes("ShmemPmdMapped")
 }
 
-/// What is said of an area as it is made, and once it is populated; and the bytes in huge pages: said and measured.
+/// What is said of an area as it is made, and once it is populated; and the bytes in huge pages:
+/// said and measured.
 pub(crate) fn populated<K: Access>(mut area: Area<K>) -> (String, Option<String>, usize, usize) {
     let given = area.granted().fallbacks[0].given.clone();
     area.populate().unwrap();

@@ -1,5 +1,5 @@
-//! A sender that changes the memory between any two of the receiver's system calls: stopped at each of them by ptrace, the receiver
-//! gets an error or an area, and reads all of it without a signal.
+//! A sender that changes the memory between any two of the receiver's system calls: stopped at each
+//! of them by ptrace, the receiver gets an error or an area, and reads all of it without a signal.
 
 #![expect(unsafe_code, reason = "forks, and stops the child at its system calls; each block has its proof")]
 
@@ -12,8 +12,8 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use super::support::skip;
 use super::{FIXED, forge, growable_message, memfd, pair, plain_message};
 
-/// Runs `does` in a forked child, with `change` before the child enters, or leaves, its system call of that number. Whether the child came
-/// so far; `None` if it must not be traced here.
+/// Runs `does` in a forked child, with `change` before the child enters, or leaves, its system call
+/// of that number. Whether the child came so far; `None` if it must not be traced here.
 fn stopped_at(stop: usize, does: impl FnOnce(), change: impl Fn()) -> Option<bool> {
     // SAFETY: the child makes calls that are made for forked children, and ends.
     let child = unsafe { libc::fork() };
@@ -78,7 +78,8 @@ fn receive_all(socket: BorrowedFd<'_>) {
     }
 }
 
-/// Sealed against writers before any of the receiver's calls, it comes all the same: for reading, if it was before it was mapped.
+/// Sealed against writers before any of the receiver's calls, it comes all the same: for reading,
+/// if it was before it was mapped.
 #[test]
 fn who_seals_in_between_keeps_nobody_from_it() {
     let name = "passing::between::who_seals_in_between_keeps_nobody_from_it";
@@ -104,7 +105,8 @@ fn at_every_call(name: &str, message: &[u8], seals: SealFlags) {
         forge(&ours, message, &[fd.as_fd()]);
         let cut_and_seal = || {
             rustix::fs::ftruncate(&fd, 0).unwrap();
-            // Refused while the receiver has it mapped for writing; the receiver has refused it then, or knows the size.
+            // Refused while the receiver has it mapped for writing; the receiver has refused it
+            // then, or knows the size.
             let _ = rustix::fs::fcntl_add_seals(&fd, seals);
         };
         match stopped_at(stop, || receive_all(theirs.as_fd()), cut_and_seal) {

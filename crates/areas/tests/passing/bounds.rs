@@ -1,4 +1,5 @@
-//! What a receiver takes on is its own choice: size, addresses, lock, pages. What is refused stays in the queue.
+//! What a receiver takes on is its own choice: size, addresses, lock, pages. What is refused stays
+//! in the queue.
 
 use std::os::fd::AsFd;
 
@@ -50,7 +51,8 @@ fn the_defaults_hold_against_root() {
         forge(&ours, &plain_message(), &[fd.as_fd()]);
         refused(&areas::receive(&theirs).unwrap_err(), "it has 16 TiB, and at most");
         assert!(options.discard(&theirs).unwrap());
-        // A lock on more than the limit says, which is none for root; and on much of the RAM, whatever the limit says.
+        // A lock on more than the limit says, which is none for root; and on much of the RAM,
+        // whatever the limit says.
         let limit = Rlimit { current: Some(1 << 20), ..getrlimit(Resource::Memlock) };
         setrlimit(Resource::Memlock, limit).unwrap();
         let fd = memfd(2 << 20, MemfdFlags::empty(), FIXED);

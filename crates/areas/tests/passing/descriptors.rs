@@ -1,5 +1,5 @@
-//! Areas of descriptors that came some other way: the same memory, the kind by the kernel's word, nothing kept or lost where it
-//! is none.
+//! Areas of descriptors that came some other way: the same memory, the kind by the kernel's word,
+//! nothing kept or lost where it is none.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -140,7 +140,8 @@ fn what_is_no_memory_comes_back_as_it_was() {
     assert_eq!(told, "done");
 }
 
-/// Memory that another program made lets everybody open it, which an area's does not: that is no mark of ours.
+/// Memory that another program made lets everybody open it, which an area's does not: that is no
+/// mark of ours.
 #[test]
 fn memory_of_another_program_is_published_and_found() {
     for mode in [0o777, 0o666, 0o644, 0o600] {

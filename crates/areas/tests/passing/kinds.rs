@@ -1,4 +1,5 @@
-//! Descriptors of every kind, sent as an area: what is none is an error, no crash and no wait, and nothing stays open.
+//! Descriptors of every kind, sent as an area: what is none is an error, no crash and no wait, and
+//! nothing stays open.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

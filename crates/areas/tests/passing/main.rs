@@ -1,5 +1,6 @@
-//! Areas that are passed over a Unix socket: what comes is the same memory, with the rights that were sent, whatever the message
-//! beside it says; whole or not at all, and within the receiver's bounds.
+//! Areas that are passed over a Unix socket: what comes is the same memory, with the rights that
+//! were sent, whatever the message beside it says; whole or not at all, and within the receiver's
+//! bounds.
 
 #[expect(dead_code, reason = "the tests of areas, providers and errors use the rest")]
 #[path = "../area_support/mod.rs"]

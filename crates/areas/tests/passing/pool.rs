@@ -1,5 +1,6 @@
-//! Pages of the pool that are missing, or that another process takes away: safe calls answer with an error, never with a SIGBUS. Tests that
-//! fill the pool are named `machine_…`: they have it to themselves.
+//! Pages of the pool that are missing, or that another process takes away: safe calls answer with
+//! an error, never with a SIGBUS. Tests that fill the pool are named `machine_…`: they have it to
+//! themselves.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,5 @@
-//! A message is taken whole or not at all: without descriptors, by a timeout, by a peer that sends a part and stops.
+//! A message is taken whole or not at all: without descriptors, by a timeout, by a peer that sends
+//! a part and stops.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -8,7 +8,8 @@ use areas::{Error, Kind, Mapping, Provider, Rejected, Request, Result, System};
 use super::page;
 use super::support::kernel;
 
-/// Fills what it maps with bites, and keeps what is given back for the next one who asks for the same.
+/// Fills what it maps with bites, and keeps what is given back for the next one who asks for the
+/// same.
 #[derive(Debug)]
 struct Shark {
     linux: System,
@@ -55,7 +56,8 @@ impl Provider for Shark {
     }
 }
 
-/// Gives out so many bytes at most, of whatever provider. Its own refusals are in the library's form.
+/// Gives out so many bytes at most, of whatever provider. Its own refusals are in the library's
+/// form.
 #[derive(Debug)]
 struct Rationed<P> {
     inner: P,

@@ -36,7 +36,8 @@ fn from_an_offset_shared_or_not() {
         let expected = u8::try_from(number + 1).unwrap();
         // SAFETY: one page of the file is mapped, and the file has it.
         assert_eq!(unsafe { kernel::peek(mapping.as_ptr()) }, expected);
-        // SAFETY: as above, and writable; nobody has a reference, because files' memory is never lent.
+        // SAFETY: as above, and writable; nobody has a reference, because files' memory is never
+        // lent.
         unsafe { kernel::poke(mapping.as_ptr(), 9) };
         assert_eq!(read(number), if shared { 9 } else { expected }, "whether a write reaches the file");
         // The file can change under us either way.
@@ -88,7 +89,8 @@ fn what_a_file_cannot_do_is_refused() {
 
 #[test]
 fn an_area_is_never_a_file() {
-    // A provider that maps a file instead of private memory: its bytes could change under a reference.
+    // A provider that maps a file instead of private memory: its bytes could change under a
+    // reference.
     #[derive(Debug)]
     struct OfFile(File);
     impl Provider for OfFile {

@@ -1,4 +1,5 @@
-//! Areas out of memory that somebody else gives: parts of it, zeroed, given back as it was, and never unmapped.
+//! Areas out of memory that somebody else gives: parts of it, zeroed, given back as it was, and
+//! never unmapped.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ fn areas_are_parts_of_a_mapping() {
     let error = areas::builder(7 * page()).provider(&fixed).private().unwrap_err();
     assert_eq!(error.kind(), Kind::NoMemory);
     assert!(format!("{error:#}").contains("are free"), "{error:#}");
-    // A hole is used again, by what fits best, and full of zeros; its pages went back to the kernel.
+    // A hole is used again, by what fits best, and full of zeros; its pages went back to the
+    // kernel.
     let hole = areas.remove(2);
     let at = hole.as_ptr().addr();
     drop(hole);
@@ -190,7 +192,8 @@ fn a_range_is_kept_by_its_owner_until_nothing_of_it_is_in_use() {
     let (start, len) = (NonNull::new(whole.as_ptr()).unwrap(), whole.span());
     let drops = Arc::new(AtomicUsize::new(0));
     let owner = Owner(Some(whole), drops.clone());
-    // SAFETY: the owner has the mapping, nobody else knows it, and it is unmapped when the owner is dropped.
+    // SAFETY: the owner has the mapping, nobody else knows it, and it is unmapped when the owner is
+    // dropped.
     let fixed = unsafe { Fixed::from_raw_parts(start, len, owner) }.unwrap();
     let area = areas::builder(3 * page()).provider(&fixed).private().unwrap();
     drop(fixed);
@@ -200,7 +203,8 @@ fn a_range_is_kept_by_its_owner_until_nothing_of_it_is_in_use() {
     assert_eq!(drops.load(Ordering::SeqCst), 1);
 }
 
-/// What the program unmaps itself of it is nobody's any more: not handed out again, and not unmapped with the rest.
+/// What the program unmaps itself of it is nobody's any more: not handed out again, and not
+/// unmapped with the rest.
 #[test]
 #[expect(unsafe_code, reason = "unmaps a page of an area behind the library's back")]
 fn what_was_unmapped_is_let_go() {

@@ -1,7 +1,8 @@
-//! Placements, asked of the kernel again (get_mempolicy) and measured (move_pages), on whatever nodes there are.
+//! Placements, asked of the kernel again (get_mempolicy) and measured (move_pages), on whatever
+//! nodes there are.
 //!
-//! On a machine with one node that shows what the library asks for; that pages go to the right ones of several is tested in
-//! guests.
+//! On a machine with one node that shows what the library asks for; that pages go to the right ones
+//! of several is tested in guests.
 
 use areas::{
     Area, Kind, Node, NodeSet, Placed, Placement, Policy, Provider, Request, Shared, System, allowed_nodes,

@@ -1,4 +1,5 @@
-//! Areas out of a file: what they hold stays, what is cut off is an error and no signal, and nothing of it is lent.
+//! Areas out of a file: what they hold stays, what is cut off is an error and no signal, and
+//! nothing of it is lent.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -198,7 +199,8 @@ fn what_it_cannot_do_is_refused() {
     assert!(shown.copied().map(&Request::new(1).backed_by(Backing::Stored)).is_ok());
 }
 
-/// A program may close descriptors that it does not know: then it is said, and no other file is mapped.
+/// A program may close descriptors that it does not know: then it is said, and no other file is
+/// mapped.
 #[test]
 #[expect(unsafe_code, reason = "closes a descriptor behind the library's back")]
 fn a_descriptor_that_was_taken_away_is_noticed() {

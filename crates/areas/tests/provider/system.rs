@@ -1,4 +1,5 @@
-//! The kernel as a provider: private, inherited, shared, at an address; as constants that need no set-up.
+//! The kernel as a provider: private, inherited, shared, at an address; as constants that need no
+//! set-up.
 
 #![expect(
     unsafe_code,
@@ -78,7 +79,8 @@ fn inherited_memory_is_shared_with_a_child() {
         let mut private = KERNEL.map(&Request::new(page())).unwrap();
         assert_eq!(kernel::vma_at(shared.as_ptr()).unwrap().permissions, "rw-s");
         assert!(shared.is_shared() && shared.as_bytes().unwrap_err().kind() == Kind::Unsupported);
-        // SAFETY: the child only writes two bytes and leaves: it calls nothing that another thread's mutex could stop.
+        // SAFETY: the child only writes two bytes and leaves: it calls nothing that another
+        // thread's mutex could stop.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             // SAFETY: mapped, writable, and nobody has a reference.

@@ -1,4 +1,5 @@
-//! Providers that give something else than was asked: an error, never an area that is not what it says.
+//! Providers that give something else than was asked: an error, never an area that is not what it
+//! says.
 
 use std::fmt;
 use std::fs::File;
@@ -61,7 +62,8 @@ fn a_part_of_an_object_is_not_an_area() {
     });
     let error = areas::builder(3 * page()).provider(&part).shared().unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
-    // Nor is its file: it was asked for as an object, whose pages the kernel's provider knows how to take.
+    // Nor is its file: it was asked for as an object, whose pages the kernel's provider knows how
+    // to take.
     assert!(areas::builder(page()).provider(&part).shared().is_err());
     assert!(areas::builder(1).growable(2 * page()).provider(&part).shared().is_err());
 }
@@ -118,7 +120,8 @@ const ANSWERS: [(&str, Answer); 7] = [
     }),
 ];
 
-/// Whatever a provider answers with, and whatever layer is between, an area is over what was asked for, or there is none.
+/// Whatever a provider answers with, and whatever layer is between, an area is over what was asked
+/// for, or there is none.
 #[test]
 fn no_area_is_over_anything_else() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! Areas announced over something that is none: a table that names, truthfully, a FIFO, a device, or memory that may shrink.
-//! Nothing of the kind is opened, waited for, or mapped.
+//! Areas announced over something that is none: a table that names, truthfully, a FIFO, a device,
+//! or memory that may shrink. Nothing of the kind is opened, waited for, or mapped.
 
 use std::process::Command;
 
@@ -122,6 +122,7 @@ fn low_memory_that_is_the_kernels() {
 
 #[test]
 fn memory_with_a_lease_on_it() {
-    // It is an area like any other, but that whoever opens it would wait for its owner to give the lease back.
+    // It is an area like any other, but that whoever opens it would wait for its owner to give the
+    // lease back.
     refuses("memory:4096", "leased", &["read-only announced-1", "read-only announced-1"], &[Kind::Busy]);
 }

@@ -1,5 +1,6 @@
-//! A program may close all descriptors that it does not know, ours among them, and soon has other files under these
-//! numbers. Then what can be put right is, the rest is told, and nobody else's file is closed, written, or cut.
+//! A program may close all descriptors that it does not know, ours among them, and soon has other
+//! files under these numbers. Then what can be put right is, the rest is told, and nobody else's
+//! file is closed, written, or cut.
 
 use areas::Kind;
 
@@ -30,7 +31,8 @@ fn a_holder_whose_table_was_closed_begins_a_new_one() {
     assert!(reader.list().is_empty());
 }
 
-/// What it remembers of its own names is of the table that is gone: in the new one, the same record is another area's.
+/// What it remembers of its own names is of the table that is gone: in the new one, the same record
+/// is another area's.
 #[test]
 fn a_holder_with_a_new_table_finds_its_own_areas_anew() {
     let folder = Folder::new();

@@ -1,4 +1,5 @@
-//! The ways in which a team ends: whichever it is, its ids are gone for all observers before anybody has cleaned up.
+//! The ways in which a team ends: whichever it is, its ids are gone for all observers before
+//! anybody has cleaned up.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -6,7 +7,8 @@ use areas::Kind;
 
 use crate::support::{Agent, Folder, eventually, refused};
 
-/// Has a holder end by that command; a reader that knew it and a newcomer look before its status is fetched and after.
+/// Has a holder end by that command; a reader that knew it and a newcomer look before its status is
+/// fetched and after.
 fn ends_by(command: &str) -> std::process::ExitStatus {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));

@@ -1,4 +1,5 @@
-//! exec keeps the process number and the start time, and takes everything else: the areas are gone at once.
+//! exec keeps the process number and the start time, and takes everything else: the areas are gone
+//! at once.
 
 use areas::Kind;
 

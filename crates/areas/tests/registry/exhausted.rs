@@ -1,5 +1,5 @@
-//! Nothing left: a full file system, a limit on files that was lowered later, no addresses, no mappings. Errors that say so, and all is
-//! well once there is something again.
+//! Nothing left: a full file system, a limit on files that was lowered later, no addresses, no
+//! mappings. Errors that say so, and all is well once there is something again.
 
 use areas::Kind;
 
@@ -16,7 +16,8 @@ fn a_full_file_system() {
     holder.tell("run mount -t tmpfs -o mode=1777,size=64k,nr_inodes=9 tmpfs /dev/shm");
     // Forked before it holds anything.
     let (mut late, mut reader) = (holder.fork(), holder.fork());
-    // The mount's root, the folder, the pid namespace's, teams, control, one link, one door: two more are left.
+    // The mount's root, the folder, the pid namespace's, teams, control, one link, one door: two
+    // more are left.
     let area = holder.publish("ring");
     holder.tell("run touch /dev/shm/full /dev/shm/fuller");
     let text = refused(late.try_publish("late"), Kind::Registry);
@@ -47,7 +48,8 @@ fn a_file_size_limit_that_was_lowered_later_is_an_error_and_no_signal() {
         holder.publish("ring");
         other.publish("others");
         holder.tell(&format!("limit file-size {limit}"));
-        // Somebody waits, which a publication tells by writing to the control file; and so does waiting.
+        // Somebody waits, which a publication tells by writing to the control file; and so does
+        // waiting.
         other.begin("wait mine 30000");
         refused(holder.try_tell("wait nobody 100"), Kind::TimedOut);
         holder.clone_as("others", "mine").unwrap();

@@ -1,4 +1,5 @@
-//! The registry's folder: made when it is missing, refused when it is not as it must be, full, or not to be written.
+//! The registry's folder: made when it is missing, refused when it is not as it must be, full, or
+//! not to be written.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -25,7 +26,8 @@ fn it_is_made_by_the_first_who_joins_for_its_user_alone() {
     assert_eq!(Agent::start(&folder).tell("path"), folder.space().display().to_string());
 }
 
-/// A umask that takes the rights of the owner, too, locks nobody out: neither who made the folder, nor who comes later.
+/// A umask that takes the rights of the owner, too, locks nobody out: neither who made the folder,
+/// nor who comes later.
 #[test]
 fn an_odd_umask_is_set_right() {
     if !is_root(test_name!()) {
@@ -62,7 +64,8 @@ fn an_odd_umask_is_set_right() {
     }
 }
 
-/// Rights of the owner alone are set: a folder into which others could reach may hold anything by now.
+/// Rights of the owner alone are set: a folder into which others could reach may hold anything by
+/// now.
 #[test]
 fn one_without_its_owners_rights_that_others_can_reach_into_is_refused() {
     if !is_root(test_name!()) {
@@ -189,7 +192,8 @@ fn somebody_elses() {
     refused(ordinary.try_list(), Kind::Registry);
 }
 
-/// An agent in a mount namespace of its own, with a small file system at the place that is given back.
+/// An agent in a mount namespace of its own, with a small file system at the place that is given
+/// back.
 fn on_tmpfs(test: &str, folder: &Folder, options: &str) -> Option<(Agent, String)> {
     let place = folder.join("small");
     fs::create_dir(&place).unwrap();

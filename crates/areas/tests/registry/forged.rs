@@ -76,7 +76,8 @@ fn a_table_of_another_format_is_told_as_that() {
     }
 }
 
-/// What every library of any format goes by before it looks at the format. (545 times the largest base page.)
+/// What every library of any format goes by before it looks at the format. (545 times the largest
+/// base page.)
 #[test]
 fn a_table_has_the_size_that_it_has_in_every_format() {
     let folder = Folder::new();
@@ -99,7 +100,8 @@ fn a_copied_table_that_others_could_write_is_not_believed() {
     assert!(folder.has(&link), "nor is its owner taken for dead");
 }
 
-/// Between a look at its size and one at its seals: what was large enough to be a table then, is empty behind the seals.
+/// Between a look at its size and one at its seals: what was large enough to be a table then, is
+/// empty behind the seals.
 #[test]
 fn a_table_that_is_cut_and_then_sealed_kills_nobody() {
     let folder = Folder::new();

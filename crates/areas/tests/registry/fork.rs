@@ -1,5 +1,5 @@
-//! fork: the child holds everything that its parent holds, shared, under ids of its own, from its first call on. The parent's
-//! table is the parent's.
+//! fork: the child holds everything that its parent holds, shared, under ids of its own, from its
+//! first call on. The parent's table is the parent's.
 
 use areas::Kind;
 
@@ -184,7 +184,8 @@ fn a_fork_among_busy_threads_leaves_the_child_able_to_call() {
     }
 }
 
-/// Areas of others are looked at and cloned by several threads at once, outside of the mutex that a fork waits for.
+/// Areas of others are looked at and cloned by several threads at once, outside of the mutex that a
+/// fork waits for.
 #[test]
 fn a_fork_while_others_are_asked_leaves_the_child_able_to_ask() {
     let folder = Folder::new();
@@ -233,7 +234,8 @@ fn a_child_that_only_execs_pays_nothing() {
     assert!(has_table(parent.pid()));
     assert!(!has_table(child.pid()));
     drop(child);
-    // From fork to exec no system call is made but the C library's own and exec itself: any other one is deadly here.
+    // From fork to exec no system call is made but the C library's own and exec itself: any other
+    // one is deadly here.
     let links = folder.links();
     parent.begin("exec-only-child");
     assert_eq!(parent.wait().code(), Some(42));

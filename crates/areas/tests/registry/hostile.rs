@@ -1,4 +1,5 @@
-//! Links that lead anywhere but to a table: no crash, no hang, nothing believed, and honest teams are found as ever.
+//! Links that lead anywhere but to a table: no crash, no hang, nothing believed, and honest teams
+//! are found as ever.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +8,8 @@ use areas::Kind;
 
 use crate::support::{Agent, Folder, Launch, Link, can_run, is_root, refused, start_time, test_name};
 
-/// A link from a free slot to a descriptor of an agent, as that agent's team would leave it. `opened` is "NUMBER INODE".
+/// A link from a free slot to a descriptor of an agent, as that agent's team would leave it.
+/// `opened` is "NUMBER INODE".
 fn link_to(agent: &Agent, slot: u32, opened: &str) -> Link {
     let (descriptor, inode) = opened.split_once(' ').unwrap();
     Link {
@@ -91,7 +93,8 @@ fn a_link_to_memory_of_another_size() {
     leads_to("forge noise sealed 4294967296");
 }
 
-/// Whoever asks such a file system what a file is, waits for ever: FUSE without an answer, or a network disk that is gone.
+/// Whoever asks such a file system what a file is, waits for ever: FUSE without an answer, or a
+/// network disk that is gone.
 #[test]
 fn a_link_to_a_file_system_that_never_answers() {
     if !is_root(test_name!()) || !can_run(test_name!(), &["unshare", "--mount", "test", "-c", "/dev/fuse"]) {

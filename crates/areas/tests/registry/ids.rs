@@ -6,7 +6,8 @@ use areas::Kind;
 
 use crate::support::{Agent, Folder, Held, Link, refused};
 
-/// Sequence numbers are leased in blocks of so many, and a slot has so many blocks of its own. (A quarter of its numbers is for what others give.)
+/// Sequence numbers are leased in blocks of so many, and a slot has so many blocks of its own. (A
+/// quarter of its numbers is for what others give.)
 const BLOCK: i32 = 1024;
 const BLOCKS: i32 = 384;
 const SEQUENCES: i32 = 512 * BLOCK;

@@ -1,4 +1,5 @@
-//! Holders that make no calls: what is published stays so where they asked for a thread that sees to it.
+//! Holders that make no calls: what is published stays so where they asked for a thread that sees
+//! to it.
 
 use std::fs;
 

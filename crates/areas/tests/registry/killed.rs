@@ -1,4 +1,5 @@
-//! Holders that die, in every way: at once nobody finds their areas, and what they leave is cleared away.
+//! Holders that die, in every way: at once nobody finds their areas, and what they leave is cleared
+//! away.
 
 use areas::Kind;
 use rustix::process::Signal;
@@ -61,8 +62,8 @@ fn a_reader_lets_go_of_the_tables_of_the_dead() {
     assert_eq!(tables(&reader), 0);
 }
 
-/// A process that ends has no descriptors to look at from one moment on, and keeps its record lock until the kernel has closed all that came before its
-/// table: here, as much as may be open.
+/// A process that ends has no descriptors to look at from one moment on, and keeps its record lock
+/// until the kernel has closed all that came before its table: here, as much as may be open.
 #[test]
 fn a_holder_that_takes_long_to_end_is_passed_over() {
     /// The moment is met in some of them.

@@ -1,4 +1,5 @@
-//! Programs that lock all that they map (`mlockall`): of others' tables they have in RAM what they look at, and no more.
+//! Programs that lock all that they map (`mlockall`): of others' tables they have in RAM what they
+//! look at, and no more.
 
 use areas::Kind;
 

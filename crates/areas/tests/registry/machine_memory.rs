@@ -1,4 +1,5 @@
-//! Memory: the kernel has it back when the last holder is killed, and what remains is next to nothing.
+//! Memory: the kernel has it back when the last holder is killed, and what remains is next to
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +43,8 @@ fn a_table_takes_memory_for_what_is_in_it_and_looking_takes_none() {
     assert!(page > 4096 || short * page <= 100 * 512, "512 bytes an area and less: {short} pages");
     look(&mut reader, "ring");
     assert_eq!(table_pages(&folder, &holder), short, "who looks fills no holes");
-    // Of a long name 288 bytes more, behind all records: 100 of these begin behind what 100 others have not.
+    // Of a long name 288 bytes more, behind all records: 100 of these begin behind what 100 others
+    // have not.
     let long = "long".repeat(40);
     holder.tell(&format!("publish-many {long} 100"));
     let both = table_pages(&folder, &holder);

@@ -1,9 +1,10 @@
-//! The registry among real processes: each claim about what lives, dies, is found and remains is made by one process and
-//! checked by another.
+//! The registry among real processes: each claim about what lives, dies, is found and remains is
+//! made by one process and checked by another.
 //!
-//! A test never calls the registry itself, because a registry is a property of a process. It starts *agents*: this very
-//! binary, told to take commands (`support`). Each test has a folder of its own for `AREAS_DIR`, so that all run at once; a
-//! test that looks at what the whole machine shares says so by `machine_` in its name.
+//! A test never calls the registry itself, because a registry is a property of a process. It starts
+//! *agents*: this very binary, told to take commands (`support`). Each test has a folder of its own
+//! for `AREAS_DIR`, so that all run at once; a test that looks at what the whole machine shares
+//! says so by `machine_` in its name.
 
 mod announced;
 mod control;

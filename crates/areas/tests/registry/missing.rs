@@ -1,5 +1,6 @@
-//! Areas that a holder lists although their memory is not under the number that it published: it closed the descriptor by mistake, and
-//! another file has the number. They stand in nobody's way, and what is said of them is true.
+//! Areas that a holder lists although their memory is not under the number that it published: it
+//! closed the descriptor by mistake, and another file has the number. They stand in nobody's way,
+//! and what is said of them is true.
 
 use areas::Kind;
 

@@ -123,7 +123,8 @@ fn a_time_namespace_has_a_registry_of_its_own() {
     usual.publish("ring");
     let link = folder.link_of(usual.pid());
     let mut shifted = Launch::new(&folder).within(&within).start();
-    // The kernel tells it other start times for the very same processes, and "oldest" would mean nothing.
+    // The kernel tells it other start times for the very same processes, and "oldest" would mean
+    // nothing.
     assert!(shifted.list().is_empty());
     shifted.publish("shifted");
     let mut shifted_too = shifted.fork();
@@ -156,7 +157,8 @@ fn a_mount_namespace_alone_hides_nothing() {
         assert_eq!(agent.list().names(), ["inner", "outer"]);
         assert!(agent.clone_of("inner").is_ok() && agent.clone_of("outer").is_ok());
     }
-    // With something else over the folder it is a registry of its own, and nobody is taken for dead.
+    // With something else over the folder it is a registry of its own, and nobody is taken for
+    // dead.
     inner.tell(&format!("run mount -t tmpfs -o mode=700 tmpfs {}", folder.registry().display()));
     let mut hidden = inner.fork();
     hidden.tell("drop-all");

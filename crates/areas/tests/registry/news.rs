@@ -1,4 +1,5 @@
-//! News for a process that has looked and knows that there is none: who waits for a name, and who gives it an area, are noticed all the same.
+//! News for a process that has looked and knows that there is none: who waits for a name, and who
+//! gives it an area, are noticed all the same.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use crate::support::{Agent, Folder};
 use crate::transfer::{give, holds, make, take};
 
-/// Longer than the folder's time may hide a change, and shorter than it is believed that there is no news.
+/// Longer than the folder's time may hide a change, and shorter than it is believed that there is
+/// no news.
 const SETTLED: Duration = Duration::from_millis(200);
 
 /// Has an agent publish, look, and come to know that nobody waits and nobody gives.

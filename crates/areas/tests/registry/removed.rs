@@ -1,4 +1,5 @@
-//! The registry's folder is removed while teams live (a log-out, a cleaner): they publish again, with the ids that they had.
+//! The registry's folder is removed while teams live (a log-out, a cleaner): they publish again,
+//! with the ids that they had.
 
 use std::fs;
 
@@ -66,7 +67,8 @@ fn the_folder_again_and_again() {
     }
 }
 
-/// Between any two steps of a call: who is in the middle of joining, claiming or looking begins once more.
+/// Between any two steps of a call: who is in the middle of joining, claiming or looking begins
+/// once more.
 #[test]
 fn the_folder_while_teams_come_publish_and_look() {
     let folder = Folder::new();
@@ -90,8 +92,9 @@ fn the_folder_while_teams_come_publish_and_look() {
                     break;
                 }
                 let _ = fs::remove_dir_all(&registry);
-                // Nobody comes to an end where it is gone before they can: under a sanitizer, or once the machine is busier than it was when the
-                // pause was measured. As each begins again at a removal, equal pauses would all be too short then.
+                // Nobody comes to an end where it is gone before they can: under a sanitizer, or
+                // once the machine is busier than it was when the pause was measured. As each
+                // begins again at a removal, equal pauses would all be too short then.
                 std::thread::sleep(pause * longer);
             }
         });
@@ -102,16 +105,16 @@ fn the_folder_while_teams_come_publish_and_look() {
         }
     });
     for agent in &mut agents {
-        // The last time, the folder may have stayed, because somebody was just making it anew, and lost its links: that is what `keep` looks
-        // for.
+        // The last time, the folder may have stayed, because somebody was just making it anew, and
+        // lost its links: that is what `keep` looks for.
         agent.keep().unwrap();
         agent.publish("after");
     }
     assert_eq!(Agent::start(&folder).list().names(), ["after", "after"]);
 }
 
-/// Two look, one of whom has areas, at the very moment in which it goes: earlier or later within the call in each round. A look ends, shows what
-/// is there or nothing, and never half of it.
+/// Two look, one of whom has areas, at the very moment in which it goes: earlier or later within
+/// the call in each round. A look ends, shows what is there or nothing, and never half of it.
 #[test]
 fn the_folder_at_the_moment_of_a_look() {
     const ROUNDS: u32 = 20;

@@ -1,5 +1,5 @@
-//! Sizes that change under several processes: all see every change at once, with no call of theirs; two who resize at once, and a
-//! kill in the middle, harm nobody.
+//! Sizes that change under several processes: all see every change at once, with no call of theirs;
+//! two who resize at once, and a kill in the middle, harm nobody.
 
 use areas::Kind;
 
@@ -177,7 +177,8 @@ fn a_client_in_a_reserved_range_uses_what_its_server_grows() {
     let folder = Folder::new();
     let (mut server, mut client) = (Agent::start(&folder), Agent::start(&folder));
     server.tell(&format!("resizable heap {PAGE} {RESERVE}"));
-    // Cloned once, into addresses that were reserved in advance; from then on it only looks through its pointer.
+    // Cloned once, into addresses that were reserved in advance; from then on it only looks through
+    // its pointer.
     client.tell(&format!("join-inside heap view {}", 4 * RESERVE));
     for pages in [2, 17, 64] {
         server.tell(&format!("resize 0 {}", pages * PAGE));
@@ -186,6 +187,7 @@ fn a_client_in_a_reserved_range_uses_what_its_server_grows() {
     }
     server.tell(&format!("resize 0 {PAGE}"));
     assert_eq!(client.tell(&format!("peek 0 {PAGE}")), format!("signal {}", libc::SIGBUS));
-    // Behind the clone are reserved addresses still, which nobody else gets: not the object's end, nothing at all.
+    // Behind the clone are reserved addresses still, which nobody else gets: not the object's end,
+    // nothing at all.
     assert_eq!(client.tell(&format!("peek 0 {RESERVE}")), format!("signal {}", libc::SIGSEGV));
 }

@@ -78,7 +78,8 @@ fn most(holder: &mut Agent, prefix: &str) -> (usize, String) {
     (count.parse().unwrap(), text.to_owned())
 }
 
-/// One that has as many areas as it can: the rest of it lives on, what it has is found, and the room of one dropped is room for one.
+/// One that has as many areas as it can: the rest of it lives on, what it has is found, and the
+/// room of one dropped is room for one.
 fn at_the_limit(holder: &mut Agent, reader: &mut Agent, limit: &str) -> usize {
     let (count, text) = most(holder, "ring");
     assert!(text.contains(limit), "{text}");
@@ -125,7 +126,8 @@ fn machine_as_many_areas_as_mappings() {
     let left = limit / 16;
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-    // Where there are not so many descriptors (or more than a team publishes), mappings without one come first.
+    // Where there are not so many descriptors (or more than a team publishes), mappings without one
+    // come first.
     let files: usize = holder.tell(&format!("open-files {limit}")).parse().unwrap();
     let published = (files - 1_000).min(limit - left - 1_000).min(65_000);
     holder.tell(&format!("use-mappings {}", limit - left - published));
@@ -192,7 +194,8 @@ fn a_thousand_teams() {
     assert_eq!(reader.find("team-0").unwrap().pid, next.pid());
 }
 
-/// Who may not open so many descriptors sees some teams, is told of the others, and takes nobody for dead.
+/// Who may not open so many descriptors sees some teams, is told of the others, and takes nobody
+/// for dead.
 #[test]
 fn more_teams_than_a_reader_can_open() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! Where the registry is without `AREAS_DIR`, on a machine where others may have been first. Each in a mount namespace with an
-//! empty `/dev/shm`.
+//! Where the registry is without `AREAS_DIR`, on a machine where others may have been first. Each
+//! in a mount namespace with an empty `/dev/shm`.
 
 use areas::Kind;
 
@@ -151,7 +151,8 @@ fn where_dev_shm_takes_no_names_there_is_one_that_only_the_user_can_make() {
     }
 }
 
-/// Two folders, in each of which there are processes of ours, can only be left from former times: all come to the same one.
+/// Two folders, in each of which there are processes of ours, can only be left from former times:
+/// all come to the same one.
 #[test]
 fn of_several_folders_all_choose_the_one_in_use() {
     let Some(mut machine) = machine(test_name!()) else { return };
@@ -170,7 +171,8 @@ fn of_several_folders_all_choose_the_one_in_use() {
     assert_eq!(reader.list().names(), ["second", "third"]);
 }
 
-/// Processes that join at once, while somebody makes and removes the first name all the time, come to one folder.
+/// Processes that join at once, while somebody makes and removes the first name all the time, come
+/// to one folder.
 #[test]
 fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
     const ROUNDS: usize = 25;

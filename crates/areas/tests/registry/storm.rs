@@ -1,4 +1,5 @@
-//! Several processes that publish, find, clone and drop under the same names at once: no error, no wrong byte.
+//! Several processes that publish, find, clone and drop under the same names at once: no error, no
+//! wrong byte.
 
 use crate::support::{Agent, Folder};
 

@@ -1,5 +1,6 @@
-//! What an area's number leads to in its holder may be any file by now: looking neither opens that file nor closes it. To close it would
-//! drop the looker's own record locks on it, and wait for its file system, which may never answer.
+//! What an area's number leads to in its holder may be any file by now: looking neither opens that
+//! file nor closes it. To close it would drop the looker's own record locks on it, and wait for its
+//! file system, which may never answer.
 
 use areas::Kind;
 
@@ -87,8 +88,9 @@ fn no_more_than_a_few_descriptors_are_kept() {
     knows(&mut looker, "well");
 }
 
-/// A number that is free again because the area went is used by whoever opens something next: nothing is wrong with that holder, and
-/// what was remembered of the area is held against its table first.
+/// A number that is free again because the area went is used by whoever opens something next:
+/// nothing is wrong with that holder, and what was remembered of the area is held against its table
+/// first.
 #[test]
 fn of_an_area_that_went_nothing_is_taken() {
     let folder = Folder::new();
@@ -119,7 +121,8 @@ fn a_file_that_is_never_flushed_holds_nobody() {
     let mount = folder.join("mute");
     std::fs::create_dir(&mount).unwrap();
     let mut looker = Agent::start(&folder);
-    // Ended first, where the test fails: with it the file system goes, and who waits for it goes on.
+    // Ended first, where the test fails: with it the file system goes, and who waits for it goes
+    // on.
     let (mut hostile, mut server);
     server = Launch::new(&folder).within(&["unshare", "--mount"]).start();
     server.tell(&format!("serve-mute {}", mount.display()));
@@ -133,7 +136,8 @@ fn a_file_that_is_never_flushed_holds_nobody() {
     look_at_everything(&mut looker, "ring");
     look_at_everything(&mut looker, "known");
     assert_eq!(server.tell("flushes"), "0");
-    // What the looker has kept is closed as it ends, and that waits for the file system: it goes first, as it does for the hostile.
+    // What the looker has kept is closed as it ends, and that waits for the file system: it goes
+    // first, as it does for the hostile.
     server.kill();
     hostile.kill();
     assert!(looker.list().is_empty());

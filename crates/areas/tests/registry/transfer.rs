@@ -1,5 +1,5 @@
-//! An area changes hands: within a team at once, to another team at its next call; the giver keeps nothing, and whoever dies, the
-//! kernel has what nobody holds.
+//! An area changes hands: within a team at once, to another team at its next call; the giver keeps
+//! nothing, and whoever dies, the kernel has what nobody holds.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -63,7 +63,8 @@ pub(crate) fn take(agent: &mut Agent) -> Held {
     Held::parse(&agent.tell("take"))
 }
 
-/// How many mappings and descriptors a process has of the memory of areas. (Those made by `make` have no name in `/proc`.)
+/// How many mappings and descriptors a process has of the memory of areas. (Those made by `make`
+/// have no name in `/proc`.)
 pub(crate) fn holds(pid: u32) -> (usize, usize) {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mappings =
@@ -362,7 +363,8 @@ fn what_is_frozen_on_its_way_comes_frozen() {
     assert_eq!(text(&mut target, taken, 0, 4), "ring");
 }
 
-/// It came in while it could still change its size, and is taken when it no longer can: what is lent is what is there now.
+/// It came in while it could still change its size, and is taken when it no longer can: what is
+/// lent is what is there now.
 #[test]
 fn what_shrank_or_grew_and_was_frozen_before_it_was_taken() {
     let folder = Folder::new();
@@ -370,18 +372,21 @@ fn what_shrank_or_grew_and_was_frozen_before_it_was_taken() {
         let [mut maker, mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
         target.tell("join");
         let heap = make(&mut maker, &format!("resizable heap{number} {} {}", 16 * PAGE, 16 * PAGE));
-        // It has it for reading only, from a descriptor for reading only: that does not keep anybody from freezing it.
+        // It has it for reading only, from a descriptor for reading only: that does not keep
+        // anybody from freezing it.
         let shown = Held::parse(&giver.tell(&format!("adopt-to-read heap{number} shown{number}")));
         give(&mut giver, shown, &target);
         assert!(target.tell("transferred").contains("shown"), "it came in");
         if size > 16 * PAGE {
-            // Whoever has the object may make it larger than the addresses of those that it does not know.
+            // Whoever has the object may make it larger than the addresses of those that it does
+            // not know.
             let file = fs::File::options().write(true).open(descriptor_of(maker.pid())).unwrap();
             file.set_len(size as u64).unwrap();
         } else {
             maker.tell(&format!("resize-taken {} {size}", heap.handle));
         }
-        // (What has no more addresses behind it cannot have it all, and says so; it is frozen all the same.)
+        // (What has no more addresses behind it cannot have it all, and says so; it is frozen all
+        // the same.)
         let frozen = maker.try_tell(&format!("freeze-any {}", heap.handle));
         assert!(frozen.is_ok() || size > 16 * PAGE, "{frozen:?}");
         let taken = match target.try_tell("take") {
@@ -478,7 +483,8 @@ fn who_waits_is_woken() {
         giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())).is_ok()
     });
     assert!(target.end().unwrap().ends_with("ring"));
-    // Not by the look that it takes once a second: who gives, wakes. The word that counts that is in the control file.
+    // Not by the look that it takes once a second: who gives, wakes. The word that counts that is
+    // in the control file.
     let word = |at: u64| {
         let mut bytes = [0; 4];
         fs::File::open(folder.control()).unwrap().read_exact_at(&mut bytes, at).unwrap();
@@ -520,7 +526,8 @@ fn a_child_takes_nothing_that_was_given_to_its_parent() {
     assert!(child.tell("transferred").ends_with("second"));
     let came = target.tell("transferred");
     assert!(came.ends_with("ring") && !came.contains("second"), "{came}");
-    // What the parent holds, taken or not, a child that is forked now holds too, as all that its parent holds.
+    // What the parent holds, taken or not, a child that is forked now holds too, as all that its
+    // parent holds.
     let mut later = target.fork();
     let taken = take(&mut later);
     assert_eq!(text(&mut later, taken, 0, 4), "ring");
@@ -559,7 +566,8 @@ fn any_umask_will_do() {
     take(&mut target);
 }
 
-/// Who is killed while it makes its door leaves a name. The next one removes it, and only what is proven to be of the dead.
+/// Who is killed while it makes its door leaves a name. The next one removes it, and only what is
+/// proven to be of the dead.
 #[test]
 fn the_names_of_the_dead_are_cleared_away() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! What comes to a team's door that is no offer, or lies: nothing of it is believed, nothing is left of it, and honest offers behind
-//! it come through.
+//! What comes to a team's door that is no offer, or lies: nothing of it is believed, nothing is
+//! left of it, and honest offers behind it come through.
 
 use std::fs::{self, File};
 use std::io::IoSlice;
@@ -42,7 +42,8 @@ pub(crate) fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>])
     sendmsg_addr(&socket, &to, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::DONTWAIT).unwrap();
 }
 
-/// Takes the first packet away from an agent's door: an honest one, to be changed. Its bytes and the area's memory.
+/// Takes the first packet away from an agent's door: an honest one, to be changed. Its bytes and
+/// the area's memory.
 fn intercept(agent: &Agent) -> Option<(Vec<u8>, OwnedFd)> {
     let (bytes, mut came) = intercept_all(agent)?;
     Some((bytes, came.swap_remove(0)))
@@ -145,7 +146,8 @@ fn only_what_is_an_offer_is_one() {
     assert!(!believed(&changed(8, 1), &[fd]), "another version");
     assert!(!believed(&changed(27, 0x80), &[fd]), "no id");
     assert!(!believed(&changed(12, 77), &[fd]), "an address of an unknown form");
-    // Behind the head of 32 bytes, a record as in a table: its object, its pages, its extent, its protection.
+    // Behind the head of 32 bytes, a record as in a table: its object, its pages, its extent, its
+    // protection.
     const RECORD: usize = 32;
     for (at, byte, what) in [
         (40, good[RECORD + 40] ^ 1, "another object"),
@@ -260,7 +262,8 @@ fn another_user_who_has_the_door_is_not_listened_to() {
         std::thread::scope(|scope| {
             let sending = scope.spawn(|| {
                 let id = rustix::fs::Uid::from_raw(user);
-                // For this thread alone; what the file's mode forbids, a capability that it keeps allows.
+                // For this thread alone; what the file's mode forbids, a capability that it keeps
+                // allows.
                 rustix::thread::set_thread_res_uid(id, rustix::fs::Uid::ROOT, id).unwrap();
                 send(&door, &good, &[memory.as_fd()]);
             });
@@ -296,7 +299,8 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
     assert!(elsewhere.recv(&mut [0; 8]).is_err(), "nothing came there");
 }
 
-/// Nobody's areas fill up a program that never takes them: what is too much waits with the kernel, and nothing is lost.
+/// Nobody's areas fill up a program that never takes them: what is too much waits with the kernel,
+/// and nothing is lost.
 #[test]
 fn a_flood_leaves_descriptors_to_the_program() {
     const FILES: usize = 256;
@@ -339,7 +343,8 @@ fn a_flood_leaves_descriptors_to_the_program() {
     }
 }
 
-/// What the giver says of page frames is a claim; and its bounds are those of a receiver who sets none.
+/// What the giver says of page frames is a claim; and its bounds are those of a receiver who sets
+/// none.
 #[test]
 fn a_lock_is_measured_and_bounded() {
     const PAGES: u64 = 64;

@@ -1,5 +1,5 @@
-//! The id that an area has where it was given: its giver is told at once, nobody else gets it, whoever dies, and nobody has it who has not
-//! claimed it.
+//! The id that an area has where it was given: its giver is told at once, nobody else gets it,
+//! whoever dies, and nobody has it who has not claimed it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -313,7 +313,8 @@ fn who_has_joined_to_look_can_be_given_something() {
     assert!(folder.links().iter().all(|link| link.pid != pid) && folder.links().len() == left - 2);
 }
 
-/// Who only looks is known to nobody: others do not look into it, have no descriptor more for it, and clear away what it leaves.
+/// Who only looks is known to nobody: others do not look into it, have no descriptor more for it,
+/// and clear away what it leaves.
 #[test]
 fn who_only_looks_costs_others_nothing() {
     const LOOKERS: usize = 20;
@@ -334,7 +335,8 @@ fn who_only_looks_costs_others_nothing() {
     refused(reader.find("absent"), Kind::NoSuchArea);
     assert_eq!(reader.list().names(), ["ring"]);
     assert_eq!(descriptors(&mut reader), before, "nothing of them is open here");
-    // One that publishes is seen at once, under its slot; and stays seen when it has nothing any more.
+    // One that publishes is seen at once, under its slot; and stays seen when it has nothing any
+    // more.
     let [one, two, ..] = &mut lookers[..] else { unreachable!() };
     let slot = folder.link_of(one.pid()).slot;
     let area = one.publish("its-own");

@@ -1,5 +1,5 @@
-//! Two copies of the library in one process: two teams with one pid. Each finds the other's areas as anybody's, and neither takes
-//! the other's record lock, descriptors or table away.
+//! Two copies of the library in one process: two teams with one pid. Each finds the other's areas
+//! as anybody's, and neither takes the other's record lock, descriptors or table away.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,8 +45,8 @@ fn both_are_found_and_find_each_other() {
     assert_eq!(folder.links().len(), 0);
 }
 
-/// Whether the kernel has a record lock of the process on what it has open under that number. (`/proc/locks` has those of all processes, and
-/// leaves some out while others come and go.)
+/// Whether the kernel has a record lock of the process on what it has open under that number.
+/// (`/proc/locks` has those of all processes, and leaves some out while others come and go.)
 fn has_record_lock(pid: u32, descriptor: i32) -> bool {
     let told = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap();
     told.lines().any(|line| line.starts_with("lock:") && line.contains(" POSIX "))

@@ -1,4 +1,5 @@
-//! Holders that live and may not be looked into: said to be there, refused with the reason, and never taken for dead.
+//! Holders that live and may not be looked into: said to be there, refused with the reason, and
+//! never taken for dead.
 
 use areas::Kind;
 

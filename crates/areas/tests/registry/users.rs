@@ -101,7 +101,8 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         daemon.become_user(USERS[0], USERS[0], None);
         match notices_by {
             "publish" => drop(daemon.publish("after")),
-            // Never looked for before: what it remembers of a name, it finds without asking the kernel where.
+            // Never looked for before: what it remembers of a name, it finds without asking the
+            // kernel where.
             "find" => assert_eq!(daemon.find("before").unwrap().pid, daemon.pid()),
             "list" => assert_eq!(daemon.list().names(), ["before"]),
             _ => daemon.keep().unwrap(),
@@ -115,7 +116,8 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         let id = daemon.id(before).unwrap();
         assert_eq!(of_user.get(id).unwrap().pid, daemon.pid());
         assert_eq!(daemon.tell(&format!("at {}", before.handle)), id.to_string());
-        // What root has made can be had as its holder has it, and not be opened anew for reading only.
+        // What root has made can be had as its holder has it, and not be opened anew for reading
+        // only.
         assert!(of_user.clone_of("before").is_ok());
         let text = refused(of_user.try_tell("read-only before"), Kind::Unreadable);
         assert!(
@@ -148,7 +150,8 @@ fn after_a_change_of_user_areas_are_the_new_users() {
     }
 }
 
-/// The kernel does not let other processes look into one that has changed its user: it is listed as that, with what to do about it.
+/// The kernel does not let other processes look into one that has changed its user: it is listed as
+/// that, with what to do about it.
 #[test]
 fn after_a_change_of_user_a_process_is_not_dumpable() {
     let Some(mut machine) = machine(test_name!()) else { return };

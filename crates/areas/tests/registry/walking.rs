@@ -1,4 +1,5 @@
-//! A team's areas one after the other, in the order of their addresses: one's own and another team's, while areas come and go.
+//! A team's areas one after the other, in the order of their addresses: one's own and another
+//! team's, while areas come and go.
 
 use std::collections::BTreeSet;
 
@@ -138,7 +139,8 @@ fn what_stays_is_met_once_while_others_come_and_go() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let stable: BTreeSet<i32> =
         (0..200).map(|i| holder.publish(&format!("stable-{i}")).id.unwrap()).collect();
-    // One that stays, whose record moves under the reader's eyes; and threads that publish and drop all the while.
+    // One that stays, whose record moves under the reader's eyes; and threads that publish and drop
+    // all the while.
     let room = holder.tell("resizable elastic 4096 1048576");
     holder.tell("busy 2");
     for round in 0..20 {

@@ -20,7 +20,8 @@ fn in_child(body: impl FnOnce() -> bool) -> bool {
 }
 
 fn start_child(body: impl FnOnce() -> bool) -> i32 {
-    // SAFETY: the child uses this library, whose mutexes are whole, and the allocator, which the C library keeps whole; it ends by _exit.
+    // SAFETY: the child uses this library, whose mutexes are whole, and the allocator, which the C
+    // library keeps whole; it ends by _exit.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let code = i32::from(!body());
@@ -91,7 +92,8 @@ fn a_childs_end_takes_no_mark_of_its_parents() {
         let second = area();
         let guard = lock(&Mutex::new(&second, 0).unwrap());
         let mut areas = Some((first, ()));
-        // Dropping an inherited area unmaps no addresses but its own: those of the mark are another mapping's in the child.
+        // Dropping an inherited area unmaps no addresses but its own: those of the mark are another
+        // mapping's in the child.
         assert!(in_child(|| {
             let blocks: Vec<_> = (0..64).map(|_| areas::builder(4096).private().unwrap()).collect();
             drop(areas.take());

@@ -1,4 +1,5 @@
-//! Mutexes, events and sequence locks in areas: among threads and processes, that are killed, stopped, forked, and that write over everything.
+//! Mutexes, events and sequence locks in areas: among threads and processes, that are killed,
+//! stopped, forked, and that write over everything.
 
 #[expect(dead_code, reason = "the tests of areas use the rest")]
 #[path = "../area_support/mod.rs"]

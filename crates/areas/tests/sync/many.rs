@@ -1,4 +1,5 @@
-//! Many processes that lock, and are killed at any instruction: one at a time, each death told once, nobody hangs.
+//! Many processes that lock, and are killed at any instruction: one at a time, each death told
+//! once, nobody hangs.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::support::child::{Peer, Stage, Test, tell, test};
 use super::{LONG, found};
 
-/// Where the mutex is, and what it guards: who is inside, two counts that are the same when nobody is, and how many deaths were told.
+/// Where the mutex is, and what it guards: who is inside, two counts that are the same when nobody
+/// is, and how many deaths were told.
 const MUTEX: usize = 128;
 const INSIDE: usize = 192;
 const ONE: usize = 200;
@@ -76,7 +78,8 @@ struct Workers {
     me: Test,
     area: Area<Shared>,
     peers: Vec<Peer>,
-    /// Owners that died, as was seen while everybody else was stopped; and those of them that had perhaps counted a death just then.
+    /// Owners that died, as was seen while everybody else was stopped; and those of them that had
+    /// perhaps counted a death just then.
     died: u64,
     perhaps: u64,
     /// The last of them, by the number in the word.

@@ -1,4 +1,5 @@
-//! Machines that somebody has captured, from `../shared/fixtures/sysfs` beside the project; skipped aloud without it.
+//! Machines that somebody has captured, from `../shared/fixtures/sysfs` beside the project; skipped
+//! aloud without it.
 
 use std::fs;
 use std::io::{self, Write};

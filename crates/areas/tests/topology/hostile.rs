@@ -1,4 +1,5 @@
-//! Trees that lie: what they lie about is unknown, the file is named, and all else stands. Never a panic, never a wait.
+//! Trees that lie: what they lie about is unknown, the file is named, and all else stands. Never a
+//! panic, never a wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,8 @@ use proptest::test_runner::TestRunner;
 
 use crate::tree::{NODES, Tree};
 
-/// What a small machine tells, fact by fact, each with its name: to see what a change of one file has changed.
+/// What a small machine tells, fact by fact, each with its name: to see what a change of one file
+/// has changed.
 fn facts(topology: &Topology) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     let mut add = |name: String, value: String| drop(facts.insert(name, value));

@@ -75,7 +75,8 @@ fn cpus_that_are_offline_or_none_or_in_no_node() {
     assert!(from(7).unwrap_err().to_string().contains("CPU 7 is on no node; CPUs 0-2,7 are online"));
     assert_eq!(ranking(from(2)), "4:10/distance 0:21/distance 6:28/distance");
 
-    // New kernels list online CPUs alone, and have an entry for each that is there: node 4 with all of its CPUs offline.
+    // New kernels list online CPUs alone, and have an entry for each that is there: node 4 with all
+    // of its CPUs offline.
     let tree = Tree::small_machine()
         .with("devices/system/cpu/online", "0-1\n")
         .with(&format!("{NODES}/node4/cpulist"), "\n")
@@ -86,7 +87,8 @@ fn cpus_that_are_offline_or_none_or_in_no_node() {
     assert_eq!((four.cpus.to_string(), four.offline_cpus.to_string()), ("none".into(), "2-3".into()));
     assert_eq!((topology.with_cpus(), topology.offline_cpus().to_string()), (set("0"), "2-3".into()));
 
-    // Old kernels have no list of those that are online: each CPU says it of itself, but for those that cannot go.
+    // Old kernels have no list of those that are online: each CPU says it of itself, but for those
+    // that cannot go.
     let tree = Tree::empty()
         .node(0, "0-3", 10, "10")
         .with("devices/system/cpu/cpu0/topology/core_id", "0\n")

@@ -121,7 +121,8 @@ fn spaces_by_property() {
     }
 }
 
-/// Equals are in it together: nearly equal sizes, equal speeds; and of what is not known nothing is said.
+/// Equals are in it together: nearly equal sizes, equal speeds; and of what is not known nothing is
+/// said.
 #[test]
 fn spaces_of_equal_nodes() {
     let mut tree =

@@ -48,7 +48,8 @@ impl Tree {
             .fold(self, |tree, (name, value)| tree.with(&format!("{folder}/{name}"), format!("{value}\n")))
     }
 
-    /// A cache on a node's memory side: size and line in bytes, how it is indexed, and when it writes.
+    /// A cache on a node's memory side: size and line in bytes, how it is indexed, and when it
+    /// writes.
     pub(crate) fn cache(self, node: u32, level: u32, cache: [u64; 4]) -> Self {
         let folder = format!("{NODES}/node{node}/memory_side_cache/index{level}");
         ["size", "line_size", "indexing", "write_policy"]
@@ -57,7 +58,8 @@ impl Tree {
             .fold(self, |tree, (name, value)| tree.with(&format!("{folder}/{name}"), format!("{value}\n")))
     }
 
-    /// Nodes 0 and 4 with CPUs, node 6 with memory alone; tiers, weights, huge pages, a HMAT, a memory-side cache.
+    /// Nodes 0 and 4 with CPUs, node 6 with memory alone; tiers, weights, huge pages, a HMAT, a
+    /// memory-side cache.
     pub(crate) fn small_machine() -> Self {
         Tree::empty()
             .with(&format!("{NODES}/online"), "0,4,6\n")

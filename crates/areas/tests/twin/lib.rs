@@ -1,5 +1,6 @@
-//! A second copy of the library, with state of its own, for programs that have one already: loaded into an agent of
-//! `tests/registry` by dlopen. It takes one command a call and answers with one line.
+//! A second copy of the library, with state of its own, for programs that have one already: loaded
+//! into an agent of `tests/registry` by dlopen. It takes one command a call and answers with one
+//! line.
 
 #![expect(unsafe_code, reason = "an interface for dlsym; the blocks have their proofs")]
 
@@ -11,11 +12,12 @@ use areas::{Area, Shared, registry};
 
 static HELD: Mutex<Vec<Area<Shared>>> = Mutex::new(Vec::new());
 
-/// Does what the words say: `publish NAME`, `find NAME`, `clone NAME`, `list`, `keep`, `drop-all`. Gives the length of the answer, cut
-/// to the room that there is.
+/// Does what the words say: `publish NAME`, `find NAME`, `clone NAME`, `list`, `keep`, `drop-all`.
+/// Gives the length of the answer, cut to the room that there is.
 ///
 /// # Safety
-/// `command..command+len` is UTF-8 that may be read, `answer..answer+room` may be written, and nobody else uses them meanwhile.
+/// `command..command+len` is UTF-8 that may be read, `answer..answer+room` may be written, and
+/// nobody else uses them meanwhile.
 // SAFETY: no other symbol of that name is in the program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_twin(command: *const u8, len: usize, answer: *mut u8, room: usize) -> usize {

@@ -1,9 +1,10 @@
-//! What was promised to programs that are linked already: the names that the library exports, and how its structures lie in
-//! memory. Both are written down in `abi/`, by people: a change there is a decision.
+//! What was promised to programs that are linked already: the names that the library exports, and
+//! how its structures lie in memory. Both are written down in `abi/`, by people: a change there is
+//! a decision.
 //!
-//! For each interface NAME, `abi/NAME.symbols.txt` has its symbols; `abi/NAME.c` prints the layouts that
-//! `abi/NAME.layout.txt` has. `abi/areas-cut.interposed.txt` has those of `libareas-cut.so`: one too many would take a function away from
-//! every program that has it.
+//! For each interface NAME, `abi/NAME.symbols.txt` has its symbols; `abi/NAME.c` prints the layouts
+//! that `abi/NAME.layout.txt` has. `abi/areas-cut.interposed.txt` has those of `libareas-cut.so`:
+//! one too many would take a function away from every program that has it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,6 @@
-//! Every header can be included alone, in any order and twice, in C11 and C++17, without a warning; those that programs for BeOS and AML
-//! include in older and newer languages as well, with uses of what they define. `areas.h` is what its source says.
+//! Every header can be included alone, in any order and twice, in C11 and C++17, without a warning;
+//! those that programs for BeOS and AML include in older and newer languages as well, with uses of
+//! what they define. `areas.h` is what its source says.
 
 use std::io::Write as _;
 use std::path::Path;

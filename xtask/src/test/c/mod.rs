@@ -1,5 +1,6 @@
-//! The C interfaces, tried by C and C++ programs: each is compiled without a warning, linked to the library in two ways, and
-//! run; headers stand alone; what the library exports, and how its structures lie in memory, is what was written down.
+//! The C interfaces, tried by C and C++ programs: each is compiled without a warning, linked to the
+//! library in two ways, and run; headers stand alone; what the library exports, and how its
+//! structures lie in memory, is what was written down.
 //!
 //! | file | what |
 //! |---|---|

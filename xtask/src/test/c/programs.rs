@@ -1,5 +1,5 @@
-//! The programs of `tests/c/`: each is a test, in three ways; those of `cut/` in a fourth, too. It ends with 0 if all is well, with 77 and a line `SKIPPED: WHY`
-//! where it cannot run here.
+//! The programs of `tests/c/`: each is a test, in three ways; those of `cut/` in a fourth, too. It
+//! ends with 0 if all is well, with 77 and a line `SKIPPED: WHY` where it cannot run here.
 
 use std::fs;
 use std::path::Path;
@@ -89,8 +89,9 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
     let mut command = match way {
         Way::Valgrind => {
             let mut command = Command::new("valgrind");
-            // Leaks are the sanitizer's business. Here a forked child would look for them where its parent had memory that a child does
-            // not get: version 3.19 takes a fault for each word of it, which lasts for minutes, and may die of one.
+            // Leaks are the sanitizer's business. Here a forked child would look for them where its
+            // parent had memory that a child does not get: version 3.19 takes a fault for each word
+            // of it, which lasts for minutes, and may die of one.
             command.args([
                 "--quiet",
                 "--trace-children=yes",

@@ -1,4 +1,5 @@
-//! The programs of the README: no longer than 15 lines, compiled without a warning, and run, as those of `tests/c/` are.
+//! The programs of the README: no longer than 15 lines, compiled without a warning, and run, as
+//! those of `tests/c/` are.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -55,14 +56,16 @@ fn alone(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The first one makes the area, and holds it until somebody presses a key; the next one reads what it wrote.
+/// The first one makes the area, and holds it until somebody presses a key; the next one reads what
+/// it wrote.
 fn two_sides(command: impl Fn() -> Command) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < LIMIT {
         let mut holder =
             command().stdin(Stdio::piped()).stdout(Stdio::null()).spawn().context("cannot run it")?;
         let expected = format!("from team {}\n", holder.id());
-        // Both may have been about to make it: who finds the other's reads it and ends, and it is tried again.
+        // Both may have been about to make it: who finds the other's reads it and ends, and it is
+        // tried again.
         while holder.try_wait()?.is_none() && start.elapsed() < LIMIT {
             let output = command().stdin(Stdio::null()).output().context("cannot run it")?;
             ensure!(

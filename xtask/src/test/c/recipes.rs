@@ -1,5 +1,5 @@
-//! The recipes of `examples/recipes/`: areas as the memory of io_uring, OpenCL and UCX. Each is a test where its library is installed, with `libareas.so`, and
-//! says SKIPPED where it is not.
+//! The recipes of `examples/recipes/`: areas as the memory of io_uring, OpenCL and UCX. Each is a
+//! test where its library is installed, with `libareas.so`, and says SKIPPED where it is not.
 
 use std::fs;
 use std::path::Path;

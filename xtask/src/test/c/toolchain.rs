@@ -27,7 +27,8 @@ const INTERFACES: [(&str, &[&str]); 6] = [
 /// Programs that have what they unmap cut from their areas at once: with `libareas-cut.so`.
 pub(super) const CUT: &str = "cut";
 
-/// What the static library needs besides: what `rustc --print native-static-libs` says, for the C library of Linux.
+/// What the static library needs besides: what `rustc --print native-static-libs` says, for the C
+/// library of Linux.
 const NATIVE_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
 
 /// In which language something is compiled.
@@ -124,7 +125,8 @@ pub(super) enum Linked {
     Sanitized,
     /// With `libareas.so`, plain.
     Shared,
-    /// With `libareas.so` where it is used, for programs that are started with `libareas-cut.so` in `LD_PRELOAD`.
+    /// With `libareas.so` where it is used, for programs that are started with `libareas-cut.so` in
+    /// `LD_PRELOAD`.
     Preloaded,
 }
 
@@ -160,7 +162,8 @@ impl Toolchain {
         Ok(Self { shared, cut, archive, work })
     }
 
-    /// Compiles one file for an interface into a program, whose name ends with `way`, and gives back where that is.
+    /// Compiles one file for an interface into a program, whose name ends with `way`, and gives
+    /// back where that is.
     pub(super) fn program(
         &self,
         source: &Path,
@@ -202,7 +205,8 @@ impl Toolchain {
 /// A program that needs another library says so in a line that begins with this.
 const LINKED_WITH: &str = " * Linked with: ";
 
-/// The libraries that a program names, if their headers are installed. Where they are not, it says itself that it cannot run.
+/// The libraries that a program names, if their headers are installed. Where they are not, it says
+/// itself that it cannot run.
 fn linked_with(source: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(source).with_context(|| format!("cannot read {}", source.display()))?;
     let names = text.lines().filter_map(|line| line.strip_prefix(LINKED_WITH));
@@ -236,7 +240,8 @@ pub(super) fn quiet(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// How a program ended, and what it said. `None`: it was still running at the end of its time, and was killed.
+/// How a program ended, and what it said. `None`: it was still running at the end of its time, and
+/// was killed.
 pub(super) fn watch(
     command: &mut Command,
     log: &Path,

@@ -1,4 +1,5 @@
-//! The programs, built: the library and the command by cargo, those of MPI with their own Makefiles, as their users do.
+//! The programs, built: the library and the command by cargo, those of MPI with their own
+//! Makefiles, as their users do.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Killed at any moment, a rank, a host's daemon or `mpirun` itself leaves nothing: no area, no name, no memory.
+//! Killed at any moment, a rank, a host's daemon or `mpirun` itself leaves nothing: no area, no
+//! name, no memory.
 
 use std::path::Path;
 use std::thread;

@@ -1,5 +1,6 @@
-//! Two hosts on this machine: for each a network, pid, uts, ipc and mount namespace, a folder for its registry, and a cable to a switch in a third
-//! network. All of it goes with the processes that this one holds.
+//! Two hosts on this machine: for each a network, pid, uts, ipc and mount namespace, a folder for
+//! its registry, and a cable to a switch in a third network. All of it goes with the processes that
+//! this one holds.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -120,7 +121,8 @@ impl<'a> Hosts<'a> {
         Ok(made)
     }
 
-    /// What `mpirun` starts its daemon on a host with, as it would ssh. `limits` is a shell command for the second host.
+    /// What `mpirun` starts its daemon on a host with, as it would ssh. `limits` is a shell command
+    /// for the second host.
     pub(super) fn write_agent(&self, limits: &str) -> Result<()> {
         let mut text = "#!/bin/sh\nhost=$1; shift\nlimits=:\ncase $host in\n".to_owned();
         for (number, name) in NAMES.iter().enumerate() {
@@ -187,7 +189,8 @@ impl<'a> Hosts<'a> {
         Ok(output.stdout)
     }
 
-    /// Processes of the hosts that run `program`: their ids here, and the environment that each was started with.
+    /// Processes of the hosts that run `program`: their ids here, and the environment that each was
+    /// started with.
     pub(super) fn processes(&self, program: &Path) -> Vec<(u32, String)> {
         let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process;
 
-/// Over TCP alone, also between ranks of one host. One-sided calls over TCP are `pt2pt`'s, which Debian's settings leave out. More ranks than
-/// processors leave them to each other.
+/// Over TCP alone, also between ranks of one host. One-sided calls over TCP are `pt2pt`'s, which
+/// Debian's settings leave out. More ranks than processors leave them to each other.
 pub(super) const OPTIONS: [&str; 11] = [
     "--allow-run-as-root",
     "--oversubscribe",
@@ -119,7 +119,8 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // One that ended is nothing to kill. `mpirun` ends its ranks when it gets TERM, not when it is killed.
+        // One that ended is nothing to kill. `mpirun` ends its ranks when it gets TERM, not when it
+        // is killed.
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             signal(self.pid(), "TERM");
             for _ in 0..250 {

@@ -1,4 +1,5 @@
-//! How fast `areas-spread` is, beside ordinary memory in the same job: for `cargo xtask reach table`.
+//! How fast `areas-spread` is, beside ordinary memory in the same job: for `cargo xtask reach
+//! table`.
 
 use anyhow::{Context as _, Result};
 

@@ -1,5 +1,5 @@
-//! Areas under MPI: `areas-spread` on two "hosts", which are namespaces of this machine, and windows of MPI over areas, in C and in Python.
-//! Open MPI from Debian, over TCP alone.
+//! Areas under MPI: `areas-spread` on two "hosts", which are namespaces of this machine, and
+//! windows of MPI over areas, in C and in Python. Open MPI from Debian, over TCP alone.
 //!
 //! | file | what |
 //! |---|---|

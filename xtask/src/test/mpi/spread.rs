@@ -1,4 +1,5 @@
-//! What `areas-spread` promises: the same bytes on every host, placed, frozen, found by name; or nothing at all, and a clear text.
+//! What `areas-spread` promises: the same bytes on every host, placed, frozen, found by name; or
+//! nothing at all, and a clear text.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -143,7 +144,8 @@ fn same_bytes(built: &Built) -> Result<Ended> {
     Ok(Ended::Well)
 }
 
-/// Both ranks of a host have the memory that is published there mapped, all of it, and the second one may not write it.
+/// Both ranks of a host have the memory that is published there mapped, all of it, and the second
+/// one may not write it.
 fn shared(scene: &Scene<'_>, host: usize, area: &Value) -> Result<()> {
     let object = area["object"].as_str().context("an area's object")?;
     let inode = object.split_once(':').context("device and inode")?.1;

@@ -1,4 +1,5 @@
-//! MPI_Win_create over areas, in C and in Python, with a third process that finds them; and Open MPI's memory hooks.
+//! MPI_Win_create over areas, in C and in Python, with a third process that finds them; and Open
+//! MPI's memory hooks.
 
 use std::fs;
 use std::path::PathBuf;
@@ -82,7 +83,8 @@ fn in_python(built: &Built) -> Result<Ended> {
     found_by_name(built, &place, &mut command, 3)
 }
 
-/// Runs a program whose ranks wait at the end; looks, from a process that is no rank, what is in the areas; and lets them go.
+/// Runs a program whose ranks wait at the end; looks, from a process that is no rank, what is in
+/// the areas; and lets them go.
 fn found_by_name(built: &Built, place: &Place, command: &mut Command, ranks: u64) -> Result<Ended> {
     let mut job = Job::start(command, &place.log)?;
     job.until("are right")?;

@@ -1,7 +1,9 @@
-//! The Python package, as its users get it: a wheel, the source folder and the source archive are installed by pip, and the tests in
-//! `python/tests` run with the wheel in each Python from 3.11 on that is here: in all of them at once, as most tests wait for other processes. What
-//! measures the whole machine's memory (the kills) comes behind that, by itself. What is for torch runs with the one that the system has installed
-//! for its own Python: torch's wheels are too large to be fetched for each run.
+//! The Python package, as its users get it: a wheel, the source folder and the source archive are
+//! installed by pip, and the tests in `python/tests` run with the wheel in each Python from 3.11 on
+//! that is here: in all of them at once, as most tests wait for other processes. What measures the
+//! whole machine's memory (the kills) comes behind that, by itself. What is for torch runs with the
+//! one that the system has installed for its own Python: torch's wheels are too large to be fetched
+//! for each run.
 //!
 //! | file | what |
 //! |---|---|
@@ -96,7 +98,8 @@ enum Part {
 
 impl Part {
     const ALONE: &str = "test_kills.py";
-    /// What is about the machine, other programs and texts, whichever Python looks: in the first one only.
+    /// What is about the machine, other programs and texts, whichever Python looks: in the first
+    /// one only.
     const ONCE: [&str; 5] =
         ["test_dev_shm.py", "test_docs.py", "test_examples.py", "test_flight.py", "test_gate.py"];
     const TORCH: [&str; 2] = ["test_torch.py", "test_dlpack.py::test_torch_takes_it"];
@@ -173,8 +176,8 @@ fn first_use(run: &Run, environment: &Environment, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is in `python/tests`, with what is installed in `environment`. In one Python there are `many` trials at random, and the tests that are
-/// the same in all of them.
+/// What is in `python/tests`, with what is installed in `environment`. In one Python there are
+/// `many` trials at random, and the tests that are the same in all of them.
 fn tests(run: &Run, environment: &Environment, many: bool, part: Part) -> Result<Done> {
     let plugin = process::workspace().join("xtask/src/test/python");
     let registry = Registry::new(&environment.name())?;
@@ -263,7 +266,8 @@ fn has_tests(filter: &[String]) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether a file has tests whose names contain one of these: `FILE`, `test_NAME`, or pytest's `FILE::NAME`.
+/// Whether a file has tests whose names contain one of these: `FILE`, `test_NAME`, or pytest's
+/// `FILE::NAME`.
 fn named(file: &str, text: &str, filter: &[String]) -> bool {
     let parts = |part: &String| -> bool {
         let names = text.lines().filter_map(|line| {

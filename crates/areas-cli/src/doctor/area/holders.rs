@@ -108,8 +108,8 @@ fn freezing(looked: &Looked<'_>) -> Check {
     .words("or have them drop it, or clone it for reading only")
 }
 
-/// Pages that a transfer has pinned can be neither sealed nor moved. The kernel tells how many there are, and of each process what it has pinned
-/// for long; not which pages these are.
+/// Pages that a transfer has pinned can be neither sealed nor moved. The kernel tells how many
+/// there are, and of each process what it has pinned for long; not which pages these are.
 fn pinned(looked: &Looked<'_>) -> Check {
     let (id, title) = ("area.pinned", "pinned pages");
     let pins: Vec<&Holder> = looked.holders.iter().filter(|holder| pins(looked.facts, holder.pid)).collect();

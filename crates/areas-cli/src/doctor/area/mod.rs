@@ -1,4 +1,5 @@
-//! The checks of one area: is it where, and what, it was asked to be; what slows it down; who is in the way.
+//! The checks of one area: is it where, and what, it was asked to be; what slows it down; who is in
+//! the way.
 
 mod holders;
 mod pages;
@@ -54,7 +55,8 @@ pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>
 }
 
 impl Looked<'_> {
-    /// How the area is named in a line for a shell: by its name where that is plain and no number, else by its id.
+    /// How the area is named in a line for a shell: by its name where that is plain and no number,
+    /// else by its id.
     fn target(&self) -> String {
         match std::str::from_utf8(self.info.name.as_bytes()) {
             Ok(name) if super::quoted(name) == name && !name.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -64,7 +66,8 @@ impl Looked<'_> {
         }
     }
 
-    /// What its pages are to be held against: what the kernel goes by now, where that is one policy; else what was asked.
+    /// What its pages are to be held against: what the kernel goes by now, where that is one
+    /// policy; else what was asked.
     fn placement(&self) -> Placement {
         match self.policies.as_deref() {
             Ok([policy]) if *policy != self.info.placement.policy() => Placement::from(*policy),
@@ -82,7 +85,8 @@ impl Looked<'_> {
 /// No more holders are asked.
 const MAX_HOLDERS: usize = 16;
 
-/// What control groups leave to those who hold it: what is over a limit, or one line where nothing is.
+/// What control groups leave to those who hold it: what is over a limit, or one line where nothing
+/// is.
 fn limits(looked: &Looked<'_>) -> Vec<Check> {
     let mut found: Vec<Check> = Vec::new();
     for holder in looked.holders.iter().take(MAX_HOLDERS) {

@@ -1,4 +1,5 @@
-//! Changes of the peer itself, of the registry's folder and its control file, and of what a socket carries.
+//! Changes of the peer itself, of the registry's folder and its control file, and of what a socket
+//! carries.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::mem::ManuallyDrop;
@@ -37,12 +38,14 @@ const fn locked(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Re
 /// Where in the control file the bytes of the ids are that are given (docs/design/transfer.md).
 const IDS_AT: i64 = 1 << 32;
 
-/// The control file, open for as long as the peer lives: its record locks go with the first descriptor of it that is closed.
+/// The control file, open for as long as the peer lives: its record locks go with the first
+/// descriptor of it that is closed.
 fn control(peer: &Peer) -> Result<ManuallyDrop<File>> {
     Ok(ManuallyDrop::new(File::options().read(true).write(true).open(peer.space()?.join("control"))?))
 }
 
-/// Locks what of a range nobody else has: there are claims of givers, the peer's own too. A length of 0 is all that follows.
+/// Locks what of a range nobody else has: there are claims of givers, the peer's own too. A length
+/// of 0 is all that follows.
 fn lock_free(file: &File, start: i64, len: i64) -> Result<()> {
     let mut lock = whole(libc::F_WRLCK)?;
     (lock.l_start, lock.l_len) = (start, len);

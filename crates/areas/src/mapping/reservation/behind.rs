@@ -1,4 +1,5 @@
-//! What a reservation has where a mapping wants to grow past the end of its own, or over others ([`Claim`](super::super::Claim)). Ranges are of addresses.
+//! What a reservation has where a mapping wants to grow past the end of its own, or over others
+//! ([`Claim`](super::super::Claim)). Ranges are of addresses.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -60,8 +61,9 @@ impl Reservation {
         self.hold().gone.carve(&(range.start - self.address()..range.end - self.address()));
     }
 
-    /// The part that begins at `base` has `more` bytes from now on, which its mapping owns already. What of them was the reservation's
-    /// (given up to the mapping) is so again when it goes; the rest goes with it.
+    /// The part that begins at `base` has `more` bytes from now on, which its mapping owns already.
+    /// What of them was the reservation's (given up to the mapping) is so again when it goes; the
+    /// rest goes with it.
     pub(in crate::mapping) fn lengthen(
         &self,
         base: NonNull<u8>,

@@ -9,8 +9,9 @@ fn maps(mapped: &[(usize, usize, &str)]) -> String {
     mapped.iter().map(|(start, end, what)| format!("{start:x}-{end:x} rw-p 0 00:00 0  {what}\n")).collect()
 }
 
-/// A program that lies anywhere, one that lies at a fixed address, one in a layout that grows upwards, one under a thread sanitizer, which takes
-/// all addresses but some; and machines with fewer addresses.
+/// A program that lies anywhere, one that lies at a fixed address, one in a layout that grows
+/// upwards, one under a thread sanitizer, which takes all addresses but some; and machines with
+/// fewer addresses.
 fn layouts() -> Vec<(&'static str, String, Range<usize>)> {
     let stack = (0x7ffd_3ad3_a000, 0x7ffd_3ad5_b000, "[stack]");
     vec![

@@ -30,12 +30,14 @@ impl Link {
         CString::new(format!("{slot}.{start_time}.{inode}{end}")).unwrap_or_default()
     }
 
-    /// Whether a name is that of a link of a team that has published nothing yet: without a look at where it leads.
+    /// Whether a name is that of a link of a team that has published nothing yet: without a look at
+    /// where it leads.
     pub(in crate::registry) fn is_empty_teams(name: &[u8]) -> bool {
         name.rsplit(|&byte| byte == b'.').next() == Some(EMPTY.as_bytes())
     }
 
-    /// Whether it is the same team's: it has two for a moment when it publishes for the first time, or moves to another slot.
+    /// Whether it is the same team's: it has two for a moment when it publishes for the first time,
+    /// or moves to another slot.
     pub(in crate::registry) fn is_same_teams(&self, other: &Link) -> bool {
         (self.start_time, self.inode, self.pid) == (other.start_time, other.inode, other.pid)
     }

@@ -1,13 +1,15 @@
-//! How all processes of a user come to one folder, though other users may own the names under which it is looked for, and release them
-//! at any moment.
+//! How all processes of a user come to one folder, though other users may own the names under which
+//! it is looked for, and release them at any moment.
 //!
-//! No name is safe: another user can make any of them first, and remove it again while we look. So a folder's name decides nothing, but who uses
-//! it. A process first *enters* a place, which others see from then on (a shared `flock`), then looks at all other places, and *settles* only where
-//! none of them is in use. Of two that enter different places, the one that enters later sees the other one. So two never
-//! settle apart, whatever else is made and removed meanwhile.
+//! No name is safe: another user can make any of them first, and remove it again while we look. So
+//! a folder's name decides nothing, but who uses it. A process first *enters* a place, which others
+//! see from then on (a shared `flock`), then looks at all other places, and *settles* only where
+//! none of them is in use. Of two that enter different places, the one that enters later sees the
+//! other one. So two never settle apart, whatever else is made and removed meanwhile.
 //!
-//! If both see each other, the one at the place with the higher number leaves at once. The other one cannot tell it from a process that has settled
-//! there before: it looks again a few times, and leaves too if the other one stays. No process waits for another one longer than that.
+//! If both see each other, the one at the place with the higher number leaves at once. The other
+//! one cannot tell it from a process that has settled there before: it looks again a few times, and
+//! leaves too if the other one stays. No process waits for another one longer than that.
 
 /// What a look at a place finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +24,8 @@ pub(super) enum Seen {
     Visited,
 }
 
-/// The places at which a folder may be, in the order in which they are tried. Each call is one step between which others may do anything.
+/// The places at which a folder may be, in the order in which they are tried. Each call is one step
+/// between which others may do anything.
 pub(super) trait Places {
     type Error;
     /// A place's folder of our namespace, open.
@@ -30,11 +33,13 @@ pub(super) trait Places {
 
     fn count(&self) -> usize;
     fn look(&mut self, place: usize) -> Result<Seen, Self::Error>;
-    /// Whether a process of our namespace has entered it and is still there. Clears away what is left there if none is, and that is wanted.
+    /// Whether a process of our namespace has entered it and is still there. Clears away what is
+    /// left there if none is, and that is wanted.
     fn is_in_use(&mut self, place: usize, clear: bool) -> Result<bool, Self::Error>;
     /// Makes the place; whether it can be ours.
     fn make(&mut self, place: usize) -> Result<bool, Self::Error>;
-    /// Opens our namespace's folder in a place that is ours, made where it is missing; `None` if the place was removed concurrently.
+    /// Opens our namespace's folder in a place that is ours, made where it is missing; `None` if
+    /// the place was removed concurrently.
     fn open(&mut self, place: usize) -> Result<Option<Self::Space>, Self::Error>;
     /// Enters it; `false` if it was removed concurrently, or is being removed.
     fn enter(&mut self, space: &Self::Space) -> Result<bool, Self::Error>;
@@ -57,10 +62,12 @@ pub(super) enum Met<S> {
 
 /// How often places may come and go before a process gives up.
 const MAX_ATTEMPTS: u32 = 100;
-/// How often a process looks whether one at a place with a higher number leaves. (What is tried out in all orders needs no more than two.)
+/// How often a process looks whether one at a place with a higher number leaves. (What is tried out
+/// in all orders needs no more than two.)
 const MAX_LOOKS: u32 = if cfg!(test) { 2 } else { 20 };
 
-/// The place that processes use, as far as a look can tell; of several that none uses, always the same.
+/// The place that processes use, as far as a look can tell; of several that none uses, always the
+/// same.
 pub(super) fn choose<P: Places>(places: &mut P) -> Result<Option<usize>, P::Error> {
     let (mut visited, mut empty) = (Vec::new(), None);
     for place in 0..places.count() {
@@ -91,7 +98,8 @@ pub(super) fn meet<P: Places>(places: &mut P) -> Result<Met<P::Space>, P::Error>
     Ok(Met::Restless)
 }
 
-/// The same, once. `None`: what was chosen was removed concurrently, or other processes are elsewhere.
+/// The same, once. `None`: what was chosen was removed concurrently, or other processes are
+/// elsewhere.
 fn try_once<P: Places>(places: &mut P) -> Result<Option<Met<P::Space>>, P::Error> {
     let mut chosen = choose(places)?;
     if chosen.is_none() {

@@ -1,7 +1,9 @@
 //! Where the user's folder may be, and what is there.
 //!
-//! What `AREAS_DIR` says, or else the first of these that is ours or can be made: sixteen names in a folder that all users share, where another user may own
-//! any of them; then one where no other user can make anything. Where the shared folder takes no new names (read-only, say), it has none of ours.
+//! What `AREAS_DIR` says, or else the first of these that is ours or can be made: sixteen names in
+//! a folder that all users share, where another user may own any of them; then one where no other
+//! user can make anything. Where the shared folder takes no new names (read-only, say), it has none
+//! of ours.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -33,7 +35,8 @@ pub(super) struct Candidates {
     /// The name of our namespace's folder.
     space: CString,
     paths: Vec<PathBuf>,
-    /// How many of them, from the end on, lie where only this user can make anything: where that is missing, they cannot be made.
+    /// How many of them, from the end on, lie where only this user can make anything: where that is
+    /// missing, they cannot be made.
     own: usize,
     /// Why a place cannot be used, as far as it was looked at.
     refusals: Vec<Option<Error>>,
@@ -52,8 +55,9 @@ pub(super) struct Space {
     pub(super) fd: OwnedFd,
 }
 
-/// Where a user's folder may be if AREAS_DIR says nothing, and how many of these paths, from the end on, lie where only this user can make
-/// anything. `root` is `/`, but for those who look at another machine's files.
+/// Where a user's folder may be if AREAS_DIR says nothing, and how many of these paths, from the
+/// end on, lie where only this user can make anything. `root` is `/`, but for those who look at
+/// another machine's files.
 pub fn usual_places(root: &Path, user: u32) -> (Vec<PathBuf>, usize) {
     let base = if root.join("dev/shm").is_dir() { root.join("dev/shm") } else { root.join("tmp") };
     let mut paths = vec![base.join(format!("areas-{user}"))];
@@ -93,8 +97,8 @@ pub fn examine_place(path: &Path, user: u32) -> Result<Place> {
     })
 }
 
-/// An error for a path that leads somewhere else from each process's own folder: processes that should find each other's areas would not, and be told
-/// nothing of it.
+/// An error for a path that leads somewhere else from each process's own folder: processes that
+/// should find each other's areas would not, and be told nothing of it.
 fn refuse_relative(path: &Path) -> Result<()> {
     if path.is_absolute() {
         return Ok(());
@@ -349,7 +353,8 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
     }
     if mode & 0o077 != 0 {
         let error = unusable(path, format!("its mode is {:04o}: other users could access it", mode & 0o7777));
-        // What is in use for something else (`/tmp`, `/etc`) must not be closed to others by who believes us.
+        // What is in use for something else (`/tmp`, `/etc`) must not be closed to others by who
+        // believes us.
         return Err(match mode & 0o1000 == 0 && is_for_areas_alone(fd.as_fd()) {
             true => error.help(format!("make it private: `chmod 700 {}`", path.display())),
             false => error.help("set AREAS_DIR to a folder for areas alone: `mktemp -d` makes one"),
@@ -380,13 +385,15 @@ fn owner(path: &Path, c_path: &CStr, user: u32) -> String {
     }
 }
 
-/// Makes a folder for us alone, whatever the umask: [`open_own_folder`] sets right what it took away. One that is there is left as it is.
+/// Makes a folder for us alone, whatever the umask: [`open_own_folder`] sets right what it took
+/// away. One that is there is left as it is.
 pub(super) fn make_folder(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys::Result<()> {
     match sys::file::make_folder(folder, name, 0o700) {
         Err(sys::Errno::EXIST) => return Ok(()),
         other => other?,
     }
-    // It is in nobody's way to do that at once: root opens such folders whatever their mode is, and other processes of root may not.
+    // It is in nobody's way to do that at once: root opens such folders whatever their mode is, and
+    // other processes of root may not.
     match open_own_folder(folder, name, user) {
         Ok(_) => Ok(()),
         // It was removed, or replaced: who opens it next tells.
@@ -395,7 +402,8 @@ pub(super) fn make_folder(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys
     }
 }
 
-/// Opens a folder. Where it is ours, and lacks rights of its owner that it was made with (an odd umask took them), they are set.
+/// Opens a folder. Where it is ours, and lacks rights of its owner that it was made with (an odd
+/// umask took them), they are set.
 pub(super) fn open_own_folder(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys::Result<OwnedFd> {
     match sys::file::open_folder(folder, name) {
         Err(sys::Errno::ACCESS) => {
@@ -416,7 +424,8 @@ pub(super) fn open_own_folder(folder: BorrowedFd<'_>, name: &CStr, user: u32) ->
     }
 }
 
-/// Opens a file of ours for reading and writing, made where it is missing, with the rights that it is to have, whatever the umask.
+/// Opens a file of ours for reading and writing, made where it is missing, with the rights that it
+/// is to have, whatever the umask.
 pub(super) fn open_own_file(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> sys::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let open = |flags| sys::file::open_at(folder, name, flags, 0o600);
@@ -435,7 +444,8 @@ pub(super) fn open_own_file(folder: BorrowedFd<'_>, name: &CStr, user: u32) -> s
     Ok(fd)
 }
 
-/// Sets the mode of what was opened for nothing (O_PATH), if it is ours and lacks rights of its owner. Else it is as the kernel said.
+/// Sets the mode of what was opened for nothing (O_PATH), if it is ours and lacks rights of its
+/// owner. Else it is as the kernel said.
 fn mend(looked: BorrowedFd<'_>, user: u32, mode: u32) -> sys::Result<()> {
     let stat = sys::file::stat(looked)?;
     let for_others = stat.mode & 0o077 != 0;

@@ -1,4 +1,5 @@
-//! The folders of pid namespaces in the user's folder: their names, and clearing away those that no process uses any more.
+//! The folders of pid namespaces in the user's folder: their names, and clearing away those that no
+//! process uses any more.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,11 +10,11 @@ use crate::registry::{door, id::SLOTS};
 use crate::sys;
 use crate::sys::file::CWD;
 
-/// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's processes, in which our
-/// numbers would mean somebody else.
+/// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's
+/// processes, in which our numbers would mean somebody else.
 ///
-/// A time namespace has a folder of its own: the kernel tells those in it other start times for the very same processes, by
-/// which they would take the living for dead.
+/// A time namespace has a folder of its own: the kernel tells those in it other start times for the
+/// very same processes, by which they would take the living for dead.
 pub(super) fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
         Error::new(Kind::Registry, "use the registry").detail(detail).help(
@@ -64,7 +65,8 @@ pub(super) fn is_of_space(name: &CStr) -> bool {
     name.to_bytes().starts_with(b"pid-")
 }
 
-/// Removes the folders of pid namespaces in which nobody is left. What cannot be removed stays for the next one who comes.
+/// Removes the folders of pid namespaces in which nobody is left. What cannot be removed stays for
+/// the next one who comes.
 pub(super) fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
     let Ok(names) = sys::file::names_in(root, 1024) else { return };
     for name in names.iter().filter(|name| *name != ours && is_of_space(name)) {
@@ -76,7 +78,8 @@ pub(super) fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
     }
 }
 
-/// Removes the folder of a namespace on which we hold the exclusive lock. What cannot be removed stays for the next process.
+/// Removes the folder of a namespace on which we hold the exclusive lock. What cannot be removed
+/// stays for the next process.
 pub(super) fn clear_space(root: BorrowedFd<'_>, space: BorrowedFd<'_>, name: &CStr) {
     if let Ok(teams) = sys::file::open_folder(space, c"teams")
         && let Ok(links) = sys::file::names_in(teams.as_fd(), 4 * SLOTS as usize)

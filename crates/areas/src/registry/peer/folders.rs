@@ -1,7 +1,9 @@
-//! Folders of `/proc` that are kept open while many areas are looked at, one after the other. Each area then is a name in a folder; by
-//! paths it is two walks through `/proc`, which is most of what a look at an area costs.
+//! Folders of `/proc` that are kept open while many areas are looked at, one after the other. Each
+//! area then is a name in a folder; by paths it is two walks through `/proc`, which is most of what
+//! a look at an area costs.
 //!
-//! A folder is of the process that had the number when it was opened, and shows nothing once that has ended.
+//! A folder is of the process that had the number when it was opened, and shows nothing once that
+//! has ended.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use super::object::{Folder, OWN_DESCRIPTORS};
 use crate::sys;
 use crate::sys::file::{CWD, OFlags};
 
-/// The folder of this thread's descriptors, and that of the process whose areas are looked at. For one call by one thread: in another
-/// process they would show its parent's descriptors.
+/// The folder of this thread's descriptors, and that of the process whose areas are looked at. For
+/// one call by one thread: in another process they would show its parent's descriptors.
 #[derive(Debug, Default)]
 pub(in crate::registry) struct Folders {
     own: Option<OwnedFd>,

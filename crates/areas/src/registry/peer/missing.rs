@@ -1,5 +1,6 @@
-//! Areas that a peer lists although their memory is not under the number that it published: a program closed the descriptor, or put
-//! another file there. Who looks for a name passes over them, so that another holder of that name is found.
+//! Areas that a peer lists although their memory is not under the number that it published: a
+//! program closed the descriptor, or put another file there. Who looks for a name passes over them,
+//! so that another holder of that name is found.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! What another team has open under a number: it is looked at before it is opened, as it may be anything.
+//! What another team has open under a number: it is looked at before it is opened, as it may be
+//! anything.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,8 @@ use crate::sys::file::{CWD, OFlags, Stat};
 use crate::sys::number_path::NumberPath;
 use crate::sys::object::{Pages, SealFlags, SealedStat};
 
-/// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is the leader's.
+/// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is
+/// the leader's.
 pub(crate) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
 
 /// What a process has open under a number, so far only looked at.
@@ -49,7 +51,8 @@ pub(in crate::registry) fn is_shown() -> bool {
 
 /// Looks at what a process has open under a number; `None` if it is not what we expect.
 ///
-/// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is opened.
+/// It may be a terminal, a FIFO, or a file of a file system that never answers: none of these is
+/// opened.
 pub(super) fn look(
     folder: Folder<'_>,
     descriptor: i32,
@@ -79,8 +82,8 @@ pub(in crate::registry) fn is_object(stat: &Stat, record: &Record) -> sys::Resul
     }
 }
 
-/// The devices of memory objects, by the logarithm of their page size; 0 is not known yet. (No mutex: a forked child could inherit it
-/// held.)
+/// The devices of memory objects, by the logarithm of their page size; 0 is not known yet. (No
+/// mutex: a forked child could inherit it held.)
 static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
 /// The pages of an area's object, where its device tells them.
@@ -89,7 +92,8 @@ pub(in crate::registry) fn known_pages(stat: &Stat, record: &Record) -> Option<P
     (device != 0 && device == stat.identity.device).then_some(record.page)
 }
 
-/// Whether it is a memory object of such pages: those have a device of their own, on which nobody can make anything else.
+/// Whether it is a memory object of such pages: those have a device of their own, on which nobody
+/// can make anything else.
 pub(crate) fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
     let known = &DEVICES[usize::from(page.log2()) % 64];
     let mut device = known.load(Ordering::Relaxed);
@@ -145,8 +149,9 @@ pub(in crate::registry) struct Opened {
 
 /// The seals of what was looked at before it could be opened, and its size behind them.
 ///
-/// A size from before the seals were seen is asked for again, unless it holds all the same: the size of our own area, which was
-/// behind its seals when the area was made or taken over; and one that no seal protects, which may change at any moment anyway.
+/// A size from before the seals were seen is asked for again, unless it holds all the same: the
+/// size of our own area, which was behind its seals when the area was made or taken over; and one
+/// that no seal protects, which may change at any moment anyway.
 fn behind_seals(fd: &OwnedFd, before: Stat, record: &Record, own: bool) -> sys::Result<SealedStat> {
     let seals = sys::object::seals(fd.as_fd());
     let has = |seal| seals.is_ok_and(|seals| seals.contains(seal));
@@ -160,8 +165,8 @@ fn behind_seals(fd: &OwnedFd, before: Stat, record: &Record, own: bool) -> sys::
     if stat.identity == before.identity { Ok(SealedStat { seals, stat }) } else { Err(sys::Errno::STALE) }
 }
 
-/// Opens an area's object through a folder that shows its holder's descriptors, and one that shows ours: by looking at it first. `None`
-/// if it is not what the record says.
+/// Opens an area's object through a folder that shows its holder's descriptors, and one that shows
+/// ours: by looking at it first. `None` if it is not what the record says.
 pub(super) fn open_object_in(
     (folder, ours): (Folder<'_>, Folder<'_>),
     record: &Record,

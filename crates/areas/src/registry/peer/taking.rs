@@ -1,14 +1,17 @@
-//! Which of a peer's objects may be taken by their numbers (`pidfd_getfd`): those that were there when they were looked at.
+//! Which of a peer's objects may be taken by their numbers (`pidfd_getfd`): those that were there
+//! when they were looked at.
 //!
-//! To take is faster than to look through `/proc` first, and it gives whatever has the number by now. What turns out to be another file
-//! is neither used nor closed ([`crate::sys::foreign`]), and from then on nothing is taken from that peer.
+//! To take is faster than to look through `/proc` first, and it gives whatever has the number by
+//! now. What turns out to be another file is neither used nor closed ([`crate::sys::foreign`]), and
+//! from then on nothing is taken from that peer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::registry::table::Record;
 use crate::sys;
 
-/// How many objects are remembered, by the lowest bits of their numbers in the peer. One that is not is looked at again.
+/// How many objects are remembered, by the lowest bits of their numbers in the peer. One that is
+/// not is looked at again.
 const REMEMBERED: usize = 64;
 
 /// What is known of a peer's numbers. (No mutex: a forked child could inherit it held.)
@@ -49,8 +52,8 @@ impl Taking {
     }
 }
 
-/// Number and object as one word. Two that have the same one cost what a number that leads elsewhere costs: all that is taken is
-/// looked at.
+/// Number and object as one word. Two that have the same one cost what a number that leads
+/// elsewhere costs: all that is taken is looked at.
 fn word(record: &Record) -> u64 {
     let number = u64::from(record.descriptor.unsigned_abs());
     record.object.inode.wrapping_add(record.object.device.rotate_left(48)) ^ number.rotate_left(32) | 1

@@ -1,4 +1,5 @@
-//! Getting a name for oneself alone: the steps of [`contend`] in the registry. And another name for an area that has one, alone or not.
+//! Getting a name for oneself alone: the steps of [`contend`] in the registry. And another name for
+//! an area that has one, alone or not.
 
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
@@ -16,7 +17,8 @@ use crate::registry::team::Team;
 use crate::sys;
 use crate::sys::file::Identity;
 
-/// Who claims a name: the time of its claim and its id, which together nobody else has; and its process.
+/// Who claims a name: the time of its claim and its id, which together nobody else has; and its
+/// process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::registry) struct Claim {
     age: (u64, AreaId),
@@ -35,7 +37,8 @@ struct One {
 }
 
 impl State {
-    /// All that others and we have of a name, but for one's own claim, and what one gives up for it.
+    /// All that others and we have of a name, but for one's own claim, and what one gives up for
+    /// it.
     fn look_at_name(&mut self, name: &[u8], ours: [Option<Key>; 2]) -> Result<Seen<Source, Claim>> {
         self.read_folder(true)?;
         // Whoever is seen to claim it behind this sees our claim.
@@ -87,7 +90,8 @@ impl State {
         Ok(Seen::Claimed(claims))
     }
 
-    /// Makes an area of a claim that all could see from the moment it was made until now; `false` if they could not.
+    /// Makes an area of a claim that all could see from the moment it was made until now; `false`
+    /// if they could not.
     ///
     /// What it is `instead_of` goes in the same step, as this process and its children see it.
     fn settle(
@@ -190,8 +194,8 @@ pub(in crate::registry) fn publish_alone(area: Announcement, patience: Duration)
     get_alone(area, None, patience, &what)
 }
 
-/// Publishes an area of ours under another name instead of its own; alone, if there is patience for that. At no moment is it found under neither. Where that
-/// fails, it has what it had.
+/// Publishes an area of ours under another name instead of its own; alone, if there is patience for
+/// that. At no moment is it found under neither. Where that fails, it has what it had.
 ///
 /// # Errors
 /// As [`publish_alone`], [`State::publish`].

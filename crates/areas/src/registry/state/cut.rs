@@ -1,13 +1,16 @@
-//! An area of ours of which the program has taken addresses away: what is left of it takes its place, in one step.
+//! An area of ours of which the program has taken addresses away: what is left of it takes its
+//! place, in one step.
 
 use super::{Held, Key, State};
 use crate::registry::table::Announcement;
 use crate::sys::file::Identity;
 
 impl State {
-    /// Puts parts of an area in its place: the first keeps its record and its id, the others get one of their own, under the same name. Their keys.
+    /// Puts parts of an area in its place: the first keeps its record and its id, the others get
+    /// one of their own, under the same name. Their keys.
     ///
-    /// Nobody who looks in between finds none of them; what could not be published is tried again at the next call.
+    /// Nobody who looks in between finds none of them; what could not be published is tried again
+    /// at the next call.
     pub(in crate::registry) fn divide(&mut self, key: Key, parts: Vec<Announcement>) -> Vec<Key> {
         if !self.held.contains_key(&key) {
             // It was retired: no part of it is published either.

@@ -29,8 +29,8 @@ pub(super) struct Hit {
     record: Arc<Record>,
 }
 
-/// So many retired areas of one name are passed over in one search: more are made up, by who writes new ones as we look, or by a wild write
-/// into our own table.
+/// So many retired areas of one name are passed over in one search: more are made up, by who writes
+/// new ones as we look, or by a wild write into our own table.
 const MAX_RETIRED: usize = 4096;
 
 /// Names remembered at most: a program that looks for ever new ones does not grow for ever.
@@ -60,7 +60,8 @@ impl State {
         Some(Source::new(Holder::Own, record))
     }
 
-    /// The name of an area of ours that has an address, and is published no more because its descriptor was closed.
+    /// The name of an area of ours that has an address, and is published no more because its
+    /// descriptor was closed.
     pub(in crate::registry) fn lost_at(&self, address: u64) -> Option<Name> {
         let (&start, key) = self.addresses.range(..=address).next_back()?;
         let held = self.held.get(key)?;
@@ -248,7 +249,8 @@ impl State {
         self.own.as_ref().is_some_and(|team| team.link().slot == id.slot() && team.table().view().lists(id))
     }
 
-    /// All areas over an object, the oldest first, but for those that were found not to be where their tables say.
+    /// All areas over an object, the oldest first, but for those that were found not to be where
+    /// their tables say.
     pub(in crate::registry) fn of_object(&self, object: Identity) -> Vec<Source> {
         let mut found = Vec::new();
         if let Some(team) = &self.own {
@@ -326,7 +328,8 @@ impl State {
         })
     }
 
-    /// Where an area of that name could be all the same, or is and cannot be opened; `None` if nothing is hidden from us.
+    /// Where an area of that name could be all the same, or is and cannot be opened; `None` if
+    /// nothing is hidden from us.
     pub(in crate::registry) fn hidden(&self, name: &Name) -> Option<Hidden> {
         /// More would only be the same again.
         const TOLD: usize = 3;
@@ -337,7 +340,8 @@ impl State {
             match team {
                 Known::Unreadable(reason) => {
                     unreadable.push((link.pid, &reason.text));
-                    // For want of something in this very process it is not known whether there is such an area.
+                    // For want of something in this very process it is not known whether there is
+                    // such an area.
                     if reason.own_limit {
                         kind = Kind::Limit;
                     }

@@ -1,23 +1,28 @@
-//! Whether there is news for this process: an area that another team has given to it, or somebody who waits for a name.
+//! Whether there is news for this process: an area that another team has given to it, or somebody
+//! who waits for a name.
 //!
-//! Either can be asked of the kernel, a call each: the socket's queue, the control file. But whoever brings news has the folder's time of
-//! change say so ([`Directory::tell`]), behind the news itself; and at the folder's time each publication, and each search for a name that is not known, looks anyway. So
-//! as long as that time is the one at which there was no news, there is none.
+//! Either can be asked of the kernel, a call each: the socket's queue, the control file. But
+//! whoever brings news has the folder's time of change say so ([`Directory::tell`]), behind the
+//! news itself; and at the folder's time each publication, and each search for a name that is not
+//! known, looks anyway. So as long as that time is the one at which there was no news, there is
+//! none.
 //!
-//! A time stamp is a clock tick coarse in some kernels: a time is only remembered once it is [settled](is_settled), as for the list of teams. And
-//! whoever is killed between its news and telling of it has told nobody: so what is remembered counts for a second.
+//! A time stamp is a clock tick coarse in some kernels: a time is only remembered once it is
+//! [settled](is_settled), as for the list of teams. And whoever is killed between its news and
+//! telling of it has told nobody: so what is remembered counts for a second.
 
 use super::State;
 use crate::registry::directory::Times;
 use crate::registry::team::Team;
 use crate::sys;
 
-/// A change of the folder (others', or our own removing of dead links) within this time of another does not show in its time stamp, which is
-/// a clock tick coarse.
+/// A change of the folder (others', or our own removing of dead links) within this time of another
+/// does not show in its time stamp, which is a clock tick coarse.
 const TICKS: i128 = 100_000_000;
 
-/// Whether whatever changes in the folder from now on has another time stamp than the one that was seen. The clock that stamps the folder can be set: if it
-/// has gone on since that change before we look at what is there, what changes later has another stamp, wherever the clock goes meanwhile.
+/// Whether whatever changes in the folder from now on has another time stamp than the one that was
+/// seen. The clock that stamps the folder can be set: if it has gone on since that change before we
+/// look at what is there, what changes later has another stamp, wherever the clock goes meanwhile.
 pub(super) fn is_settled(time: i128) -> bool {
     i128::from(sys::process::file_time()) - time > TICKS
 }
@@ -53,7 +58,8 @@ pub(super) struct Quiet {
 }
 
 impl State {
-    /// Takes in what other teams have transferred to us, if there may be something by what the last look at the folder [showed](State::seen).
+    /// Takes in what other teams have transferred to us, if there may be something by what the last
+    /// look at the folder [showed](State::seen).
     pub(in crate::registry) fn hear(&mut self) {
         if self.seen.is_some_and(|seen| self.quiet.door.is_some_and(|since| since.is_still(seen))) {
             return;
@@ -68,8 +74,8 @@ impl State {
         }
     }
 
-    /// Wakes those who wait for a name, if there may be any by what the last look at the folder showed, which was behind the record's becoming
-    /// visible.
+    /// Wakes those who wait for a name, if there may be any by what the last look at the folder
+    /// showed, which was behind the record's becoming visible.
     pub(super) fn wake_waiters(&mut self) {
         let Some(directory) = &self.directory else { return };
         if self.seen.is_some_and(|seen| self.quiet.waiters.is_some_and(|since| since.is_still(seen))) {

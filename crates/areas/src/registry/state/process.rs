@@ -55,8 +55,8 @@ fn state_as_it_is() -> Result<Guard> {
 
 /// This process's state. In a forked child, what it inherited is published first.
 ///
-/// Where that cannot be done (a full file system), looking for others' areas works all the same; it is tried again at
-/// each call, and publishing and keeping tell the error.
+/// Where that cannot be done (a full file system), looking for others' areas works all the same; it
+/// is tried again at each call, and publishing and keeping tell the error.
 pub(in crate::registry) fn state() -> Result<Guard> {
     let mut state = state_as_it_is()?;
     if state.is_inherited() {
@@ -68,7 +68,8 @@ pub(in crate::registry) fn state() -> Result<Guard> {
     Ok(state)
 }
 
-/// The same, with what other teams have transferred to us taken in: for calls that ask the kernel anyway.
+/// The same, with what other teams have transferred to us taken in: for calls that ask the kernel
+/// anyway.
 pub(in crate::registry) fn state_up_to_date() -> Result<Guard> {
     let mut state = state()?;
     // What cannot be taken in is told to those who ask for it.

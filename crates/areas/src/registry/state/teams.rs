@@ -38,14 +38,16 @@ impl State {
         forget_names(&mut self.names, &self.teams);
     }
 
-    /// Meets the teams that came, forgets those that went. Without a change of the folder it is one `fstat`.
+    /// Meets the teams that came, forgets those that went. Without a change of the folder it is one
+    /// `fstat`.
     pub(super) fn read_folder(&mut self, thoroughly: bool) -> Result<()> {
         self.retry_if_removed(|state| state.try_to_read_folder(thoroughly))
     }
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
         if thoroughly {
-            // What was not published yet is tried again at the next call, and told to those who publish.
+            // What was not published yet is tried again at the next call, and told to those who
+            // publish.
             let _ = self.notice_user();
         }
         let mut looked = match self.directory.as_ref().map(Directory::now) {
@@ -67,7 +69,8 @@ impl State {
         }
         if looked.is_none() {
             self.rejoin()?;
-            // Whoever has a team joins, and does not only look: a folder that went in this moment is an error below, and tried again.
+            // Whoever has a team joins, and does not only look: a folder that went in this moment
+            // is an error below, and tried again.
             if self.own.is_none() && self.directory.as_ref().is_none_or(Directory::is_gone) {
                 self.directory = Directory::open()?;
                 self.forget_teams();
@@ -93,7 +96,8 @@ impl State {
         // Whatever else names our own table is no other team's.
         let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
         let known = self.teams.len();
-        // A dead one's link may be there for long: who knows its table keeps that, and a descriptor, for as long.
+        // A dead one's link may be there for long: who knows its table keeps that, and a
+        // descriptor, for as long.
         self.teams.retain(|link, team| match team {
             Known::Readable(peer) => links.contains(link) && peer.is_live(),
             Known::Unreadable(_) => links.contains(link),
@@ -153,7 +157,8 @@ fn is_there(directory: &Directory, links: &[Link], own: &Link) -> Result<bool> {
     if own.empty { directory.has(own) } else { Ok(links.contains(own)) }
 }
 
-/// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so keeps it in memory.
+/// Forgets names of teams that are gone: who remembers one has the dead team's table open, and so
+/// keeps it in memory.
 fn forget_names(names: &mut HashMap<Box<[u8]>, Hit>, teams: &HashMap<Link, Known>) {
     names.retain(|_, hit| match &hit.holder {
         Holder::Own => true,

@@ -48,10 +48,12 @@ impl Arrival {
 }
 
 impl State {
-    /// Takes in what others have offered: maps and publishes it. Two system calls where there is nothing.
+    /// Takes in what others have offered: maps and publishes it. Two system calls where there is
+    /// nothing.
     ///
-    /// What cannot be taken in (a limit, no addresses) stays first in line, and is tried again at the next look: its error.
-    /// What comes behind it waits in the kernel's queue. So does what would be more than a program may have untaken ([`is_full`]).
+    /// What cannot be taken in (a limit, no addresses) stays first in line, and is tried again at
+    /// the next look: its error. What comes behind it waits in the kernel's queue. So does what
+    /// would be more than a program may have untaken ([`is_full`]).
     pub(in crate::registry) fn look(&mut self) -> Option<Error> {
         /// The rest can wait for the next call.
         const MAX_AT_ONCE: usize = 64;
@@ -62,7 +64,8 @@ impl State {
                     Ok(None)
                 }
                 None => {
-                    // Its claim is one of the folder in use by now. Whatever comes of that, the area is taken in.
+                    // Its claim is one of the folder in use by now. Whatever comes of that, the
+                    // area is taken in.
                     let _ = self.rejoin();
                     let control = self.directory.as_ref().and_then(Directory::control_identity);
                     let door = self.own.as_ref().and_then(Team::door);
@@ -123,11 +126,12 @@ impl State {
         }
     }
 
-    /// Takes the addresses that a resizable area lacks by now: who grew it while nobody could see it here did not ask for them
-    /// (`area/reserve.rs`, "joins").
+    /// Takes the addresses that a resizable area lacks by now: who grew it while nobody could see
+    /// it here did not ask for them (`area/reserve.rs`, "joins").
     ///
     /// # Errors
-    /// It is not published any more then: where it was to be there are no addresses for it, and the next look has it elsewhere.
+    /// It is not published any more then: where it was to be there are no addresses for it, and the
+    /// next look has it elsewhere.
     fn follow_growth(&mut self, key: Key, parcel: &mut Parcel, mapping: &mut Mapping) -> Result<()> {
         let object = &mut parcel.object;
         let Extent::Resizable { .. } = object.extent() else { return Ok(()) };
@@ -180,13 +184,15 @@ impl State {
             .collect()
     }
 
-    /// Gives an arrival to the program, and whether it is frozen by now. After an error it is still there.
+    /// Gives an arrival to the program, and whether it is frozen by now. After an error it is still
+    /// there.
     pub(in crate::registry) fn take(&mut self, key: Key) -> Result<Option<(Arrival, bool)>> {
         let Some(at) = self.arrivals.iter().position(|arrival| arrival.key == key) else { return Ok(None) };
         let Arrival { object, mapping, lock, name, .. } = &mut self.arrivals[at];
         let frozen = object.is_frozen()?;
         if frozen {
-            // It came in before it was frozen, maybe, and others may have made it smaller, or larger, in between. Its bytes are lent.
+            // It came in before it was frozen, maybe, and others may have made it smaller, or
+            // larger, in between. Its bytes are lent.
             object.settle()?;
             let size = object.size_in_pages();
             if size > mapping.span() {
@@ -212,7 +218,8 @@ impl State {
         self.own.as_ref()?.table().view().record(number).map(|(_, record)| record)
     }
 
-    /// Publishes an area of ours anew, under a new id, and takes the old one back: it is found all the while.
+    /// Publishes an area of ours anew, under a new id, and takes the old one back: it is found all
+    /// the while.
     pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
         if !self.held.contains_key(&key) {
             // It was retired.
@@ -232,8 +239,8 @@ impl State {
         Ok(())
     }
 
-    /// Offers an area of ours to another team. From the moment of success on, that team has it too. The id that it will have there. At an exact
-    /// address so many bytes must be free.
+    /// Offers an area of ours to another team. From the moment of success on, that team has it too.
+    /// The id that it will have there. At an exact address so many bytes must be free.
     pub(in crate::registry) fn offer(
         &mut self,
         key: Key,
@@ -311,8 +318,8 @@ impl State {
 
     /// The readable teams of a process: two, where it has two copies of this library.
     fn teams_of(&mut self, pid: u32) -> Result<Vec<std::sync::Arc<Peer>>> {
-        // Those that are known; then those in the folder; and then thoroughly, as a folder that does not seem to have
-        // changed may have, within a clock tick.
+        // Those that are known; then those in the folder; and then thoroughly, as a folder that
+        // does not seem to have changed may have, within a clock tick.
         for thoroughly in [None, Some(false), Some(true)] {
             if let Some(thoroughly) = thoroughly {
                 self.read_folder(thoroughly)?;
@@ -337,8 +344,8 @@ impl State {
         Ok(Vec::new())
     }
 
-    /// The teams of a process that have published nothing yet, or why they cannot be read. They are looked for at each transfer: who looks for areas
-    /// does not know them.
+    /// The teams of a process that have published nothing yet, or why they cannot be read. They are
+    /// looked for at each transfer: who looks for areas does not know them.
     fn empty_teams_of(&self, pid: u32) -> Result<Result<Vec<std::sync::Arc<Peer>>, Reason>> {
         let Some(directory) = &self.directory else { return Ok(Ok(Vec::new())) };
         let (mut peers, mut hidden) = (Vec::new(), None);
@@ -380,8 +387,8 @@ fn unreadable(what: String, reason: &Reason) -> Error {
     }
 }
 
-/// Whether a program has as much untaken as it may have: others give it that, unasked, and all else that it does needs descriptors,
-/// addresses and memory, too.
+/// Whether a program has as much untaken as it may have: others give it that, unasked, and all else
+/// that it does needs descriptors, addresses and memory, too.
 fn is_full(untaken: &[Arrival]) -> bool {
     /// So many.
     const MAX: usize = 256;

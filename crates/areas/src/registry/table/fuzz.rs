@@ -1,4 +1,5 @@
-//! Tables and records made of a fuzzer's bytes: looking there ends, inside the table, with sane records or none.
+//! Tables and records made of a fuzzer's bytes: looking there ends, inside the table, with sane
+//! records or none.
 
 use std::cell::RefCell;
 
@@ -55,11 +56,13 @@ fn honest() -> Table {
     table
 }
 
-/// From this length on, an input may claim an index and a count of records as large as there are. To search those takes 100 times
-/// as long, and what can go wrong there does so in small ones: so most inputs stay below.
+/// From this length on, an input may claim an index and a count of records as large as there are.
+/// To search those takes 100 times as long, and what can go wrong there does so in small ones: so
+/// most inputs stay below.
 const MAY_BE_LARGE: usize = 12 * 128;
 
-/// The bytes are words put somewhere into an honest table: 1 byte says in which part, 3 where, 8 what.
+/// The bytes are words put somewhere into an honest table: 1 byte says in which part, 3 where, 8
+/// what.
 pub(crate) fn table(bytes: &[u8]) {
     TABLE.with_borrow_mut(|table| {
         let mut before = Vec::new();

@@ -13,19 +13,22 @@ pub(crate) const RECORDS: u32 = 1 << 16;
 pub(crate) const RECORD_BYTES: usize = FIRST_BYTES + REST_BYTES;
 /// Its first part, three cache lines: all that most areas have to tell.
 pub(super) const FIRST_BYTES: usize = 192;
-/// Its second part, for the few with a long name or with nodes from 64 on: elsewhere, so that it takes no memory where it is not needed.
+/// Its second part, for the few with a long name or with nodes from 64 on: elsewhere, so that it
+/// takes no memory where it is not needed.
 pub(super) const REST_BYTES: usize = 288;
 pub(super) const SMALLEST_INDEX: u32 = 6;
 pub(super) const LARGEST_INDEX: u32 = 17;
 
-/// The header and the index's smallest sizes share a page: what is looked at in each table of each team.
+/// The header and the index's smallest sizes share a page: what is looked at in each table of each
+/// team.
 const HEADER_BYTES: usize = 512;
 pub(super) const INDEX: usize = HEADER_BYTES;
 pub(super) const BY_SEQUENCE: usize = INDEX + 2 * ((1 << (LARGEST_INDEX + 1)) - (1 << SMALLEST_INDEX)) * 4;
 pub(super) const RECORDS_AT: usize = BY_SEQUENCE + SEQUENCES as usize * 4;
 const RESTS_AT: usize = RECORDS_AT + RECORDS as usize * FIRST_BYTES;
-/// The size of a table, in every format: for a library of any of them, what has another size is no table, and proves that the team whose
-/// link leads there is gone. A multiple of the largest base page that Linux has.
+/// The size of a table, in every format: for a library of any of them, what has another size is no
+/// table, and proves that the team whose link leads there is gone. A multiple of the largest base
+/// page that Linux has.
 pub(crate) const TABLE_BYTES: usize = 545 << 16;
 
 // No part begins in the middle of a page, or a record's first part in the middle of a cache line.
@@ -46,7 +49,8 @@ pub(super) mod header {
     pub(in super::super) const VERSION: usize = 8;
     pub(in super::super) const SLOT: usize = 12;
     pub(in super::super) const PID: usize = 16;
-    /// The number of the descriptor that leads to the team's queue of offers, + 1; 0 if it has none.
+    /// The number of the descriptor that leads to the team's queue of offers, + 1; 0 if it has
+    /// none.
     pub(in super::super) const QUEUE: usize = 20;
     pub(in super::super) const START_TIME: usize = 24;
     pub(in super::super) const DEVICE: usize = 32;
@@ -59,7 +63,8 @@ pub(super) mod header {
     pub(in super::super) const HIGH_WATER: usize = 72;
     /// How often a record has come or gone. (0 in a table whose owner does not count.)
     pub(in super::super) const CHANGES: usize = 80;
-    /// Where among the ids of what others give a giver begins to look for a free one: behind the last that came.
+    /// Where among the ids of what others give a giver begins to look for a free one: behind the
+    /// last that came.
     pub(in super::super) const NEXT_GIVEN: usize = 88;
     /// The version of the offers that the team takes.
     pub(in super::super) const OFFERS: usize = 92;

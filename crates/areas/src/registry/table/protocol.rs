@@ -1,8 +1,10 @@
-//! How one writer changes a record while others read it, none of whom waits: a generation that is odd, or 0, means absent; one with
-//! the mark [`MOVING`] means that the record is there, and that of what may change in it a part may be old and a part new.
+//! How one writer changes a record while others read it, none of whom waits: a generation that is
+//! odd, or 0, means absent; one with the mark [`MOVING`] means that the record is there, and that
+//! of what may change in it a part may be old and a part new.
 //!
-//! Nothing but the order of loads, stores and fences is here, over whatever memory there is, so that it can be tried out in
-//! all the orders that a machine may choose: `models/` does that, with this very file.
+//! Nothing but the order of loads, stores and fences is here, over whatever memory there is, so
+//! that it can be tried out in all the orders that a machine may choose: `models/` does that, with
+//! this very file.
 
 /// In a record's generation: its owner is in the middle of changing it. It is there all the same.
 pub(super) const MOVING: u64 = 1 << 63;
@@ -22,7 +24,8 @@ pub(super) trait Mark {
     fn wait(&self, attempt: usize);
 }
 
-/// Whether a record of that generation is there. (The mark alone is no generation: what was never there is not being changed.)
+/// Whether a record of that generation is there. (The mark alone is no generation: what was never
+/// there is not being changed.)
 pub(super) fn is_there(generation: u64) -> bool {
     generation & !MOVING != 0 && generation.is_multiple_of(2)
 }
@@ -37,8 +40,9 @@ pub(super) fn look<M: Mark>(mark: &M) -> Result<u64, M::Error> {
 
 /// Copies a record out; `None` if it is absent, or does not stop changing.
 ///
-/// The first `patience` attempts are for one that is whole. Then one does that has [`MOVING`] in its generation, so that an
-/// owner who was stopped, or killed, in the middle of a change takes nothing away from anybody.
+/// The first `patience` attempts are for one that is whole. Then one does that has [`MOVING`] in
+/// its generation, so that an owner who was stopped, or killed, in the middle of a change takes
+/// nothing away from anybody.
 #[inline]
 pub(super) fn read<M: Mark, T>(
     mark: &M,
@@ -62,8 +66,8 @@ pub(super) fn read<M: Mark, T>(
     Ok(None)
 }
 
-/// Fills a record that was absent: nobody takes a mixture for a record. It is there behind this, and all that was stored before
-/// with it.
+/// Fills a record that was absent: nobody takes a mixture for a record. It is there behind this,
+/// and all that was stored before with it.
 pub(super) fn fill<M: Mark>(mark: &M, write: impl FnOnce() -> Result<(), M::Error>) -> Result<(), M::Error> {
     // Of an absent one the generation is 0 or odd: the next odd one.
     let absent = mark.load()? | 1;
@@ -98,8 +102,9 @@ pub(super) fn withdraw<M: Mark>(mark: &M) -> Result<(), M::Error> {
     Ok(())
 }
 
-/// Counts a change that can be seen already, so that whoever looks at the count first never takes what was there before the change
-/// for what is there now. It is never 0 behind this: that is the count of an owner who does not count.
+/// Counts a change that can be seen already, so that whoever looks at the count first never takes
+/// what was there before the change for what is there now. It is never 0 behind this: that is the
+/// count of an owner who does not count.
 pub(super) fn count<M: Mark>(mark: &M) -> Result<(), M::Error> {
     mark.release();
     mark.store(mark.load()?.wrapping_add(1).max(1))

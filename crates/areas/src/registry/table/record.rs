@@ -33,8 +33,10 @@ pub(super) mod field {
     pub(in super::super) const EXACT: usize = 72;
     /// The one byte that may change.
     pub(in super::super) const PROTECTION: usize = 80;
-    /// 0: fixed, 1: growable, 2: resizable, 3: physical memory, which begins at `MAX` and has `EXACT` - 1 bytes. Parts of an object, which begin at its
-    /// byte `MAX` and have as many as `SPAN` says: 4: fixed, 5: growable or 6: resizable up to its end, 7: resizable, with more of the object behind.
+    /// 0: fixed, 1: growable, 2: resizable, 3: physical memory, which begins at `MAX` and has
+    /// `EXACT` - 1 bytes. Parts of an object, which begin at its byte `MAX` and have as many as
+    /// `SPAN` says: 4: fixed, 5: growable or 6: resizable up to its end, 7: resizable, with more of
+    /// the object behind.
     pub(in super::super) const EXTENT: usize = 81;
     /// The home node + 1, or 0.
     pub(in super::super) const HOME: usize = 82;
@@ -67,7 +69,8 @@ const _: () = assert!(field::MORE_NODES + 15 * size_of::<u64>() == RECORD_BYTES)
 pub(super) const NOTE_AT: usize = size_of::<u32>();
 const _: () = assert!(NOTE_AT + Note::MAX <= REST_BYTES);
 
-/// What an area tells of itself when it is published: all that another process needs to know to describe and to map it.
+/// What an area tells of itself when it is published: all that another process needs to know to
+/// describe and to map it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {
     pub(crate) name: Name,
@@ -185,12 +188,14 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     bytes
 }
 
-/// Whether a record has a second part. (Any other byte is no owner's of ours, and `decode` says so.)
+/// Whether a record has a second part. (Any other byte is no owner's of ours, and `decode` says
+/// so.)
 pub(super) fn has_rest(bytes: &[u8]) -> bool {
     bytes[field::HAS_REST] != 0
 }
 
-/// Which part of an object begins at a byte of it; `None` for one that no owner of ours has: in whole pages, inside of what a file can have, and less than all.
+/// Which part of an object begins at a byte of it; `None` for one that no owner of ours has: in
+/// whole pages, inside of what a file can have, and less than all.
 fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
     let page = page.bytes() as u64;
     let end = first.checked_add(span).filter(|&end| i64::try_from(end).is_ok())?;
@@ -201,7 +206,8 @@ fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
         .then_some(Piece { first, limit })
 }
 
-/// `None` for what no owner of ours writes. The note is elsewhere. Of a record without a second part, what is in place of that is not looked at.
+/// `None` for what no owner of ours writes. The note is elsewhere. Of a record without a second
+/// part, what is in place of that is not looked at.
 pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
     let len = usize::from(bytes[field::NAME_LEN]);
     let mut words = [0; 16];

@@ -66,7 +66,8 @@ fn a_record_comes_back_whole() {
     }
 }
 
-/// Names and nodes on both sides of where the first part of a record ends, in slots that others had before, placed anew meanwhile.
+/// Names and nodes on both sides of where the first part of a record ends, in slots that others had
+/// before, placed anew meanwhile.
 #[test]
 fn both_parts_of_a_record_are_told_apart() {
     let mut table = table();
@@ -111,7 +112,8 @@ fn noted(sequence: u32, name_len: usize, note: &[u8]) -> Record {
     put
 }
 
-/// Notes of all lengths beside records with and without a second part, changed and taken back, in places that others had before.
+/// Notes of all lengths beside records with and without a second part, changed and taken back, in
+/// places that others had before.
 #[test]
 fn a_note_is_beside_its_record() {
     let mut table = table();
@@ -150,7 +152,8 @@ fn a_note_is_beside_its_record() {
         numbers.iter().for_each(|(number, _)| table.remove(*number).unwrap());
         assert_eq!(table.view().records().count(), 0);
     }
-    // No place was lost: 20 records took no more than one more each, and one for the change under way.
+    // No place was lost: 20 records took no more than one more each, and one for the change under
+    // way.
     assert!(table.view().high_water() <= 41, "{}", table.view().high_water());
 }
 
@@ -287,7 +290,8 @@ fn readers_miss_no_area_while_its_owner_changes_it() {
             let mut order = Order::default();
             for _ in 0..5_000 {
                 let (_, seen) = view.record(number).expect("it is there all the time");
-                // What changes may be seen half changed where the owner is held up; what does not change is right.
+                // What changes may be seen half changed where the owner is held up; what does not
+                // change is right.
                 assert_eq!((seen.id, &seen.name, seen.object), (put.id, &put.name, put.object));
                 assert!(view.by_sequence(1).is_some() && view.find(b"ring").is_some());
                 assert!(order.next(view, 0).is_some());
@@ -363,8 +367,8 @@ proptest! {
         prop_assert_eq!(table.view().records().count(), model.len());
     }
 
-    /// Walking in the order of addresses, with areas that come and go between the steps, against a plain map: address to
-    /// record and the step at which it came.
+    /// Walking in the order of addresses, with areas that come and go between the steps, against a
+    /// plain map: address to record and the step at which it came.
     #[test]
     fn a_walk_skips_nothing_that_stays(steps in prop::collection::vec((any::<u8>(), 0..4_u8), 1..400), counted in any::<bool>()) {
         let mut table = table();

@@ -15,8 +15,8 @@ use crate::mapping::Mapping;
 use crate::protection::Protection;
 use crate::sys::file::Identity;
 
-/// After how many looks a record is taken that its owner has not finished changing, and after how many its owner is let run.
-/// (A fuzzer's records have no owner who could be getting on.)
+/// After how many looks a record is taken that its owner has not finished changing, and after how
+/// many its owner is let run. (A fuzzer's records have no owner who could be getting on.)
 const PATIENCE: usize = if cfg!(fuzzing) { 3 } else { 72 };
 const SPINS: usize = 64;
 
@@ -86,7 +86,8 @@ impl View {
         Word { view: self, at: header::CHANGES }
     }
 
-    /// Where areas can be offered to the team; `None` if nowhere, or not in the version of offers that this library makes.
+    /// Where areas can be offered to the team; `None` if nowhere, or not in the version of offers
+    /// that this library makes.
     pub(crate) fn door(&self, offers: u32) -> Option<DoorAt> {
         let descriptor = self.u32_at(header::QUEUE).checked_sub(1)?;
         fence(Ordering::Acquire);
@@ -102,7 +103,8 @@ impl View {
         })
     }
 
-    /// Where among the ids of what others give it a giver begins to look for a free one. Any number.
+    /// Where among the ids of what others give it a giver begins to look for a free one. Any
+    /// number.
     pub(crate) fn next_given(&self) -> u32 {
         self.u32_at(header::NEXT_GIVEN)
     }
@@ -114,7 +116,8 @@ impl View {
 
     /// Copies a record out; `None` if it is absent, does not stop changing, or makes no sense.
     ///
-    /// One whose owner was stopped in the middle of a change is there: of what may change, a part can be old and a part new.
+    /// One whose owner was stopped in the middle of a change is there: of what may change, a part
+    /// can be old and a part new.
     pub(crate) fn record(&self, record: u32) -> Option<(u64, Record)> {
         if record >= self.high_water() {
             return None;
@@ -133,10 +136,12 @@ impl View {
         Some((generation & !MOVING, decoded))
     }
 
-    /// Copies a note as it is now: whole, if the record that leads there is the same behind this. `None` for what no owner of ours writes.
+    /// Copies a note as it is now: whole, if the record that leads there is the same behind this.
+    /// `None` for what no owner of ours writes.
     #[cold]
     fn note(&self, place: u32) -> Result<Option<Note>> {
-        // Behind the load that led here, so that not even of a record that its owner has not finished changing the note is half an old one.
+        // Behind the load that led here, so that not even of a record that its owner has not
+        // finished changing the note is half an old one.
         fence(Ordering::Acquire);
         if place >= RECORDS {
             return Ok(None);
@@ -155,7 +160,8 @@ impl View {
         if has_rest(first) { self.0.read(rest_at(record), rest, TABLE_BYTES) } else { Ok(()) }
     }
 
-    /// The protection of a record whose generation is still that one: the rest of it is what it was.
+    /// The protection of a record whose generation is still that one: the rest of it is what it
+    /// was.
     pub(crate) fn unchanged(&self, record: u32, generation: u64) -> Option<Protection> {
         if record >= self.high_water() {
             return None;
@@ -201,7 +207,8 @@ impl View {
         })
     }
 
-    /// Where a look for a name begins, as the table has it now. Nothing waits for this load: that of the next table may begin.
+    /// Where a look for a name begins, as the table has it now. Nothing waits for this load: that
+    /// of the next table may begin.
     fn begin(&self, hash: u64) -> (u64, Option<usize>) {
         let index = self.u64_at(header::INDEX);
         (index, Which(index).checked().map(|which| which.offset_of(hash)))
@@ -231,8 +238,9 @@ impl View {
     /// The oldest record of a name.
     fn find_oldest(&self, name: &[u8]) -> Option<(u32, u64, Record)> {
         let hash = hash_of(name);
-        // A changed index sends us round again. A live owner changes it once in many publications, so that a few rounds
-        // do; what keeps changing for longer is no table of ours, and every record is looked at instead.
+        // A changed index sends us round again. A live owner changes it once in many publications,
+        // so that a few rounds do; what keeps changing for longer is no table of ours, and every
+        // record is looked at instead.
         for _ in 0..16 {
             let which = Which(self.u64_at(header::INDEX)).checked()?;
             fence(Ordering::Acquire);
@@ -251,7 +259,8 @@ impl View {
                         return Some((entry.record(), generation, found));
                     }
                     Some(_) => {}
-                    // It went while we looked; another of the same name may have taken its place in this very entry.
+                    // It went while we looked; another of the same name may have taken its place in
+                    // this very entry.
                     None => raced = true,
                 }
             }
@@ -293,8 +302,9 @@ impl View {
 
 /// The tables in which a name may be: all whose first entry for it is not empty.
 ///
-/// Of a thousand teams mostly one has it. To ask a table means to touch two cache lines that the processor has not at hand, which is all
-/// that it costs; so the words of several tables are loaded side by side.
+/// Of a thousand teams mostly one has it. To ask a table means to touch two cache lines that the
+/// processor has not at hand, which is all that it costs; so the words of several tables are loaded
+/// side by side.
 pub(crate) fn that_may_have<'a, T>(
     tables: &[(T, &'a View)],
     name: &[u8],
@@ -314,7 +324,8 @@ pub(crate) fn that_may_have<'a, T>(
         }
         fence(Ordering::Acquire);
         for (((whose, table), first), (index, _)) in tables.iter().zip(first).zip(begun) {
-            // As in `find`: an empty entry says that there is none, if the index is still the one that was asked.
+            // As in `find`: an empty entry says that there is none, if the index is still the one
+            // that was asked.
             if first != Entry::EMPTY || table.u64_at(header::INDEX) != index {
                 found(whose, table);
             }
@@ -322,7 +333,8 @@ pub(crate) fn that_may_have<'a, T>(
     }
 }
 
-/// A word of a table that says what holds of the memory behind it, and the order of accesses around it.
+/// A word of a table that says what holds of the memory behind it, and the order of accesses around
+/// it.
 pub(super) struct Word<'a> {
     view: &'a View,
     at: usize,

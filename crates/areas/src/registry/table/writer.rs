@@ -49,7 +49,8 @@ impl Table {
         Ok(table)
     }
 
-    /// In a forked child, which has not got the mapping: it is not unmapped, and what is this process's own memory goes.
+    /// In a forked child, which has not got the mapping: it is not unmapped, and what is this
+    /// process's own memory goes.
     pub(crate) fn leave_to_parent(self) {
         let Table { view, free, .. } = self;
         let _ = std::mem::ManuallyDrop::new(view);
@@ -114,7 +115,8 @@ impl Table {
         self.free.is_empty() && self.view.high_water() == RECORDS
     }
 
-    /// Publishes a record, visible to all at once; `None` if the table is full. The block of its sequence number is open.
+    /// Publishes a record, visible to all at once; `None` if the table is full. The block of its
+    /// sequence number is open.
     pub(crate) fn insert(&mut self, id: AreaId, created: u64, area: &Announcement) -> Result<Option<u32>> {
         if self.is_full() {
             return Ok(None);
@@ -137,7 +139,8 @@ impl Table {
         Ok(Some(number))
     }
 
-    /// The number that the next record will have, which is fresh where it is the second one given; its note is in its place. `None` if the table is full.
+    /// The number that the next record will have, which is fresh where it is the second one given;
+    /// its note is in its place. `None` if the table is full.
     fn place_for(&mut self, note: &Note, bytes: &mut [u8; RECORD_BYTES]) -> Result<Option<(u32, u32)>> {
         let apart = match !note.is_empty() && has_rest(bytes) {
             true => match self.place_apart()? {
@@ -162,7 +165,8 @@ impl Table {
         Ok(Some((number, fresh)))
     }
 
-    /// A place for a note that cannot be in its record's own second part: that of a record which nobody takes for one meanwhile. `None` if the table is full.
+    /// A place for a note that cannot be in its record's own second part: that of a record which
+    /// nobody takes for one meanwhile. `None` if the table is full.
     fn place_apart(&mut self) -> Result<Option<u32>> {
         if let Some(place) = self.free.pop() {
             return Ok(Some(place));
@@ -183,15 +187,17 @@ impl Table {
         self.view.0.write(rest_at(place) + NOTE_AT, bytes, TABLE_BYTES)
     }
 
-    /// Changes what is noted beside a record: in another place, to which one word leads, so that even an owner who is stopped in between leaves the old
-    /// one or the new one, whole. `false` if the table is full.
+    /// Changes what is noted beside a record: in another place, to which one word leads, so that
+    /// even an owner who is stopped in between leaves the old one or the new one, whole. `false` if
+    /// the table is full.
     pub(crate) fn set_note(&mut self, number: u32, note: &Note) -> Result<bool> {
         let mut has_rest = [0];
         self.view.0.read(record_at(number) + field::HAS_REST, &mut has_rest, TABLE_BYTES)?;
         self.move_note(number, note, has_rest[0] == 0)
     }
 
-    /// Before an update after which the record has a second part of its own: sees to it that its note is elsewhere, if there is room.
+    /// Before an update after which the record has a second part of its own: sees to it that its
+    /// note is elsewhere, if there is room.
     pub(crate) fn make_way(&mut self, number: u32, area: &Announcement) -> Result<()> {
         let more_nodes = || area.placement.policy().nodes().is_some_and(|nodes| nodes.first_word().is_none());
         if self.word(record_at(number) + field::NOTE) == number + 1
@@ -243,7 +249,8 @@ impl Table {
         protocol::count(&self.view.changes_mark())
     }
 
-    /// Gives a record another id, where the team had to move to another slot. The block of its sequence number is open.
+    /// Gives a record another id, where the team had to move to another slot. The block of its
+    /// sequence number is open.
     pub(crate) fn set_id(&self, number: u32, id: AreaId) -> Result<()> {
         let at = record_at(number);
         let old = self.word(at + field::ID) % SEQUENCES;
@@ -254,7 +261,8 @@ impl Table {
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
     }
 
-    /// Changes what is told of a record's place, extent and addresses, and of which part of its object it is. Who looked it up before looks again.
+    /// Changes what is told of a record's place, extent and addresses, and of which part of its
+    /// object it is. Who looked it up before looks again.
     pub(crate) fn update(&self, number: u32, area: &Announcement) -> Result<()> {
         let Some((_, mut record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
@@ -322,8 +330,8 @@ impl Table {
         Which(self.view.u64_at(header::INDEX))
     }
 
-    /// Finds the entry of a name: its offset and the record there; else the first free offset, and whether that one
-    /// was never used.
+    /// Finds the entry of a name: its offset and the record there; else the first free offset, and
+    /// whether that one was never used.
     fn entry_of(&self, hash: u64, name: &[u8]) -> Result<(usize, u32), (usize, bool)> {
         let which = self.which();
         let mut gone = None;
@@ -339,7 +347,8 @@ impl Table {
                 return Ok((offset, entry.record()));
             }
         }
-        // `make_room` keeps a third of the entries empty, so that this is not reached; any entry would do.
+        // `make_room` keeps a third of the entries empty, so that this is not reached; any entry
+        // would do.
         Err((gone.unwrap_or(which.offset_of(hash)), false))
     }
 
@@ -378,7 +387,8 @@ impl Table {
         }
     }
 
-    /// Takes a record out of its name's chain. The first one's "last" names the end, every other one's its predecessor.
+    /// Takes a record out of its name's chain. The first one's "last" names the end, every other
+    /// one's its predecessor.
     fn index_remove(&mut self, number: u32, bytes: &[u8; RECORD_BYTES]) -> Result<()> {
         let hash = of_short(u32_of(bytes, field::HASH));
         let len = usize::from(bytes[field::NAME_LEN]);

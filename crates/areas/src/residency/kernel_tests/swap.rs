@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Swaps the first `len` bytes out; whether `swapped`, which counts bytes, says in the end that all are.
+/// Swaps the first `len` bytes out; whether `swapped`, which counts bytes, says in the end that all
+/// are.
 fn swap_out(mapping: &Mapping, len: usize, swapped: impl Fn() -> u64) -> bool {
     (0..50).any(|_| {
         sys::memory::advise(mapping.base(), len, Advice::PageOut).unwrap();
@@ -67,7 +68,8 @@ fn swapped_pages_are_found_and_stay_swapped() {
     let residency = measure_by(&map(&object), &Cache::Core { object: object.as_fd().into() }, true).unwrap();
     assert_eq!((residency.resident(), residency.swapped()), (core as u64, Some((len - core) as u64)));
     assert_eq!(allocated(&object), before, "swapped pages count as allocated");
-    // Somebody else's object before 6.5: what is swapped comes in, and the answer says that it does not know.
+    // Somebody else's object before 6.5: what is swapped comes in, and the answer says that it does
+    // not know.
     let residency = measure_by(&map(&object), &Cache::Data { object: object.as_fd().into() }, true).unwrap();
     assert_eq!((residency.swapped(), residency.resident()), (None, len as u64));
 }

@@ -1,4 +1,5 @@
-//! What the kernel does with transparent huge pages of objects on several nodes, and with their neighbours.
+//! What the kernel does with transparent huge pages of objects on several nodes, and with their
+//! neighbours.
 
 #![expect(unsafe_code, reason = "raw mappings; each block has its proof")]
 
@@ -52,7 +53,8 @@ fn gathering_takes_the_node_that_has_most_and_fills_the_holes() {
     assert_eq!(allocated(&fd), 2 * HUGE as u64);
 }
 
-/// Where interleaving begins: the number of a page and that of the inode, together, say whose turn it is.
+/// Where interleaving begins: the number of a page and that of the inode, together, say whose turn
+/// it is.
 #[test]
 fn the_turn_of_a_page_is_told_by_the_inode_and_its_number() {
     guest!();

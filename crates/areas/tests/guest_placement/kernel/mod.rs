@@ -1,5 +1,5 @@
-//! What the kernel does, asked directly: the facts that the library is built on (docs/kernel.md). Where one of these fails on
-//! a new kernel, what relies on it has to change.
+//! What the kernel does, asked directly: the facts that the library is built on (docs/kernel.md).
+//! Where one of these fails on a new kernel, what relies on it has to change.
 
 #![expect(unsafe_code, reason = "raw mappings and system calls; each block has its proof")]
 

@@ -48,8 +48,9 @@ fn pool_pages_are_unmapped_whole() {
     assert_eq!(pool_free(0, HUGE), 2);
 }
 
-/// A writable mapping moves the end of an object of pool pages, and sets pages aside; one that becomes writable later, and asks for no
-/// pages, does neither. One for reading sets aside, and moves nothing.
+/// A writable mapping moves the end of an object of pool pages, and sets pages aside; one that
+/// becomes writable later, and asks for no pages, does neither. One for reading sets aside, and
+/// moves nothing.
 #[test]
 fn a_writable_mapping_makes_a_pool_object_longer() {
     guest!();
@@ -91,7 +92,8 @@ fn a_writable_mapping_makes_a_pool_object_longer() {
     assert_eq!((reserved(), pool_free(0, HUGE)), (0, 4));
 }
 
-/// Sealing against writing waits for nobody: a writable mapping anywhere is in the way, one for private copies is not.
+/// Sealing against writing waits for nobody: a writable mapping anywhere is in the way, one for
+/// private copies is not.
 #[test]
 fn a_write_seal_wants_no_writable_mapping() {
     guest!();

@@ -154,7 +154,8 @@ fn reading_a_hole_of_a_memfd_allocates_it() {
     assert_eq!(allocated(&fd), 3 * PAGE as u64);
 }
 
-/// `move_pages` knows nothing of pages that this process has not touched, and `get_mempolicy` faults them in.
+/// `move_pages` knows nothing of pages that this process has not touched, and `get_mempolicy`
+/// faults them in.
 #[test]
 fn only_touched_pages_are_known() {
     guest!();
@@ -187,7 +188,8 @@ fn private_policies_are_inherited_over_fork() {
     assert_eq!(child, Ended::Well);
 }
 
-/// Bound to a full node: the kernel has no error for that, only its killer. (In a child, which it takes.)
+/// Bound to a full node: the kernel has no error for that, only its killer. (In a child, which it
+/// takes.)
 #[test]
 fn binding_to_a_full_node_ends_in_a_kill() {
     guest!();
@@ -246,7 +248,8 @@ fn moving_what_others_have_mapped_takes_a_privilege() {
         assert_eq!((moved, map.nodes()), (Ok(()), vec![0; 4]), "it says that all is well");
         let pages: Vec<*mut u8> = (0..4).map(|page| map.0.wrapping_add(page * PAGE)).collect();
         let mut status = [0_i32; 4];
-        // SAFETY: all arrays have four elements; moving a page changes neither its content nor its address.
+        // SAFETY: all arrays have four elements; moving a page changes neither its content nor its
+        // address.
         unsafe {
             libc::syscall(
                 libc::SYS_move_pages,

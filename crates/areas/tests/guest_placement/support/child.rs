@@ -63,7 +63,8 @@ impl Child {
         }));
         let mut line = Line { from: from_parent, to: to_parent };
         let ended = std::panic::catch_unwind(AssertUnwindSafe(|| body(&mut line)));
-        // SAFETY: ends this process without running what belongs to the parent (its tests, its exit handlers).
+        // SAFETY: ends this process without running what belongs to the parent (its tests, its exit
+        // handlers).
         unsafe { libc::_exit(if ended.is_ok() { 0 } else { 101 }) }
     }
 
@@ -95,7 +96,8 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.pid > 0 {
-            // SAFETY: a child of ours that has not been waited for: nobody else can have its number.
+            // SAFETY: a child of ours that has not been waited for: nobody else can have its
+            // number.
             unsafe { libc::kill(self.pid, libc::SIGKILL) };
             // SAFETY: as above; the status is not asked for.
             unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
@@ -115,7 +117,8 @@ pub(crate) fn without_nice() {
 
 /// Gives a capability up, for good, by its number (`linux/capability.h`).
 pub(crate) fn without(capability: u32) {
-    // `_LINUX_CAPABILITY_VERSION_3`, this thread; effective, permitted and inheritable, the low words first.
+    // `_LINUX_CAPABILITY_VERSION_3`, this thread; effective, permitted and inheritable, the low
+    // words first.
     let header = [0x2008_0522_u32, 0];
     let mut sets = [[0_u32; 3]; 2];
     // SAFETY: both have the kernel's layout and outlive the call.

@@ -1,5 +1,5 @@
-//! The machine's settings that placement depends on: the CPU a thread is on, pools of huge pages, weights. What a test changes
-//! is put back when it ends.
+//! The machine's settings that placement depends on: the CPU a thread is on, pools of huge pages,
+//! weights. What a test changes is put back when it ends.
 
 use std::fs;
 
@@ -74,8 +74,9 @@ pub(crate) struct Crowded {
     _rest: Option<Area<Private>>,
 }
 
-/// Leaves only about so many bytes of a node free, up to [`SLACK`] more. Most are taken into its pool, which is quick, since nobody
-/// touches them; where memory is too scattered for that, the rest is touched.
+/// Leaves only about so many bytes of a node free, up to [`SLACK`] more. Most are taken into its
+/// pool, which is quick, since nobody touches them; where memory is too scattered for that, the
+/// rest is touched.
 pub(crate) fn crowd(node: u32, left: usize) -> Crowded {
     let excess = || usize::try_from(free(node)).unwrap().saturating_sub(left);
     let pages = excess() / HUGE;

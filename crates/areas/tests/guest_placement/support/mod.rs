@@ -1,4 +1,5 @@
-//! What the tests of placement share: the machine and its settings, page by page measurements, children.
+//! What the tests of placement share: the machine and its settings, page by page measurements,
+//! children.
 
 pub(crate) mod child;
 pub(crate) mod group;
@@ -16,7 +17,8 @@ pub(crate) const MIB: usize = 1 << 20;
 /// A page of the pool.
 pub(crate) const HUGE: usize = 2 * MIB;
 
-/// The first line of every test here: goes on in a guest, and says aloud elsewhere that it does not.
+/// The first line of every test here: goes on in a guest, and says aloud elsewhere that it does
+/// not.
 macro_rules! guest {
     () => {
         fn here() {}
@@ -63,7 +65,8 @@ pub(crate) fn ids(set: NodeSet) -> Vec<u32> {
     set.iter().map(Node::get).collect()
 }
 
-/// Fails unless pages go round `pattern`, wherever in it they begin: the kernel does not say where that is.
+/// Fails unless pages go round `pattern`, wherever in it they begin: the kernel does not say where
+/// that is.
 #[track_caller]
 pub(crate) fn assert_goes_round(found: &[u32], pattern: &[u32], what: &str) {
     let fits = |phase: usize| {

@@ -1,4 +1,5 @@
-//! Where pages are, asked of the kernel without the library: `move_pages` and `/proc/self/numa_maps`.
+//! Where pages are, asked of the kernel without the library: `move_pages` and
+//! `/proc/self/numa_maps`.
 
 #![expect(unsafe_code, reason = "raw system calls and touching raw memory; each block has its proof")]
 
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 pub(crate) fn status(start: *const u8, len: usize, page: usize) -> Vec<i32> {
     let addresses: Vec<*const u8> = (0..len).step_by(page).map(|at| start.wrapping_add(at)).collect();
     let mut status = vec![i32::MIN; addresses.len()];
-    // SAFETY: both arrays have that many elements; without targets nothing is moved, and no address is accessed.
+    // SAFETY: both arrays have that many elements; without targets nothing is moved, and no address
+    // is accessed.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
@@ -67,7 +69,8 @@ pub(crate) fn huge_bytes(start: *const u8, len: usize) -> u64 {
 /// The range is mapped and writable, and no reference into it is alive.
 pub(crate) unsafe fn touch(start: *mut u8, len: usize, page: usize) {
     for at in (0..len).step_by(page) {
-        // SAFETY: inside the range (the caller's promise); what else is written there is a byte as well.
+        // SAFETY: inside the range (the caller's promise); what else is written there is a byte as
+        // well.
         unsafe { start.wrapping_add(at).write_volatile(7) };
     }
 }
@@ -114,7 +117,8 @@ pub(crate) fn mbind(
     maxnode: usize,
     flags: i32,
 ) -> Result<(), i32> {
-    // SAFETY: the mask is alive during the call and `maxnode` is at most 64; a policy changes no content.
+    // SAFETY: the mask is alive during the call and `maxnode` is at most 64; a policy changes no
+    // content.
     let status = unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, &raw const mask, maxnode, flags) };
     if status == 0 { Ok(()) } else { Err(errno()) }
 }
@@ -124,7 +128,8 @@ pub(crate) fn mbind(
 pub(crate) fn move_to(page: *const u8, node: u32) {
     const MOVE: i32 = 2;
     let (target, mut now) = (node.cast_signed(), i32::MIN);
-    // SAFETY: one page, one target and one answer, all of which outlive the call; moving changes no content.
+    // SAFETY: one page, one target and one answer, all of which outlive the call; moving changes no
+    // content.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
@@ -163,7 +168,8 @@ pub(crate) fn errno() -> i32 {
 /// The mode and the flags of the policy at an address (`get_mempolicy`).
 pub(crate) fn mode(at: *const u8) -> i32 {
     let mut mode = -1;
-    // SAFETY: the number outlives the call; without a mask nothing else is written, and no page is touched.
+    // SAFETY: the number outlives the call; without a mask nothing else is written, and no page is
+    // touched.
     let result = unsafe {
         libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, std::ptr::null_mut::<u64>(), 0, at, 2)
     };
@@ -182,7 +188,8 @@ pub(crate) fn hold(start: *mut u8, len: usize) -> Held {
     use std::os::fd::AsRawFd as _;
     let (from, to) = std::io::pipe().unwrap();
     let part = libc::iovec { iov_base: start.cast(), iov_len: len };
-    // SAFETY: the kernel takes references to pages that are mapped, and fails where none are; nothing reads what is in the pipe.
+    // SAFETY: the kernel takes references to pages that are mapped, and fails where none are;
+    // nothing reads what is in the pipe.
     let spliced = unsafe { libc::vmsplice(to.as_raw_fd(), &raw const part, 1, 0) };
     assert_eq!(usize::try_from(spliced).unwrap(), len);
     Held((from, to))

@@ -1,5 +1,5 @@
-//! The test's end of an agent: a helper process that holds areas, looks for others', and has the properties that a test asks
-//! of it.
+//! The test's end of an agent: a helper process that holds areas, looks for others', and has the
+//! properties that a test asks of it.
 
 use std::process::{Child, ExitStatus};
 
@@ -126,7 +126,8 @@ impl Agent {
         self.try_list().unwrap_or_else(|refused| panic!("list: {}", refused.text))
     }
 
-    /// Clones an area, checks that its bytes are those that belong to the name, and keeps the clone.
+    /// Clones an area, checks that its bytes are those that belong to the name, and keeps the
+    /// clone.
     pub(crate) fn clone_of(&mut self, name: &str) -> Result<Held, Refused> {
         self.try_tell(&format!("clone {name}")).map(|answer| Held::parse(&answer))
     }
@@ -173,7 +174,8 @@ impl Agent {
         assert_eq!(self.pid, before, "exec keeps the number");
     }
 
-    /// Makes it an ordinary user's process, readable for that user's others, with one capability if it is named.
+    /// Makes it an ordinary user's process, readable for that user's others, with one capability if
+    /// it is named.
     pub(crate) fn become_user(&mut self, user: u32, group: u32, capability: Option<&str>) {
         self.tell(&format!("become {user} {group} {}", capability.unwrap_or("none")));
     }

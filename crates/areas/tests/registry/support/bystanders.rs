@@ -1,5 +1,5 @@
-//! A program that closes all descriptors that it does not know, and others in it who open files then, which get the numbers that
-//! were the library's.
+//! A program that closes all descriptors that it does not know, and others in it who open files
+//! then, which get the numbers that were the library's.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -24,7 +24,8 @@ pub(crate) fn close_everything() -> Result<(), Failure> {
     Ok(raw::close_all_but(&channels)?)
 }
 
-/// Puts somebody else's file in place of the door, which is the one socket that is connected to nobody.
+/// Puts somebody else's file in place of the door, which is the one socket that is connected to
+/// nobody.
 pub(crate) fn close_door() -> Result<(), Failure> {
     for number in sockets()? {
         if !raw::is_connected(number)? {

@@ -7,7 +7,8 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// An agent that says nothing for so long hangs. In a guest, whose processors are emulated, it may be at a hundred thousand areas for minutes.
+/// An agent that says nothing for so long hangs. In a guest, whose processors are emulated, it may
+/// be at a hundred thousand areas for minutes.
 fn patience() -> Duration {
     match std::env::var_os("AREAS_GUEST") {
         None => Duration::from_secs(60),
@@ -52,7 +53,8 @@ impl Channel {
     }
 }
 
-/// Where a forked child reports. The name is no file, so that every user and every mount namespace can come.
+/// Where a forked child reports. The name is no file, so that every user and every mount namespace
+/// can come.
 #[derive(Debug)]
 pub(crate) struct Ear {
     listener: UnixListener,

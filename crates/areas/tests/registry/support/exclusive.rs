@@ -75,7 +75,8 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             }
             Ok(got.to_string())
         }
-        // Makes of all its areas what is only claimed, as a process leaves it that is stopped in that moment, or is hostile.
+        // Makes of all its areas what is only claimed, as a process leaves it that is stopped in
+        // that moment, or is hostile.
         ["unsettle"] => {
             let maps = std::fs::read_to_string("/proc/thread-self/maps")?;
             let line = maps.lines().find(|line| line.contains("areas table")).ok_or("no table".to_owned())?;

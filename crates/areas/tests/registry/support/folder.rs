@@ -5,8 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder for one test: `areas` in it is the registry's (made by the first who joins), the rest is free to use. It goes
-/// with the value.
+/// A folder for one test: `areas` in it is the registry's (made by the first who joins), the rest
+/// is free to use. It goes with the value.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -167,6 +167,7 @@ pub(crate) fn has_no_leader(pid: u32) -> bool {
 
 /// Whether a process has died and nobody has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
-    // Threads may outlive the leader, a sanitizer's own for one: they have its descriptors and mappings still.
+    // Threads may outlive the leader, a sanitizer's own for one: they have its descriptors and
+    // mappings still.
     stat(pid).is_some_and(|fields| fields[0] == "Z" && fields[17] == "1")
 }

@@ -45,8 +45,8 @@ fn noise(mut seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// A memory object: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk, which
-/// nobody can find by a name.
+/// A memory object: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk,
+/// which nobody can find by a name.
 pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64) -> Result<String, Failure> {
     let file = match kind {
         "file" => {
@@ -76,8 +76,8 @@ pub(crate) fn table_size() -> Result<u64, Failure> {
     Ok(fs::metadata(own_table()?)?.len())
 }
 
-/// Leaves links to objects as large as a table, one after the other, each of which is cut to nothing and then sealed as a table is, some time
-/// after its link is there.
+/// Leaves links to objects as large as a table, one after the other, each of which is cut to
+/// nothing and then sealed as a table is, some time after its link is there.
 pub(crate) fn shrink_tables(folder: &str, count: u32) -> Result<String, Failure> {
     let size = table_size()?;
     let (pid, folder) = (std::process::id(), Path::new(folder));
@@ -115,8 +115,9 @@ pub(crate) fn own_table() -> Result<PathBuf, Failure> {
     Err("this process has no table".to_owned().into())
 }
 
-/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`, `version-N`: sealed, and of that format, or
-/// `scribbled`: sealed, and as long as we live we write nonsense all over it.
+/// A table of ours that says what another team's says: `sealed` as a table is, `unsealed`,
+/// `version-N`: sealed, and of that format, or `scribbled`: sealed, and as long as we live we write
+/// nonsense all over it.
 pub(crate) fn copy(holdings: &mut Holdings, of: &str, how: &str) -> Result<String, Failure> {
     let original = File::open(of)?;
     let size = original.metadata()?.len();
@@ -172,17 +173,19 @@ fn scribble(table: Scratch) {
 /// Puts another file under a descriptor that somebody else in this process counts on.
 #[expect(unsafe_code, reason = "takes a descriptor away from its owner: that is the test")]
 pub(crate) fn replace_descriptor(with: &File, target: i32) -> Result<(), Failure> {
-    // SAFETY: the number is open, and what was behind it is never used again but by what must notice: the library looks at
-    // its table's identity. The value is given up below, so that nothing is closed twice.
+    // SAFETY: the number is open, and what was behind it is never used again but by what must
+    // notice: the library looks at its table's identity. The value is given up below, so that
+    // nothing is closed twice.
     let mut owned = unsafe { OwnedFd::from_raw_fd(target) };
     let done = rustix::io::dup2(with.as_fd(), &mut owned);
     let _ = owned.into_raw_fd();
     Ok(done?)
 }
 
-/// A sealed copy of another team's table, all of whose records name a file of ours as their object: truthfully, so that device,
-/// inode and number are those of what is open. It is whatever `path` is, or a memory object: `memory:SIZE` with these seals. Seals
-/// of `low-ADDRESS` mean that the records claim a page of physical memory there.
+/// A sealed copy of another team's table, all of whose records name a file of ours as their object:
+/// truthfully, so that device, inode and number are those of what is open. It is whatever `path`
+/// is, or a memory object: `memory:SIZE` with these seals. Seals of `low-ADDRESS` mean that the
+/// records claim a page of physical memory there.
 pub(crate) fn announce(
     holdings: &mut Holdings,
     of: &str,

@@ -241,7 +241,8 @@ fn keep(holdings: &mut Holdings, received: Received) -> String {
     format!("{} {}", holdings.next - 1, id.map_or("-".to_owned(), |id| id.to_string()))
 }
 
-/// An area of a kind, which says its name at its beginning. `max` 0: it does not grow. Unpublished: the name "-".
+/// An area of a kind, which says its name at its beginning. `max` 0: it does not grow. Unpublished:
+/// the name "-".
 fn make(
     holdings: &mut Holdings,
     kind: &str,

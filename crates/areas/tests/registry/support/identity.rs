@@ -3,8 +3,8 @@
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
-/// Makes this process, which has one thread and belongs to root, an ordinary user's. Of root's capabilities it keeps at most
-/// the one named.
+/// Makes this process, which has one thread and belongs to root, an ordinary user's. Of root's
+/// capabilities it keeps at most the one named.
 pub(crate) fn become_user(user: u32, group: u32, capability: CapabilitySet) -> rustix::io::Result<()> {
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     rustix::thread::set_thread_groups(&[])?;
@@ -15,11 +15,13 @@ pub(crate) fn become_user(user: u32, group: u32, capability: CapabilitySet) -> r
         CapabilitySets { effective: capability, permitted: capability, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets)?;
     rustix::thread::set_keep_capabilities(false)?;
-    // Whoever changes users becomes unreadable for all; a program that is started as that user is not.
+    // Whoever changes users becomes unreadable for all; a program that is started as that user is
+    // not.
     set_dumpable(true)
 }
 
-/// The effective user alone, as a daemon does that goes back and forth. What the kernel makes of that (capabilities, dumpable) stays.
+/// The effective user alone, as a daemon does that goes back and forth. What the kernel makes of
+/// that (capabilities, dumpable) stays.
 pub(crate) fn set_effective_user(user: u32) -> rustix::io::Result<()> {
     rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::from_raw(user), Uid::ROOT)
 }

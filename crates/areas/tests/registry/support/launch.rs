@@ -27,7 +27,8 @@ impl Launch {
         Launch { directory: Some(folder.registry()), ..Launch::default() }
     }
 
-    /// One whose registry is where it is without `AREAS_DIR`: only in a mount namespace of the test's own.
+    /// One whose registry is where it is without `AREAS_DIR`: only in a mount namespace of the
+    /// test's own.
     pub(crate) fn by_default() -> Self {
         Launch::default()
     }

@@ -1,5 +1,6 @@
-//! A file system (FUSE) that answers all questions but one: what is to be flushed, is never answered. So whoever closes a file of it
-//! waits for ever, and cannot be killed, as with a network disk that is gone.
+//! A file system (FUSE) that answers all questions but one: what is to be flushed, is never
+//! answered. So whoever closes a file of it waits for ever, and cannot be killed, as with a network
+//! disk that is gone.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -51,7 +52,8 @@ fn answer(device: &File, request: &[u8]) -> io::Result<()> {
     let (asked, unique, node) = (u32_at(4), u64_at(8), u64_at(16));
     let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let data = match asked {
-        // Version 7.31, 128 KiB of read-ahead and of writes, 12 requests in the background, a time's unit of a nanosecond.
+        // Version 7.31, 128 KiB of read-ahead and of writes, 12 requests in the background, a
+        // time's unit of a nanosecond.
         operation::INIT => {
             let halves = [7, 31, 128 << 10, 0, 12 << 16 | 12, 128 << 10, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0];
             halves.iter().flat_map(|half: &u32| half.to_le_bytes()).collect()

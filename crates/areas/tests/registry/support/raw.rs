@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-/// An agent begins here, before `main`: libtest would run it on a second thread, and what agents are for (other users, a
-/// leader that leaves, fork) needs a process whose only thread is its leader.
-// SAFETY: `.init_array` holds pointers to functions that the C library calls, one after the other, before `main`; it is
-// given one, of that type. What it uses of `std` (the environment, sockets, files) needs no set-up by `main`.
+/// An agent begins here, before `main`: libtest would run it on a second thread, and what agents
+/// are for (other users, a leader that leaves, fork) needs a process whose only thread is its
+/// leader.
+// SAFETY: `.init_array` holds pointers to functions that the C library calls, one after the other,
+// before `main`; it is given one, of that type. What it uses of `std` (the environment, sockets,
+// files) needs no set-up by `main`.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEGIN: extern "C" fn() = begin;
@@ -30,11 +32,12 @@ extern "C" fn begin() {
 
 /// Forks; `None` in the child.
 ///
-/// For agents only. The C library sees to its own state, and this library to its; an agent's other threads, if it has any,
-/// hold nothing else.
+/// For agents only. The C library sees to its own state, and this library to its; an agent's other
+/// threads, if it has any, hold nothing else.
 pub(crate) fn fork() -> io::Result<Option<u32>> {
-    // SAFETY: the child goes on with what is safe after a fork: the C library's own calls, and this library, whose state no
-    // other thread is in the middle of changing (its handlers of fork see to that).
+    // SAFETY: the child goes on with what is safe after a fork: the C library's own calls, and this
+    // library, whose state no other thread is in the middle of changing (its handlers of fork see
+    // to that).
     match unsafe { libc::fork() } {
         0 => Ok(None),
         -1 => Err(io::Error::last_os_error()),
@@ -51,8 +54,8 @@ pub(crate) fn new_user_namespace() -> io::Result<()> {
 /// Ends the calling thread, and no other: nothing of what is on its stack is dropped.
 pub(crate) fn end_thread() -> ! {
     loop {
-        // SAFETY: the call does not come back. Nobody joins this thread, and what its stack holds was moved elsewhere before
-        // or is never used again.
+        // SAFETY: the call does not come back. Nobody joins this thread, and what its stack holds
+        // was moved elsewhere before or is never used again.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
 }
@@ -64,8 +67,8 @@ pub(crate) struct Scratch {
     words: usize,
 }
 
-// SAFETY: it is an address and a length; whoever uses it makes whole volatile stores, in any order, to memory that nobody
-// has a reference to.
+// SAFETY: it is an address and a length; whoever uses it makes whole volatile stores, in any order,
+// to memory that nobody has a reference to.
 unsafe impl Send for Scratch {}
 
 impl Scratch {
@@ -87,21 +90,23 @@ impl Scratch {
         if index < self.words {
             // SAFETY: inside the mapping, as was just checked.
             let at = unsafe { self.base.add(index) };
-            // SAFETY: mapped for writing for ever, aligned as mappings are, and the file behind it is sealed against
-            // shrinking or never shrunk.
+            // SAFETY: mapped for writing for ever, aligned as mappings are, and the file behind it
+            // is sealed against shrinking or never shrunk.
             unsafe { at.write_volatile(word) };
         }
     }
 }
 
-/// Closes all descriptors from 3 on but the ones named: what programs do with numbers that they do not know.
+/// Closes all descriptors from 3 on but the ones named: what programs do with numbers that they do
+/// not know.
 pub(crate) fn close_all_but(kept: &[u32]) -> io::Result<()> {
     let mut kept = kept.to_vec();
     kept.sort_unstable();
     let mut first = 3;
     for next in kept.into_iter().filter(|&number| number >= 3).chain([u32::MAX]) {
         if first < next {
-            // SAFETY: no memory is touched. Owners of these descriptors lose them: that is the test, and what they do then.
+            // SAFETY: no memory is touched. Owners of these descriptors lose them: that is the
+            // test, and what they do then.
             let status = unsafe { libc::syscall(libc::SYS_close_range, first, next - 1, 0) };
             if status != 0 {
                 return Err(io::Error::last_os_error());
@@ -118,7 +123,8 @@ pub(crate) fn close(number: i32) {
     let _ = unsafe { libc::close(number) };
 }
 
-/// Runs something in a forked child, which ends with it: what it said. A child that takes too long is ended, and has said no.
+/// Runs something in a forked child, which ends with it: what it said. A child that takes too long
+/// is ended, and has said no.
 pub(crate) fn run_forked(patience: Duration, run: impl FnOnce() -> bool) -> io::Result<bool> {
     let Some(child) = fork()? else {
         let code = i32::from(!run());
@@ -189,8 +195,8 @@ pub(crate) fn twin(command: &str) -> io::Result<String> {
     String::from_utf8(answer).map_err(io::Error::other)
 }
 
-/// Mounts a file system on a folder, of this mount namespace alone, that never answers a question: whoever asks it for
-/// anything waits until the file that this gives is closed.
+/// Mounts a file system on a folder, of this mount namespace alone, that never answers a question:
+/// whoever asks it for anything waits until the file that this gives is closed.
 pub(crate) fn mount_silent(path: &str) -> io::Result<File> {
     let device = File::options().read(true).write(true).open("/dev/fuse")?;
     let options = CString::new(format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd()))?;
@@ -202,8 +208,9 @@ pub(crate) fn mount_silent(path: &str) -> io::Result<File> {
     if status == 0 { Ok(device) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Takes a lease on a file: whoever opens it waits until it is given back, for up to `/proc/sys/fs/lease-break-time` seconds. We
-/// are told by a signal that is ignored unless somebody asks for it.
+/// Takes a lease on a file: whoever opens it waits until it is given back, for up to
+/// `/proc/sys/fs/lease-break-time` seconds. We are told by a signal that is ignored unless somebody
+/// asks for it.
 pub(crate) fn lease(file: &File) -> io::Result<()> {
     /// `include/uapi/asm-generic/fcntl.h`; the crate at hand lacks it.
     const F_SETSIG: libc::c_int = 10;
@@ -225,13 +232,15 @@ pub(crate) enum Peeked {
     Signal(i32),
 }
 
-/// Reads a byte through a pointer, in a child that may die of it. What the parent has mapped shared, the child has.
+/// Reads a byte through a pointer, in a child that may die of it. What the parent has mapped
+/// shared, the child has.
 pub(crate) fn peek(address: *const u8) -> io::Result<Peeked> {
     // SAFETY: the child reads one byte and ends.
     let child = match unsafe { libc::fork() } {
         -1 => return Err(io::Error::last_os_error()),
         0 => {
-            // SAFETY: mapped or not, nothing but this child depends on it: a fault ends it, which is the answer.
+            // SAFETY: mapped or not, nothing but this child depends on it: a fault ends it, which
+            // is the answer.
             let byte = unsafe { address.read_volatile() };
             // SAFETY: ends the child at once.
             unsafe { libc::_exit(i32::from(byte)) }
@@ -264,7 +273,8 @@ const FORK_AND_EXEC: [libc::c_long; 11] = [
     libc::SYS_futex,
 ];
 
-/// Forks a child that only calls exec, where every other call is deadly, and ends with 42 if it came that far.
+/// Forks a child that only calls exec, where every other call is deadly, and ends with 42 if it
+/// came that far.
 ///
 /// The program is not there, so that the child goes on and can say so.
 pub(crate) fn exec_only_child() -> ! {

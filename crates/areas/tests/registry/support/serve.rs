@@ -338,7 +338,8 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             nothing
         }
         ["close-table"] => {
-            // What a program does that closes all descriptors which it does not know: here, one is put in its place.
+            // What a program does that closes all descriptors which it does not know: here, one is
+            // put in its place.
             let table = forge::own_table()?;
             let number = table.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             forge::replace_descriptor(&File::open("/dev/null")?, number.parse()?)?;
@@ -386,7 +387,8 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             nothing
         }
         ["flushes"] => Ok(mute::flushes().to_string()),
-        // Another file in place of an area's descriptor: it was closed by mistake, and the number was the next one to be given.
+        // Another file in place of an area's descriptor: it was closed by mistake, and the number
+        // was the next one to be given.
         ["replace", handle, path] => {
             let number = holdings.area(handle)?.as_fd().as_raw_fd();
             let file = File::options().read(true).write(true).open(path)?;
@@ -430,7 +432,8 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
             let file = File::options().read(true).write(!folder).custom_flags(flags).open(path)?;
             Ok(forge::keep(holdings, file)?)
         }
-        // As programs do that must not wait for a page: what they have now (and what they will have).
+        // As programs do that must not wait for a page: what they have now (and what they will
+        // have).
         ["lock-everything", "future"] => {
             rustix::mm::mlockall(rustix::mm::MlockAllFlags::FUTURE)?;
             nothing

@@ -46,7 +46,8 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
     }
 }
 
-/// Takes mappings until the kernel gives no more: not as areas, which leave some to the rest of the program.
+/// Takes mappings until the kernel gives no more: not as areas, which leave some to the rest of the
+/// program.
 fn fill_mappings() -> Vec<Mapping> {
     let mut all = Vec::with_capacity(100_000);
     // Neighbours of the same protection would be one mapping to the kernel.
@@ -90,7 +91,8 @@ fn publish_most(holdings: &mut Holdings, prefix: &str) -> Result<String, Failure
     Err("nothing refused it".to_owned().into())
 }
 
-/// Uses mappings up, to a number of them: private areas, of which no two neighbours have the same protection.
+/// Uses mappings up, to a number of them: private areas, of which no two neighbours have the same
+/// protection.
 fn use_mappings(holdings: &mut Holdings, wanted: usize) -> Result<String, Failure> {
     let used = || std::fs::read_to_string("/proc/self/maps").map(|maps| maps.lines().count());
     for i in 0..wanted.saturating_sub(used()?) {
@@ -100,8 +102,8 @@ fn use_mappings(holdings: &mut Holdings, wanted: usize) -> Result<String, Failur
     Ok(used()?.to_string())
 }
 
-/// What every program does all the time, and what kills it where it fails: takes memory in pieces of all sizes, here and in a
-/// new thread.
+/// What every program does all the time, and what kills it where it fails: takes memory in pieces
+/// of all sizes, here and in a new thread.
 fn breathe() -> Result<String, Failure> {
     let take = || {
         let mut pieces: Vec<Vec<u8>> = Vec::new();
@@ -144,7 +146,8 @@ fn churn(name: &str, count: u32) -> Result<String, Failure> {
     Ok(ids.join(" "))
 }
 
-/// Publishes, lists, keeps, finds and drops, while somebody removes the folder: no call fails, and what we have we find.
+/// Publishes, lists, keeps, finds and drops, while somebody removes the folder: no call fails, and
+/// what we have we find.
 fn churn_while_removed(name: &str, count: u32) -> Result<String, Failure> {
     for _ in 0..count {
         let area = areas::builder(1).name(name).shared()?;
@@ -158,8 +161,8 @@ fn churn_while_removed(name: &str, count: u32) -> Result<String, Failure> {
     Ok(String::new())
 }
 
-/// Publishes, finds, clones and drops under ever the same names, together with others who do so. What goes in between is no
-/// error; wrong bytes are.
+/// Publishes, finds, clones and drops under ever the same names, together with others who do so.
+/// What goes in between is no error; wrong bytes are.
 fn storm(own: &str, all: &[String], time: Duration) -> Result<u32, Failure> {
     let end = Instant::now() + time;
     let mut rounds = 0;
@@ -276,7 +279,8 @@ impl Busy {
 }
 
 /// Forks so many children, while threads look at an area; each child looks at it, too, and ends.
-/// Threads put mappings into a reservation all the while, and drop them; children that are forked in between do the same.
+/// Threads put mappings into a reservation all the while, and drop them; children that are forked
+/// in between do the same.
 pub(crate) fn fork_while_reserved(threads: usize, children: u32) -> Result<String, Failure> {
     const PART: usize = 4096;
     let reservation = areas::Reservation::new(PART * (threads + 1), PART)?;

@@ -1,7 +1,9 @@
-//! All orders of steps of a few processes and an enemy: the protocol itself runs, on places that are a table.
+//! All orders of steps of a few processes and an enemy: the protocol itself runs, on places that
+//! are a table.
 //!
-//! A process is a function of the answers that it has had. So a state of the whole is the table and each process's answers, and a step of a process
-//! is to run it from its beginning with these answers and one more. States that were met before are not gone through again.
+//! A process is a function of the answers that it has had. So a state of the whole is the table and
+//! each process's answers, and a step of a process is to run it from its beginning with these
+//! answers and one more. States that were met before are not gone through again.
 
 use std::collections::HashSet;
 
@@ -21,8 +23,9 @@ enum Place {
     Ours(Own),
 }
 
-/// How many folders of our namespace are told apart. Counted round, so that there is an end of states: at worst a process enters a later one than it
-/// has opened, which adds orders and takes none away.
+/// How many folders of our namespace are told apart. Counted round, so that there is an end of
+/// states: at worst a process enters a later one than it has opened, which adds orders and takes
+/// none away.
 const GENERATIONS: u8 = 3;
 
 /// What all can see.
@@ -196,7 +199,8 @@ enum Process {
 
 type State = (World, Vec<Process>);
 
-/// One more step of a process. An attempt that ends in nothing is followed by one that knows nothing of it.
+/// One more step of a process. An attempt that ends in nothing is followed by one that knows
+/// nothing of it.
 fn step(world: &World, id: usize, log: &[Answer]) -> (World, Process) {
     let mut world = world.clone();
     let mut view = View { id, log, at: 0, world: &mut world, new: None, stopped: false };
@@ -306,7 +310,8 @@ fn all_meet((world, processes): &State) {
     }
 }
 
-/// In all orders: how many states that is at least, so that a model in which nothing happens is noticed.
+/// In all orders: how many states that is at least, so that a model in which nothing happens is
+/// noticed.
 fn explored(first: State, at_least: usize) {
     let start = format!("{:?}, {} processes", first.0.places, first.1.len());
     let (states, ends) = explore(first, &mut all_meet);
