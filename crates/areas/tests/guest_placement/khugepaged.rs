@@ -111,7 +111,7 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
         let mut area = interleaved(Pages::Base);
         assert_goes_round(&found(&area), &BOTH, "before");
         assert!(area.verify().unwrap().holds());
-        let _eager = eager();
+        let mut eager = Some(eager());
         let _looked_at = let_it_look();
         wait_for(&area);
         // All on the lowest of the nodes, as each had half: every other block is out of its turn.
@@ -121,14 +121,18 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
         assert_eq!(verification.elsewhere(), (SIZE / 2) as u64, "{verification}");
         // What is collapsed moves as a whole, and stays where it is put. (What khugepaged looks at
         // in that moment does not move, which is told: again then.)
-        let (mut moved, end) = (0, Instant::now() + Duration::from_secs(60));
+        let (mut moved, begin) = (0, Instant::now());
         loop {
             let migration = area.migrate(Policy::Interleave(nodes(BOTH))).unwrap();
             moved += migration.moved();
             if migration.stayed().is_empty() {
                 break;
             }
-            assert!(Instant::now() < end, "{migration}");
+            // It may look at one block all the time, on a machine that has little time for anything else.
+            if begin.elapsed() > Duration::from_secs(30) {
+                drop(eager.take());
+            }
+            assert!(begin.elapsed() < Duration::from_secs(90), "{migration}");
             std::thread::sleep(Duration::from_millis(100));
         }
         assert_eq!(moved, (SIZE / 2) as u64, "each block once");
