@@ -128,7 +128,8 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
             if migration.stayed().is_empty() {
                 break;
             }
-            // It may look at one block all the time, on a machine that has little time for anything else.
+            // It may look at one block all the time, on a machine that has little time for anything
+            // else.
             if begin.elapsed() > Duration::from_secs(30) {
                 drop(eager.take());
             }
