@@ -196,7 +196,7 @@ def test_a_handle_whose_holder_dropped_it_says_so(name):
     area = numbers(name)
     pickled = pickle.dumps(area.array)
     area.close()
-    with pytest.raises(areas.HolderGone, match=f"process {os.getpid()} holds area .* no more.*dropped there") as caught:
+    with pytest.raises(areas.HolderGone, match=f"process {os.getpid()} does not hold area .* any more.*dropped there") as caught:
         pickle.loads(pickled)
     assert isinstance(caught.value, FileNotFoundError) and "hold the area" in caught.value.remedy
 

@@ -100,8 +100,14 @@ impl Part {
     const ALONE: &str = "test_kills.py";
     /// What is about the machine, other programs and texts, whichever Python looks: in the first
     /// one only.
-    const ONCE: [&str; 5] =
-        ["test_dev_shm.py", "test_docs.py", "test_examples.py", "test_flight.py", "test_gate.py"];
+    const ONCE: [&str; 6] = [
+        "test_dask.py",
+        "test_dev_shm.py",
+        "test_docs.py",
+        "test_examples.py",
+        "test_flight.py",
+        "test_gate.py",
+    ];
     const TORCH: [&str; 2] = ["test_torch.py", "test_dlpack.py::test_torch_takes_it"];
 }
 
