@@ -14,7 +14,7 @@ use crate::token::read_secret;
 /// Certificates, all of them, are no larger.
 const MAX: u64 = 16 << 20;
 
-/// To agree on keys takes no longer.
+/// To agree on keys with a client takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// What a server needs. The key's file is as secret as the token's.
@@ -26,9 +26,11 @@ pub(crate) fn of_server(cert: &Path, key: &Path) -> Result<ServerTlsConfig> {
     Ok(ServerTlsConfig::new().identity(Identity::from_pem(certificate, secret)).timeout(HANDSHAKE))
 }
 
-/// What a client needs: certificates in a file, or else those that the machine believes.
-pub(crate) fn of_client(ca: Option<&Path>) -> Result<ClientTlsConfig> {
-    let config = ClientTlsConfig::new().timeout(HANDSHAKE);
+/// What a client needs: certificates in a file, or else those that the machine believes. To agree
+/// on keys may take so long: longer than the client waits, so that it is the client that says what
+/// it waited for.
+pub(crate) fn of_client(ca: Option<&Path>, handshake: Duration) -> Result<ClientTlsConfig> {
+    let config = ClientTlsConfig::new().timeout(handshake);
     let Some(path) = ca else { return Ok(config.with_native_roots()) };
     let certificates = read(path, "certificates")?;
     has(&certificates, path, "CERTIFICATE")?;

@@ -24,6 +24,7 @@ use areas::{AnyArea, Area, Error, Frozen, Kind, Name, PageSize, ReceiveOptions, 
 use arrow_flight::FlightInfo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -113,9 +114,12 @@ fn fetched(fetch: &Fetch) -> Result<()> {
     let socket = std::io::stdin();
     let socket = socket.as_fd();
     end_with_the_other(socket)?;
+    // Which a process that is stopped does not see.
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| crate::failure::io_error("end with the process that started this", error.into()))?;
     // Here, so that whoever started this is told in its own words.
     let Location { place, name } = Location::new(fetch.location.clone())?;
-    let peer = Peer::new(place, &fetch.reaching)?;
+    let peer = Peer::new(place, &fetch.reaching, true)?;
     let runtime = runtime()?;
     let what = what(&name, &peer);
     let found = runtime.block_on(async {

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::args::{Holding, Publishing, name};
 use crate::placing::Placing;
-use crate::watch::args::seconds;
+use crate::watch::args::some_seconds;
 
 /// Serve frozen areas to other machines, over Arrow Flight
 ///
@@ -50,8 +50,9 @@ pub(crate) struct Serve {
     /// [default: 1K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_rate: Option<Bytes>,
-    /// For --min-rate: on the average of so many seconds [default: 300]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// For --min-rate: on the average of so many seconds, or of those that half a MiB takes at that
+    /// rate, where these are more [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds)]
     pub(crate) timeout: Option<Duration>,
     /// Print readiness as JSON, on one line
     #[arg(long)]
@@ -109,13 +110,13 @@ pub(crate) struct Reaching {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_ca: Option<PathBuf>,
     /// Give up after so many seconds in which nothing comes [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds)]
     pub(crate) timeout: Option<Duration>,
     /// Give up where less than that comes a second, on the average of that time; 0: never [default:
     /// 1K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_rate: Option<Bytes>,
     /// Give up after so many seconds, however much has come
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds)]
     pub(crate) max_time: Option<Duration>,
 }

@@ -1,9 +1,11 @@
 //! `areas fetch`: an area of another machine, placed, published and held here.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use areas::{Area, Bytes, Shared};
+use areas::{Area, Bytes, Error, Kind, Name, Shared, registry};
 
 use super::args::Fetch;
 use super::worker::{Fetched, Worker};
@@ -16,6 +18,7 @@ pub(crate) fn run(fetch: &Fetch, quiet: bool) -> Result<ExitCode> {
     // Whatever of it makes no sense is said before anything is started.
     let placement = fetch.placing.placement(quiet)?;
     let lock = fetch.placing.lock()?;
+    refuse_what_is_taken(fetch)?;
     let make = |size, most: Option<usize>| -> areas::Result<Area<Shared>> {
         let ask = fetch.placing.builder(size, placement).lock(lock);
         let mut area = most.map_or_else(|| ask.shared(), |most| ask.clone().growable(most).shared())?;
@@ -35,6 +38,27 @@ pub(crate) fn run(fetch: &Fetch, quiet: bool) -> Result<ExitCode> {
     let note = fetch.publishing.note.clone().or(Some(note).filter(|note| !note.is_empty()));
     let exclusive = fetch.publishing.exclusive;
     hold(vec![ToHold { area, name, note, exclusive }], &fetch.holding, quiet)
+}
+
+/// What would be refused at the end, once all of it had come. (At the end it is looked at again.)
+fn refuse_what_is_taken(fetch: &Fetch) -> Result<()> {
+    let name = fetch.name.clone().or_else(|| name_there(fetch.location.as_bytes()));
+    let Some(name) = name.filter(|_| fetch.publishing.exclusive) else { return Ok(()) };
+    let Ok(holder) = registry::find(name.as_bytes()) else { return Ok(()) };
+    Err(Error::new(Kind::NameTaken, format!("fetch an area as {name:?} exclusively"))
+        .detail(format!("process {} holds an area of that name", holder.pid()))
+        .help("choose another name (`--name`), or leave out --exclusive")
+        .into())
+}
+
+/// The name in `HOST:PORT/NAME`, if there is one.
+fn name_there(location: &[u8]) -> Option<Name> {
+    let text = location.windows(3).position(|part| part == b"://").map_or(location, |at| &location[at + 3..]);
+    let name = &text[text.iter().position(|&byte| byte == b'/')? + 1..];
+    if name.starts_with(b"hex:") {
+        return Name::new(crate::target::any_bytes(OsStr::from_bytes(name).into()).ok()?).ok();
+    }
+    Name::new(name.strip_prefix(b"name:").unwrap_or(name)).ok()
 }
 
 fn command(fetch: &Fetch, quiet: bool) -> std::process::Command {
@@ -73,5 +97,25 @@ fn tell(fetched: &Fetched) {
         output::complain(&format!(
             "the connection was lost {times} times; all {sent:#} came, and the checksum is right"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_there_is_the_one_that_it_gets_here() {
+        let name = |location: &[u8]| name_there(location).map(|name| name.as_bytes().to_vec());
+        for (location, expected) in [
+            (&b"h:1/a/b"[..], Some(&b"a/b"[..])),
+            (b"grpc+tls://h:1/a", Some(b"a")),
+            (b"[::1]:1/hex:61ff", Some(b"a\xff")),
+            (b"h:1/name:hex:61", Some(b"hex:61")),
+            (b"h:1", None),
+            (b"h:1/", None),
+        ] {
+            assert_eq!(name(location).as_deref(), expected, "{location:?}");
+        }
     }
 }

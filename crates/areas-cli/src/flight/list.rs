@@ -72,6 +72,10 @@ fn said(area: &Listed) -> String {
     match &area.name_bytes {
         Some(bytes) => bytes.clone(),
         None if escape_invisible(&area.name) != area.name => format!("hex:{}", bytes()),
+        // What would be read as something else.
+        None if ["hex:", "name:"].iter().any(|prefix| area.name.starts_with(prefix)) => {
+            format!("name:{}", area.name)
+        }
         None => area.name.clone(),
     }
 }
@@ -114,4 +118,27 @@ fn in_a_table(listing: &Listing) -> Result<()> {
     let total = format!("{count} frozen {} at {}\n", if count == 1 { "area" } else { "areas" }, listing.at);
     let rows = if count == 0 { String::new() } else { table.without_empty_columns().render(terminal) };
     output::print(&(rows + &total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_said_as_fetch_takes_them() {
+        let listed = |name: &str| Listed {
+            name: name.to_owned(),
+            name_bytes: None,
+            size: None,
+            rows: None,
+            table: None,
+            id: None,
+            note: None,
+        };
+        for (name, expected) in
+            [("m", "m"), ("hex:6d", "name:hex:6d"), ("name:m", "name:name:m"), ("a\u{1b}", "hex:611b")]
+        {
+            assert_eq!(said(&listed(name)), expected, "{name:?}");
+        }
+    }
 }

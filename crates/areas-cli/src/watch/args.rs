@@ -74,6 +74,14 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// The same, and not 0: for what can be waited for.
+pub(crate) fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|time| match time.as_millis() {
+        0 => Err("it is not a millisecond at least".to_owned()),
+        _ => Ok(time),
+    })
+}
+
 /// The same, within what makes sense: who looks all the time does nothing else.
 fn interval(text: &str) -> Result<Duration, String> {
     seconds(text).and_then(|interval| match interval.as_millis() {

@@ -38,7 +38,7 @@ struct Listed {
 }
 
 pub(crate) fn list(list: &List) -> Result<ExitCode> {
-    let peer = Peer::new(list.at.clone(), &list.reaching)?;
+    let peer = Peer::new(list.at.clone(), &list.reaching, false)?;
     let what = format!("list what {} offers", peer.place);
     let came = AtomicU64::new(0);
     let infos = runtime()?.block_on(async {

@@ -58,6 +58,8 @@ pub(crate) struct Peer {
     auth: Auth,
     /// For how long nothing may come before it is given up.
     pub(crate) patience: Duration,
+    /// How long it may say nothing in one call.
+    silence: Duration,
     /// How slow it may be.
     pub(crate) pace: Pace,
 }
@@ -79,7 +81,9 @@ pub(crate) enum Found {
 }
 
 impl Peer {
-    pub(crate) fn new(place: Place, reaching: &Reaching) -> Result<Self> {
+    /// A server, of which each call is waited for as long as `patience` is, or [`SILENCE`] where
+    /// another connection would be tried then.
+    pub(crate) fn new(place: Place, reaching: &Reaching, tries_again: bool) -> Result<Self> {
         let failed = |detail: String| Error::new(Kind::InvalidInput, format!("reach {place}")).detail(detail);
         let encrypted = match (place.scheme, &reaching.tls_ca) {
             (Some(Scheme::Plain), Some(_)) => {
@@ -91,15 +95,16 @@ impl Peer {
         let endpoint =
             Endpoint::from_shared(place.uri(encrypted)).map_err(|error| failed(error.to_string()))?;
         let endpoint = match encrypted {
-            true => endpoint.tls_config(tls::of_client(reaching.tls_ca.as_deref())?).map_err(|error| {
-                let path = reaching.tls_ca.as_deref().unwrap_or(std::path::Path::new(""));
-                failed(in_words(&error)).help(format!("are there certificates in PEM in {path:?}?"))
-            })?,
+            true => endpoint
+                .tls_config(tls::of_client(reaching.tls_ca.as_deref(), 2 * reaching.timeout)?)
+                .map_err(|error| {
+                    let path = reaching.tls_ca.as_deref().unwrap_or(std::path::Path::new(""));
+                    failed(in_words(&error)).help(format!("are there certificates in PEM in {path:?}?"))
+                })?,
             false => endpoint,
         };
-        let silence = SILENCE.min(reaching.timeout);
+        let silence = if tries_again { SILENCE.min(reaching.timeout) } else { reaching.timeout };
         let endpoint = endpoint
-            .connect_timeout(silence)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(silence)
             .keep_alive_timeout(silence)
@@ -118,13 +123,14 @@ impl Peer {
             encrypted,
             auth: Auth(header.transpose()?),
             patience: reaching.timeout,
+            silence,
             pace: Pace { least: reaching.min_rate.0, window: reaching.timeout, whole: reaching.max_time },
         })
     }
 
     pub(crate) async fn connect(&self) -> std::result::Result<Connection, Status> {
-        let channel = self.endpoint.connect().await;
-        let channel = channel.map_err(|error| Status::from_error(error.into()))?;
+        let failed = |error: tonic::transport::Error| Status::from_error(error.into());
+        let channel = self.within(async { self.endpoint.connect().await.map_err(failed) }).await?;
         let client = FlightServiceClient::with_interceptor(channel.clone(), self.auth.clone());
         Ok(Connection { client: client.max_decoding_message_size(MAX_MESSAGE), channel })
     }
@@ -153,12 +159,12 @@ impl Peer {
             std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed)?;
             channel.call(request).await.map_err(failed)
         });
-        Incoming::new(answer.await?, SILENCE.min(self.patience))
+        Incoming::new(answer.await?, self.silence)
     }
 
     /// What comes of a call, if it comes before the server has said nothing for too long.
     pub(crate) async fn within<T>(&self, call: impl Answer<T>) -> std::result::Result<T, Status> {
-        before(SILENCE.min(self.patience), call).await
+        before(self.silence, call).await
     }
 
     /// Asks for an area: as our servers understand it, or else as any does. To compute a checksum

@@ -200,3 +200,19 @@ fn keys_and_certificates_that_will_not_do() {
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o640)).unwrap();
     check(&serve(cert, key), 1, &["its mode is 0640", "chmod 600"]);
 }
+
+/// A server that takes the connection and says nothing is waited for as long as was said.
+#[test]
+fn a_server_that_does_not_agree_on_keys() {
+    let here = Machine::new();
+    let test = "a_server_that_does_not_agree_on_keys";
+    let Some(certificate) = Certificate::new(&here, "any", "1", test) else { return };
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = format!("127.0.0.1:{}/a", silent.local_addr().unwrap().port());
+    let token = here.file("token");
+    std::fs::write(&token, "0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let how = ["--token-file", token.to_str().unwrap(), "--tls-ca", certificate.ca(), "--timeout", "1"];
+    let ran = here.run([&["fetch", &location], &how[..]].concat());
+    check(&ran, 4, &["nothing came for 1 s"]);
+}

@@ -382,3 +382,27 @@ fn memory_is_given_back() {
     assert_eq!(fetching.ended().code, Some(4));
     assert_freed(&objects);
 }
+
+/// The process that fetches ends with the one that started it also where it is stopped, and sees
+/// nothing.
+#[test]
+fn a_stopped_worker_ends_with_who_started_it() {
+    let here = Machine::new();
+    let port = Hostile::new(1 << 20, vec![batch(8)], Then::Silence).start();
+    let location = format!("127.0.0.1:{port}/a");
+    let mut fetching =
+        Held::started(&mut here.areas(["fetch", &location, "--name", "a", "--timeout", "300"]));
+    let mut objects = Vec::new();
+    let has = || {
+        objects = fetching.all_children().iter().flat_map(|&pid| objects_of(pid)).collect();
+        !objects.is_empty()
+    };
+    assert!(within(crate::harness::SOON, has));
+    let workers = fetching.all_children();
+    for &worker in &workers {
+        let stopped = std::process::Command::new("kill").args(["-STOP", &worker.to_string()]).status();
+        assert!(stopped.unwrap().success());
+    }
+    fetching.kill();
+    assert_freed(&objects);
+}

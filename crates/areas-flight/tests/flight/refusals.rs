@@ -131,3 +131,29 @@ fn where_it_is_not_installed_the_error_says_how_it_is() {
         );
     }
 }
+
+/// What is sure to be refused is refused before a byte is sent.
+#[test]
+fn a_name_that_is_taken_here() {
+    let (there, here) = (Machine::new(), Machine::new());
+    let _held = there.put("a", &bytes_of(4096));
+    let (_server, port) = there.serve(&["a"]);
+    let _taken = here.put("a", &bytes_of(100));
+    let token = there.token();
+    let location = format!("127.0.0.1:{port}/a");
+    let how = ["fetch", &location, "--token-file", token.to_str().unwrap(), "--exclusive"];
+    let refused = here.run(how);
+    check(&refused, 1, &["holds an area of that name", "leave out --exclusive"]);
+    assert!(!refused.stderr.contains(" came in "), "{refused:?}");
+    let other = here.run([&how[..], &["--name", "b", "--", "true"]].concat());
+    assert_eq!(other.code, Some(0), "{other:?}");
+}
+
+#[test]
+fn times_that_nothing_can_come_in() {
+    let here = Machine::new();
+    for option in ["--timeout", "--max-time"] {
+        let ran = here.run(["fetch", "127.0.0.1:1/a", option, "0"]);
+        check(&ran, 2, &["it is not a millisecond at least"]);
+    }
+}
