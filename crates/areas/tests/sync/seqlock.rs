@@ -1,7 +1,8 @@
 //! Sequence locks.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::{Duration, Instant};
 
 use areas::sync::SeqLock;
 use areas::{Area, Kind, Shared};
@@ -14,15 +15,20 @@ const LEN: usize = 1000;
 
 #[test]
 fn what_is_read_is_all_of_one_write() {
+    /// At least; more until each reader has had its turn, on a machine that is busy.
+    const WRITES: u32 = 20_000;
     let area = area();
     let over = AtomicBool::new(false);
+    let read = [const { AtomicU32::new(0) }; 3];
     std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    let (mut bytes, mut last, mut read) = ([0_u8; LEN], 0, 0);
+        let readers: Vec<_> = read
+            .iter()
+            .map(|read| {
+                let (area, over) = (&area, &over);
+                scope.spawn(move || {
+                    let (mut bytes, mut last) = ([0_u8; LEN], 0);
                     while !over.load(Relaxed) {
-                        let version = match SeqLock::new(&area, 8, LEN).unwrap().read(&mut bytes) {
+                        let version = match SeqLock::new(area, 8, LEN).unwrap().read(&mut bytes) {
                             Ok(version) => version,
                             Err(error) if error.kind() == Kind::Busy => continue,
                             Err(error) => panic!("{error}"),
@@ -30,23 +36,29 @@ fn what_is_read_is_all_of_one_write() {
                         assert!(bytes.iter().all(|&byte| byte == bytes[0]), "torn");
                         assert_eq!(u64::from(bytes[0]), version % 256);
                         assert!(version >= last, "it went back");
-                        (last, read) = (version, read + 1);
+                        last = version;
+                        read.fetch_add(1, Relaxed);
                     }
-                    read
                 })
             })
             .collect();
         let mut writer = SeqLock::new(&area, 8, LEN).unwrap().writer().unwrap();
-        for count in 1..=20_000_u32 {
+        let end = Instant::now() + Duration::from_secs(60);
+        for count in 1_u32.. {
             writer.write(&[count.to_le_bytes()[0]; LEN]).unwrap();
             if count % 64 == 0 {
+                let all = || read.iter().all(|read| read.load(Relaxed) > 0);
+                // One that ended has found something wrong.
+                let wrong = readers.iter().any(|reader| reader.is_finished());
+                if wrong || (count >= WRITES && (all() || Instant::now() > end)) {
+                    break;
+                }
                 std::thread::yield_now();
             }
         }
-        while readers.iter().any(|reader| reader.is_finished()) {}
         over.store(true, Relaxed);
-        let read: Vec<u32> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
-        assert!(read.iter().all(|&read| read > 0), "{read:?}");
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        assert!(read.iter().all(|read| read.load(Relaxed) > 0), "{read:?}");
     });
 }
 
