@@ -58,8 +58,8 @@ def holders(inode):
 
 
 def files():
-    """What is in /dev/shm, but for semaphores of others, and the registry of names, which holds no memory."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith(("areas-", "sem.", "loky-"))}
+    """What is in /dev/shm, but for semaphores and folders of others (joblib, loky), and the registry of names, which holds no memory."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith(("areas-", "sem.", "loky-", "joblib_"))}
 
 
 if __name__ == "__main__":
