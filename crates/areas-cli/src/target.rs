@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use areas::registry::{self, Source};
 use areas::{AreaId, Error, Kind, Name};
 
+/// Says that a name follows, whatever it looks like.
+const NAME: &str = "name:";
 /// Says that a name's bytes follow, two digits each.
 const HEX: &str = "hex:";
 
@@ -20,18 +22,11 @@ pub(crate) enum Target {
 
 impl Target {
     pub(crate) fn new(text: OsString) -> areas::Result<Self> {
-        let bytes = text.as_bytes();
-        if let Some(name) = bytes.strip_prefix(b"name:") {
-            return Name::new(name).map(Target::Name);
-        }
-        if let Some(digits) = bytes.strip_prefix(HEX.as_bytes()) {
-            return of_hex(digits).and_then(Name::new).map(Target::Name);
-        }
         match text.to_str() {
             Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Ok(Target::Id(digits.to_owned()))
             }
-            _ => Name::new(bytes).map(Target::Name),
+            _ => name_of(text.as_bytes()).map(Target::Name),
         }
     }
 
@@ -79,10 +74,8 @@ pub(crate) enum Pattern {
 
 impl Pattern {
     pub(crate) fn new(text: OsString) -> areas::Result<Self> {
-        let forced =
-            [b"name:".as_slice(), HEX.as_bytes()].iter().any(|start| text.as_bytes().starts_with(start));
         match text.to_str() {
-            Some(pattern) if !forced && pattern.contains(['*', '?', '[']) => {
+            Some(pattern) if !is_forced(pattern) && pattern.contains(['*', '?', '[']) => {
                 glob::Pattern::new(pattern).map(Pattern::Names).map_err(|error| {
                     Error::new(Kind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
                         .detail(format!("at character {}: {}", error.pos + 1, error.msg))
@@ -110,6 +103,20 @@ impl Pattern {
             Pattern::Names(pattern) => pattern.matches(&String::from_utf8_lossy(label)),
         }
     }
+}
+
+/// A name as [`Target`] has it, where no id can stand.
+pub(crate) fn name_of(text: &[u8]) -> areas::Result<Name> {
+    match text.strip_prefix(HEX.as_bytes()) {
+        Some(digits) => of_hex(digits).and_then(Name::new),
+        None => Name::new(text.strip_prefix(NAME.as_bytes()).unwrap_or(text)),
+    }
+}
+
+/// Whether a text says itself that it is a name: one that is called so has to be said after
+/// `name:`.
+pub(crate) fn is_forced(text: &str) -> bool {
+    text.starts_with(NAME) || text.starts_with(HEX)
 }
 
 /// A name that is not UTF-8, in the form that [`Target::new`] takes; `None` for text, which JSON

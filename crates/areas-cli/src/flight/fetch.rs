@@ -1,6 +1,5 @@
 //! `areas fetch`: an area of another machine, placed, published and held here.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::{pass_on, program};
 use crate::failure::Result;
 use crate::hold::{ToHold, hold};
 use crate::output::{self, progress::Bar, style::shows_progress};
+use crate::target::name_of;
 
 pub(crate) fn run(fetch: &Fetch, quiet: bool) -> Result<ExitCode> {
     // Whatever of it makes no sense is said before anything is started.
@@ -54,11 +54,8 @@ fn refuse_what_is_taken(fetch: &Fetch) -> Result<()> {
 /// The name in `HOST:PORT/NAME`, if there is one.
 fn name_there(location: &[u8]) -> Option<Name> {
     let text = location.windows(3).position(|part| part == b"://").map_or(location, |at| &location[at + 3..]);
-    let name = &text[text.iter().position(|&byte| byte == b'/')? + 1..];
-    if name.starts_with(b"hex:") {
-        return Name::new(crate::target::any_bytes(OsStr::from_bytes(name).into()).ok()?).ok();
-    }
-    Name::new(name.strip_prefix(b"name:").unwrap_or(name)).ok()
+    let slash = text.iter().position(|&byte| byte == b'/')?;
+    name_of(&text[slash + 1..]).ok()
 }
 
 fn command(fetch: &Fetch, quiet: bool) -> std::process::Command {

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::output::style::Terminal;
 use crate::output::table::{Holds, Table};
 use crate::output::{self, json};
-use crate::target::{Pattern, Target};
+use crate::target::{Pattern, Target, hex_of, is_forced};
 
 const WHAT: &str = "list what a server offers";
 
@@ -68,14 +68,11 @@ pub(crate) fn run(
 
 /// As it is named to `areas fetch`; what a terminal would obey, as bytes.
 fn said(area: &Listed) -> String {
-    let bytes = || area.name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     match &area.name_bytes {
         Some(bytes) => bytes.clone(),
-        None if escape_invisible(&area.name) != area.name => format!("hex:{}", bytes()),
+        None if escape_invisible(&area.name) != area.name => hex_of(area.name.as_bytes()),
         // What would be read as something else.
-        None if ["hex:", "name:"].iter().any(|prefix| area.name.starts_with(prefix)) => {
-            format!("name:{}", area.name)
-        }
+        None if is_forced(&area.name) => format!("name:{}", area.name),
         None => area.name.clone(),
     }
 }
