@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use areas::registry;
-use areas::{Placement, Policy, Protection};
+use areas::{Area, AreaId, Placement, Policy, Protection, Result, Shared};
 
 use super::super::counting::{Row, Sides, functions};
 use super::super::record::Record;
@@ -76,32 +76,33 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["areas_migrate_id"], migrate_id),
 ];
 
-fn publish(sides: &mut Sides) {
+type Publish = unsafe fn(*mut c_void, *const c_char) -> i32;
+
+/// Gives an area a name, by a call of each side, and takes it away.
+fn count_publishing(
+    sides: &mut Sides,
+    by_edge: Publish,
+    by_library: fn(&mut Area<Shared>) -> Result<AreaId>,
+) {
     let (area, mut own) = (create(&attributes(SHARED)), shared());
     let edge = &mut || {
         // SAFETY: a handle of this row's, and a string.
-        assert!(unsafe { areas_publish(area, C_NAME) } > 0);
+        assert!(unsafe { by_edge(area, C_NAME) } > 0);
         // SAFETY: as above.
         assert_eq!(unsafe { areas_unpublish(area) }, 1);
     };
     sides.count(edge, &mut || {
-        own.publish(NAME).unwrap();
+        by_library(&mut own).unwrap();
         assert!(own.unpublish().is_some());
     });
 }
 
+fn publish(sides: &mut Sides) {
+    count_publishing(sides, areas_publish, |own| own.publish(NAME));
+}
+
 fn publish_exclusive(sides: &mut Sides) {
-    let (area, mut own) = (create(&attributes(SHARED)), shared());
-    let edge = &mut || {
-        // SAFETY: a handle of this row's, and a string.
-        assert!(unsafe { areas_publish_exclusive(area, C_NAME) } > 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { areas_unpublish(area) }, 1);
-    };
-    sides.count(edge, &mut || {
-        own.publish_exclusive(NAME).unwrap();
-        assert!(own.unpublish().is_some());
-    });
+    count_publishing(sides, areas_publish_exclusive, |own| own.publish_exclusive(NAME));
 }
 
 fn retire(sides: &mut Sides) {
