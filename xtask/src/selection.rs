@@ -6,26 +6,14 @@ use std::process::Command;
 
 use crate::process;
 
-/// The whole workspace, with the features that its tests are built with: examples, as tests, have
-/// development dependencies.
-pub(crate) const WORKSPACE: [&str; 5] = ["--workspace", "--lib", "--bins", "--examples", "--locked"];
-
-/// The package of the command, which the README's first line builds optimised. What is optimised
-/// besides is chosen together with it.
-pub(crate) const COMMAND: &str = "areas-cli";
-
-/// A cargo that builds all of the workspace, unoptimised.
+/// A cargo that builds the whole workspace, unoptimised, with the features that its tests are built
+/// with: examples, as tests, have development dependencies.
 pub(crate) fn workspace() -> Command {
-    let mut command = process::cargo(["build"]);
-    command.args(WORKSPACE);
-    command
+    process::cargo(["build", "--workspace", "--lib", "--bins", "--examples", "--locked"])
 }
 
-/// A cargo that builds this package of ours, optimised.
+/// A cargo that builds this package of ours, optimised, together with the command, which the
+/// README's first line builds so.
 pub(crate) fn optimised(package: &str) -> Command {
-    let mut command = process::cargo(["build", "--release", "--locked", "--package", COMMAND]);
-    if package != COMMAND {
-        command.args(["--package", package]);
-    }
-    command
+    process::cargo(["build", "--release", "--locked", "--package", "areas-cli", "--package", package])
 }

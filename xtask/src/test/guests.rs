@@ -14,8 +14,6 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -44,19 +42,21 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             "the guest is x86_64-unknown-linux-gnu, and this machine builds for another",
         ));
     }
-    let library = process::workspace().join("crates/areas");
-    let mut sources = sources(&library.join("tests"))?;
+    let crates = process::workspace().join("crates");
+    let mut sources: Vec<(String, PathBuf)> = Vec::new();
+    for package in PACKAGES {
+        sources.extend(self::sources(&crates.join(package).join("tests"))?);
+    }
     let build = |args: &[&str], kind| {
         let mut build = process::cargo(["test", "--workspace", "--locked", "--no-run"]);
         run.executables(build.arg("--message-format=json-render-diagnostics").args(args), kind)
     };
     let args: Vec<&str> = sources.iter().flat_map(|(name, _)| ["--test", name]).collect();
-    let mut built = if args.is_empty() { Vec::new() } else { build(&args, "test")? };
+    let mut built = build(&args, "test")?;
     // Unit tests that want more than one node, swap or an old kernel, too.
     built.extend(build(&["--lib"], "lib")?);
-    sources.push((UNIT_TESTS.into(), library.join("src/testing.rs")));
-    let of_others = OTHERS.iter().map(|package| of_another(run, package)).collect::<Result<Vec<_>>>()?;
-    for (name, program, source) in c_guests::build(run)?.into_iter().chain(of_others.into_iter().flatten()) {
+    sources.push((UNIT_TESTS.into(), crates.join("areas/src/testing.rs")));
+    for (name, program, source) in c_guests::build(run)? {
         built.push((name.clone(), program));
         sources.push((name, source));
     }
@@ -116,33 +116,18 @@ const GUESTS_AT_ONCE: usize = 4;
 /// Boots a guest for each processor that we have, until all have been. What one says is shown in
 /// one piece.
 fn several_at_a_time<'a>(run: &Run, waiting: &'a [Waiting]) -> Vec<(&'a str, Result<Booted>)> {
-    let next = AtomicUsize::new(0);
-    let ended = Mutex::new(Vec::new());
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(GUESTS_AT_ONCE);
-    thread::scope(|scope| {
-        for worker in 0..workers {
-            let (next, ended) = (&next, &ended);
-            scope.spawn(move || {
-                while let Some((index, one)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    waiting.get(index).map(|one| (index, one))
-                } {
-                    let mut said = Said::default();
-                    let booted = boot(run, one, worker, &mut said);
-                    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-                    eprintln!("--- guest: {}", one.what);
-                    let _ = io::stderr()
-                        .write_all(&said.errors)
-                        .and_then(|()| io::stdout().write_all(&said.output));
-                    let _ = io::stdout().flush();
-                    ended.push((index, one.what.as_str(), booted));
-                }
-            });
-        }
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(GUESTS_AT_ONCE);
+    let booted = process::at_once(waiting, threads, |number, one| {
+        let mut said = Said::default();
+        let booted = boot(run, one, number, &mut said);
+        let (mut errors, mut output) = (io::stderr().lock(), io::stdout().lock());
+        let _ = writeln!(errors, "--- guest: {}", one.what)
+            .and_then(|()| errors.write_all(&said.errors))
+            .and_then(|()| output.write_all(&said.output))
+            .and_then(|()| output.flush());
+        booted
     });
-    let mut ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ended.sort_by_key(|(index, ..)| *index);
-    ended.into_iter().map(|(_, what, booted)| (what, booted)).collect()
+    waiting.iter().map(|one| one.what.as_str()).zip(booted).collect()
 }
 
 /// What a guest said.
@@ -152,26 +137,12 @@ struct Said {
     errors: Vec<u8>,
 }
 
-/// Another package's tests that want a guest, each with its name and source.
-fn of_another(run: &Run, package: &str) -> Result<Vec<(String, PathBuf, PathBuf)>> {
-    let sources = sources(&process::workspace().join("crates").join(package).join("tests"))?;
-    let mut build = process::cargo(["test", "--workspace", "--locked", "--no-run"]);
-    build.arg("--message-format=json-render-diagnostics");
-    build.args(sources.iter().flat_map(|(name, _)| ["--test", name]));
-    let built = run.executables(&mut build, "test")?;
-    let found = built.into_iter().filter_map(|(name, program)| {
-        let (_, source) = sources.iter().find(|(known, _)| *known == name)?;
-        Some((name, program, source.clone()))
-    });
-    Ok(found.collect())
-}
-
 /// The package of the command, and its program, which travels along with the tests of that package.
 const COMMAND: &str = "areas-cli";
 const PROGRAM: &str = "areas";
 
-/// Packages beside the library that have tests for guests.
-const OTHERS: [&str; 2] = [COMMAND, "areas-recipes"];
+/// Packages that have tests for guests.
+const PACKAGES: [&str; 3] = ["areas", COMMAND, "areas-recipes"];
 
 /// One boot: the machine, and the tests that are for it.
 #[derive(Debug)]

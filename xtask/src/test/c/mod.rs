@@ -20,8 +20,6 @@ mod toolchain;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -96,32 +94,15 @@ pub(super) fn run(run: &Run) -> Result<Done> {
 
 /// Runs all of them, as many at a time as there are processors, and says how each went.
 fn in_parallel(tests: &[Test], toolchain: &Toolchain) -> Vec<Outcome> {
-    let next = AtomicUsize::new(0);
-    let outcomes: Vec<Mutex<Option<Outcome>>> = tests.iter().map(|_| Mutex::new(None)).collect();
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((test, place)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    tests.get(index).zip(outcomes.get(index))
-                } {
-                    let outcome = (test.run)(toolchain);
-                    match &outcome {
-                        Outcome::Passed => eprintln!("c: {} ... ok", test.name),
-                        Outcome::Skipped(why) => eprintln!("c: {} ... SKIPPED: {why}", test.name),
-                        Outcome::Failed(why) => eprintln!("c: {} ... FAILED\n{why}", test.name),
-                    }
-                    if let Ok(mut place) = place.lock() {
-                        *place = Some(outcome);
-                    }
-                }
-            });
+    process::at_once(tests, thread::available_parallelism().map_or(1, usize::from), |_, test| {
+        let outcome = (test.run)(toolchain);
+        match &outcome {
+            Outcome::Passed => eprintln!("c: {} ... ok", test.name),
+            Outcome::Skipped(why) => eprintln!("c: {} ... SKIPPED: {why}", test.name),
+            Outcome::Failed(why) => eprintln!("c: {} ... FAILED\n{why}", test.name),
         }
-    });
-    let ended = |place: Mutex<Option<Outcome>>| place.into_inner().ok().flatten();
-    let lost = || Outcome::Failed("it did not come to an end".to_owned());
-    outcomes.into_iter().map(|place| ended(place).unwrap_or_else(lost)).collect()
+        outcome
+    })
 }
 
 /// The folder of the C crate.

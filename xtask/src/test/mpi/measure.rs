@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use super::built::Built;
 use super::hosts;
 use super::job::signal;
-use super::spread::{READY, Scene};
+use super::spread::Scene;
 
 /// Seconds of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,8 +31,7 @@ pub(crate) fn measure(size: usize, rounds: u32) -> Result<Result<Vec<Measured>, 
     let mut runs = Vec::new();
     for _ in 0..rounds {
         let mut job = scene.spread(&scene.file, &[], &["--freeze", "--compare"])?;
-        job.until(READY)?;
-        // It has more to say behind that.
+        // What it says last.
         job.until("MPI_Bcast alone in")?;
         let said = job.said();
         runs.push(Measured::read(&said).with_context(|| format!("areas-spread says no times:\n{said}"))?);
