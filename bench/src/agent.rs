@@ -20,7 +20,7 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use areas::registry::{self, Source};
-use areas::{Area, Kind, Shared};
+use areas::{Area, ErrorKind, Shared};
 
 use crate::measure::{Side, nanoseconds};
 
@@ -260,7 +260,7 @@ impl Served {
                 // The very first was found as the teams were met.
                 Operation::FindFirst => self.found(first + i + 1)?,
                 Operation::FindMiss => match registry::find("nobody's") {
-                    Err(error) if error.kind() == Kind::NoSuchArea => {}
+                    Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
                     other => bail!("{other:?}"),
                 },
                 Operation::Get => {

@@ -6,10 +6,10 @@
 mod args;
 #[path = "../../crates/areas-cli/src/choice.rs"]
 mod choice;
-#[path = "../../crates/areas-cli/src/doctor/args.rs"]
-mod doctor_args;
 #[path = "../../crates/areas-cli/src/column.rs"]
 mod column;
+#[path = "../../crates/areas-cli/src/doctor/args.rs"]
+mod doctor_args;
 #[path = "../../crates/areas-cli/src/flight/args.rs"]
 mod flight_args;
 mod flight {

@@ -30,7 +30,8 @@ fn open(path: &str, flags: OFlags) -> Option<OwnedFd> {
 
 /// A file of /dev/shm that has no name any more.
 fn in_shm(size: u8) -> Option<OwnedFd> {
-    let fd = rustix::fs::open("/dev/shm", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, Mode::RWXU).ok()?;
+    let fd =
+        rustix::fs::open("/dev/shm", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, Mode::RWXU).ok()?;
     ftruncate(&fd, u64::from(size) * 1000).ok()?;
     Some(fd)
 }
@@ -105,8 +106,13 @@ fuzz_target!(|bytes: &[u8]| {
     // The rest comes later, or never; behind it is something of the program's own.
     let options = ReceiveOptions::new().timeout(Duration::ZERO);
     if shape & 4 != 0 && sent.len() == BYTES {
-        sendmsg(&ours, &[IoSlice::new(b"and so on")], &mut SendAncillaryBuffer::default(), SendFlags::empty())
-            .expect("it is sent");
+        sendmsg(
+            &ours,
+            &[IoSlice::new(b"and so on")],
+            &mut SendAncillaryBuffer::default(),
+            SendFlags::empty(),
+        )
+        .expect("it is sent");
     }
     let there = waiting(&theirs);
     let received = match shape & 8 {

@@ -10,6 +10,7 @@ np.float64(42.0)
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
         Misplaced as Misplaced,
         Residency as Residency,
         Run as Run,
-        Stayed as Stayed,
+        UnmovedRange as UnmovedRange,
         Verification as Verification,
     )
     from ._slab import Slab as Slab
@@ -94,11 +95,14 @@ _HOMES = {
     "_slab": "Slab",
     "_sync": "Event Mutex SeqLock Writer",
     "shared_memory": "ShareableList SharedMemory SharedMemoryManager",
-    "_measured": "Fallback Granted Holder Migration Misplaced Residency Run Stayed Verification",
+    "_measured": "Fallback Granted Holder Migration Misplaced Residency Run UnmovedRange Verification",
 }
 
 #: Whose name here is another one than at home.
 _CALLED = {"list": ("_listing", "list_areas")}
+
+#: Names from before version 0.2, for one version more.
+_RENAMED = {"Stayed": "UnmovedRange"}
 
 #: For handles.
 _PRIVATE = {"_open": "_handles", "_open_area": "_handles"}
@@ -112,6 +116,9 @@ __all__ = sorted([*_FOUND, *_CALLED])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"areas.{name} is areas.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        return __getattr__(_RENAMED[name])
     home, called = _CALLED.get(name) or (_FOUND.get(name) or _PRIVATE.get(name), name)
     if home is None:
         if name in _MODULES:

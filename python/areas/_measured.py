@@ -81,7 +81,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class Stayed:
+class UnmovedRange:
     """Bytes ``start`` to ``stop`` that would not move to a node, and why."""
 
     start: int
@@ -95,7 +95,7 @@ class Migration:
     """What was moved, in bytes, and what was not."""
 
     moved: int
-    stayed: list[Stayed]
+    stayed: list[UnmovedRange]
     #: Whether new pages come from the new place now.
     placed: bool
     verification: Verification
@@ -152,7 +152,7 @@ def verification(told: dict[str, Any]) -> Verification:
 
 
 def migration(told: dict[str, Any]) -> Migration:
-    stayed = [Stayed(*part) for part in told.pop("stayed")]
+    stayed = [UnmovedRange(*part) for part in told.pop("stayed")]
     return Migration(
         moved=told["moved"],
         stayed=stayed,

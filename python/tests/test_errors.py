@@ -20,7 +20,7 @@ def test_every_kind_of_the_library_has_a_class():
     source = ROOT.parent / "crates/areas/src/error/mod.rs"
     if not source.exists():
         pytest.skip("SKIPPED: the library's source is not beside the package")
-    body = source.read_text().split("pub enum Kind {", 1)[1].split("\n}", 1)[0]
+    body = source.read_text().split("pub enum ErrorKind {", 1)[1].split("\n}", 1)[0]
     kinds = {line.strip(" ,") for line in body.splitlines() if line.strip() and not line.strip().startswith("//")}
     # Io and System have no class of their own: they are `Error`, with the kernel's number.
     assert kinds - {"Io", "System"} <= set(_errors._KINDS)
@@ -165,6 +165,11 @@ def test_every_public_name_has_a_docstring_and_is_there():
     assert set(areas.__all__) <= set(dir(areas))
     with pytest.raises(AttributeError):
         areas.no_such_name
+
+
+def test_an_older_name_is_still_there():
+    with pytest.warns(DeprecationWarning, match="areas.UnmovedRange now"):
+        assert areas.Stayed is areas.UnmovedRange
 
 
 def test_the_examples_in_docstrings():

@@ -12,7 +12,7 @@
 #include "spread.h"
 
 /* How long freezing waits for writers, in milliseconds: there are none but this process. */
-#define FREEZE_WAIT AREAS_PATIENCE
+#define FREEZE_WAIT AREAS_DEFAULT_TIMEOUT
 
 /* What a host's leader tells its other ranks of the area. */
 struct found {

@@ -113,7 +113,7 @@ const OPENING: &str = "\
  * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_... where they fail; those that
  * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
  * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
- * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
+ * Structures that begin with struct_size are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
  * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
@@ -170,10 +170,16 @@ fn file() -> PathBuf {
 fn macros() -> String {
     let mut text = "
 #ifdef __cplusplus
-template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof(T); return it; }
+template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(T); return it; }
 #define AREAS_BEGUN(type) areas_begun<type>()
 #else
-#define AREAS_BEGUN(type) { .size_of_this = sizeof(type) }
+#define AREAS_BEGUN(type) { .struct_size = sizeof(type) }
+#endif
+
+/* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do without them. */
+#ifndef AREAS_NO_OLD_NAMES
+#define size_of_this struct_size
+#define AREAS_PATIENCE AREAS_DEFAULT_TIMEOUT
 #endif
 
 "

@@ -1,7 +1,7 @@
 //! Pages: faulted in, looked at, moved.
 
 use anyhow::{Context as _, Result, ensure};
-use areas::{Pages, Where};
+use areas::{PageLocation, Pages};
 
 use super::bytes;
 use crate::bench::{Bench, Contest, LONG};
@@ -60,7 +60,7 @@ pub fn residency(bench: &mut Bench) -> Result<()> {
     let mut shared = areas::builder(size).shared()?;
     shared.populate()?;
     let on_a_node = |residency: &areas::Residency| {
-        let known = residency.runs().iter().filter(|run| matches!(run.place, Where::On { .. }));
+        let known = residency.runs().iter().filter(|run| matches!(run.place, PageLocation::On { .. }));
         known.map(|run| run.range.len()).sum::<usize>()
     };
     ensure!(on_a_node(&private.residency()?) == size, "all of it is there, and known to be");

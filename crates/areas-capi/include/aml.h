@@ -72,12 +72,12 @@ struct aml_area {
 };
 
 /*
- * Maps `size` bytes. `opts` are the area's own, or NULL. No bytes are no memory and no error: NULL, and aml_errno as it was.
+ * Maps `size` bytes. `opts` are the area's own, or NULL. Mapping no bytes is not an error: NULL, and aml_errno as it was.
  * AML_EINVAL without an area, AML_ENOTSUP if it cannot map, and what its operation says.
  */
 void *aml_area_mmap(const struct aml_area *area, size_t size, struct aml_area_mmap_options *opts);
 
-/* Gives back what was mapped, with the size that was asked for. A NULL pointer and no bytes are nothing to do. */
+/* Unmaps what was mapped, with the size that was asked for. A NULL pointer or no bytes: nothing is done. */
 int aml_area_munmap(const struct aml_area *area, void *ptr, size_t size);
 
 /* Prints what an area is. `prefix` may be NULL. */

@@ -5,7 +5,7 @@
  * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_... where they fail; those that
  * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
  * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
- * Structures that begin with size_of_this are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
+ * Structures that begin with struct_size are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
  * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
@@ -27,10 +27,16 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof(T); return it; }
+template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(T); return it; }
 #define AREAS_BEGUN(type) areas_begun<type>()
 #else
-#define AREAS_BEGUN(type) { .size_of_this = sizeof(type) }
+#define AREAS_BEGUN(type) { .struct_size = sizeof(type) }
+#endif
+
+/* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do without them. */
+#ifndef AREAS_NO_OLD_NAMES
+#define size_of_this struct_size
+#define AREAS_PATIENCE AREAS_DEFAULT_TIMEOUT
 #endif
 
 #define AREAS_ATTRIBUTES AREAS_BEGUN(areas_attributes)
@@ -70,7 +76,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The addresses asked for are taken or unusable.
 #define AREAS_ERROR_ADDRESS_IN_USE -7
 
-// A limit of this process (RLIMIT_*) or of the system stands in the way.
+// A limit of this process (RLIMIT_*) or of the system is exceeded.
 #define AREAS_ERROR_LIMIT -8
 
 // The kernel does not permit it to this user.
@@ -79,10 +85,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The area lives in a process that this one may not read.
 #define AREAS_ERROR_UNREADABLE -10
 
-// Somebody still uses the memory in a way that forbids it.
+// The memory is still in use in a way that forbids it.
 #define AREAS_ERROR_BUSY -11
 
-// The area is frozen: nobody can write it any more.
+// The area is frozen: no process can write it any more.
 #define AREAS_ERROR_FROZEN -12
 
 // The area was mapped without the protection that it takes.
@@ -100,7 +106,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Reading or writing a file or a socket failed.
 #define AREAS_ERROR_IO -17
 
-// A system call failed in a way that has no number of its own: areas_error_errno() tells.
+// A system call failed in a way that has no number of its own: see areas_error_errno().
 #define AREAS_ERROR_SYSTEM -18
 
 // Another area has the name that was to be this one's alone.
@@ -123,7 +129,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // have it. What lies beyond its end faults.
 #define AREAS_RESIZABLE 3
 
-// Nobody writes it any more. No area is made so: areas_freeze.
+// No process can write it any more. Areas become so by areas_freeze.
 #define AREAS_FROZEN 4
 
 // A part of what its provider stores, a file or a memory device (areas_provider_file): it holds
@@ -147,8 +153,8 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Others are meant to clone it: recorded and reported, without an effect.
 #define AREAS_CLONEABLE 16
 
-// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise:
-// loads and stores, for a clone what its source has.)
+// Nothing may be done with its pages. (0 stands for the default: loads and stores, for a clone
+// what its source has.)
 #define AREAS_NOTHING 2147483648
 
 // Pages come and go as the kernel sees fit.
@@ -163,7 +169,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // As full, and physically contiguous.
 #define AREAS_LOCK_CONTIGUOUS 3
 
-// As contiguous, below 16 MiB, in memory that was set aside when the machine booted.
+// As contiguous, below 16 MiB, in memory that was reserved when the machine booted.
 #define AREAS_LOCK_LOW 4
 
 // As full, at physical addresses below 4 GiB.
@@ -175,9 +181,9 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Base pages.
 #define AREAS_PAGES_BASE 0
 
-// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write
-// a shared area can take pages of it away (fallocate, madvise); where the pool has no other one,
-// the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail with
+// Pages of `page_size` bytes from the hugetlb pool: a promise or an error. A process that may
+// write a shared area can take pages of it away (fallocate, madvise); where the pool has no other
+// one, the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail with
 // AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
 #define AREAS_PAGES_POOL 1
 
@@ -197,10 +203,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // At the first free addresses at or above `address`; where there are none, anywhere.
 #define AREAS_AT_OR_ABOVE 2
 
-// Where nobody can foresee it.
+// At a random address.
 #define AREAS_RANDOM 3
 
-// Where nobody can foresee it, at or above `address`.
+// At a random address at or above `address`.
 #define AREAS_RANDOM_AT_OR_ABOVE 4
 
 // For clones: at the very addresses that the source has in its holder, or an error.
@@ -245,13 +251,13 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 #define AREAS_NOT_DUMPED 1
 
 // No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and
-// threads that ask for that at once, one at most gets the name, and nobody waits longer than
-// AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among
-// those who ask for it, and against what was published before.
+// threads that ask for that at once, at most one gets the name; none waits longer than
+// AREAS_DEFAULT_TIMEOUT for one that was stopped in the middle (AREAS_ERROR_BUSY then). The name
+// is exclusive among those who ask for it, and against what was published before.
 #define AREAS_EXCLUSIVE 2
 
-// How long areas_freeze may wait where nothing else is wanted, in milliseconds.
-#define AREAS_PATIENCE 1000
+// The usual timeout of areas_freeze, in milliseconds.
+#define AREAS_DEFAULT_TIMEOUT 1000
 
 // The node of pages that are nowhere.
 #define AREAS_ABSENT -1
@@ -262,7 +268,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The node of pages that are in RAM, where a sandbox forbids to ask for it page by page.
 #define AREAS_NODE_UNKNOWN -3
 
-// Somebody holds on to the pages: a transfer has them pinned, or they are being written back.
+// The pages are pinned (by DMA, for instance), or are being written back.
 #define AREAS_WHY_BUSY 1
 
 // Other processes have them mapped too, and moving such pages takes CAP_SYS_NICE.
@@ -271,10 +277,10 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The node that they were to move to has no room.
 #define AREAS_WHY_NO_ROOM 3
 
-// They went while they were looked at.
+// They were freed concurrently.
 #define AREAS_WHY_GONE 4
 
-// Something else: the kernel's error number tells.
+// Something else: see the kernel's error number.
 #define AREAS_WHY_OTHER 5
 
 // The receiver cannot write, which the kernel enforces.
@@ -303,7 +309,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Another thread, here or in another process.
 #define AREAS_OWNER_LIVING 2
 
-// A thread that has ended: the next who locks is told.
+// A thread that has ended: the next one to lock gets AREAS_MUTEX_OWNER_DIED.
 #define AREAS_OWNER_DEAD 3
 
 // Bytes that a sequence lock takes besides what is in it.
@@ -313,17 +319,17 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // is refused (root, and the user who made the memory), unless the area is frozen or sealed.
 #define AREAS_OFFER_READ_ONLY 1
 
-// Seals the memory against new writers first, for good: who has it mapped for writing goes on,
-// nobody else ever writes it. It is for reading only then.
+// Seals the memory against new writers first, permanently: existing writable mappings stay, and no
+// others can be made. It is for reading only then.
 #define AREAS_OFFER_SEAL 2
 
-// To whoever gets to the socket; from whoever listens there.
+// To any process that reaches the socket; from any that listens there.
 #define AREAS_OFFER_ANY 4
 
 // The area is on its way to who connected, or there.
 #define AREAS_ANSWER_GIVEN 1
 
-// It was refused, and told why.
+// It was refused, and was sent the reason.
 #define AREAS_ANSWER_REFUSED 2
 
 // It could not be opened or sent: areas_error_text says why.
@@ -335,7 +341,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // A user without a number in this process's user namespace.
 #define AREAS_NO_USER UINT32_MAX
 
-// Where a line may lie in a cache: the kernel does not tell.
+// Where a line may lie in a cache: the kernel does not report it.
 #define AREAS_INDEXING_UNKNOWN 0
 
 // Each address has one place: two that are far apart may push each other out.
@@ -347,7 +353,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Something that the firmware does not describe.
 #define AREAS_INDEXING_OTHER 3
 
-// When a cache writes to what lies behind it: the kernel does not tell.
+// When a cache writes to what lies behind it: the kernel does not report it.
 #define AREAS_WRITES_UNKNOWN 0
 
 // Later, when the line goes.
@@ -359,7 +365,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Something that the firmware does not describe.
 #define AREAS_WRITES_OTHER 3
 
-// The kernel tells how much memory a node has: `total` counts.
+// The kernel reports how much memory a node has: `total` is valid.
 #define AREAS_KNOWS_TOTAL 1
 
 // The same of `free`.
@@ -368,19 +374,19 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // The same of `available`.
 #define AREAS_KNOWS_AVAILABLE 4
 
-// The kernel tells whether a node has memory: `has_memory` counts.
+// The kernel reports whether a node has memory: `has_memory` is valid.
 #define AREAS_KNOWS_HAS_MEMORY 8
 
-// The kernel tells a node's CPUs: `has_cpus` counts.
+// The kernel reports a node's CPUs: `has_cpus` is valid.
 #define AREAS_KNOWS_CPUS 16
 
-// The kernel tells a node's memory tier: `tier` counts.
+// The kernel reports a node's memory tier: `tier` is valid.
 #define AREAS_KNOWS_TIER 32
 
-// The kernel tells a node's weight for weighted interleaving: `weight` counts.
+// The kernel reports a node's weight for weighted interleaving: `weight` is valid.
 #define AREAS_KNOWS_WEIGHT 64
 
-// The nearest nodes first, by the distances that the firmware tells (SLIT; 10 is a node itself).
+// The nearest nodes first, by the distances that the firmware reports (SLIT; 10 is a node itself).
 #define AREAS_NEAREST 0
 
 // Those with the highest read bandwidth first, in MB/s or MiB/s as the firmware has it (HMAT).
@@ -410,7 +416,7 @@ template <class T> inline T areas_begun() { T it = T(); it.size_of_this = sizeof
 // Ranked by distance, or for want of better knowledge.
 #define AREAS_BY_DISTANCE 0
 
-// Ranked by what the firmware tells of bandwidth or latency.
+// Ranked by what the firmware reports of bandwidth or latency.
 #define AREAS_BY_HMAT 1
 
 // Ranked by free memory.
@@ -427,7 +433,7 @@ typedef struct areas_request areas_request;
 typedef struct areas_offer areas_offer;
 
 // An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make
-// one, areas_release lets it go.
+// one, areas_release releases it.
 //
 // Calls that take it as const may be made by several threads at once; any other call has the
 // handle to itself, as with any object of C's that has no mutex. A forked child has its parent's
@@ -438,8 +444,8 @@ typedef struct areas_area areas_area;
 typedef struct areas_mapping areas_mapping;
 
 // Where areas come from. It is made by the functions below, used by any number of threads at once,
-// and let go by areas_provider_release: areas and layers that came from it keep what they need of
-// it.
+// and released by areas_provider_release: areas and layers that came from it keep what they need
+// of it.
 typedef struct areas_provider areas_provider;
 
 // The writer of a sequence lock: areas_seqlock_writer makes it, areas_seqlock_end ends it. Any
@@ -476,13 +482,13 @@ typedef struct areas_part {
     uint32_t weight;
 } areas_part;
 
-// What was counted of a provider. Begin with AREAS_STATISTICS.
+// What was counted of a provider. Initialise with AREAS_STATISTICS.
 //
-// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <=
-// peak` and `unmaps <= maps` always hold.
+// Other threads go on concurrently, so the members are not of the very same instant; but `mapped
+// <= peak` and `unmaps <= maps` always hold.
 typedef struct areas_statistics {
     // sizeof(areas_statistics).
-    size_t size_of_this;
+    size_t struct_size;
     // Bytes of addresses that are mapped now: whole pages, a reserve included.
     size_t mapped;
     // The largest value that `mapped` ever had.
@@ -495,31 +501,31 @@ typedef struct areas_statistics {
     uint64_t failures;
 } areas_statistics;
 
-// Is told that memory that was given is not used any more.
+// Called when given memory is not in use any more.
 typedef void (*areas_on_done)(void *context);
 
-// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be
-// called by any thread, several at once.
+// What a provider of one's own does. Initialise with AREAS_PROVIDER_OPERATIONS. The functions may
+// be called by any thread, several at once.
 typedef struct areas_provider_operations {
     // sizeof(areas_provider_operations).
-    size_t size_of_this;
+    size_t struct_size;
     // Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and
     // returns 0; or returns the number of an error, best by areas_error_set, and leaves nothing
     // mapped. The mapping is one that was made for this very request: with another one no area is
     // made (AREAS_ERROR_UNSUPPORTED).
     int (*map)(void *context, const struct areas_request *request, struct areas_mapping **mapping);
-    // Is told that the addresses that a mapping had are mapped no more; or NULL.
+    // Called when the addresses of a mapping have been unmapped; or NULL.
     void (*unmapped)(void *context, void *address, size_t size);
-    // Is told that nobody needs the context any more: the provider was released, and all that came
+    // Called when the context is not needed any more: the provider was released, and all that came
     // from it is unmapped; or NULL.
     void (*done)(void *context);
 } areas_provider_operations;
 
-// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared,
-// in base pages, placed nowhere in particular, not locked, not published.
+// What is asked of a new area. Initialise with AREAS_ATTRIBUTES: zeroed, readable and writable,
+// shared, in base pages, placed nowhere in particular, not locked, not published.
 typedef struct areas_attributes {
     // sizeof(areas_attributes).
-    size_t size_of_this;
+    size_t struct_size;
     // Bytes: at least 1.
     size_t size;
     // The name under which it is published at once; NULL leaves it unpublished (areas_publish does
@@ -536,7 +542,7 @@ typedef struct areas_attributes {
     uint32_t lock;
     // AREAS_PAGES_BASE or another.
     uint32_t pages;
-    // Bytes of a page of the pool, where one was asked for; 0 is 2 MiB.
+    // Bytes of a hugetlb page, where one was asked for; 0 is 2 MiB.
     size_t page_size;
     // Up to how many bytes a growable or resizable area may grow: it takes that many addresses.
     size_t max;
@@ -557,15 +563,15 @@ typedef struct areas_attributes {
     size_t note_size;
 } areas_attributes;
 
-// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone
-// is what may be done with its source, anywhere, not published. Its lock is inherited.
+// How a published area is to be cloned. Initialise with AREAS_CLONING: what may be done with the
+// clone is what may be done with its source, anywhere, not published. Its lock is inherited.
 typedef struct areas_cloning {
     // sizeof(areas_cloning).
-    size_t size_of_this;
+    size_t struct_size;
     // The name under which the clone is published; NULL leaves it unpublished.
     const char *name;
     // A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is
-    // nothing. Without AREAS_WRITE the kernel sees to it that the clone never writes.
+    // nothing. Without AREAS_WRITE the kernel ensures that the clone never writes.
     uint32_t protection;
     // AREAS_ANYWHERE or another form of addresses, AREAS_AT_SOURCE among them.
     uint32_t address_form;
@@ -580,10 +586,10 @@ typedef struct areas_cloning {
     size_t note_size;
 } areas_cloning;
 
-// What is known of an area at the moment of asking. Begin with AREAS_INFO.
+// What is known of an area at the moment of asking. Initialise with AREAS_INFO.
 typedef struct areas_info {
     // sizeof(areas_info).
-    size_t size_of_this;
+    size_t struct_size;
     // Its id; 0 if it is not published.
     int32_t id;
     // The process that holds it.
@@ -610,15 +616,15 @@ typedef struct areas_info {
     size_t page_size;
     // Where it begins in its holder: meaningful there only.
     void *address;
-    // What was asked of its place. Of one's own area (areas_look) the kernel tells: another
-    // process may have placed it anew.
+    // Its placement. For an area of this process (areas_look) it is the kernel's: another process
+    // may have changed it.
     struct areas_placement placement;
     // Nanoseconds since boot at which it was published; 0 if it is not.
     uint64_t created;
     // The device of its memory object. Areas over the same memory have the same two numbers; 0 if
     // it is not published.
     uint64_t device;
-    // The inode of its memory object, or the physical address of memory that was set aside.
+    // The inode of its memory object, or the physical address of reserved memory.
     uint64_t inode;
     // Its name, ended by NUL; empty if it has none.
     char name[256];
@@ -628,18 +634,18 @@ typedef struct areas_info {
     size_t note_size;
     // These bytes: its holder's word, unchecked.
     uint8_t note[AREAS_LONGEST_NOTE];
-    // 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0
-    // for one that is not published.
+    // 1 if its memory is retired (areas_retire): its holders keep it, and no other process gets
+    // it. 0 for one that is not published.
     uint32_t retired;
     // 0.
     uint32_t reserved2;
 } areas_info;
 
-// Is told of an area. Whatever it returns but 0 ends the walk.
+// Called with each area. A return value other than 0 ends the walk.
 typedef int (*areas_on_area)(const struct areas_info *info, void *context);
 
-// Is told of a team that lives and may not be looked into: its process, its command's name (empty
-// where that cannot be read), why.
+// Called with each live team that cannot be read: its process, its command's name (empty where
+// that cannot be read), the reason.
 typedef void (*areas_on_unreadable)(uint32_t pid, const char *command, const char *why, void *context);
 
 // A process that has an area's memory.
@@ -654,51 +660,51 @@ typedef struct areas_holder {
     const char *command;
 } areas_holder;
 
-// Is told of a holder. Whatever it returns but 0 ends the walk.
+// Called with each holder. A return value other than 0 ends the walk.
 typedef int (*areas_on_holder)(const struct areas_holder *holder, void *context);
 
-// Is told how far something is: so many bytes of so many. The last time, both are the same.
+// Called with the progress: so many bytes of so many. In the last call, both are the same.
 typedef void (*areas_on_progress)(size_t done, size_t total, void *context);
 
 // What was actually given, where it differs from what was asked only as far as that was allowed.
-// Begin with AREAS_GRANT.
+// Initialise with AREAS_GRANT.
 typedef struct areas_grant {
     // sizeof(areas_grant).
-    size_t size_of_this;
+    size_t struct_size;
     // Bytes in whole pages.
     size_t mapped;
     // Bytes of addresses taken, a reserve included.
     size_t span;
     // Bytes of the pages that it is mapped with.
     size_t page_size;
-    // Bytes that were gathered into transparent huge pages.
+    // Bytes that were collapsed into transparent huge pages.
     size_t gathered;
     // How often something else was given than was asked first.
     size_t fallbacks;
 } areas_grant;
 
-// Is told of a fallback, in words: what was asked, what was given instead, why.
+// Called with each fallback, in words: what was asked, what was given instead, why.
 typedef void (*areas_on_fallback)(const char *asked, const char *given, const char *why, void *context);
 
-// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole
+// Where the pages of an area are. Initialise with AREAS_RESIDENCY. All numbers are bytes, of whole
 // pages.
 typedef struct areas_residency {
     // sizeof(areas_residency).
-    size_t size_of_this;
+    size_t struct_size;
     // How much was looked at: the size, rounded up to whole pages.
     uint64_t size;
     // How much is in RAM.
     uint64_t resident;
     // How much is nowhere: holes that take no memory until they are touched.
     uint64_t absent;
-    // How much is swapped out, where the kernel can tell.
+    // How much is swapped out, where the kernel reports it.
     uint64_t swapped;
     // How much of what is in RAM is mapped with pages larger than the base page, where the kernel
-    // can tell.
+    // reports it.
     uint64_t huge;
-    // Whether the kernel can tell what is swapped out; if not, that counts as absent.
+    // Whether the kernel reports what is swapped out; if not, that counts as absent.
     uint32_t knows_swapped;
-    // Whether the kernel can tell page sizes.
+    // Whether the kernel reports page sizes.
     uint32_t knows_huge;
     // Runs of pages that are in the same place.
     size_t runs;
@@ -729,14 +735,14 @@ typedef struct areas_run {
     size_t page_size;
 } areas_run;
 
-// Is told of a run, in order. Whatever it returns but 0 ends the walk.
+// Called with each run, in order. A return value other than 0 ends the walk.
 typedef int (*areas_on_run)(const struct areas_run *run, void *context);
 
-// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION.
-// Numbers of bytes.
+// Whether the pages of an area are where they were asked to be. Initialise with
+// AREAS_VERIFICATION. Numbers of bytes.
 typedef struct areas_verification {
     // sizeof(areas_verification).
-    size_t size_of_this;
+    size_t struct_size;
     // 1 if nothing is elsewhere, 0 otherwise.
     uint32_t holds;
     // 0.
@@ -765,14 +771,15 @@ typedef struct areas_misplaced {
     struct areas_nodeset asked;
 } areas_misplaced;
 
-// Is told of pages that are elsewhere, in order. Whatever it returns but 0 ends the walk.
+// Called with each range of pages that is elsewhere, in order. A return value other than 0 ends
+// the walk.
 typedef int (*areas_on_misplaced)(const struct areas_misplaced *misplaced, void *context);
 
-// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of
-// bytes.
+// The outcome of a migration, measured before and after. Initialise with AREAS_MIGRATION. Numbers
+// of bytes.
 typedef struct areas_migration {
     // sizeof(areas_migration).
-    size_t size_of_this;
+    size_t struct_size;
     // On another node than before.
     uint64_t moved;
     // Would not move.
@@ -806,14 +813,15 @@ typedef struct areas_stayed {
     uint32_t reserved;
 } areas_stayed;
 
-// Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
+// Called with each range of pages that would not move, in order. A return value other than 0 ends
+// the walk.
 typedef int (*areas_on_stayed)(const struct areas_stayed *stayed, void *context);
 
-// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root.
+// What a receiver accepts. Initialise with AREAS_RECEIVING: the defaults, which are safe for root.
 // What is beyond a bound stays in the socket's queue.
 typedef struct areas_receiving {
     // sizeof(areas_receiving).
-    size_t size_of_this;
+    size_t struct_size;
     // Bytes that the area may have; 0 is the machine's RAM and swap.
     size_t max_bytes;
     // Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is
@@ -822,7 +830,8 @@ typedef struct areas_receiving {
     // Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than
     // RLIMIT_MEMLOCK says, for root too.
     size_t max_locked;
-    // Bytes that may be missing of pages of the pool, which are taken then; 0 is half of the pool.
+    // Bytes that may be missing of hugetlb pages, which are taken from the pool then; 0 is half of
+    // the pool.
     size_t max_pool_bytes;
     // A union of the sizes of pages that it may have (each is a power of two); 0 is all.
     uint64_t pages;
@@ -838,12 +847,12 @@ typedef struct areas_receiving {
     size_t room;
 } areas_receiving;
 
-// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with
-// the rights that it has.
+// To whom an area is offered, and how. Initialise with AREAS_OFFERING: to this process's own user,
+// with the rights that it has.
 typedef struct areas_offering {
     // sizeof(areas_offering).
-    size_t size_of_this;
-    // To these users and nobody else, 256 at most; NULL is this process's own.
+    size_t struct_size;
+    // To these users only, 256 at most; NULL is this process's own.
     const uint32_t *users;
     // How many they are.
     size_t user_count;
@@ -853,11 +862,11 @@ typedef struct areas_offering {
     uint32_t reserved;
 } areas_offering;
 
-// Who connected to an offer, and what came of it. Begin with AREAS_ANSWER.
+// Who connected to an offer, and the outcome. Initialise with AREAS_ANSWER.
 typedef struct areas_answer {
     // sizeof(areas_answer).
-    size_t size_of_this;
-    // AREAS_ANSWER_GIVEN and so on; 0 where nobody came.
+    size_t struct_size;
+    // AREAS_ANSWER_GIVEN and so on; 0 where no process connected.
     uint32_t outcome;
     // The user, or AREAS_NO_USER.
     uint32_t user;
@@ -867,12 +876,12 @@ typedef struct areas_answer {
     uint32_t reserved;
 } areas_answer;
 
-// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's
-// own user and root, within AREAS_RECEIVING.
+// From whom an area is taken, and what is taken on. Initialise with AREAS_TAKING: from this
+// process's own user and root, within AREAS_RECEIVING.
 typedef struct areas_taking {
     // sizeof(areas_taking).
-    size_t size_of_this;
-    // From these users and nobody else, 256 at most; NULL is this process's own and root.
+    size_t struct_size;
+    // From these users only, 256 at most; NULL is this process's own and root.
     const uint32_t *users;
     // How many they are.
     size_t user_count;
@@ -887,7 +896,7 @@ typedef struct areas_taking {
 } areas_taking;
 
 // A cache on a node's memory side, in front of its memory, for all who access it. What the kernel
-// does not tell is 0.
+// does not report is 0.
 typedef struct areas_side_cache {
     // Its level: 1 is next to the memory.
     uint32_t level;
@@ -906,7 +915,7 @@ typedef struct areas_side_cache {
 // A node of this machine.
 typedef struct areas_node {
     // sizeof(areas_node).
-    size_t size_of_this;
+    size_t struct_size;
     // Its number.
     uint32_t node;
     // Whether this process may take memory from it: 1 or 0.
@@ -915,14 +924,14 @@ typedef struct areas_node {
     uint32_t has_cpus;
     // 0.
     uint32_t reserved;
-    // Bytes of memory; 0 where the kernel does not tell.
+    // Bytes of memory; 0 where the kernel does not report it.
     uint64_t total;
-    // Bytes that nobody uses; 0 where the kernel does not tell.
+    // Free bytes; 0 where the kernel does not report it.
     uint64_t free;
     // Bytes that a new area can still get without swapping, about; 0 where the kernel does not
-    // tell.
+    // report it.
     uint64_t available;
-    // A union of AREAS_KNOWS_TOTAL and others: what the kernel tells of it.
+    // A union of AREAS_KNOWS_TOTAL and others: what the kernel reports of it.
     uint32_t known;
     // Whether it is online: 1 or 0.
     uint32_t online;
@@ -938,13 +947,14 @@ typedef struct areas_node {
     const struct areas_side_cache *caches;
 } areas_node;
 
-// Is told of a node, in order. Whatever it returns but 0 ends the walk.
+// Called with each node, in order. A return value other than 0 ends the walk.
 typedef int (*areas_on_node)(const struct areas_node *node, void *context);
 
-// Which nodes are best. Begin with AREAS_TARGETS: the nearest of all, for the machine as a whole.
+// Which nodes are best. Initialise with AREAS_TARGETS: the nearest of all, for the machine as a
+// whole.
 typedef struct areas_targets {
     // sizeof(areas_targets).
-    size_t size_of_this;
+    size_t struct_size;
     // AREAS_NEAREST or another question; for areas_space one that it knows.
     uint32_t by;
     // AREAS_FROM_ANYWHERE or another.
@@ -954,8 +964,8 @@ typedef struct areas_targets {
     // 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those
     // are left out, and none is an error.
     uint32_t or_distance;
-    // Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this
-    // process may use.)
+    // Among these nodes only; empty is all that have memory. (areas_nodes_allowed lists those that
+    // this process may use.)
     struct areas_nodeset within;
 } areas_targets;
 
@@ -969,15 +979,15 @@ typedef struct areas_ranked {
     uint64_t value;
 } areas_ranked;
 
-// Is told of a node, best first. Whatever it returns but 0 ends the walk.
+// Called with each node, best first. A return value other than 0 ends the walk.
 typedef int (*areas_on_ranked)(const struct areas_ranked *ranked, void *context);
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// What the last call of this thread that failed was told: one of the numbers above, 0 if none
-// failed yet. It is the same for BeOS's and AML's calls.
+// The error of this thread's last call that failed: one of the numbers above, 0 if none failed
+// yet. It is the same for BeOS's and AML's calls.
 int areas_error_number(void);
 
 // The kernel's own number (errno) behind the last failure of this thread; 0 if it was not the
@@ -1047,7 +1057,7 @@ struct areas_provider *areas_provider_limited(const struct areas_provider *inner
 // areas_provider_statistics reads them.
 struct areas_provider *areas_provider_counted(const struct areas_provider *inner);
 
-// Tells what was counted of a provider that areas_provider_counted made; at any time, by any
+// Gets what was counted of a provider that areas_provider_counted made; at any time, by any
 // thread, while others map and unmap. A mapping is counted until its addresses are unmapped,
 // however that comes about.
 //
@@ -1058,16 +1068,16 @@ int areas_provider_statistics(const struct areas_provider *provider, struct area
 // `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
 struct areas_provider *areas_provider_guarded(const struct areas_provider *inner, size_t pages);
 
-// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is
-// told by areas_granted.
+// `first` (NULL: the kernel), or else `second` (NULL: the kernel). areas_granted reports what the
+// first could not do.
 struct areas_provider *areas_provider_or(const struct areas_provider *first, const struct areas_provider *second);
 
 // A provider over memory that the program gives: private areas are parts of its whole pages,
-// zeroed as they are handed out, and never unmapped. It is to be mapped, readable, writable, and
-// nobody else's, until `done` is called with `context` (by any thread, when the provider was
-// released and the last area over it is gone), or for ever where `done` is NULL. What would change
-// the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
-// room are AREAS_ERROR_NO_MEMORY.
+// zeroed as they are handed out, and never unmapped. It must be mapped, readable and writable, and
+// nothing else may use it, until `done` is called with `context` (by any thread, when the provider
+// was released and the last area over it is gone), or as long as the process lives where `done` is
+// NULL. What would change the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks,
+// addresses. Areas that find no room are AREAS_ERROR_NO_MEMORY.
 //
 // NULL for NULL, and for memory without a whole page: `done` is not called then.
 struct areas_provider *areas_provider_fixed(void *memory, size_t size, areas_on_done done, void *context);
@@ -1080,8 +1090,8 @@ struct areas_provider *areas_provider_fixed(void *memory, size_t size, areas_on_
 //
 // NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open,
 // and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a file nor a memory
-// device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT
-// where there is no descriptor.
+// device; AREAS_ERROR_IO where the kernel does not report how large a device is; AREAS_ERROR_LIMIT
+// where no descriptor is free.
 struct areas_provider *areas_provider_file(int file, uint32_t flags);
 
 // Lets a provider go. What came from it stays. NULL is nothing to do.
@@ -1109,8 +1119,8 @@ uint32_t areas_request_protection(const struct areas_request *asked);
 // AREAS_ERROR_INVALID_INPUT for NULL.
 int areas_request_shared(const struct areas_request *asked);
 
-// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is
-// as it was). AREAS_ERROR_INVALID_INPUT for NULL.
+// Gets the placement that was asked for: 1, or 0 if that is left to the provider (and `placement`
+// is unchanged). AREAS_ERROR_INVALID_INPUT for NULL.
 int areas_request_placement(const struct areas_request *asked, struct areas_placement *placement);
 
 // Where a mapping begins; NULL for NULL.
@@ -1122,8 +1132,8 @@ size_t areas_mapping_size(const struct areas_mapping *mapping);
 // Unmaps a mapping that was not given away. NULL is nothing to do.
 void areas_mapping_unmap(struct areas_mapping *mapping);
 
-// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last
-// holder. NULL is nothing to do.
+// Releases an area: unmaps it and withdraws its name and id. The memory is freed with its last
+// holder. NULL does nothing.
 void areas_release(struct areas_area *area);
 
 // Where an area begins; NULL if the handle is NULL or holds none any more.
@@ -1132,8 +1142,8 @@ void areas_release(struct areas_area *area);
 // for them.
 //
 // The addresses are the area's, its reserve included: they must not be unmapped, mapped over
-// (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and areas_trim give
-// memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see
+// (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and areas_trim
+// release memory and addresses, areas_release all of them. (BeOS's areas may be cut so: see
 // areas_forget_range.)
 void *areas_address(const struct areas_area *area);
 
@@ -1155,9 +1165,9 @@ int areas_descriptor(const struct areas_area *area);
 
 // Notes something beside an area for those who find it, in place of what was noted before: up to
 // AREAS_LONGEST_NOTE bytes that mean what the program says (a type and a shape, a version). NULL
-// and 0 take it back. Whoever looks meanwhile reads the old note or the new one, whole (`note` in
-// areas_info). Where the area is not published yet, it is told with the name. Clones that exist
-// keep theirs.
+// and 0 remove it. Concurrent readers get the old note or the new one, whole (`note` in
+// areas_info). Where the area is not published yet, the note is published with the name. Clones
+// that exist keep theirs.
 //
 // AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored
 // areas; AREAS_ERROR_LIMIT where this process has published so many areas that there is no room
@@ -1176,12 +1186,12 @@ struct areas_area *areas_create(const struct areas_attributes *attributes);
 // ask for that at once, one makes it, and the others clone it. `created` becomes 1 or 0; it may be
 // NULL. NULL if it cannot be had.
 //
-// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the
-// protection that its holder has, published under the same name, so that it carries on whoever
-// goes. What is made is zeros until its maker has written it.
+// A clone is of the area that exists, whatever was asked of a new one (areas_look says what it
+// is): with its holder's protection, published under the same name, so that the name outlives any
+// one holder. What is made is zeros until its maker has written it.
 //
-// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as
-// areas_create and areas_clone.
+// AREAS_ERROR_BUSY where another process was stopped in the middle of taking the name; otherwise
+// as areas_create and areas_clone.
 struct areas_area *areas_create_or_open(const struct areas_attributes *attributes, int *created);
 
 // Clones the area of that id: the same memory, under an id and at addresses of the clone's own.
@@ -1189,14 +1199,14 @@ struct areas_area *areas_create_or_open(const struct areas_attributes *attribute
 //
 // AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or
 // one whose holder may not be read. AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what
-// its holder may not write, or nobody may. Otherwise as areas_create.
+// its holder may not write, or what is frozen. Otherwise as areas_create.
 struct areas_area *areas_clone(int32_t id, const struct areas_cloning *how);
 
 // Clones the oldest area of that name. `how` may be NULL. NULL if it cannot be had; as
 // areas_clone.
 struct areas_area *areas_clone_named(const char *name, const struct areas_cloning *how);
 
-// Tells what is known of an area of one's own, published or not.
+// Describes an area of this process, published or not.
 //
 // AREAS_ERROR_INVALID_INPUT for NULL and for a structure that was not begun with AREAS_INFO.
 int areas_look(const struct areas_area *area, struct areas_info *info);
@@ -1207,7 +1217,7 @@ int areas_look(const struct areas_area *area, struct areas_info *info);
 // AREAS_ERROR_REGISTRY.
 int32_t areas_find(const char *name);
 
-// Waits until there is an area of that name, and gives its id. A negative time is for ever. A
+// Waits until there is an area of that name, and returns its id. A negative time is no timeout. A
 // cancellation point.
 //
 // AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
@@ -1219,40 +1229,40 @@ int32_t areas_wait(const char *name, int64_t milliseconds);
 // AREAS_ERROR_NO_SUCH_AREA if there is none.
 int32_t areas_at(const void *address);
 
-// Tells what is known of the area of that id, whoever holds it.
+// Describes the area of that id, whichever process holds it.
 //
 // AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun
 // with AREAS_INFO; AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
 int areas_get(int32_t id, struct areas_info *info);
 
-// Tells what is known of a process's published area that begins at the lowest address above
-// `after`: 1, or 0 at the end. Begin with NULL and go on with the address of the last one.
+// Describes a process's published area that begins at the lowest address above `after`: 1, or 0 at
+// the end. Start with NULL and continue with the address of the last one.
 //
 // AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may
 // not be read.
 int areas_next(uint32_t pid, const void *after, struct areas_info *info);
 
-// Tells of all published areas that can be seen, and of the teams that cannot be looked into.
-// Either function may be NULL.
+// Lists all published areas that can be read, and the teams that cannot be read. Either function
+// may be NULL.
 //
-// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no
+// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. An empty list is not an
 // error.
 int areas_list(areas_on_area on_area, areas_on_unreadable on_unreadable, void *context);
 
-// Tells which processes have the memory of an area, published or not: those that this process may
-// look into. As long as one of them is there, the memory is. How many were told.
+// Lists the processes that hold the memory of an area, published or not, as far as this process
+// may inspect them. The memory exists as long as one of them does. Returns how many were listed.
 //
 // As areas_get; AREAS_ERROR_INVALID_INPUT if the function is NULL.
 int areas_holders(int32_t id, areas_on_holder on_holder, void *context);
 
-// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them;
-// swapped ones are not counted.
+// Gets how many bytes of the area of that id are in RAM now, whichever process holds it and
+// touched them; swapped ones are not counted.
 //
 // As areas_get; AREAS_ERROR_INVALID_INPUT if the pointer is NULL.
 int areas_resident(int32_t id, uint64_t *bytes);
 
-// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at
-// that.)
+// Whether the area of that id is frozen, so that no process can write it any more: 1 or 0.
+// (areas_get does not look at that.)
 //
 // As areas_get.
 int areas_is_frozen(int32_t id);
@@ -1260,7 +1270,7 @@ int areas_is_frozen(int32_t id);
 // These addresses are no longer any area's: what lies in them is cut from the areas of this
 // process that BeOS's calls have made (create_area, clone_area), at once, and nothing is unmapped.
 // For an allocator that unmaps parts of areas all the time and knows that its munmap will succeed:
-// without it the next call that changes such an area, or tells of it, sees what is gone. Who
+// without it the next call that changes or describes such an area notices what is gone. Who
 // interposes munmap and the like cannot know that, and does not call this: link with
 // libareas-cut.so (-lareas-cut), which does it (docs/design/cutting-at-once.md).
 //
@@ -1289,18 +1299,19 @@ int areas_forget_range(void *start, size_t length);
 int32_t areas_publish(struct areas_area *area, const char *name);
 
 // The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY
-// where somebody was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new areas.
+// where another process was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new
+// areas.
 int32_t areas_publish_exclusive(struct areas_area *area, const char *name);
 
-// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and
+// Withdraws an area's name and id: it is not found by this holder any more. It stays mapped, and
 // other holders' clones are found as before. It can be published again, under any name. 1 if it
 // was published, 0 if not.
 int areas_unpublish(struct areas_area *area);
 
-// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever
-// holder and under whatever name, for ever. Who has it keeps it, and may send it over a socket.
-// This process's areas over it are withdrawn as areas_unpublish does; those of other holders are
-// still listed, with `retired` in areas_info.
+// Retires an area's memory, permanently: it cannot be found, opened, cloned or transferred any
+// more, by any holder and under any name. Its holders keep it, and may send it over a socket. This
+// process's areas over it are withdrawn as areas_unpublish does; those of other holders are still
+// listed, with `retired` in areas_info.
 //
 // AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's
 // memory, AREAS_ERROR_BUSY where another holder was stopped in the middle of marking it.
@@ -1310,7 +1321,7 @@ int areas_retire(struct areas_area *area);
 // log-out, where logind removes IPC), or this process's link in it, they are published again.
 //
 // In a forked child it publishes what the child inherited: a daemon calls it right after its last
-// fork, because nobody finds the areas of a parent that has ended. After setuid and the like it
+// fork, because areas of a parent that has ended are not found. After setuid and the like it
 // publishes in the new user's registry. A holder that makes no other calls calls it about once a
 // second, in a thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1);
 // }`. The library starts no thread for that.
@@ -1336,7 +1347,7 @@ int areas_resize(struct areas_area *area, size_t size);
 // AREAS_ERROR_NO_MEMORY.
 int areas_widen(struct areas_area *area, size_t span);
 
-// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what
+// Releases addresses that a resizable area has reserved for growth, all but `span` bytes (or what
 // it has grown to). From then on it grows as far as it finds room, and so do its clones.
 //
 // AREAS_ERROR_UNSUPPORTED for other kinds.
@@ -1355,12 +1366,12 @@ int areas_sync(struct areas_area *area);
 // opened for less, AREAS_ERROR_FROZEN.
 int areas_protect(struct areas_area *area, uint32_t protection);
 
-// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed
-// from then on, and its kind AREAS_FROZEN.
+// Freezes an area: no process can write it any more, root included. Its size is fixed from then
+// on, and its kind AREAS_FROZEN.
 //
-// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time.
-// Where it fails, the area is as it was, at the same address; but where another process made it
-// larger than the addresses that this one has for it, in that very moment, it is frozen all the
+// Waits so many milliseconds for writers that are about to finish; AREAS_DEFAULT_TIMEOUT is a good
+// time. Where it fails, the area is as it was, at the same address; but where another process made
+// it larger than the addresses that this one has for it, in that very moment, it is frozen all the
 // same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in
 // this process or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it
 // is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
@@ -1374,18 +1385,18 @@ int areas_freeze(struct areas_area *area, int64_t milliseconds);
 // kernel's out-of-memory killer has its say.
 int areas_populate(struct areas_area *area, areas_on_progress on_progress, void *context);
 
-// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part
-// of an area.
+// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is not a
+// part of an area.
 //
-// What others write meanwhile may be seen in part; the bytes of a private area no other thread may
-// write meanwhile, as with memcpy. Of a resizable area the kernel copies, so that who shrinks it
-// meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size,
+// What others write concurrently may be seen in part. No other thread may write the bytes of a
+// private area concurrently, as with memcpy. The kernel copies from a resizable area, so that
+// shrinking it concurrently is an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size,
 // AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 int areas_read_at(const struct areas_area *area, size_t offset, void *into, size_t size);
 
-// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an
-// area. It never makes it larger. The bytes of a private area no other thread may use meanwhile,
-// as with memcpy.
+// Copies bytes into an area, from `offset` on, of memory of the caller's own that is not a part of
+// an area. It never makes it larger. No other thread may use the bytes of a private area
+// concurrently, as with memcpy.
 //
 // AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it,
 // AREAS_ERROR_FROZEN, AREAS_ERROR_INVALID_INPUT.
@@ -1407,7 +1418,8 @@ int areas_copy(const struct areas_area *from, size_t offset, struct areas_area *
 // AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
 int areas_fill(struct areas_area *area, int file, areas_on_progress on_progress, void *context);
 
-// Tells what an area was given, and each fallback that was taken (`on_fallback` may be NULL).
+// Describes what an area was granted, and each fallback that was taken (`on_fallback` may be
+// NULL).
 int areas_granted(const struct areas_area *area,
                   struct areas_grant *grant,
                   areas_on_fallback on_fallback,
@@ -1416,12 +1428,12 @@ int areas_granted(const struct areas_area *area,
 // Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be
 // NULL.
 //
-// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only
-// if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
+// Where a sandbox forbids move_pages, the nodes are reported as totals, and those of single pages
+// only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
 // AREAS_ERROR_INVALID_INPUT.
 int areas_measure(const struct areas_area *area, struct areas_residency *residency, areas_on_run on_run, void *context);
 
-// The same for the area of that id, whoever holds it, without mapping it.
+// The same for the area of that id, whichever process holds it, without mapping it.
 //
 // AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_measure.
 int areas_measure_id(int32_t id, struct areas_residency *residency, areas_on_run on_run, void *context);
@@ -1440,7 +1452,7 @@ int areas_measure_range(const void *start,
 // any node of its policy, with interleaving on the node whose turn it is. `on_misplaced` may be
 // NULL.
 //
-// Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
+// Pages that are elsewhere are not an error: see `holds`. Errors as areas_measure.
 int areas_verify(const struct areas_area *area,
                  struct areas_verification *verification,
                  areas_on_misplaced on_misplaced,
@@ -1457,8 +1469,8 @@ int areas_place(struct areas_area *area, size_t offset, size_t size, const struc
 // Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces
 // in the order given, as large as their weights say, each bound to its node: new pages come from
 // there from now on. The pieces begin between huge pages where each has room for one, else at the
-// nearest page. Pages that are there already stay: areas_verify tells which are elsewhere. Where
-// the kernel refuses a piece, all is placed as before.
+// nearest page. Pages that are there already stay: areas_verify lists those that are elsewhere.
+// Where the kernel refuses a piece, all is placed as before.
 //
 // AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as
 // areas_place.
@@ -1468,11 +1480,11 @@ int areas_place_split(struct areas_area *area,
                       const struct areas_part *parts,
                       size_t count);
 
-// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both
-// functions may be NULL; they must not use the area's handle.
+// Changes the placement of a whole area, and moves the pages that are elsewhere, huge ones whole.
+// Both functions may be NULL; they must not use the area's handle.
 //
-// Pages that stay are no error: they are told, with the reason. What other processes have mapped
-// too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
+// Pages that stay are not an error: they are reported, with the reason. Moving pages that other
+// processes have mapped too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
 int areas_migrate(struct areas_area *area,
                   const struct areas_placement *placement,
                   struct areas_migration *migration,
@@ -1480,8 +1492,8 @@ int areas_migrate(struct areas_area *area,
                   areas_on_progress on_progress,
                   void *context);
 
-// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user
-// moves what one process of his has mapped.
+// The same for the area of that id, whichever process holds it, without mapping it: so an ordinary
+// user can move pages that one process of the same user has mapped.
 //
 // AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_migrate.
 int areas_migrate_id(int32_t id,
@@ -1503,15 +1515,15 @@ int areas_migrate_id(int32_t id,
 // areas. AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
 int areas_transfer(struct areas_area *area, uint32_t pid, uint32_t address_form, void *address);
 
-// Joins the registry without an area, so that others can transfer areas to this process. Whoever
-// has published one has joined.
+// Joins the registry without an area, so that others can transfer areas to this process. A process
+// that has published one has joined.
 //
 // AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED.
 int areas_join(void);
 
 // Waits until another team has transferred an area to this process, and takes it. A negative time
-// is for ever, 0 only looks. `from`, unless NULL, is told the process that gave it. NULL if none
-// came. (BeOS's calls take what came for themselves.) A cancellation point.
+// is no timeout, 0 does not wait. `from`, unless NULL, receives the process that transferred it.
+// NULL if none came. (BeOS's calls take what came for themselves.) A cancellation point.
 //
 // AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be
 // had: areas_refuse drops it.
@@ -1524,7 +1536,7 @@ int areas_refuse(void);
 // Sends an area over a connected Unix socket: to other users, to containers. The receiver calls
 // areas_receive. It stays ours as well, and alive on its way. `flags` is 0 or
 // AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
-// (O_NONBLOCK) or not for ever (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
+// (O_NONBLOCK) or has a timeout (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
 //
 // AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low
 // areas, AREAS_ERROR_INVALID_INPUT.
@@ -1534,14 +1546,14 @@ int areas_send(const struct areas_area *area, int to, uint32_t flags);
 // had, within the bounds of AREAS_RECEIVING. It is not published. NULL if none came, or what came
 // is none. A cancellation point, until the first byte has come.
 //
-// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on,
+// What cannot be had stays in the socket's queue: areas_receive_with sets what is accepted,
 // areas_discard drops it.
 //
 // AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT:
 // the socket has a time (SO_RCVTIMEO). AREAS_ERROR_IO if the socket fails or is closed, or does
-// not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of ours, and
-// stays; or is one that no area came with, and is dropped; or the memory is not what its lock
-// says, and stays. AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
+// not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is not a message of this
+// library, and stays; or is one that no area came with, and is dropped; or the memory is not what
+// its lock says, and stays. AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
 struct areas_area *areas_receive(int from);
 
 // The same within other bounds, or within a time. A cancellation point, unless it has a time.
@@ -1551,16 +1563,16 @@ struct areas_area *areas_receive_with(int from, const struct areas_receiving *ho
 // none. It does not wait.
 //
 // AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in
-// the queue is no message of ours.
+// the queue is not a message of this library.
 int areas_discard(int from);
 
-// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights
-// that the descriptor has, within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor
-// stays the caller's. The area has no name, is not locked and not published; its kind is the
-// kernel's word: frozen, shared or resizable. No call waits for another process, whatever the
-// descriptor is of. NULL if it cannot be had.
+// Makes an area of the memory object (memfd) behind a descriptor, whichever process made it, with
+// the rights that the descriptor has, within the bounds of `how`; NULL is AREAS_RECEIVING. The
+// descriptor stays the caller's. The area has no name, is not locked and not published; its kind
+// is the kernel's word: frozen, shared or resizable. No call waits for another process, whatever
+// the descriptor is of. NULL if it cannot be had.
 //
-// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without
+// AREAS_ERROR_INVALID_INPUT for what is not a memory object, and for one that may shrink (without
 // AREAS_RECEIVE_RESIZABLE); AREAS_ERROR_LIMIT: beyond a bound, no descriptor free;
 // AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading; otherwise as
 // areas_create.
@@ -1568,20 +1580,20 @@ struct areas_area *areas_from_descriptor(int descriptor, const struct areas_rece
 
 // Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of
 // all processes that have the area: waiting for so many milliseconds; 0 is not at all, a negative
-// time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is
+// time is no timeout. A cancellation point. Signals do not end the wait. Zeros are a mutex that is
 // free.
 //
 // 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread
 // or process, kill -9 and exec included). Repair what it guards and call areas_mutex_consistent:
-// until then everybody who locks it is told. A forked child does not own what its parent has
-// locked. Its addresses belong to the library: no thread stores to them otherwise.
+// until then each one who locks it gets AREAS_MUTEX_OWNER_DIED. A forked child does not own what
+// its parent has locked. Its addresses belong to the library: no thread stores to them otherwise.
 //
 // AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has
 // it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has written what is
-// not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY.
-// AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas that are not shared, or may shrink.
-// AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an
-// area, which takes a descriptor for a moment, a mapping, and /proc.
+// not a mutex; or the offset is not a multiple of 8. AREAS_ERROR_OUT_OF_RANGE.
+// AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: hugetlb pages, and areas that are not shared, or
+// may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's
+// first lock in an area, which takes a descriptor for a moment, a mapping, and /proc.
 int areas_mutex_lock(const struct areas_area *area, size_t offset, int64_t milliseconds);
 
 // Unlocks a mutex that this thread has locked, and wakes who waits for it.
@@ -1590,8 +1602,8 @@ int areas_mutex_lock(const struct areas_area *area, size_t offset, int64_t milli
 // and what it guards may be inconsistent.
 int areas_mutex_unlock(const struct areas_area *area, size_t offset);
 
-// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told
-// of it any more. It stays locked.
+// Marks what a mutex guards as consistent again, after AREAS_MUTEX_OWNER_DIED: later locks return
+// 0. It stays locked.
 //
 // AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
 int areas_mutex_consistent(const struct areas_area *area, size_t offset);
@@ -1601,26 +1613,26 @@ int areas_mutex_consistent(const struct areas_area *area, size_t offset);
 int areas_mutex_owner(const struct areas_area *area, size_t offset);
 
 // Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple
-// of 4, and wakes all who wait for it, in all processes. Both are one system call: nobody who is
-// killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
+// of 4, and wakes all who wait for it, in all processes. Both are one system call: a kill leaves
+// no waiters asleep. Zeros are a counter that begins at 0; it wraps around.
 //
 // AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT;
-// AREAS_ERROR_NO_MEMORY where a page of the pool was taken away; AREAS_ERROR_UNSUPPORTED,
+// AREAS_ERROR_NO_MEMORY where a hugetlb page was taken away; AREAS_ERROR_UNSUPPORTED,
 // AREAS_ERROR_FROZEN for areas of other kinds.
 int areas_event_signal(const struct areas_area *area, size_t offset);
 
-// Tells the count of an event counter.
+// Returns the count of an event counter.
 //
 // As areas_event_signal, but for AREAS_ERROR_READ_ONLY where it may be read.
 int areas_event_count(const struct areas_area *area, size_t offset, uint32_t *count);
 
-// Waits until the count of an event counter is another one than `seen`, and gives that: for so
-// many milliseconds; a negative time is for ever. It takes the right to read only. A cancellation
-// point. Signals of processes do not end the wait. What was written before areas_event_signal is
-// seen behind it.
+// Waits until the count of an event counter is another one than `seen`, and returns that: for so
+// many milliseconds; a negative time is no timeout. It takes the right to read only. A
+// cancellation point. Signals of processes do not end the wait. What was written before
+// areas_event_signal is seen behind it.
 //
-// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more;
-// as areas_event_count.
+// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and no process can signal any
+// more; as areas_event_count.
 int areas_event_wait(const struct areas_area *area,
                      size_t offset,
                      uint32_t seen,
@@ -1659,22 +1671,22 @@ void areas_seqlock_end(struct areas_writer *writer);
 int areas_seqlock_read(const struct areas_area *area, size_t offset, void *into, size_t size, uint64_t *version);
 
 // Offers a published area at a socket, which is made, with mode 0600 and an access list of the
-// users that are named. Whoever connects waits until areas_offer_answer is called. NULL as the
-// path is the socket that a supervisor has given to this process (systemd's
+// users that are named. A process that connects waits until areas_offer_answer is called. NULL as
+// the path is the socket that a supervisor has given to this process (systemd's
 // ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
 //
-// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is
-// gone. NULL if it cannot be offered, and then no socket is left.
+// The offer holds no memory: once no process publishes the area, those that connect are told that
+// it is gone. NULL if it cannot be offered, and then no socket is left.
 //
 // AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a
-// path through another user's link. AREAS_ERROR_BUSY where somebody listens there;
+// path through another user's link. AREAS_ERROR_BUSY where another process listens there;
 // AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
 // areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
 struct areas_offer *areas_offer_open(const struct areas_area *area, const char *at, const struct areas_offering *how);
 
-// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative
-// time is for ever, 0 only looks. `answer`, unless NULL, is told who it was, and what came of it.
-// No peer can hold it up. A cancellation point.
+// Answers the next process that connects to an offer: 1, or 0 where none connected in time. A
+// negative time is no timeout, 0 does not wait. `answer`, unless NULL, receives who it was, and
+// the outcome. No peer can hold it up. A cancellation point.
 //
 // AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if
 // the socket was closed; AREAS_ERROR_INVALID_INPUT.
@@ -1692,35 +1704,35 @@ void areas_offer_close(struct areas_offer *offer);
 // not offered to this user, or not by one from whom it is taken. AREAS_ERROR_TIMED_OUT: not
 // offered in time, or who listens does not answer in what is left of it, or in 10 seconds.
 // AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the other side refuses so. AREAS_ERROR_UNSUPPORTED: so as
-// well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT:
-// beyond a bound.
+// well, or what it sends is not an area. AREAS_ERROR_INVALID_INPUT: no such socket.
+// AREAS_ERROR_LIMIT: beyond a bound.
 struct areas_area *areas_offer_take(const char *at, const struct areas_taking *how);
 
-// Tells the nodes of this machine. How many were told.
+// Lists the nodes of this machine. Returns how many were listed.
 //
 // AREAS_ERROR_INVALID_INPUT if the function is NULL, AREAS_ERROR_IO where sysfs cannot be read.
 int areas_nodes(areas_on_node on_node, void *context);
 
 // How far it is from one node to another, 10 being a node itself (SLIT).
 //
-// AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not tell.
+// AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not report it.
 int areas_distance(uint32_t from, uint32_t to);
 
-// Tells nodes that have memory, best first. How many were told: put the first one into a
+// Ranks nodes that have memory, best first. Returns how many there are: put the first one into a
 // placement.
 //
 // AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist;
-// AREAS_ERROR_UNSUPPORTED where the machine does not tell (and `or_distance` is 0);
+// AREAS_ERROR_UNSUPPORTED where the machine does not report it (and `or_distance` is 0);
 // AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
 // AREAS_ERROR_IO where sysfs cannot be read.
 int areas_rank(const struct areas_targets *targets, areas_on_ranked on_ranked, void *context);
 
-// Tells the nodes of a memory space: all that are equally good, to put into a placement.
+// Gets the nodes of a memory space: all that are equally good, to put into a placement.
 // `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY (up to a sixteenth less counts as
 // equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the
 // origin; from anywhere, they are the best for each node with CPUs, together. `unknown`, which may
 // be NULL, becomes the nodes whose figure is not known from there: they are left out, unless
-// `or_distance` took them. How many nodes there are.
+// `or_distance` took them. Returns how many nodes there are.
 //
 // AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they
 // were then.

@@ -140,7 +140,7 @@ fn without_nul(text: String) -> CString {
 
 #[cfg(test)]
 mod tests {
-    use areas::Kind;
+    use areas::ErrorKind;
 
     use super::*;
 
@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn each_thread_has_its_own() {
-        keep(Error::new(Kind::Busy, "do this"));
+        keep(Error::new(ErrorKind::Busy, "do this"));
         std::thread::spawn(|| {
             assert_eq!(last(), None);
-            keep(Error::new(Kind::Busy, "do that"));
+            keep(Error::new(ErrorKind::Busy, "do that"));
         })
         .join()
         .unwrap();
@@ -163,14 +163,14 @@ mod tests {
 
     #[test]
     fn words_stay_where_they_are_until_the_next_failure() {
-        keep(Error::new(Kind::Busy, "do this").help("do that\0 instead"));
+        keep(Error::new(ErrorKind::Busy, "do this").help("do that\0 instead"));
         let words = [Words::Line, Words::Help, Words::Remedy].map(in_words);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
         // Put aside and back, for a call of somebody else's code that may fail without the caller's
         // being told.
         let before = take();
         assert!(before.is_some() && take().is_none());
-        keep(Error::new(Kind::Busy, "do something else"));
+        keep(Error::new(ErrorKind::Busy, "do something else"));
         put_back(before);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
         assert!(take().is_some_and(|kept| kept.into_error().to_string() == "cannot do this"));

@@ -1,8 +1,8 @@
 //! What a forked child has to find whole of the C edge: the areas that C holds by id, the tables of
 //! its allocators, the nodesets that are known.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there for
-//! ever. So who forks takes them all first, in one order, and lets go of them on both sides. What
+//! A child has the forking thread alone: a mutex that another thread holds stays held there
+//! forever. So who forks takes them all first, in one order, and releases them on both sides. What
 //! the library holds itself, its own handlers take.
 
 #![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]

@@ -14,7 +14,7 @@ use std::sync::{
 /// An area of any kind that has an id.
 pub(crate) use areas::AnyArea as Held;
 use areas::registry::{self, Source};
-use areas::{Area, AreaId, Error, Kind, Name, PageSize, Protection, Rejected, Resizable, Result};
+use areas::{Area, AreaId, Error, ErrorKind, Name, PageSize, Protection, Rejected, Resizable, Result};
 
 use crate::forking;
 use crate::slot::Slot;
@@ -73,7 +73,7 @@ impl Areas {
         }
     }
 
-    /// Lets go of an area's place, if it is still the one at that address.
+    /// Releases an area's place, if it is still the one at that address.
     fn forget(&mut self, address: usize, place: &Place) {
         if let Entry::Occupied(entry) = self.places.entry(address)
             && Arc::ptr_eq(entry.get(), place)
@@ -148,8 +148,8 @@ thread_local! {
     static FORKING: Slot<RwLockWriteGuard<'static, ()>> = const { Slot::new() };
 }
 
-/// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and
-/// in the child.
+/// Takes the gate, for a thread that is about to fork; [`let_go`] releases it, in the parent and in
+/// the child.
 pub(crate) fn lock_for_fork() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
@@ -158,7 +158,7 @@ pub(crate) fn lock_for_fork() {
     });
 }
 
-/// Lets go of the gate.
+/// Releases the gate.
 pub(crate) fn let_go() {
     drop(FORKING.with(Slot::take));
 }
@@ -186,9 +186,8 @@ impl Entered {
     pub(crate) fn new() -> Result<Self> {
         let status = forking::ready();
         if status != 0 {
-            return Err(
-                Error::new(Kind::System, "use areas").detail(format!("pthread_atfork returned {status}"))
-            );
+            return Err(Error::new(ErrorKind::System, "use areas")
+                .detail(format!("pthread_atfork returned {status}")));
         }
         let entered = Entered(GATE.read().unwrap_or_else(PoisonError::into_inner));
         if take_moved() {
@@ -198,7 +197,7 @@ impl Entered {
         Ok(entered)
     }
 
-    /// Looks at what the kernel has of an area, and lets go of what is no longer its own: it may be
+    /// Looks at what the kernel has of an area, and releases what is no longer its own: it may be
     /// smaller then, begin elsewhere, or be gone. Other parts of it are areas of their own. Nothing
     /// that is there now is touched.
     ///
@@ -252,7 +251,7 @@ impl Entered {
     pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
         let place = match self.own(source) {
             Ok(place) => place,
-            Err(error) if error.kind() == Kind::NoSuchArea => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => return Ok(()),
             Err(error) => return Err(error),
         };
         let mut held = open(&place);
@@ -325,7 +324,7 @@ impl Entered {
         Ok(())
     }
 
-    /// Lets go of some of an area's addresses, in bytes from its beginning.
+    /// Releases some of an area's addresses, in bytes from its beginning.
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
         let (start, span) = (area.as_ptr().addr(), area.reserve());
@@ -370,7 +369,7 @@ impl Entered {
 
     /// Takes an area in, and gives its id.
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
-        let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
+        let gone = || Error::new(ErrorKind::Registry, "keep an area").detail("it is not published");
         let id = held.id().ok_or_else(gone)?;
         self.notice(&held);
         let (address, place) = (held.as_ptr().addr(), all().empty_place());
@@ -429,7 +428,7 @@ impl Entered {
         }
         // Another thread may have deleted it in between.
         Err(registry::get(source.id()).err().unwrap_or_else(|| {
-            Error::new(Kind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
+            Error::new(ErrorKind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
                 .detail("another part of this program holds it")
         }))
     }
@@ -444,8 +443,8 @@ impl Entered {
         }
     }
 
-    /// Lets go of a place whose area is gone; what another thread has made at the same address by
-    /// now stays.
+    /// Releases a place whose area is gone; what another thread has made at the same address by now
+    /// stays.
     ///
     /// Only then: as long as the area has an id, its place is found, and says that it is being
     /// deleted.

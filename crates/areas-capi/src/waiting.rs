@@ -25,7 +25,7 @@ const LONGEST: Duration = Duration::from_millis(160);
 /// A part of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    /// How long it may last; `None` is for ever.
+    /// How long it may last; `None` waits forever.
     pub(crate) time: Option<Duration>,
     /// Whether the whole wait is over after it.
     pub(crate) last: bool,

@@ -43,7 +43,7 @@ const AFTER_LONG_HELP: &str = "\
 Start with `areas tour`: it shows everything on a real file, in under a minute.
 
 Sizes: bytes, or a number with K, M, G, T or P (powers of 1024): 4096, 0x1000, 64M, 1.5GiB.
-Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, `roomiest` (the most free memory), as seen from the CPU on which this command runs; or a memory space of `areas nodes`: \
+Nodes: numbers and ranges, as `areas nodes` lists them: 0-3,8; or `all` for those allowed; or `fastest`, `nearest`, `most-free` (the most free memory), as seen from the CPU on which this command runs; or a memory space of `areas nodes`: \
 `highest-capacity`, `highest-bandwidth`, `lowest-latency`. Both are seen from elsewhere with `@`: `lowest-latency@node1`, \
 `fastest@cpu3`.
 

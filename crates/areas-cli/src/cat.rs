@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::process::ExitCode;
 
 use areas::registry::Source;
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 
 use crate::args::Cat;
 use crate::failure::{Failure, Result, io_error};
@@ -31,7 +31,7 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let Bytes(offset) = cat.offset;
     let what = || format!("read area {} {:?}", source.id(), source.name());
     let Some(left) = size.checked_sub(offset) else {
-        return Err(Error::new(Kind::OutOfRange, what())
+        return Err(Error::new(ErrorKind::OutOfRange, what())
             .detail(format!("byte {offset} is beyond its end, at {size}"))
             .into());
     };
@@ -59,7 +59,7 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
         let got = match file.read_at(&mut buffer[..most], at) {
             Ok(0) => {
                 // It never shrinks.
-                return Err(Error::new(Kind::Io, what()).detail(format!("it ends at byte {at}")).into());
+                return Err(Error::new(ErrorKind::Io, what()).detail(format!("it ends at byte {at}")).into());
             }
             Ok(got) => got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -125,14 +125,14 @@ fn is_text(bytes: &[u8]) -> bool {
     }
 }
 
-/// Asks whether what is no text is to be written to the terminal, which may obey it.
+/// Asks whether what is not text is to be written to the terminal, which may obey it.
 ///
 /// # Errors
 /// If it is not to be, or there is nobody to ask.
 fn ask(source: &Source) -> Result<()> {
     let what = || format!("write area {} {:?} to the terminal", source.id(), source.name());
     let refused = |why: &'static str| {
-        Error::new(Kind::Unsupported, what())
+        Error::new(ErrorKind::Unsupported, what())
             .detail(why)
             .help("send it to a file or to another program: `areas cat NAME > FILE`")
     };

@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use areas::closed::ClosedSource;
+use areas::closed::ClosedRankedBy;
 use areas::place::{MemorySpace, Ranked, Space, Targets};
-use areas::{Bytes, Error, Kind, Node, NodeSet, Topology};
+use areas::{Bytes, Error, ErrorKind, Node, NodeSet, Topology};
 
 use crate::output;
 
@@ -26,7 +26,7 @@ pub(crate) enum Best {
     /// The smallest distance.
     Nearest,
     /// The most free memory.
-    Roomiest,
+    MostFree,
 }
 
 /// From where nodes are looked at: `cpu3`, `node1`.
@@ -46,7 +46,7 @@ impl FromStr for Origin {
         }
         match number("node") {
             Some(node) => Node::new(node).map(Origin::Node),
-            None => Err(Error::new(Kind::InvalidInput, format!("look at nodes from {text:?}"))
+            None => Err(Error::new(ErrorKind::InvalidInput, format!("look at nodes from {text:?}"))
                 .detail("it names neither a CPU nor a node")
                 .help("name one: `cpu3`, `node1`")),
         }
@@ -74,7 +74,8 @@ impl FromStr for Choice {
         let best = match word {
             "fastest" => Some(Best::Fastest),
             "nearest" => Some(Best::Nearest),
-            "roomiest" => Some(Best::Roomiest),
+            // `roomiest` is the older word.
+            "most-free" | "roomiest" => Some(Best::MostFree),
             _ => None,
         };
         // `all` is that of the moment in which memory is mapped.
@@ -128,12 +129,12 @@ fn one(best: Best, from: Option<Origin>, targets: Targets<'_>) -> areas::Result<
     let (word, ranked) = match best {
         Best::Fastest => ("fastest", targets.highest_bandwidth()?),
         Best::Nearest => ("nearest", targets.nearest()?),
-        Best::Roomiest => ("roomiest", targets.most_free()?),
+        Best::MostFree => ("most-free", targets.most_free()?),
     };
     // Without a node the ranking is an error.
     let Some(first) = ranked.first() else { return Ok((NodeSet::EMPTY, String::new())) };
-    let why = match ClosedSource::from(first.source) {
-        ClosedSource::Distance if best == Best::Fastest => {
+    let why = match ClosedRankedBy::from(first.source) {
+        ClosedRankedBy::Distance if best == Best::Fastest => {
             format!("distance {}: the firmware reports no bandwidth", first.value)
         }
         _ => figure(first, "MB/s"),
@@ -143,11 +144,11 @@ fn one(best: Best, from: Option<Origin>, targets: Targets<'_>) -> areas::Result<
 
 /// What a node was chosen by; `unit` is that of the firmware's figure.
 fn figure(ranked: &Ranked, unit: &str) -> String {
-    match ClosedSource::from(ranked.source) {
-        ClosedSource::Hmat { class } => format!("{} {unit}, HMAT access{class}", ranked.value),
-        ClosedSource::Free => format!("{:#} free", Bytes(ranked.value)),
-        ClosedSource::Capacity => format!("{:#}", Bytes(ranked.value)),
-        ClosedSource::Distance => format!("distance {}", ranked.value),
+    match ClosedRankedBy::from(ranked.source) {
+        ClosedRankedBy::Hmat { class } => format!("{} {unit}, HMAT access{class}", ranked.value),
+        ClosedRankedBy::Free => format!("{:#} free", Bytes(ranked.value)),
+        ClosedRankedBy::Capacity => format!("{:#}", Bytes(ranked.value)),
+        ClosedRankedBy::Distance => format!("distance {}", ranked.value),
     }
 }
 
@@ -174,7 +175,8 @@ mod tests {
         let cases = [
             ("fastest", Some(Choice::Best(Best::Fastest, None))),
             ("nearest", Some(Choice::Best(Best::Nearest, None))),
-            ("roomiest", Some(Choice::Best(Best::Roomiest, None))),
+            ("most-free", Some(Choice::Best(Best::MostFree, None))),
+            ("roomiest", Some(Choice::Best(Best::MostFree, None))),
             ("nearest@cpu12", Some(Choice::Best(Best::Nearest, Some(Origin::Cpu(12))))),
             ("highest-capacity", Some(Choice::Space(Space::HighestCapacity, None))),
             ("highest-bandwidth", Some(Choice::Space(Space::HighestBandwidth, None))),
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn one_node_is_everything_at_once() {
         // Whatever the machine: the best node is one that may be used.
-        for choice in ["fastest", "nearest", "roomiest", "highest-capacity", "highest-capacity@cpu0"] {
+        for choice in ["fastest", "nearest", "most-free", "highest-capacity", "highest-capacity@cpu0"] {
             let choice: Choice = choice.parse().unwrap();
             let nodes = choice.resolve(true).unwrap();
             assert_eq!(nodes.len(), 1);

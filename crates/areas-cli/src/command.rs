@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::Sender;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
 
@@ -51,7 +51,7 @@ pub(crate) fn start(
     std::thread::Builder::new()
         .name("command".to_owned())
         .spawn(watch)
-        .map_err(|error| Error::new(Kind::System, "wait for a command").caused_by(error))?;
+        .map_err(|error| Error::new(ErrorKind::System, "wait for a command").caused_by(error))?;
     Ok(Ok(Running { child, pid, program: program.clone() }))
 }
 
@@ -75,10 +75,9 @@ impl Running {
 }
 
 fn pid_of(child: &Child) -> areas::Result<Pid> {
-    i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| Error::new(Kind::System, "run a command").detail("the kernel gave it an odd number"))
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| {
+        Error::new(ErrorKind::System, "run a command").detail("the kernel gave it an odd number")
+    })
 }
 
 fn comes_from_the_terminal(signal: i32) -> bool {

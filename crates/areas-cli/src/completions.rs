@@ -62,7 +62,7 @@ fn with_values(command: &Command, names: &[&str]) -> Vec<String> {
     options
 }
 
-/// What fish's generator leaves out: the words that an argument may be which is no option.
+/// What fish's generator leaves out: the words that an argument may be which is not an option.
 fn words_of_arguments(command: &Command) -> String {
     let mut lines = String::new();
     for one in command.get_subcommands() {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use areas::{Area, AreaBuilder, Bytes, Error, Kind, PageSize, Placement, Private, Shared};
+use areas::{Area, AreaBuilder, Bytes, Error, ErrorKind, PageSize, Placement, Private, Shared};
 
 use crate::failure::io_error;
 use crate::output::progress::Bar;
@@ -31,7 +31,7 @@ impl Contents {
         };
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(Error::new(Kind::Io, format!("read {path:?}"))
+            return Err(Error::new(ErrorKind::Io, format!("read {path:?}"))
                 .detail("it is a directory")
                 .help("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
         }
@@ -40,7 +40,7 @@ impl Contents {
             return Ok(Contents::Stream(Box::new(file)));
         }
         let size = usize::try_from(metadata.len())
-            .map_err(|_| Error::new(Kind::Io, format!("read {path:?}")).detail("it is too large"))?;
+            .map_err(|_| Error::new(ErrorKind::Io, format!("read {path:?}")).detail("it is too large"))?;
         Ok(Contents::File(file, size))
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use areas::{Access, Address, AnyArea, Area, Error, Kind};
+use areas::{Address, AnyArea, Area, AreaKind, Error, ErrorKind};
 
 use crate::args::Create;
 use crate::failure::Result;
@@ -29,7 +29,7 @@ pub(crate) fn run(create: &Create, quiet: bool) -> Result<ExitCode> {
     hold(vec![ToHold { area, name, note, exclusive: publishing.exclusive }], &create.holding, quiet)
 }
 
-fn populated<K: Access>(mut area: Area<K>, create: &Create, quiet: bool) -> Result<Area<K>> {
+fn populated<K: AreaKind>(mut area: Area<K>, create: &Create, quiet: bool) -> Result<Area<K>> {
     if create.populate {
         let bar = Bar::new("populating", Some(create.size.0), quiet);
         area.populate_with(&mut bar.follow())?;
@@ -40,7 +40,7 @@ fn populated<K: Access>(mut area: Area<K>, create: &Create, quiet: bool) -> Resu
 
 pub(crate) fn in_memory(size: areas::Bytes) -> areas::Result<usize> {
     usize::try_from(size.0).map_err(|_| {
-        Error::new(Kind::InvalidInput, format!("make an area of {size}"))
+        Error::new(ErrorKind::InvalidInput, format!("make an area of {size}"))
             .detail("it is more than there are addresses")
     })
 }

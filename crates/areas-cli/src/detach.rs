@@ -14,7 +14,7 @@ use std::process::{ChildStdout, Command, ExitCode, Stdio};
 use std::sync::mpsc::Sender;
 
 use areas::registry::{self, Source};
-use areas::{AnyArea, AreaId, Error, Kind};
+use areas::{AnyArea, AreaId, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Holding;
@@ -80,7 +80,7 @@ fn ready(output: &mut BufReader<ChildStdout>) -> Result<Ready> {
 }
 
 fn ended() -> Failure {
-    Error::new(Kind::System, WHAT).detail("it ended before it held the areas").into()
+    Error::new(ErrorKind::System, WHAT).detail("it ended before it held the areas").into()
 }
 
 /// This program once more.

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use areas::{Error, Kind, in_words};
+use areas::{Error, ErrorKind, in_words};
 
 use crate::output;
 
@@ -91,18 +91,18 @@ pub(crate) fn code_of_signal(signal: i32) -> u8 {
     u8::try_from(signal).ok().and_then(|signal| signal.checked_add(128)).unwrap_or(1)
 }
 
-fn code_of(kind: Kind) -> u8 {
+fn code_of(kind: ErrorKind) -> u8 {
     match kind {
-        Kind::InvalidInput => 2,
-        Kind::NoSuchArea => 3,
-        Kind::TimedOut => 4,
+        ErrorKind::InvalidInput => 2,
+        ErrorKind::NoSuchArea => 3,
+        ErrorKind::TimedOut => 4,
         _ => 1,
     }
 }
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<std::borrow::Cow<'static, str>>, error: io::Error) -> Error {
-    Error::new(Kind::Io, what).detail(in_words(&error))
+    Error::new(ErrorKind::Io, what).detail(in_words(&error))
 }
 
 #[cfg(test)]
@@ -112,13 +112,13 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_manual() {
         let cases = [
-            (Kind::InvalidInput, 2),
-            (Kind::NoSuchArea, 3),
-            (Kind::TimedOut, 4),
-            (Kind::NoMemory, 1),
-            (Kind::NodeNotAllowed, 1),
-            (Kind::Unreadable, 1),
-            (Kind::Io, 1),
+            (ErrorKind::InvalidInput, 2),
+            (ErrorKind::NoSuchArea, 3),
+            (ErrorKind::TimedOut, 4),
+            (ErrorKind::NoMemory, 1),
+            (ErrorKind::NodeNotAllowed, 1),
+            (ErrorKind::Unreadable, 1),
+            (ErrorKind::Io, 1),
         ];
         for (kind, code) in cases {
             assert_eq!(code_of(kind), code, "{kind:?}");

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
-use areas::{AnyArea, Error, Kind};
+use areas::{AnyArea, Error, ErrorKind};
 
 use crate::failure::io_error;
 use crate::output;
@@ -74,7 +74,7 @@ impl Growing {
             std::thread::Builder::new()
                 .name("stream".to_owned())
                 .spawn(move || read(stream, &buffers, &events))
-                .map_err(|error| Error::new(Kind::System, "read a stream").caused_by(error))?;
+                .map_err(|error| Error::new(ErrorKind::System, "read a stream").caused_by(error))?;
         }
         self.spare = Some(spare);
         Ok(self)
@@ -125,7 +125,9 @@ impl Growing {
 
 fn append(area: &AnyArea, at: usize, bytes: &[u8]) -> areas::Result<()> {
     let AnyArea::Shared(area) = area else {
-        return Err(Error::new(Kind::Frozen, format!("write {area}")).detail("another process has frozen it"));
+        return Err(
+            Error::new(ErrorKind::Frozen, format!("write {area}")).detail("another process has frozen it")
+        );
     };
     let end = at.saturating_add(bytes.len());
     if end > area.size() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use areas::closed::ClosedWhere;
-use areas::{Bytes, Node, PageSize, Residency, Run, Where};
+use areas::closed::ClosedPageLocation;
+use areas::{Bytes, Node, PageLocation, PageSize, Residency, Run};
 use serde::Serialize;
 
 use crate::output::style::{Look, Terminal};
@@ -77,7 +77,7 @@ impl Map {
     /// blocks have a place.
     fn block_bytes(&self, blocks: usize) -> usize {
         let pages = self.residency.runs().iter().filter_map(|run| match run.place {
-            Where::On { page, .. } | Where::InRam { page } => Some(page),
+            PageLocation::On { page, .. } | PageLocation::InRam { page } => Some(page),
             _ => None,
         });
         let mut bytes = pages.min().unwrap_or_else(PageSize::base).bytes();
@@ -222,12 +222,12 @@ fn block(runs: &[Run], range: &Range<usize>, turn: usize) -> Block {
     Block { what, mixed: shares.len() > 1 }
 }
 
-fn what(place: Where) -> What {
-    match ClosedWhere::from(place) {
-        ClosedWhere::On { node, page } => What::On { node, huge: page > PageSize::base() },
-        ClosedWhere::InRam { page } => What::InRam { huge: page > PageSize::base() },
-        ClosedWhere::Swapped => What::Swapped,
-        ClosedWhere::Absent => What::Hole,
+fn what(place: PageLocation) -> What {
+    match ClosedPageLocation::from(place) {
+        ClosedPageLocation::On { node, page } => What::On { node, huge: page > PageSize::base() },
+        ClosedPageLocation::InRam { page } => What::InRam { huge: page > PageSize::base() },
+        ClosedPageLocation::Swapped => What::Swapped,
+        ClosedPageLocation::Absent => What::Hole,
     }
 }
 
@@ -250,11 +250,11 @@ pub(crate) struct PartJson {
 
 impl From<&Run> for PartJson {
     fn from(run: &Run) -> Self {
-        let (state, node, page_size) = match ClosedWhere::from(run.place) {
-            ClosedWhere::On { node, page } => ("resident", Some(node.get()), Some(page.bytes())),
-            ClosedWhere::InRam { page } => ("resident", None, Some(page.bytes())),
-            ClosedWhere::Swapped => ("swapped", None, None),
-            ClosedWhere::Absent => ("absent", None, None),
+        let (state, node, page_size) = match ClosedPageLocation::from(run.place) {
+            ClosedPageLocation::On { node, page } => ("resident", Some(node.get()), Some(page.bytes())),
+            ClosedPageLocation::InRam { page } => ("resident", None, Some(page.bytes())),
+            ClosedPageLocation::Swapped => ("swapped", None, None),
+            ClosedPageLocation::Absent => ("absent", None, None),
         };
         PartJson { offset: run.range.start, length: run.range.len(), state, node, page_size }
     }

@@ -14,7 +14,7 @@ use crate::output::{self, json};
 pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
     let placement = moving.place.placement(quiet)?;
     if placement.is_default() {
-        return Err(areas::Error::new(areas::Kind::InvalidInput, "move an area")
+        return Err(areas::Error::new(areas::ErrorKind::InvalidInput, "move an area")
             .detail("no destination is given")
             .help("name the nodes: `--nodes 1`")
             .into());

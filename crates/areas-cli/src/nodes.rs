@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use areas::place::{MemorySpace, Ranked, Space, Targets};
-use areas::topology::{Access, CacheIndexing, CpuSet, HugePool, MemorySideCache, NodeInfo, Oddity};
+use areas::topology::{
+    CacheIndexing, CpuSet, HugePool, MemoryPerformance, MemorySideCache, NodeInfo, Oddity,
+};
 use areas::{Bytes, Error, Node, NodeSet, Topology, escape_invisible};
 use serde::Serialize;
 
@@ -101,7 +103,7 @@ fn beside_nodes(topology: &Topology) -> String {
     text
 }
 
-/// A node a row; columns of which the kernel tells nothing are left out.
+/// A node a row; columns for which the kernel reports nothing are left out.
 fn table(topology: &Topology, allowed: Option<NodeSet>) -> Table {
     let mut table = Table::new([
         ("NODE", Holds::Numbers),
@@ -380,8 +382,8 @@ struct AccessJson {
     write_latency: Option<u64>,
 }
 
-impl From<&Access> for AccessJson {
-    fn from(access: &Access) -> Self {
+impl From<&MemoryPerformance> for AccessJson {
+    fn from(access: &MemoryPerformance) -> Self {
         AccessJson {
             class: access.class,
             initiators: access.initiators.iter().map(Node::get).collect(),

@@ -4,7 +4,8 @@
 use std::str::FromStr;
 
 use areas::{
-    AreaBuilder, Error, Kind, Lock, Node, NodeSet, PageSize, Pages, Placement, Policy, Provider as _, System,
+    AreaBuilder, Error, ErrorKind, Lock, Node, NodeSet, PageSize, Pages, Placement, Policy, Provider as _,
+    System,
 };
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -18,7 +19,7 @@ pub(crate) struct Place {
     /// Which nodes its pages come from; with --nodes alone it is `bind`
     #[arg(long, value_parser = PossibleValuesParser::new(Policy::NAMES))]
     pub(crate) policy: Option<String>,
-    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `roomiest` (the most free memory),
+    /// The nodes of the policy: `0-3,8`, `fastest`, `nearest`, `most-free` (the most free memory),
     /// or a memory space: `highest-bandwidth`; interleaving without it takes all that are allowed
     #[arg(long)]
     pub(crate) nodes: Option<Choice>,
@@ -91,7 +92,7 @@ impl FromStr for Split {
             Some((node, weight.parse().ok().filter(|&weight| weight > 0)?))
         };
         text.split(',').map(part).collect::<Option<_>>().map(Split).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("split an area into {text:?}"))
+            Error::new(ErrorKind::InvalidInput, format!("split an area into {text:?}"))
                 .detail("it is not a list of nodes, each with a weight of 1 or more")
                 .help("name the nodes in order: `0:1,1:3`")
         })

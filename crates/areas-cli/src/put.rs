@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
 
-use areas::{AnyArea, Error, Kind, Lock, Name, PageSize, Pages};
+use areas::{AnyArea, Error, ErrorKind, Lock, Name, PageSize, Pages};
 
 use crate::args::Put;
 use crate::contents::Contents;
@@ -53,7 +53,7 @@ fn filled(put: &Put, path: &Path, quiet: bool) -> Result<AnyArea> {
 fn follow(put: &Put, names: Vec<Name>, quiet: bool) -> Result<ExitCode> {
     let refuse = |detail: &'static str, help: &'static str| {
         let what = "let an area grow with a stream";
-        Err(Error::new(Kind::InvalidInput, what).detail(detail).help(help).into())
+        Err(Error::new(ErrorKind::InvalidInput, what).detail(detail).help(help).into())
     };
     let ([path], [name]) = (put.files.as_slice(), names.as_slice()) else {
         return refuse("there are several files", "name one, or `-`");
@@ -98,7 +98,7 @@ fn names(put: &Put) -> Result<Vec<Name>> {
     for (at, name) in names.iter().enumerate() {
         if let Some(before) = names[..at].iter().position(|other| other == name) {
             return Err(Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("put {:?} and {:?}", put.files[before], put.files[at]),
             )
             .detail(format!("both would have the name {name:?}"))
@@ -116,7 +116,7 @@ fn name_of(path: &Path, pattern: Option<&OsStr>) -> areas::Result<Name> {
         let file = match path.file_name() {
             Some(file) if path.as_os_str() != "-" => file.as_bytes(),
             _ => {
-                return Err(Error::new(Kind::InvalidInput, format!("name an area after {path:?}"))
+                return Err(Error::new(ErrorKind::InvalidInput, format!("name an area after {path:?}"))
                     .detail("it has no name")
                     .help("give the name: `--name NAME`"));
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use areas::registry::{Info, Locked, Locks, Measured, Source};
-use areas::{Extent, Kind, Lock, Node, PageSize, Policy, Residency};
+use areas::{ErrorKind, Extent, Lock, Node, PageSize, Policy, Residency};
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
@@ -57,7 +57,8 @@ impl Report {
     /// Asks about an area.
     ///
     /// # Errors
-    /// `Kind::NoSuchArea` if it went in between. What merely cannot be found out is no error.
+    /// `ErrorKind::NoSuchArea` if it went in between. What merely cannot be found out is not an
+    /// error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
         let measured = source.measure();
         let residency = measured.as_ref().ok().and_then(|measured| measured.residency.as_ref().ok()).cloned();
@@ -72,8 +73,8 @@ impl Report {
         self
     }
 
-    /// Where new pages come from, as the kernel has it now; `None` where it does not tell. Memory
-    /// that was set aside belongs to no node, and has what was asked.
+    /// Where new pages come from, as the kernel has it now; `None` where it does not report that.
+    /// Memory that was set aside belongs to no node, and has what was asked.
     pub(crate) fn policy(&self) -> Option<String> {
         let asked = self.info.placement;
         if self.info.physical.is_some() {
@@ -222,7 +223,7 @@ pub(crate) fn object_of((device, inode): (u64, u64)) -> String {
 fn known<T>(answer: areas::Result<T>) -> areas::Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.kind() == Kind::NoSuchArea => Err(error),
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => Err(error),
         Err(_) => Ok(None),
     }
 }
@@ -256,7 +257,7 @@ pub(crate) struct AreaJson {
     pid: u32,
     command: Option<String>,
     address: usize,
-    /// Where new pages come from now; null where the kernel does not tell.
+    /// Where new pages come from now; null where the kernel does not report it.
     policy: Option<String>,
     #[serde(serialize_with = "in_order")]
     nodes: Option<Vec<(Node, u64)>>,

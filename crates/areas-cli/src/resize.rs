@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use areas::closed::ClosedExtent;
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 
 use crate::args::Resize;
 use crate::create::in_memory;
@@ -15,10 +15,13 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
     let source = resize.area.find()?;
     let before = source.info()?;
     if source.ends_before_its_object() {
-        return Err(Error::new(Kind::Unsupported, format!("resize area {} to {}", before.id, resize.size))
-            .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
-            .help("only its holder can resize it")
-            .into());
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("resize area {} to {}", before.id, resize.size),
+        )
+        .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
+        .help("only its holder can resize it")
+        .into());
     }
     match ClosedExtent::from(before.extent) {
         // Without a clone of our own: another process may have made it larger than could be mapped.
@@ -27,7 +30,7 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
         ClosedExtent::Resizable { .. } => source.open_resizable()?.resize(size)?,
         ClosedExtent::Growable { .. } if size < before.size => {
             return Err(Error::new(
-                Kind::Unsupported,
+                ErrorKind::Unsupported,
                 format!("resize area {} to {}", before.id, resize.size),
             )
             .detail(format!("it has {:#} and can only grow", Bytes::from(before.size)))
@@ -36,7 +39,7 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
         }
         ClosedExtent::Fixed => {
             return Err(Error::new(
-                Kind::Unsupported,
+                ErrorKind::Unsupported,
                 format!("resize area {} to {}", before.id, resize.size),
             )
             .detail(format!("its size is fixed at {:#}", Bytes::from(before.size)))

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use rustix::process::{Pid, Signal};
 use signal_hook::consts::signal::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH,
@@ -54,9 +54,9 @@ const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// Are passed on to a command, which knows what they mean to it: all that somebody sends to a
 /// process to say something, and that would end us or be lost.
 ///
-/// Left as they are: those that stop and continue a process; those by which the kernel tells of a
-/// fault or a limit of ours (SIGSEGV and its like, SIGABRT, SIGXCPU, SIGXFSZ, SIGPIPE); SIGCHLD and
-/// SIGURG, which are about our own children and sockets.
+/// Left as they are: those that stop and continue a process; those by which the kernel notifies of
+/// a fault or a limit of ours (SIGSEGV and its like, SIGABRT, SIGXCPU, SIGXFSZ, SIGPIPE); SIGCHLD
+/// and SIGURG, which are about our own children and sockets.
 const FORWARDED: [i32; 13] = [
     SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGWINCH, SIGPWR,
     SIGSTKFLT,
@@ -76,7 +76,7 @@ const REAL_TIME: RangeInclusive<i32> = 34..=64;
 pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<()> {
     let wanted: &[i32] = if with_command { &FORWARDED } else { &ENDING };
     let ignored = ignored();
-    let failed = |error| Error::new(Kind::System, "wait for signals").caused_by(error);
+    let failed = |error| Error::new(ErrorKind::System, "wait for signals").caused_by(error);
     let mut signals =
         Signals::new(wanted.iter().filter(|&&signal| !is_in(ignored, signal))).map_err(failed)?;
     if with_command {
@@ -117,7 +117,7 @@ impl Wake {
     /// From now on those signals do no more than that. Those that we were told to ignore stay
     /// ignored.
     pub(crate) fn by_signals() -> areas::Result<Self> {
-        let failed = |error| Error::new(Kind::System, "wait for signals").caused_by(error);
+        let failed = |error| Error::new(ErrorKind::System, "wait for signals").caused_by(error);
         let (pipe, other) = UnixStream::pair().map_err(failed)?;
         let signal = Arc::new(AtomicUsize::new(0));
         let ignored = ignored();
@@ -129,7 +129,8 @@ impl Wake {
 
     /// From now on it can be read, too, once nobody can read our standard output any more.
     pub(crate) fn without_reader(&self) -> Result<()> {
-        let failed = |error| Error::new(Kind::System, "wait for the reader of the output").caused_by(error);
+        let failed =
+            |error| Error::new(ErrorKind::System, "wait for the reader of the output").caused_by(error);
         let (mut other, unread) = (self.other.try_clone().map_err(failed)?, Arc::clone(&self.unread));
         reader::when_gone(move || {
             // In this order: who is woken finds it.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Error, Kind, Name};
+use areas::{AreaId, Error, ErrorKind, Name};
 
 /// Says that a name follows, whatever it looks like.
 const NAME: &str = "name:";
@@ -37,14 +37,14 @@ impl Target {
             Target::Id(digits) => match digits.parse().ok().and_then(|number| AreaId::new(number).ok()) {
                 Some(id) => registry::get(id),
                 None => {
-                    return Err(Error::new(Kind::NoSuchArea, format!("look at area {digits}"))
+                    return Err(Error::new(ErrorKind::NoSuchArea, format!("look at area {digits}"))
                         .detail("no area ever has that id")
                         .help(format!("`areas ls` lists the ids; an area of that name is `name:{digits}`")));
                 }
             },
         };
         found.map_err(|error| match (error.kind(), error.facts().map(str::to_owned)) {
-            (Kind::NoSuchArea, Some(facts)) => error.detail(format!("{facts}; {}", looked_in())),
+            (ErrorKind::NoSuchArea, Some(facts)) => error.detail(format!("{facts}; {}", looked_in())),
             _ => error,
         })
     }
@@ -77,7 +77,7 @@ impl Pattern {
         match text.to_str() {
             Some(pattern) if !is_forced(pattern) && pattern.contains(['*', '?', '[']) => {
                 glob::Pattern::new(pattern).map(Pattern::Names).map_err(|error| {
-                    Error::new(Kind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
+                    Error::new(ErrorKind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
                         .detail(format!("at character {}: {}", error.pos + 1, error.msg))
                         .help(format!("an area of that name is `name:{pattern}`"))
                 })
@@ -147,7 +147,7 @@ pub(crate) fn any_bytes(text: OsString) -> areas::Result<Vec<u8>> {
 fn of_hex(digits: &[u8]) -> areas::Result<Vec<u8>> {
     bytes_of(digits).ok_or_else(|| {
         let text = String::from_utf8_lossy(digits);
-        Error::new(Kind::InvalidInput, format!("read a name from \"{HEX}{text}\""))
+        Error::new(ErrorKind::InvalidInput, format!("read a name from \"{HEX}{text}\""))
             .detail("bytes have two hexadecimal digits each")
             .help(format!("an area of that name is `name:{HEX}{text}`"))
     })
@@ -233,7 +233,7 @@ mod tests {
     fn ids_that_no_area_has_are_not_there() {
         for digits in ["0", "2147483648", "99999999999999999999"] {
             let error = Target::Id(digits.to_owned()).find().unwrap_err();
-            assert_eq!(error.kind(), Kind::NoSuchArea, "{digits}");
+            assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{digits}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 
 use areas::registry;
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 /// The names of users, as this machine's file has them.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub(crate) fn look_into(named: Option<&str>) -> areas::Result<()> {
     let Some(named) = named else { return Ok(()) };
     let user = named.parse().ok().or_else(|| Names::read().number_of(named));
     let user = user.ok_or_else(|| {
-        Error::new(Kind::InvalidInput, format!("look into the registry of user {named:?}"))
+        Error::new(ErrorKind::InvalidInput, format!("look into the registry of user {named:?}"))
             .detail("/etc/passwd has no user of that name")
             .help("give the user's number: `id -u NAME`")
     })?;
@@ -70,7 +70,7 @@ pub(crate) fn each_registry(
     mut look: impl FnMut(u32) -> areas::Result<()>,
 ) -> areas::Result<Vec<(u32, Error)>> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Error::new(Kind::NotPermitted, what.to_owned())
+        return Err(Error::new(ErrorKind::NotPermitted, what.to_owned())
             .detail("only root may look into the registries of others")
             .help("run it with sudo"));
     }
@@ -107,7 +107,7 @@ pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
     let is_whole = std::path::Path::new(&named).is_absolute();
     match std::fs::metadata(&named) {
         Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
-            Kind::Registry,
+            ErrorKind::Registry,
             what,
         )
         .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))

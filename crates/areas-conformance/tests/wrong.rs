@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use areas::{
-    Address, Backing, Error, Extent, Kind, Mapping, Object, PageSize, Pages, Policy, Protection, Provider,
-    Rejected, Request, Result, System,
+    Address, Backing, Error, ErrorKind, Extent, Mapping, Object, PageSize, Pages, Policy, Protection,
+    Provider, Rejected, Request, Result, System,
 };
 use areas_conformance::{Report, Suite, check};
 
@@ -108,7 +108,7 @@ fn errors_swallowed_by_giving_less() {
         name: "swallowing",
         map: |request: &Request<'_>| {
             let least = |error: Error| match error.kind() {
-                Kind::NoMemory | Kind::InvalidInput if request.size() > 1 << 30 => {
+                ErrorKind::NoMemory | ErrorKind::InvalidInput if request.size() > 1 << 30 => {
                     SYSTEM.map(&request.clone().resized(4096))
                 }
                 _ => Err(error),
@@ -273,7 +273,7 @@ fn unmapping_keeps_for_ever() {
 #[test]
 fn unmapping_refuses_and_gives_something_else_back() {
     let confused = unmapping("confused", |mapping| {
-        let error = Error::new(Kind::Busy, "unmap");
+        let error = Error::new(ErrorKind::Busy, "unmap");
         let value = SYSTEM.map(&Request::new(mapping.size())).unwrap();
         Err(Rejected { error, value })
     });
@@ -291,7 +291,7 @@ fn dropped_mappings_count_for_ever() {
             let mapping = SYSTEM.map(request)?;
             if left.fetch_add(1, Ordering::Relaxed) >= limit {
                 left.fetch_sub(1, Ordering::Relaxed);
-                return Err(Error::new(Kind::Limit, "map").detail("too many"));
+                return Err(Error::new(ErrorKind::Limit, "map").detail("too many"));
             }
             Ok(mapping)
         },

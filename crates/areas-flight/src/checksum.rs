@@ -1,7 +1,7 @@
 //! One number for all bytes of an area: whether what came is what was there.
 //!
 //! XXH3 (128 bits) of the list of XXH3s of its pieces, so that all CPUs can work on it. It finds
-//! what a network or a mistake spoilt. It is no proof against a server that wants to deceive: such
+//! what a network or a mistake spoilt. It is not proof against a server that wants to deceive: such
 //! a server can send what it likes, with the right number to it.
 
 use std::fmt;

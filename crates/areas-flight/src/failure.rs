@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use areas::{Error, Kind, escape_invisible};
+use areas::{Error, ErrorKind, escape_invisible};
 use tonic::{Code, Status};
 
 /// What tonic puts around what it was.
@@ -16,19 +16,19 @@ const MAX_TEXT: usize = 1000;
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error) -> Error {
-    Error::new(Kind::Io, what).detail(areas::in_words(&error))
+    Error::new(ErrorKind::Io, what).detail(areas::in_words(&error))
 }
 
 /// What a client is told of an error here.
 pub(crate) fn to_status(error: &Error) -> Status {
     let code = match error.kind() {
-        Kind::InvalidInput => Code::InvalidArgument,
-        Kind::OutOfRange => Code::OutOfRange,
-        Kind::NoSuchArea | Kind::NoSuchTeam => Code::NotFound,
-        Kind::NotPermitted | Kind::Unreadable => Code::PermissionDenied,
-        Kind::Busy => Code::FailedPrecondition,
-        Kind::NoMemory | Kind::Limit => Code::ResourceExhausted,
-        Kind::Unsupported => Code::Unimplemented,
+        ErrorKind::InvalidInput => Code::InvalidArgument,
+        ErrorKind::OutOfRange => Code::OutOfRange,
+        ErrorKind::NoSuchArea | ErrorKind::NoSuchTeam => Code::NotFound,
+        ErrorKind::NotPermitted | ErrorKind::Unreadable => Code::PermissionDenied,
+        ErrorKind::Busy => Code::FailedPrecondition,
+        ErrorKind::NoMemory | ErrorKind::Limit => Code::ResourceExhausted,
+        ErrorKind::Unsupported => Code::Unimplemented,
         _ => Code::Internal,
     };
     Status::new(code, format!("{error:#}"))
@@ -37,15 +37,15 @@ pub(crate) fn to_status(error: &Error) -> Status {
 /// What is told here of an error there: `what` completes "cannot …".
 pub(crate) fn of_status(what: impl Into<Cow<'static, str>>, status: &Status) -> Error {
     let kind = match status.code() {
-        Code::InvalidArgument => Kind::InvalidInput,
-        Code::OutOfRange => Kind::OutOfRange,
-        Code::NotFound => Kind::NoSuchArea,
-        Code::PermissionDenied | Code::Unauthenticated => Kind::NotPermitted,
-        Code::FailedPrecondition => Kind::Busy,
-        Code::ResourceExhausted => Kind::Limit,
-        Code::Unimplemented => Kind::Unsupported,
-        Code::DeadlineExceeded => Kind::TimedOut,
-        _ => Kind::Io,
+        Code::InvalidArgument => ErrorKind::InvalidInput,
+        Code::OutOfRange => ErrorKind::OutOfRange,
+        Code::NotFound => ErrorKind::NoSuchArea,
+        Code::PermissionDenied | Code::Unauthenticated => ErrorKind::NotPermitted,
+        Code::FailedPrecondition => ErrorKind::Busy,
+        Code::ResourceExhausted => ErrorKind::Limit,
+        Code::Unimplemented => ErrorKind::Unsupported,
+        Code::DeadlineExceeded => ErrorKind::TimedOut,
+        _ => ErrorKind::Io,
     };
     let (detail, help) = words(status);
     let error = Error::new(kind, what).detail(detail);
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn an_error_there_is_one_here() {
-        let there = Error::new(Kind::Busy, "serve \"a\"").detail("it is not frozen").help("freeze it");
+        let there = Error::new(ErrorKind::Busy, "serve \"a\"").detail("it is not frozen").help("freeze it");
         let here = of_status("fetch \"a\"", &to_status(&there));
-        assert_eq!(here.kind(), Kind::Busy);
+        assert_eq!(here.kind(), ErrorKind::Busy);
         assert_eq!(
             format!("{here:#}"),
             "cannot fetch \"a\": cannot serve \"a\": it is not frozen\n  help: freeze it"

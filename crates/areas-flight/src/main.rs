@@ -32,7 +32,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use areas::{Error, Kind, escape_invisible};
+use areas::{Error, ErrorKind, escape_invisible};
 use clap::Parser as _;
 
 use args::{Args, Command};
@@ -53,9 +53,9 @@ fn main() -> ExitCode {
 /// As `areas` has it.
 fn code_of(error: &Error) -> u8 {
     match error.kind() {
-        Kind::InvalidInput => 2,
-        Kind::NoSuchArea => 3,
-        Kind::TimedOut => 4,
+        ErrorKind::InvalidInput => 2,
+        ErrorKind::NoSuchArea => 3,
+        ErrorKind::TimedOut => 4,
         _ => 1,
     }
 }

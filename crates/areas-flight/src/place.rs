@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::str::FromStr;
 
-use areas::{Error, Kind, Name, Result};
+use areas::{Error, ErrorKind, Name, Result};
 
 use crate::wire::unhex;
 
@@ -46,7 +46,7 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |detail: &'static str| {
-            Err(Error::new(Kind::InvalidInput, format!("find a server at {text:?}"))
+            Err(Error::new(ErrorKind::InvalidInput, format!("find a server at {text:?}"))
                 .detail(detail)
                 .help("say `HOST:PORT`, as `areas serve` shows it"))
         };
@@ -98,7 +98,7 @@ impl Location {
     pub(crate) fn new(text: OsString) -> Result<Self> {
         let bytes = text.as_bytes();
         let refuse = || {
-            Error::new(Kind::InvalidInput, format!("find an area at {text:?}"))
+            Error::new(ErrorKind::InvalidInput, format!("find an area at {text:?}"))
                 .detail("it is not a server and a name after a slash")
                 .help("say `HOST:PORT/NAME`; `areas ls --at HOST:PORT` lists the names")
         };

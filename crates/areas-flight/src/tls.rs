@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
 use crate::failure::io_error;
@@ -46,7 +46,7 @@ fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
 }
 
 fn missing(path: &Path, what: &str) -> Error {
-    Error::new(Kind::Io, format!("read {what} from {path:?}")).detail("no such file or directory")
+    Error::new(ErrorKind::Io, format!("read {what} from {path:?}")).detail("no such file or directory")
 }
 
 /// In PEM, each thing says what it is: `-----BEGIN CERTIFICATE-----`.
@@ -56,7 +56,7 @@ fn has(bytes: &[u8], path: &Path, what: &str) -> Result<()> {
         |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{what}-----"));
     match text.lines().any(is_one) {
         true => Ok(()),
-        false => Err(Error::new(Kind::InvalidInput, format!("read {path:?} as PEM"))
+        false => Err(Error::new(ErrorKind::InvalidInput, format!("read {path:?} as PEM"))
             .detail(format!("it has no line `-----BEGIN {what}-----`"))
             .help("`openssl x509 -in F -out F.pem` and `openssl pkey -in F -out F.pem` write PEM")),
     }

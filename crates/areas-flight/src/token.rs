@@ -1,11 +1,11 @@
 //! The secret that a server asks for, and the file that it is in.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use crate::failure::io_error;
 use crate::wire::hex;
@@ -42,7 +42,7 @@ impl Token {
         let Some(text) = read_secret(path, "a token", MAX as u64 + 2)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&text);
         Self::new(text.trim_end_matches(['\n', '\r'])).map(Some).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("read a token from {path:?}"))
+            Error::new(ErrorKind::InvalidInput, format!("read a token from {path:?}"))
                 .detail(format!("it is not one line of {MIN} to {MAX} visible ASCII characters"))
                 .help("remove it, and `areas serve` makes a new one")
         })
@@ -62,9 +62,9 @@ impl Token {
         let mut random = [0; RANDOM];
         // So few bytes come at once, once the machine has any.
         let got = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(|errno| Error::new(Kind::System, what()).call("getrandom(32 bytes)", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, what()).call("getrandom(32 bytes)", errno))?;
         if got != RANDOM {
-            return Err(Error::new(Kind::System, what())
+            return Err(Error::new(ErrorKind::System, what())
                 .detail(format!("getrandom returned {got} bytes of {RANDOM}")));
         }
         let token = hex(&random);
@@ -96,13 +96,13 @@ impl Token {
 pub(crate) fn read_secret(path: &Path, what: &str, most: u64) -> Result<Option<Vec<u8>>> {
     let failed = |error| io_error(format!("read {what} from {path:?}"), error);
     let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
     // Asked of what is open, not of what has the name by now.
     let status = file.metadata().map_err(failed)?;
     let refuse = |detail: String, help: String| {
-        Error::new(Kind::NotPermitted, format!("read {what} from {path:?}")).detail(detail).help(help)
+        Error::new(ErrorKind::NotPermitted, format!("read {what} from {path:?}")).detail(detail).help(help)
     };
     if status.mode() & 0o077 != 0 {
         let detail = format!("others may read or write it: its mode is {:04o}", status.mode() & 0o7777);
@@ -155,7 +155,7 @@ mod tests {
         Token::read_or_make(&path).unwrap();
         for mode in [0o640, 0o604, 0o620, 0o644] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(Token::read(&path).unwrap_err().kind(), Kind::NotPermitted, "{mode:o}");
+            assert_eq!(Token::read(&path).unwrap_err().kind(), ErrorKind::NotPermitted, "{mode:o}");
         }
     }
 

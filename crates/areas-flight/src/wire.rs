@@ -1,7 +1,7 @@
 //! What the two sides say to each other beside Arrow's own messages: JSON, of which each side
 //! checks all.
 
-use areas::{AreaId, Error, Kind, Name, Note};
+use areas::{AreaId, Error, ErrorKind, Name, Note};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,7 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn nonsense(what: &str) -> Error {
-    Error::new(Kind::InvalidInput, format!("read {what} that the other side sent"))
+    Error::new(ErrorKind::InvalidInput, format!("read {what} that the other side sent"))
         .detail("it is not in hexadecimal digits")
 }
 

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use areas::{AnyArea, Area, Error, Frozen, Kind, Name, PageSize, ReceiveOptions, Result, registry};
+use areas::{AnyArea, Area, Error, ErrorKind, Frozen, Name, PageSize, ReceiveOptions, Result, registry};
 use arrow_flight::FlightInfo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -35,7 +35,7 @@ use crate::place::Location;
 use crate::wire::{self, Offered};
 use crate::{code_of, complain, runtime};
 
-/// Of a server that does not tell how much there is, no more is taken without being told to.
+/// Of a server that does not report how much there is, no more is taken without being told to.
 const MAX_UNTOLD: u64 = 1 << 30;
 
 /// What is said of a fetch.
@@ -149,7 +149,7 @@ fn ours(
     // Under which name it is published here is not the server's to say.
     let its = offered.name()?;
     if its != *asked {
-        return Err(Error::new(Kind::Io, what(asked, &peer))
+        return Err(Error::new(ErrorKind::Io, what(asked, &peer))
             .detail(format!("the server answers with an area of another name: {its:?}"))
             .help("the server is not one of this version of areas, or not to be trusted"));
     }
@@ -195,7 +195,7 @@ fn foreign(
     let most = fetch.max_size.map_or(MAX_UNTOLD, |most| most.0);
     let most = usize::try_from(most).ok().filter(|&most| most >= page && isize::try_from(most).is_ok());
     let most = most.ok_or_else(|| {
-        Error::new(Kind::InvalidInput, what.clone())
+        Error::new(ErrorKind::InvalidInput, what.clone())
             .detail("a table takes a page at least, and no more than there are addresses")
     })?;
     let name = wire::hex(asked.as_bytes());
@@ -224,23 +224,23 @@ fn checked(what: &str, offered: &Offered, fetch: &Fetch) -> Result<Checksum> {
     let refuse = |kind, detail: String| Error::new(kind, what.to_owned()).detail(detail);
     if let Some(most) = fetch.max_size.filter(|most| offered.size > most.0) {
         return Err(refuse(
-            Kind::Limit,
+            ErrorKind::Limit,
             format!("it has {:#}, and no more than {most:#} are taken", areas::Bytes(offered.size)),
         )
         .help("`--max-size SIZE` takes more"));
     }
     let size = usize::try_from(offered.size).ok().filter(|&size| size > 0 && isize::try_from(size).is_ok());
     if size.is_none() {
-        return Err(refuse(Kind::Io, format!("it is said to have {} bytes", offered.size)));
+        return Err(refuse(ErrorKind::Io, format!("it is said to have {} bytes", offered.size)));
     }
-    offered.checksum.ok_or_else(|| refuse(Kind::Io, "its checksum is missing".to_owned()))
+    offered.checksum.ok_or_else(|| refuse(ErrorKind::Io, "its checksum is missing".to_owned()))
 }
 
 /// The area itself, where it is one of this registry. That it is the one is looked at here.
 fn local(offered: &Offered, checksum: Checksum) -> Result<Area<Frozen>> {
     let source = registry::get(offered.id()?)?;
     let refuse = |detail: &str| {
-        Error::new(Kind::NoSuchArea, format!("clone area {}", offered.id)).detail(detail.to_owned())
+        Error::new(ErrorKind::NoSuchArea, format!("clone area {}", offered.id)).detail(detail.to_owned())
     };
     if *source.name() != offered.name()? {
         return Err(refuse("it has another name here"));
@@ -262,7 +262,7 @@ fn receive(socket: BorrowedFd<'_>, size: u64) -> Result<Area<areas::Shared>> {
     let shared = match area {
         AnyArea::Shared(area) if area.size() as u64 == size => area,
         other => {
-            return Err(Error::new(Kind::InvalidInput, format!("fill {other}"))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("fill {other}"))
                 .detail(format!("it is not a shared area of {size} bytes")));
         }
     };
@@ -274,7 +274,7 @@ fn end_with_the_other(socket: BorrowedFd<'_>) -> Result<()> {
     let what = "watch the process that started this";
     let socket = socket.try_clone_to_owned().map_err(|error| crate::failure::io_error(what, error))?;
     if rustix::net::sockopt::socket_domain(&socket).ok() != Some(rustix::net::AddressFamily::UNIX) {
-        return Err(Error::new(Kind::InvalidInput, "fetch an area")
+        return Err(Error::new(ErrorKind::InvalidInput, "fetch an area")
             .detail("the standard input is not a Unix socket")
             .help("`areas fetch` starts this program"));
     }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
-use areas::{AnyArea, Error, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology};
+use areas::{
+    AnyArea, Error, ErrorKind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology,
+};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -44,7 +46,7 @@ pub(crate) fn pages(huge: Option<&str>) -> Result<Pages, Error> {
     let of = |text: &str| {
         let bytes = text.parse::<areas::Bytes>()?;
         usize::try_from(bytes.0).ok().and_then(PageSize::of).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("read {text:?} as a page size"))
+            Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a page size"))
                 .detail("a page size is a power of two from 4 KiB to 16 GiB")
         })
     };
@@ -102,7 +104,7 @@ pub(crate) fn create(
             }
         }
         let mut area = match builder.shared_or_empty() {
-            Err(error) if steps && error.kind() == Kind::Unsupported => {
+            Err(error) if steps && error.kind() == ErrorKind::Unsupported => {
                 builder.lock(lock).shared_or_empty()?
             }
             made => made?,
@@ -155,7 +157,7 @@ const TRIES: usize = 100;
 pub(crate) fn found(name: &[u8], write: bool, keep_name: bool) -> Result<Any, Error> {
     for _ in 1..TRIES {
         match open(&registry::find(name)?, write, keep_name) {
-            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
             opened => return opened,
         }
     }
@@ -190,8 +192,8 @@ pub(crate) fn wait(
         match found {
             Ok(area) => return Ok(Holding::over(area)),
             // It went as it was opened: another one may come.
-            Err(error) if error.kind() == Kind::NoSuchArea && left != Some(Duration::ZERO) => {}
-            Err(error) if error.kind() == Kind::TimedOut && left != Some(Duration::ZERO) => {}
+            Err(error) if error.kind() == ErrorKind::NoSuchArea && left != Some(Duration::ZERO) => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut && left != Some(Duration::ZERO) => {}
             Err(error) => return Err(raised(py, &error)),
         }
     }

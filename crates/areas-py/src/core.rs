@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use areas::{Area, Error, Frozen, Kind, Protection, Shared};
+use areas::{Area, Error, ErrorKind, Frozen, Protection, Shared};
 use pyo3::prelude::*;
 
 use crate::errors::raised;
@@ -150,7 +150,7 @@ impl Core {
     }
 
     /// Waits while another thread freezes it: who takes an array again and again would keep it from
-    /// that for ever.
+    /// that forever.
     pub(crate) fn wait_for_freezing(&self, py: Python<'_>) -> PyResult<()> {
         // (Mostly nothing freezes it, and the kernel is not asked who this is.)
         if self.freezing().is_empty() {
@@ -177,7 +177,7 @@ impl Core {
         if !own {
             return Err(raised(
                 py,
-                &Error::new(Kind::Busy, "use an area")
+                &Error::new(ErrorKind::Busy, "use an area")
                     .detail(format!(
                         "it is in the middle of `{what}`: this is its progress function, or a child that was forked during it"
                     ))

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use areas::gate::{self, OfferOptions, Outcome, TakeOptions};
-use areas::{AnyArea, AreaId, Error, Kind, ReceiveOptions, registry};
+use areas::{AnyArea, AreaId, Error, ErrorKind, ReceiveOptions, registry};
 use pyo3::prelude::*;
 
 use crate::core::Any;
@@ -105,7 +105,7 @@ pub(crate) fn offer(
         match path {
             Some(path) => options.open(&source, path),
             None => options.open_inherited(&source)?.ok_or_else(|| {
-                Error::new(Kind::InvalidInput, format!("offer area {id}"))
+                Error::new(ErrorKind::InvalidInput, format!("offer area {id}"))
                     .detail("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS), and there is no path")
                     .help("say where: `areas.offer(area, path)`")
             }),
@@ -154,7 +154,8 @@ pub(crate) fn take(
         Ok(AnyArea::Frozen(area)) => Ok(Holding::over(Any::Frozen(area))),
         Ok(other) => {
             py.detach(|| drop(other));
-            let error = Error::new(Kind::Unsupported, format!("take the area that is offered at {path:?}"));
+            let error =
+                Error::new(ErrorKind::Unsupported, format!("take the area that is offered at {path:?}"));
             Err(raised(py, &error.detail("its size may shrink, and an array over it could lose its memory")))
         }
         Err(error) => Err(raised(py, &error)),

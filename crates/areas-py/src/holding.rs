@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use areas::{Error, Kind, Rejected};
+use areas::{Error, ErrorKind, Rejected};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -66,7 +66,7 @@ impl Holding {
         let leased = slf.get().core.look(py, |any| {
             let write = write.unwrap_or_else(|| any.is_writable());
             if write && !any.is_writable() {
-                let kind = if any.is_frozen() { Kind::Frozen } else { Kind::ReadOnly };
+                let kind = if any.is_frozen() { ErrorKind::Frozen } else { ErrorKind::ReadOnly };
                 let name = of_any!(any, area => area.to_string());
                 return Err(Error::new(kind, format!("write {name}"))
                     .detail(match any.is_frozen() {
@@ -136,7 +136,8 @@ impl Holding {
         let left = deadline.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
         let frozen = self.core.turn(py, "freeze", |any| match any {
             Any::Frozen(area) => {
-                let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
+                let error =
+                    Error::new(ErrorKind::Frozen, format!("freeze {area}")).detail("it is frozen already");
                 (Any::Frozen(area), Err(error))
             }
             Any::Shared(area) if self.writers() > 0 => {
@@ -159,7 +160,7 @@ impl Holding {
                 (Any::Shared(area), grown)
             }
             Any::Frozen(area) => {
-                let error = Error::new(Kind::Frozen, format!("grow {area}")).detail("it is frozen");
+                let error = Error::new(ErrorKind::Frozen, format!("grow {area}")).detail("it is frozen");
                 (Any::Frozen(area), Err(error))
             }
         })?;
@@ -188,7 +189,7 @@ impl Holding {
                 (Any::Shared(area), done)
             }
             Any::Frozen(area) => {
-                let error = Error::new(Kind::Frozen, format!("fill {area}")).detail("it is frozen");
+                let error = Error::new(ErrorKind::Frozen, format!("fill {area}")).detail("it is frozen");
                 (Any::Frozen(area), Some(Err(error)))
             }
         })?;
@@ -372,7 +373,7 @@ impl Holding {
                 "{some} objects of this process can still write it: arrays, views of them, or memoryviews"
             ),
         };
-        Error::new(Kind::Busy, format!("freeze {name}"))
+        Error::new(ErrorKind::Busy, format!("freeze {name}"))
             .detail(detail)
             .help("drop them first (`del`, or leave the function that has them); write through `a.array[…] = …` and keep no array")
     }

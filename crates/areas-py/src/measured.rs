@@ -1,7 +1,7 @@
 //! What was measured, as Python has it: dictionaries and lists, of which `areas/_measured.py` makes
 //! classes.
 
-use areas::{Granted, Migration, Residency, Verification, Where};
+use areas::{Granted, Migration, PageLocation, Residency, Verification};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -25,10 +25,10 @@ pub(crate) fn residency<'py>(py: Python<'py>, measured: &Residency) -> PyResult<
     let runs = PyList::empty(py);
     for run in measured.runs() {
         let (place, node, page) = match run.place {
-            Where::On { node, page } => ("node", Some(node.get()), Some(page.bytes())),
-            Where::InRam { page } => ("ram", None, Some(page.bytes())),
-            Where::Swapped => ("swapped", None, None),
-            Where::Absent => ("absent", None, None),
+            PageLocation::On { node, page } => ("node", Some(node.get()), Some(page.bytes())),
+            PageLocation::InRam { page } => ("ram", None, Some(page.bytes())),
+            PageLocation::Swapped => ("swapped", None, None),
+            PageLocation::Absent => ("absent", None, None),
             // The library has more words than this package.
             _ => ("unknown", None, None),
         };

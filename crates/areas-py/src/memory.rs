@@ -5,7 +5,7 @@
 use std::os::raw::c_int;
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Error, Kind, Shared};
+use areas::{Area, Error, ErrorKind, Shared};
 use areas_slab::{Lease, Slice};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
@@ -172,7 +172,7 @@ impl Memory {
         match &self.of {
             Of::Holding(holding) => Ok(holding.clone_ref(py)),
             Of::Slice(_) | Of::Lease(_) => {
-                let error = Error::new(Kind::InvalidInput, "use the area of an array")
+                let error = Error::new(ErrorKind::InvalidInput, "use the area of an array")
                     .detail("the array lies in a slab, whose area is not its own")
                     .help("copy it into one: `areas.put(array)`");
                 Err(raised(py, &error))

@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Error, Kind, Protection, ReceiveOptions, Received};
+use areas::{AreaId, Error, ErrorKind, Protection, ReceiveOptions, Received};
 use pyo3::prelude::*;
 
 use crate::calls::open;
@@ -37,12 +37,12 @@ pub(crate) fn opened(pid: u32, id: i32, inode: u64, write: bool, keep_name: bool
         return Err(match direct {
             Err(error) => error,
             // It is another area's by now, or may not be written.
-            Ok(_) => Error::new(Kind::NoSuchArea, format!("find area {id} of process {pid}")),
+            Ok(_) => Error::new(ErrorKind::NoSuchArea, format!("find area {id} of process {pid}")),
         });
     };
     match open(&source, write, keep_name)? {
         area if is_it(&area) => Ok(area),
-        _ => Err(Error::new(Kind::NoSuchArea, format!("open area {id} of process {pid}"))
+        _ => Err(Error::new(ErrorKind::NoSuchArea, format!("open area {id} of process {pid}"))
             .detail("it went as it was opened")),
     }
 }
@@ -61,7 +61,7 @@ pub(crate) fn open_located(
     opened.map(Holding::over).map_err(|error| raised(py, &error))
 }
 
-/// Lets go of what this process has of another one's registry table, where that process is gone: an
+/// Releases what this process has of another one's registry table, where that process is gone: an
 /// id of its is asked for.
 #[pyfunction]
 pub(crate) fn forget_dead(py: Python<'_>, id: i32) {
@@ -97,12 +97,12 @@ pub(crate) fn receive(
                 py.detach(|| drop(other));
                 return Err(raised(
                     py,
-                    &Error::new(Kind::Unsupported, "receive an area over a socket")
+                    &Error::new(ErrorKind::Unsupported, "receive an area over a socket")
                         .detail("it is resizable: an array over it could lose its memory at any moment")
                         .help("send an area of a fixed size, or one that only grows"),
                 ));
             }
-            Err(error) if error.kind() == Kind::TimedOut && left != Some(Duration::ZERO) => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut && left != Some(Duration::ZERO) => {}
             Err(error) => return Err(raised(py, &error)),
         }
     }
@@ -114,7 +114,7 @@ pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<Borro
     if descriptor < 0 {
         return Err(raised(
             py,
-            &Error::new(Kind::InvalidInput, format!("use descriptor {descriptor}"))
+            &Error::new(ErrorKind::InvalidInput, format!("use descriptor {descriptor}"))
                 .detail("it is closed")
                 .help("give a socket or file that is open"),
         ));

@@ -7,7 +7,7 @@
 use std::alloc::Layout;
 use std::sync::{Mutex, PoisonError};
 
-use areas::{Error, Kind, Lock};
+use areas::{Error, ErrorKind, Lock};
 use areas_slab::{Handle, Heir, Slab};
 use pyo3::prelude::*;
 
@@ -68,7 +68,7 @@ impl Blocks {
         let Ok(layout) = Layout::from_size_align(nbytes, ALIGN) else { return Ok(None) };
         match self.0.alloc(layout) {
             Ok(slice) => Ok(Some(Memory::of_slice(slice))),
-            Err(error) if [Kind::NoMemory, Kind::Limit].contains(&error.kind()) => Ok(None),
+            Err(error) if [ErrorKind::NoMemory, ErrorKind::Limit].contains(&error.kind()) => Ok(None),
             Err(error) => Err(raised(py, &error)),
         }
     }

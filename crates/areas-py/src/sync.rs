@@ -10,7 +10,7 @@ use std::sync::{Mutex as Slot, PoisonError};
 use std::time::{Duration, Instant};
 
 use areas::sync::{DetachedWriter, Event, Locked, Mutex, Owner, SeqLock};
-use areas::{AnyArea, Area, Error, Kind, Shared};
+use areas::{AnyArea, Area, Error, ErrorKind, Shared};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -42,7 +42,7 @@ enum Step<T> {
 fn step<T>(result: Result<T, Error>) -> Result<Step<T>, Error> {
     match result {
         Ok(done) => Ok(Step::Done(done)),
-        Err(error) if error.kind() == Kind::TimedOut => Ok(Step::Late(error)),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(Step::Late(error)),
         Err(error) => Err(error),
     }
 }
@@ -63,7 +63,7 @@ fn in_steps<T: Send>(
             Step::Done(done) => return Ok(done),
             Step::Late(error) if left == Some(slice) => {
                 // The step's own text has the time of the step.
-                let told = Error::new(Kind::TimedOut, error.what().to_owned())
+                let told = Error::new(ErrorKind::TimedOut, error.what().to_owned())
                     .detail(format!("{late} within {:?}", whole.unwrap_or_default()));
                 py.check_signals()?;
                 return Err(raised(py, &told));
@@ -102,7 +102,7 @@ impl Words {
         let memory = Py::new(py, Holding::lease(holding, None)?)?;
         let refused = |detail: &'static str| {
             failed(
-                Error::new(Kind::Frozen, WHAT)
+                Error::new(ErrorKind::Frozen, WHAT)
                     .detail(detail)
                     .help("put locks into an area of their own, or one that is not frozen"),
             )
@@ -120,7 +120,7 @@ impl Words {
                 Err(refused("another process has just frozen it"))
             }
             _ => Err(failed(
-                Error::new(Kind::System, WHAT)
+                Error::new(ErrorKind::System, WHAT)
                     .detail(
                         "the program has closed the area's descriptor, whose number is another file's now",
                     )
@@ -249,7 +249,7 @@ impl Writing {
         let Some(mut writer) = self.slot().take() else {
             return Err(raised(
                 py,
-                &Error::new(Kind::Busy, "write a sequence lock")
+                &Error::new(ErrorKind::Busy, "write a sequence lock")
                     .detail("this writer was ended, or another thread is just writing with it")
                     .help("become its writer again; or have threads take turns"),
             ));

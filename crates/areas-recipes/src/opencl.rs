@@ -28,7 +28,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use areas::provider::Fixed;
-use areas::{Area, Error, Kind, Mapping, Provider, Rejected, Request, Result, Shared};
+use areas::{Area, Error, ErrorKind, Mapping, Provider, Rejected, Request, Result, Shared};
 use opencl3::context::Context;
 use opencl3::device::{CL_DEVICE_SVM_FINE_GRAIN_BUFFER, Device};
 use opencl3::error_codes::ClError;
@@ -54,15 +54,15 @@ impl Svm {
     /// (`CL_DEVICE_SVM_FINE_GRAIN_BUFFER`).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where a device has not: its memory would have to be mapped before each
-    /// access. [`Kind::System`] if OpenCL does not tell.
+    /// [`ErrorKind::Unsupported`] where a device has not: its memory would have to be mapped before
+    /// each access. [`ErrorKind::System`] if OpenCL does not report it.
     pub fn new(context: Arc<Context>) -> Result<Self> {
         for &id in context.devices() {
             let device = Device::new(id);
             let has = device.svm_capabilities().map_err(|why| refused("ask a device for its SVM", &why))?;
             if has & CL_DEVICE_SVM_FINE_GRAIN_BUFFER == 0 {
                 let name = device.name().unwrap_or_else(|_| "a device".to_owned());
-                return Err(Error::new(Kind::Unsupported, "use shared virtual memory for areas")
+                return Err(Error::new(ErrorKind::Unsupported, "use shared virtual memory for areas")
                     .detail(format!(
                         "{name} has none that the host may access at any time: its capabilities are {has:#x}"
                     ))
@@ -104,14 +104,14 @@ impl Provider for Svm {
         let room = request.alignment().max(PAGE);
         let bytes = request.size().checked_next_multiple_of(PAGE).and_then(|size| size.checked_add(room));
         let bytes = bytes.ok_or_else(|| {
-            Error::new(Kind::NoMemory, what()).detail("that is more than there are addresses")
+            Error::new(ErrorKind::NoMemory, what()).detail("that is more than there are addresses")
         })?;
         let flags = CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER;
         // SAFETY: flags that the devices have (checked when the provider was made), and an
         // alignment that OpenCL has for all.
         let given = unsafe { svm_alloc(self.context.get(), flags, bytes, 128) };
         let start = given.ok().and_then(|start| NonNull::new(start.cast::<u8>())).ok_or_else(|| {
-            Error::new(Kind::NoMemory, what()).detail("clSVMAlloc returned NULL, without a reason").help(
+            Error::new(ErrorKind::NoMemory, what()).detail("clSVMAlloc returned NULL, without a reason").help(
                 "ask for less: CL_DEVICE_MAX_MEM_ALLOC_SIZE is the most that a device allocates at once",
             )
         })?;
@@ -177,5 +177,5 @@ impl fmt::Debug for AreaBuffer {
 }
 
 fn refused(what: &str, why: &ClError) -> Error {
-    Error::new(Kind::System, what.to_owned()).detail(format!("OpenCL says: {why} ({})", why.0))
+    Error::new(ErrorKind::System, what.to_owned()).detail(format!("OpenCL says: {why} ({})", why.0))
 }

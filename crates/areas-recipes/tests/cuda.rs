@@ -10,7 +10,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use areas::Kind;
+use areas::ErrorKind;
 use libloading::{Library, Symbol};
 
 /// `CU_MEMHOSTREGISTER_PORTABLE`: for all contexts.
@@ -89,7 +89,7 @@ fn a_gpu_copies_out_of_a_registered_area_and_into_it() {
     // Its pages are pinned: as with io_uring it cannot be frozen, and the error says what may be
     // the reason.
     let rejected = area.freeze_within(std::time::Duration::ZERO).unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::Busy);
+    assert_eq!(rejected.error.kind(), ErrorKind::Busy);
     assert!(format!("{:#}", rejected.error).contains("a GPU driver"), "{:#}", rejected.error);
     assert_eq!(call!(&library, "cuMemFree_v2", (on_device => u64)), 0);
     assert_eq!(call!(&library, "cuMemHostUnregister", (address => *mut c_void)), 0);

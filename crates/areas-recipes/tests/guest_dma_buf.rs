@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Kind, Shared};
+use areas::{Area, ErrorKind, Shared};
 
 /// `struct udmabuf_create` of linux/udmabuf.h.
 #[repr(C)]
@@ -244,7 +244,7 @@ fn frames_of_a_camera_come_into_an_area() {
     }
     // What a device may write does not freeze.
     let refused = area.freeze().unwrap_err();
-    assert_eq!(refused.error.kind(), Kind::Busy, "{}", refused.error);
+    assert_eq!(refused.error.kind(), ErrorKind::Busy, "{}", refused.error);
     ask(&camera, v4l2::STREAMOFF, &mut kind).unwrap();
     drop((camera, buffers, seen));
     drop(refused.value.freeze().unwrap());

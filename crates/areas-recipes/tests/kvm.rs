@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Kind, Shared};
+use areas::{Area, ErrorKind, Shared};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes as _, FileOffset, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
@@ -51,7 +51,7 @@ fn what_the_monitor_writes_is_in_the_area() {
 
     // A monitor that maps it for writing keeps it from freezing, and is named.
     let rejected = area.freeze_within(std::time::Duration::ZERO).unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::Busy);
+    assert_eq!(rejected.error.kind(), ErrorKind::Busy);
     assert!(
         format!("{:#}", rejected.error).contains(&std::process::id().to_string()),
         "{:#}",

@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use areas::{Area, Kind, Private};
+use areas::{Area, ErrorKind, Private};
 use areas_conformance::Suite;
 use areas_recipes::opencl::{AreaBuffer, Svm};
 use opencl3::command_queue::CommandQueue;
@@ -81,9 +81,9 @@ fn a_kernel_works_in_an_area_of_shared_virtual_memory() {
     drop(area);
     // What the provider refuses, it says.
     let error = areas::builder(4096).provider(&svm).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#}");
     let error = areas::builder(1 << 46).provider(&svm).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     assert!(format!("{error:#}").contains("CL_DEVICE_MAX_MEM_ALLOC_SIZE"), "{error:#}");
 }
 

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use areas::{Address, Area, Frozen, Kind, Lock, Received, Resizable, Shared, Transfer, registry};
+use areas::{Address, Area, ErrorKind, Frozen, Lock, Received, Resizable, Shared, Transfer, registry};
 
 use crate::operation::handing::{FIRST_GIVEN, SEQUENCES};
 use crate::stage::Stage;
@@ -161,7 +161,7 @@ fn glance(holdings: &Holdings) -> Result<()> {
                 source.id()
             );
         }
-        Err(error) if error.kind() == Kind::NoSuchArea => {}
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
         Err(error) => return Err(error).context("find it while it is under way"),
     }
     Ok(())

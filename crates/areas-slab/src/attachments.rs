@@ -62,16 +62,16 @@ impl Attachments {
     }
 }
 
-/// Slabs whose owner is dead, and of which nothing is read here, are let go of. How many.
+/// Slabs whose owner is dead, and of which nothing is read here, are released. How many.
 fn forget_dead(readers: &mut HashMap<u64, Reader>) -> usize {
     let before = readers.len();
     readers.retain(|_, reader| reader.is_used() || reader.is_owner_alive().unwrap_or(false));
     before - readers.len()
 }
 
-/// Lets go of the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of
-/// which nothing is read here: their memory goes with that. How many. ([`open`] and [`take`] do so
-/// when they attach to another one.)
+/// Releases the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of which
+/// nothing is read here: their memory goes with that. How many. ([`open`] and [`take`] do so when
+/// they attach to another one.)
 pub fn detach_dead() -> usize {
     forget_dead(&mut Attachments::own().lock())
 }
@@ -126,8 +126,8 @@ pub(crate) fn known(reader: Reader) {
 /// and stays until its owner is dead and nothing of it is read here.
 ///
 /// # Errors
-/// As [`Reader::open`]; [`Kind::NoSuchArea`](areas::Kind::NoSuchArea) if the slab's owner is gone;
-/// [`Kind::Unreadable`](areas::Kind::Unreadable) if its area may not be opened.
+/// As [`Reader::open`]; [`ErrorKind::NoSuchArea`](areas::ErrorKind::NoSuchArea) if the slab's owner
+/// is gone; [`ErrorKind::Unreadable`](areas::ErrorKind::Unreadable) if its area may not be opened.
 pub fn open(handle: &Handle) -> Result<Lease> {
     Attachments::own().reader(handle)?.open(handle)
 }

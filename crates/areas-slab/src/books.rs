@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use areas::presence::Presence;
-use areas::{Area, Bytes, Error, Extent, Kind, Result, Shared};
+use areas::{Area, Bytes, Error, ErrorKind, Extent, Result, Shared};
 use offset_allocator::{Allocation, Allocator};
 
 use crate::handle::Handle;
@@ -115,7 +115,7 @@ impl Books {
             _ => table.area.size(),
         };
         let too_large = || {
-            Error::new(Kind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
+            Error::new(ErrorKind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
                 .detail(format!("a slab has at most {}", Bytes::from(MAX_GRANULES as usize * GRANULE)))
                 .help("make several")
         };
@@ -124,7 +124,7 @@ impl Books {
             u32::try_from(granules).ok().filter(|&all| all <= MAX_GRANULES).ok_or_else(too_large)?;
         if capacity == 0 {
             let whole = table.geometry.data() + GRANULE;
-            return Err(Error::new(Kind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
                 .detail(format!(
                     "the table of {} slots and {} readers leaves no room for blocks",
                     table.geometry.slots, table.geometry.readers
@@ -246,7 +246,7 @@ impl Books {
     pub(crate) fn give(&mut self, slot: u32) -> Result<()> {
         let slot = &mut self.slots[slot as usize];
         if slot.gives >= u32::from(Word::MAX_TAKES) {
-            return Err(Error::new(Kind::Limit, "give a slice away")
+            return Err(Error::new(ErrorKind::Limit, "give a slice away")
                 .detail(format!("it was given {} times, and no more are counted", slot.gives))
                 .help("keep it, and send its handle: `Slice::handle`"));
         }
@@ -346,7 +346,7 @@ impl Books {
         let what = format!("take {} from the slab in {}", Bytes::from(layout.size()), table.area);
         let slots = table.geometry.slots as usize;
         if usage.blocks >= slots {
-            return Error::new(Kind::Limit, what)
+            return Error::new(ErrorKind::Limit, what)
                 .detail(format!(
                     "it has {slots} slots, all in use: {} given away and not taken, {} that others read",
                     Bytes::from(usage.given),
@@ -354,7 +354,7 @@ impl Books {
                 ))
                 .help("make it with more: `SlabBuilder::slots`; or drop slices");
         }
-        Error::new(Kind::NoMemory, what)
+        Error::new(ErrorKind::NoMemory, what)
             .detail(format!(
                 "of {}, {} are the owner's, {} given away and not taken, {} read by others; the largest block that is free has {}",
                 Bytes::from(usage.capacity),

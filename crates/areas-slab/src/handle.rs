@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 /// Where a slice is: which area, which block of it. 40 bytes, to be sent by a queue, a pipe, a
 /// socket, in shared memory.
@@ -40,10 +40,10 @@ impl Handle {
     /// From such bytes. Whether there is such a slice is looked at as it is opened.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for bytes that are no handle.
+    /// [`ErrorKind::InvalidInput`] for bytes that are no handle.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let wrong = || {
-            Error::new(Kind::InvalidInput, "read the handle of a slice").detail(format!(
+            Error::new(ErrorKind::InvalidInput, "read the handle of a slice").detail(format!(
                 "these {} bytes are none: it has {}, and begins with \"aSl1\"",
                 bytes.len(),
                 Handle::BYTES
@@ -82,14 +82,14 @@ impl Handle {
 
     /// The error where its block is not to be had.
     pub(crate) fn gone(&self, why: &str) -> Error {
-        Error::new(Kind::NoSuchArea, format!("open {self}"))
+        Error::new(ErrorKind::NoSuchArea, format!("open {self}"))
             .detail(why.to_owned())
             .help("a process must hold it until it is opened: its owner, or one that has opened it; or its owner gives it: `Slice::give`, `take`")
     }
 
     /// The error for a handle of what cannot be.
     pub(crate) fn wrong(&self, why: &str) -> Error {
-        Error::new(Kind::InvalidInput, format!("open {self}")).detail(why.to_owned())
+        Error::new(ErrorKind::InvalidInput, format!("open {self}")).detail(why.to_owned())
     }
 
     /// Where the slice begins in the area, in bytes.
@@ -128,7 +128,7 @@ mod tests {
         #[test]
         fn noise_is_none(noise in prop::collection::vec(any::<u8>(), 0..64)) {
             prop_assume!(!noise.starts_with(b"aSl1") || noise.len() != Handle::BYTES);
-            prop_assert_eq!(Handle::from_bytes(&noise).unwrap_err().kind(), Kind::InvalidInput);
+            prop_assert_eq!(Handle::from_bytes(&noise).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
     }
 }

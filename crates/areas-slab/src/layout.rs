@@ -11,13 +11,13 @@
 //! dying has to be repaired.
 //!
 //! Nothing that is read here is believed by more than it can harm: offsets and lengths are held
-//! against the area's size as the kernel tells it, and the owner's own books (which block is where)
-//! are in its private memory alone.
+//! against the area's size as the kernel reports it, and the owner's own books (which block is
+//! where) are in its private memory alone.
 
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use std::sync::atomic::fence;
 
-use areas::{Area, Error, Kind, Result, Shared};
+use areas::{Area, Error, ErrorKind, Result, Shared};
 
 use crate::protocol::{Slot, Word};
 
@@ -82,7 +82,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Begins a slab in an area: what others find before this is over is no slab.
+    /// Begins a slab in an area: what others find before this is over is not a slab.
     pub(crate) fn begin(area: &Area<Shared>, geometry: Geometry, nonce: u64, fresh: bool) -> Result<()> {
         if !fresh {
             area.store(AT_MAGIC, 0_u64, SeqCst)?;
@@ -197,7 +197,7 @@ impl Slot for At<'_> {
 
 /// The error for an area that no slab is in.
 pub(crate) fn no_slab(area: &Area<Shared>) -> Error {
-    Error::new(Kind::InvalidInput, format!("read a slab in {area}"))
+    Error::new(ErrorKind::InvalidInput, format!("read a slab in {area}"))
         .detail("there is none in it, or its owner has not finished making it")
         .help("make one: `Slab::create`, `SlabBuilder::over`")
 }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use areas::presence::Presence;
-use areas::{Area, Error, Kind, Protection, Rejected, Result, Shared};
+use areas::{Area, Error, ErrorKind, Protection, Rejected, Result, Shared};
 
 use crate::books::OWNER;
 use crate::handle::Handle;
@@ -33,11 +33,11 @@ impl Reader {
     ///
     /// # Errors
     /// The area comes back.
-    /// - [`Kind::InvalidInput`] if no slab is in it;
-    /// - [`Kind::ReadOnly`] for a clone for reading only;
-    /// - [`Kind::Limit`] if as many processes read it as may;
-    /// - [`Kind::NotPermitted`], [`Kind::System`] where the memory cannot be opened anew (`/proc`
-    ///   is not mounted).
+    /// - [`ErrorKind::InvalidInput`] if no slab is in it;
+    /// - [`ErrorKind::ReadOnly`] for a clone for reading only;
+    /// - [`ErrorKind::Limit`] if as many processes read it as may;
+    /// - [`ErrorKind::NotPermitted`], [`ErrorKind::System`] where the memory cannot be opened anew
+    ///   (`/proc` is not mounted).
     pub fn attach(area: Area<Shared>) -> Result<Self, Rejected<Area<Shared>>> {
         match Reader::prepare(&area) {
             Ok((geometry, nonce, seat)) => {
@@ -50,7 +50,7 @@ impl Reader {
 
     fn prepare(area: &Area<Shared>) -> Result<(Geometry, u64, Seat)> {
         if !area.protection().contains(Protection::READ_WRITE) {
-            return Err(Error::new(Kind::ReadOnly, format!("read the slab in {area}"))
+            return Err(Error::new(ErrorKind::ReadOnly, format!("read the slab in {area}"))
                 .detail(format!(
                     "its protection is {}, and readers record in it what they read",
                     area.protection()
@@ -81,9 +81,9 @@ impl Reader {
     /// process reads. `None` if there is none.
     ///
     /// # Errors
-    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin) keeps
-    /// the blocks for the child. [`Kind::NotPermitted`] in a forked child that has no part in it;
-    /// [`Kind::System`] as [`attach`](Reader::attach).
+    /// [`ErrorKind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin)
+    /// keeps the blocks for the child. [`ErrorKind::NotPermitted`] in a forked child that has no
+    /// part in it; [`ErrorKind::System`] as [`attach`](Reader::attach).
     pub fn before_fork(&self) -> Result<Option<Heir>> {
         let held = self.0.held()?;
         Heir::of_reader(self, &self.0.table, &held)
@@ -93,7 +93,7 @@ impl Reader {
     /// be given a part in it.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] in a forked child that has no part in it.
+    /// [`ErrorKind::NotPermitted`] in a forked child that has no part in it.
     pub fn pin(&self) -> Result<()> {
         self.0.held()?.values_mut().for_each(|held| held.leases += 1);
         Ok(())
@@ -107,9 +107,9 @@ impl Reader {
     /// Opens a slice whose handle came from its owner by [`Slice::handle`](crate::Slice::handle).
     ///
     /// # Errors
-    /// - [`Kind::NoSuchArea`] if the slice is gone, or is another slab's;
-    /// - [`Kind::InvalidInput`] if the handle is of no slice that there can be;
-    /// - [`Kind::NotPermitted`] in a forked child of the process that attached.
+    /// - [`ErrorKind::NoSuchArea`] if the slice is gone, or is another slab's;
+    /// - [`ErrorKind::InvalidInput`] if the handle is of no slice that there can be;
+    /// - [`ErrorKind::NotPermitted`] in a forked child of the process that attached.
     pub fn open(&self, handle: &Handle) -> Result<Lease> {
         self.lease(handle, false)
     }
@@ -118,7 +118,7 @@ impl Reader {
     /// any more. Once a handle.
     ///
     /// # Errors
-    /// As [`open`](Reader::open); [`Kind::Limit`] after 32,767 times of one block.
+    /// As [`open`](Reader::open); [`ErrorKind::Limit`] after 32,767 times of one block.
     pub fn take(&self, handle: &Handle) -> Result<Lease> {
         self.lease(handle, true)
     }
@@ -126,7 +126,7 @@ impl Reader {
     /// Whether the slab's owner lives: only then is anything ever put into it.
     ///
     /// # Errors
-    /// [`Kind::System`] if the program has closed the area's descriptor.
+    /// [`ErrorKind::System`] if the program has closed the area's descriptor.
     pub fn is_owner_alive(&self) -> Result<bool> {
         Presence::is_taken(self.0.table.area.object(), OWNER..OWNER + 1)
     }
@@ -189,7 +189,7 @@ impl Attached {
         let mut seat = &self.seat;
         while seat.presence.is_inherited() {
             seat = seat.next.get().ok_or_else(|| {
-                Error::new(Kind::NotPermitted, "open a slice")
+                Error::new(ErrorKind::NotPermitted, "open a slice")
                     .detail("the parent has attached to the slab, and a forked child reads for itself")
                     .help("attach in the child: `Reader::attach`, `open`, `take`")
             })?;
@@ -218,7 +218,7 @@ impl Attached {
             return Err(handle.gone("its block was freed"));
         }
         if takes && before.takes >= Word::MAX_TAKES {
-            return Err(Error::new(Kind::Limit, format!("take {handle}"))
+            return Err(Error::new(ErrorKind::Limit, format!("take {handle}"))
                 .detail(format!("this process has taken it {} times", before.takes)));
         }
         let Some(word) = seat.say(&self.table, slot, handle.generation, before, takes)? else {
@@ -322,7 +322,7 @@ impl Lease {
     /// Copies bytes out.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond its length.
+    /// [`ErrorKind::OutOfRange`] beyond its length.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.attached.table.area.slice(self.offset, self.len)?.read_at(offset, into)
     }
@@ -330,7 +330,7 @@ impl Lease {
     /// Copies bytes in.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond its length.
+    /// [`ErrorKind::OutOfRange`] beyond its length.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.attached.table.area.slice(self.offset, self.len)?.write_at(offset, bytes)
     }
@@ -338,7 +338,7 @@ impl Lease {
     /// A copy of all its bytes.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`] where the area's protection forbids it.
+    /// [`ErrorKind::ReadOnly`] where the area's protection forbids it.
     pub fn to_vec(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.len];
         self.read_at(0, &mut bytes)?;

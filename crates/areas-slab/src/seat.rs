@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use areas::presence::{Presence, was_taken};
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use crate::books::OWNER;
 use crate::layout::{Table, View};
@@ -44,7 +44,7 @@ impl Seat {
     pub(crate) fn take(view: View<'_>) -> Result<Self> {
         let readers = view.geometry.readers;
         let presence = Presence::take(view.area.object(), 1..readers + 1)?.ok_or_else(|| {
-            was_taken(Error::new(Kind::Limit, format!("read the slab in {}", view.area)))
+            was_taken(Error::new(ErrorKind::Limit, format!("read the slab in {}", view.area)))
                 .detail(format!("{readers} processes read it, and no more may"))
                 .help("have its owner make it with more: `SlabBuilder::readers`; or end one")
         })?;
@@ -83,7 +83,7 @@ impl Seat {
         let before = at.word(self.reader())?.of(held.generation);
         let word = self.say(table, slot, held.generation, before, false)?;
         let word = word.ok_or_else(|| {
-            Error::new(Kind::Busy, "prepare a slab for a fork")
+            Error::new(ErrorKind::Busy, "prepare a slab for a fork")
                 .detail("another process has written over its table")
         })?;
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +116,7 @@ impl Seat {
             }
             if Instant::now() >= deadline {
                 at.say(reader, Word { reads: false, ..before })?;
-                return Err(Error::new(Kind::Busy, "open a slice")
+                return Err(Error::new(ErrorKind::Busy, "open a slice")
                     .detail("its owner was stopped in the middle of looking for readers")
                     .help("try again when it goes on"));
             }

@@ -73,7 +73,7 @@ impl Slice {
     /// Copies bytes out.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](areas::Kind::OutOfRange) beyond its length.
+    /// [`ErrorKind::OutOfRange`](areas::ErrorKind::OutOfRange) beyond its length.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.0.owner.table.area.slice(self.0.offset, self.0.len)?.read_at(offset, into)
     }
@@ -81,7 +81,7 @@ impl Slice {
     /// Copies bytes in.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](areas::Kind::OutOfRange) beyond its length.
+    /// [`ErrorKind::OutOfRange`](areas::ErrorKind::OutOfRange) beyond its length.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.0.owner.table.area.slice(self.0.offset, self.0.len)?.write_at(offset, bytes)
     }
@@ -89,7 +89,7 @@ impl Slice {
     /// A copy of all its bytes.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`](areas::Kind::ReadOnly) where the area's protection forbids it.
+    /// [`ErrorKind::ReadOnly`](areas::ErrorKind::ReadOnly) where the area's protection forbids it.
     pub fn to_vec(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.len()];
         self.read_at(0, &mut bytes)?;
@@ -111,8 +111,8 @@ impl Slice {
     /// dead), [`Slab::take_back`](crate::Slab::take_back) ends the wait.
     ///
     /// # Errors
-    /// [`Kind::Limit`](areas::Kind::Limit) after 32,767 times,
-    /// [`Kind::NotPermitted`](areas::Kind::NotPermitted) in a forked child.
+    /// [`ErrorKind::Limit`](areas::ErrorKind::Limit) after 32,767 times,
+    /// [`ErrorKind::NotPermitted`](areas::ErrorKind::NotPermitted) in a forked child.
     pub fn give(&self) -> Result<Handle> {
         self.0.owner.books("give a slice away")?.give(self.0.slot)?;
         Ok(self.handle())

@@ -4,7 +4,7 @@
 use std::alloc::Layout;
 use std::time::Duration;
 
-use areas::{Kind, Protection, registry};
+use areas::{ErrorKind, Protection, registry};
 use areas_slab::{Handle, Reader, Slab, detach_dead, open, owned, take};
 
 fn name(what: &str) -> String {
@@ -58,10 +58,10 @@ fn a_block_is_used_anew_when_nobody_reads_it() {
     drop(again);
     assert_eq!(slab.reclaim().unwrap(), 1);
     let error = open(&handle).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoSuchArea, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error:#}");
     // The slot has another generation now.
     let other = slab.put(&[8; 10]).unwrap();
-    assert_eq!(open(&handle).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(open(&handle).unwrap_err().kind(), ErrorKind::NoSuchArea);
     assert_eq!(open(&other.handle()).unwrap().to_vec().unwrap(), [8; 10]);
 }
 
@@ -95,7 +95,7 @@ fn what_comes_back_to_its_owner_is_a_slice_again() {
     assert_eq!((slab.usage().unwrap().blocks, again.to_vec().unwrap()), (2, b"mine".to_vec()));
     drop(again);
     assert_eq!(slab.usage().unwrap().blocks, 1);
-    assert_eq!(slab.again(&handle).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(slab.again(&handle).unwrap_err().kind(), ErrorKind::NoSuchArea);
     // Read by others, it waits for them; and is the owner's again meanwhile.
     let lease = open(&of_other).unwrap();
     drop(other);
@@ -133,7 +133,7 @@ fn an_area_of_that_size_has_room_for_all_of_it() {
     let (builder, size) = Slab::builder().slots(u32::MAX).readers(u32::MAX).sized(usize::MAX);
     assert_eq!(size, usize::MAX);
     let area = areas::builder(1 << 16).shared().unwrap();
-    assert_eq!(builder.over(area).unwrap_err().error.kind(), Kind::InvalidInput);
+    assert_eq!(builder.over(area).unwrap_err().error.kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_is_given_stays_until_it_is_taken() {
     drop(lost);
     assert_eq!(slab.take_back(Duration::from_secs(3600)).unwrap(), 0);
     assert_eq!(slab.take_back(Duration::ZERO).unwrap(), 1);
-    assert_eq!(take(&handle).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(take(&handle).unwrap_err().kind(), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -167,8 +167,8 @@ fn takes_are_counted_up_to_a_limit() {
     for _ in 0..32_767 {
         drop(take(&slice.give().unwrap()).unwrap());
     }
-    assert_eq!(slice.give().unwrap_err().kind(), Kind::Limit);
-    assert_eq!(take(&slice.handle()).unwrap_err().kind(), Kind::Limit);
+    assert_eq!(slice.give().unwrap_err().kind(), ErrorKind::Limit);
+    assert_eq!(take(&slice.handle()).unwrap_err().kind(), ErrorKind::Limit);
     drop(slice);
     assert_eq!(slab.usage().unwrap().blocks, 0, "all of them were taken");
 }
@@ -177,23 +177,23 @@ fn takes_are_counted_up_to_a_limit() {
 fn what_does_not_fit_says_why() {
     let slab = Slab::builder().slots(4).over(areas::builder(1 << 16).shared().unwrap()).unwrap();
     let capacity = slab.usage().unwrap().capacity;
-    assert_eq!(slab.alloc(bytes(capacity + 1)).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(slab.alloc(bytes(capacity + 1)).unwrap_err().kind(), ErrorKind::NoMemory);
     let all = slab.alloc(bytes(capacity)).unwrap();
     let error = slab.alloc(bytes(1)).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory);
+    assert_eq!(error.kind(), ErrorKind::NoMemory);
     assert!(format!("{error:#}").contains("help: drop slices"), "{error:#}");
     drop(all);
     let four: Vec<_> = (0..4).map(|_| slab.alloc(bytes(0)).unwrap()).collect();
     assert!(four[0].is_empty());
     let error = slab.alloc(bytes(1)).unwrap_err();
-    assert_eq!(error.kind(), Kind::Limit);
+    assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(error.to_string().contains("4 slots"), "{error}");
     let layout = Layout::from_size_align(1, 8192).unwrap();
-    assert_eq!(slab.alloc(layout).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(slab.alloc(layout).unwrap_err().kind(), ErrorKind::InvalidInput);
     // A time is waited for, and no longer.
     let begun = std::time::Instant::now();
     let error = slab.alloc_within(bytes(1), Duration::from_millis(30)).unwrap_err();
-    assert!(error.kind() == Kind::Limit && begun.elapsed() >= Duration::from_millis(30));
+    assert!(error.kind() == ErrorKind::Limit && begun.elapsed() >= Duration::from_millis(30));
     let waiting = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| slab.alloc_within(bytes(1), Duration::from_secs(60)).map(drop));
         std::thread::sleep(Duration::from_millis(20));
@@ -231,7 +231,7 @@ fn a_growable_area_grows_as_it_fills() {
     // Who attached before it grew reads what lies behind.
     assert_eq!(open(&many[19].handle()).unwrap().to_vec().unwrap(), vec![2; 1 << 20]);
     assert_eq!(reader.to_vec().unwrap(), [1; 1000]);
-    assert_eq!(slab.alloc(bytes(64 << 20)).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(slab.alloc(bytes(64 << 20)).unwrap_err().kind(), ErrorKind::NoMemory);
 }
 
 #[test]
@@ -240,14 +240,14 @@ fn one_owner_and_no_readers_of_another() {
     let slab = Slab::create(&name, 1 << 20).unwrap();
     let clone = registry::find(&name).unwrap().open().unwrap();
     let rejected = Slab::builder().over(clone).unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::Busy, "{}", rejected.error);
+    assert_eq!(rejected.error.kind(), ErrorKind::Busy, "{}", rejected.error);
     let clone = rejected.value;
     let slice = slab.put(b"read").unwrap();
     let lease = open(&slice.handle()).unwrap();
     drop((slice, slab));
     // Its owner is gone, and one of its readers is not.
     let rejected = Slab::builder().over(clone).unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::Busy, "{}", rejected.error);
+    assert_eq!(rejected.error.kind(), ErrorKind::Busy, "{}", rejected.error);
     assert_eq!(lease.to_vec().unwrap(), b"read");
 }
 
@@ -266,18 +266,18 @@ fn a_former_slabs_words_do_not_count() {
 fn what_is_no_slab_is_refused() {
     let area = areas::builder(1 << 20).shared().unwrap();
     let rejected = Reader::attach(area).unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::InvalidInput, "{}", rejected.error);
+    assert_eq!(rejected.error.kind(), ErrorKind::InvalidInput, "{}", rejected.error);
     let empty = areas::builder(8).shared().unwrap();
-    assert_eq!(Reader::attach(empty).unwrap_err().error.kind(), Kind::InvalidInput);
+    assert_eq!(Reader::attach(empty).unwrap_err().error.kind(), ErrorKind::InvalidInput);
     let mut read_only = rejected.value;
     read_only.protect(Protection::READ).unwrap();
-    assert_eq!(Reader::attach(read_only).unwrap_err().error.kind(), Kind::ReadOnly);
+    assert_eq!(Reader::attach(read_only).unwrap_err().error.kind(), ErrorKind::ReadOnly);
     for (slots, readers, size) in
         [(0, 1, 1 << 20), (1, 0, 1 << 20), (1, 1025, 1 << 20), (1 << 25, 1, 1 << 20), (256, 56, 4096)]
     {
         let area = areas::builder(size).shared().unwrap();
         let error = Slab::builder().slots(slots).readers(readers).over(area).unwrap_err().error;
-        assert_eq!(error.kind(), Kind::InvalidInput, "{slots} {readers} {size}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{slots} {readers} {size}: {error}");
     }
 }
 
@@ -298,7 +298,10 @@ fn a_handle_of_nothing_is_refused() {
                     "only the area's id tells nothing to who is attached: byte {at}"
                 ),
                 Err(error) => {
-                    assert!([Kind::NoSuchArea, Kind::InvalidInput].contains(&error.kind()), "{error}")
+                    assert!(
+                        [ErrorKind::NoSuchArea, ErrorKind::InvalidInput].contains(&error.kind()),
+                        "{error}"
+                    )
                 }
             }
         }
@@ -315,7 +318,7 @@ fn no_more_readers_than_there_are_places() {
     let attach = || Reader::attach(registry::find(&name).unwrap().open().unwrap());
     let mut readers: Vec<_> = (0..3).map(|_| attach().unwrap()).collect();
     let error = attach().unwrap_err().error;
-    assert_eq!(error.kind(), Kind::Limit, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
     let slice = slab.put(b"by all").unwrap();
     let leases: Vec<_> = readers.iter().map(|reader| reader.open(&slice.handle()).unwrap()).collect();
     drop(slice);

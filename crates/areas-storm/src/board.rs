@@ -279,7 +279,7 @@ impl Slot {
         let _ = self.tell();
     }
 
-    pub(crate) fn end(&mut self, op: Op, kind: Option<areas::Kind>) {
+    pub(crate) fn end(&mut self, op: Op, kind: Option<areas::ErrorKind>) {
         let at = op.index() * OUTCOMES + outcome(kind);
         if let Some(count) = self.counts.get_mut(at) {
             *count += 1;
@@ -386,7 +386,7 @@ mod tests {
         slot.begin(Op::Find);
         let place = board.look(slot.number).unwrap();
         assert_eq!((place.who().op, place.who().life), (Op::Find.index() as u64 + 1, 7));
-        slot.end(Op::Find, Some(areas::Kind::NoSuchArea));
+        slot.end(Op::Find, Some(areas::ErrorKind::NoSuchArea));
         slot.record(5, 99, 1234, 2);
         let entry = place.entry(5);
         assert_eq!((entry.generation % 2, entry.id, entry.inode, entry.life), (0, 99, 1234, 7));
@@ -402,6 +402,6 @@ mod tests {
         }
         drop((slot, place));
         let slot = board.claim(Who { life: 8, ..who }).unwrap();
-        assert_eq!(slot.counts[Op::Find.index() * OUTCOMES + outcome(Some(areas::Kind::NoSuchArea))], 1);
+        assert_eq!(slot.counts[Op::Find.index() * OUTCOMES + outcome(Some(areas::ErrorKind::NoSuchArea))], 1);
     }
 }

@@ -4,7 +4,7 @@
 //! is what another process may have done at that very moment, and nothing that is only
 //! inconvenient.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 macro_rules! operations {
     ($($variant:ident $name:literal: $($kind:ident)*;)*) => {
@@ -24,9 +24,9 @@ macro_rules! operations {
             }
 
             /// The kinds of error that others can cause by what they may do.
-            fn allowed(self) -> &'static [Kind] {
+            fn allowed(self) -> &'static [ErrorKind] {
                 match self {
-                    $(Op::$variant => &[$(Kind::$kind,)*],)*
+                    $(Op::$variant => &[$(ErrorKind::$kind,)*],)*
                 }
             }
         }
@@ -80,7 +80,7 @@ operations! {
     Locks "find a mutex": NoSuchArea NameTaken Busy;
     Lock "lock":;
     WaitForChild "wait for a child": TimedOut;
-    // Its holder dropped it, or died. (That what others hold is in the way is no error.)
+    // Its holder dropped it, or died. (That what others hold is in the way is not an error.)
     Move "move": NoSuchArea;
     Verify "verify":;
     Keep "keep":;
@@ -98,10 +98,10 @@ operations! {
 }
 
 /// Outcomes of an operation: good, and each kind of error.
-pub(crate) const OUTCOMES: usize = Kind::ALL.len() + 1;
+pub(crate) const OUTCOMES: usize = ErrorKind::ALL.len() + 1;
 
 /// The place of an outcome among the counts of an operation.
-pub(crate) fn outcome(kind: Option<Kind>) -> usize {
+pub(crate) fn outcome(kind: Option<ErrorKind>) -> usize {
     kind.map_or(0, |kind| kind as usize + 1)
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn outcome(kind: Option<Kind>) -> usize {
 pub(crate) fn outcome_name(outcome: usize) -> String {
     match outcome.checked_sub(1) {
         None => "ok".to_owned(),
-        Some(at) => format!("{:?}", Kind::ALL[at]),
+        Some(at) => format!("{:?}", ErrorKind::ALL[at]),
     }
 }
 
@@ -118,7 +118,7 @@ impl Op {
         Op::ALL.iter().position(|&op| op == self).unwrap_or(0)
     }
 
-    pub(crate) fn allows(self, kind: Kind) -> bool {
+    pub(crate) fn allows(self, kind: ErrorKind) -> bool {
         self.allowed().contains(&kind)
     }
 }
@@ -129,15 +129,15 @@ mod tests {
 
     #[test]
     fn outcomes_have_places_of_their_own() {
-        let places: Vec<usize> = Kind::ALL.iter().map(|&kind| outcome(Some(kind))).collect();
-        assert_eq!(places, (1..=Kind::ALL.len()).collect::<Vec<_>>());
+        let places: Vec<usize> = ErrorKind::ALL.iter().map(|&kind| outcome(Some(kind))).collect();
+        assert_eq!(places, (1..=ErrorKind::ALL.len()).collect::<Vec<_>>());
         assert_eq!((outcome(None), outcome_name(0)), (0, "ok".to_owned()));
-        assert_eq!(outcome_name(outcome(Some(Kind::Frozen))), "Frozen");
+        assert_eq!(outcome_name(outcome(Some(ErrorKind::Frozen))), "Frozen");
     }
 
     #[test]
     fn what_nobody_else_can_cause_is_not_allowed() {
-        assert!(!Op::CreateFixed.allows(Kind::NoMemory) && !Op::Publish.allows(Kind::Registry));
-        assert!(!Op::Find.allows(Kind::Unreadable) && Op::Find.allows(Kind::NoSuchArea));
+        assert!(!Op::CreateFixed.allows(ErrorKind::NoMemory) && !Op::Publish.allows(ErrorKind::Registry));
+        assert!(!Op::Find.allows(ErrorKind::Unreadable) && Op::Find.allows(ErrorKind::NoSuchArea));
     }
 }

@@ -14,9 +14,9 @@ pub(crate) enum Sabotage {
     DeadName,
     /// A worker makes a call that fails as none may.
     Error,
-    /// A worker stays in one operation for ever.
+    /// A worker stays in one operation forever.
     Hang,
-    /// A worker lets go of an area without dropping it.
+    /// A worker releases an area without dropping it.
     Leak,
     /// A worker dies of a signal that nobody sent.
     Crash,

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use areas::{Kind, registry};
+use areas::{ErrorKind, registry};
 use indicatif::ProgressBar;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
 
@@ -315,7 +315,7 @@ impl Supervisor {
                     Rule::DeadName,
                     &format!("{:?} is found in process {}, which was reaped", source.name(), who.pid),
                 ),
-                Err(error) if error.kind() != Kind::NoSuchArea => {
+                Err(error) if error.kind() != ErrorKind::NoSuchArea => {
                     self.found(Rule::Error, &format!("find a dead name: {error:#}"));
                 }
                 _ => {}

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use areas::{Area, Kind, Resizable};
+use areas::{Area, ErrorKind, Resizable};
 
 static ON: AtomicBool = AtomicBool::new(false);
 
@@ -48,8 +48,8 @@ fn area_name(name: &CStr) -> Option<String> {
 
 fn open(name: &str, flags: c_int) -> Result<OwnedFd, c_int> {
     let errno = |error: &areas::Error| match error.kind() {
-        Kind::NoSuchArea => libc::ENOENT,
-        Kind::NameTaken => libc::EEXIST,
+        ErrorKind::NoSuchArea => libc::ENOENT,
+        ErrorKind::NameTaken => libc::EEXIST,
         _ => error.errno().map_or(libc::EIO, areas::Errno::raw),
     };
     let os = |why: std::io::Error| why.raw_os_error().unwrap_or(libc::EIO);

@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use areas::sync::{Event, SeqLock, Writer};
-use areas::{Area, Kind, Shared, registry};
+use areas::{Area, ErrorKind, Shared, registry};
 
 /// The event counts frames; behind it is the ring: in each slot one frame, which begins with its
 /// number.
@@ -56,7 +56,7 @@ fn produce() -> areas::Result<()> {
     }
     let status = reader.wait().map_err(failed("wait for the reader"))?;
     if !status.success() {
-        return Err(areas::Error::new(Kind::Io, "run the reader").detail(status.to_string()));
+        return Err(areas::Error::new(ErrorKind::Io, "run the reader").detail(status.to_string()));
     }
     println!("{FRAMES} frames written");
     Ok(())
@@ -77,13 +77,13 @@ fn show(name: &str) -> areas::Result<()> {
                 Ok(_) if frame[..4] == number.to_le_bytes() => {
                     let byte = number.to_le_bytes()[0];
                     if frame[4..].iter().any(|&found| found != byte) {
-                        return Err(areas::Error::new(Kind::Io, "show a frame").detail("it is torn"));
+                        return Err(areas::Error::new(ErrorKind::Io, "show a frame").detail("it is torn"));
                     }
                     shown += 1;
                 }
                 // A newer one is there, or is being written.
                 Ok(_) => skipped += 1,
-                Err(error) if error.kind() == Kind::Busy => skipped += 1,
+                Err(error) if error.kind() == ErrorKind::Busy => skipped += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -99,5 +99,5 @@ fn start(name: &str) -> areas::Result<Child> {
 }
 
 fn failed(what: &'static str) -> impl Fn(std::io::Error) -> areas::Error {
-    move |error| areas::Error::new(Kind::Io, what).caused_by(error)
+    move |error| areas::Error::new(ErrorKind::Io, what).caused_by(error)
 }

@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
-use areas::{Kind, Protection, registry};
+use areas::{ErrorKind, Protection, registry};
 
 fn main() -> areas::Result<()> {
     let name = format!("example-{}", std::process::id());
@@ -16,7 +16,7 @@ fn main() -> areas::Result<()> {
     // reason.
     let writer = registry::find(&name)?.open()?;
     let area = match area.freeze_within(std::time::Duration::ZERO) {
-        Ok(_) => return Err(areas::Error::new(Kind::System, "show a freeze that is refused")),
+        Ok(_) => return Err(areas::Error::new(ErrorKind::System, "show a freeze that is refused")),
         Err(refused) => {
             println!("refused: {}", refused.error);
             refused.value

@@ -6,7 +6,7 @@
 
 use areas::provider::{Guarded, Limited};
 use areas::{
-    Bytes, Kind, Mapping, Node, NodeSet, PageSize, Pages, Placed, Placement, Policy, Provider, Request,
+    Bytes, ErrorKind, Mapping, Node, NodeSet, PageSize, Pages, Placed, Placement, Policy, Provider, Request,
     Result, System, allowed_nodes,
 };
 
@@ -34,7 +34,10 @@ fn show(what: &str, provider: &dyn Provider, size: usize, pages: Pages) -> Resul
     let mut area = match areas::builder(size).pages(pages).provider(provider).private() {
         Ok(area) => area,
         // A container may forbid policies. The error says what to do about it.
-        Err(error) if [Kind::NotPermitted, Kind::Unsupported, Kind::Limit].contains(&error.kind()) => {
+        Err(error)
+            if [ErrorKind::NotPermitted, ErrorKind::Unsupported, ErrorKind::Limit]
+                .contains(&error.kind()) =>
+        {
             println!("  refused   {error:#}");
             return Ok(());
         }
@@ -55,7 +58,7 @@ fn show(what: &str, provider: &dyn Provider, size: usize, pages: Pages) -> Resul
 fn main() -> Result<()> {
     let allowed = match allowed_nodes() {
         Ok(allowed) => allowed,
-        Err(error) if error.kind() == Kind::NotPermitted => {
+        Err(error) if error.kind() == ErrorKind::NotPermitted => {
             println!("{error:#}");
             return Ok(());
         }

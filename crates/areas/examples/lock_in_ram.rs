@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
-use areas::{Kind, Lock};
+use areas::{ErrorKind, Lock};
 
 fn main() -> areas::Result<()> {
     // Full: every page is there from the start, and stays. Lazy: a page stays once it was touched.
@@ -31,7 +31,7 @@ fn main() -> areas::Result<()> {
 
 /// A low limit is something to live with; everything else is not.
 fn explain(lock: Lock, error: areas::Error) -> areas::Result<()> {
-    if error.kind() != Kind::Limit {
+    if error.kind() != ErrorKind::Limit {
         return Err(error);
     }
     println!("{lock}: {error:#}");

@@ -6,7 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
-use areas::{Kind, Node, NodeSet, Policy, allowed_nodes};
+use areas::{ErrorKind, Node, NodeSet, Policy, allowed_nodes};
 
 const SIZE: usize = 8 << 20;
 
@@ -14,7 +14,7 @@ fn main() -> areas::Result<()> {
     let allowed = match allowed_nodes() {
         Ok(allowed) => allowed,
         // A container may forbid even the question. The error says what to do about it.
-        Err(error) if error.kind() == Kind::NotPermitted => {
+        Err(error) if error.kind() == ErrorKind::NotPermitted => {
             println!("{error:#}");
             return Ok(());
         }
@@ -27,7 +27,7 @@ fn main() -> areas::Result<()> {
     for policy in policies {
         let mut area = match areas::builder(SIZE).place(policy).shared() {
             Ok(area) => area,
-            Err(error) if [Kind::NotPermitted, Kind::Unsupported].contains(&error.kind()) => {
+            Err(error) if [ErrorKind::NotPermitted, ErrorKind::Unsupported].contains(&error.kind()) => {
                 println!("{policy}: {error:#}");
                 continue;
             }

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use areas::{Area, Error, Kind, Protection, Received, Result, Shared};
+use areas::{Area, Error, ErrorKind, Protection, Received, Result, Shared};
 
 /// "nobody": every Linux has that user.
 const OTHER_USER: u32 = 65534;
@@ -76,7 +76,7 @@ fn host() -> Result<()> {
     );
     let status = other.wait().map_err(failed("wait for the other process"))?;
     if !status.success() {
-        return Err(Error::new(Kind::Io, "run as the other user").detail(status.to_string()));
+        return Err(Error::new(ErrorKind::Io, "run as the other user").detail(status.to_string()));
     }
     let mut answer = [0; 16];
     board.read_at(ANSWER + 8, &mut answer)?;
@@ -119,9 +119,8 @@ fn guest() -> Result<()> {
     ];
     for (what, why) in refused {
         let Some(why) = why else {
-            return Err(
-                Error::new(Kind::System, "keep what is for reading only from being written").detail(what)
-            );
+            return Err(Error::new(ErrorKind::System, "keep what is for reading only from being written")
+                .detail(what));
         };
         println!("user {}: {what}: refused: {why}", user());
     }
@@ -134,7 +133,7 @@ fn guest() -> Result<()> {
         }
         Ok(_) => {
             return Err(Error::new(
-                Kind::System,
+                ErrorKind::System,
                 "keep what is for reading only from being opened for writing",
             ));
         }
@@ -155,7 +154,7 @@ fn is_ours(area: &Area<Shared>) -> Result<bool> {
 fn receive(socket: &OwnedFd) -> Result<Area<Shared>> {
     match areas::receive(socket)? {
         Received::Shared(area) => Ok(area),
-        other => Err(Error::new(Kind::InvalidInput, "use what came").detail(format!("{other:?}"))),
+        other => Err(Error::new(ErrorKind::InvalidInput, "use what came").detail(format!("{other:?}"))),
     }
 }
 
@@ -164,9 +163,9 @@ fn user() -> u32 {
 }
 
 fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::new(Kind::Io, what).caused_by(error)
+    move |error| Error::new(ErrorKind::Io, what).caused_by(error)
 }
 
 fn errno(what: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
-    move |errno| Error::new(Kind::System, what).detail(errno.to_string())
+    move |errno| Error::new(ErrorKind::System, what).detail(errno.to_string())
 }

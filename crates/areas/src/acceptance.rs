@@ -3,10 +3,11 @@
 //!
 //! An area that another process made is as large as that process likes, and says of itself what it
 //! likes. For an ordinary user the kernel has limits; for root it has hardly any: a lock may be on
-//! all RAM, a reserve on all addresses, and missing pages of the pool are taken by whoever touches
-//! them. So what is received or transferred is held against bounds of ours, before it is mapped.
+//! all RAM, a reserve on all addresses, and missing hugetlb pages are taken by the process that
+//! touches them. So what is received or transferred is held against bounds of ours, before it is
+//! mapped.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::object::Object;
 use crate::page::PageSize;
@@ -43,10 +44,10 @@ impl Acceptance {
     /// that is to be applied.
     ///
     /// # Errors
-    /// [`Kind::Limit`] with the bound.
+    /// [`ErrorKind::Limit`] with the bound.
     pub(crate) fn check(&self, object: &Object, claimed: Lock, what: &str) -> Result<Lock> {
         let refuse = |detail: String, help: &'static str| {
-            Err(Error::new(Kind::Limit, what.to_owned()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Limit, what.to_owned()).detail(detail).help(help))
         };
         let page = object.page_size();
         if self.pages != 0 && self.pages & page.bytes() as u64 == 0 {

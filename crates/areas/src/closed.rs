@@ -2,16 +2,16 @@
 //! variant needs a number or a word.
 //!
 //! To other crates these enumerations are `#[non_exhaustive]`, so that a `match` there has to have
-//! an arm for what it does not know. At the C edge such an arm would tell a program of a policy of
-//! which it has never heard that it is "default", and of a lock that it is "none". Here the
-//! compiler asks for an arm when a variant is added, and then for one at the edges.
+//! an arm for what it does not know. At the C edge such an arm would report a policy of which the
+//! program has never heard as "default", and of a lock that it is "none". Here the compiler asks
+//! for an arm when a variant is added, and then for one at the edges.
 
 use crate::lock::Lock;
-use crate::migrate::Why;
+use crate::migrate::UnmovedReason;
 use crate::object::Extent;
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Policy, Source};
-use crate::residency::Where;
+use crate::place::{Node, NodeSet, Policy, RankedBy};
+use crate::residency::PageLocation;
 use crate::topology::{CacheIndexing, CacheWrites};
 
 macro_rules! closed {
@@ -60,13 +60,13 @@ closed! {
         Growable { max: usize },
         Resizable { max: usize },
     }
-    Where => ClosedWhere {
+    PageLocation => ClosedPageLocation {
         On { node: Node, page: PageSize },
         InRam { page: PageSize },
         Swapped,
         Absent,
     }
-    Why => ClosedWhy {
+    UnmovedReason => ClosedUnmovedReason {
         Busy,
         MappedByOthers,
         NoRoom,
@@ -83,7 +83,7 @@ closed! {
         Through,
         Other,
     }
-    Source => ClosedSource {
+    RankedBy => ClosedRankedBy {
         Hmat { class: u8 },
         Distance,
         Free,

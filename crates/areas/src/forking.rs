@@ -1,8 +1,8 @@
 //! What a forked child has to find whole: the mutexes that one thread may hold in the moment in
 //! which another one forks.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there for
-//! ever. So who forks takes them all first, in one order, and lets go of them on both sides. It is
+//! A child has the forking thread alone: a mutex that another thread holds stays held there
+//! forever. So who forks takes them all first, in one order, and releases them on both sides. It is
 //! the one file that knows mutexes of several parts of the library.
 
 use std::cell::Cell;
@@ -55,10 +55,10 @@ extern "C" fn after() {
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 const DONE: u64 = u64::MAX;
 
-/// Sees to it that forks are careful: to be called before any of the mutexes is taken.
+/// Ensures that forks are careful: to be called before any of the mutexes is taken.
 ///
 /// Nothing here can be inherited in the middle: a child whose parent had just begun finds its
-/// parent's number, and begins anew. At worst the functions are called twice around its own forks.
+/// parent's number, and begins again. At worst the functions are called twice around its own forks.
 /// (While one thread forks, the C library lets no other register.)
 pub(crate) fn ready() -> sys::Result<()> {
     loop {
@@ -87,7 +87,7 @@ mod tests {
         before();
         before();
         after();
-        // Else this would wait for ever.
+        // Else this would wait forever.
         drop(all_whole());
         after();
     }

@@ -4,7 +4,7 @@
 //! The kernel keeps both across `fork` and `exec`, so that a program which knows nothing of either
 //! can be started under them, as `numactl` does.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::Placement;
 use crate::provider::resolve;
 use crate::sys;
@@ -24,18 +24,18 @@ use crate::sys;
 /// ```
 ///
 /// # Errors
-/// The call was not made then. [`Kind::NodeNotAllowed`] for a node that does not exist or may not
-/// be used, [`Kind::InvalidInput`] for a policy over no node and for a home node, which a thread's
-/// policy has none of; [`Kind::Unsupported`] where the kernel does not know the policy (weighted
-/// interleaving: Linux 6.9; preferred-many: 5.15; balancing: 5.15, and 6.10), [`Kind::System`]
-/// where a sandbox forbids it.
+/// The call was not made then. [`ErrorKind::NodeNotAllowed`] for a node that does not exist or may
+/// not be used, [`ErrorKind::InvalidInput`] for a policy over no node and for a home node, which a
+/// thread's policy has none of; [`ErrorKind::Unsupported`] where the kernel does not know the
+/// policy (weighted interleaving: Linux 6.9; preferred-many: 5.15; balancing: 5.15, and 6.10),
+/// [`ErrorKind::System`] where a sandbox forbids it.
 #[doc(alias = "set_mempolicy")]
 #[doc(alias = "numactl")]
 pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T) -> Result<T> {
     let placement = placement.into();
     let what = || format!("start a program with memory policy {placement}");
     if placement.home_node().is_some() {
-        return Err(Error::new(Kind::InvalidInput, what())
+        return Err(Error::new(ErrorKind::InvalidInput, what())
             .detail("a thread's policy has no home node")
             .help("leave the home node out"));
     }
@@ -45,9 +45,10 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
         match errno {
             // The nodes were looked at.
             sys::Errno::INVAL | sys::Errno::NOSYS => {
-                error(Kind::Unsupported).help("`areas doctor` lists the policies of this kernel")
+                error(ErrorKind::Unsupported).help("`areas doctor` lists the policies of this kernel")
             }
-            _ => error(Kind::System).help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),
+            _ => error(ErrorKind::System)
+                .help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),
         }
     })
 }
@@ -57,11 +58,11 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
 /// before.
 ///
 /// # Errors
-/// [`Kind::System`] where the kernel or a sandbox refuses.
+/// [`ErrorKind::System`] where the kernel or a sandbox refuses.
 #[doc(alias = "PR_SET_THP_DISABLE")]
 pub fn disable_huge_pages(disabled: bool) -> Result<bool> {
     sys::process::set_huge_pages_disabled(disabled).map_err(|errno| {
-        Error::new(Kind::System, "turn transparent huge pages off for this process")
+        Error::new(ErrorKind::System, "turn transparent huge pages off for this process")
             .call(format!("prctl(PR_SET_THP_DISABLE, {})", u8::from(disabled)), errno)
             .detail("a sandbox may forbid it")
     })
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
     use crate::place::{Node, NodeSet, Policy};
 
-    /// As the kernel tells of a program that was started.
+    /// As the kernel reports of a program that was started.
     fn policies_of_cat() -> Vec<String> {
         let output = std::process::Command::new("cat").arg("/proc/self/numa_maps").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -96,9 +97,9 @@ mod tests {
     fn what_a_thread_cannot_have_is_refused_before_anything_is_started() {
         let none = || -> () { panic!("it was called") };
         let home = Placement::new(Policy::Bind(NodeSet::ALL)).home(Node::new(0).unwrap());
-        assert_eq!(with_policy(home, none).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(with_policy(home, none).unwrap_err().kind(), ErrorKind::InvalidInput);
         let nowhere = Policy::Bind(NodeSet::single(Node::new(1000).unwrap()));
-        assert_eq!(with_policy(nowhere, none).unwrap_err().kind(), Kind::NodeNotAllowed);
+        assert_eq!(with_policy(nowhere, none).unwrap_err().kind(), ErrorKind::NodeNotAllowed);
     }
 
     #[test]

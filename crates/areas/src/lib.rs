@@ -1,8 +1,8 @@
 //! Chunks of memory as first-class things on Linux.
 //!
 //! Ask for an area by size; say where it must live; name it; let other processes clone it; grow it
-//! under everybody; freeze it; see where every page really is. The kernel takes the memory back
-//! when its last holder goes, however it goes.
+//! for all holders; freeze it; see where every page really is. The kernel frees the memory with its
+//! last holder, however that ends.
 //!
 //! # First area
 //!
@@ -35,7 +35,7 @@
 //!
 //! An area can be given to another process for good: the giver keeps nothing, and may end, or be
 //! killed, at once. The other process has it at its next call into the [`registry`], under a new
-//! id; until then it is on its way, and nobody finds it.
+//! id; until then it is pending, and cannot be found.
 //!
 //! ```
 //! use areas::{Address, AnyArea, Transfer, registry};
@@ -83,9 +83,9 @@
 //!   because Rust's references promise what another process does not keep: copies
 //!   ([`Area::read_at`], [`Area::write_at`]), atomic words ([`Area::load`], [`Area::store`]),
 //!   [`SharedSlice`], raw pointers.
-//! - Data that many read and nobody changes any more: [`Area::freeze`], an
+//! - Data that many read and no process changes any more: [`Area::freeze`], an
 //!   [`Area`]`<`[`Frozen`]`>`. It lends `&[u8]`.
-//! - Somebody else's area: [`registry::find`], a [`registry::Source`]; then `open`,
+//! - An area of another process: [`registry::find`], a [`registry::Source`]; then `open`,
 //!   `open_read_only` or `open_frozen`, or `open_any`, which gives an [`AnyArea`] of the kind that
 //!   it is.
 //! - Memory behind a descriptor that came some other way: [`AnyArea::from_descriptor`].
@@ -96,7 +96,7 @@
 //!
 //! Frozen and private areas are owners of bytes (`AsRef<[u8]>`, at one address for as long as they
 //! are held; `Send`, `Sync`, `UnwindSafe`, `'static`): libraries that share bytes take them as they
-//! are, without a copy, and give them back with the last reference. With
+//! are, without a copy, and release them with the last reference. With
 //! [`bytes`](https://docs.rs/bytes), and by way of it Arrow:
 //!
 //! ```
@@ -186,6 +186,7 @@ mod protection;
 pub mod provider;
 pub mod range;
 pub mod registry;
+mod renamed;
 mod residency;
 mod size;
 pub mod sync;
@@ -198,16 +199,16 @@ mod turns;
 mod verify;
 
 pub use area::{
-    Access, AnyArea, Area, AreaBuilder, CloneBuilder, CreatedOrOpened, EXCLUSIVE_PATIENCE, FREEZE_PATIENCE,
-    Frozen, Granted, Private, ReceiveOptions, Received, Resizable, Shared, SharedSlice, Stored, Transfer,
-    builder, receive,
+    AnyArea, Area, AreaBuilder, AreaKind, CloneBuilder, CreatedOrOpened, DEFAULT_FREEZE_TIMEOUT,
+    EXCLUSIVE_TIMEOUT, Frozen, Granted, Private, ReceiveOptions, Received, Resizable, Shared, SharedSlice,
+    Stored, Transfer, builder, receive,
 };
 #[doc(hidden)]
 pub use error::in_words;
-pub use error::{Errno, Error, Kind, Rejected, Result};
+pub use error::{Errno, Error, ErrorKind, Rejected, Result};
 pub use lock::Lock;
 pub use mapping::{BackedBy, Fallback, Mapping, Reservation, roomy_maximum};
-pub use migrate::{Migration, Stayed, Why};
+pub use migrate::{Migration, UnmovedRange, UnmovedReason};
 pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};
@@ -215,7 +216,9 @@ pub use populate::Progress;
 pub use protection::Protection;
 pub use provider::{Address, Backing, Placed, Provider, Request, System, allowed_nodes};
 pub use registry::{AreaId, Name, Note};
-pub use residency::{Residency, Run, Where};
+#[expect(deprecated, reason = "older names, for one version")]
+pub use renamed::{Access, EXCLUSIVE_PATIENCE, FREEZE_PATIENCE, Kind, Stayed, Where, Why};
+pub use residency::{PageLocation, Residency, Run};
 pub use size::Bytes;
 pub use sys::copy::Word;
 pub use text::{escape_invisible, escape_invisible_bytes};

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ptr::NonNull;
 
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::size::Bytes;
 use crate::sys;
 
@@ -32,8 +32,8 @@ impl fmt::Display for Demand {
 /// clones. (A program that calls `munlock` or `munlockall` by itself undoes it, and a forked child
 /// does not inherit it: [`Info::locked`](crate::registry::Info::locked) measures it.)
 ///
-/// Locking takes RAM from everybody else on the machine: lock what has to meet a deadline or must
-/// not reach the swap device, not what would merely be nice to have at hand.
+/// Locking takes RAM from all others on the machine: lock what has to meet a deadline or must not
+/// reach the swap device, not what would merely be nice to have at hand.
 //
 // Its numbers stand in tables, which other versions of the library read: none is used for another
 // lock.
@@ -54,18 +54,18 @@ pub enum Lock {
     /// As full, and physically contiguous: each page follows on the one before, for devices that
     /// know no page tables.
     ///
-    /// That is one page of the pool, or several side by side, or base pages that the kernel
-    /// gathers, in this order, if [`Pages::Base`], the default, leaves the choice to the lock;
-    /// [`Pages::Pool`] wants the pool. More than one page takes `CAP_SYS_ADMIN`, without which
-    /// nobody may see where pages are. It is proved when the area is made; only a driver can
-    /// promise it for ever: the kernel does not move locked pages of the pool by itself, but may
-    /// move others (compaction, a failing memory module).
+    /// That is one hugetlb page, or several contiguous ones, or base pages that the kernel
+    /// collapses, in this order, if [`Pages::Base`], the default, leaves the choice to the lock;
+    /// [`Pages::Pool`] wants the pool. More than one page takes `CAP_SYS_ADMIN`, without which no
+    /// process may see where pages are. It is proved when the area is made; only a driver can
+    /// promise it forever: the kernel does not move locked hugetlb pages by itself, but may move
+    /// others (compaction, a failing memory module).
     ///
     /// [`Pages::Base`]: crate::Pages::Base
     /// [`Pages::Pool`]: crate::Pages::Pool
     #[doc(alias = "B_CONTIGUOUS")]
     Contiguous = 3,
-    /// As contiguous, below 16 MiB, for ISA DMA: in memory that was set aside when the machine
+    /// As contiguous, below 16 MiB, for ISA DMA: in memory that was reserved when the machine
     /// booted (`memmap=4M$8M` on the kernel's command line), by way of `/dev/mem`
     /// (`CAP_SYS_RAWIO`). It never moves.
     #[doc(alias = "B_LOMEM")]
@@ -171,14 +171,14 @@ impl Lock {
             let error = |kind| Error::new(kind, format!("lock {whose}")).call(call, errno);
             match errno {
                 // EPERM where the limit is 0.
-                sys::Errno::NOMEM | sys::Errno::PERM => remedy::locked_memory(error(Kind::Limit), len),
-                sys::Errno::AGAIN => error(Kind::NoMemory)
+                sys::Errno::NOMEM | sys::Errno::PERM => remedy::locked_memory(error(ErrorKind::Limit), len),
+                sys::Errno::AGAIN => error(ErrorKind::NoMemory)
                     .detail("some of its pages could not be brought in")
                     .help("free some memory, or see the limit of the control group (memory.max)"),
-                sys::Errno::NOSYS if on_fault => error(Kind::Unsupported)
+                sys::Errno::NOSYS if on_fault => error(ErrorKind::Unsupported)
                     .detail("mlock2 is missing here, without which no page can be locked as it comes in")
                     .help("use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
-                _ => error(Kind::System),
+                _ => error(ErrorKind::System),
             }
         })
     }
@@ -188,7 +188,7 @@ impl Lock {
     /// are locked.
     pub(crate) fn ask_allowance(address: NonNull<u8>, len: usize, whose: &str) -> Result<()> {
         match Lock::Lazy.apply(address, len, whose) {
-            Err(error) if error.kind() == Kind::Unsupported => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
             asked => asked,
         }
     }
@@ -205,7 +205,7 @@ impl std::str::FromStr for Lock {
 
     fn from_str(text: &str) -> Result<Self> {
         Lock::ALL.into_iter().find(|lock| lock.name() == text).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("read {text:?} as a lock"))
+            Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a lock"))
                 .help(format!("write one of {}", Lock::NAMES.join(", ")))
         })
     }

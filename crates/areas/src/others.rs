@@ -1,5 +1,5 @@
-//! Memory of others, which is no area: what the command needs to look at it, and to free what
-//! nobody holds (`areas scan`, `areas reap`).
+//! Memory of others, which is not an area: what the command needs to look at it, and to free what
+//! no process holds (`areas scan`, `areas reap`).
 //!
 //! Processes are looked at by [`registry::Shown`](crate::registry::Shown).
 
@@ -16,10 +16,11 @@ pub fn looks_like_a_table(label: &[u8], size: u64) -> bool {
     label == crate::registry::TABLE_LABEL.to_bytes() && size == crate::registry::TABLE_BYTES as u64
 }
 
-/// A write lease on a file: the kernel's proof that nobody else has it open or mapped, for as long
-/// as it is undisturbed. What the proof leaves out are descriptors that open nothing (`O_PATH`).
+/// A write lease on a file: the kernel's proof that no other process has it open or mapped, for as
+/// long as it is undisturbed. What the proof leaves out are descriptors that open nothing
+/// (`O_PATH`).
 ///
-/// It is given back when it is dropped.
+/// It is released when it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     file: OwnedFd,
@@ -29,14 +30,15 @@ impl Lease {
     /// Takes it on a file that was opened for reading alone.
     ///
     /// # Errors
-    /// `EAGAIN`: somebody else has the file open. `EACCES`: it is another user's. `EINVAL`: its
+    /// `EAGAIN`: another process has the file open. `EACCES`: it is another user's. `EINVAL`: its
     /// file system has no leases.
     pub fn take(file: OwnedFd) -> io::Result<Self> {
         sys::lease::take(file.as_fd())?;
         Ok(Lease { file })
     }
 
-    /// Whether nobody has tried to open the file since: who does waits until the lease is dropped.
+    /// Whether no process has tried to open the file since: one that does waits until the lease is
+    /// dropped.
     ///
     /// # Errors
     /// The kernel's.
@@ -69,7 +71,7 @@ impl Segment {
         Ok(sys::sysv::look(id)?)
     }
 
-    /// Removes a segment: nobody finds it any more, and its memory goes with the last process that
+    /// Removes a segment: it is not found any more, and its memory goes with the last process that
     /// has it attached.
     ///
     /// # Errors
@@ -82,7 +84,7 @@ impl Segment {
 /// Bytes of a memory file that are in RAM, and bytes that are swapped out.
 ///
 /// # Errors
-/// `ENOSYS` before Linux 6.5 and in sandboxes; `EOPNOTSUPP` of pages of the pool; `EPERM` for who
+/// `ENOSYS` before Linux 6.5 and in sandboxes; `EOPNOTSUPP` of hugetlb pages; `EPERM` for who
 /// neither owns it nor may write it.
 pub fn cached(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let cached = sys::pages::cache_of(file, 0, 0)?;

@@ -104,14 +104,14 @@ pub enum Pages {
     /// Pages of this size from the hugetlb pool: a promise or an error.
     ///
     /// Shared with others, they can be taken away by who may write them: see
-    /// [`Shared`](crate::Shared). Private ones are set aside for the process that made the area.
+    /// [`Shared`](crate::Shared). Private ones are reserved for the process that made the area.
     /// After a fork, who writes first needs another page; where the pool has none, the kernel takes
     /// the child's from it, which dies of SIGBUS at its next touch. Populate and use such an area
     /// in one process.
     Pool(PageSize),
     /// Pages of this size from the pool if it has them, else base pages; `granted()` says which.
     PreferPool(PageSize),
-    /// The pool's 2 MiB pages if there are enough, else transparent huge pages gathered when the
+    /// The pool's 2 MiB pages if there are enough, else transparent huge pages, collapsed when the
     /// area is populated, else base pages; `granted()` says which.
     Auto,
 }

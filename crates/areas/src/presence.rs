@@ -1,5 +1,5 @@
 //! Marks on an area's memory that the kernel takes back when their process dies: for protocols
-//! between the holders of an area that must not wait for a dead one for ever.
+//! between the holders of an area that must not wait for a dead one forever.
 //!
 //! A mark is a record lock (OFD, fcntl(2)) on one byte far behind the end of the memory object, by
 //! an open file of the mark's own. A mapping of one page, which may not be accessed, keeps that
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -38,13 +38,13 @@ impl Presence {
     /// Takes the first of the marks `numbers` that no process has; `None` if all are taken.
     ///
     /// # Errors
-    /// [`Kind::Limit`] for want of a descriptor, for the length of the call, or of a mapping;
-    /// [`Kind::NotPermitted`] for memory that may not be opened for writing; [`Kind::System`] where
-    /// `/proc` is not mounted.
+    /// [`ErrorKind::Limit`] for want of a descriptor, for the length of the call, or of a mapping;
+    /// [`ErrorKind::NotPermitted`] for memory that may not be opened for writing;
+    /// [`ErrorKind::System`] where `/proc` is not mounted.
     pub fn take(object: &Object, numbers: Range<u32>) -> Result<Option<Presence>> {
         const WHAT: &str = "mark an area's memory as in use";
         object.refuse_physical(|| WHAT.to_owned())?;
-        let failed = |call: &'static str| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
+        let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, WHAT).call(call, errno);
         // Forks are counted from here on.
         crate::forking::ready().map_err(failed("pthread_atfork"))?;
         let file = object.reopen(sys::file::OFlags::RDWR, WHAT)?;
@@ -63,13 +63,13 @@ impl Presence {
     /// Whether a process has one of the marks: by another open file than the object's own.
     ///
     /// # Errors
-    /// [`Kind::System`] if the program has closed the object's descriptor.
+    /// [`ErrorKind::System`] if the program has closed the object's descriptor.
     pub fn is_taken(object: &Object, numbers: Range<u32>) -> Result<bool> {
         const WHAT: &str = "check whether a process still uses an area's memory";
         let file = object.own_fd().map_err(|_| crate::object::closed(WHAT.to_owned()))?;
         range_lock::in_the_way(file, &(FIRST + u64::from(numbers.start)..FIRST + u64::from(numbers.end)))
             .map(|found| found.is_some())
-            .map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_OFD_GETLK)", errno))
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_OFD_GETLK)", errno))
     }
 
     /// Its number.
@@ -106,13 +106,13 @@ impl Presence {
     /// parent alone then. In the process whose mark it is it does nothing.
     pub fn leave(&self) {
         if self.is_inherited() {
-            // (Nobody holds the mutex while another thread forks: only children take it.)
+            // (No thread holds the mutex while another thread forks: only children take it.)
             drop(self.mapping.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
     }
 }
 
-/// What the kernel said where a mark was taken by another process, for an error that tells so.
+/// What the kernel said where a mark was taken by another process, for an error that says so.
 #[must_use]
 pub fn was_taken(error: Error) -> Error {
     error.call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
@@ -123,11 +123,11 @@ pub(crate) fn lock_byte(file: &OwnedFd, byte: &Range<u64>, what: &'static str) -
     match range_lock::take(file.as_fd(), Hold::Alone, byte) {
         Ok(()) => Ok(true),
         Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => Ok(false),
-        Err(errno) => Err(Error::new(Kind::System, what).call("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
+        Err(errno) => Err(Error::new(ErrorKind::System, what).call("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
     }
 }
 
-/// A mapping of one page that nobody can access: it keeps an open file, and so its record locks,
+/// A mapping of one page that cannot be accessed: it keeps an open file, and so its record locks,
 /// without a descriptor.
 pub(crate) fn keep(file: &OwnedFd, page: PageSize) -> Result<Mapping> {
     Mapping::unlocked(&Plan {

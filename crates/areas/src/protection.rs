@@ -32,7 +32,7 @@ bitflags! {
 }
 
 impl Protection {
-    /// Loads and stores: what areas have if nobody says otherwise.
+    /// Loads and stores: the default of areas.
     pub const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
 
     /// What the kernel knows of.

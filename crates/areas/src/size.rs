@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A number of bytes that reads and prints with binary units.
 ///
@@ -70,11 +70,11 @@ impl FromStr for Bytes {
     type Err = Error;
 
     /// # Errors
-    /// [`Kind::InvalidInput`] for anything but a number with an optional unit, and for more than
-    /// `u64` holds.
+    /// [`ErrorKind::InvalidInput`] for anything but a number with an optional unit, and for more
+    /// than `u64` holds.
     fn from_str(text: &str) -> Result<Self> {
         read(text.trim()).map(Bytes).map_err(|why| {
-            Error::new(Kind::InvalidInput, format!("read {text:?} as a size"))
+            Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a size"))
                 .detail(why.to_owned())
                 .help("write bytes, or a number with K, M, G, T or P: `4096`, `0x1000`, `64M`, `1.5GiB`")
         })

@@ -1,5 +1,5 @@
 //! Text that another process wrote, for people to read: names of areas, names of commands. What a
-//! terminal would obey or nobody would see is escaped, here and nowhere else.
+//! terminal would obey or that is invisible is escaped, here and nowhere else.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

@@ -1,7 +1,7 @@
 //! What interleaving means: whose turn it is, page by page.
 //!
 //! The kernel deals pages out in turn: to each node of the policy, by ascending number, as many in
-//! a row as its weight. The turn of a page is told by its number among pages of its size: in the
+//! a row as its weight. The turn of a page follows from its number among pages of its size: in the
 //! object that it belongs to, or in the address space (`mm/mempolicy.c`, `interleave_nid`,
 //! `weighted_interleave_nid`). So huge pages are dealt out as base pages are, each by 2 MiB. Where
 //! the kernel begins is its own affair: [`Origin`] says where that is today, and who compares looks
@@ -87,7 +87,7 @@ pub(crate) enum Origin {
     Object(usize),
     /// Private memory that begins at that address: at address 0.
     Address(usize),
-    /// Pages of the pool: at the beginning of the mapping.
+    /// Hugetlb pages: at the beginning of the mapping.
     Pool,
 }
 

@@ -3,9 +3,9 @@
 //! What a policy asks depends on the policy. Of most it is a set of nodes, and any of them will do.
 //! Interleaving asks more: it is whose turn a page is. Pages of one size go round together, and
 //! where they begin is the kernel's affair, so that the beginning is taken that fits most of them.
-//! A block of 2 MiB that lies on one node as a whole is a huge page, whether the kernel tells so or
-//! not (base pages that are interleaved never look like that). Where the kernel is set up to bring
-//! in folios of several base pages (64 KiB, say), base pages may go round in such groups.
+//! A block of 2 MiB that lies on one node as a whole is a huge page, whether the kernel reports it
+//! or not (base pages that are interleaved never look like that). Where the kernel is set up to
+//! bring in folios of several base pages (64 KiB, say), base pages may go round in such groups.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement};
 use crate::provider::transparent;
-use crate::residency::{Residency, Where};
+use crate::residency::{PageLocation, Residency};
 use crate::size::Bytes;
 use crate::turns::Turns;
 
@@ -146,7 +146,7 @@ impl Verification {
     fn on_nodes(&mut self, residency: &Residency, part: &Range<usize>, asked: Option<NodeSet>) {
         for (range, place) in within(residency, part) {
             match place {
-                Where::On { node, .. } => match asked {
+                PageLocation::On { node, .. } => match asked {
                     Some(asked) if !asked.contains(node) => self.misplace(range, node, asked),
                     _ => self.in_place += range.len() as u64,
                 },
@@ -204,7 +204,7 @@ impl Verification {
             }
         }
         self.not_in_ram += within(residency, part)
-            .filter(|(_, place)| !matches!(place, Where::On { .. }))
+            .filter(|(_, place)| !matches!(place, PageLocation::On { .. }))
             .map(|(range, _)| range.len() as u64)
             .sum::<u64>();
     }
@@ -250,7 +250,7 @@ impl Unit {
 fn within<'a>(
     residency: &'a Residency,
     part: &Range<usize>,
-) -> impl Iterator<Item = (Range<usize>, Where)> + 'a {
+) -> impl Iterator<Item = (Range<usize>, PageLocation)> + 'a {
     let part = part.clone();
     let runs = residency.runs();
     let begin = runs.partition_point(|run| run.range.end <= part.start);
@@ -265,13 +265,13 @@ fn units(residency: &Residency, part: &Range<usize>, first: usize) -> impl Itera
     let (base, huge) = (PageSize::base().bytes(), PageSize::transparent().bytes());
     within(residency, part).flat_map(move |(range, place)| {
         let (node, told) = match place {
-            Where::On { node, page } => (Some(node), page.bytes()),
+            PageLocation::On { node, page } => (Some(node), page.bytes()),
             _ => (None, base),
         };
         let mut at = range.start;
         std::iter::from_fn(move || {
             let node = node.filter(|_| at < range.end)?;
-            // A block that lies on one node as a whole is a huge page, told or not.
+            // A block that lies on one node as a whole is a huge page, reported or not.
             let whole = told == base && at % huge == first % huge && range.end - at >= huge;
             let page = if whole { huge } else { told };
             let skew = if page == base { 0 } else { first % page };

@@ -1,7 +1,7 @@
 //! Where areas may be asked to be: exactly there, at or above, anywhere at random, at their
 //! source's address; and which area an address belongs to. Looked up in the kernel's maps.
 
-use areas::{Address, AreaId, Kind, Provider, Request, Reservation, System, Transfer};
+use areas::{Address, AreaId, ErrorKind, Provider, Request, Reservation, System, Transfer};
 
 /// Whether the kernel has a mapping that begins at that address.
 fn begins_at(address: usize) -> bool {
@@ -60,7 +60,7 @@ fn a_clone_cannot_be_where_its_source_is_in_the_same_process() {
     let area = areas::builder(4096).name(&name).shared().unwrap();
     area.write_at(0, b"still here").unwrap();
     let source = areas::registry::find(&name).unwrap();
-    assert_eq!(source.cloning().same_address().open().unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(source.cloning().same_address().open().unwrap_err().kind(), ErrorKind::AddressInUse);
     let mut bytes = [0; 10];
     area.read_at(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"still here");
@@ -70,7 +70,7 @@ fn a_clone_cannot_be_where_its_source_is_in_the_same_process() {
 #[track_caller]
 fn at(address: usize) -> Option<AreaId> {
     let told = |result: areas::Result<AreaId>| match result {
-        Err(error) if error.kind() == Kind::NoSuchArea => None,
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => None,
         other => Some(other.unwrap()),
     };
     let id = told(areas::registry::id_at(address));
@@ -176,7 +176,7 @@ fn reserved_addresses_take_exact_areas() {
     let mapping = System::new().map(&Request::new(4096).inside(&reservation, 8 * 4096)).unwrap();
     assert_eq!(mapping.as_ptr().addr(), reservation.address() + 8 * 4096);
     let taken = System::new().map(&Request::new(4096).inside(&reservation, 8 * 4096));
-    assert_eq!(taken.unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AddressInUse);
 }
 
 #[test]
@@ -187,11 +187,11 @@ fn reservations_are_where_they_were_wanted() {
     let second = Reservation::placed(Address::AtOrAbove(hint), page + 1).unwrap();
     assert_eq!((first.address(), second.address(), second.span()), (hint, hint + 2 * page, 2 * page));
     let error = Reservation::placed(Address::Exactly(hint), page).unwrap_err();
-    assert_eq!(error.kind(), Kind::AddressInUse);
+    assert_eq!(error.kind(), ErrorKind::AddressInUse);
     let random = Reservation::placed(Address::Random, page).unwrap();
     let other = Reservation::placed(Address::Random, page).unwrap();
     assert!(random.address().abs_diff(other.address()) > 1 << 20);
     let high = Reservation::placed(Address::RandomAtOrAbove(0x2000_0000_0000), page).unwrap();
     assert!(high.address() >= 0x2000_0000_0000);
-    assert_eq!(Reservation::placed(Address::Random, 0).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(Reservation::placed(Address::Random, 0).unwrap_err().kind(), ErrorKind::InvalidInput);
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use areas::{Address, Area, Kind, Reservation, Resizable, Result, registry};
+use areas::{Address, Area, ErrorKind, Reservation, Resizable, Result, registry};
 
 const PAGE: usize = 4096;
 /// What one heap may take at most, and what the reservation has.
@@ -69,20 +69,20 @@ fn heaps_grow_in_place_in_reserved_addresses() {
     }
     // The next heap stands in the way: try elsewhere. Nothing has changed.
     let error = heaps.of(first).unwrap().resize(ROOM + PAGE).unwrap_err();
-    assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+    assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
     assert_eq!(heaps.of(first).unwrap().size(), ROOM);
     assert_eq!(heaps.of(second).unwrap().size(), PAGE);
     // No memory is another error, and final.
     let error = heaps.of(second).unwrap().resize(1 << 50).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
     // At a place that is taken, or beyond the end, no heap is opened.
-    assert_eq!(heaps.open(PAGE).unwrap_err().kind(), Kind::AddressInUse);
-    assert_eq!(heaps.open(HEAPS * ROOM).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(heaps.open(PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
+    assert_eq!(heaps.open(HEAPS * ROOM).unwrap_err().kind(), ErrorKind::OutOfRange);
     // The last one meets the end of the reservation.
     let last = heaps.open((HEAPS - 1) * ROOM).unwrap();
     heaps.of(last).unwrap().resize(ROOM).unwrap();
     let error = heaps.of(last).unwrap().resize(ROOM + PAGE).unwrap_err();
-    assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+    assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
     assert!(error.to_string().contains("reservation ends"), "{error}");
 }
 
@@ -113,7 +113,7 @@ fn growth_that_is_refused_leaves_the_reservation_as_it_was() {
     let name = format!("heap-{}-0", std::process::id());
     // A published clone without a reserve: it has no addresses to grow into.
     let clone = registry::find(&name).unwrap().cloning().name("heap's clone").open_resizable().unwrap();
-    assert_eq!(heaps.of(first).unwrap().resize(4 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(heaps.of(first).unwrap().resize(4 * PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
     assert_eq!(shown(first + PAGE).unwrap(), "---p");
     heaps.open(PAGE).expect("the addresses behind are free still");
     drop(clone);
@@ -128,7 +128,9 @@ fn a_clone_takes_its_place_in_a_reservation() {
     let source = registry::find(&name).unwrap();
     let view = source.cloning().inside(&room, 4 * PAGE).open().unwrap();
     assert_eq!(view.as_ptr().addr(), room.address() + 4 * PAGE);
-    for (offset, kind) in [(5, Kind::AddressInUse), (0, Kind::AddressInUse), (9, Kind::OutOfRange)] {
+    for (offset, kind) in
+        [(5, ErrorKind::AddressInUse), (0, ErrorKind::AddressInUse), (9, ErrorKind::OutOfRange)]
+    {
         let refused = source.cloning().inside(&room, offset * PAGE).open().unwrap_err();
         assert_eq!(refused.kind(), kind, "{refused}");
     }
@@ -147,7 +149,7 @@ fn an_area_between_guard_pages_does_not_grow_over_them() {
     use areas::Provider;
     let guarded = areas::System::new().guarded(1);
     let mut area = areas::builder(PAGE).provider(&guarded).resizable(PAGE).unwrap();
-    assert_eq!(area.resize(2 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(area.resize(2 * PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
     assert_eq!(shown(area.as_ptr().addr() + PAGE).unwrap(), "---p");
     assert_eq!(area.size(), PAGE);
 }
@@ -163,11 +165,11 @@ fn past_the_end_of_a_reservation_and_over_others() {
     let mut area = areas::builder(PAGE).inside(&home, 0).resizable(PAGE).unwrap();
     // By itself it keeps to its reservation.
     area.resize(4 * PAGE).unwrap();
-    assert_eq!(area.resize(5 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(area.resize(5 * PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
     // Not over what it was not allowed.
     assert_eq!(
         area.resize_over(8 * PAGE, std::slice::from_ref(&last)).unwrap_err().kind(),
-        Kind::AddressInUse
+        ErrorKind::AddressInUse
     );
     assert_eq!((shown(4), shown(6).as_deref(), area.reserve()), (None, Some("---p"), 4 * PAGE));
     let all = [behind.clone(), last.clone(), home.clone()];
@@ -178,12 +180,12 @@ fn past_the_end_of_a_reservation_and_over_others() {
     assert!(behind.is_released() && !last.still_has(0) && last.still_has(2 * PAGE));
     // What is in use there is in the way, and nothing has changed.
     let other = areas::builder(PAGE).inside(&last, 3 * PAGE).private().unwrap();
-    assert_eq!(area.resize_over(14 * PAGE, &all).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(area.resize_over(14 * PAGE, &all).unwrap_err().kind(), ErrorKind::AddressInUse);
     assert_eq!((shown(10).as_deref(), shown(12), area.size()), (Some("---p"), None, 10 * PAGE));
     assert_eq!(last.room_at(2 * PAGE), PAGE);
     drop(other);
     // Beyond all memory: refused before anything is taken, and a size that no process has.
-    assert_eq!(area.resize_over(1 << 50, &all).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(area.resize_over(1 << 50, &all).unwrap_err().kind(), ErrorKind::NoMemory);
     area.trim_reserve(0);
     area.resize(PAGE).unwrap();
     area.trim_reserve(2 * PAGE);

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 
-use areas::{Kind, NodeSet, Policy};
+use areas::{ErrorKind, NodeSet, Policy};
 
 /// A file without a name, with bytes that differ from page to page.
 fn file_of(len: usize) -> (File, Vec<u8>) {
@@ -38,7 +38,7 @@ fn a_file_that_is_too_short_is_told() {
     let (file, _) = file_of(5001);
     let mut area = areas::builder(8192).shared().unwrap();
     let error = area.fill_from(&file, &mut |_| {}).unwrap_err();
-    assert_eq!(error.kind(), Kind::Io);
+    assert_eq!(error.kind(), ErrorKind::Io);
     assert_eq!(
         error.to_string(),
         "cannot fill an area of 8 KiB from a file: the file ended after 5001 of 8192 bytes: it shrank concurrently"
@@ -50,7 +50,7 @@ fn what_may_not_be_written_is_not() {
     let (file, _) = file_of(4096);
     let mut area = areas::builder(4096).shared().unwrap();
     area.protect(areas::Protection::READ).unwrap();
-    assert_eq!(area.fill_from(&file, &mut |_| {}).unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(area.fill_from(&file, &mut |_| {}).unwrap_err().kind(), ErrorKind::ReadOnly);
 }
 
 #[test]
@@ -60,6 +60,6 @@ fn a_folder_is_no_source() {
     let error = area.fill_from(&folder, &mut |_| {}).unwrap_err();
     assert_eq!(
         (error.kind(), error.errno().map(|errno| errno.to_string())),
-        (Kind::Io, Some("EISDIR".to_owned()))
+        (ErrorKind::Io, Some("EISDIR".to_owned()))
     );
 }

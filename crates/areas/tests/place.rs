@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use areas::{Error, Kind, Node, NodeSet, Placement, Policy};
+use areas::{Error, ErrorKind, Node, NodeSet, Placement, Policy};
 use proptest::prelude::*;
 
 fn set(text: &str) -> NodeSet {
@@ -59,7 +59,7 @@ fn sets_are_read_and_printed() {
         let read = text.parse::<NodeSet>();
         assert_eq!(read.as_ref().ok().map(ToString::to_string).as_deref(), expected, "{text:?}");
         if let Err(error) = read {
-            assert_eq!(error.kind(), Kind::InvalidInput);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().starts_with(&format!("cannot read {text:?} as nodes: ")), "{error}");
         }
     }
@@ -190,7 +190,7 @@ fn policies_from_parts() {
         let facts = made.as_ref().map_err(|error| error.facts().unwrap_or_default());
         assert_eq!(facts.copied(), expected, "{name} {nodes:?}");
         if let Err(error) = &made {
-            assert_eq!(error.kind(), Kind::InvalidInput);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.remedy().is_some());
         }
         if let Ok(policy) = made {
@@ -234,17 +234,17 @@ fn placements_are_resolved_against_the_allowed_nodes() {
         assert_eq!(resolve(policy, home).unwrap(), expected);
     }
     let bad = [
-        ("bind:1,7", None, Kind::NodeNotAllowed),
-        ("preferred:4", None, Kind::NodeNotAllowed),
-        ("bind:1", Some(7), Kind::NodeNotAllowed),
-        ("interleave:0-1", Some(0), Kind::InvalidInput),
-        ("default", Some(0), Kind::InvalidInput),
+        ("bind:1,7", None, ErrorKind::NodeNotAllowed),
+        ("preferred:4", None, ErrorKind::NodeNotAllowed),
+        ("bind:1", Some(7), ErrorKind::NodeNotAllowed),
+        ("interleave:0-1", Some(0), ErrorKind::InvalidInput),
+        ("default", Some(0), ErrorKind::InvalidInput),
     ];
     for (policy, home, kind) in bad {
         assert_eq!(resolve(policy, home).unwrap_err().kind(), kind, "{policy} {home:?}");
     }
     let empty = Placement::new(Policy::Bind(NodeSet::EMPTY));
-    assert_eq!(empty.resolve(allowed).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(empty.resolve(allowed).unwrap_err().kind(), ErrorKind::InvalidInput);
     insta::assert_snapshot!(format!("{:#}", resolve("bind:1,7-8", None).unwrap_err()), @"
     cannot place memory as bind:1,7-8: nodes 7-8 do not exist or may not be used; allowed are 0-3
       help: use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))

@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use areas::{Address, Area, Extent, Kind, Lock, Protection, Resizable};
+use areas::{Address, Area, ErrorKind, Extent, Lock, Protection, Resizable};
 
 const PAGE: usize = 4096;
 
@@ -36,8 +36,8 @@ fn clones_see_every_change_at_once() {
     // A clone resizes as well, and the size is rounded up to whole pages.
     clone.resize(2 * PAGE + 1).unwrap();
     assert_eq!(area.size(), 3 * PAGE);
-    assert_eq!(area.read_at(3 * PAGE, &mut [0]).unwrap_err().kind(), Kind::OutOfRange);
-    assert_eq!(area.write_at(3 * PAGE - 1, b"xy").unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.read_at(3 * PAGE, &mut [0]).unwrap_err().kind(), ErrorKind::OutOfRange);
+    assert_eq!(area.write_at(3 * PAGE - 1, b"xy").unwrap_err().kind(), ErrorKind::OutOfRange);
     assert_eq!(area.size(), 3 * PAGE, "a write never makes it larger");
 }
 
@@ -53,7 +53,7 @@ fn what_is_cut_off_is_freed_and_comes_back_as_zeros() {
     assert_eq!(bytes(&area, PAGE, 63 * PAGE), vec![0; 63 * PAGE]);
 }
 
-/// What somebody cuts off while it is populated need not come in, and is no error.
+/// What somebody cuts off while it is populated need not come in, and is not an error.
 #[test]
 fn populating_while_another_shrinks_it() {
     let name = name("populated");
@@ -115,7 +115,7 @@ fn at_any_address_it_doubles_until_memory_ends() {
             let end = area.size();
             area.write_at(end - 3, b"end").unwrap();
         };
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         assert!(area.size() as u64 > memory / 4, "{}: {error:#}", area.size());
         assert_eq!((area.as_ptr(), area.reserve()), (before, area.size()));
         assert_eq!(bytes(area, area.size() - 3, 3), b"end");
@@ -153,23 +153,23 @@ fn what_stands_in_the_way_is_named_and_nothing_has_changed() {
     area.write_at(0, b"kept").unwrap();
     let wall = areas::builder(PAGE).at(Address::Exactly(area.as_ptr().addr() + 2 * PAGE)).private().unwrap();
     let error = area.resize(3 * PAGE).unwrap_err();
-    assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+    assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
     assert_eq!((area.size(), area.reserve()), (PAGE, 2 * PAGE));
     drop(wall);
     // A published clone that has no addresses for it is in the way as well.
     let clone =
         areas::registry::find(&name).unwrap().cloning().name("resizable clone").open_resizable().unwrap();
     let error = area.resize(3 * PAGE).unwrap_err();
-    assert_eq!(error.kind(), Kind::AddressInUse);
+    assert_eq!(error.kind(), ErrorKind::AddressInUse);
     assert!(error.to_string().contains(&clone.id().unwrap().to_string()), "{error}");
     assert_eq!((area.size(), area.reserve(), clone.size()), (PAGE, 2 * PAGE, PAGE));
     assert_eq!(bytes(&area, 0, 4), b"kept");
     drop(clone);
     area.resize(3 * PAGE).unwrap();
     // Memory that nobody has is another error than addresses that are taken.
-    assert_eq!(area.resize(1 << 50).unwrap_err().kind(), Kind::NoMemory);
-    assert_eq!(area.resize(usize::MAX).unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(area.resize(0).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.resize(1 << 50).unwrap_err().kind(), ErrorKind::NoMemory);
+    assert_eq!(area.resize(usize::MAX).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(area.resize(0).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(area.size(), 3 * PAGE);
 }
 
@@ -181,7 +181,7 @@ fn a_clone_with_fewer_addresses_is_in_the_way_inside_the_reserve_too() {
     let refused = |area: &mut Area<Resizable>, size: usize, by: &Area<Resizable>| {
         let before = (area.size(), area.reserve());
         let error = area.resize(size).unwrap_err();
-        assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+        assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
         assert!(error.to_string().contains(&by.id().unwrap().to_string()), "{error}");
         assert_eq!((area.size(), area.reserve()), before);
     };
@@ -217,8 +217,12 @@ fn a_clone_with_fewer_addresses_is_in_the_way_inside_the_reserve_too() {
 fn offsets_that_no_file_has_are_out_of_range() {
     let area = areas::builder(PAGE).resizable(PAGE).unwrap();
     for offset in [PAGE, usize::MAX, usize::MAX - 3, usize::MAX / 2, usize::MAX / 2 - 3, 1 << 63] {
-        assert_eq!(area.read_at(offset, &mut [0; 16]).unwrap_err().kind(), Kind::OutOfRange, "{offset:#x}");
-        assert_eq!(area.write_at(offset, &[0; 16]).unwrap_err().kind(), Kind::OutOfRange, "{offset:#x}");
+        assert_eq!(
+            area.read_at(offset, &mut [0; 16]).unwrap_err().kind(),
+            ErrorKind::OutOfRange,
+            "{offset:#x}"
+        );
+        assert_eq!(area.write_at(offset, &[0; 16]).unwrap_err().kind(), ErrorKind::OutOfRange, "{offset:#x}");
     }
 }
 
@@ -228,8 +232,8 @@ fn who_may_not_write_may_not_resize() {
     let area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();
     let source = areas::registry::find(&name).unwrap();
     let mut clone = source.cloning().protection(Protection::READ).open_resizable().unwrap();
-    assert_eq!(clone.resize(2 * PAGE).unwrap_err().kind(), Kind::ReadOnly);
-    assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(clone.resize(2 * PAGE).unwrap_err().kind(), ErrorKind::ReadOnly);
+    assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     assert_eq!(area.size(), PAGE);
 }
 
@@ -239,16 +243,16 @@ fn the_types_are_not_mixed_up() {
     let area = areas::builder(PAGE).name(&name).resizable(4 * PAGE).unwrap();
     let source = areas::registry::find(&name).unwrap();
     let error = source.open().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.remedy().unwrap().contains("open_resizable"));
     drop(area);
     let fixed = areas::builder(PAGE).name(&name).shared().unwrap();
     let source = areas::registry::find(&name).unwrap();
-    assert_eq!(source.open_resizable().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(source.open_resizable().unwrap_err().kind(), ErrorKind::InvalidInput);
     drop(fixed);
     assert_eq!(
         areas::builder(PAGE).lock(Lock::Full).resizable(4 * PAGE).unwrap_err().kind(),
-        Kind::InvalidInput,
+        ErrorKind::InvalidInput,
         "a reserve cannot be locked"
     );
 }
@@ -258,14 +262,14 @@ fn who_may_not_write_may_not_shrink() {
     let name = name("kept");
     let fixed = areas::builder(4 * PAGE).name(format!("{name}-fixed")).shared().unwrap();
     let refused = areas::registry::find(format!("{name}-fixed")).unwrap().shrink(PAGE).unwrap_err();
-    assert_eq!((refused.kind(), fixed.size()), (Kind::InvalidInput, 4 * PAGE), "{refused}");
+    assert_eq!((refused.kind(), fixed.size()), (ErrorKind::InvalidInput, 4 * PAGE), "{refused}");
     let area = areas::builder(4 * PAGE).name(&name).resizable(8 * PAGE).unwrap();
     let source = areas::registry::find(&name).unwrap();
     let frozen = area.freeze().unwrap();
     let refused = source.shrink(PAGE).unwrap_err();
-    assert!([Kind::Frozen, Kind::NoSuchArea].contains(&refused.kind()), "{refused}");
+    assert!([ErrorKind::Frozen, ErrorKind::NoSuchArea].contains(&refused.kind()), "{refused}");
     let refused = areas::registry::find(&name).unwrap().shrink(PAGE).unwrap_err();
-    assert_eq!((refused.kind(), frozen.size()), (Kind::Frozen, 4 * PAGE), "{refused}");
+    assert_eq!((refused.kind(), frozen.size()), (ErrorKind::Frozen, 4 * PAGE), "{refused}");
 }
 
 #[test]
@@ -311,7 +315,7 @@ fn the_lowest_page_can_be_a_guard() {
     assert_eq!(allocated(&area), 8 * PAGE as u64, "the guard has a page, which clones use");
     is_guarded("rw-s");
     area.write_at(PAGE, b"x").unwrap();
-    assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), ErrorKind::OutOfRange);
     let clone = areas::registry::find(&name).unwrap().open_resizable().unwrap();
     assert_eq!(rights_at(clone.as_ptr().addr()), "rw-s");
     clone.write_at(0, b"seen").unwrap();
@@ -319,7 +323,7 @@ fn the_lowest_page_can_be_a_guard() {
     let mut area = area.freeze_within(std::time::Duration::ZERO).unwrap_err().value;
     is_guarded("rw-s");
     area.resize(PAGE).unwrap();
-    assert_eq!(area.guard_lowest_page().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.guard_lowest_page().unwrap_err().kind(), ErrorKind::InvalidInput);
     drop(clone);
     // What is frozen lends all its bytes.
     let frozen = area.freeze().unwrap();
@@ -341,7 +345,7 @@ fn two_that_resize_at_once_do_no_harm() {
                     // Beyond the end it is an error, whoever moved it when, and never a signal.
                     match clone.write_at((pages - 1) * PAGE, &[u8::try_from(seed).unwrap(); PAGE]) {
                         Ok(()) => {}
-                        Err(error) => assert_eq!(error.kind(), Kind::OutOfRange, "{error}"),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}"),
                     }
                 }
             });
@@ -389,7 +393,7 @@ fn a_reserve_is_taken_and_given_back() {
         (page, 8 * page, 0, 8 * page)
     );
     let behind = areas::builder(page).inside(&range, 8 * page).resizable(page).unwrap();
-    assert_eq!(area.widen_reserve(9 * page).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(area.widen_reserve(9 * page).unwrap_err().kind(), ErrorKind::AddressInUse);
     assert_eq!(area.reserve(), 8 * page);
     area.resize(4 * page).unwrap();
     // Never below what it has grown to.
@@ -421,11 +425,11 @@ fn a_clone_that_is_too_small_for_it_freezes_all_or_says_that_it_cannot() {
             }
             Err(refused) => {
                 assert!(blocked, "{refused}");
-                assert_eq!(refused.error.kind(), Kind::AddressInUse, "{}", refused.error);
+                assert_eq!(refused.error.kind(), ErrorKind::AddressInUse, "{}", refused.error);
                 // What it has addresses for can be read; it is frozen, and says so.
                 let mut area = refused.value;
                 area.read_at(0, &mut [0; PAGE]).unwrap();
-                assert_eq!(area.resize(PAGE).unwrap_err().kind(), Kind::Frozen);
+                assert_eq!(area.resize(PAGE).unwrap_err().kind(), ErrorKind::Frozen);
             }
         }
         drop(wall);
@@ -462,7 +466,7 @@ fn a_reserve_that_is_trimmed_while_another_holder_grows() {
             (growing.join().unwrap(), behind)
         });
         if let Err(error) = &grown {
-            assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+            assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
             refused += 1;
         }
         assert_eq!(area.size(), if grown.is_ok() { 3 * PAGE } else { PAGE }, "{grown:?}");
@@ -494,14 +498,14 @@ fn a_clone_that_joins_while_another_holder_grows() {
             (growing.join().unwrap(), clone)
         });
         if let Err(error) = &grown {
-            assert_eq!(error.kind(), Kind::AddressInUse, "{error}");
+            assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
         }
         match clone {
             Ok(clone) => {
                 assert!(clone.reserve() >= clone.size(), "round {rounds}: {clone:?}");
                 followed += usize::from(clone.size() == 6 * PAGE);
             }
-            Err(error) => assert_eq!(error.kind(), Kind::AddressInUse, "{error}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}"),
         }
         rounds += 1;
     }
@@ -565,7 +569,7 @@ fn measuring_an_area_that_was_made_very_large() {
     let present: Vec<usize> = measured
         .runs()
         .iter()
-        .filter(|run| matches!(run.place, areas::Where::On { .. }))
+        .filter(|run| matches!(run.place, areas::PageLocation::On { .. }))
         .map(|run| run.range.start)
         .collect();
     assert_eq!(present, [PAGE, far[0], far[1]]);
@@ -573,13 +577,13 @@ fn measuring_an_area_that_was_made_very_large() {
     assert_eq!(source.resident().unwrap(), 3 * PAGE as u64);
     area.residency().unwrap();
     // It can be made small again: by whoever finds it, too, though nobody could map it all.
-    assert_eq!(source.open_resizable().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(source.open_resizable().unwrap_err().kind(), ErrorKind::NoMemory);
     source.shrink(3 * PAGE - 1).unwrap();
     assert_eq!((area.size(), allocated(&area)), (3 * PAGE, PAGE as u64));
     source.shrink(4 * PAGE).unwrap();
     assert_eq!(usize::try_from(rustix::fs::fstat(area.as_fd()).unwrap().st_size), Ok(3 * PAGE));
     let refused = source.shrink(0).unwrap_err();
-    assert_eq!((refused.kind(), area.size()), (Kind::InvalidInput, 3 * PAGE), "{refused}");
+    assert_eq!((refused.kind(), area.size()), (ErrorKind::InvalidInput, 3 * PAGE), "{refused}");
     let mut area = area;
     area.resize(2 * PAGE).unwrap();
     assert_eq!(bytes(&area, PAGE, 1), [1]);
@@ -611,14 +615,14 @@ fn moved_to_where_there_is_no_room_for_its_reserve() {
         assert_eq!(bytes(&area, 0, 5), b"moves");
         assert_eq!(areas::registry::get(area.id().unwrap()).unwrap().info().unwrap().reserve, room * PAGE);
         // Its clones have more, and are told.
-        assert_eq!(clone.resize((room + 1) * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+        assert_eq!(clone.resize((room + 1) * PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
         clone.resize(room * PAGE).unwrap();
         assert_eq!(area.size(), room * PAGE);
         clone.resize(2 * PAGE).unwrap();
         // As it was, where there is no room for its bytes.
         let (narrow, _behind) = place_with_room(1);
         let rejected = area.transfer(own, Address::Exactly(narrow)).unwrap_err();
-        assert_eq!(rejected.error.kind(), Kind::AddressInUse);
+        assert_eq!(rejected.error.kind(), ErrorKind::AddressInUse);
         area = rejected.value;
         assert_eq!((area.as_ptr().addr(), area.reserve()), (start, room * PAGE));
         // It gets no more than it had: elsewhere it takes what there is.
@@ -629,11 +633,15 @@ fn moved_to_where_there_is_no_room_for_its_reserve() {
     }
     let reservation = areas::Reservation::new(8 * PAGE, PAGE).unwrap();
     let rejected = area.transfer_inside(&reservation, 7 * PAGE).unwrap_err();
-    assert!(matches!(rejected.error.kind(), Kind::OutOfRange | Kind::AddressInUse), "{}", rejected.error);
+    assert!(
+        matches!(rejected.error.kind(), ErrorKind::OutOfRange | ErrorKind::AddressInUse),
+        "{}",
+        rejected.error
+    );
     area = rejected.value.transfer_inside(&reservation, 5 * PAGE).unwrap();
     assert_eq!((area.as_ptr().addr(), area.reserve()), (reservation.address() + 5 * PAGE, 3 * PAGE));
     assert_eq!(bytes(&area, 0, 5), b"moves");
-    assert_eq!(clone.resize(4 * PAGE).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(clone.resize(4 * PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
     clone.resize(3 * PAGE).unwrap();
     drop(area);
     assert_eq!(reservation.room_at(5 * PAGE), 3 * PAGE);
@@ -663,7 +671,7 @@ fn moved_while_another_holder_grows() {
             }
             Ok(other) => panic!("{other:?}"),
             Err(rejected) => {
-                assert_eq!(rejected.error.kind(), Kind::AddressInUse, "{:#}", rejected.error);
+                assert_eq!(rejected.error.kind(), ErrorKind::AddressInUse, "{:#}", rejected.error);
                 refused += 1;
                 rejected.value
             }

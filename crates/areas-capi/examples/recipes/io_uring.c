@@ -88,7 +88,7 @@ int main(void)
 	check(strstr(areas_error_remedy(), "unregister io_uring's buffers") != NULL, "and what to do about it");
 	((unsigned char *)buffer.iov_base)[0] ^= 1;
 	check(io_uring_unregister_buffers(&ring) == 0, "it is registered no more");
-	check(areas_freeze(area, 10 * AREAS_PATIENCE) >= 0, "then it is frozen");
+	check(areas_freeze(area, 10 * AREAS_DEFAULT_TIMEOUT) >= 0, "then it is frozen");
 
 	io_uring_queue_exit(&ring);
 	areas_release(area);

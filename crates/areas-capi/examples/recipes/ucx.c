@@ -130,7 +130,7 @@ int main(void)
 	check(clone != NULL && memcmp(areas_address(clone), bytes, SIZE) == 0, "who finds the area has the bytes");
 	areas_release(clone);
 	/* Nothing is registered any more. */
-	check(areas_freeze(target, 10 * AREAS_PATIENCE) >= 0, "it is frozen");
+	check(areas_freeze(target, 10 * AREAS_DEFAULT_TIMEOUT) >= 0, "it is frozen");
 	areas_release(target);
 	areas_release(source);
 	printf("put into an area that UCX has registered\n");

@@ -63,11 +63,11 @@ struct aml_area {
 };
 
 /*
- * Maps `size` bytes, at *ptr if that can be had; `ptr` may be NULL. No bytes are no memory and no error: NULL, and aml_errno as it was.
+ * Maps `size` bytes, at *ptr if that can be had; `ptr` may be NULL. Mapping no bytes is not an error: NULL, and aml_errno as it was.
  */
 void *aml_area_mmap(const struct aml_area *area, void **ptr, size_t size) __asm__("aml01_area_mmap");
 
-/* Gives back what was mapped. A NULL pointer and no bytes are nothing to do. */
+/* Unmaps what was mapped. A NULL pointer or no bytes: nothing is done. */
 int aml_area_munmap(const struct aml_area *area, void *ptr, size_t size) __asm__("aml01_area_munmap");
 
 #ifdef __cplusplus

@@ -21,7 +21,7 @@ extern area_id _kern_transfer_area(area_id area, void **address, uint32 addressS
  * the end of it where nothing is, or where another range is reserved in which there is nothing: that one is without this part from then on.
  */
 extern status_t _kern_reserve_address_range(addr_t *address, uint32 addressSpec, addr_t size);
-/* Gives back what is reserved of these addresses, if anything is, in whole pages. Areas inside stay; their addresses go with them. */
+/* Releases what is reserved of these addresses, if anything is, in whole pages. Areas inside stay; their addresses go with them. */
 extern status_t _kern_unreserve_address_range(addr_t address, addr_t size);
 
 #ifdef __cplusplus

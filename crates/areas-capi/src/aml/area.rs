@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use super::error::{SUCCESS, broken, failed, invalid, null};
 use crate::edge::guarded;
@@ -80,7 +80,7 @@ pub(super) unsafe fn operation<O, F>(
         return Err(invalid(what, "the area has no operations: its ops is NULL"));
     };
     let missing = || {
-        Error::new(Kind::Unsupported, what)
+        Error::new(ErrorKind::Unsupported, what)
             .detail("the area does not have the operation: it is NULL in its ops")
             .help("fill it in where the area is made")
     };

@@ -7,7 +7,7 @@ use std::ffi::c_int;
 use std::fmt;
 use std::ptr::NonNull;
 
-use areas::{Error, Kind, NodeSet, Placement, Policy, Result, range};
+use areas::{Error, ErrorKind, NodeSet, Placement, Policy, Result, range};
 
 use super::nodes::{self, Bitmask};
 
@@ -31,7 +31,7 @@ impl Wish {
             1 => Ok(Wish::Bind),
             2 => Ok(Wish::Preferred),
             3 => Ok(Wish::Interleave),
-            other => Err(Error::new(Kind::InvalidInput, format!("use policy {other}"))
+            other => Err(Error::new(ErrorKind::InvalidInput, format!("use policy {other}"))
                 .detail("no policy of AML has that number")
                 .help("take one of AML_AREA_LINUX_POLICY_{DEFAULT,BIND,PREFERRED,INTERLEAVE}")),
         }
@@ -127,7 +127,7 @@ impl Asked {
 
     fn place_by(&self, place: impl Fn(&Placement) -> Result<()>) -> Result<()> {
         let nodes = self.resolved()?;
-        let unsupported = |error: &Error| error.kind() == Kind::Unsupported;
+        let unsupported = |error: &Error| error.kind() == ErrorKind::Unsupported;
         let placed = match (place(&self.wish.over(nodes).into()), self.wish.on_older_kernels(nodes)) {
             (Err(error), Some(older)) if unsupported(&error) => place(&older.into()),
             (placed, _) => placed,
@@ -177,8 +177,8 @@ impl fmt::Display for Asked {
 /// The nodes, if all are allowed and there is one.
 ///
 /// # Errors
-/// [`Kind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed;
-/// [`Kind::InvalidInput`] for none.
+/// [`ErrorKind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed;
+/// [`ErrorKind::InvalidInput`] for none.
 pub(super) fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
     Placement::new(Policy::Bind(nodes)).resolve(areas::allowed_nodes()?).map(|_| nodes)
 }

@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use super::allocator::{Allocator, Chunk, Data, Ops, State, allocate, create, destroy, free, no_data, state};
 use super::area::{Area, Options};
@@ -41,7 +41,7 @@ impl Table {
             return Err(match size {
                 0 => invalid("allocate", "the size is 0"),
                 _ => failed(
-                    Error::new(Kind::NoMemory, format!("allocate {size} bytes"))
+                    Error::new(ErrorKind::NoMemory, format!("allocate {size} bytes"))
                         .detail("that is more than the addresses of a process"),
                 ),
             });
@@ -54,7 +54,7 @@ impl Table {
         if !self.blocks.add_pool(start, mapped.ilog2()) {
             // The one that is here already stays.
             return Err(failed(
-                Error::new(Kind::AddressInUse, format!("allocate {size} bytes"))
+                Error::new(ErrorKind::AddressInUse, format!("allocate {size} bytes"))
                     .detail(format!("the area has mapped {start:#x} twice")),
             ));
         }
@@ -133,7 +133,7 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
             destroy(allocator, ops, |source, table: &mut Table| {
                 if table.blocks.is_in_use() {
                     return failed(
-                        Error::new(Kind::Busy, "end a buddy allocator")
+                        Error::new(ErrorKind::Busy, "end a buddy allocator")
                             .detail("not all that it handed out was freed")
                             .help("free it first"),
                     );

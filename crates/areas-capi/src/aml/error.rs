@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::ptr::NonNull;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use crate::edge::guarded;
 
@@ -45,15 +45,19 @@ extern "C" fn aml_errno_location() -> *mut c_int {
 /// Which of AML's numbers an error is.
 pub(super) fn code_of(error: &Error) -> Code {
     match error.kind() {
-        Kind::NodeNotAllowed => Code::Domain,
-        Kind::NoMemory | Kind::Limit => Code::NoMemory,
+        ErrorKind::NodeNotAllowed => Code::Domain,
+        ErrorKind::NoMemory | ErrorKind::Limit => Code::NoMemory,
         // More than there are addresses makes no sense to the library, and is ENOMEM to the kernel,
         // as it was to AML.
-        Kind::InvalidInput if error.errno() == Some(areas::Errno::from_raw(libc::ENOMEM)) => Code::NoMemory,
-        Kind::InvalidInput | Kind::OutOfRange => Code::Invalid,
-        Kind::AddressInUse | Kind::Busy | Kind::NameTaken => Code::Busy,
-        Kind::NotPermitted | Kind::ReadOnly | Kind::Frozen | Kind::Unreadable => Code::NotPermitted,
-        Kind::Unsupported => Code::Unsupported,
+        ErrorKind::InvalidInput if error.errno() == Some(areas::Errno::from_raw(libc::ENOMEM)) => {
+            Code::NoMemory
+        }
+        ErrorKind::InvalidInput | ErrorKind::OutOfRange => Code::Invalid,
+        ErrorKind::AddressInUse | ErrorKind::Busy | ErrorKind::NameTaken => Code::Busy,
+        ErrorKind::NotPermitted | ErrorKind::ReadOnly | ErrorKind::Frozen | ErrorKind::Unreadable => {
+            Code::NotPermitted
+        }
+        ErrorKind::Unsupported => Code::Unsupported,
         _ => match error.errno().map(areas::Errno::raw) {
             Some(libc::ENOMEM | libc::ENFILE | libc::EMFILE | libc::EAGAIN | libc::ENOSPC) => Code::NoMemory,
             Some(libc::EINVAL | libc::EFAULT | libc::EBADF | libc::EOVERFLOW) => Code::Invalid,
@@ -88,21 +92,23 @@ pub(super) fn failed_for(error: Error, size: usize) -> c_int {
 
 fn too_much(error: Error, size: usize) -> Error {
     match error.kind() {
-        Kind::InvalidInput | Kind::OutOfRange => Error::new(Kind::NoMemory, format!("use {size} bytes"))
-            .detail("that is more than there are addresses")
-            .caused_by(error),
+        ErrorKind::InvalidInput | ErrorKind::OutOfRange => {
+            Error::new(ErrorKind::NoMemory, format!("use {size} bytes"))
+                .detail("that is more than there are addresses")
+                .caused_by(error)
+        }
         _ => error,
     }
 }
 
 /// The same for arguments that make no sense.
 pub(super) fn invalid(what: &'static str, detail: &'static str) -> c_int {
-    failed(Error::new(Kind::InvalidInput, what).detail(detail))
+    failed(Error::new(ErrorKind::InvalidInput, what).detail(detail))
 }
 
 /// The same where there is no memory left for what the call has to note.
 pub(super) fn no_memory(what: &'static str) -> c_int {
-    failed(Error::new(Kind::NoMemory, what).detail("malloc has none left"))
+    failed(Error::new(ErrorKind::NoMemory, what).detail("malloc has none left"))
 }
 
 /// The same for functions that give pointers.
@@ -230,7 +236,7 @@ pub(super) fn print(stream: *mut libc::FILE, text: &[u8]) -> c_int {
     }
     let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
     failed(
-        Error::new(Kind::Io, "print").call(
+        Error::new(ErrorKind::Io, "print").call(
             format!("fwrite(…, {}): {written} bytes written", text.len()),
             areas::Errno::from_raw(errno),
         ),
@@ -244,19 +250,26 @@ mod tests {
     #[test]
     fn causes_become_numbers() {
         let plain = |kind| Error::new(kind, "test");
-        let system = |errno| Error::new(Kind::System, "test").call("test()", areas::Errno::from_raw(errno));
+        let system =
+            |errno| Error::new(ErrorKind::System, "test").call("test()", areas::Errno::from_raw(errno));
         let cases = [
-            (plain(Kind::NodeNotAllowed), Code::Domain),
-            (plain(Kind::NoMemory), Code::NoMemory),
-            (plain(Kind::Limit), Code::NoMemory),
-            (plain(Kind::InvalidInput), Code::Invalid),
-            (plain(Kind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::ENOMEM)), Code::NoMemory),
-            (plain(Kind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::EINVAL)), Code::Invalid),
-            (plain(Kind::OutOfRange), Code::Invalid),
-            (plain(Kind::AddressInUse), Code::Busy),
-            (plain(Kind::NotPermitted), Code::NotPermitted),
-            (plain(Kind::Unsupported), Code::Unsupported),
-            (plain(Kind::System), Code::Failure),
+            (plain(ErrorKind::NodeNotAllowed), Code::Domain),
+            (plain(ErrorKind::NoMemory), Code::NoMemory),
+            (plain(ErrorKind::Limit), Code::NoMemory),
+            (plain(ErrorKind::InvalidInput), Code::Invalid),
+            (
+                plain(ErrorKind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::ENOMEM)),
+                Code::NoMemory,
+            ),
+            (
+                plain(ErrorKind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::EINVAL)),
+                Code::Invalid,
+            ),
+            (plain(ErrorKind::OutOfRange), Code::Invalid),
+            (plain(ErrorKind::AddressInUse), Code::Busy),
+            (plain(ErrorKind::NotPermitted), Code::NotPermitted),
+            (plain(ErrorKind::Unsupported), Code::Unsupported),
+            (plain(ErrorKind::System), Code::Failure),
             (system(libc::ENFILE), Code::NoMemory),
             (system(libc::EFAULT), Code::Invalid),
             (system(libc::ENODEV), Code::Unsupported),

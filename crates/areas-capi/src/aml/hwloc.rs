@@ -6,7 +6,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use areas::{Error, Kind, Result, range};
+use areas::{Error, ErrorKind, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::asked::{Asked, Wish, check_allowed};
@@ -52,7 +52,7 @@ fn wish(policy: c_int) -> Result<Wish> {
         BIND => Ok(Wish::Bind),
         INTERLEAVE => Ok(Wish::Interleave),
         WEIGHTED_INTERLEAVE => Ok(Wish::WeightedInterleave),
-        other => Err(Error::new(Kind::Unsupported, format!("use policy {other} of hwloc's"))
+        other => Err(Error::new(ErrorKind::Unsupported, format!("use policy {other} of hwloc's"))
             .detail("Linux has nothing that does it")
             .help("take one of HWLOC_MEMBIND_{DEFAULT,FIRSTTOUCH,BIND,INTERLEAVE,WEIGHTED_INTERLEAVE}")),
     }
@@ -87,7 +87,7 @@ static mut aml_area_hwloc_firsttouch: Area = area(&DATA[2]);
 unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
     // SAFETY: NULL or data (the caller's promise).
     let Some(data) = (unsafe { data.as_ref() }) else {
-        return Err(Error::new(Kind::InvalidInput, "use an hwloc area").detail("its data is NULL"));
+        return Err(Error::new(ErrorKind::InvalidInput, "use an hwloc area").detail("its data is NULL"));
     };
     let wish = wish(data.policy)?;
     // The default has no nodes, whatever is there.

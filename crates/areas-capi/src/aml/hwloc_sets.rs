@@ -14,7 +14,7 @@
 
 use std::ffi::c_int;
 
-use areas::{Error, Kind, Node, NodeSet, Result};
+use areas::{Error, ErrorKind, Node, NodeSet, Result};
 
 /// `struct hwloc_bitmap_s`.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ fn functions() -> &'static Functions {
 }
 
 fn missing(what: &'static str) -> Error {
-    Error::new(Kind::Unsupported, what)
+    Error::new(ErrorKind::Unsupported, what)
         .detail("it is a set of hwloc's, and the program has no hwloc_bitmap_next, hwloc_bitmap_dup and hwloc_bitmap_free")
         .help("link it with -lhwloc, behind this library's archive if that is used; or give NULL for all nodes")
 }
@@ -93,7 +93,7 @@ unsafe fn each(set: *const Bitmap, end: u32, mut visit: impl FnMut(u32)) -> Resu
 /// The nodes of a set; `None` for NULL.
 ///
 /// # Errors
-/// [`Kind::NodeNotAllowed`] for a node that no Linux has: one of a set without an end, for
+/// [`ErrorKind::NodeNotAllowed`] for a node that no Linux has: one of a set without an end, for
 /// instance.
 ///
 /// # Safety
@@ -107,7 +107,7 @@ pub(super) unsafe fn nodes(set: *const Bitmap) -> Result<Option<NodeSet>> {
     // SAFETY: a set of hwloc's (the caller's promise; not NULL, checked).
     let more = unsafe { each(set, END, |node| words[node as usize / 64] |= 1 << (node % 64)) }?;
     if more {
-        return Err(Error::new(Kind::NodeNotAllowed, "use a set of hwloc's as nodes")
+        return Err(Error::new(ErrorKind::NodeNotAllowed, "use a set of hwloc's as nodes")
             .detail(format!("it has nodes from {END} on, and Linux has none of them"))
             .help("hwloc_topology_get_allowed_nodeset gives those that may be used"));
     }

@@ -9,7 +9,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::NonNull;
 
-use areas::{Error, Kind, NodeSet, Result, range};
+use areas::{Error, ErrorKind, NodeSet, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::asked::{Asked, Wish, check_allowed};
@@ -187,7 +187,7 @@ pub(super) fn in_the_block<O, D>(made: *const Area<O>) -> *const u8 {
 unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
     // SAFETY: NULL or data (the caller's promise).
     let Some(data) = (unsafe { data.as_ref() }) else {
-        return Err(Error::new(Kind::InvalidInput, "use a linux area").detail("its data is NULL"));
+        return Err(Error::new(ErrorKind::InvalidInput, "use a linux area").detail("its data is NULL"));
     };
     let wish = Wish::of(data.policy)?;
     // SAFETY: the caller's promise, passed on.
@@ -201,7 +201,7 @@ pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_i
     };
     let placed = asked.and_then(|asked| match size > ADDRESSES {
         // For the default policy, the kernel passes over whatever is not mapped, as far as it goes.
-        true => Err(Error::new(Kind::OutOfRange, "place a range")),
+        true => Err(Error::new(ErrorKind::OutOfRange, "place a range")),
         false => asked.place_and_move(start, size),
     });
     match placed {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_ulong;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
-use areas::{Error, Kind, NodeSet, Result};
+use areas::{Error, ErrorKind, NodeSet, Result};
 
 use super::bitmap::Bitmap;
 use crate::forking;
@@ -71,15 +71,15 @@ impl Bitmask {
     /// Its nodes.
     ///
     /// # Errors
-    /// [`Kind::NodeNotAllowed`] for a node that no Linux has, [`Kind::InvalidInput`] for one
-    /// without words.
+    /// [`ErrorKind::NodeNotAllowed`] for a node that no Linux has, [`ErrorKind::InvalidInput`] for
+    /// one without words.
     ///
     /// # Safety
     /// `words` is NULL or has as many words as `size` bits take.
     pub(super) unsafe fn nodes(&self) -> Result<NodeSet> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         if self.words.is_null() && size > 0 {
-            return Err(Error::new(Kind::InvalidInput, "read a struct bitmask")
+            return Err(Error::new(ErrorKind::InvalidInput, "read a struct bitmask")
                 .detail("it has a size and no words: maskp is NULL"));
         }
         let word = |index: usize| {
@@ -137,7 +137,7 @@ thread_local! {
     static TAKEN: Slot<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> = const { Slot::new() };
 }
 
-/// Takes the table, for a thread that is about to fork; [`let_go`] gives it back, in the parent and
+/// Takes the table, for a thread that is about to fork; [`let_go`] releases it, in the parent and
 /// in the child.
 pub(crate) fn take_known() {
     TAKEN.with(|taken| {
@@ -147,7 +147,7 @@ pub(crate) fn take_known() {
     });
 }
 
-/// Lets go of the table.
+/// Releases the table.
 pub(crate) fn let_go() {
     drop(TAKEN.with(Slot::take));
 }
@@ -155,7 +155,7 @@ pub(crate) fn let_go() {
 /// The nodes of AML's bitmap.
 ///
 /// # Errors
-/// [`Kind::NodeNotAllowed`] for a node that no Linux has.
+/// [`ErrorKind::NodeNotAllowed`] for a node that no Linux has.
 pub(super) fn of_bitmap(bitmap: &Bitmap) -> Result<NodeSet> {
     of_words(bitmap.words().iter().copied())
 }
@@ -168,7 +168,7 @@ fn of_words(words: impl Iterator<Item = u64>) -> Result<NodeSet> {
             None if word == 0 => {}
             None => {
                 let node = index * WORD + word.trailing_zeros() as usize;
-                return Err(Error::new(Kind::NodeNotAllowed, format!("use node {node}"))
+                return Err(Error::new(ErrorKind::NodeNotAllowed, format!("use node {node}"))
                     .detail(format!("Linux has at most {NODES} nodes, 0 to {}", NODES - 1)));
             }
         }
@@ -201,10 +201,10 @@ mod tests {
         }
         let mut far = [0; 32];
         far[16] = 4;
-        assert_eq!(nodes_of(&mut far, 2048).unwrap_err().kind(), Kind::NodeNotAllowed);
+        assert_eq!(nodes_of(&mut far, 2048).unwrap_err().kind(), ErrorKind::NodeNotAllowed);
         let empty = Bitmask { size: 5, words: std::ptr::null_mut() };
         // SAFETY: without words nothing is read.
-        assert_eq!(unsafe { empty.nodes() }.unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(unsafe { empty.nodes() }.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
-use areas::closed::ClosedSource;
+use areas::closed::ClosedRankedBy;
 use areas::place::{Ranked, Targets};
 use areas::topology::{CpuSet, Topology};
-use areas::{Error, Kind, Node, NodeSet, Result, range};
+use areas::{Error, ErrorKind, Node, NodeSet, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print_line};
@@ -67,7 +67,7 @@ fn ranking(question: &Targets<'_>, rank: c_uint) -> Result<Vec<Ranked>> {
         BANDWIDTH => question.highest_bandwidth(),
         LATENCY => question.lowest_latency(),
         FREE => question.most_free(),
-        other => Err(Error::new(Kind::InvalidInput, format!("rank nodes by {other}"))
+        other => Err(Error::new(ErrorKind::InvalidInput, format!("rank nodes by {other}"))
             .detail("there is no such ranking")
             .help("take one of AML_AREA_HWLOC_RANK_{DISTANCE,BANDWIDTH,LATENCY,FREE}")),
     }
@@ -83,7 +83,7 @@ fn best(topology: &Topology, origin: Option<NodeSet>, rank: c_uint) -> Result<Ve
     let mut found: BTreeMap<Node, (bool, Reverse<u64>, u64)> = BTreeMap::new();
     for from in origin {
         for ranked in ranking(&question.from_node(from), rank)? {
-            let by_distance = matches!(ClosedSource::from(ranked.source), ClosedSource::Distance);
+            let by_distance = matches!(ClosedRankedBy::from(ranked.source), ClosedRankedBy::Distance);
             // What is more of is better, or less of; never both.
             let (more, less) = match !by_distance && (rank == BANDWIDTH || rank == FREE) {
                 true => (ranked.value, 0),
@@ -166,7 +166,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
             // SAFETY: a set of hwloc's (the caller's promise; not NULL, checked).
             let origin = nodes_of(&topology, unsafe { hwloc_sets::cpus(cpus) }?);
             if origin.is_empty() {
-                return Err(Error::new(Kind::InvalidInput, "rank nodes for the CPUs of a set")
+                return Err(Error::new(ErrorKind::InvalidInput, "rank nodes for the CPUs of a set")
                     .detail(format!("none of them is online; CPUs {} are", topology.cpus())));
             }
             best(&topology, Some(origin), rank)
@@ -197,7 +197,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, 
             let origin = nodes_of(&topology, cpus.iter());
             if origin.len() != 1 {
                 // AML says so, too: there is no number for it.
-                return Err(Error::new(Kind::System, "rank nodes for the calling thread")
+                return Err(Error::new(ErrorKind::System, "rank nodes for the calling thread")
                     .detail(format!("it may run on CPUs {cpus}, which are on nodes {origin}, and not on one node"))
                     .help("bind the thread to CPUs of one node (sched_setaffinity(2)), or use aml_area_hwloc_preferred_create"));
             }
@@ -230,10 +230,12 @@ unsafe extern "C" fn aml_area_hwloc_preferred_destroy(area: *mut *mut Area) -> c
 unsafe fn order(data: *const RankedData) -> Result<Vec<Node>> {
     // SAFETY: NULL or data (the caller's promise).
     let Some(data) = (unsafe { data.as_ref() }) else {
-        return Err(Error::new(Kind::InvalidInput, "use a preferred hwloc area").detail("its data is NULL"));
+        return Err(
+            Error::new(ErrorKind::InvalidInput, "use a preferred hwloc area").detail("its data is NULL")
+        );
     };
     if data.os_indexes.is_null() {
-        return Err(Error::new(Kind::InvalidInput, "use a preferred hwloc area")
+        return Err(Error::new(ErrorKind::InvalidInput, "use a preferred hwloc area")
             .detail("its os_indexes are NULL")
             .help("aml_area_hwloc_preferred_create fills them in"));
     }

@@ -36,7 +36,7 @@ static ALL: Mutex<BTreeMap<usize, Arc<dyn Takable>>> = Mutex::new(BTreeMap::new(
 static FORKING: AtomicBool = AtomicBool::new(false);
 static TURNSTILE: Mutex<()> = Mutex::new(());
 
-/// What this thread holds while it forks. They are let go of in this order.
+/// What this thread holds while it forks. They are released in this order.
 struct Taken {
     tables: BTreeMap<usize, Box<dyn Any>>,
     all: MutexGuard<'static, BTreeMap<usize, Arc<dyn Takable>>>,
@@ -127,7 +127,7 @@ fn has_one() -> bool {
     with_all(|all| all.values().any(|table| table.user() == this_thread()))
 }
 
-/// Lets go of a table's user, whatever happens in between.
+/// Releases a table's user, whatever happens in between.
 struct Using<'a>(&'a AtomicUsize);
 
 impl Drop for Using<'_> {
@@ -209,7 +209,7 @@ impl<T: Send + 'static> fmt::Debug for Table<T> {
     }
 }
 
-/// Takes all tables, for a thread that is about to fork; [`let_go`] gives them back, in the parent
+/// Takes all tables, for a thread that is about to fork; [`let_go`] releases them, in the parent
 /// and in the child.
 ///
 /// A thread that forks in the middle of something with a table (in its area's mmap) takes none:
@@ -241,7 +241,7 @@ pub(crate) fn take_all() {
     }
 }
 
-/// Lets go of what [`take_all`] took.
+/// Releases what [`take_all`] took.
 pub(crate) fn let_go() {
     if let Some(taken) = taken() {
         FORKING.store(false, Ordering::Release);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use areas::closed::ClosedLock;
 use areas::registry::{self, AtAddress, Source};
-use areas::{Address, AreaId, Error, Kind, Lock, Name, Protection, Reservation};
+use areas::{Address, AreaId, Error, ErrorKind, Lock, Name, Protection, Reservation};
 
 use super::errors::{
     BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, NAME_NOT_FOUND, NO_MEMORY, NOT_ALLOWED, OK, Status, refused,
@@ -202,7 +202,9 @@ fn make_clone(
             Ok(held)
         };
         clone(rights).or_else(|error| match error.kind() {
-            Kind::ReadOnly | Kind::Frozen | Kind::Unreadable if rights != protection => clone(protection),
+            ErrorKind::ReadOnly | ErrorKind::Frozen | ErrorKind::Unreadable if rights != protection => {
+                clone(protection)
+            }
             _ => Err(error),
         })
     };
@@ -273,7 +275,7 @@ fn resize(id: i32, size: usize) -> Result<Status, Status> {
         };
         // "No memory" is final; with "address space blocked" a program tries elsewhere.
         done.map(|()| OK).map_err(|error| match error.kind() {
-            Kind::AddressInUse | Kind::InvalidInput => refused(ERROR, error),
+            ErrorKind::AddressInUse | ErrorKind::InvalidInput => refused(ERROR, error),
             _ => status_of(error),
         })
     })
@@ -365,7 +367,7 @@ unsafe fn transfer_once(
                 entered.keep(area).map_err(status_of)
             }
             Err(error) => {
-                if let (Spec::Exact(start), true, Kind::AddressInUse | Kind::OutOfRange) =
+                if let (Spec::Exact(start), true, ErrorKind::AddressInUse | ErrorKind::OutOfRange) =
                     (spec, is_here, error.kind())
                 {
                     *blocked = Some(start..start + mapped);
@@ -402,7 +404,7 @@ fn hand_over(
                 }
                 Ok(areas::Transfer::Given(id)) => Ok(Some(id)),
                 // No other outcome is known to this edge: the area is not here any more.
-                Ok(_) => Err(Error::new(Kind::System, "transfer an area")),
+                Ok(_) => Err(Error::new(ErrorKind::System, "transfer an area")),
                 Err(rejected) => {
                     *here = Some($kind(rejected.value));
                     Err(rejected.error)
@@ -417,7 +419,7 @@ fn hand_over(
         // BeOS's calls make none, and none has an id.
         Held::Private(_) | Held::Stored(_) => {
             *here = Some(area);
-            Err(Error::new(Kind::Unsupported, "transfer an area"))
+            Err(Error::new(ErrorKind::Unsupported, "transfer an area"))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! BeOS's error numbers, and which of them our errors are.
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use crate::error;
 
@@ -25,11 +25,15 @@ pub(super) const ENTRY_NOT_FOUND: Status = GENERAL + 0x6003;
 /// The error of a call, with its words kept for who asks.
 pub(super) fn status_of(error: Error) -> Status {
     let status = match error.kind() {
-        Kind::InvalidInput | Kind::OutOfRange | Kind::NoSuchArea | Kind::AddressInUse => BAD_VALUE,
+        ErrorKind::InvalidInput | ErrorKind::OutOfRange | ErrorKind::NoSuchArea | ErrorKind::AddressInUse => {
+            BAD_VALUE
+        }
         // What the machine cannot give at all it cannot give now either.
-        Kind::NoMemory | Kind::Limit | Kind::Unsupported => NO_MEMORY,
-        Kind::NotPermitted | Kind::Unreadable | Kind::ReadOnly | Kind::Frozen => NOT_ALLOWED,
-        Kind::NoSuchTeam => BAD_TEAM_ID,
+        ErrorKind::NoMemory | ErrorKind::Limit | ErrorKind::Unsupported => NO_MEMORY,
+        ErrorKind::NotPermitted | ErrorKind::Unreadable | ErrorKind::ReadOnly | ErrorKind::Frozen => {
+            NOT_ALLOWED
+        }
+        ErrorKind::NoSuchTeam => BAD_TEAM_ID,
         _ => ERROR,
     };
     refused(status, error)
@@ -43,7 +47,7 @@ pub(super) fn refused(status: Status, error: Error) -> Status {
 
 /// An error of the edge's own: what was asked, and what is wrong with it.
 pub(super) fn wrong(status: Status, what: &'static str, detail: &'static str) -> Status {
-    refused(status, Error::new(Kind::InvalidInput, what).detail(detail))
+    refused(status, Error::new(ErrorKind::InvalidInput, what).detail(detail))
 }
 
 #[cfg(test)]

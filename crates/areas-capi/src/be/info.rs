@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use areas::registry::{self, Info, Source};
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use super::areas::{settled, source_of};
 use super::errors::{
@@ -22,9 +22,11 @@ fn describe(source: &Source) -> Result<AreaInfo, Status> {
         return Ok(described(&info, resident));
     }
     // One opening for all that is asked.
-    match source.look() {
+    match source.inspect() {
         Ok(look) => Ok(described(look.info(), look.resident().unwrap_or(0))),
-        Err(error) if matches!(error.kind(), Kind::NoSuchArea | Kind::Unreadable) => Err(status_of(error)),
+        Err(error) if matches!(error.kind(), ErrorKind::NoSuchArea | ErrorKind::Unreadable) => {
+            Err(status_of(error))
+        }
         // A sandbox, or no descriptor left: what does not take opening it.
         Err(_) => Ok(described(&source.info().map_err(status_of)?, 0)),
     }
@@ -72,7 +74,7 @@ fn as_it_is(source: Source) -> Result<Source, Status> {
 
 /// The area after a cookie, which is the address of the one before.
 fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
-    let end = |detail| refused(ENTRY_NOT_FOUND, Error::new(Kind::NoSuchArea, WHAT).detail(detail));
+    let end = |detail| refused(ENTRY_NOT_FOUND, Error::new(ErrorKind::NoSuchArea, WHAT).detail(detail));
     // Haiku's cookie of a walk that has ended: whatever the team is.
     if after == usize::MAX {
         return Err(end("the cookie is that of a walk that has ended"));

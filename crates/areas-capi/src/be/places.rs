@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use areas::{Address, Kind, Lock, PageSize, Reservation, Resizable};
+use areas::{Address, ErrorKind, Lock, PageSize, Reservation, Resizable};
 
 use super::errors::{BAD_ADDRESS, BAD_VALUE, NO_MEMORY, Status, status_of, wrong};
 use super::{clones, ranges};
@@ -125,8 +125,9 @@ fn with_reserve<T>(
     if lock != Lock::None {
         return make(size);
     }
-    let is_for_want_of_room =
-        |error: &areas::Error| matches!(error.kind(), Kind::Limit | Kind::NoMemory | Kind::InvalidInput);
+    let is_for_want_of_room = |error: &areas::Error| {
+        matches!(error.kind(), ErrorKind::Limit | ErrorKind::NoMemory | ErrorKind::InvalidInput)
+    };
     let roomy = areas::roomy_maximum(size).filter(|_| !REFUSED.load(Ordering::Relaxed));
     if let Some(roomy) = roomy {
         match make(roomy) {
@@ -164,7 +165,7 @@ fn with_addresses<T>(
     match take() {
         Err(error)
             if lock == Lock::None
-                && error.kind() == Kind::Limit
+                && error.kind() == ErrorKind::Limit
                 && error.errno().map(areas::Errno::raw) == Some(libc::ENOMEM)
                 && give_reserves_back(entered) =>
         {
@@ -179,7 +180,7 @@ fn with_addresses<T>(
 /// are given more.
 pub(super) fn resize(entered: &Entered, area: &mut areas::Area<Resizable>, size: usize) -> areas::Result<()> {
     with_addresses(entered, area.lock(), || match resize_alone(entered, area, size) {
-        Err(error) if error.kind() == Kind::AddressInUse && size > area.mapped() => {
+        Err(error) if error.kind() == ErrorKind::AddressInUse && size > area.mapped() => {
             clones::resize_with(entered, area, size).unwrap_or(Err(error))
         }
         other => other,
@@ -193,7 +194,7 @@ pub(super) fn resize_alone(
     size: usize,
 ) -> areas::Result<()> {
     match area.resize(size) {
-        Err(error) if error.kind() == Kind::AddressInUse && size > area.reserve() => {
+        Err(error) if error.kind() == ErrorKind::AddressInUse && size > area.reserve() => {
             let start = area.as_ptr().addr();
             let behind = start + area.reserve()..start.saturating_add(size);
             let ranges = ranges::overlapping(entered, &behind);
@@ -250,7 +251,7 @@ pub(super) fn at_exact<T>(
     make: impl Fn() -> areas::Result<T>,
 ) -> areas::Result<T> {
     match make() {
-        Err(error) if error.kind() == Kind::AddressInUse => {
+        Err(error) if error.kind() == ErrorKind::AddressInUse => {
             // Of an area that the program has unmapped nothing is in the way, not its reserve
             // either.
             entered.look_at(&(address..address.saturating_add(size)));

@@ -122,7 +122,7 @@ fn tell_of(id: i32, info: &mut Record) {
 
 /// What the library does for the same: the area, what is told of it, and its bytes in RAM.
 fn told(source: &Source) -> usize {
-    let look = source.look().unwrap();
+    let look = source.inspect().unwrap();
     look.info().mapped + usize::try_from(look.resident().unwrap()).unwrap()
 }
 

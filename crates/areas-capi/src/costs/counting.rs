@@ -261,7 +261,7 @@ fn allocations(does: &mut dyn FnMut()) -> usize {
 /// What was found of the edge and of the library.
 struct Found {
     called: BTreeSet<String>,
-    /// Whether the kernel tells what is mapped at an address.
+    /// Whether the kernel reports what is mapped at an address.
     asks: bool,
     /// System calls and allocations of either.
     sides: [(usize, usize); 2],

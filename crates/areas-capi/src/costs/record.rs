@@ -34,7 +34,7 @@ impl Record {
     pub(super) fn begun(name: &'static str) -> Self {
         let record = Record::zeroed(name);
         let size = record.size as u64;
-        record.set("size_of_this", size)
+        record.set("struct_size", size)
     }
 
     /// Sets a field, which was 0.

@@ -1,4 +1,4 @@
-//! The handle of an area, whatever its kind; what it tells at once; letting it go.
+//! The handle of an area, whatever its kind; its address, size and id; its release.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -6,13 +6,13 @@ use std::ffi::{c_int, c_void};
 use std::os::fd::AsRawFd;
 
 pub(super) use areas::AnyArea as Any;
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use super::errors::{failed, invalid, number};
 use crate::edge::guarded;
 
 /// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make
-/// one, areas_release lets it go.
+/// one, areas_release releases it.
 ///
 /// Calls that take it as const may be made by several threads at once; any other call has the
 /// handle to itself, as with any object of C's that has no mutex. A forked child has its parent's
@@ -62,7 +62,7 @@ impl Handle {
 }
 
 fn empty(what: &'static str) -> Error {
-    Error::new(Kind::NoSuchArea, what)
+    Error::new(ErrorKind::NoSuchArea, what)
         .detail("it was transferred to another team, and does not belong to this process any more")
         .help("release the handle")
 }
@@ -70,7 +70,7 @@ fn empty(what: &'static str) -> Error {
 /// The handle that C points to.
 ///
 /// # Safety
-/// NULL or a handle that was not released, and that nothing else uses meanwhile.
+/// NULL or a handle that was not released, and that nothing else uses at the same time.
 pub(super) unsafe fn handle<'a>(area: *mut Handle, what: &'static str) -> Result<&'a mut Handle> {
     // SAFETY: NULL or a handle, this call's alone (the caller).
     unsafe { area.as_mut() }.ok_or_else(|| invalid(what, "the area is NULL"))
@@ -88,15 +88,15 @@ pub(super) unsafe fn change<'a>(area: *mut Handle, what: &'static str) -> Result
 /// The area that C points to, to look at it.
 ///
 /// # Safety
-/// NULL or a handle that was not released, and that nothing changes meanwhile.
+/// NULL or a handle that was not released, and that nothing changes at the same time.
 pub(super) unsafe fn look<'a>(area: *const Handle, what: &'static str) -> Result<&'a Any> {
     // SAFETY: NULL or a handle that nothing changes (the caller).
     let handle = unsafe { area.as_ref() }.ok_or_else(|| invalid(what, "the area is NULL"))?;
     handle.area.as_ref().ok_or_else(|| empty(what))
 }
 
-/// Lets an area go: unmaps it, and takes its name and id back. The memory goes with its last
-/// holder. NULL is nothing to do.
+/// Releases an area: unmaps it and withdraws its name and id. The memory is freed with its last
+/// holder. NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_release(area: *mut Handle) {
     guarded((), || {
@@ -114,8 +114,8 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 /// for them.
 ///
 /// The addresses are the area's, its reserve included: they must not be unmapped, mapped over
-/// (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and areas_trim give
-/// memory and addresses back, areas_release all of them. (BeOS's areas may be cut so: see
+/// (MAP_FIXED, SHM_REMAP) or moved away (mremap) by the program. areas_resize and areas_trim
+/// release memory and addresses, areas_release all of them. (BeOS's areas may be cut so: see
 /// areas_forget_range.)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
@@ -171,7 +171,8 @@ pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
         // SAFETY: C's promise.
         let area = unsafe { look(area, WHAT) }?;
         let none = || {
-            Error::new(Kind::Unsupported, WHAT).detail("it is private or stored memory, and has no object")
+            Error::new(ErrorKind::Unsupported, WHAT)
+                .detail("it is private or stored memory, and has no object")
         };
         area.descriptor().map(|descriptor| descriptor.as_raw_fd()).ok_or_else(none)
     })

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use super::area::{Any, Handle};
 use super::errors::{invalid, made};
@@ -16,13 +16,13 @@ use super::words::{
     self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED, AREAS_STORED,
 };
 
-/// What is asked of a new area. Begin with AREAS_ATTRIBUTES: zeroed, readable and writable, shared,
-/// in base pages, placed nowhere in particular, not locked, not published.
+/// What is asked of a new area. Initialise with AREAS_ATTRIBUTES: zeroed, readable and writable,
+/// shared, in base pages, placed nowhere in particular, not locked, not published.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Attributes {
     /// sizeof(areas_attributes).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Bytes: at least 1.
     pub size: usize,
     /// The name under which it is published at once; NULL leaves it unpublished (areas_publish does
@@ -39,7 +39,7 @@ pub struct Attributes {
     pub lock: u32,
     /// AREAS_PAGES_BASE or another.
     pub pages: u32,
-    /// Bytes of a page of the pool, where one was asked for; 0 is 2 MiB.
+    /// Bytes of a hugetlb page, where one was asked for; 0 is 2 MiB.
     pub page_size: usize,
     /// Up to how many bytes a growable or resizable area may grow: it takes that many addresses.
     pub max: usize,
@@ -66,9 +66,9 @@ pub struct Attributes {
 pub const AREAS_NOT_DUMPED: u64 = 1;
 
 /// No other area may have its name: AREAS_ERROR_NAME_TAKEN if one has. Of several processes and
-/// threads that ask for that at once, one at most gets the name, and nobody waits longer than
-/// AREAS_PATIENCE for one that was stopped in the middle (AREAS_ERROR_BUSY then). It holds among
-/// those who ask for it, and against what was published before.
+/// threads that ask for that at once, at most one gets the name; none waits longer than
+/// AREAS_DEFAULT_TIMEOUT for one that was stopped in the middle (AREAS_ERROR_BUSY then). The name
+/// is exclusive among those who ask for it, and against what was published before.
 pub const AREAS_EXCLUSIVE: u64 = 2;
 
 // SAFETY: numbers and addresses, the first a `usize`.
@@ -133,7 +133,7 @@ impl Attributes {
             }
             other => {
                 return Err(
-                    Error::new(Kind::InvalidInput, WHAT).detail(format!("no kind has number {other}"))
+                    Error::new(ErrorKind::InvalidInput, WHAT).detail(format!("no kind has number {other}"))
                 );
             }
         })
@@ -178,12 +178,12 @@ pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Han
 /// ask for that at once, one makes it, and the others clone it. `created` becomes 1 or 0; it may be
 /// NULL. NULL if it cannot be had.
 ///
-/// What is cloned is what is there, whatever was asked of a new one (areas_look tells): with the
-/// protection that its holder has, published under the same name, so that it carries on whoever
-/// goes. What is made is zeros until its maker has written it.
+/// A clone is of the area that exists, whatever was asked of a new one (areas_look says what it
+/// is): with its holder's protection, published under the same name, so that the name outlives any
+/// one holder. What is made is zeros until its maker has written it.
 ///
-/// AREAS_ERROR_BUSY where somebody was stopped in the middle of taking the name; otherwise as
-/// areas_create and areas_clone.
+/// AREAS_ERROR_BUSY where another process was stopped in the middle of taking the name; otherwise
+/// as areas_create and areas_clone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_create_or_open(
     attributes: *const Attributes,

@@ -5,15 +5,15 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
-use areas::{Error, FREEZE_PATIENCE, Kind, Rejected, Result};
+use areas::{DEFAULT_FREEZE_TIMEOUT, Error, ErrorKind, Rejected, Result};
 
 use super::area::{Any, Handle, change, each, handle};
 use super::errors::{invalid, number, status, text};
 use super::words;
 
-/// How long areas_freeze may wait where nothing else is wanted, in milliseconds.
-pub const AREAS_PATIENCE: i64 = 1000;
-const _: () = assert!(FREEZE_PATIENCE.as_millis() == AREAS_PATIENCE as u128);
+/// The usual timeout of areas_freeze, in milliseconds.
+pub const AREAS_DEFAULT_TIMEOUT: i64 = 1000;
+const _: () = assert!(DEFAULT_FREEZE_TIMEOUT.as_millis() == AREAS_DEFAULT_TIMEOUT as u128);
 
 /// Publishes an area under a name, so that others find it: when its contents are complete, say. Its
 /// id.
@@ -27,7 +27,8 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
 }
 
 /// The same, if no other area has the name: AREAS_ERROR_NAME_TAKEN if one has; AREAS_ERROR_BUSY
-/// where somebody was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new areas.
+/// where another process was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new
+/// areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const c_char) -> i32 {
     // SAFETY: C's promise.
@@ -35,7 +36,7 @@ pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const
 }
 
 /// # Safety
-/// `area` is NULL or a handle that nobody else uses, `name` NULL or a string.
+/// `area` is NULL or a handle that no other thread uses, `name` NULL or a string.
 unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i32 {
     number(|| {
         const WHAT: &str = "publish an area";
@@ -45,7 +46,7 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
         let name = unsafe { text(name, WHAT) }?.to_bytes();
         let id = match (area, exclusive) {
             (Any::Private(_), _) => {
-                return Err(Error::new(Kind::Unsupported, WHAT)
+                return Err(Error::new(ErrorKind::Unsupported, WHAT)
                     .detail("it is private memory")
                     .help("make it shared: kind AREAS_SHARED"));
             }
@@ -57,7 +58,7 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
     })
 }
 
-/// Takes an area's name and id back: nobody finds it by this holder any more. It stays mapped, and
+/// Withdraws an area's name and id: it is not found by this holder any more. It stays mapped, and
 /// other holders' clones are found as before. It can be published again, under any name. 1 if it
 /// was published, 0 if not.
 #[unsafe(no_mangle)]
@@ -69,10 +70,10 @@ pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
     })
 }
 
-/// Retires an area's memory: nobody finds, opens, clones or is given it any more, by whatever
-/// holder and under whatever name, for ever. Who has it keeps it, and may send it over a socket.
-/// This process's areas over it are withdrawn as areas_unpublish does; those of other holders are
-/// still listed, with `retired` in areas_info.
+/// Retires an area's memory, permanently: it cannot be found, opened, cloned or transferred any
+/// more, by any holder and under any name. Its holders keep it, and may send it over a socket. This
+/// process's areas over it are withdrawn as areas_unpublish does; those of other holders are still
+/// listed, with `retired` in areas_info.
 ///
 /// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's
 /// memory, AREAS_ERROR_BUSY where another holder was stopped in the middle of marking it.
@@ -92,7 +93,7 @@ pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
 /// log-out, where logind removes IPC), or this process's link in it, they are published again.
 ///
 /// In a forked child it publishes what the child inherited: a daemon calls it right after its last
-/// fork, because nobody finds the areas of a parent that has ended. After setuid and the like it
+/// fork, because areas of a parent that has ended are not found. After setuid and the like it
 /// publishes in the new user's registry. A holder that makes no other calls calls it about once a
 /// second, in a thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1);
 /// }`. The library starts no thread for that.
@@ -119,10 +120,14 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
         match unsafe { change(area, WHAT) }? {
             Any::Resizable(area) => area.resize(size),
             Any::Shared(area) if !matches!(area.object().extent(), areas::Extent::Fixed) => area.grow(size),
-            Any::Frozen(_) => Err(Error::new(Kind::Frozen, WHAT).detail("it is frozen: its size is, too")),
-            Any::Private(_) | Any::Shared(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("it was made with a fixed size")
-                .help("make it growable or resizable: kind AREAS_GROWABLE, AREAS_RESIZABLE")),
+            Any::Frozen(_) => {
+                Err(Error::new(ErrorKind::Frozen, WHAT).detail("it is frozen: its size is, too"))
+            }
+            Any::Private(_) | Any::Shared(_) | Any::Stored(_) => {
+                Err(Error::new(ErrorKind::Unsupported, WHAT)
+                    .detail("it was made with a fixed size")
+                    .help("make it growable or resizable: kind AREAS_GROWABLE, AREAS_RESIZABLE"))
+            }
         }
     })
 }
@@ -145,7 +150,7 @@ pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
     })
 }
 
-/// Gives addresses back that a resizable area has taken to grow into, all but `span` bytes (or what
+/// Releases addresses that a resizable area has reserved for growth, all but `span` bytes (or what
 /// it has grown to). From then on it grows as far as it finds room, and so do its clones.
 ///
 /// AREAS_ERROR_UNSUPPORTED for other kinds.
@@ -166,7 +171,7 @@ pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
 
 /// The error for what others do with the file behind an area.
 pub(super) fn stored(what: &'static str) -> Error {
-    Error::new(Kind::Unsupported, what)
+    Error::new(ErrorKind::Unsupported, what)
         .detail("it is stored in a file or on a device, which others open themselves")
         .help("copy what it holds into a shared area: kind AREAS_SHARED")
 }
@@ -182,7 +187,7 @@ pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
         // SAFETY: C's promise.
         match unsafe { change(area, WHAT) }? {
             Any::Stored(area) => area.sync(),
-            _ => Err(Error::new(Kind::Unsupported, WHAT)
+            _ => Err(Error::new(ErrorKind::Unsupported, WHAT)
                 .detail("it is stored nowhere")
                 .help("make it of kind AREAS_STORED, over a provider of areas_provider_file")),
         }
@@ -190,7 +195,7 @@ pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
 }
 
 fn not_resizable(what: &'static str) -> Error {
-    Error::new(Kind::Unsupported, what)
+    Error::new(ErrorKind::Unsupported, what)
         .detail("it was not made resizable")
         .help("make it so: kind AREAS_RESIZABLE")
 }
@@ -213,12 +218,12 @@ pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_
     })
 }
 
-/// Freezes an area: nobody can write it any more, in no process, root included. Its size is fixed
-/// from then on, and its kind AREAS_FROZEN.
+/// Freezes an area: no process can write it any more, root included. Its size is fixed from then
+/// on, and its kind AREAS_FROZEN.
 ///
-/// Waits so many milliseconds for writers that are about to finish; AREAS_PATIENCE is a good time.
-/// Where it fails, the area is as it was, at the same address; but where another process made it
-/// larger than the addresses that this one has for it, in that very moment, it is frozen all the
+/// Waits so many milliseconds for writers that are about to finish; AREAS_DEFAULT_TIMEOUT is a good
+/// time. Where it fails, the area is as it was, at the same address; but where another process made
+/// it larger than the addresses that this one has for it, in that very moment, it is frozen all the
 /// same, and the error's text says so: clone it for reading. AREAS_ERROR_BUSY: another holder, in
 /// this process or another, can still write it; the error's text names them. AREAS_ERROR_FROZEN: it
 /// is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
@@ -229,39 +234,40 @@ pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c
         const WHAT: &str = "freeze an area";
         // SAFETY: C's promise.
         let handle = unsafe { handle(area, WHAT) }?;
-        let patience = words::time(milliseconds)
-            .ok_or_else(|| invalid(WHAT, "its patience is negative").help("use AREAS_PATIENCE"))?;
-        let (area, done) = freeze(handle.take(WHAT)?, patience);
+        let timeout = words::time(milliseconds)
+            .ok_or_else(|| invalid(WHAT, "the timeout is negative").help("use AREAS_DEFAULT_TIMEOUT"))?;
+        let (area, done) = freeze(handle.take(WHAT)?, timeout);
         handle.put_back(area);
         done
     })
 }
 
 /// The area, frozen or as it was, and how it went.
-fn freeze(area: Any, patience: Duration) -> (Any, Result<()>) {
+fn freeze(area: Any, timeout: Duration) -> (Any, Result<()>) {
     match area {
         Any::Frozen(area) => {
-            let error = Error::new(Kind::Frozen, format!("freeze {area}")).detail("it is frozen already");
+            let error =
+                Error::new(ErrorKind::Frozen, format!("freeze {area}")).detail("it is frozen already");
             (Any::Frozen(area), Err(error))
         }
         Any::Stored(area) => (Any::Stored(area), Err(stored("freeze an area"))),
         Any::Private(area) => {
-            let error = Error::new(Kind::Unsupported, format!("freeze {area}"))
+            let error = Error::new(ErrorKind::Unsupported, format!("freeze {area}"))
                 .detail("it is private memory")
                 .help("make it shared: kind AREAS_SHARED");
             (Any::Private(area), Err(error))
         }
-        area @ (Any::Shared(_) | Any::Resizable(_)) => match area.freeze_within(patience) {
+        area @ (Any::Shared(_) | Any::Resizable(_)) => match area.freeze_within(timeout) {
             Ok(area) => (Any::Frozen(area), Ok(())),
             Err(Rejected { error, value }) => (value, Err(error)),
         },
     }
 }
 
-/// Is told how far something is: so many bytes of so many. The last time, both are the same.
+/// Called with the progress: so many bytes of so many. In the last call, both are the same.
 pub type OnProgress = Option<unsafe extern "C" fn(done: usize, total: usize, context: *mut c_void)>;
 
-/// Tells C, on the calling thread, how far something is.
+/// Reports the progress to C, on the calling thread.
 pub(super) fn teller(tell: OnProgress, context: *mut c_void) -> impl FnMut(areas::Progress) {
     move |progress| {
         if let Some(tell) = tell {

@@ -13,17 +13,17 @@ use super::notes::note;
 use super::sized::{Versioned, read};
 use super::words;
 
-/// How a published area is to be cloned. Begin with AREAS_CLONING: what may be done with the clone
-/// is what may be done with its source, anywhere, not published. Its lock is inherited.
+/// How a published area is to be cloned. Initialise with AREAS_CLONING: what may be done with the
+/// clone is what may be done with its source, anywhere, not published. Its lock is inherited.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Cloning {
     /// sizeof(areas_cloning).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// The name under which the clone is published; NULL leaves it unpublished.
     pub name: *const c_char,
     /// A union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE; 0 is the source's, AREAS_NOTHING is
-    /// nothing. Without AREAS_WRITE the kernel sees to it that the clone never writes.
+    /// nothing. Without AREAS_WRITE the kernel ensures that the clone never writes.
     pub protection: u32,
     /// AREAS_ANYWHERE or another form of addresses, AREAS_AT_SOURCE among them.
     pub address_form: u32,
@@ -81,7 +81,7 @@ unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
 ///
 /// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE: no such area, or
 /// one whose holder may not be read. AREAS_ERROR_READ_ONLY, AREAS_ERROR_FROZEN: for writing what
-/// its holder may not write, or nobody may. Otherwise as areas_create.
+/// its holder may not write, or what is frozen. Otherwise as areas_create.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_clone(id: i32, how: *const Cloning) -> *mut Handle {
     made(|| {

@@ -5,18 +5,18 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::BorrowedFd;
 
-use areas::{Area, Error, Frozen, Kind, Private, Protection, Result};
+use areas::{Area, Error, ErrorKind, Frozen, Private, Protection, Result};
 
 use super::area::{Any, Handle, change, look};
 use super::changes::{OnProgress, teller};
 use super::errors::{invalid, status};
 
-/// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is no part
-/// of an area.
+/// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is not a
+/// part of an area.
 ///
-/// What others write meanwhile may be seen in part; the bytes of a private area no other thread may
-/// write meanwhile, as with memcpy. Of a resizable area the kernel copies, so that who shrinks it
-/// meanwhile makes it an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size,
+/// What others write concurrently may be seen in part. No other thread may write the bytes of a
+/// private area concurrently, as with memcpy. The kernel copies from a resizable area, so that
+/// shrinking it concurrently is an error, not a fault. AREAS_ERROR_OUT_OF_RANGE beyond the size,
 /// AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_read_at(
@@ -56,9 +56,9 @@ pub unsafe extern "C" fn areas_read_at(
     })
 }
 
-/// Copies bytes into an area, from `offset` on, of memory of the caller's own that is no part of an
-/// area. It never makes it larger. The bytes of a private area no other thread may use meanwhile,
-/// as with memcpy.
+/// Copies bytes into an area, from `offset` on, of memory of the caller's own that is not a part of
+/// an area. It never makes it larger. No other thread may use the bytes of a private area
+/// concurrently, as with memcpy.
 ///
 /// AREAS_ERROR_OUT_OF_RANGE beyond the size, AREAS_ERROR_READ_ONLY where its protection forbids it,
 /// AREAS_ERROR_FROZEN, AREAS_ERROR_INVALID_INPUT.
@@ -191,9 +191,11 @@ pub unsafe extern "C" fn areas_fill(
         match area {
             Any::Shared(area) => area.fill_from(file, &mut teller(on_progress, context)),
             Any::Frozen(area) => Err(frozen(area.to_string())),
-            Any::Private(_) | Any::Resizable(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
-                .detail("it is private or stored memory, or may shrink concurrently")
-                .help("read the file into it, or make it shared: kind AREAS_SHARED")),
+            Any::Private(_) | Any::Resizable(_) | Any::Stored(_) => {
+                Err(Error::new(ErrorKind::Unsupported, WHAT)
+                    .detail("it is private or stored memory, or may shrink concurrently")
+                    .help("read the file into it, or make it shared: kind AREAS_SHARED"))
+            }
         }
     })
 }
@@ -204,8 +206,8 @@ fn put(area: &mut Any, offset: usize, bytes: &[u8], what: &'static str) -> Resul
         Any::Private(area) => {
             let into = private(area, offset, bytes.len(), Protection::WRITE, what)?;
             // SAFETY: as many bytes that are mapped and writable (`private`), and that nobody uses
-            // meanwhile (C's promise); those that are copied are no part of this area: they are the
-            // caller's own, or another area's.
+            // meanwhile (C's promise); those that are copied are not a part of this area: they are
+            // the caller's own, or another area's.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), into, bytes.len()) };
             Ok(())
         }
@@ -225,14 +227,15 @@ fn check(memory: *const c_void, size: usize, what: &'static str) -> Result<()> {
 }
 
 fn out_of_range(offset: usize, size: usize, all: usize) -> Error {
-    Error::new(Kind::OutOfRange, format!("access {size} bytes at offset {offset}"))
+    Error::new(ErrorKind::OutOfRange, format!("access {size} bytes at offset {offset}"))
         .detail(format!("the size is {all} bytes"))
 }
 
 /// Where `size` bytes of private memory begin, from `offset` on: they are mapped, and what is
 /// `needed` is allowed.
 ///
-/// No reference is made, to them or to the whole: C's threads may be at the rest of it meanwhile.
+/// No reference is made, to them or to the whole: C's threads may be at the rest of it
+/// concurrently.
 fn private(
     area: &Area<Private>,
     offset: usize,
@@ -248,7 +251,7 @@ fn private(
     }
 }
 
-/// A part of memory that nobody writes any more.
+/// A part of memory that is frozen.
 fn sealed<'a>(area: &'a Area<Frozen>, offset: usize, size: usize, what: &'static str) -> Result<&'a [u8]> {
     allowed(area.protection(), Protection::READ, what)?;
     let bytes = area.as_bytes();
@@ -259,17 +262,17 @@ fn sealed<'a>(area: &'a Area<Frozen>, offset: usize, size: usize, what: &'static
 fn allowed(protection: Protection, needed: Protection, what: &'static str) -> Result<()> {
     match protection.contains(needed) {
         true => Ok(()),
-        false => Err(Error::new(Kind::ReadOnly, what).detail(format!("its protection is {protection}"))),
+        false => Err(Error::new(ErrorKind::ReadOnly, what).detail(format!("its protection is {protection}"))),
     }
 }
 
 fn frozen(area: String) -> Error {
-    Error::new(Kind::Frozen, format!("write to {area}"))
+    Error::new(ErrorKind::Frozen, format!("write to {area}"))
         .detail("it is frozen: no process can write it any more")
 }
 
 fn not_in_one() -> Error {
-    Error::new(Kind::Unsupported, "copy from one area to another")
+    Error::new(ErrorKind::Unsupported, "copy from one area to another")
         .detail("one is resizable, and may shrink concurrently")
         .help("copy by way of memory of your own: areas_read_at, areas_write_at")
 }

@@ -11,7 +11,7 @@ use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::sync::Arc;
 
-use areas::{Backing, Error, Kind, Mapping, Provider, Request, Result};
+use areas::{Backing, Error, ErrorKind, Mapping, Provider, Request, Result};
 
 use super::errors::{invalid, kind_of, made, number};
 use super::placement::{Placed, placement_at};
@@ -31,13 +31,13 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Mapped(Mapping);
 
-/// What a provider of one's own does. Begin with AREAS_PROVIDER_OPERATIONS. The functions may be
-/// called by any thread, several at once.
+/// What a provider of one's own does. Initialise with AREAS_PROVIDER_OPERATIONS. The functions may
+/// be called by any thread, several at once.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Operations {
     /// sizeof(areas_provider_operations).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Maps what the request describes: puts a mapping (of areas_request_map) into `mapping` and
     /// returns 0; or returns the number of an error, best by areas_error_set, and leaves nothing
     /// mapped. The mapping is one that was made for this very request: with another one no area is
@@ -45,9 +45,9 @@ pub struct Operations {
     pub map: Option<
         unsafe extern "C" fn(context: *mut c_void, request: *const Asked, mapping: *mut *mut Mapped) -> c_int,
     >,
-    /// Is told that the addresses that a mapping had are mapped no more; or NULL.
+    /// Called when the addresses of a mapping have been unmapped; or NULL.
     pub unmapped: Option<unsafe extern "C" fn(context: *mut c_void, address: *mut c_void, size: usize)>,
-    /// Is told that nobody needs the context any more: the provider was released, and all that came
+    /// Called when the context is not needed any more: the provider was released, and all that came
     /// from it is unmapped; or NULL.
     pub done: Option<unsafe extern "C" fn(context: *mut c_void)>,
 }
@@ -108,7 +108,7 @@ impl Provider for Shared {
         let custom = &self.0;
         let what = || format!("map {} bytes from a provider of the program's own", request.size());
         let Some(map) = custom.operations.map else {
-            return Err(Error::new(Kind::Unsupported, what()).detail("its map is NULL"));
+            return Err(Error::new(ErrorKind::Unsupported, what()).detail("its map is NULL"));
         };
         let mut mapped: *mut Mapped = std::ptr::null_mut();
         // What was there before is not what this call fails with.
@@ -125,7 +125,9 @@ impl Provider for Shared {
             return Err(told.map_or_else(plain, Kept::into_error));
         }
         if mapped.is_null() {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("its map returned 0 and no mapping"));
+            return Err(
+                Error::new(ErrorKind::InvalidInput, what()).detail("its map returned 0 and no mapping")
+            );
         }
         // SAFETY: a mapping of `areas_request_map`, given away (C's promise): a box of its own.
         let Mapped(mut mapping) = *unsafe { Box::from_raw(mapped) };
@@ -213,8 +215,8 @@ pub unsafe extern "C" fn areas_request_shared(asked: *const Asked) -> c_int {
     number(|| Ok(c_int::from(matches!(unsafe { request(asked) }?.backing(), Backing::Object(_)))))
 }
 
-/// Tells what was asked of the place: 1, or 0 if that is left to the provider (and `placement` is
-/// as it was). AREAS_ERROR_INVALID_INPUT for NULL.
+/// Gets the placement that was asked for: 1, or 0 if that is left to the provider (and `placement`
+/// is unchanged). AREAS_ERROR_INVALID_INPUT for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_placement(asked: *const Asked, placement: *mut Placed) -> c_int {
     number(|| {

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use crate::edge::guarded;
 use crate::error::{Words, in_words, keep, look};
@@ -23,15 +23,15 @@ pub const AREAS_ERROR_NO_SUCH_TEAM: c_int = -5;
 pub const AREAS_ERROR_NO_MEMORY: c_int = -6;
 /// The addresses asked for are taken or unusable.
 pub const AREAS_ERROR_ADDRESS_IN_USE: c_int = -7;
-/// A limit of this process (RLIMIT_*) or of the system stands in the way.
+/// A limit of this process (RLIMIT_*) or of the system is exceeded.
 pub const AREAS_ERROR_LIMIT: c_int = -8;
 /// The kernel does not permit it to this user.
 pub const AREAS_ERROR_NOT_PERMITTED: c_int = -9;
 /// The area lives in a process that this one may not read.
 pub const AREAS_ERROR_UNREADABLE: c_int = -10;
-/// Somebody still uses the memory in a way that forbids it.
+/// The memory is still in use in a way that forbids it.
 pub const AREAS_ERROR_BUSY: c_int = -11;
-/// The area is frozen: nobody can write it any more.
+/// The area is frozen: no process can write it any more.
 pub const AREAS_ERROR_FROZEN: c_int = -12;
 /// The area was mapped without the protection that it takes.
 pub const AREAS_ERROR_READ_ONLY: c_int = -13;
@@ -43,7 +43,7 @@ pub const AREAS_ERROR_UNSUPPORTED: c_int = -15;
 pub const AREAS_ERROR_TIMED_OUT: c_int = -16;
 /// Reading or writing a file or a socket failed.
 pub const AREAS_ERROR_IO: c_int = -17;
-/// A system call failed in a way that has no number of its own: areas_error_errno() tells.
+/// A system call failed in a way that has no number of its own: see areas_error_errno().
 pub const AREAS_ERROR_SYSTEM: c_int = -18;
 
 /// Another area has the name that was to be this one's alone.
@@ -53,43 +53,43 @@ pub const AREAS_ERROR_NAME_TAKEN: c_int = -19;
 pub const AREAS_ERROR_OWNER_DIED: c_int = -20;
 
 /// The number of a kind.
-pub(super) fn number_of(kind: Kind) -> c_int {
+pub(super) fn number_of(kind: ErrorKind) -> c_int {
     match kind {
-        Kind::InvalidInput => AREAS_ERROR_INVALID_INPUT,
-        Kind::OutOfRange => AREAS_ERROR_OUT_OF_RANGE,
-        Kind::NodeNotAllowed => AREAS_ERROR_NODE_NOT_ALLOWED,
-        Kind::NoSuchArea => AREAS_ERROR_NO_SUCH_AREA,
-        Kind::NoSuchTeam => AREAS_ERROR_NO_SUCH_TEAM,
-        Kind::NoMemory => AREAS_ERROR_NO_MEMORY,
-        Kind::AddressInUse => AREAS_ERROR_ADDRESS_IN_USE,
-        Kind::Limit => AREAS_ERROR_LIMIT,
-        Kind::NotPermitted => AREAS_ERROR_NOT_PERMITTED,
-        Kind::Unreadable => AREAS_ERROR_UNREADABLE,
-        Kind::Busy => AREAS_ERROR_BUSY,
-        Kind::Frozen => AREAS_ERROR_FROZEN,
-        Kind::ReadOnly => AREAS_ERROR_READ_ONLY,
-        Kind::Registry => AREAS_ERROR_REGISTRY,
-        Kind::Unsupported => AREAS_ERROR_UNSUPPORTED,
-        Kind::TimedOut => AREAS_ERROR_TIMED_OUT,
-        Kind::Io => AREAS_ERROR_IO,
-        Kind::NameTaken => AREAS_ERROR_NAME_TAKEN,
-        Kind::OwnerDied => AREAS_ERROR_OWNER_DIED,
+        ErrorKind::InvalidInput => AREAS_ERROR_INVALID_INPUT,
+        ErrorKind::OutOfRange => AREAS_ERROR_OUT_OF_RANGE,
+        ErrorKind::NodeNotAllowed => AREAS_ERROR_NODE_NOT_ALLOWED,
+        ErrorKind::NoSuchArea => AREAS_ERROR_NO_SUCH_AREA,
+        ErrorKind::NoSuchTeam => AREAS_ERROR_NO_SUCH_TEAM,
+        ErrorKind::NoMemory => AREAS_ERROR_NO_MEMORY,
+        ErrorKind::AddressInUse => AREAS_ERROR_ADDRESS_IN_USE,
+        ErrorKind::Limit => AREAS_ERROR_LIMIT,
+        ErrorKind::NotPermitted => AREAS_ERROR_NOT_PERMITTED,
+        ErrorKind::Unreadable => AREAS_ERROR_UNREADABLE,
+        ErrorKind::Busy => AREAS_ERROR_BUSY,
+        ErrorKind::Frozen => AREAS_ERROR_FROZEN,
+        ErrorKind::ReadOnly => AREAS_ERROR_READ_ONLY,
+        ErrorKind::Registry => AREAS_ERROR_REGISTRY,
+        ErrorKind::Unsupported => AREAS_ERROR_UNSUPPORTED,
+        ErrorKind::TimedOut => AREAS_ERROR_TIMED_OUT,
+        ErrorKind::Io => AREAS_ERROR_IO,
+        ErrorKind::NameTaken => AREAS_ERROR_NAME_TAKEN,
+        ErrorKind::OwnerDied => AREAS_ERROR_OWNER_DIED,
         _ => AREAS_ERROR_SYSTEM,
     }
 }
 
 /// The kind of a number; what is none is an error of the system.
-pub(super) fn kind_of(number: c_int) -> Kind {
-    Kind::ALL.into_iter().find(|&kind| number_of(kind) == number).unwrap_or(Kind::System)
+pub(super) fn kind_of(number: c_int) -> ErrorKind {
+    ErrorKind::ALL.into_iter().find(|&kind| number_of(kind) == number).unwrap_or(ErrorKind::System)
 }
 
 /// An argument that makes no sense.
 pub(super) fn invalid(what: &'static str, detail: &'static str) -> Error {
-    Error::new(Kind::InvalidInput, what).detail(detail)
+    Error::new(ErrorKind::InvalidInput, what).detail(detail)
 }
 
 fn panicked() -> Error {
-    Error::new(Kind::System, "do it").detail("libareas panicked: a bug of its own, reported on stderr")
+    Error::new(ErrorKind::System, "do it").detail("libareas panicked: a bug of its own, reported on stderr")
 }
 
 /// Keeps an error as this thread's last one, and gives its number.
@@ -139,8 +139,8 @@ pub(super) unsafe fn text<'a>(text: *const c_char, what: &'static str) -> Result
     }
 }
 
-/// What the last call of this thread that failed was told: one of the numbers above, 0 if none
-/// failed yet. It is the same for BeOS's and AML's calls.
+/// The error of this thread's last call that failed: one of the numbers above, 0 if none failed
+/// yet. It is the same for BeOS's and AML's calls.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_number() -> c_int {
     look(|error| number_of(error.kind())).unwrap_or(0)
@@ -205,7 +205,7 @@ mod tests {
         for number in AREAS_ERROR_SYSTEM..=AREAS_ERROR_INVALID_INPUT {
             assert_eq!(number_of(kind_of(number)), number);
         }
-        assert_eq!(kind_of(7), Kind::System);
+        assert_eq!(kind_of(7), ErrorKind::System);
     }
 
     #[test]

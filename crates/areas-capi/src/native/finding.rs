@@ -5,7 +5,7 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 
 use areas::registry;
-use areas::{AreaId, Error, Kind, Name};
+use areas::{AreaId, Error, ErrorKind, Name};
 
 use super::errors::{invalid, number, status, text};
 use super::info::Told;
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn areas_find(name: *const c_char) -> i32 {
     })
 }
 
-/// Waits until there is an area of that name, and gives its id. A negative time is for ever. A
+/// Waits until there is an area of that name, and returns its id. A negative time is no timeout. A
 /// cancellation point.
 ///
 /// AREAS_ERROR_TIMED_OUT; otherwise as areas_find.
@@ -39,12 +39,12 @@ pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i6
             // SAFETY: NULL or a string (C's promise).
             let name = unsafe { text(name, "wait for an area") }?.to_bytes();
             match registry::wait(name, step.time) {
-                Err(error) if error.kind() == Kind::TimedOut && !step.last => {
+                Err(error) if error.kind() == ErrorKind::TimedOut && !step.last => {
                     goes_on = true;
                     Ok(0)
                 }
-                Err(error) if error.kind() == Kind::TimedOut => {
-                    Err(Error::new(Kind::TimedOut, format!("wait for area {:?}", Name::new(name)?))
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    Err(Error::new(ErrorKind::TimedOut, format!("wait for area {:?}", Name::new(name)?))
                         .detail(format!("no process published it within {:?}", whole.unwrap_or_default())))
                 }
                 found => Ok(found?.id().get()),
@@ -67,7 +67,7 @@ pub extern "C" fn areas_at(address: *const c_void) -> i32 {
     number(|| Ok(registry::id_at(address.addr())?.get()))
 }
 
-/// Tells what is known of the area of that id, whoever holds it.
+/// Describes the area of that id, whichever process holds it.
 ///
 /// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun
 /// with AREAS_INFO; AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn areas_get(id: i32, info: *mut Told) -> c_int {
     })
 }
 
-/// Tells what is known of a process's published area that begins at the lowest address above
-/// `after`: 1, or 0 at the end. Begin with NULL and go on with the address of the last one.
+/// Describes a process's published area that begins at the lowest address above `after`: 1, or 0 at
+/// the end. Start with NULL and continue with the address of the last one.
 ///
 /// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may
 /// not be read.
@@ -103,25 +103,25 @@ pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut T
                     return Ok(1);
                 }
                 // It went between the two calls: on to the next one.
-                Err(error) if error.kind() == Kind::NoSuchArea => after = source.address(),
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => after = source.address(),
                 Err(error) => return Err(error),
             }
         }
     })
 }
 
-/// Is told of an area. Whatever it returns but 0 ends the walk.
+/// Called with each area. A return value other than 0 ends the walk.
 pub type OnArea = Option<unsafe extern "C" fn(info: *const Told, context: *mut c_void) -> c_int>;
 
-/// Is told of a team that lives and may not be looked into: its process, its command's name (empty
-/// where that cannot be read), why.
+/// Called with each live team that cannot be read: its process, its command's name (empty where
+/// that cannot be read), the reason.
 pub type OnUnreadable =
     Option<unsafe extern "C" fn(pid: u32, command: *const c_char, why: *const c_char, context: *mut c_void)>;
 
-/// Tells of all published areas that can be seen, and of the teams that cannot be looked into.
-/// Either function may be NULL.
+/// Lists all published areas that can be read, and the teams that cannot be read. Either function
+/// may be NULL.
 ///
-/// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. Nothing published is no
+/// AREAS_ERROR_REGISTRY if the registry's folder is not as it must be. An empty list is not an
 /// error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_list(
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn areas_list(
         for source in &listing.areas {
             // What went meanwhile is not there.
             let Ok(info) = source.info() else { continue };
-            let told = Told { size_of_this: size_of::<Told>(), ..Told::of(&info) };
+            let told = Told { struct_size: size_of::<Told>(), ..Told::of(&info) };
             // SAFETY: C's own function, with its context, and a structure that lives as long as the
             // call.
             if unsafe { tell(&raw const told, context) } != 0 {
@@ -170,11 +170,11 @@ pub struct Holding {
     pub command: *const c_char,
 }
 
-/// Is told of a holder. Whatever it returns but 0 ends the walk.
+/// Called with each holder. A return value other than 0 ends the walk.
 pub type OnHolder = Option<unsafe extern "C" fn(holder: *const Holding, context: *mut c_void) -> c_int>;
 
-/// Tells which processes have the memory of an area, published or not: those that this process may
-/// look into. As long as one of them is there, the memory is. How many were told.
+/// Lists the processes that hold the memory of an area, published or not, as far as this process
+/// may inspect them. The memory exists as long as one of them does. Returns how many were listed.
 ///
 /// As areas_get; AREAS_ERROR_INVALID_INPUT if the function is NULL.
 #[unsafe(no_mangle)]
@@ -204,8 +204,8 @@ pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *m
     })
 }
 
-/// Tells how many bytes of the area of that id are in RAM now, whoever holds it and touched them;
-/// swapped ones are not counted.
+/// Gets how many bytes of the area of that id are in RAM now, whichever process holds it and
+/// touched them; swapped ones are not counted.
 ///
 /// As areas_get; AREAS_ERROR_INVALID_INPUT if the pointer is NULL.
 #[unsafe(no_mangle)]
@@ -224,8 +224,8 @@ pub unsafe extern "C" fn areas_resident(id: i32, bytes: *mut u64) -> c_int {
     })
 }
 
-/// Whether nobody can write the area of that id any more: 1 or 0. (areas_get does not look at
-/// that.)
+/// Whether the area of that id is frozen, so that no process can write it any more: 1 or 0.
+/// (areas_get does not look at that.)
 ///
 /// As areas_get.
 #[unsafe(no_mangle)]

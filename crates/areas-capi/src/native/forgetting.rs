@@ -13,7 +13,7 @@ use crate::held;
 /// These addresses are no longer any area's: what lies in them is cut from the areas of this
 /// process that BeOS's calls have made (create_area, clone_area), at once, and nothing is unmapped.
 /// For an allocator that unmaps parts of areas all the time and knows that its munmap will succeed:
-/// without it the next call that changes such an area, or tells of it, sees what is gone. Who
+/// without it the next call that changes or describes such an area notices what is gone. Who
 /// interposes munmap and the like cannot know that, and does not call this: link with
 /// libareas-cut.so (-lareas-cut), which does it (docs/design/cutting-at-once.md).
 ///

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use areas::gate::{self, OfferOptions, Outcome, TakeOptions};
-use areas::{Error, Kind, ReceiveOptions, Result, registry};
+use areas::{Error, ErrorKind, ReceiveOptions, Result, registry};
 
 use super::area::{Handle, each, look};
 use super::errors::{invalid, made, made_or_not_yet, number, text};
@@ -26,10 +26,10 @@ pub struct Gate(gate::Offer);
 /// For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing
 /// is refused (root, and the user who made the memory), unless the area is frozen or sealed.
 pub const AREAS_OFFER_READ_ONLY: u32 = 1;
-/// Seals the memory against new writers first, for good: who has it mapped for writing goes on,
-/// nobody else ever writes it. It is for reading only then.
+/// Seals the memory against new writers first, permanently: existing writable mappings stay, and no
+/// others can be made. It is for reading only then.
 pub const AREAS_OFFER_SEAL: u32 = 2;
-/// To whoever gets to the socket; from whoever listens there.
+/// To any process that reaches the socket; from any that listens there.
 pub const AREAS_OFFER_ANY: u32 = 4;
 
 /// How long an answer may take from who listens.
@@ -37,14 +37,14 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The most users that an areas_offering or areas_taking names.
 const MAX_USERS: usize = 256;
 
-/// To whom an area is offered, and how. Begin with AREAS_OFFERING: to this process's own user, with
-/// the rights that it has.
+/// To whom an area is offered, and how. Initialise with AREAS_OFFERING: to this process's own user,
+/// with the rights that it has.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Offering {
     /// sizeof(areas_offering).
-    pub size_of_this: usize,
-    /// To these users and nobody else, 256 at most; NULL is this process's own.
+    pub struct_size: usize,
+    /// To these users only, 256 at most; NULL is this process's own.
     pub users: *const u32,
     /// How many they are.
     pub user_count: usize,
@@ -60,14 +60,14 @@ unsafe impl Versioned for Offering {
     const FIRST: usize = 32;
 }
 
-/// From whom an area is taken, and what is taken on. Begin with AREAS_TAKING: from this process's
-/// own user and root, within AREAS_RECEIVING.
+/// From whom an area is taken, and what is taken on. Initialise with AREAS_TAKING: from this
+/// process's own user and root, within AREAS_RECEIVING.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Taking {
     /// sizeof(areas_taking).
-    pub size_of_this: usize,
-    /// From these users and nobody else, 256 at most; NULL is this process's own and root.
+    pub struct_size: usize,
+    /// From these users only, 256 at most; NULL is this process's own and root.
     pub users: *const u32,
     /// How many they are.
     pub user_count: usize,
@@ -89,7 +89,7 @@ unsafe impl Versioned for Taking {
 
 /// The area is on its way to who connected, or there.
 pub const AREAS_ANSWER_GIVEN: u32 = 1;
-/// It was refused, and told why.
+/// It was refused, and was sent the reason.
 pub const AREAS_ANSWER_REFUSED: u32 = 2;
 /// It could not be opened or sent: areas_error_text says why.
 pub const AREAS_ANSWER_FAILED: u32 = 3;
@@ -99,13 +99,13 @@ pub const AREAS_ANSWER_LEFT: u32 = 4;
 /// A user without a number in this process's user namespace.
 pub const AREAS_NO_USER: u32 = u32::MAX;
 
-/// Who connected to an offer, and what came of it. Begin with AREAS_ANSWER.
+/// Who connected to an offer, and the outcome. Initialise with AREAS_ANSWER.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Answered {
     /// sizeof(areas_answer).
-    pub size_of_this: usize,
-    /// AREAS_ANSWER_GIVEN and so on; 0 where nobody came.
+    pub struct_size: usize,
+    /// AREAS_ANSWER_GIVEN and so on; 0 where no process connected.
     pub outcome: u32,
     /// The user, or AREAS_NO_USER.
     pub user: u32,
@@ -141,15 +141,15 @@ fn path(path: &std::ffi::CStr) -> &Path {
 }
 
 /// Offers a published area at a socket, which is made, with mode 0600 and an access list of the
-/// users that are named. Whoever connects waits until areas_offer_answer is called. NULL as the
-/// path is the socket that a supervisor has given to this process (systemd's
+/// users that are named. A process that connects waits until areas_offer_answer is called. NULL as
+/// the path is the socket that a supervisor has given to this process (systemd's
 /// ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
 ///
-/// The offer holds no memory: once nobody publishes the area, whoever connects is told that it is
-/// gone. NULL if it cannot be offered, and then no socket is left.
+/// The offer holds no memory: once no process publishes the area, those that connect are told that
+/// it is gone. NULL if it cannot be offered, and then no socket is left.
 ///
 /// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a
-/// path through another user's link. AREAS_ERROR_BUSY where somebody listens there;
+/// path through another user's link. AREAS_ERROR_BUSY where another process listens there;
 /// AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
 /// areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
 #[unsafe(no_mangle)]
@@ -163,7 +163,7 @@ pub unsafe extern "C" fn areas_offer_open(
         // SAFETY: C's promise.
         let area = unsafe { look(area, WHAT) }?;
         let id = each!(area, area => area.id()).ok_or_else(|| {
-            Error::new(Kind::NoSuchArea, WHAT)
+            Error::new(ErrorKind::NoSuchArea, WHAT)
                 .detail("it is not published")
                 .help("publish it first: areas_publish, or a name in its attributes")
         })?;
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn areas_offer_open(
         }
         let offer = match at.is_null() {
             true => options.open_inherited(&source)?.ok_or_else(|| {
-                Error::new(Kind::InvalidInput, WHAT)
+                Error::new(ErrorKind::InvalidInput, WHAT)
                     .detail("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS), and the path is NULL")
                     .help("say where it is offered")
             })?,
@@ -202,9 +202,9 @@ pub unsafe extern "C" fn areas_offer_open(
     })
 }
 
-/// Answers the next one who connects to an offer: 1, or 0 where nobody came in time. A negative
-/// time is for ever, 0 only looks. `answer`, unless NULL, is told who it was, and what came of it.
-/// No peer can hold it up. A cancellation point.
+/// Answers the next process that connects to an offer: 1, or 0 where none connected in time. A
+/// negative time is no timeout, 0 does not wait. `answer`, unless NULL, receives who it was, and
+/// the outcome. No peer can hold it up. A cancellation point.
 ///
 /// AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if
 /// the socket was closed; AREAS_ERROR_INVALID_INPUT.
@@ -241,7 +241,7 @@ pub unsafe extern "C-unwind" fn areas_offer_answer(
             if let Some(room) = room {
                 let (user, pid) = (came.peer.user.unwrap_or(AREAS_NO_USER), came.peer.process.unwrap_or(0));
                 // SAFETY: C's promise, as above.
-                unsafe { room.fill(&Answered { size_of_this: 0, outcome, user, pid, reserved: 0 }) };
+                unsafe { room.fill(&Answered { struct_size: 0, outcome, user, pid, reserved: 0 }) };
             }
             Ok(1)
         });
@@ -269,8 +269,8 @@ pub unsafe extern "C" fn areas_offer_close(offer: *mut Gate) {
 /// not offered to this user, or not by one from whom it is taken. AREAS_ERROR_TIMED_OUT: not
 /// offered in time, or who listens does not answer in what is left of it, or in 10 seconds.
 /// AREAS_ERROR_BUSY, AREAS_ERROR_SYSTEM: the other side refuses so. AREAS_ERROR_UNSUPPORTED: so as
-/// well, or what it sends is no area. AREAS_ERROR_INVALID_INPUT: no such socket. AREAS_ERROR_LIMIT:
-/// beyond a bound.
+/// well, or what it sends is not an area. AREAS_ERROR_INVALID_INPUT: no such socket.
+/// AREAS_ERROR_LIMIT: beyond a bound.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const Taking) -> *mut Handle {
     // What is wrong with it is told below.
@@ -289,7 +289,9 @@ pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const 
         made_or_not_yet(|| {
             // SAFETY: C's promise.
             match unsafe { taken(at, how, (step.time.unwrap_or_default(), answer)) } {
-                Err(error) if !step.last && error.kind() == Kind::TimedOut && begun.elapsed() < whole => {
+                Err(error)
+                    if !step.last && error.kind() == ErrorKind::TimedOut && begun.elapsed() < whole =>
+                {
                     Ok(None)
                 }
                 other => other.map(|area| Some(Handle::new(area))),

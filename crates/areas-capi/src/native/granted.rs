@@ -9,19 +9,19 @@ use super::errors::status;
 use super::sized::{Versioned, room};
 
 /// What was actually given, where it differs from what was asked only as far as that was allowed.
-/// Begin with AREAS_GRANT.
+/// Initialise with AREAS_GRANT.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Given {
     /// sizeof(areas_grant).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Bytes in whole pages.
     pub mapped: usize,
     /// Bytes of addresses taken, a reserve included.
     pub span: usize,
     /// Bytes of the pages that it is mapped with.
     pub page_size: usize,
-    /// Bytes that were gathered into transparent huge pages.
+    /// Bytes that were collapsed into transparent huge pages.
     pub gathered: usize,
     /// How often something else was given than was asked first.
     pub fallbacks: usize,
@@ -33,7 +33,7 @@ unsafe impl Versioned for Given {
     const FIRST: usize = 48;
 }
 
-/// Is told of a fallback, in words: what was asked, what was given instead, why.
+/// Called with each fallback, in words: what was asked, what was given instead, why.
 pub type OnFallback = Option<
     unsafe extern "C" fn(
         asked: *const c_char,
@@ -43,7 +43,8 @@ pub type OnFallback = Option<
     ),
 >;
 
-/// Tells what an area was given, and each fallback that was taken (`on_fallback` may be NULL).
+/// Describes what an area was granted, and each fallback that was taken (`on_fallback` may be
+/// NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_granted(
     area: *const Handle,
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn areas_granted(
             }));
         }
         let given = Given {
-            size_of_this: 0,
+            struct_size: 0,
             mapped: granted.mapped,
             span: granted.span,
             page_size: granted.page_size.bytes(),

@@ -1,4 +1,4 @@
-//! What can be told of an area.
+//! The description of an area.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -14,12 +14,12 @@ use super::placement::Placed;
 use super::sized::{Versioned, room};
 use super::words::{self, AREAS_FROZEN, AREAS_PRIVATE, AREAS_STORED};
 
-/// What is known of an area at the moment of asking. Begin with AREAS_INFO.
+/// What is known of an area at the moment of asking. Initialise with AREAS_INFO.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Told {
     /// sizeof(areas_info).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Its id; 0 if it is not published.
     pub id: i32,
     /// The process that holds it.
@@ -46,15 +46,15 @@ pub struct Told {
     pub page_size: usize,
     /// Where it begins in its holder: meaningful there only.
     pub address: *mut c_void,
-    /// What was asked of its place. Of one's own area (areas_look) the kernel tells: another
-    /// process may have placed it anew.
+    /// Its placement. For an area of this process (areas_look) it is the kernel's: another process
+    /// may have changed it.
     pub placement: Placed,
     /// Nanoseconds since boot at which it was published; 0 if it is not.
     pub created: u64,
     /// The device of its memory object. Areas over the same memory have the same two numbers; 0 if
     /// it is not published.
     pub device: u64,
-    /// The inode of its memory object, or the physical address of memory that was set aside.
+    /// The inode of its memory object, or the physical address of reserved memory.
     pub inode: u64,
     /// Its name, ended by NUL; empty if it has none.
     pub name: [c_char; 256],
@@ -64,8 +64,8 @@ pub struct Told {
     pub note_size: usize,
     /// These bytes: its holder's word, unchecked.
     pub note: [u8; AREAS_LONGEST_NOTE],
-    /// 1 if its memory is retired (areas_retire): its holder keeps it, and nobody else gets it. 0
-    /// for one that is not published.
+    /// 1 if its memory is retired (areas_retire): its holders keep it, and no other process gets
+    /// it. 0 for one that is not published.
     pub retired: u32,
     /// 0.
     pub reserved2: u32,
@@ -96,11 +96,11 @@ fn note_field(note: &Note) -> [u8; AREAS_LONGEST_NOTE] {
 }
 
 impl Told {
-    /// What the registry tells.
+    /// The registry's description.
     pub(super) fn of(info: &Info) -> Self {
         let (kind, max) = words::extent(info.extent);
         Told {
-            size_of_this: 0,
+            struct_size: 0,
             id: info.id.get(),
             pid: info.pid,
             kind,
@@ -126,7 +126,7 @@ impl Told {
         }
     }
 
-    /// What one's own area tells.
+    /// The description of an area of this process.
     fn own(area: &Any) -> Result<Self> {
         let id = each!(area, area => area.id());
         let extent = match area {
@@ -153,7 +153,7 @@ impl Told {
             return Ok(Told { kind, placement, ..Told::of(&areas::registry::get(id)?.info()?) });
         }
         Ok(each!(area, area => Told {
-            size_of_this: 0,
+            struct_size: 0,
             id: 0,
             pid: std::process::id(),
             kind,
@@ -180,7 +180,7 @@ impl Told {
     }
 }
 
-/// Tells what is known of an area of one's own, published or not.
+/// Describes an area of this process, published or not.
 ///
 /// AREAS_ERROR_INVALID_INPUT for NULL and for a structure that was not begun with AREAS_INFO.
 #[unsafe(no_mangle)]

@@ -11,7 +11,7 @@ use areas::topology::{MemorySideCache, NodeInfo, Oddity, Topology};
 use super::errors::{invalid, number};
 use super::nodes::node;
 
-/// Where a line may lie in a cache: the kernel does not tell.
+/// Where a line may lie in a cache: the kernel does not report it.
 pub const AREAS_INDEXING_UNKNOWN: u32 = 0;
 /// Each address has one place: two that are far apart may push each other out.
 pub const AREAS_INDEXING_DIRECT: u32 = 1;
@@ -20,7 +20,7 @@ pub const AREAS_INDEXING_INDEXED: u32 = 2;
 /// Something that the firmware does not describe.
 pub const AREAS_INDEXING_OTHER: u32 = 3;
 
-/// When a cache writes to what lies behind it: the kernel does not tell.
+/// When a cache writes to what lies behind it: the kernel does not report it.
 pub const AREAS_WRITES_UNKNOWN: u32 = 0;
 /// Later, when the line goes.
 pub const AREAS_WRITES_BACK: u32 = 1;
@@ -30,7 +30,7 @@ pub const AREAS_WRITES_THROUGH: u32 = 2;
 pub const AREAS_WRITES_OTHER: u32 = 3;
 
 /// A cache on a node's memory side, in front of its memory, for all who access it. What the kernel
-/// does not tell is 0.
+/// does not report is 0.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct SideCache {
@@ -48,19 +48,19 @@ pub struct SideCache {
     pub line_size: u64,
 }
 
-/// The kernel tells how much memory a node has: `total` counts.
+/// The kernel reports how much memory a node has: `total` is valid.
 pub const AREAS_KNOWS_TOTAL: u32 = 1;
 /// The same of `free`.
 pub const AREAS_KNOWS_FREE: u32 = 2;
 /// The same of `available`.
 pub const AREAS_KNOWS_AVAILABLE: u32 = 4;
-/// The kernel tells whether a node has memory: `has_memory` counts.
+/// The kernel reports whether a node has memory: `has_memory` is valid.
 pub const AREAS_KNOWS_HAS_MEMORY: u32 = 8;
-/// The kernel tells a node's CPUs: `has_cpus` counts.
+/// The kernel reports a node's CPUs: `has_cpus` is valid.
 pub const AREAS_KNOWS_CPUS: u32 = 16;
-/// The kernel tells a node's memory tier: `tier` counts.
+/// The kernel reports a node's memory tier: `tier` is valid.
 pub const AREAS_KNOWS_TIER: u32 = 32;
-/// The kernel tells a node's weight for weighted interleaving: `weight` counts.
+/// The kernel reports a node's weight for weighted interleaving: `weight` is valid.
 pub const AREAS_KNOWS_WEIGHT: u32 = 64;
 
 /// A node of this machine.
@@ -68,7 +68,7 @@ pub const AREAS_KNOWS_WEIGHT: u32 = 64;
 #[repr(C)]
 pub struct MachineNode {
     /// sizeof(areas_node).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Its number.
     pub node: u32,
     /// Whether this process may take memory from it: 1 or 0.
@@ -77,14 +77,14 @@ pub struct MachineNode {
     pub has_cpus: u32,
     /// 0.
     pub reserved: u32,
-    /// Bytes of memory; 0 where the kernel does not tell.
+    /// Bytes of memory; 0 where the kernel does not report it.
     pub total: u64,
-    /// Bytes that nobody uses; 0 where the kernel does not tell.
+    /// Free bytes; 0 where the kernel does not report it.
     pub free: u64,
     /// Bytes that a new area can still get without swapping, about; 0 where the kernel does not
-    /// tell.
+    /// report it.
     pub available: u64,
-    /// A union of AREAS_KNOWS_TOTAL and others: what the kernel tells of it.
+    /// A union of AREAS_KNOWS_TOTAL and others: what the kernel reports of it.
     pub known: u32,
     /// Whether it is online: 1 or 0.
     pub online: u32,
@@ -124,7 +124,7 @@ impl SideCache {
 }
 
 impl MachineNode {
-    /// What is told of a node; its caches live as long as `caches`.
+    /// The description of a node; its caches live as long as `caches`.
     fn of(info: &NodeInfo, oddities: &[Oddity], allowed: NodeSet, caches: &[SideCache]) -> Self {
         let memory = info.memory.unwrap_or_default();
         let knows = [
@@ -137,7 +137,7 @@ impl MachineNode {
             (info.weight.is_some(), AREAS_KNOWS_WEIGHT),
         ];
         MachineNode {
-            size_of_this: size_of::<MachineNode>(),
+            struct_size: size_of::<MachineNode>(),
             node: info.node.get(),
             allowed: u32::from(allowed.contains(info.node)),
             has_cpus: u32::from(info.has_cpus()),
@@ -156,10 +156,10 @@ impl MachineNode {
     }
 }
 
-/// Is told of a node, in order. Whatever it returns but 0 ends the walk.
+/// Called with each node, in order. A return value other than 0 ends the walk.
 pub type OnNode = Option<unsafe extern "C" fn(node: *const MachineNode, context: *mut c_void) -> c_int>;
 
-/// Tells the nodes of this machine. How many were told.
+/// Lists the nodes of this machine. Returns how many were listed.
 ///
 /// AREAS_ERROR_INVALID_INPUT if the function is NULL, AREAS_ERROR_IO where sysfs cannot be read.
 #[unsafe(no_mangle)]
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn areas_nodes(on_node: OnNode, context: *mut c_void) -> c
 
 /// How far it is from one node to another, 10 being a node itself (SLIT).
 ///
-/// AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not tell.
+/// AREAS_ERROR_NODE_NOT_ALLOWED if the machine does not have both, or does not report it.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_distance(from: u32, to: u32) -> c_int {
     number(|| {
@@ -195,7 +195,7 @@ pub extern "C" fn areas_distance(from: u32, to: u32) -> c_int {
         let distance = Topology::read()?.distance(from, to);
         distance.and_then(|distance| c_int::try_from(distance).ok()).ok_or_else(|| {
             areas::Error::new(
-                areas::Kind::NodeNotAllowed,
+                areas::ErrorKind::NodeNotAllowed,
                 format!("get the distance from node {from} to node {to}"),
             )
             .detail("the machine does not have both, or does not report it")
@@ -209,8 +209,8 @@ mod tests {
 
     use super::*;
 
-    /// A cache that tells all, and one that tells its level alone; a node of which nothing can be
-    /// read.
+    /// A cache that reports all, and one that reports its level alone; a node of which nothing can
+    /// be read.
     #[test]
     fn what_is_not_known_is_told_apart_from_nothing() {
         let folder = std::env::temp_dir().join(format!("areas-machine-{}", std::process::id()));

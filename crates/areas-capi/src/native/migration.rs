@@ -5,7 +5,7 @@
 use std::ffi::{c_int, c_void};
 
 use areas::Migration;
-use areas::closed::ClosedWhy;
+use areas::closed::ClosedUnmovedReason;
 use areas::registry::{self, AreaId};
 
 use super::area::{Handle, change, each};
@@ -16,13 +16,13 @@ use super::provider::{Part, parts_at};
 use super::sized::{Versioned, room};
 use super::verification::Verified;
 
-/// What a migration came to: measured before and after. Begin with AREAS_MIGRATION. Numbers of
-/// bytes.
+/// The outcome of a migration, measured before and after. Initialise with AREAS_MIGRATION. Numbers
+/// of bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Moved {
     /// sizeof(areas_migration).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// On another node than before.
     pub moved: u64,
     /// Would not move.
@@ -46,15 +46,15 @@ unsafe impl Versioned for Moved {
     const FIRST: usize = 56;
 }
 
-/// Somebody holds on to the pages: a transfer has them pinned, or they are being written back.
+/// The pages are pinned (by DMA, for instance), or are being written back.
 pub const AREAS_WHY_BUSY: u32 = 1;
 /// Other processes have them mapped too, and moving such pages takes CAP_SYS_NICE.
 pub const AREAS_WHY_MAPPED_BY_OTHERS: u32 = 2;
 /// The node that they were to move to has no room.
 pub const AREAS_WHY_NO_ROOM: u32 = 3;
-/// They went while they were looked at.
+/// They were freed concurrently.
 pub const AREAS_WHY_GONE: u32 = 4;
-/// Something else: the kernel's error number tells.
+/// Something else: see the kernel's error number.
 pub const AREAS_WHY_OTHER: u32 = 5;
 
 /// Pages that would not move.
@@ -75,7 +75,8 @@ pub struct Stayed {
     pub reserved: u32,
 }
 
-/// Is told of pages that would not move, in order. Whatever it returns but 0 ends the walk.
+/// Called with each range of pages that would not move, in order. A return value other than 0 ends
+/// the walk.
 pub type OnStayed = Option<unsafe extern "C" fn(stayed: *const Stayed, context: *mut c_void) -> c_int>;
 
 /// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in
@@ -107,8 +108,8 @@ pub unsafe extern "C" fn areas_place(
 /// Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces
 /// in the order given, as large as their weights say, each bound to its node: new pages come from
 /// there from now on. The pieces begin between huge pages where each has room for one, else at the
-/// nearest page. Pages that are there already stay: areas_verify tells which are elsewhere. Where
-/// the kernel refuses a piece, all is placed as before.
+/// nearest page. Pages that are there already stay: areas_verify lists those that are elsewhere.
+/// Where the kernel refuses a piece, all is placed as before.
 ///
 /// AREAS_ERROR_INVALID_INPUT for no pieces, more than 1024, or a weight of 0; otherwise as
 /// areas_place.
@@ -133,11 +134,11 @@ pub unsafe extern "C" fn areas_place_split(
     })
 }
 
-/// Places a whole area anew, and moves the pages that are elsewhere, huge ones whole. Both
-/// functions may be NULL; they must not use the area's handle.
+/// Changes the placement of a whole area, and moves the pages that are elsewhere, huge ones whole.
+/// Both functions may be NULL; they must not use the area's handle.
 ///
-/// Pages that stay are no error: they are told, with the reason. What other processes have mapped
-/// too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
+/// Pages that stay are not an error: they are reported, with the reason. Moving pages that other
+/// processes have mapped too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_migrate(
     area: *mut Handle,
@@ -162,8 +163,8 @@ pub unsafe extern "C" fn areas_migrate(
     })
 }
 
-/// The same for the area of that id, whoever holds it, without mapping it: so an ordinary user
-/// moves what one process of his has mapped.
+/// The same for the area of that id, whichever process holds it, without mapping it: so an ordinary
+/// user can move pages that one process of the same user has mapped.
 ///
 /// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_migrate.
 #[unsafe(no_mangle)]
@@ -193,7 +194,7 @@ pub unsafe extern "C" fn areas_migrate_id(
 fn moved(done: &Migration) -> Moved {
     let now = Verified::of(done.verification());
     Moved {
-        size_of_this: 0,
+        struct_size: 0,
         moved: done.moved(),
         stayed: done.stayed().iter().map(|part| part.range.len() as u64).sum(),
         in_place: now.in_place,
@@ -204,16 +205,16 @@ fn moved(done: &Migration) -> Moved {
     }
 }
 
-/// Tells C what stayed.
+/// Reports to C what stayed.
 fn tell(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
     let Some(tell) = on_stayed else { return };
     for part in done.stayed() {
-        let (why, number) = match ClosedWhy::from(part.why) {
-            ClosedWhy::Busy => (AREAS_WHY_BUSY, 0),
-            ClosedWhy::MappedByOthers => (AREAS_WHY_MAPPED_BY_OTHERS, 0),
-            ClosedWhy::NoRoom => (AREAS_WHY_NO_ROOM, 0),
-            ClosedWhy::Gone => (AREAS_WHY_GONE, 0),
-            ClosedWhy::Other(errno) => (AREAS_WHY_OTHER, errno.raw()),
+        let (why, number) = match ClosedUnmovedReason::from(part.why) {
+            ClosedUnmovedReason::Busy => (AREAS_WHY_BUSY, 0),
+            ClosedUnmovedReason::MappedByOthers => (AREAS_WHY_MAPPED_BY_OTHERS, 0),
+            ClosedUnmovedReason::NoRoom => (AREAS_WHY_NO_ROOM, 0),
+            ClosedUnmovedReason::Gone => (AREAS_WHY_GONE, 0),
+            ClosedUnmovedReason::Other(errno) => (AREAS_WHY_OTHER, errno.raw()),
         };
         let stayed = Stayed {
             offset: part.range.start,

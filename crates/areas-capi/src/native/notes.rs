@@ -4,7 +4,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use areas::{Error, Kind, Note, Result};
+use areas::{Error, ErrorKind, Note, Result};
 
 use super::area::{Any, Handle, change};
 use super::errors::{invalid, status};
@@ -26,7 +26,7 @@ pub(super) unsafe fn note<'a>(
         (true, 0) => Ok(None),
         (true, _) => Err(invalid(what, "its note is NULL, and its note_size is not 0")),
         // Before as many bytes are believed to be there.
-        (false, size) if size > AREAS_LONGEST_NOTE => Err(Error::new(Kind::InvalidInput, what)
+        (false, size) if size > AREAS_LONGEST_NOTE => Err(Error::new(ErrorKind::InvalidInput, what)
             .detail(format!("the note has {size} bytes"))
             .help("a note has up to AREAS_LONGEST_NOTE bytes: put what is longer into the area itself")),
         // SAFETY: as many bytes are there (the caller), few enough for a slice (looked at).
@@ -36,9 +36,9 @@ pub(super) unsafe fn note<'a>(
 
 /// Notes something beside an area for those who find it, in place of what was noted before: up to
 /// AREAS_LONGEST_NOTE bytes that mean what the program says (a type and a shape, a version). NULL
-/// and 0 take it back. Whoever looks meanwhile reads the old note or the new one, whole (`note` in
-/// areas_info). Where the area is not published yet, it is told with the name. Clones that exist
-/// keep theirs.
+/// and 0 remove it. Concurrent readers get the old note or the new one, whole (`note` in
+/// areas_info). Where the area is not published yet, the note is published with the name. Clones
+/// that exist keep theirs.
 ///
 /// AREAS_ERROR_INVALID_INPUT for a longer one; AREAS_ERROR_UNSUPPORTED for private and stored
 /// areas; AREAS_ERROR_LIMIT where this process has published so many areas that there is no room
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
         // SAFETY: NULL or `size` bytes (C's promise).
         let note = unsafe { note(bytes, size, WHAT) }?.unwrap_or_default();
         match area {
-            Any::Private(_) | Any::Stored(_) => Err(Error::new(Kind::Unsupported, WHAT)
+            Any::Private(_) | Any::Stored(_) => Err(Error::new(ErrorKind::Unsupported, WHAT)
                 .detail("it is private or stored memory, which no other process can find")
                 .help("make it shared: kind AREAS_SHARED")),
             area => area.set_note(note),

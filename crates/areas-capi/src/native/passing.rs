@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use areas::registry;
-use areas::{Area, Error, Kind, PageSize, ReceiveOptions, Rejected, Result, Transfer};
+use areas::{Area, Error, ErrorKind, PageSize, ReceiveOptions, Rejected, Result, Transfer};
 
 use super::area::{Any, Handle, handle, look};
 use super::changes::stored;
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn areas_transfer(
         }
         let (left, done) = match handle.take(WHAT)? {
             Any::Private(area) => {
-                let error = Error::new(Kind::Unsupported, WHAT).detail("it is private memory");
+                let error = Error::new(ErrorKind::Unsupported, WHAT).detail("it is private memory");
                 (Some(Any::Private(area)), Err(error))
             }
             Any::Stored(area) => (Some(Any::Stored(area)), Err(stored(WHAT))),
@@ -66,8 +66,8 @@ pub unsafe extern "C" fn areas_transfer(
     })
 }
 
-/// Joins the registry without an area, so that others can transfer areas to this process. Whoever
-/// has published one has joined.
+/// Joins the registry without an area, so that others can transfer areas to this process. A process
+/// that has published one has joined.
 ///
 /// AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED.
 #[unsafe(no_mangle)]
@@ -76,8 +76,8 @@ pub extern "C" fn areas_join() -> c_int {
 }
 
 /// Waits until another team has transferred an area to this process, and takes it. A negative time
-/// is for ever, 0 only looks. `from`, unless NULL, is told the process that gave it. NULL if none
-/// came. (BeOS's calls take what came for themselves.) A cancellation point.
+/// is no timeout, 0 does not wait. `from`, unless NULL, receives the process that transferred it.
+/// NULL if none came. (BeOS's calls take what came for themselves.) A cancellation point.
 ///
 /// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_LIMIT and others as for new areas, if one came and cannot be
 /// had: areas_refuse drops it.
@@ -87,11 +87,13 @@ pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) ->
     in_steps(whole, |step| {
         made_or_not_yet(|| {
             let transferred = match registry::wait_transferred(step.time) {
-                Err(error) if error.kind() == Kind::TimedOut && !step.last => return Ok(None),
-                Err(error) if error.kind() == Kind::TimedOut => {
-                    return Err(Error::new(Kind::TimedOut, "wait for an area from another team").detail(
-                        format!("no process transferred one within {:?}", whole.unwrap_or_default()),
-                    ));
+                Err(error) if error.kind() == ErrorKind::TimedOut && !step.last => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Err(Error::new(ErrorKind::TimedOut, "wait for an area from another team")
+                        .detail(format!(
+                            "no process transferred one within {:?}",
+                            whole.unwrap_or_default()
+                        )));
                 }
                 other => other?,
             };
@@ -128,7 +130,7 @@ fn socket<'a>(number: c_int, what: &'static str) -> Result<BorrowedFd<'a>> {
 /// Sends an area over a connected Unix socket: to other users, to containers. The receiver calls
 /// areas_receive. It stays ours as well, and alive on its way. `flags` is 0 or
 /// AREAS_SEND_READ_ONLY. While the socket's queue is full it waits, unless the socket does not
-/// (O_NONBLOCK) or not for ever (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
+/// (O_NONBLOCK) or has a timeout (SO_SNDTIMEO): then it is AREAS_ERROR_IO, and nothing was sent.
 ///
 /// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low
 /// areas, AREAS_ERROR_INVALID_INPUT.
@@ -144,9 +146,9 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
             (Any::Shared(area), 0) => area.send(to),
             (Any::Shared(area), _) => Area::send_read_only(area, to),
             (Any::Frozen(area), _) => area.send(to),
-            (Any::Private(_), _) => Err(Error::new(Kind::Unsupported, WHAT).detail("it is private memory")),
+            (Any::Private(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT).detail("it is private memory")),
             (Any::Stored(_), _) => Err(stored(WHAT)),
-            (Any::Resizable(_), _) => Err(Error::new(Kind::Unsupported, WHAT)
+            (Any::Resizable(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT)
                 .detail("its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault")
                 .help("freeze it, or make it growable")),
         }
@@ -161,13 +163,13 @@ pub const AREAS_RECEIVE_LOCK_AT_MOST: u32 = 2;
 /// For areas_from_descriptor only: memory that may shrink is taken, too, as a resizable area.
 pub const AREAS_RECEIVE_RESIZABLE: u32 = 4;
 
-/// What a receiver takes on. Begin with AREAS_RECEIVING: the defaults, which are safe for root.
+/// What a receiver accepts. Initialise with AREAS_RECEIVING: the defaults, which are safe for root.
 /// What is beyond a bound stays in the socket's queue.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Receiving {
     /// sizeof(areas_receiving).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Bytes that the area may have; 0 is the machine's RAM and swap.
     pub max_bytes: usize,
     /// Bytes of addresses that it may take; 0 is 16 times the RAM and swap, or 2 TiB if that is
@@ -176,7 +178,8 @@ pub struct Receiving {
     /// Bytes that it may have if it is locked; 0 is an eighth of the RAM, and no more than
     /// RLIMIT_MEMLOCK says, for root too.
     pub max_locked: usize,
-    /// Bytes that may be missing of pages of the pool, which are taken then; 0 is half of the pool.
+    /// Bytes that may be missing of hugetlb pages, which are taken from the pool then; 0 is half of
+    /// the pool.
     pub max_pool_bytes: usize,
     /// A union of the sizes of pages that it may have (each is a power of two); 0 is all.
     pub pages: u64,
@@ -252,14 +255,14 @@ impl Receiving {
 /// had, within the bounds of AREAS_RECEIVING. It is not published. NULL if none came, or what came
 /// is none. A cancellation point, until the first byte has come.
 ///
-/// What cannot be had stays in the socket's queue: areas_receive_with says what is taken on,
+/// What cannot be had stays in the socket's queue: areas_receive_with sets what is accepted,
 /// areas_discard drops it.
 ///
 /// AREAS_ERROR_LIMIT: beyond a bound, no descriptor free, RLIMIT_MEMLOCK. AREAS_ERROR_TIMED_OUT:
 /// the socket has a time (SO_RCVTIMEO). AREAS_ERROR_IO if the socket fails or is closed, or does
-/// not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is no message of ours, and
-/// stays; or is one that no area came with, and is dropped; or the memory is not what its lock
-/// says, and stays. AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
+/// not wait. AREAS_ERROR_INVALID_INPUT: what is first in the queue is not a message of this
+/// library, and stays; or is one that no area came with, and is dropped; or the memory is not what
+/// its lock says, and stays. AREAS_ERROR_NOT_PERMITTED: what its lock says cannot be measured here.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
     wait_for_bytes(from);
@@ -298,7 +301,7 @@ unsafe fn waits_as_the_socket_does(how: *const Receiving) -> bool {
 /// none. It does not wait.
 ///
 /// AREAS_ERROR_IO if the socket fails or is closed, AREAS_ERROR_INVALID_INPUT if what is first in
-/// the queue is no message of ours.
+/// the queue is not a message of this library.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_discard(from: c_int) -> c_int {
     number(|| {
@@ -307,13 +310,13 @@ pub extern "C" fn areas_discard(from: c_int) -> c_int {
     })
 }
 
-/// Makes an area of the memory object (memfd) behind a descriptor, whoever made it, with the rights
-/// that the descriptor has, within the bounds of `how`; NULL is AREAS_RECEIVING. The descriptor
-/// stays the caller's. The area has no name, is not locked and not published; its kind is the
-/// kernel's word: frozen, shared or resizable. No call waits for another process, whatever the
-/// descriptor is of. NULL if it cannot be had.
+/// Makes an area of the memory object (memfd) behind a descriptor, whichever process made it, with
+/// the rights that the descriptor has, within the bounds of `how`; NULL is AREAS_RECEIVING. The
+/// descriptor stays the caller's. The area has no name, is not locked and not published; its kind
+/// is the kernel's word: frozen, shared or resizable. No call waits for another process, whatever
+/// the descriptor is of. NULL if it cannot be had.
 ///
-/// AREAS_ERROR_INVALID_INPUT for what is no memory object, and for one that may shrink (without
+/// AREAS_ERROR_INVALID_INPUT for what is not a memory object, and for one that may shrink (without
 /// AREAS_RECEIVE_RESIZABLE); AREAS_ERROR_LIMIT: beyond a bound, no descriptor free;
 /// AREAS_ERROR_NOT_PERMITTED for a descriptor that is not open for reading; otherwise as
 /// areas_create.

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
 use areas::closed::ClosedPolicy;
-use areas::{Error, Kind, Placement, Policy, Result};
+use areas::{Error, ErrorKind, Placement, Policy, Result};
 
 use super::errors::invalid;
 use super::nodes::{Nodes, node};
@@ -76,7 +76,7 @@ impl Placed {
             AREAS_WEIGHTED_INTERLEAVE => Policy::WeightedInterleave(set),
             other => {
                 return Err(
-                    Error::new(Kind::InvalidInput, WHAT).detail(format!("no policy has number {other}"))
+                    Error::new(ErrorKind::InvalidInput, WHAT).detail(format!("no policy has number {other}"))
                 );
             }
         };

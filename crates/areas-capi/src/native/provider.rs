@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use areas::provider::{Counted, Fixed};
-use areas::{Error, Kind, Mapping, Provider, Rejected, Request, Result, System};
+use areas::{Error, ErrorKind, Mapping, Provider, Rejected, Request, Result, System};
 
 use super::errors::{invalid, made, status};
 use super::nodes::{Nodes, node};
@@ -17,8 +17,8 @@ use super::sized::{Versioned, room};
 use crate::edge::guarded;
 
 /// Where areas come from. It is made by the functions below, used by any number of threads at once,
-/// and let go by areas_provider_release: areas and layers that came from it keep what they need of
-/// it.
+/// and released by areas_provider_release: areas and layers that came from it keep what they need
+/// of it.
 #[derive(Clone)]
 pub struct Source {
     /// `None` is the kernel.
@@ -45,15 +45,15 @@ impl Source {
     }
 }
 
-/// What was counted of a provider. Begin with AREAS_STATISTICS.
+/// What was counted of a provider. Initialise with AREAS_STATISTICS.
 ///
-/// Other threads go on meanwhile, so the members are not of the very same instant; but `mapped <=
-/// peak` and `unmaps <= maps` always hold.
+/// Other threads go on concurrently, so the members are not of the very same instant; but `mapped
+/// <= peak` and `unmaps <= maps` always hold.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Counts {
     /// sizeof(areas_statistics).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// Bytes of addresses that are mapped now: whole pages, a reserve included.
     pub mapped: usize,
     /// The largest value that `mapped` ever had.
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn areas_provider_counted(inner: *const Source) -> *mut So
     made(|| Ok(Source::counting(unsafe { source_or_system(inner) })))
 }
 
-/// Tells what was counted of a provider that areas_provider_counted made; at any time, by any
+/// Gets what was counted of a provider that areas_provider_counted made; at any time, by any
 /// thread, while others map and unmap. A mapping is counted until its addresses are unmapped,
 /// however that comes about.
 ///
@@ -268,13 +268,13 @@ pub unsafe extern "C" fn areas_provider_statistics(
         // SAFETY: NULL or a provider that was not released (C's promise).
         let provider = unsafe { provider.as_ref() }.ok_or_else(|| invalid(WHAT, "the provider is NULL"))?;
         let Some(counted) = &provider.counted else {
-            return Err(Error::new(Kind::Unsupported, WHAT)
+            return Err(Error::new(ErrorKind::Unsupported, WHAT)
                 .detail(format!("{provider:?} does not count"))
                 .help("make a layer that does, areas_provider_counted, and ask that one"));
         };
         let told = counted.statistics();
         let counts = Counts {
-            size_of_this: 0,
+            struct_size: 0,
             mapped: told.mapped,
             peak: told.peak,
             maps: told.maps,
@@ -294,8 +294,8 @@ pub unsafe extern "C" fn areas_provider_guarded(inner: *const Source, pages: usi
     made(|| Ok(Source::new(unsafe { source_or_system(inner) }.guarded(pages))))
 }
 
-/// `first` (NULL: the kernel), or else `second` (NULL: the kernel). What the first could not do is
-/// told by areas_granted.
+/// `first` (NULL: the kernel), or else `second` (NULL: the kernel). areas_granted reports what the
+/// first could not do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_or(first: *const Source, second: *const Source) -> *mut Source {
     made(|| {
@@ -306,10 +306,10 @@ pub unsafe extern "C" fn areas_provider_or(first: *const Source, second: *const 
     })
 }
 
-/// Is told that memory that was given is not used any more.
+/// Called when given memory is not in use any more.
 pub type OnDone = Option<unsafe extern "C" fn(context: *mut c_void)>;
 
-/// Whoever gave memory: told once, when nothing of it is in use any more.
+/// The giver of memory: called once, when nothing of it is in use any more.
 struct Giver {
     done: OnDone,
     context: *mut c_void,
@@ -330,11 +330,11 @@ impl Drop for Giver {
 }
 
 /// A provider over memory that the program gives: private areas are parts of its whole pages,
-/// zeroed as they are handed out, and never unmapped. It is to be mapped, readable, writable, and
-/// nobody else's, until `done` is called with `context` (by any thread, when the provider was
-/// released and the last area over it is gone), or for ever where `done` is NULL. What would change
-/// the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks, addresses. Areas that find no
-/// room are AREAS_ERROR_NO_MEMORY.
+/// zeroed as they are handed out, and never unmapped. It must be mapped, readable and writable, and
+/// nothing else may use it, until `done` is called with `context` (by any thread, when the provider
+/// was released and the last area over it is gone), or as long as the process lives where `done` is
+/// NULL. What would change the memory as such is AREAS_ERROR_UNSUPPORTED: placements, locks,
+/// addresses. Areas that find no room are AREAS_ERROR_NO_MEMORY.
 ///
 /// NULL for NULL, and for memory without a whole page: `done` is not called then.
 #[unsafe(no_mangle)]
@@ -351,7 +351,7 @@ pub unsafe extern "C" fn areas_provider_fixed(
             return Err(invalid(WHAT, "it ends behind the last address there is"));
         }
         let giver = Giver { done: None, context };
-        // The giver is told of the end of what was made, and not of what was refused.
+        // The giver is called for what was made, and not for what was refused.
         let giver = Arc::new(Mutex::new(giver));
         // SAFETY: C's promise.
         let fixed = unsafe { Fixed::from_raw_parts(start, size, giver.clone()) }?;
@@ -371,8 +371,8 @@ pub const AREAS_FILE_COPIED: u32 = 1;
 ///
 /// NULL with AREAS_ERROR_INVALID_INPUT for a file of less than a page, a number that is not open,
 /// and flags that mean nothing; AREAS_ERROR_UNSUPPORTED for what is neither a file nor a memory
-/// device; AREAS_ERROR_IO where the kernel does not tell how large a device is; AREAS_ERROR_LIMIT
-/// where there is no descriptor.
+/// device; AREAS_ERROR_IO where the kernel does not report how large a device is; AREAS_ERROR_LIMIT
+/// where no descriptor is free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
     made(|| {

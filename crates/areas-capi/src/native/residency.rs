@@ -5,7 +5,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
-use areas::closed::ClosedWhere;
+use areas::closed::ClosedPageLocation;
 use areas::registry;
 use areas::{AreaId, Residency, Result};
 
@@ -13,27 +13,27 @@ use super::area::{Handle, each, look};
 use super::errors::{invalid, status};
 use super::sized::{Room, Versioned, read, room};
 
-/// Where the pages of an area are. Begin with AREAS_RESIDENCY. All numbers are bytes, of whole
+/// Where the pages of an area are. Initialise with AREAS_RESIDENCY. All numbers are bytes, of whole
 /// pages.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Measured {
     /// sizeof(areas_residency).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// How much was looked at: the size, rounded up to whole pages.
     pub size: u64,
     /// How much is in RAM.
     pub resident: u64,
     /// How much is nowhere: holes that take no memory until they are touched.
     pub absent: u64,
-    /// How much is swapped out, where the kernel can tell.
+    /// How much is swapped out, where the kernel reports it.
     pub swapped: u64,
     /// How much of what is in RAM is mapped with pages larger than the base page, where the kernel
-    /// can tell.
+    /// reports it.
     pub huge: u64,
-    /// Whether the kernel can tell what is swapped out; if not, that counts as absent.
+    /// Whether the kernel reports what is swapped out; if not, that counts as absent.
     pub knows_swapped: u32,
-    /// Whether the kernel can tell page sizes.
+    /// Whether the kernel reports page sizes.
     pub knows_huge: u32,
     /// Runs of pages that are in the same place.
     pub runs: usize,
@@ -79,7 +79,7 @@ pub struct Stretch {
     pub page_size: usize,
 }
 
-/// Is told of a run, in order. Whatever it returns but 0 ends the walk.
+/// Called with each run, in order. A return value other than 0 ends the walk.
 pub type OnRun = Option<unsafe extern "C" fn(run: *const Stretch, context: *mut c_void) -> c_int>;
 
 /// Room for what is measured, and the caller's array.
@@ -102,8 +102,8 @@ unsafe fn wanted(to: *mut Measured) -> Result<Wanted> {
     Ok(Wanted { room, on_node, nodes })
 }
 
-/// Fills in what was measured, and tells the runs. Nothing of what was measured is borrowed any
-/// more: what C does with its handle while it is told is C's affair.
+/// Fills in what was measured, and reports the runs. Nothing of what was measured is borrowed any
+/// more: what C does with its handle in the callback is C's affair.
 ///
 /// # Safety
 /// What was promised to [`wanted`] still holds, and the array is NULL or has as many numbers as C
@@ -114,7 +114,7 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
     let huge =
         found.page_sizes().map(|sizes| sizes.filter(|&(page, _)| page != base).map(|(_, bytes)| bytes).sum());
     let measured = Measured {
-        size_of_this: 0,
+        struct_size: 0,
         size: found.size(),
         resident: found.resident(),
         absent: found.absent(),
@@ -142,11 +142,11 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
     unsafe { asked.room.fill(&measured) };
     let Some(tell) = on_run else { return Ok(()) };
     for run in runs {
-        let (node, page_size) = match ClosedWhere::from(run.place) {
-            ClosedWhere::On { node, page } => (node.get().cast_signed(), page.bytes()),
-            ClosedWhere::InRam { page } => (AREAS_NODE_UNKNOWN, page.bytes()),
-            ClosedWhere::Swapped => (AREAS_SWAPPED, 0),
-            ClosedWhere::Absent => (AREAS_ABSENT, 0),
+        let (node, page_size) = match ClosedPageLocation::from(run.place) {
+            ClosedPageLocation::On { node, page } => (node.get().cast_signed(), page.bytes()),
+            ClosedPageLocation::InRam { page } => (AREAS_NODE_UNKNOWN, page.bytes()),
+            ClosedPageLocation::Swapped => (AREAS_SWAPPED, 0),
+            ClosedPageLocation::Absent => (AREAS_ABSENT, 0),
         };
         let stretch =
             Stretch { offset: run.range.start, size: run.range.len(), node, reserved: 0, page_size };
@@ -162,8 +162,8 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
 /// Measures where each page of an area is, and how large it is. Faults nothing in. `on_run` may be
 /// NULL.
 ///
-/// Where a sandbox forbids move_pages, the nodes are told as totals, and those of single pages only
-/// if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
+/// Where a sandbox forbids move_pages, the nodes are reported as totals, and those of single pages
+/// only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
 /// AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_measure(
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn areas_measure(
     })
 }
 
-/// The same for the area of that id, whoever holds it, without mapping it.
+/// The same for the area of that id, whichever process holds it, without mapping it.
 ///
 /// AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_measure.
 #[unsafe(no_mangle)]

@@ -9,12 +9,12 @@
 
 use std::mem::MaybeUninit;
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
-/// No structure of ours will ever be that long: a size beyond it is one that nobody has set.
+/// No structure of ours will ever be that long: a larger size was never set.
 const TOO_LONG: usize = 1 << 14;
 
-/// A structure of the header that begins with `size_t size_of_this`.
+/// A structure of the header that begins with `size_t struct_size`.
 ///
 /// # Safety
 /// It is `repr(C)`, begins with a `usize`, and holds nothing that is not valid as zeros.
@@ -27,31 +27,31 @@ pub(super) unsafe trait Versioned: Copy {
 
 fn check<T: Versioned>(told: usize) -> Result<()> {
     const { assert!(T::FIRST <= size_of::<T>(), "it was shorter once, never longer") };
-    let wrong =
-        |detail: String| {
-            Err(Error::new(Kind::InvalidInput, format!("use a struct {}", T::NAME))
-                .detail(detail)
-                .help(format!("initialise it: `{} it = {};`", T::NAME, T::NAME.to_uppercase())))
-        };
+    let wrong = |detail: String| {
+        Err(Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
+            .detail(detail)
+            .help(format!("initialise it: `{} it = {};`", T::NAME, T::NAME.to_uppercase())))
+    };
     match told {
-        0 => wrong("its size_of_this is 0".to_owned()),
+        0 => wrong("its struct_size is 0".to_owned()),
         _ if told < T::FIRST => {
-            wrong(format!("its size_of_this is {told}, and the first version had {}", T::FIRST))
+            wrong(format!("its struct_size is {told}, and the first version had {}", T::FIRST))
         }
-        _ if told > TOO_LONG => wrong(format!("its size_of_this is {told}")),
+        _ if told > TOO_LONG => wrong(format!("its struct_size is {told}")),
         _ => Ok(()),
     }
 }
 
 fn is_null<T: Versioned>() -> Error {
-    Error::new(Kind::InvalidInput, format!("use a struct {}", T::NAME)).detail("the pointer to it is NULL")
+    Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
+        .detail("the pointer to it is NULL")
 }
 
 /// Reads what a program has filled in.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] for NULL, a size that cannot be, and for a longer one whose rest asks for
-/// something.
+/// [`ErrorKind::InvalidInput`] for NULL, a size that cannot be, and for a longer one whose rest
+/// asks for something.
 ///
 /// # Safety
 /// `from` is NULL, or points to as many bytes as its first member says, at least to that member.
@@ -67,7 +67,7 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
         let byte = unsafe { from.cast::<u8>().add(at) };
         // SAFETY: as above.
         if unsafe { byte.read() } != 0 {
-            return Err(Error::new(Kind::InvalidInput, format!("use a struct {}", T::NAME))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
                 .detail(format!(
                     "its byte {at} is not 0, and this library knows {} bytes of it",
                     size_of::<T>()
@@ -95,7 +95,7 @@ pub(super) struct Room<T> {
 /// Looks whether a program has room for an answer, before the question is asked.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] for NULL and for a size that cannot be.
+/// [`ErrorKind::InvalidInput`] for NULL and for a size that cannot be.
 ///
 /// # Safety
 /// `to` is NULL, or points to as many writable bytes as its first member says, at least to that
@@ -137,14 +137,14 @@ mod tests {
     #[derive(Clone, Copy, Debug, PartialEq)]
     #[repr(C)]
     struct Short {
-        size_of_this: usize,
+        struct_size: usize,
         one: u64,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     #[repr(C)]
     struct Long {
-        size_of_this: usize,
+        struct_size: usize,
         one: u64,
         two: u64,
     }
@@ -163,11 +163,11 @@ mod tests {
 
     #[test]
     fn old_and_new_understand_each_other() {
-        let short = Short { size_of_this: 16, one: 7 };
+        let short = Short { struct_size: 16, one: 7 };
         // SAFETY: it has the 16 bytes that it says.
         let read_short = unsafe { read::<Long>((&raw const short).cast()) }.unwrap();
         assert_eq!((read_short.one, read_short.two), (7, 0));
-        let long = Long { size_of_this: 24, one: 7, two: 0 };
+        let long = Long { struct_size: 24, one: 7, two: 0 };
         // SAFETY: it has the 24 bytes that it says.
         assert_eq!(unsafe { read::<Short>((&raw const long).cast()) }.unwrap().one, 7);
         let asks = Long { two: 1 << 40, ..long };
@@ -178,28 +178,28 @@ mod tests {
 
     #[test]
     fn answers_fit_the_one_who_asks() {
-        let mut short = [Short { size_of_this: 16, one: 0 }, Short { size_of_this: 1, one: 1 }];
+        let mut short = [Short { struct_size: 16, one: 0 }, Short { struct_size: 1, one: 1 }];
         // SAFETY: it has the 16 bytes that it says.
         let space = unsafe { room::<Long>(short.as_mut_ptr().cast()) }.unwrap();
         // SAFETY: as above.
-        unsafe { space.fill(&Long { size_of_this: 0, one: 5, two: 6 }) };
-        assert_eq!(short, [Short { size_of_this: 16, one: 5 }, Short { size_of_this: 1, one: 1 }]);
-        let mut long = Long { size_of_this: 24, one: 1, two: 1 };
+        unsafe { space.fill(&Long { struct_size: 0, one: 5, two: 6 }) };
+        assert_eq!(short, [Short { struct_size: 16, one: 5 }, Short { struct_size: 1, one: 1 }]);
+        let mut long = Long { struct_size: 24, one: 1, two: 1 };
         // SAFETY: it has the 24 bytes that it says.
         let space = unsafe { room::<Short>((&raw mut long).cast()) }.unwrap();
         // SAFETY: as above.
-        unsafe { space.fill(&Short { size_of_this: 0, one: 5 }) };
-        assert_eq!(long, Long { size_of_this: 24, one: 5, two: 0 });
+        unsafe { space.fill(&Short { struct_size: 0, one: 5 }) };
+        assert_eq!(long, Long { struct_size: 24, one: 5, two: 0 });
     }
 
     #[test]
     fn sizes_that_cannot_be_are_refused() {
-        for size_of_this in [0, 1, 15, TOO_LONG + 1, usize::MAX] {
-            let it = Short { size_of_this, one: 0 };
+        for struct_size in [0, 1, 15, TOO_LONG + 1, usize::MAX] {
+            let it = Short { struct_size, one: 0 };
             // SAFETY: its first member is there, and no more is read.
-            assert_eq!(unsafe { read::<Short>(&raw const it) }.unwrap_err().kind(), Kind::InvalidInput);
+            assert_eq!(unsafe { read::<Short>(&raw const it) }.unwrap_err().kind(), ErrorKind::InvalidInput);
         }
         // SAFETY: NULL.
-        assert_eq!(unsafe { read::<Short>(std::ptr::null()) }.unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(unsafe { read::<Short>(std::ptr::null()) }.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

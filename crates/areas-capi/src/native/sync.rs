@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use areas::sync::{DetachedWriter, Event, Mutex, Owner, Place, SeqLock};
-use areas::{Area, Error, Kind, Result, Shared};
+use areas::{Area, Error, ErrorKind, Result, Shared};
 
 use super::area::{Any, Handle, look};
 use super::errors::{invalid, made, number, status};
@@ -25,25 +25,25 @@ pub const AREAS_OWNER_NOBODY: c_int = 0;
 pub const AREAS_OWNER_THIS_THREAD: c_int = 1;
 /// Another thread, here or in another process.
 pub const AREAS_OWNER_LIVING: c_int = 2;
-/// A thread that has ended: the next who locks is told.
+/// A thread that has ended: the next one to lock gets AREAS_MUTEX_OWNER_DIED.
 pub const AREAS_OWNER_DEAD: c_int = 3;
 
 /// Locks the mutex in the 8 bytes at `offset` of a shared area, a multiple of 8, for the threads of
 /// all processes that have the area: waiting for so many milliseconds; 0 is not at all, a negative
-/// time for ever. A cancellation point. Signals do not end the wait. Zeros are a mutex that is
+/// time is no timeout. A cancellation point. Signals do not end the wait. Zeros are a mutex that is
 /// free.
 ///
 /// 0; or AREAS_MUTEX_OWNER_DIED: it is locked, and its owner died before (by the end of its thread
 /// or process, kill -9 and exec included). Repair what it guards and call areas_mutex_consistent:
-/// until then everybody who locks it is told. A forked child does not own what its parent has
-/// locked. Its addresses belong to the library: no thread stores to them otherwise.
+/// until then each one who locks it gets AREAS_MUTEX_OWNER_DIED. A forked child does not own what
+/// its parent has locked. Its addresses belong to the library: no thread stores to them otherwise.
 ///
 /// AREAS_ERROR_TIMED_OUT: its owner lives (a stopped one, too). AREAS_ERROR_BUSY: this thread has
 /// it already, by whatever handle. AREAS_ERROR_INVALID_INPUT: another process has written what is
-/// not a mutex; or the offset is no multiple of 8. AREAS_ERROR_OUT_OF_RANGE. AREAS_ERROR_READ_ONLY.
-/// AREAS_ERROR_UNSUPPORTED: pages of the pool, and areas that are not shared, or may shrink.
-/// AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's first lock in an
-/// area, which takes a descriptor for a moment, a mapping, and /proc.
+/// not a mutex; or the offset is not a multiple of 8. AREAS_ERROR_OUT_OF_RANGE.
+/// AREAS_ERROR_READ_ONLY. AREAS_ERROR_UNSUPPORTED: hugetlb pages, and areas that are not shared, or
+/// may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's
+/// first lock in an area, which takes a descriptor for a moment, a mapping, and /proc.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_mutex_lock(
     area: *const Handle,
@@ -82,8 +82,8 @@ pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) 
     })
 }
 
-/// Says that what a mutex guards is consistent again, after AREAS_MUTEX_OWNER_DIED: nobody is told
-/// of it any more. It stays locked.
+/// Marks what a mutex guards as consistent again, after AREAS_MUTEX_OWNER_DIED: later locks return
+/// 0. It stays locked.
 ///
 /// AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
 #[unsafe(no_mangle)]
@@ -112,11 +112,11 @@ pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -
 }
 
 /// Adds 1 to the event counter in the 4 bytes at `offset` of a shared or resizable area, a multiple
-/// of 4, and wakes all who wait for it, in all processes. Both are one system call: nobody who is
-/// killed leaves waiters asleep. Zeros are a counter that begins at 0; it wraps around.
+/// of 4, and wakes all who wait for it, in all processes. Both are one system call: a kill leaves
+/// no waiters asleep. Zeros are a counter that begins at 0; it wraps around.
 ///
 /// AREAS_ERROR_READ_ONLY, AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT;
-/// AREAS_ERROR_NO_MEMORY where a page of the pool was taken away; AREAS_ERROR_UNSUPPORTED,
+/// AREAS_ERROR_NO_MEMORY where a hugetlb page was taken away; AREAS_ERROR_UNSUPPORTED,
 /// AREAS_ERROR_FROZEN for areas of other kinds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) -> c_int {
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) 
     })
 }
 
-/// Tells the count of an event counter.
+/// Returns the count of an event counter.
 ///
 /// As areas_event_signal, but for AREAS_ERROR_READ_ONLY where it may be read.
 #[unsafe(no_mangle)]
@@ -140,13 +140,13 @@ pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, c
     })
 }
 
-/// Waits until the count of an event counter is another one than `seen`, and gives that: for so
-/// many milliseconds; a negative time is for ever. It takes the right to read only. A cancellation
-/// point. Signals of processes do not end the wait. What was written before areas_event_signal is
-/// seen behind it.
+/// Waits until the count of an event counter is another one than `seen`, and returns that: for so
+/// many milliseconds; a negative time is no timeout. It takes the right to read only. A
+/// cancellation point. Signals of processes do not end the wait. What was written before
+/// areas_event_signal is seen behind it.
 ///
-/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and nobody can signal any more;
-/// as areas_event_count.
+/// AREAS_ERROR_TIMED_OUT; AREAS_ERROR_FROZEN: the area was frozen, and no process can signal any
+/// more; as areas_event_count.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_event_wait(
     area: *const Handle,
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn areas_seqlock_read(
 /// The shared area that C points to.
 ///
 /// # Safety
-/// NULL or a handle that was not released, and that nothing changes meanwhile.
+/// NULL or a handle that was not released, and that nothing changes at the same time.
 unsafe fn shared<'a>(area: *const Handle, what: &'static str) -> Result<&'a Area<Shared>> {
     // SAFETY: the caller's promise.
     match unsafe { look(area, what) }? {
@@ -326,13 +326,13 @@ unsafe fn place<'a>(area: *const Handle, what: &'static str) -> Result<Place<'a>
 
 fn refused(area: &Any, what: &'static str) -> Error {
     match area {
-        Any::Frozen(_) => Error::new(Kind::Frozen, what).detail("no process can write it any more"),
-        Any::Resizable(_) => Error::new(Kind::Unsupported, what)
+        Any::Frozen(_) => Error::new(ErrorKind::Frozen, what).detail("no process can write it any more"),
+        Any::Resizable(_) => Error::new(ErrorKind::Unsupported, what)
             .detail(
                 "the area may shrink at any moment, so that no word in it can be accessed without a fault",
             )
             .help("put it into an area of kind AREAS_SHARED or AREAS_GROWABLE (events work here)"),
-        _ => Error::new(Kind::Unsupported, what)
+        _ => Error::new(ErrorKind::Unsupported, what)
             .detail("it is private or stored memory, which no other process shares as an area")
             .help("make it shared: kind AREAS_SHARED"),
     }
@@ -344,14 +344,14 @@ fn length(step: &Step) -> Duration {
 
 /// How a step ended that failed: the wait goes on if only its time was over.
 fn ended(error: Error, step: &Step, whole: Option<Duration>, goes_on: &mut bool) -> Result<c_int> {
-    if error.kind() != Kind::TimedOut {
+    if error.kind() != ErrorKind::TimedOut {
         return Err(error);
     }
     if !step.last {
         *goes_on = true;
         return Ok(0);
     }
-    let told = Error::new(Kind::TimedOut, error.what().to_owned());
+    let told = Error::new(ErrorKind::TimedOut, error.what().to_owned());
     Err(told.detail(format!("that did not happen within {:?}", whole.unwrap_or_default())))
 }
 

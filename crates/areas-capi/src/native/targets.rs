@@ -4,16 +4,16 @@
 
 use std::ffi::{c_int, c_void};
 
-use areas::closed::ClosedSource;
+use areas::closed::ClosedRankedBy;
 use areas::place::{Ranked, Space, Targets};
 use areas::topology::Topology;
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use super::errors::{invalid, number};
 use super::nodes::{Nodes, node};
 use super::sized::{Versioned, read};
 
-/// The nearest nodes first, by the distances that the firmware tells (SLIT; 10 is a node itself).
+/// The nearest nodes first, by the distances that the firmware reports (SLIT; 10 is a node itself).
 pub const AREAS_NEAREST: u32 = 0;
 /// Those with the highest read bandwidth first, in MB/s or MiB/s as the firmware has it (HMAT).
 pub const AREAS_HIGHEST_BANDWIDTH: u32 = 1;
@@ -33,12 +33,13 @@ pub const AREAS_FROM_CPU: u32 = 1;
 /// Seen from a node.
 pub const AREAS_FROM_NODE: u32 = 2;
 
-/// Which nodes are best. Begin with AREAS_TARGETS: the nearest of all, for the machine as a whole.
+/// Which nodes are best. Initialise with AREAS_TARGETS: the nearest of all, for the machine as a
+/// whole.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Wanted {
     /// sizeof(areas_targets).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// AREAS_NEAREST or another question; for areas_space one that it knows.
     pub by: u32,
     /// AREAS_FROM_ANYWHERE or another.
@@ -48,8 +49,8 @@ pub struct Wanted {
     /// 1: where bandwidth or latency is not known, by distance, behind those where it is. 0: those
     /// are left out, and none is an error.
     pub or_distance: u32,
-    /// Among these nodes only; empty is all that have memory. (areas_nodes_allowed tells which this
-    /// process may use.)
+    /// Among these nodes only; empty is all that have memory. (areas_nodes_allowed lists those that
+    /// this process may use.)
     pub within: Nodes,
 }
 
@@ -62,7 +63,7 @@ const _: () = assert!(size_of::<Wanted>() == 152);
 
 /// Ranked by distance, or for want of better knowledge.
 pub const AREAS_BY_DISTANCE: u32 = 0;
-/// Ranked by what the firmware tells of bandwidth or latency.
+/// Ranked by what the firmware reports of bandwidth or latency.
 pub const AREAS_BY_HMAT: u32 = 1;
 /// Ranked by free memory.
 pub const AREAS_BY_FREE: u32 = 2;
@@ -81,11 +82,11 @@ pub struct Best {
     pub value: u64,
 }
 
-/// Is told of a node, best first. Whatever it returns but 0 ends the walk.
+/// Called with each node, best first. A return value other than 0 ends the walk.
 pub type OnRanked = Option<unsafe extern "C" fn(ranked: *const Best, context: *mut c_void) -> c_int>;
 
 fn nonsense(what: &'static str, word: &str, it: u32) -> Error {
-    Error::new(Kind::InvalidInput, what).detail(format!("no {word} has number {it}"))
+    Error::new(ErrorKind::InvalidInput, what).detail(format!("no {word} has number {it}"))
 }
 
 impl Wanted {
@@ -110,20 +111,20 @@ impl Wanted {
 }
 
 fn described(ranked: &Ranked) -> Best {
-    let source = match ClosedSource::from(ranked.source) {
-        ClosedSource::Hmat { .. } => AREAS_BY_HMAT,
-        ClosedSource::Free => AREAS_BY_FREE,
-        ClosedSource::Capacity => AREAS_BY_CAPACITY,
-        ClosedSource::Distance => AREAS_BY_DISTANCE,
+    let source = match ClosedRankedBy::from(ranked.source) {
+        ClosedRankedBy::Hmat { .. } => AREAS_BY_HMAT,
+        ClosedRankedBy::Free => AREAS_BY_FREE,
+        ClosedRankedBy::Capacity => AREAS_BY_CAPACITY,
+        ClosedRankedBy::Distance => AREAS_BY_DISTANCE,
     };
     Best { node: ranked.node.get(), source, value: ranked.value }
 }
 
-/// Tells nodes that have memory, best first. How many were told: put the first one into a
+/// Ranks nodes that have memory, best first. Returns how many there are: put the first one into a
 /// placement.
 ///
 /// AREAS_ERROR_NODE_NOT_ALLOWED where no node is left to choose from, or the origin does not exist;
-/// AREAS_ERROR_UNSUPPORTED where the machine does not tell (and `or_distance` is 0);
+/// AREAS_ERROR_UNSUPPORTED where the machine does not report it (and `or_distance` is 0);
 /// AREAS_ERROR_INVALID_INPUT for NULL, words that mean nothing and a CPU that is not online;
 /// AREAS_ERROR_IO where sysfs cannot be read.
 #[unsafe(no_mangle)]
@@ -163,12 +164,12 @@ pub unsafe extern "C" fn areas_rank(
     })
 }
 
-/// Tells the nodes of a memory space: all that are equally good, to put into a placement.
+/// Gets the nodes of a memory space: all that are equally good, to put into a placement.
 /// `targets->by` is AREAS_ALL_NODES, AREAS_HIGHEST_CAPACITY (up to a sixteenth less counts as
 /// equal), AREAS_HIGHEST_BANDWIDTH or AREAS_LOWEST_LATENCY. Bandwidth and latency are seen from the
 /// origin; from anywhere, they are the best for each node with CPUs, together. `unknown`, which may
 /// be NULL, becomes the nodes whose figure is not known from there: they are left out, unless
-/// `or_distance` took them. How many nodes there are.
+/// `or_distance` took them. Returns how many nodes there are.
 ///
 /// AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they
 /// were then.

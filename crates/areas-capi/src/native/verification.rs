@@ -11,13 +11,13 @@ use super::errors::status;
 use super::nodes::Nodes;
 use super::sized::{Versioned, room};
 
-/// Whether the pages of an area are where they were asked to be. Begin with AREAS_VERIFICATION.
-/// Numbers of bytes.
+/// Whether the pages of an area are where they were asked to be. Initialise with
+/// AREAS_VERIFICATION. Numbers of bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Verified {
     /// sizeof(areas_verification).
-    pub size_of_this: usize,
+    pub struct_size: usize,
     /// 1 if nothing is elsewhere, 0 otherwise.
     pub holds: u32,
     /// 0.
@@ -41,7 +41,7 @@ unsafe impl Versioned for Verified {
 impl Verified {
     pub(super) fn of(found: &Verification) -> Self {
         Verified {
-            size_of_this: 0,
+            struct_size: 0,
             holds: u32::from(found.holds()),
             reserved: 0,
             in_place: found.in_place(),
@@ -68,11 +68,12 @@ pub struct Elsewhere {
     pub asked: Nodes,
 }
 
-/// Is told of pages that are elsewhere, in order. Whatever it returns but 0 ends the walk.
+/// Called with each range of pages that is elsewhere, in order. A return value other than 0 ends
+/// the walk.
 pub type OnMisplaced =
     Option<unsafe extern "C" fn(misplaced: *const Elsewhere, context: *mut c_void) -> c_int>;
 
-/// Tells C what is elsewhere.
+/// Reports to C what is elsewhere.
 fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
     let Some(tell) = on_misplaced else { return };
     for part in found.misplaced() {
@@ -95,7 +96,7 @@ fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
 /// any node of its policy, with interleaving on the node whose turn it is. `on_misplaced` may be
 /// NULL.
 ///
-/// Pages that are elsewhere are no error: look at `holds`. Errors as areas_measure.
+/// Pages that are elsewhere are not an error: see `holds`. Errors as areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_verify(
     area: *const Handle,

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use areas::closed::{ClosedExtent, ClosedLock};
-use areas::{Address, Error, Extent, Kind, Lock, PageSize, Pages, Protection, Result};
+use areas::{Address, Error, ErrorKind, Extent, Lock, PageSize, Pages, Protection, Result};
 
 /// Others can clone it, and write it if they may.
 pub const AREAS_SHARED: u32 = 0;
@@ -17,7 +17,7 @@ pub const AREAS_GROWABLE: u32 = 2;
 /// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who
 /// have it. What lies beyond its end faults.
 pub const AREAS_RESIZABLE: u32 = 3;
-/// Nobody writes it any more. No area is made so: areas_freeze.
+/// No process can write it any more. Areas become so by areas_freeze.
 pub const AREAS_FROZEN: u32 = 4;
 /// A part of what its provider stores, a file or a memory device (areas_provider_file): it holds
 /// what is stored there, and stays when the area goes. What lies beyond the end of a file that was
@@ -35,8 +35,8 @@ pub const AREAS_EXECUTE: u32 = 4;
 pub const AREAS_STACK: u32 = 8;
 /// Others are meant to clone it: recorded and reported, without an effect.
 pub const AREAS_CLONEABLE: u32 = 16;
-/// Nothing may be done with its pages. (0 stands for what areas have if nobody says otherwise:
-/// loads and stores, for a clone what its source has.)
+/// Nothing may be done with its pages. (0 stands for the default: loads and stores, for a clone
+/// what its source has.)
 pub const AREAS_NOTHING: u32 = 0x8000_0000;
 
 /// Pages come and go as the kernel sees fit.
@@ -47,7 +47,7 @@ pub const AREAS_LOCK_LAZY: u32 = 1;
 pub const AREAS_LOCK_FULL: u32 = 2;
 /// As full, and physically contiguous.
 pub const AREAS_LOCK_CONTIGUOUS: u32 = 3;
-/// As contiguous, below 16 MiB, in memory that was set aside when the machine booted.
+/// As contiguous, below 16 MiB, in memory that was reserved when the machine booted.
 pub const AREAS_LOCK_LOW: u32 = 4;
 /// As full, at physical addresses below 4 GiB.
 pub const AREAS_LOCK_FULL_32: u32 = 5;
@@ -56,9 +56,9 @@ pub const AREAS_LOCK_CONTIGUOUS_32: u32 = 6;
 
 /// Base pages.
 pub const AREAS_PAGES_BASE: u32 = 0;
-/// Pages of `page_size` bytes from the pool of huge pages: a promise or an error. Whoever may write
-/// a shared area can take pages of it away (fallocate, madvise); where the pool has no other one,
-/// the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail with
+/// Pages of `page_size` bytes from the hugetlb pool: a promise or an error. A process that may
+/// write a shared area can take pages of it away (fallocate, madvise); where the pool has no other
+/// one, the next access through a pointer is a SIGBUS. areas_read_at and areas_write_at fail with
 /// AREAS_ERROR_NO_MEMORY instead, and a frozen area keeps its pages.
 pub const AREAS_PAGES_POOL: u32 = 1;
 /// The same if the pool has them, else base pages; areas_granted says which.
@@ -73,15 +73,15 @@ pub const AREAS_ANYWHERE: u32 = 0;
 pub const AREAS_EXACTLY: u32 = 1;
 /// At the first free addresses at or above `address`; where there are none, anywhere.
 pub const AREAS_AT_OR_ABOVE: u32 = 2;
-/// Where nobody can foresee it.
+/// At a random address.
 pub const AREAS_RANDOM: u32 = 3;
-/// Where nobody can foresee it, at or above `address`.
+/// At a random address at or above `address`.
 pub const AREAS_RANDOM_AT_OR_ABOVE: u32 = 4;
 /// For clones: at the very addresses that the source has in its holder, or an error.
 pub const AREAS_AT_SOURCE: u32 = 5;
 
 fn no_such(what: &'static str, number: u32) -> Error {
-    Error::new(Kind::InvalidInput, format!("use {number} as {what}")).detail("it means nothing")
+    Error::new(ErrorKind::InvalidInput, format!("use {number} as {what}")).detail("it means nothing")
 }
 
 /// A protection; `None` for 0, which leaves it open.
@@ -130,7 +130,7 @@ pub(super) fn pages(number: u32, size: usize) -> Result<Pages> {
     let page = || match size {
         0 => Ok(PageSize::HUGE_2M),
         bytes => PageSize::of(bytes).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("use pages of {bytes} bytes"))
+            Error::new(ErrorKind::InvalidInput, format!("use pages of {bytes} bytes"))
                 .detail("no machine has them")
         }),
     };
@@ -138,7 +138,7 @@ pub(super) fn pages(number: u32, size: usize) -> Result<Pages> {
         AREAS_PAGES_POOL => Ok(Pages::Pool(page()?)),
         AREAS_PAGES_PREFER_POOL => Ok(Pages::PreferPool(page()?)),
         AREAS_PAGES_BASE | AREAS_PAGES_AUTO if size != 0 => {
-            Err(Error::new(Kind::InvalidInput, format!("use pages of {size} bytes"))
+            Err(Error::new(ErrorKind::InvalidInput, format!("use pages of {size} bytes"))
                 .detail("only those of the pool have a size that is chosen"))
         }
         AREAS_PAGES_BASE => Ok(Pages::Base),
@@ -170,7 +170,7 @@ pub(super) fn extent(extent: Extent) -> (u32, usize) {
     }
 }
 
-/// A time in milliseconds; `None`, for ever, where it is negative.
+/// A time in milliseconds; `None`, no timeout, where it is negative.
 pub(super) fn time(milliseconds: i64) -> Option<Duration> {
     u64::try_from(milliseconds).ok().map(Duration::from_millis)
 }

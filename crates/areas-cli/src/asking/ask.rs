@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, ProcessStat};
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
@@ -31,7 +31,7 @@ impl Within {
     /// From now on.
     pub(crate) fn new(given: Duration) -> Self {
         let now = Instant::now();
-        /// As good as for ever.
+        /// As good as forever.
         const LONGEST: Duration = Duration::from_secs(1 << 32);
         Within { given, deadline: now + given.clamp(AT_LEAST, LONGEST) }
     }
@@ -87,13 +87,13 @@ impl Holder {
     /// Asks it for something. `what` completes "cannot …".
     ///
     /// # Errors
-    /// What it says; `Kind::Unsupported` if it does not answer any more, `Kind::TimedOut` if it has
-    /// not in time.
+    /// What it says; `ErrorKind::Unsupported` if it does not answer any more, `ErrorKind::TimedOut`
+    /// if it has not in time.
     pub(crate) fn ask(&self, request: &Request, what: &str, within: &Within) -> areas::Result<i32> {
         match ask(self.pid, request, within) {
             Ok(Answer::Done { id }) => Ok(id),
             Ok(Answer::Failed { what, detail, help, busy }) => {
-                let mut error = Error::new(if busy { Kind::Busy } else { Kind::System }, what);
+                let mut error = Error::new(if busy { ErrorKind::Busy } else { ErrorKind::System }, what);
                 if let Some(detail) = detail {
                     error = error.detail(detail);
                 }
@@ -102,14 +102,14 @@ impl Holder {
                     None => error,
                 })
             }
-            Err(NoAnswer::Silent) => Err(Error::new(Kind::TimedOut, what.to_owned())
+            Err(NoAnswer::Silent) => Err(Error::new(ErrorKind::TimedOut, what.to_owned())
                 .detail(format!(
                     "its holder, process {}, was asked, and has not answered within {:?}: it may still do it",
                     self.pid, within.given
                 ))
                 .help("look for the result: `areas ls`; or give it more time: `--timeout`")),
             Ok(Answer::Holds { .. }) | Err(NoAnswer::NoHolder) => {
-                Err(Error::new(Kind::Unsupported, what.to_owned())
+                Err(Error::new(ErrorKind::Unsupported, what.to_owned())
                     .detail(format!("its holder, process {}, does not answer any more", self.pid)))
             }
         }
@@ -119,7 +119,7 @@ impl Holder {
     /// for a moment at a time.
     ///
     /// # Errors
-    /// As [`ask`](Holder::ask); `Kind::Busy` where somebody could still write at the end.
+    /// As [`ask`](Holder::ask); `ErrorKind::Busy` where somebody could still write at the end.
     pub(crate) fn freeze(&self, id: i32, what: &str, within: &Within) -> areas::Result<()> {
         /// With less time than that it is not asked once more.
         const TOO_LITTLE: Duration = Duration::from_millis(50);
@@ -135,8 +135,8 @@ impl Holder {
             let patience = (left / 2).min(LONGEST_FREEZE);
             let patience = u64::try_from(patience.as_millis()).unwrap_or(0);
             match self.ask(&Request::Freeze { id, patience }, what, within) {
-                Err(error) if error.kind() == Kind::Busy => last = Some(error),
-                Err(error) if error.kind() == Kind::TimedOut => return Err(last.unwrap_or(error)),
+                Err(error) if error.kind() == ErrorKind::Busy => last = Some(error),
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(last.unwrap_or(error)),
                 answer => return answer.map(|_| ()),
             }
         }
@@ -145,13 +145,13 @@ impl Holder {
     /// Sends it a signal: to it, and to no process that has come to have its number.
     ///
     /// # Errors
-    /// `Kind::NotPermitted` if the kernel refuses. That it has ended is no error.
+    /// `ErrorKind::NotPermitted` if the kernel refuses. That it has ended is not an error.
     pub(crate) fn signal(&self, signal: Signal) -> areas::Result<()> {
         match pidfd_send_signal(&self.process, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(errno) => {
                 let what = format!("end process {}, which holds it", self.pid);
-                Err(Error::new(Kind::NotPermitted, what)
+                Err(Error::new(ErrorKind::NotPermitted, what)
                     .call("pidfd_send_signal(SIGTERM)", areas::Errno::from(errno)))
             }
         }
@@ -190,18 +190,18 @@ pub(crate) fn does_not_answer(
 ) -> Error {
     let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
     if is_stopped(pid) {
-        return Error::new(Kind::TimedOut, what)
+        return Error::new(ErrorKind::TimedOut, what)
             .detail(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))
             .help(format!("continue it: `kill -CONT {pid}`"));
     }
     match why {
-        NoAnswer::Silent => Error::new(Kind::TimedOut, what)
+        NoAnswer::Silent => Error::new(ErrorKind::TimedOut, what)
             .detail(format!(
                 "its holder, process {pid}{command}, listens, and has not answered within {:?}",
                 within.given
             ))
             .help(format!("give it more time: `--timeout`; if it hangs, `kill {pid}` ends it")),
-        NoAnswer::NoHolder => Error::new(Kind::Unsupported, what)
+        NoAnswer::NoHolder => Error::new(ErrorKind::Unsupported, what)
             .detail(format!(
                 "its holder, process {pid}{command}, is not an `areas` command that answers here"
             ))

@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::mpsc::{self, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use super::{Answer, Request, Timed, address, read_line};
 use crate::signals::Event;
@@ -50,7 +50,7 @@ impl From<Error> for Answer {
             what: error.what().to_owned(),
             detail,
             help: error.remedy().map(str::to_owned),
-            busy: error.kind() == Kind::Busy,
+            busy: error.kind() == ErrorKind::Busy,
         }
     }
 }

@@ -149,7 +149,7 @@ fn of_objects(facts: &Facts) -> Check {
     }
 }
 
-/// Limits of control groups on pages of the pool.
+/// Limits of control groups on hugetlb pages.
 pub(super) fn limits(facts: &Facts, process: &str) -> Vec<Check> {
     let (id, title) = ("huge.limit", "limit of a group");
     let sizes = facts.names(POOLS).unwrap_or_default();

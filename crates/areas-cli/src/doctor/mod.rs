@@ -30,7 +30,7 @@ mod sight;
 
 use std::process::ExitCode;
 
-use areas::{Error, Kind, escape_invisible};
+use areas::{Error, ErrorKind, escape_invisible};
 
 use args::Doctor;
 use check::{Counts, Group};
@@ -45,7 +45,7 @@ pub(crate) fn run(doctor: &Doctor) -> Result<ExitCode> {
         && !root.is_dir()
     {
         let what = format!("look at the machine in {root:?}");
-        return Err(Error::new(Kind::Io, what).detail("there is no such folder").into());
+        return Err(Error::new(ErrorKind::Io, what).detail("there is no such folder").into());
     }
     let facts = doctor.root.as_deref().map_or_else(Facts::here, Facts::of);
     // Before anything is looked up: what is deadly is known now.

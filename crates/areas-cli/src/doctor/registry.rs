@@ -1,11 +1,11 @@
 //! The registry: `/dev/shm`, the user's folder, what lies in it, and who else took its name.
 
-use std::io::ErrorKind;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use areas::machine::{self, Place};
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 
 use super::check::{Check, Group, Remedy};
 use super::facts::{Facts, Unread};
@@ -130,14 +130,14 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
 /// machine nothing can be tried.
 fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
     let refused = |why: String| {
-        Error::new(Kind::Registry, format!("use {} as the registry", place.display()))
+        Error::new(ErrorKind::Registry, format!("use {} as the registry", place.display()))
             .detail(format!("it is not there, and cannot be made: {why}"))
     };
     let above = place.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let tell = |error: std::io::Error| {
+    let tell = |error: io::Error| {
         let shown = facts.shown(above).display().to_string();
         match error.kind() {
-            ErrorKind::NotFound => {
+            io::ErrorKind::NotFound => {
                 refused(format!("there is no folder {shown}")).help(format!("{MAKE} {}", quoted(&shown)))
             }
             _ => refused(format!("mkdir(0700): {}", in_words(&error)))
@@ -154,7 +154,7 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
             Ok(())
         }
         // Somebody else has just made it.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(tell(error)),
     }
 }

@@ -201,7 +201,7 @@ fn others(facts: &Facts) -> Check {
         .take(MAX_PROCESSES)
         .filter(|pid| same(pid))
         .collect();
-    // A process that has just ended is no process that hides.
+    // A process that has just ended is not a process that hides.
     let hides = |pid: &&&String| {
         matches!(facts.names(Path::new("/proc").join(pid.as_str()).join("fd")), Err(Unread::Failed(..)))
     };

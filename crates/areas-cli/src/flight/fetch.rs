@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use areas::{Area, Bytes, Error, Kind, Name, Shared, registry};
+use areas::{Area, Bytes, Error, ErrorKind, Name, Shared, registry};
 
 use super::args::Fetch;
 use super::worker::{Fetched, Worker};
@@ -45,7 +45,7 @@ fn refuse_what_is_taken(fetch: &Fetch) -> Result<()> {
     let name = fetch.name.clone().or_else(|| name_there(fetch.location.as_bytes()));
     let Some(name) = name.filter(|_| fetch.publishing.exclusive) else { return Ok(()) };
     let Ok(holder) = registry::find(name.as_bytes()) else { return Ok(()) };
-    Err(Error::new(Kind::NameTaken, format!("fetch an area as {name:?} exclusively"))
+    Err(Error::new(ErrorKind::NameTaken, format!("fetch an area as {name:?} exclusively"))
         .detail(format!("process {} holds an area of that name", holder.pid()))
         .help("choose another name (`--name`), or leave out --exclusive")
         .into())

@@ -2,7 +2,7 @@
 
 use std::process::{ExitCode, Stdio};
 
-use areas::{Bytes, Error, Kind, Name, escape_invisible};
+use areas::{Bytes, Error, ErrorKind, Name, escape_invisible};
 use serde::{Deserialize, Serialize};
 
 use super::args::Reaching;
@@ -60,7 +60,7 @@ pub(crate) fn run(
         (false, false) => in_a_table(&listing)?,
     }
     if found == 0 && !asked.is_empty() {
-        let error = Error::new(Kind::NoSuchArea, format!("find such an area at {at}"));
+        let error = Error::new(ErrorKind::NoSuchArea, format!("find such an area at {at}"));
         return Err(Failure::Error(error.help(format!("`areas ls --at {at}` lists all"))));
     }
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use crate::failure::io_error;
 use args::Reaching;
@@ -35,7 +35,7 @@ fn is_beside(program: &Path) -> Option<PathBuf> {
 /// What was to be done could not be started.
 fn not_started(what: &'static str, error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::Unsupported, what)
+        io::ErrorKind::NotFound => Error::new(ErrorKind::Unsupported, what)
             .detail(format!("the program {PROGRAM} is neither beside this one nor in PATH"))
             .help("in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`"),
         _ => io_error(format!("{what}: start {PROGRAM}"), error),
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn who_lacks_it_learns_how_to_get_it() {
         let error = not_started("serve areas", io::ErrorKind::NotFound.into());
-        assert_eq!(error.kind(), Kind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains(PROGRAM), "{error}");
         assert!(error.remedy().is_some_and(|help| help.contains("cargo install")), "{error:#}");
     }

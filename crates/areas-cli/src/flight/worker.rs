@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use areas::{AnyArea, Area, Error, Kind, Name, Note, ReceiveOptions, Shared};
+use areas::{AnyArea, Area, Error, ErrorKind, Name, Note, ReceiveOptions, Shared};
 use serde::Deserialize;
 
 use super::not_started;
@@ -75,7 +75,7 @@ impl Worker {
         let mut child = command.spawn().map_err(|error| not_started(WHAT, error))?;
         // The command has its end of the socket, too, until it is dropped.
         drop(command);
-        let output = child.stdout.take().ok_or_else(|| Error::new(Kind::System, WHAT))?;
+        let output = child.stdout.take().ok_or_else(|| Error::new(ErrorKind::System, WHAT))?;
         Ok(Worker { child, events: BufReader::new(output), socket })
     }
 
@@ -133,7 +133,7 @@ impl Worker {
             .map_err(|error| io_error(format!("{WHAT}: receive from the process that does it"), error))?;
         if line.is_empty() {
             let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            return Err(Error::new(Kind::System, WHAT)
+            return Err(Error::new(ErrorKind::System, WHAT)
                 .detail(format!("the process that does it ended before it was done: {ended}"))
                 .help("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` shows which processes the kernel killed for lack of it)"));
         }
@@ -156,7 +156,7 @@ fn bounds() -> ReceiveOptions {
 }
 
 fn nonsense(detail: &str) -> Error {
-    Error::new(Kind::System, WHAT)
+    Error::new(ErrorKind::System, WHAT)
         .detail(format!("the process that does it sent something invalid: {detail}"))
         .help("install `areas` and `areas-flight` of one version")
 }
@@ -165,6 +165,6 @@ fn bytes(hex: &str) -> areas::Result<Vec<u8>> {
     bytes_of(hex.as_bytes()).ok_or_else(|| nonsense("bytes have two hexadecimal digits each"))
 }
 
-fn kind_of(kind: &str) -> Kind {
-    Kind::ALL.into_iter().find(|known| format!("{known:?}") == kind).unwrap_or(Kind::System)
+fn kind_of(kind: &str) -> ErrorKind {
+    ErrorKind::ALL.into_iter().find(|known| format!("{known:?}") == kind).unwrap_or(ErrorKind::System)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use areas::gate::{self, Answer, Ended, OfferOptions, Outcome, Reach};
 use areas::registry::Source;
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 use serde::Serialize;
 
 use super::args::{Offer, User};
@@ -55,7 +55,7 @@ fn options(offer: &Offer) -> OfferOptions {
 }
 
 fn no_socket(source: &Source) -> Error {
-    Error::new(Kind::InvalidInput, format!("offer area {} {:?}", source.id(), source.name()))
+    Error::new(ErrorKind::InvalidInput, format!("offer area {} {:?}", source.id(), source.name()))
         .detail("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS)")
         .help("say where: `--socket PATH`; or start it by a socket unit")
 }
@@ -72,7 +72,7 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
             Ok(Some(answer)) => tell_answer(&answer, json, quiet)?,
             Ok(None) => {}
             // Who came waits until there is a descriptor.
-            Err(error) if error.kind() == Kind::Limit => trouble.tell(&error),
+            Err(error) if error.kind() == ErrorKind::Limit => trouble.tell(&error),
             Err(error) => return Err(error.into()),
         }
         while let Some(ended) = gate.ended() {
@@ -88,7 +88,7 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
             looked = Instant::now();
             match gate.check() {
                 Ok(()) => trouble.is_over(),
-                Err(error) if error.kind() == Kind::NoSuchArea => return Err(error.into()),
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => return Err(error.into()),
                 Err(error) => trouble.tell(&error),
             }
         }
@@ -129,7 +129,7 @@ struct ReadyJson<'a> {
 }
 
 fn tell_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -> Result<()> {
-    let (size, frozen) = (source.info()?.size as u64, source.look()?.is_frozen());
+    let (size, frozen) = (source.info()?.size as u64, source.inspect()?.is_frozen());
     let users: Option<Vec<u32>> = numbers(&offer.to);
     let read_only = offer.read_only || offer.seal || frozen;
     if offer.json {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use areas::gate::TakeOptions;
-use areas::{Error, Kind, Lock, ReceiveOptions};
+use areas::{Error, ErrorKind, Lock, ReceiveOptions};
 
 use super::args::{Take, User};
 use crate::asking::ask::AT_LEAST;
@@ -14,7 +14,7 @@ use crate::hold::{ToHold, hold};
 pub(crate) fn run(take: &Take, quiet: bool) -> Result<ExitCode> {
     let area = options(take).take(&take.path)?;
     let name = take.name.clone().or_else(|| area.name().cloned()).ok_or_else(|| {
-        Error::new(Kind::InvalidInput, format!("publish the area from {:?}", take.path))
+        Error::new(ErrorKind::InvalidInput, format!("publish the area from {:?}", take.path))
             .detail("it has no name there")
             .help("give it one: `--name NAME`")
     })?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Holder as Having, Source};
-use areas::{Error, Kind, escape_invisible};
+use areas::{Error, ErrorKind, escape_invisible};
 use rustix::process::Signal;
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
     if !ends {
         holder.ask(&Request::Drop { id: info.id.get() }, &format!("drop {whose}"), &within)?;
     } else if !ended(&holder, &within)? {
-        return Err(Error::new(Kind::TimedOut, format!("drop {whose}"))
+        return Err(Error::new(ErrorKind::TimedOut, format!("drop {whose}"))
             .detail(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
             .help("it may ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
             .into());
@@ -76,7 +76,7 @@ fn ended(holder: &Holder, within: &Within) -> Result<bool> {
 fn holder(source: &Source, whose: &str, drop: &Drop, within: &Within) -> Result<Holder> {
     let pid = source.pid();
     let refuse = |detail: String, help: &'static str| {
-        Err(Error::new(Kind::Unsupported, format!("drop {whose}")).detail(detail).help(help).into())
+        Err(Error::new(ErrorKind::Unsupported, format!("drop {whose}")).detail(detail).help(help).into())
     };
     let holder = Holder::of(pid, within).map_err(|why| {
         let what = format!("drop {whose}");

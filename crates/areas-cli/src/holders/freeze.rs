@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use areas::registry::{self, Holder as Having, Source};
-use areas::{Error, Kind, Protection};
+use areas::{Error, ErrorKind, Protection};
 use rustix::fs::{SealFlags, fcntl_add_seals};
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
             (pid, scope.spawn(move || ask((pid, id), whose, within)))
         };
         let threads: Vec<_> = candidates.iter().map(ask).collect();
-        let died = || Asked::Tried(Err(Error::new(Kind::System, format!("freeze {whose}"))));
+        let died = || Asked::Tried(Err(Error::new(ErrorKind::System, format!("freeze {whose}"))));
         threads.into_iter().map(|(pid, thread)| (pid, thread.join().unwrap_or_else(|_| died()))).collect()
     });
     let is_nobody = |(_, asked): &(u32, Asked)| matches!(asked, Asked::NoAnswer(NoAnswer::NoHolder));
@@ -69,11 +69,11 @@ fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
         return Ok(());
     }
     let error = by_a_clone.and_then(areas::Result::err).or_else(|| why_not(asked, source, whose, &within));
-    let error = error.unwrap_or_else(|| Error::new(Kind::Busy, format!("freeze {whose}")));
-    if error.kind() != Kind::Busy {
+    let error = error.unwrap_or_else(|| Error::new(ErrorKind::Busy, format!("freeze {whose}")));
+    if error.kind() != ErrorKind::Busy {
         return Err(error.into());
     }
-    let mut late = Error::new(Kind::TimedOut, format!("freeze {whose} within {:?}", freeze.timeout))
+    let mut late = Error::new(ErrorKind::TimedOut, format!("freeze {whose} within {:?}", freeze.timeout))
         .detail(error.facts().unwrap_or("some process can still write it").to_owned());
     if let Some(remedy) = error.remedy() {
         late = late.help(remedy.to_owned());
@@ -114,7 +114,7 @@ fn why_not(asked: Vec<(u32, Asked)>, source: &Source, whose: &str, within: &With
     })?;
     // A holder says who is in the way. One that is late with that is not waited for.
     Some(match error.kind() {
-        Kind::TimedOut => in_the_way(source, &pids).unwrap_or(error),
+        ErrorKind::TimedOut => in_the_way(source, &pids).unwrap_or(error),
         _ => error,
     })
 }
@@ -125,8 +125,8 @@ fn in_the_way(source: &Source, asked: &[u32]) -> Option<Error> {
     let writes = |other: &Having| other.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE));
     let others = source.holders().into_iter().filter(|other| !asked.contains(&other.pid) && writes(other));
     let others: Vec<String> = others.map(|other| other.to_string()).collect();
-    let error =
-        Error::new(Kind::Busy, "freeze it").detail(format!("mapped for writing by {}", others.join(", ")));
+    let error = Error::new(ErrorKind::Busy, "freeze it")
+        .detail(format!("mapped for writing by {}", others.join(", ")));
     (!others.is_empty()).then(|| error.help("have them drop it, or clone it for reading only"))
 }
 
@@ -148,7 +148,7 @@ fn refuse_new_writers(source: &Source, whose: &str) -> Result<()> {
     let what = || format!("seal {whose} against new writers");
     let area = source.open_any()?;
     if !area.protection().contains(Protection::WRITE) && !area.is_frozen() {
-        return Err(Error::new(Kind::ReadOnly, what())
+        return Err(Error::new(ErrorKind::ReadOnly, what())
             .detail("its holder may not write it, or it is sealed against new writers already")
             .into());
     }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use areas::registry::Source;
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
@@ -39,7 +39,7 @@ impl AreaBytes {
     /// Opens a part of an area: from `offset` on, at most `length` bytes.
     ///
     /// # Errors
-    /// `Kind::OutOfRange` if it ends before `offset`; as `Source::object`.
+    /// `ErrorKind::OutOfRange` if it ends before `offset`; as `Source::object`.
     pub(super) fn open(source: &Source, Bytes(offset): Bytes, length: Option<Bytes>) -> areas::Result<Self> {
         let whose = format!("area {} {:?}", source.id(), source.name());
         let failed = |error| io_error(format!("read {whose}"), error);
@@ -50,7 +50,7 @@ impl AreaBytes {
         // The object's own number of bytes, which may have grown since the area was looked up.
         let size = object.size() as u64;
         let Some(left) = size.checked_sub(offset) else {
-            return Err(Error::new(Kind::OutOfRange, format!("read {whose}"))
+            return Err(Error::new(ErrorKind::OutOfRange, format!("read {whose}"))
                 .detail(format!("byte {offset} is beyond its end, at {size}")));
         };
         let len = length.map_or(left, |Bytes(length)| length.min(left));
@@ -101,10 +101,10 @@ impl Part {
     /// Fills a buffer with the bytes from `at` on.
     ///
     /// # Errors
-    /// `Kind::Io`, also where the file has become shorter.
+    /// `ErrorKind::Io`, also where the file has become shorter.
     pub(super) fn read(&self, at: u64, into: &mut [u8]) -> areas::Result<()> {
         self.file.read_exact_at(into, self.start + at).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Error::new(Kind::Io, format!("read {}", self.whose))
+            io::ErrorKind::UnexpectedEof => Error::new(ErrorKind::Io, format!("read {}", self.whose))
                 .detail(format!(
                     "it had {} when this began, and another process has made it shorter",
                     Bytes(self.len)
@@ -115,7 +115,7 @@ impl Part {
     }
 
     /// The first part of a range that holds data; `None` if all of it is a hole. Where the kernel
-    /// tells of no holes (pages of the pool, some file systems) all is data.
+    /// reports no holes (hugetlb pages, some file systems) all is data.
     pub(super) fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
         let start = match seek(&self.file, SeekFrom::Data(self.start + range.start)) {
             Ok(found) => found.saturating_sub(self.start).max(range.start),

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use areas::registry::Source;
-use areas::{AnyArea, Bytes, Error, Kind, PageSize, Protection};
+use areas::{AnyArea, Bytes, Error, ErrorKind, PageSize, Protection};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
@@ -68,7 +68,7 @@ impl Destination {
         let what = || format!("write {whose}");
         let area = source.open_any()?;
         if area.is_frozen() {
-            return Err(Error::new(Kind::Frozen, what())
+            return Err(Error::new(ErrorKind::Frozen, what())
                 .detail("it is frozen: no process can write it any more")
                 .help("put the file into a new area: `areas put FILE --name NEW`")
                 .into());
@@ -78,16 +78,16 @@ impl Destination {
                 "its holder, process {}, may not write it itself, or it is sealed against new writers",
                 source.pid()
             );
-            return Err(Error::new(Kind::ReadOnly, what()).detail(holder).into());
+            return Err(Error::new(ErrorKind::ReadOnly, what()).detail(holder).into());
         }
         let size = area.size();
         let Some(room) = size.checked_sub(offset) else {
-            return Err(Error::new(Kind::OutOfRange, what())
+            return Err(Error::new(ErrorKind::OutOfRange, what())
                 .detail(format!("byte {offset} is beyond its end, at {size}"))
                 .into());
         };
-        // What may shrink would grow again by a `pwrite` behind its end; pages of the pool cannot
-        // be written by calls.
+        // What may shrink would grow again by a `pwrite` behind its end; hugetlb pages cannot be
+        // written by calls.
         let by_calls = matches!(&area, AnyArea::Shared(area)
             if area.granted().page_size == PageSize::base() && area.object().physical().is_none());
         let file = match area.object().filter(|_| by_calls) {
@@ -99,7 +99,7 @@ impl Destination {
         };
         let end = file.as_ref().map_or(0, |(_, start)| start + size as u64);
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| end > limit) {
-            return Err(Error::new(Kind::Limit, what())
+            return Err(Error::new(ErrorKind::Limit, what())
                 .detail("it is larger than a file may be here (RLIMIT_FSIZE)")
                 .help("raise it: `ulimit -f unlimited`")
                 .into());
@@ -113,7 +113,7 @@ impl Destination {
             (_, Some((file, start))) => {
                 file.write_all_at(bytes, start + offset as u64).map_err(|error| match error.kind() {
                     io::ErrorKind::PermissionDenied => {
-                        Error::new(Kind::Frozen, format!("write {}", self.whose))
+                        Error::new(ErrorKind::Frozen, format!("write {}", self.whose))
                             .detail("it was frozen concurrently")
                     }
                     _ => io_error(format!("write {} at byte {offset}", self.whose), error),
@@ -121,7 +121,7 @@ impl Destination {
             }
             (AnyArea::Shared(area), None) => area.write_at(offset, bytes),
             (AnyArea::Resizable(area), None) => area.write_at(offset, bytes),
-            (other, None) => Err(Error::new(Kind::Unsupported, format!("write {other}"))),
+            (other, None) => Err(Error::new(ErrorKind::Unsupported, format!("write {other}"))),
         };
         done.map_err(|error| self.told(error))?;
         self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -142,9 +142,12 @@ impl Destination {
     }
 
     fn too_small(&self, len: impl std::fmt::Display) -> Error {
-        Error::new(Kind::OutOfRange, format!("write {len} into {} from byte {} on", self.whose, self.offset))
-            .detail(format!("there it has {}", Bytes(self.room)))
-            .help("`--length` takes a part of the file; an area that may grow grows by `areas resize`")
+        Error::new(
+            ErrorKind::OutOfRange,
+            format!("write {len} into {} from byte {} on", self.whose, self.offset),
+        )
+        .detail(format!("there it has {}", Bytes(self.room)))
+        .help("`--length` takes a part of the file; an area that may grow grows by `areas resize`")
     }
 }
 
@@ -152,7 +155,7 @@ fn from_file(into: &Destination, part: Part, length: Option<Bytes>, quiet: bool)
     if let Some(length) = length
         && length.0 > part.len()
     {
-        return Err(Error::new(Kind::OutOfRange, format!("read {length} of {}", part.whose))
+        return Err(Error::new(ErrorKind::OutOfRange, format!("read {length} of {}", part.whose))
             .detail(format!("it has {}", Bytes(part.len())))
             .into());
     }
@@ -197,7 +200,7 @@ fn from_stream(
         let len = usize::try_from(most - at).unwrap_or(BUFFER).min(BUFFER);
         match stream.read(&mut buffer[..len]) {
             Ok(0) if length.is_some() => {
-                let ended = Error::new(Kind::Io, format!("read {} of {whose}", Bytes(most)))
+                let ended = Error::new(ErrorKind::Io, format!("read {} of {whose}", Bytes(most)))
                     .detail(format!("it ended after {}", Bytes(at)));
                 return Err(into.told(ended).into());
             }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
     let source = get.area.find()?;
     let bytes = AreaBytes::open(&source, get.offset, get.length)?;
     if get.exact && !bytes.frozen {
-        return Err(Error::new(Kind::Unsupported, format!("copy {} exactly", bytes.part.whose))
+        return Err(Error::new(ErrorKind::Unsupported, format!("copy {} exactly", bytes.part.whose))
             .detail("it is not frozen: its holders may write it while it is copied")
             .help("freeze it first: `areas freeze`; or leave `--exact` out")
             .into());
@@ -80,10 +80,13 @@ fn to_output(get: &Get) -> Result<ExitCode> {
         [("--force", get.force), ("--sync", get.sync), ("--exact", get.exact), ("--json", get.json)]
     {
         if given {
-            return Err(Error::new(Kind::InvalidInput, format!("use {option} with the standard output"))
-                .detail("it is for files")
-                .help(format!("name a file, or leave {option} out"))
-                .into());
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("use {option} with the standard output"),
+            )
+            .detail("it is for files")
+            .help(format!("name a file, or leave {option} out"))
+            .into());
         }
     }
     cat::run(&Cat { area: get.area.clone(), offset: get.offset, length: get.length })
@@ -100,7 +103,7 @@ fn copy(
     let failed = |error| io_error(format!("write {path:?}"), error);
     // Beyond the limit is a deadly signal.
     if getrlimit(Resource::Fsize).current.is_some_and(|limit| part.len() > limit) {
-        return Err(Error::new(Kind::Limit, format!("write {path:?}"))
+        return Err(Error::new(ErrorKind::Limit, format!("write {path:?}"))
             .detail(format!("{} is more than a file may have here (RLIMIT_FSIZE)", Bytes(part.len())))
             .help("raise it: `ulimit -f unlimited`")
             .into());

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -38,12 +38,12 @@ impl NewFile {
     /// Begins a file.
     ///
     /// # Errors
-    /// `Kind::Io` for a file that is there, unless it is to be replaced, and for what is no regular
-    /// file in any case.
+    /// `ErrorKind::Io` for a file that is there, unless it is to be replaced, and for what is no
+    /// regular file in any case.
     pub(super) fn begin(path: &Path, replace: bool, signals: Sender<Event>) -> areas::Result<Self> {
         let failed = |error: io::Error| io_error(format!("write {path:?}"), error);
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(Kind::Io, format!("write {path:?}")).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Io, format!("write {path:?}")).detail(detail).help(help))
         };
         // What a link leads to is replaced, and not the link.
         let real = match path.symlink_metadata() {
@@ -91,7 +91,7 @@ impl NewFile {
     /// It is complete: gives it its name.
     ///
     /// # Errors
-    /// `Kind::Io`, and then it is not there.
+    /// `ErrorKind::Io`, and then it is not there.
     pub(super) fn finish(mut self, sync: bool) -> areas::Result<()> {
         let path = self.path.clone();
         let failed = |error: io::Error| io_error(format!("write {path:?}"), error);
@@ -108,7 +108,7 @@ impl NewFile {
                 self.file.sync_all().map_err(failed)?;
             }
             self.name_it().map_err(|errno| match errno {
-                Errno::EXIST => Error::new(Kind::Io, format!("write {path:?}"))
+                Errno::EXIST => Error::new(ErrorKind::Io, format!("write {path:?}"))
                     .detail("another process has made it concurrently")
                     .help("`--force` replaces it"),
                 errno => failed(errno.into()),

@@ -81,7 +81,7 @@ pub(super) fn each(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use areas::{Error, Kind};
+    use areas::{Error, ErrorKind};
     use std::sync::Mutex;
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn an_error_ends_it_and_so_does_who_is_told() {
         let fails = |range: Range<u64>, _: &mut [u8]| match range.start {
-            0 => Err(Error::new(Kind::Io, "test")),
+            0 => Err(Error::new(ErrorKind::Io, "test")),
             _ => Ok(()),
         };
         let count = AtomicU64::new(0);
@@ -118,6 +118,6 @@ mod tests {
         })
         .unwrap();
         assert!(count.into_inner() < 1000, "nobody wanted more");
-        assert_eq!(each(1000 * PIECE, &mut |_| true, fails).unwrap_err().kind(), Kind::Io);
+        assert_eq!(each(1000 * PIECE, &mut |_| true, fails).unwrap_err().kind(), ErrorKind::Io);
     }
 }

@@ -8,7 +8,7 @@ mod total;
 use std::process::ExitCode;
 
 use areas::registry::{self, Listing, Source, Unpublished};
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use unicode_width::UnicodeWidthStr;
 
 use crate::args::Ls;
@@ -190,7 +190,7 @@ fn each(ls: &Ls, areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Res
         match Report::measured(area, measured, &mut holders) {
             Ok(report) if with_policy => tell(report.with_policy(area)),
             Ok(report) => tell(report),
-            Err(error) if error.kind() == Kind::NoSuchArea => {
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {
                 if registry::get(area.id()).is_ok() {
                     lost.push(error);
                 }

@@ -34,7 +34,8 @@ pub(crate) fn text<T: Serialize>(content: T, one_line: bool) -> Result<String> {
         false => serde_json::to_string_pretty(&document),
     };
     // Only a map whose keys are no strings could fail, and there is none.
-    let text = text.map_err(|error| areas::Error::new(areas::Kind::Io, "write JSON").caused_by(error))?;
+    let text =
+        text.map_err(|error| areas::Error::new(areas::ErrorKind::Io, "write JSON").caused_by(error))?;
     Ok(harmless(&text) + "\n")
 }
 

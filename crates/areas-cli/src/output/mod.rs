@@ -8,7 +8,7 @@ pub(crate) mod table;
 
 use std::io::{self, Write};
 
-use areas::{Access, Area, escape_invisible};
+use areas::{Area, AreaKind, escape_invisible};
 
 use crate::failure::{Failure, Result};
 use crate::stdio;
@@ -45,7 +45,7 @@ pub(crate) fn complain(text: &str) {
 
 /// Remarks on what an area was given instead of what was asked, and on pages that are not where
 /// they were asked to be: `asked` says where, if they may be elsewhere.
-pub(crate) fn tell_granted<K: Access>(area: &Area<K>, asked: Option<String>, quiet: bool) {
+pub(crate) fn tell_granted<K: AreaKind>(area: &Area<K>, asked: Option<String>, quiet: bool) {
     if quiet {
         return;
     }

@@ -1,7 +1,7 @@
 //! Whoever reads our output, and goes: noticed at once by those who print seldom, and not only by
 //! their next line.
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -22,7 +22,7 @@ pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
         return Ok(());
     }
     let wait = move || {
-        // The kernel tells of an error and of a hang-up whether it is asked for them or not.
+        // The kernel reports errors and hang-ups whether it is asked for them or not.
         let mut waits = [PollFd::from_borrowed_fd(stdout(), PollFlags::empty())];
         loop {
             match poll(&mut waits, None) {
@@ -34,10 +34,9 @@ pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
             }
         }
     };
-    std::thread::Builder::new()
-        .name("reader".to_owned())
-        .spawn(wait)
-        .map_err(|error| Error::new(Kind::System, "wait for the reader of the output").caused_by(error))?;
+    std::thread::Builder::new().name("reader".to_owned()).spawn(wait).map_err(|error| {
+        Error::new(ErrorKind::System, "wait for the reader of the output").caused_by(error)
+    })?;
     Ok(())
 }
 

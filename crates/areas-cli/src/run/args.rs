@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use clap::ValueEnum;
 
 use crate::choice::Choice;
@@ -82,7 +82,7 @@ impl FromStr for Cpus {
         let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
         let mut cpus: Vec<usize> = ranges
             .ok_or_else(|| {
-                Error::new(Kind::InvalidInput, format!("read {text:?} as CPUs"))
+                Error::new(ErrorKind::InvalidInput, format!("read {text:?} as CPUs"))
                     .detail("it is not a list of numbers and ranges")
                     .help("`0-3,8`; `areas nodes` shows the CPUs of each node")
             })?

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 
 use areas::inherit;
-use areas::{Error, Kind, NodeSet, Placement, Topology};
+use areas::{Error, ErrorKind, NodeSet, Placement, Topology};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::choice::Choice;
@@ -36,7 +36,7 @@ pub(crate) fn run(run: &Run, quiet: bool) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     signals::watch(true, sender.clone())?;
     let Some((program, arguments)) = run.command.split_first() else {
-        return Err(Error::new(Kind::InvalidInput, "run a program").detail("none is named").into());
+        return Err(Error::new(ErrorKind::InvalidInput, "run a program").detail("none is named").into());
     };
     let placement = match (&run.place.policy, &run.place.nodes) {
         (None, None) if !run.place.balanced => None,
@@ -123,7 +123,7 @@ fn cpus_of(choice: Choice, quiet: bool) -> Result<Cpus> {
     let mut cpus = Vec::new();
     for node in nodes.iter() {
         let Some(info) = topology.node(node) else {
-            return Err(Error::new(Kind::NodeNotAllowed, what())
+            return Err(Error::new(ErrorKind::NodeNotAllowed, what())
                 .detail(format!("there is no node {node}"))
                 .help("`areas nodes` lists the nodes")
                 .into());
@@ -131,7 +131,7 @@ fn cpus_of(choice: Choice, quiet: bool) -> Result<Cpus> {
         cpus.extend(info.cpus.iter().filter_map(|cpu| usize::try_from(cpu).ok()));
     }
     if cpus.is_empty() {
-        return Err(Error::new(Kind::InvalidInput, what())
+        return Err(Error::new(ErrorKind::InvalidInput, what())
             .detail("it has none")
             .help("`areas nodes` shows the CPUs of each node")
             .into());
@@ -144,7 +144,7 @@ fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T
     let Some(Cpus(cpus)) = cpus else { return call() };
     let what = || format!("run on CPUs {}", told::ranges(cpus));
     let failed = |call: &'static str| {
-        move |errno: rustix::io::Errno| Error::new(Kind::System, what()).call(call, errno)
+        move |errno: rustix::io::Errno| Error::new(ErrorKind::System, what()).call(call, errno)
     };
     let before = sched_getaffinity(None).map_err(failed("sched_getaffinity(0)"))?;
     let mut wanted = CpuSet::new();
@@ -156,7 +156,7 @@ fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T
     if set.is_err() || !fits || granted != wanted {
         let _ = sched_setaffinity(None, &before);
         let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| before.is_set(cpu)).collect();
-        return Err(Error::new(Kind::NotPermitted, what())
+        return Err(Error::new(ErrorKind::NotPermitted, what())
             .detail(format!(
                 "one of them does not exist or may not be used; this process is on {}",
                 told::ranges(&allowed)

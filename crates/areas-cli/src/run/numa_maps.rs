@@ -14,7 +14,7 @@ pub(super) enum Use {
     /// Memory objects, `/dev/shm`, System V's segments.
     Shared,
     File,
-    /// Pages of the pool of huge ones.
+    /// Hugetlb pages.
     Pool,
 }
 
@@ -47,7 +47,7 @@ impl Usage {
                     "huge" => of = Use::Pool,
                     _ => {}
                 },
-                // Pages of the pool are in a file, too.
+                // Hugetlb pages are in a file, too.
                 Some(("file", path)) if of != Use::Pool => of = of_file(path),
                 Some(("kernelpagesize_kB", number)) => size = number.parse::<u64>().ok(),
                 Some((name, number)) => {

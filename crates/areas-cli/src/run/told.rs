@@ -32,7 +32,7 @@ pub(super) struct Told {
     /// What was in RAM at the last look, by node.
     #[serde(serialize_with = "in_order")]
     nodes: Option<Vec<(u32, NodeJson)>>,
-    /// The same by the policy of the mapping, as the kernel tells it.
+    /// The same by the policy of the mapping, as the kernel reports it.
     #[serde(serialize_with = "in_order")]
     policies: Option<Vec<(String, u64)>>,
     /// Bytes in transparent huge pages at the last look, with --huge.

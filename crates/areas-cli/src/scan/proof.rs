@@ -137,7 +137,7 @@ pub(super) fn resident(memory: &Memory) -> Option<u64> {
     let looked = looked.ok().filter(|looked| looked.object() == object && looked.is_file())?;
     match areas::others::cached(looked.open().ok()?.as_fd()) {
         Ok((resident, _)) => Some(resident),
-        // Pages of the pool are never swapped out.
+        // Hugetlb pages are never swapped out.
         Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => memory.allocated,
         Err(_) => None,
     }

@@ -49,7 +49,7 @@ impl Registries {
             self.read.insert(user);
         }
         for area in listing.areas {
-            // What is not where its table says is no name of this memory.
+            // What is not where its table says is not a name of this memory.
             let Ok(info) = area.info() else { continue };
             self.areas.entry(info.object).or_default().push(Published {
                 id: info.id.get(),

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use areas::others::{Lease, Segment};
-use areas::{Bytes, Error, Kind as Fault};
+use areas::{Bytes, Error, ErrorKind as Fault};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use serde::Serialize;

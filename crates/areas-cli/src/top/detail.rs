@@ -1,7 +1,7 @@
 //! One memory, closely: where its pages are, and who holds it, published or not.
 
 use areas::registry::{self, Holder};
-use areas::{Kind, escape_invisible};
+use areas::{ErrorKind, escape_invisible};
 
 use super::columns::{bytes, signed};
 use super::reading::{Key, Memory};
@@ -26,7 +26,7 @@ impl Detail {
             detail.holders = source.holders();
             match source.residency() {
                 Ok(residency) => detail.map = Ok(Map::new(residency, memory.locked)),
-                Err(error) if error.kind() == Kind::NoSuchArea => continue,
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => continue,
                 Err(error) => detail.map = Err(error.to_string()),
             }
             break;

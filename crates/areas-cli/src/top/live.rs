@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
 use rustix::stdio::stdin;
@@ -154,7 +154,7 @@ impl Live {
             // Nothing could be read at all: that is an error of the command, and not of the
             // picture.
             return match self.view.trouble.take() {
-                Some(why) => Err(Error::new(Kind::Registry, "look at the areas").detail(why).into()),
+                Some(why) => Err(Error::new(ErrorKind::Registry, "look at the areas").detail(why).into()),
                 None => Ok(()),
             };
         };

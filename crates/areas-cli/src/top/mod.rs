@@ -29,7 +29,7 @@ mod wake;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use self::args::Top;
 use crate::failure::Result;
@@ -41,7 +41,7 @@ pub(crate) fn run(top: &Top) -> Result<ExitCode> {
         return once::run(top);
     }
     let refused = |why: &'static str| {
-        Error::new(Kind::Unsupported, "watch areas live")
+        Error::new(ErrorKind::Unsupported, "watch areas live")
             .detail(why)
             .help("`areas top --once` prints one table, `--json` one document for programs")
     };

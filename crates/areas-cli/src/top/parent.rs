@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::process::{Child, Command, ExitCode};
 
 use areas::registry::ProcessStat;
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpid, kill_current_process_group, kill_process, waitid,
 };
@@ -63,7 +63,7 @@ fn arguments(top: &Top) -> Vec<OsString> {
 
 fn pid_of(child: &Child) -> areas::Result<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| {
-        Error::new(Kind::System, "watch areas").detail("the kernel gave a process an odd number")
+        Error::new(ErrorKind::System, "watch areas").detail("the kernel gave a process an odd number")
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Kind, Name, Node};
+use areas::{AreaId, ErrorKind, Name, Node};
 
 use crate::report::{Holders, Report};
 
@@ -95,7 +95,7 @@ impl Reading {
             let info = match source.info() {
                 Ok(info) => info,
                 Err(error) => {
-                    unreadable += usize::from(error.kind() != Kind::NoSuchArea);
+                    unreadable += usize::from(error.kind() != ErrorKind::NoSuchArea);
                     continue;
                 }
             };
@@ -153,7 +153,7 @@ fn measured(groups: Vec<(Vec<Held>, Vec<Source>)>, holders: &mut Holders) -> are
         let mut report = Report::measured(source, answer, holders);
         for other in others {
             match &report {
-                Err(error) if error.kind() == Kind::NoSuchArea => {
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => {
                     report = Report::measured(other, other.measure(), holders);
                 }
                 _ => break,
@@ -161,7 +161,7 @@ fn measured(groups: Vec<(Vec<Held>, Vec<Source>)>, holders: &mut Holders) -> are
         }
         match report {
             Ok(report) => memories.push(Memory::new(areas, &report)),
-            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
             Err(error) => return Err(error),
         }
         Ok(())

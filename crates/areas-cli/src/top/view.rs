@@ -83,7 +83,7 @@ impl View {
         rows.iter().position(|memory| Some(memory.key) == self.chosen).unwrap_or(0)
     }
 
-    /// Sees to it that the chosen row is among the so many that are shown.
+    /// Ensures that the chosen row is among the so many that are shown.
     pub(super) fn scroll_to(&mut self, place: usize, shown: usize, all: usize) {
         let shown = shown.max(1);
         self.first = self.first.min(all.saturating_sub(shown));

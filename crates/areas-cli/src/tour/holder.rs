@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use areas::{Error, Kind, Name};
+use areas::{Error, ErrorKind, Name};
 
 use super::worker::{Answer, Question};
 use crate::failure::io_error;
@@ -34,7 +34,7 @@ impl Holder {
             .spawn()
             .map_err(failed)?;
         let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::new(Kind::System, "start a worker process").detail("it has no pipes"));
+            return Err(Error::new(ErrorKind::System, "start a worker process").detail("it has no pipes"));
         };
         Ok(Holder { child, questions, answers: BufReader::new(answers) })
     }
@@ -52,7 +52,7 @@ impl Holder {
         let got = self.answers.read_line(&mut line).map_err(failed)?;
         if got == 0 {
             // What went wrong there it has said itself.
-            return Err(Error::new(Kind::System, format!("ask worker process {}", self.pid()))
+            return Err(Error::new(ErrorKind::System, format!("ask worker process {}", self.pid()))
                 .detail("it has ended without an answer"));
         }
         serde_json::from_str(&line).map_err(|error| failed(error.into()))

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use crate::failure::io_error;
 use crate::kilobytes::in_bytes;
@@ -31,8 +31,9 @@ pub(super) fn touched_shared_memory() -> areas::Result<u64> {
 /// A line `Label:  123 kB` of a file, in bytes.
 fn kilobytes(path: &str, label: &str) -> areas::Result<u64> {
     let text = std::fs::read_to_string(path).map_err(|error| io_error(format!("read {path}"), error))?;
-    in_bytes(&text, label)
-        .ok_or_else(|| Error::new(Kind::Io, format!("read {path}")).detail(format!("it has no line {label}")))
+    in_bytes(&text, label).ok_or_else(|| {
+        Error::new(ErrorKind::Io, format!("read {path}")).detail(format!("it has no line {label}"))
+    })
 }
 
 /// Waits until something is so, as long as the patience lasts; gives whether it is, and the time

@@ -17,7 +17,7 @@ pub(crate) mod worker;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 
 use crate::args::Tour;
 use crate::contents::Contents;
@@ -31,7 +31,7 @@ pub(crate) fn run(tour: &Tour, quiet: bool) -> Result<ExitCode> {
         None => machine::some_file()?,
     };
     let Contents::File(contents, size) = Contents::open(&file)? else {
-        return Err(Error::new(Kind::Io, format!("take {file:?} on a tour"))
+        return Err(Error::new(ErrorKind::Io, format!("take {file:?} on a tour"))
             .detail("it is empty, or not a regular file")
             .help("name a file with some contents: `areas tour FILE`")
             .into());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
 use areas::{
-    Area, Bytes, Error, Frozen, Kind, Name, NodeSet, Placement, Policy, Protection, Residency, Shared,
+    Area, Bytes, Error, ErrorKind, Frozen, Name, NodeSet, Placement, Policy, Protection, Residency, Shared,
 };
 
 use super::claims::Claims;
@@ -206,7 +206,7 @@ fn refuse(claims: &mut Claims, subject: &Subject<'_>, area: &Area<Frozen>, write
     let clone = subject.find()?.cloning().protection(Protection::READ_WRITE).open();
     let (holds, said) = match clone {
         Ok(_) => (false, "it was mapped".to_owned()),
-        Err(error) => (error.kind() == Kind::Frozen, error.facts().unwrap_or("refused").to_owned()),
+        Err(error) => (error.kind() == ErrorKind::Frozen, error.facts().unwrap_or("refused").to_owned()),
     };
     claims.claim(holds, &format!("a clone for writing: {said}"))
 }
@@ -255,7 +255,7 @@ fn kill_last(claims: &mut Claims, subject: &Subject<'_>, source: &Source, last: 
     let (gone, took) = becomes(PATIENCE, || Ok(shared_memory()? <= subject.before + subject.slack()))?;
     let now = shared_memory()?;
     let found = subject.find();
-    let lost = found.as_ref().err().is_some_and(|error| error.kind() == Kind::NoSuchArea);
+    let lost = found.as_ref().err().is_some_and(|error| error.kind() == ErrorKind::NoSuchArea);
     claims.claim(
         lost && subject.rows()?.is_empty(),
         &format!("process {killed}: SIGKILL, and no area is called {:?} any more", subject.name),

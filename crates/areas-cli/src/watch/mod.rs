@@ -22,7 +22,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Publications};
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use crate::failure::{Result, io_error};
 use crate::output::reader;
@@ -103,14 +103,14 @@ fn listen() -> Result<(PipeReader, SyncSender<()>)> {
     std::thread::Builder::new()
         .name("publications".to_owned())
         .spawn(listen)
-        .map_err(|error| Error::new(Kind::System, "listen for publications").caused_by(error))?;
+        .map_err(|error| Error::new(ErrorKind::System, "listen for publications").caused_by(error))?;
     Ok((reader, looked))
 }
 
 /// Whether there was a publication, or may have been.
 fn is_rung(bell: &mut PipeReader) -> Result<bool> {
     match bell.read(&mut [0; 16]) {
-        Ok(0) => Err(Error::new(Kind::Registry, "listen for publications")
+        Ok(0) => Err(Error::new(ErrorKind::Registry, "listen for publications")
             .detail("its control file cannot be used any more")
             .into()),
         Ok(_) => Ok(true),

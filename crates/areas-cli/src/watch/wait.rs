@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Publications, Source};
-use areas::{Error, Kind, Name};
+use areas::{Error, ErrorKind, Name};
 
 use super::args::Wait;
 use super::deaths::Deaths;
@@ -42,7 +42,7 @@ pub(crate) fn run(wait: &Wait, quiet: bool) -> Result<ExitCode> {
 fn found(name: &Name) -> areas::Result<Option<Source>> {
     match registry::find(name.as_bytes()) {
         Ok(source) => Ok(Some(source)),
-        Err(error) if error.kind() == Kind::NoSuchArea => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -54,7 +54,7 @@ fn slice(begun: Instant, timeout: Option<Duration>) -> Option<Duration> {
 }
 
 fn too_long(name: &Name, what: &str, timeout: Option<Duration>, why: String) -> Error {
-    Error::new(Kind::TimedOut, format!("wait until area {name:?} is {what}"))
+    Error::new(ErrorKind::TimedOut, format!("wait until area {name:?} is {what}"))
         .detail(format!("not within {:?}: {why}", timeout.unwrap_or_default()))
 }
 
@@ -81,7 +81,7 @@ fn until_frozen(name: &Name, timeout: Option<Duration>) -> areas::Result<Source>
         publications.expect()?;
         let source = found(name)?;
         if let Some(source) = &source {
-            match source.look() {
+            match source.inspect() {
                 Ok(look) if look.is_frozen() => return Ok(source.clone()),
                 // It went, or cannot be looked at now: then once more.
                 Ok(_) | Err(_) => {}
@@ -90,7 +90,7 @@ fn until_frozen(name: &Name, timeout: Option<Duration>) -> areas::Result<Source>
         let Some(slice) = slice(begun, timeout) else {
             let why = match &source {
                 None => "there is no area of that name".to_owned(),
-                Some(source) => match source.look() {
+                Some(source) => match source.inspect() {
                     Ok(_) => format!("process {} holds it, and it is not frozen", source.pid()),
                     Err(error) => error.to_string(),
                 },

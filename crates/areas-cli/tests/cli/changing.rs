@@ -75,7 +75,7 @@ fn an_area_that_was_made_larger_than_any_machine_shrinks() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout().contains("1.00 MiB, was 1.00 PiB"), "{ran:?}");
     assert_eq!(object.metadata().unwrap().len(), 1 << 20);
-    // And to the size that it has, which is no error and no change.
+    // And to the size that it has, which is not an error and no change.
     assert_eq!(registry.run(["resize", "r", "1M"]).code, Some(0));
     assert_eq!(registry.run(["resize", "r", "0"]).code, Some(2));
     assert_eq!(object.metadata().unwrap().len(), 1 << 20);
@@ -176,7 +176,7 @@ fn pages_are_moved_and_measured() {
 #[test]
 fn nodes_by_what_they_are_good_at() {
     let registry = Registry::new();
-    for word in ["fastest", "nearest", "roomiest"] {
+    for word in ["fastest", "nearest", "most-free"] {
         let ran = registry.shell(&format!("areas create --name x --size 1M --nodes {word} -- areas show x"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stderr.starts_with(&format!("areas: {word} is node ")), "{ran:?}");

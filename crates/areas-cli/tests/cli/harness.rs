@@ -251,7 +251,7 @@ pub(crate) fn code_of(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 1000 + status.signal().unwrap())
 }
 
-/// Waits for a child, but not for ever.
+/// Waits for a child, but not forever.
 pub(crate) fn wait_for(child: &mut Child) -> ExitStatus {
     let start = Instant::now();
     loop {

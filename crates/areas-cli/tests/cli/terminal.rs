@@ -66,7 +66,7 @@ fn progress_on_terminals_only() {
     assert_eq!((ran.stdout().as_str(), ran.stderr.as_str()), ("", ""));
 }
 
-/// What is no text may make a terminal do things: it is asked for, or goes elsewhere.
+/// What is not text may make a terminal do things: it is asked for, or goes elsewhere.
 #[test]
 fn bytes_that_are_no_text_are_not_written_to_a_terminal_unasked() {
     let registry = Registry::new();

@@ -1,5 +1,5 @@
 //! `areas watch` and `areas wait --gone`, `--frozen`: what happens to areas is told, at once where
-//! the kernel tells of it.
+//! the kernel reports of it.
 
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
@@ -121,7 +121,7 @@ fn what_happens_is_told() {
     assert_eq!(watch.wait(), 1015);
 }
 
-/// Between two looks that are an hour apart, what the kernel tells of is told all the same.
+/// Between two looks that are an hour apart, what the kernel reports of is told all the same.
 #[test]
 fn publications_and_deaths_are_told_at_once() {
     let registry = Registry::new();

@@ -138,7 +138,7 @@ impl Podman {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
 
-    /// The areas' memory that processes of a container have open, as the kernel tells it: device,
+    /// The areas' memory that processes of a container have open, as the kernel reports it: device,
     /// inode, bytes allocated.
     pub(crate) fn memories(&self, container: &str) -> BTreeSet<(u64, u64, u64)> {
         let ran = Ran::of(&mut self.podman(&["inspect", "--format", "{{.State.Pid}}", container]));

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use areas::{Area, BackedBy, Extent, Kind, Object, PageSize, Request, Shared};
+use areas::{Area, BackedBy, ErrorKind, Extent, Object, PageSize, Request, Shared};
 
 use super::{Bench, Check, Pattern, broken};
 use crate::notes::Notes;
@@ -21,7 +21,7 @@ fn shared(bench: &Bench<'_>, notes: &mut Notes) {
         let Some(object) = notes.expect("an object for the check", object) else { return };
         // Directly first: an area trusts its provider to map the object that it gave.
         match bench.map(&Request::object(&object)) {
-            Err(error) if error.kind() == Kind::Unsupported => {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
                 notes.not_here(format!("it refuses to share: {error}"));
                 return;
             }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use areas::{Area, Error, Frozen, Kind, Name, Result, Shared};
+use areas::{Area, Error, ErrorKind, Frozen, Name, Result, Shared};
 use arrow_flight::Ticket as FlightTicket;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
@@ -91,7 +91,7 @@ impl Download {
         let all = async {
             while let Some(ended) = ranges.join_next().await {
                 // The others end with the set.
-                ended.map_err(|error| Error::new(Kind::System, self.what()).caused_by(error))??;
+                ended.map_err(|error| Error::new(ErrorKind::System, self.what()).caused_by(error))??;
             }
             Ok(())
         };
@@ -103,13 +103,13 @@ impl Download {
         let time = start.elapsed();
         let what = self.what();
         let whole = Arc::into_inner(self)
-            .ok_or_else(|| Error::new(Kind::System, what.clone()).detail("a range has not ended"))?;
+            .ok_or_else(|| Error::new(ErrorKind::System, what.clone()).detail("a range has not ended"))?;
         whole.bar.finish_and_clear();
         let frozen = whole.area.freeze().map_err(Error::from)?;
         let came = Checksum::of(&frozen);
         match came == whole.checksum {
             true => Ok(Brought { frozen, resumed: whole.resumed.into_inner(), time }),
-            false => Err(Error::new(Kind::Io, what)
+            false => Err(Error::new(ErrorKind::Io, what)
                 .detail(format!(
                     "the bytes that came have checksum {came}, and those of the area have {}",
                     whole.checksum
@@ -131,7 +131,7 @@ impl Download {
 
     fn refused(&self, detail: impl Into<String>) -> Trouble {
         Trouble::Refused(
-            Error::new(Kind::Io, self.what())
+            Error::new(ErrorKind::Io, self.what())
                 .detail(detail.into())
                 .help("the server is not one of this version of areas, or not to be trusted"),
         )
@@ -156,7 +156,7 @@ impl Download {
             told &= at == before;
             if moved.elapsed() >= self.peer.patience {
                 let last = self.peer.failed(&self.what(), &trouble);
-                return Err(Error::new(Kind::TimedOut, self.what())
+                return Err(Error::new(ErrorKind::TimedOut, self.what())
                     .detail(format!(
                         "at byte {at} nothing came for {} s; {}",
                         self.peer.patience.as_secs_f64(),
@@ -255,7 +255,7 @@ impl Download {
         };
         let same = now.size == self.area.size() as u64 && now.checksum == Some(self.checksum);
         if !same {
-            let error = Error::new(Kind::Io, self.what())
+            let error = Error::new(ErrorKind::Io, self.what())
                 .detail("the connection was lost, and by now there is another area of that name")
                 .help("nothing was published; fetch it again");
             return Err(Trouble::Refused(error));

@@ -321,7 +321,7 @@ mod tests {
                 let len = bytes.len();
                 bytes[at % len] = value;
             }
-            // Neither more than there is nor for ever; what it is does not matter.
+            // Neither more than there is nor forever; what it is does not matter.
             let _ = read(&bytes, piece, Some(trailers("0")));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 
 /// What must come.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl Pace {
     pub(crate) async fn too_slow(self, what: String, came: impl Fn() -> u64) -> Error {
         let start = Instant::now();
         let late = |what: String, detail: String, help: &'static str| {
-            Error::new(Kind::TimedOut, what).detail(detail).help(help)
+            Error::new(ErrorKind::TimedOut, what).detail(detail).help(help)
         };
         let (mut before, mut since, mut slow_before) = (came(), start, false);
         // What had come by the last quarter of the window.
@@ -99,6 +99,6 @@ mod tests {
         }
         let whole = ran(pace(0, Some(Duration::from_millis(120))), 7).unwrap();
         assert!(whole.to_string().contains("which was not all"), "{whole}");
-        assert_eq!(whole.kind(), Kind::TimedOut);
+        assert_eq!(whole.kind(), ErrorKind::TimedOut);
     }
 }

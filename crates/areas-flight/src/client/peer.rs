@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use areas::{Error, Kind, Name, Result};
+use areas::{Error, ErrorKind, Name, Result};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightDescriptor, FlightInfo, Ticket};
 use http::HeaderValue;
@@ -84,7 +84,8 @@ impl Peer {
     /// A server, of which each call is waited for as long as `patience` is, or [`SILENCE`] where
     /// another connection would be tried then.
     pub(crate) fn new(place: Place, reaching: &Reaching, tries_again: bool) -> Result<Self> {
-        let failed = |detail: String| Error::new(Kind::InvalidInput, format!("reach {place}")).detail(detail);
+        let failed =
+            |detail: String| Error::new(ErrorKind::InvalidInput, format!("reach {place}")).detail(detail);
         let encrypted = match (place.scheme, &reaching.tls_ca) {
             (Some(Scheme::Plain), Some(_)) => {
                 return Err(failed("grpc:// is not encrypted, and certificates were named".to_owned())
@@ -285,7 +286,7 @@ fn speaks_otherwise(status: &Status) -> bool {
 fn token_of(place: &Place, reaching: &Reaching) -> Result<Option<Token>> {
     match (&reaching.token_file, token::default_path().filter(|_| place.is_loopback())) {
         (Some(path), _) => Token::read(path)?.map(Some).ok_or_else(|| {
-            Error::new(Kind::Io, format!("read a token from {path:?}"))
+            Error::new(ErrorKind::Io, format!("read a token from {path:?}"))
                 .detail("no such file or directory")
                 .help("copy it from the server's machine: the server prints its path")
         }),

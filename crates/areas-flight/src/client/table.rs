@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use areas::{Area, Bytes, Error, Frozen, Kind, PageSize, Result, Shared};
+use areas::{Area, Bytes, Error, ErrorKind, Frozen, PageSize, Result, Shared};
 use arrow_flight::FlightInfo;
 use arrow_ipc::{MessageHeader, root_as_message};
 use indicatif::ProgressBar;
@@ -53,12 +53,10 @@ impl TableDownload {
         let frozen = self.area.freeze().map_err(Error::from)?;
         match Table::of(&frozen) {
             Some(table) if info.total_records < 0 || table.rows == info.total_records => Ok((frozen, at)),
-            Some(table) => Err(Error::new(Kind::Io, self.what)
+            Some(table) => Err(Error::new(ErrorKind::Io, self.what)
                 .detail(format!("{} rows came, and {} were announced", table.rows, info.total_records))),
-            None => {
-                Err(Error::new(Kind::Io, self.what)
-                    .detail("what came is not a table in Arrow's stream format"))
-            }
+            None => Err(Error::new(ErrorKind::Io, self.what)
+                .detail("what came is not a table in Arrow's stream format")),
         }
     }
 
@@ -147,7 +145,7 @@ impl TableDownload {
     /// it does not fit into is told, and kills nobody.
     fn make_room(&mut self, end: Option<usize>) -> Result<usize> {
         let Some(end) = end.filter(|&end| end <= self.most) else {
-            return Err(Error::new(Kind::Limit, self.what.clone())
+            return Err(Error::new(ErrorKind::Limit, self.what.clone())
                 .detail(format!("more than {:#} come", Bytes::from(self.most)))
                 .help("`--max-size SIZE` takes more"));
         };
@@ -177,7 +175,7 @@ impl TableDownload {
     }
 
     fn refused(&self, detail: impl Into<String>) -> Error {
-        Error::new(Kind::Io, self.what.clone())
+        Error::new(ErrorKind::Io, self.what.clone())
             .detail(detail.into())
             .help("read it with pyarrow.flight: what does that say?")
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use areas::registry::{self, Info, Source};
-use areas::{Area, AreaId, Error, Frozen, Kind, Name, Result};
+use areas::{Area, AreaId, Error, ErrorKind, Frozen, Name, Result};
 use bytes::Bytes;
 
 use crate::checksum::Checksum;
@@ -31,14 +31,14 @@ impl Allowed {
         }
         if let Some(digits) = bytes.strip_prefix(b"hex:") {
             let name = std::str::from_utf8(digits).ok().and_then(unhex).ok_or_else(|| {
-                Error::new(Kind::InvalidInput, format!("read a name from {text:?}"))
+                Error::new(ErrorKind::InvalidInput, format!("read a name from {text:?}"))
                     .detail("bytes have two hexadecimal digits each")
             })?;
             return Name::new(name).map(Allowed::Name);
         }
         match text.to_str().filter(|text| text.contains(['*', '?', '['])) {
             Some(pattern) => glob::Pattern::new(pattern).map(Allowed::Pattern).map_err(|error| {
-                Error::new(Kind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
+                Error::new(ErrorKind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
                     .detail(format!("at character {}: {}", error.pos + 1, error.msg))
                     .help(format!("an area of that name is `name:{pattern}`"))
             }),
@@ -118,7 +118,7 @@ impl Offer {
         }
         match registry::find(name.as_bytes()) {
             Ok(source) => self.open_source(&source, None),
-            Err(error) if error.kind() == Kind::NoSuchArea => Err(not_offered(format!("{name:?}"))),
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => Err(not_offered(format!("{name:?}"))),
             Err(error) => Err(error),
         }
     }
@@ -131,7 +131,7 @@ impl Offer {
             return Err(gone());
         }
         self.open_source(&source, Some(ticket.object)).map_err(|error| match error.kind() {
-            Kind::NoSuchArea => gone(),
+            ErrorKind::NoSuchArea => gone(),
             _ => error,
         })
     }
@@ -146,7 +146,7 @@ impl Offer {
             return Err(not_offered(format!("area {}", info.id)));
         }
         if info.offset != 0 || !source.is_frozen()? {
-            return Err(Error::new(Kind::Busy, format!("serve area {} {:?}", info.id, info.name))
+            return Err(Error::new(ErrorKind::Busy, format!("serve area {} {:?}", info.id, info.name))
                 .detail("it is not frozen: it may change while it is sent")
                 .help(format!("`areas freeze {}`, or `areas put --freeze`", info.id)));
         }
@@ -203,7 +203,7 @@ impl Offer {
 
 /// Said alike of what is not there and of what is not for others: who asks is not told which.
 fn not_offered(which: String) -> Error {
-    Error::new(Kind::NoSuchArea, format!("serve {which}")).detail("nothing is offered under that name")
+    Error::new(ErrorKind::NoSuchArea, format!("serve {which}")).detail("nothing is offered under that name")
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(fits(allowed, name), expected, "{allowed} {name}");
         }
         for wrong in ["", "hex:6", "hex:zz", "a[", "name:"] {
-            assert_eq!(Allowed::new(wrong.into()).unwrap_err().kind(), Kind::InvalidInput, "{wrong}");
+            assert_eq!(Allowed::new(wrong.into()).unwrap_err().kind(), ErrorKind::InvalidInput, "{wrong}");
         }
     }
 }

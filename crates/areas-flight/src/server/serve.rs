@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,7 +68,7 @@ fn end_with_input() -> Result<()> {
 
 fn token_path(serve: &Serve) -> Result<PathBuf> {
     serve.token_file.clone().or_else(token::default_path).ok_or_else(|| {
-        Error::new(Kind::InvalidInput, "find the token's file")
+        Error::new(ErrorKind::InvalidInput, "find the token's file")
             .detail("neither XDG_CONFIG_HOME nor HOME is set")
             .help("name one: `--token-file F`")
     })
@@ -113,7 +113,7 @@ async fn answer(
         server = server.tls_config(encryption).map_err(|error| {
             let of = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).to_owned();
             Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("encrypt with {:?} and {:?}", of(&serve.tls_cert), of(&serve.tls_key)),
             )
             .detail(in_words(&error))
@@ -132,7 +132,7 @@ async fn answer(
     // What is on its way is cut off: whoever fetches tells that from an end.
     let code = tokio::select! {
         ended = serving => {
-            ended.map_err(|error| Error::new(Kind::Io, what()).caused_by(error))?;
+            ended.map_err(|error| Error::new(ErrorKind::Io, what()).caused_by(error))?;
             1
         }
         _ = hangup.recv() => 128 + 1,

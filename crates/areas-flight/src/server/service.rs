@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use areas::{Error, Kind, Name};
+use areas::{Error, ErrorKind, Name};
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
@@ -65,7 +65,7 @@ fn asked(descriptor: &FlightDescriptor) -> areas::Result<(Name, Option<Form>)> {
 }
 
 fn unknown(what: &str, help: &'static str) -> Error {
-    Error::new(Kind::InvalidInput, format!("understand {what}"))
+    Error::new(ErrorKind::InvalidInput, format!("understand {what}"))
         .detail("it is none of this server's")
         .help(help)
 }
@@ -97,7 +97,7 @@ fn info(
         None => info
             .with_total_records(i64::try_from(size).unwrap_or(-1))
             .try_with_schema(&schema(opened))
-            .map_err(|error| Error::new(Kind::Unsupported, "write a schema").caused_by(error)),
+            .map_err(|error| Error::new(ErrorKind::Unsupported, "write a schema").caused_by(error)),
     }
 }
 
@@ -122,7 +122,7 @@ fn messages(offer: &Offer, ticket: &Ticket) -> areas::Result<Messages> {
             let range = range.filter(|(from, to)| from <= to && *to <= opened.bytes.len());
             let (from, to) = range.ok_or_else(|| {
                 Error::new(
-                    Kind::OutOfRange,
+                    ErrorKind::OutOfRange,
                     format!("send bytes {} to {} of area {}", ticket.from, ticket.to, ticket.id),
                 )
                 .detail(format!("it has {}", opened.bytes.len()))

@@ -218,7 +218,7 @@ impl Drop for Held {
     }
 }
 
-/// Waits for a child, but not for ever.
+/// Waits for a child, but not forever.
 pub(crate) fn wait_for(child: &mut Child) -> ExitStatus {
     let mut status = None;
     let ended = within(SOON, || {

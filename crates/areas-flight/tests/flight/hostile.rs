@@ -37,11 +37,11 @@ pub(crate) struct Hostile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     End,
-    /// The last one again, for ever.
+    /// The last one again, forever.
     Again,
-    /// The last one again, ten times a second, for ever.
+    /// The last one again, ten times a second, forever.
     Drips,
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Silence,
 }
 

@@ -68,7 +68,7 @@ fn neither_side_has_a_copy_beyond_the_area() {
 #[test]
 fn a_large_batch_of_another_server_is_gathered_nowhere() {
     let here = Machine::new();
-    // It is no table without a schema, and refused in the end; but before that it comes.
+    // It is not a table without a schema, and refused in the end; but before that it comes.
     let sent = vec![batch(AREA / 2)];
     let mut hostile = Hostile::new(0, sent, Then::End);
     hostile.told = serde_json::json!("nothing of ours");

@@ -77,7 +77,7 @@ fn an_area_of_this_registry_is_cloned_and_nothing_is_sent() {
     assert!(cloned.errors().contains("nothing was sent"));
     let copied = here.hold(["fetch", &location, "--name", "c", "--copy"]);
     assert_ne!(here.show("c")["object"], source);
-    // What is to be elsewhere is no clone.
+    // What is to be elsewhere is not a clone.
     let _placed = here.hold(["fetch", &location, "--name", "d", "--nodes", "0"]);
     assert_ne!(here.show("d")["object"], source);
     drop(copied);

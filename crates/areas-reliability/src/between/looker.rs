@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use areas::{Kind, registry};
+use areas::{ErrorKind, registry};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
@@ -164,7 +164,7 @@ fn not_shadowed() -> Result<(), String> {
 fn look_around() -> Result<(), String> {
     let listing = match registry::list() {
         // A folder that nobody may look into is told as that.
-        Err(error) if error.kind() == Kind::Registry && !is_strict() => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::Registry && !is_strict() => return Ok(()),
         listing => listing.map_err(|error| format!("list: {error:#}"))?,
     };
     for source in &listing.areas {
@@ -192,7 +192,7 @@ fn undisturbed(own: &areas::Area<areas::Shared>, looking: &Looking) -> Result<()
     let area = registry::find(NAMES[0]).map_err(told)?.open_read_only().map_err(told)?;
     has_pattern(&area, NAMES[0], SIZE)?;
     match registry::find(OFFERED) {
-        Err(error) if error.kind() == Kind::NoSuchArea && !looking.shadowed => {}
+        Err(error) if error.kind() == ErrorKind::NoSuchArea && !looking.shadowed => {}
         Ok(_) if looking.shadowed => {}
         other => return Err(format!("without the peer, what it offered is {other:?}")),
     }

@@ -3,7 +3,7 @@
 mod acts;
 
 use anyhow::{Context as _, Result};
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::bystander::VICTIM;
 use crate::operation::{Act, Pool};
@@ -21,7 +21,7 @@ pub(super) enum Offer {
     Resizable,
     Frozen,
     Locked,
-    /// In pages of the pool.
+    /// In hugetlb pages.
     Pool,
     PoolGrowable,
 }
@@ -60,7 +60,7 @@ pub(super) struct Looking {
     /// Whether what is offered has been opened once before.
     pub(super) again: bool,
     /// What it may answer instead, by its documentation.
-    pub(super) kinds: &'static [Kind],
+    pub(super) kinds: &'static [ErrorKind],
     pub(super) prepare: fn() -> Result<Box<dyn Act>>,
 }
 
@@ -68,7 +68,7 @@ const fn looking(
     name: &'static str,
     what: &'static str,
     offer: Offer,
-    kinds: &'static [Kind],
+    kinds: &'static [ErrorKind],
     prepare: fn() -> Result<Box<dyn Act>>,
 ) -> Looking {
     let (by, meets, shadowed, crowd, again) = (By::Registry, false, false, false, false);
@@ -105,36 +105,48 @@ impl Looking {
     }
 }
 
-const FINDING: &[Kind] = &[Kind::NoSuchArea, Kind::Registry, Kind::Unreadable];
-const OPENING: &[Kind] = &[
-    Kind::NoSuchArea,
-    Kind::Registry,
-    Kind::Unreadable,
-    Kind::InvalidInput,
-    Kind::ReadOnly,
-    Kind::Frozen,
-    Kind::Unsupported,
+const FINDING: &[ErrorKind] = &[ErrorKind::NoSuchArea, ErrorKind::Registry, ErrorKind::Unreadable];
+const OPENING: &[ErrorKind] = &[
+    ErrorKind::NoSuchArea,
+    ErrorKind::Registry,
+    ErrorKind::Unreadable,
+    ErrorKind::InvalidInput,
+    ErrorKind::ReadOnly,
+    ErrorKind::Frozen,
+    ErrorKind::Unsupported,
     // As for new areas: what a descriptor was not opened for.
-    Kind::NotPermitted,
+    ErrorKind::NotPermitted,
 ];
-const LOOKING: &[Kind] =
-    &[Kind::NoSuchArea, Kind::Registry, Kind::Unreadable, Kind::InvalidInput, Kind::Unsupported];
-const RECEIVING: &[Kind] = &[Kind::Io, Kind::InvalidInput, Kind::TimedOut, Kind::Unsupported];
-const GIVING: &[Kind] =
-    &[Kind::NoSuchTeam, Kind::Unreadable, Kind::Registry, Kind::Unsupported, Kind::Busy, Kind::NotPermitted];
-const TAKING: &[Kind] = &[Kind::NoSuchArea, Kind::Registry, Kind::InvalidInput];
-const GROWING: &[Kind] = &[
-    Kind::OutOfRange,
-    Kind::Limit,
-    Kind::NoMemory,
-    Kind::AddressInUse,
-    Kind::Frozen,
-    Kind::InvalidInput,
-    Kind::NotPermitted,
+const LOOKING: &[ErrorKind] = &[
+    ErrorKind::NoSuchArea,
+    ErrorKind::Registry,
+    ErrorKind::Unreadable,
+    ErrorKind::InvalidInput,
+    ErrorKind::Unsupported,
 ];
-const POPULATING: &[Kind] = &[Kind::NoMemory, Kind::Busy];
-const SENDING: &[Kind] = &[Kind::Io];
-const FREEZING: &[Kind] = &[Kind::Busy, Kind::NotPermitted];
+const RECEIVING: &[ErrorKind] =
+    &[ErrorKind::Io, ErrorKind::InvalidInput, ErrorKind::TimedOut, ErrorKind::Unsupported];
+const GIVING: &[ErrorKind] = &[
+    ErrorKind::NoSuchTeam,
+    ErrorKind::Unreadable,
+    ErrorKind::Registry,
+    ErrorKind::Unsupported,
+    ErrorKind::Busy,
+    ErrorKind::NotPermitted,
+];
+const TAKING: &[ErrorKind] = &[ErrorKind::NoSuchArea, ErrorKind::Registry, ErrorKind::InvalidInput];
+const GROWING: &[ErrorKind] = &[
+    ErrorKind::OutOfRange,
+    ErrorKind::Limit,
+    ErrorKind::NoMemory,
+    ErrorKind::AddressInUse,
+    ErrorKind::Frozen,
+    ErrorKind::InvalidInput,
+    ErrorKind::NotPermitted,
+];
+const POPULATING: &[ErrorKind] = &[ErrorKind::NoMemory, ErrorKind::Busy];
+const SENDING: &[ErrorKind] = &[ErrorKind::Io];
+const FREEZING: &[ErrorKind] = &[ErrorKind::Busy, ErrorKind::NotPermitted];
 
 /// All of them.
 pub(super) static ALL: [Looking; 36] = [
@@ -235,8 +247,9 @@ pub(super) static ALL: [Looking; 36] = [
         .crowd(),
 ];
 
-const WALKING: &[Kind] = &[Kind::NoSuchArea, Kind::NoSuchTeam, Kind::Registry, Kind::Unreadable];
-const WAITING: &[Kind] = &[Kind::TimedOut, Kind::Registry];
+const WALKING: &[ErrorKind] =
+    &[ErrorKind::NoSuchArea, ErrorKind::NoSuchTeam, ErrorKind::Registry, ErrorKind::Unreadable];
+const WAITING: &[ErrorKind] = &[ErrorKind::TimedOut, ErrorKind::Registry];
 
 pub(super) fn named(name: &str) -> Result<&'static Looking> {
     ALL.iter().find(|looking| looking.name == name).with_context(|| format!("no such operation: {name}"))

@@ -257,7 +257,7 @@ impl Peer {
         Ok(fallocate(&self.object, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, size)?)
     }
 
-    /// Lets go of what it has of the library.
+    /// Releases what it has of the library.
     pub(super) fn drop_area(&mut self) {
         self.area = None;
     }

@@ -154,7 +154,7 @@ pub(crate) fn of(call: &Call) -> Result<&'static [i32]> {
 pub(crate) fn words_for(call: &str) -> impl Iterator<Item = &'static str> {
     let base = call.split('(').next().unwrap_or_default();
     let words: &[&str] = match base {
-        // The standard library reads whole files: its error does not tell which of the calls it
+        // The standard library reads whole files: its error does not say which of the calls it
         // was.
         "openat" => &["open", "cannot be read"],
         // By which a folder is opened to be read.

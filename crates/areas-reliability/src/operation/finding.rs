@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use areas::registry::{self, Source};
-use areas::{AnyArea, Area, Frozen, Kind, ReceiveOptions, Resizable, Shared};
+use areas::{AnyArea, Area, ErrorKind, Frozen, ReceiveOptions, Resizable, Shared};
 
 use super::joining::{is_bystanders, list_into};
 use super::{Act, With, is, told};
@@ -70,7 +70,7 @@ pub(super) fn wait() -> Result<Box<dyn Act>> {
 pub(super) fn wait_in_vain() -> Result<Box<dyn Act>> {
     let waiting =
         |found: &mut Option<Source>| match registry::wait("nobody's", Some(Duration::from_millis(25))) {
-            Err(error) if error.kind() == Kind::TimedOut => Ok(()),
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
             Err(error) => Err(error),
             Ok(source) => {
                 *found = Some(source);
@@ -119,7 +119,7 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
 /// is there by which that is done: it stays, whatever becomes of the next clone.
 pub(super) fn know(name: &str) -> Result<()> {
     for _ in 0..2 {
-        drop(registry::find(name)?.look()?);
+        drop(registry::find(name)?.inspect()?);
     }
     Ok(())
 }
@@ -248,6 +248,6 @@ pub(super) fn of_descriptor() -> Result<Box<dyn Act>> {
 fn copy(area: &Area<Shared>) -> areas::Result<std::os::fd::OwnedFd> {
     area.as_fd().try_clone_to_owned().map_err(|error| {
         let errno = areas::Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        areas::Error::new(Kind::System, "copy a descriptor").call("fcntl(F_DUPFD_CLOEXEC)", errno)
+        areas::Error::new(ErrorKind::System, "copy a descriptor").call("fcntl(F_DUPFD_CLOEXEC)", errno)
     })
 }

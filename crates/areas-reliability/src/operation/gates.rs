@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use areas::gate::{Offer, OfferOptions, Outcome, TakeOptions};
-use areas::{AnyArea, Area, Error, Kind, ReceiveOptions, Shared, registry};
+use areas::{AnyArea, Area, Error, ErrorKind, ReceiveOptions, Shared, registry};
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, fork, mkdir};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -57,7 +57,7 @@ fn knock(it: &mut Gate) -> Result<()> {
 fn answer(it: &mut Gate) -> areas::Result<()> {
     let Some(offer) = &mut it.offer else { return Ok(()) };
     let answer = offer.answer(Some(LONG))?;
-    let refused = |why: String| Err(Error::new(Kind::System, "answer who connected").detail(why));
+    let refused = |why: String| Err(Error::new(ErrorKind::System, "answer who connected").detail(why));
     match answer.map(|answer| answer.outcome) {
         Some(Outcome::Given) => Ok(()),
         Some(Outcome::Failed(error)) => Err(error),
@@ -78,7 +78,7 @@ fn is_given(it: &Gate) -> Result<(), String> {
 /// Makes the socket, where one may be that a killed process left.
 pub(super) fn offer() -> Result<Box<dyn Act>> {
     With::new(gate()?, open, |it| {
-        told(knock(it).map_err(|error| Error::new(Kind::Io, "connect").detail(error.to_string())))?;
+        told(knock(it).map_err(|error| Error::new(ErrorKind::Io, "connect").detail(error.to_string())))?;
         told(answer(it))?;
         is_given(it)
     })

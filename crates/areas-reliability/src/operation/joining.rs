@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use areas::{Area, CreatedOrOpened, Kind, Shared, registry};
+use areas::{Area, CreatedOrOpened, ErrorKind, Shared, registry};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork as fork_process};
 
@@ -42,7 +42,7 @@ pub(super) fn is_found(area: &Area<Shared>) -> Result<(), String> {
 
 fn is_not_found(area: &Area<Shared>) -> Result<(), String> {
     match registry::find(VICTIM) {
-        Err(error) if error.kind() == Kind::NoSuchArea => has_pattern(area, VICTIM, SIZE),
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => has_pattern(area, VICTIM, SIZE),
         Err(error) => Err(format!("looking for it: {error:#}")),
         Ok(_) => Err("it is found although publishing it failed".to_owned()),
     }
@@ -120,7 +120,7 @@ pub(super) fn create_or_open() -> Result<Box<dyn Act>> {
         },
     )
     .unchanged(|_| match registry::find(VICTIM) {
-        Err(error) if error.kind() == Kind::NoSuchArea => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .boxed()
@@ -186,7 +186,7 @@ pub(super) fn list_into(names: &mut Vec<String>) -> areas::Result<()> {
     let listing = registry::list()?;
     // A listing tells of what it cannot read; here that is an error like another.
     if let Some(team) = listing.unreadable.first() {
-        return Err(areas::Error::new(Kind::Unreadable, "list all areas").detail(team.reason.clone()));
+        return Err(areas::Error::new(ErrorKind::Unreadable, "list all areas").detail(team.reason.clone()));
     }
     *names = listing.areas.iter().map(|source| source.name().to_string()).collect();
     names.sort();
@@ -203,7 +203,7 @@ pub(super) fn unpublish() -> Result<Box<dyn Act>> {
         Ok(())
     };
     let gone = |_: &mut Option<Area<Shared>>| match registry::find(VICTIM) {
-        Err(error) if error.kind() == Kind::NoSuchArea => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NoSuchArea => Ok(()),
         other => Err(format!("looking for it: {other:?}")),
     };
     With::new(Some(published()?), dropping, gone).boxed()

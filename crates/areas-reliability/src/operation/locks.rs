@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use areas::sync::{Event, Mutex, Owner, SeqLock};
-use areas::{Area, Kind, Shared};
+use areas::{Area, ErrorKind, Shared};
 
 use super::{Act, With, is, told};
 use crate::bystander::VICTIM;
@@ -80,9 +80,9 @@ pub(super) fn lock_in_vain() -> Result<Box<dyn Act>> {
     area.store(MUTEX, area.load::<u64>(VALUE + 8, Relaxed)?, Relaxed)?;
     writer.write(&area, BYTES)?;
     let run = |area: &mut Area<Shared>| match Mutex::new(area, MUTEX)?.lock(SHORT) {
-        Err(error) if error.kind() == Kind::TimedOut => Ok(()),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
         Err(error) => Err(error),
-        Ok(_) => Err(areas::Error::new(Kind::System, "wait in vain").detail("it was locked twice")),
+        Ok(_) => Err(areas::Error::new(ErrorKind::System, "wait in vain").detail("it was locked twice")),
     };
     let check = |area: &mut Area<Shared>| {
         let owner = told(told(Mutex::new(area, MUTEX))?.owner())?;
@@ -113,7 +113,7 @@ pub(super) fn event() -> Result<Box<dyn Act>> {
 /// A wait for an event that does not come.
 pub(super) fn event_in_vain() -> Result<Box<dyn Act>> {
     let run = |area: &mut Area<Shared>| match Event::new(&*area, EVENT)?.wait(0, SHORT) {
-        Err(error) if error.kind() == Kind::TimedOut => Ok(()),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
         other => other.map(drop),
     };
     With::new(area()?, run, |area| is(word(area, EVENT)? == 0, || "there was one".to_owned())).boxed()

@@ -48,7 +48,7 @@ fn moving() -> Result<Box<dyn Act>> {
 fn is_there(it: &Moving) -> Result<(), String> {
     let policies = told(it.source.policies())?;
     is(policies == [it.then], || format!("its policies are {policies:?}"))?;
-    let residency = told(told(it.source.look())?.residency())?;
+    let residency = told(told(it.source.inspect())?.residency())?;
     let node: Option<Node> = it.then.nodes().and_then(|nodes| nodes.first());
     let there = node.map_or(0, |node| residency.on(node));
     is(there == SIZE as u64, || format!("{there} bytes of it are on {node:?}: {residency}"))?;

@@ -1,5 +1,5 @@
-//! Pages of the pool for the time of a trial: what there is too little of, root puts there, and
-//! takes away again.
+//! Hugetlb pages for the time of a trial: what there is too little of, root puts there, and takes
+//! away again.
 
 use std::fs::{self, File};
 

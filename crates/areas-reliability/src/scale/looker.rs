@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use areas::registry::{self, Source};
-use areas::{Area, AreaId, Kind, Shared};
+use areas::{Area, AreaId, ErrorKind, Shared};
 use nix::sys::ptrace;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, raise};
@@ -111,7 +111,7 @@ impl Targets {
             0 => same(registry::find(&self.names[i % self.names.len()])?.id(), foreign),
             1 => same(registry::find(&self.names[0])?.id(), &self.foreign[0]),
             2 => match registry::find("nobody's") {
-                Err(error) if error.kind() == Kind::NoSuchArea => {}
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
                 Err(error) => return Err(error),
                 Ok(found) => panic!("{found:?} was found"),
             },

@@ -1,7 +1,7 @@
 //! Owners and readers that end, by `kill -9` and by fork; and very many arrays with very few
 //! descriptors.
 
-use areas::{Kind, registry};
+use areas::{ErrorKind, registry};
 use areas_slab::{Slab, open, take};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -70,7 +70,7 @@ fn what_a_killed_owner_put_stays_with_who_reads_it() {
             assert_eq!(lease.to_vec().unwrap(), b"kept");
             // Who has attached still takes what is there; nobody else finds it.
             assert_eq!(reader.take(&given).unwrap().to_vec().unwrap(), b"dropped");
-            assert_eq!(open(&kept).unwrap_err().kind(), Kind::NoSuchArea);
+            assert_eq!(open(&kept).unwrap_err().kind(), ErrorKind::NoSuchArea);
             "done".to_owned()
         }),
     };
@@ -90,7 +90,7 @@ fn a_forked_child_opens_for_itself() {
             let refused = [slab.put(b"x").map(drop), slab.usage().map(drop), slice.give().map(drop)];
             let all = refused
                 .iter()
-                .all(|result| result.as_ref().is_err_and(|error| error.kind() == Kind::NotPermitted));
+                .all(|result| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotPermitted));
             // What it inherited is its parent's: to drop it does nothing there.
             let inherited = lease.to_vec().is_ok_and(|bytes| bytes == b"parent's");
             drop((lease, slice));

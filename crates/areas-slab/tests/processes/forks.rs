@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use areas::{Kind, registry};
+use areas::{ErrorKind, registry};
 use areas_slab::{Heir, Reader, Slab, before_fork, open};
 
 use super::support::child::{Stage, test};
@@ -242,7 +242,7 @@ fn where_there_is_no_seat_the_blocks_are_pinned() {
         let reader = Reader::attach(registry::find("no seat").unwrap().open().unwrap()).unwrap();
         let (heirs, failed) = before_fork();
         assert!(heirs.is_empty());
-        assert_eq!(failed.unwrap().kind(), Kind::Limit);
+        assert_eq!(failed.unwrap().kind(), ErrorKind::Limit);
         let held = slice.clone();
         let mut child = Child::start(heirs, move |_| held.to_vec().unwrap() == b"kept");
         drop((slice, reader));

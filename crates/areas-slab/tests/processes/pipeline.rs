@@ -5,7 +5,7 @@
 use std::alloc::Layout;
 use std::time::Duration;
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas_slab::{Lease, Slab, take};
 
 use super::support::child::{Peer, Stage, hear, tell, test};
@@ -35,7 +35,7 @@ fn consume() -> ! {
                 held.push((number, lease));
             }
             // It was taken back while this one slept.
-            Err(error) => assert_eq!(error.kind(), Kind::NoSuchArea, "{error}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error}"),
         }
         while held.len() > random.usize(1..4) {
             let (number, lease) = held.swap_remove(random.usize(..held.len()));

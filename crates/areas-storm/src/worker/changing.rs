@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use areas::{Kind, Protection, registry};
+use areas::{ErrorKind, Protection, registry};
 
 use super::Worker;
 use super::family::THREADS;
@@ -115,7 +115,7 @@ impl Worker {
             },
             other => (other, Ok(())),
         };
-        let no_room = outcome.as_ref().is_err_and(|error| error.kind() == Kind::AddressInUse);
+        let no_room = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddressInUse);
         self.ended(Op::Freeze, outcome);
         let frozen = no_room || matches!(memory, Memory::Frozen(_));
         let mut held = Held { memory, object, solid, entry, writable: writable && !frozen, is_life };

@@ -91,7 +91,7 @@ impl Worker {
             }
             Err(error) => {
                 self.found(Rule::Error, &format!("fork: {error}"));
-                self.slot.end(op, Some(areas::Kind::System));
+                self.slot.end(op, Some(areas::ErrorKind::System));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use areas::{Area, AreaId, Frozen, Kind, Private, Resizable, Shared};
+use areas::{Area, AreaId, ErrorKind, Frozen, Private, Resizable, Shared};
 
 use crate::pattern::{self, Rule};
 
@@ -198,7 +198,7 @@ impl Held {
                     Ok(()) => {}
                     // Somebody cut it short meanwhile.
                     Err(error)
-                        if error.kind() == Kind::OutOfRange
+                        if error.kind() == ErrorKind::OutOfRange
                             && matches!(self.memory, Memory::Resizable(_)) =>
                     {
                         return Ok(Ok(looked));

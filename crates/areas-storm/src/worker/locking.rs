@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use areas::sync::{Locked, Mutex};
-use areas::{Area, Kind, Shared, registry};
+use areas::{Area, ErrorKind, Shared, registry};
 
 use super::Worker;
 use crate::finding::Rule;
@@ -45,7 +45,7 @@ impl Worker {
         // Not by a name that begins as others do: whose bytes carry the pattern.
         let name = format!("locks-of-{}", self.options.tag);
         match registry::find(&name).and_then(|found| found.open()) {
-            Err(error) if error.kind() == Kind::NoSuchArea => {
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {
                 areas::builder(4096).name(&name).exclusive().shared()
             }
             found => found,

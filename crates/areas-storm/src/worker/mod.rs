@@ -17,7 +17,7 @@ mod others;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use areas::{Area, Kind, Shared as SharedArea, registry};
+use areas::{Area, ErrorKind, Shared as SharedArea, registry};
 
 use crate::board::{Board, Call, ENTRIES, Shared, Slot, Who};
 use crate::finding::{Findings, Rule};
@@ -335,7 +335,7 @@ impl Worker {
                 Rule::DeadName,
                 &format!("process {pid} holds {name:?} with id {}, although {why}", source.id()),
             ),
-            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
             Err(error) => self.found(Rule::Error, &format!("look for a dead name: {error:#}")),
         }
     }

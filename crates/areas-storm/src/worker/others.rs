@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Extent, Kind, Protection};
+use areas::{AreaId, ErrorKind, Extent, Protection};
 
 use super::held::{Held, Memory, inode};
 use super::{MAX_HELD, Worker};
@@ -69,7 +69,7 @@ impl Worker {
                         who.pid, entry.inode
                     ),
                 ),
-                Err(error) if stands && error.kind() == Kind::NoSuchArea => self.found(
+                Err(error) if stands && error.kind() == ErrorKind::NoSuchArea => self.found(
                     Rule::Absent,
                     &format!("id {id} is published by process {}, which lives: {error:#}", who.pid),
                 ),
@@ -172,7 +172,7 @@ impl Worker {
         }
         if let Memory::Shared(area) = &held.memory
             && !held.writable
-            && !matches!(area.write_at(0, &[0]), Err(error) if error.kind() == Kind::ReadOnly)
+            && !matches!(area.write_at(0, &[0]), Err(error) if error.kind() == ErrorKind::ReadOnly)
         {
             self.found(Rule::Bytes, "a clone for reading only can be written");
         }
@@ -205,7 +205,7 @@ impl Worker {
         }
     }
 
-    /// One's own area: others may have placed it anew.
+    /// One's own area: others may have changed its placement.
     pub(super) fn verify_one(&mut self) {
         let Some(at) = self.any_held(|held| matches!(held.memory, Memory::Shared(_))) else { return };
         let mut held = self.held.swap_remove(at);
@@ -227,7 +227,7 @@ impl Worker {
         self.tried(Op::Wait, |_| registry::wait(&name, Some(patience)));
     }
 
-    /// Takes a name that no other area may have, holds it for a moment, and gives it back. That
+    /// Takes a name that no other area may have, holds it for a moment, and releases it. That
     /// nobody else has it is told by a record lock, which the kernel drops at death as it does the
     /// area. (Where the folder is removed, who holds a name and who comes do not see each other:
     /// the file of each folder is another.)

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::{Area, Frozen, Granted, Private, ReceiveOptions, Resizable, Shared, Stored};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::lock::Lock;
 use crate::mapping::out_of_range;
 use crate::object::Object;
@@ -29,7 +29,7 @@ use crate::residency::Residency;
 /// let weights = areas::builder(4096).name("doc: any").shared()?;
 /// let _held = weights.freeze().map_err(|rejected| rejected.error)?;
 /// match registry::find("doc: any")?.open_any()? {
-///     AnyArea::Frozen(area) => println!("{} bytes that nobody changes", area.as_bytes().len()),
+///     AnyArea::Frozen(area) => println!("{} bytes that do not change", area.as_bytes().len()),
 ///     other => println!("{other}: {} bytes, {}", other.size(), other.protection()),
 /// }
 /// # Ok::<(), areas::Error>(())
@@ -42,7 +42,7 @@ pub enum AnyArea {
     Shared(Area<Shared>),
     /// Others may write it, and change its size.
     Resizable(Area<Resizable>),
-    /// Nobody writes it any more.
+    /// No process can write it any more.
     Frozen(Area<Frozen>),
     /// Bytes of a file or a memory device: made as that, and never what a call finds or receives.
     Stored(Area<Stored>),
@@ -64,7 +64,7 @@ macro_rules! each {
     };
 }
 
-/// What a call of its kind gave back.
+/// What a call of its kind returned.
 fn any_again<A: Into<AnyArea>>(rejected: Rejected<A>) -> Rejected<AnyArea> {
     Rejected::new(rejected.error, rejected.value.into())
 }
@@ -165,7 +165,7 @@ impl AnyArea {
     /// Publishes it under a name, so that others find it.
     ///
     /// # Errors
-    /// As [`Area::publish`]; [`Kind::Unsupported`] for private memory.
+    /// As [`Area::publish`]; [`ErrorKind::Unsupported`] for private memory.
     pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         self.publish_named(Name::new(name)?)
     }
@@ -182,7 +182,7 @@ impl AnyArea {
     /// Publishes it under a name that no other area has: `publish_exclusive` of its kind.
     ///
     /// # Errors
-    /// As there; [`Kind::Unsupported`] for private and stored memory.
+    /// As there; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let name = Name::new(name)?;
         // Private ones are refused there.
@@ -192,7 +192,7 @@ impl AnyArea {
     /// Publishes it under another name instead of the one that it has: `rename` of its kind.
     ///
     /// # Errors
-    /// As there; [`Kind::Unsupported`] for private and stored memory.
+    /// As there; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let name = Name::new(name)?;
         // Private ones are refused there.
@@ -202,7 +202,7 @@ impl AnyArea {
     /// The same, under a name that no other area has: `rename_exclusive` of its kind.
     ///
     /// # Errors
-    /// As there; [`Kind::Unsupported`] for private and stored memory.
+    /// As there; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let name = Name::new(name)?;
         each!(self, area => area.rename_as(name, true))
@@ -219,10 +219,10 @@ impl AnyArea {
         }
     }
 
-    /// Has nobody find or open its memory any more: `retire` of its kind.
+    /// Makes its memory impossible to find or open: `retire` of its kind.
     ///
     /// # Errors
-    /// As there; [`Kind::Unsupported`] for private and stored memory, which nobody finds.
+    /// As there; [`ErrorKind::Unsupported`] for private and stored memory, which is never found.
     pub fn retire(&mut self) -> Result<()> {
         match self {
             AnyArea::Private(_) | AnyArea::Stored(_) => Err(self.nobody_finds(format!("retire {self}"))),
@@ -241,7 +241,7 @@ impl AnyArea {
     /// Notes something beside it for those who find it: `set_note` of its kind.
     ///
     /// # Errors
-    /// As there; [`Kind::Unsupported`] for private and stored memory, which nobody finds.
+    /// As there; [`ErrorKind::Unsupported`] for private and stored memory, which is never found.
     pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
         match self {
             AnyArea::Private(_) | AnyArea::Stored(_) => {
@@ -273,7 +273,8 @@ impl AnyArea {
     /// Copies bytes out, whatever the kind.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size, [`Kind::ReadOnly`] where its protection forbids it.
+    /// [`ErrorKind::OutOfRange`] beyond the size, [`ErrorKind::ReadOnly`] where its protection
+    /// forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         let copy = |bytes: &[u8], into: &mut [u8]| {
             let found = offset.checked_add(into.len()).and_then(|end| bytes.get(offset..end));
@@ -288,7 +289,7 @@ impl AnyArea {
             AnyArea::Frozen(area) if !area.protection().contains(Protection::READ) => {
                 let what = format!("read {area}");
                 let detail = format!("its protection is {}", area.protection());
-                Err(Error::new(Kind::ReadOnly, what).detail(detail))
+                Err(Error::new(ErrorKind::ReadOnly, what).detail(detail))
             }
             AnyArea::Frozen(area) => copy(area.as_bytes(), into),
         }
@@ -303,7 +304,7 @@ impl AnyArea {
     /// The frozen area that it is; itself, if it is none.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for another kind.
+    /// [`ErrorKind::InvalidInput`] for another kind.
     pub fn into_frozen(self) -> Result<Area<Frozen>, Rejected<Self>> {
         match self {
             AnyArea::Frozen(area) => Ok(area),
@@ -314,7 +315,7 @@ impl AnyArea {
     /// The shared area that it is; itself, if it is none.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for another kind.
+    /// [`ErrorKind::InvalidInput`] for another kind.
     pub fn into_shared(self) -> Result<Area<Shared>, Rejected<Self>> {
         match self {
             AnyArea::Shared(area) => Ok(area),
@@ -325,7 +326,7 @@ impl AnyArea {
     /// The resizable area that it is; itself, if it is none.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for another kind.
+    /// [`ErrorKind::InvalidInput`] for another kind.
     pub fn into_resizable(self) -> Result<Area<Resizable>, Rejected<Self>> {
         match self {
             AnyArea::Resizable(area) => Ok(area),
@@ -333,18 +334,18 @@ impl AnyArea {
         }
     }
 
-    /// Freezes it, waiting so long for others to let go of what they may write: `freeze_within` of
+    /// Freezes it, waiting so long for others to release what they may write: `freeze_within` of
     /// its kind. What is frozen already stays as it is.
     ///
     /// # Errors
-    /// As there, with the area as it was; [`Kind::Unsupported`] for private and stored memory.
+    /// As there, with the area as it was; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn freeze_within(self, timeout: Duration) -> Result<Area<Frozen>, Rejected<Self>> {
         match self {
             AnyArea::Shared(area) => area.freeze_within(timeout).map_err(any_again),
             AnyArea::Resizable(area) => area.freeze_within(timeout).map_err(any_again),
             AnyArea::Frozen(area) => Ok(area),
             AnyArea::Private(_) | AnyArea::Stored(_) => {
-                let error = Error::new(Kind::Unsupported, format!("freeze {self}"))
+                let error = Error::new(ErrorKind::Unsupported, format!("freeze {self}"))
                     .detail(format!("it is {} memory", self.kind_word()));
                 Err(Rejected::new(error, self))
             }
@@ -382,7 +383,7 @@ impl AnyArea {
 
     fn nobody_finds(&self, what: String) -> Error {
         let why = format!("it is {} memory, which no other process can find", self.kind_word());
-        Error::new(Kind::Unsupported, what).detail(why)
+        Error::new(ErrorKind::Unsupported, what).detail(why)
     }
 
     fn kind_word(&self) -> &'static str {
@@ -396,7 +397,7 @@ impl AnyArea {
     }
 
     fn not(self, wanted: &str) -> Rejected<Self> {
-        let error = Error::new(Kind::InvalidInput, format!("use {self} as a {wanted} area"))
+        let error = Error::new(ErrorKind::InvalidInput, format!("use {self} as a {wanted} area"))
             .detail(format!("it is {}", self.kind_word()))
             .help("match on the kind: `AnyArea`");
         Rejected::new(error, self)

@@ -1,11 +1,11 @@
 //! Areas whose lock demands something of the page frames: pages side by side, or below a limit.
 //!
 //! A lock says what has to hold, not how. So the ways to get there are tried in the order of what
-//! they promise, and if none does, the error tells of each.
+//! they promise, and if none does, the error reports each.
 
 use super::builder::{AreaBuilder, Wanted};
-use super::{Access, Area};
-use crate::error::{Error, Kind, Result, remedy};
+use super::{Area, AreaKind};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::lock::{Demand, Lock};
 use crate::mapping::Mapping;
 use crate::object::Object;
@@ -17,20 +17,20 @@ use crate::size::Bytes;
 /// A way to memory that meets a demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Pages of the pool: locked ones are not moved.
+    /// Hugetlb pages: locked ones are not moved.
     Pool(PageSize),
-    /// Base pages, gathered where they have to lie side by side.
+    /// Base pages, collapsed where they have to be contiguous.
     Base,
-    /// A part of a range that was set aside when the machine booted: nobody can move it.
+    /// A part of a range that was reserved when the machine booted: it cannot be moved.
     Reserved,
 }
 
-/// How often it is tried anew where pages were moved before they were locked.
+/// How often it is retried where pages were moved before they were locked.
 const ATTEMPTS: usize = 4;
 
 impl AreaBuilder<'_> {
     /// An area in memory that meets the lock's demand, locked: what holds then was promised.
-    pub(super) fn arranged<K: Access>(&self, demand: Demand, placement: Placement) -> Result<Area<K>> {
+    pub(super) fn arranged<K: AreaKind>(&self, demand: Demand, placement: Placement) -> Result<Area<K>> {
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
             let (mapping, object) = self.arrange(demand, placement)?;
@@ -43,7 +43,7 @@ impl AreaBuilder<'_> {
                 Some(reason) => why = reason,
             }
         }
-        Err(Error::new(Kind::NoMemory, format!("{} {demand}", self.what("shared")))
+        Err(Error::new(ErrorKind::NoMemory, format!("{} {demand}", self.what("shared")))
             .detail(format!(
                 "{ATTEMPTS} times the kernel moved it before it was locked; the last time, {why}"
             ))
@@ -54,7 +54,7 @@ impl AreaBuilder<'_> {
     fn arrange(&self, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
         let what = || format!("{} {demand}", self.what("shared"));
         if self.extent != Wanted::Fixed {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("what it grew by would be elsewhere")
                 .help("choose a fixed size: `.shared()` without `.growable()`"));
         }
@@ -72,7 +72,7 @@ impl AreaBuilder<'_> {
                 (Err(error), first) => refused.extend(first.into_iter().chain([error])),
             }
         }
-        let kind = refused.first().map_or(Kind::Unsupported, Error::kind);
+        let kind = refused.first().map_or(ErrorKind::Unsupported, Error::kind);
         let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
         let error = Error::new(kind, what()).detail(told.join("; "));
         Err(remedy::physical(error, &refused))
@@ -88,7 +88,7 @@ impl AreaBuilder<'_> {
                 _ => None,
             };
             return match wrong {
-                Some(why) => Err(Error::new(Kind::Unsupported, what()).detail(why)),
+                Some(why) => Err(Error::new(ErrorKind::Unsupported, what()).detail(why)),
                 None => Ok(vec![Way::Reserved]),
             };
         }
@@ -127,7 +127,7 @@ impl AreaBuilder<'_> {
     /// Refuses locks that a private area cannot keep.
     pub(super) fn refuse_private(&self) -> Result<()> {
         let Some(demand) = self.lock.demand() else { return Ok(()) };
-        Err(Error::new(Kind::Unsupported, format!("{} {demand}", self.what("private")))
+        Err(Error::new(ErrorKind::Unsupported, format!("{} {demand}", self.what("private")))
             .detail(format!(
                 "after a fork, the process that writes {} first gets a copy, which is elsewhere",
                 Bytes::from(self.size)

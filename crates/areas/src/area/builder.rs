@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Access, Area, Private, Received, Resizable, Shared, Stored};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, Private, Received, Resizable, Shared, Stored};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
 use crate::object::{Extent, Object, strict};
@@ -41,7 +41,7 @@ pub struct AreaBuilder<'a> {
 
 /// How long who wants a name for one area alone waits for another process that is in the middle of
 /// taking it: [`AreaBuilder::exclusive`].
-pub const EXCLUSIVE_PATIENCE: Duration = Duration::from_secs(1);
+pub const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What [`AreaBuilder::create_or_open`] has done.
 #[derive(Debug)]
@@ -97,17 +97,17 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
-    /// Publishes it only if no other area has its name: [`Kind::NameTaken`] if one has. Of several
-    /// processes and threads that ask for that at once, one at most gets the name, whoever is
-    /// killed meanwhile, and none is left without it if it is free.
+    /// Publishes it only if no other area has its name: [`ErrorKind::NameTaken`] if one has. Of
+    /// several processes and threads that ask for that at once, at most one gets the name,
+    /// whichever is killed; if the name is free, one does.
     ///
-    /// Nothing is left behind by who did not get it, or was killed. Who is stopped in the very
-    /// moment is waited for, up to
-    /// [`EXCLUSIVE_PATIENCE`]: then it is [`Kind::Busy`], and the error names the process.
+    /// Those that did not get it, or were killed, leave nothing behind. One that is stopped at that
+    /// very moment is waited for, up to
+    /// [`EXCLUSIVE_TIMEOUT`]: then it is [`ErrorKind::Busy`], and the error names the process.
     ///
-    /// It holds among those who ask for it, and against what was published before: a name is no
-    /// lock, and who publishes an area without this does not ask who has the name. It holds among
-    /// processes that find each other's areas.
+    /// The name is exclusive among those that ask for it, and against what was published before. It
+    /// is not a lock: publishing an area without this does not look whether the name is taken. Only
+    /// processes that find each other's areas are considered.
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
         self
@@ -240,13 +240,13 @@ impl<'a> AreaBuilder<'a> {
     /// Makes an area of this process alone.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::Unsupported`] for a
-    /// contiguous or low lock, which copies made after a fork could not keep;
-    /// [`Kind::NodeNotAllowed`], [`Kind::NoMemory`], [`Kind::Limit`], [`Kind::AddressInUse`] as the
-    /// request meets the machine.
+    /// [`ErrorKind::InvalidInput`] for a size of 0, a name, or growth; [`ErrorKind::Unsupported`]
+    /// for a contiguous or low lock, which copies made after a fork could not keep;
+    /// [`ErrorKind::NodeNotAllowed`], [`ErrorKind::NoMemory`], [`ErrorKind::Limit`],
+    /// [`ErrorKind::AddressInUse`] as the request meets the machine.
     pub fn private(&self) -> Result<Area<Private>> {
         if self.name.is_some() || self.note.is_some() || self.exclusive || self.extent != Wanted::Fixed {
-            return Err(Error::new(Kind::InvalidInput, self.what("private"))
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("private"))
                 .detail("only shared areas have names and notes, and can grow")
                 .help("use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out"));
         }
@@ -262,17 +262,18 @@ impl<'a> AreaBuilder<'a> {
     /// ([`Storage`](crate::provider::Storage)).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where the provider stores nothing (the kernel itself does not), and
-    /// for a lock; [`Kind::InvalidInput`] for a size of 0, a name, or growth; [`Kind::NoMemory`]
-    /// where no part of it is free that is large enough; as the request meets the file.
+    /// [`ErrorKind::Unsupported`] where the provider stores nothing (the kernel itself does not),
+    /// and for a lock; [`ErrorKind::InvalidInput`] for a size of 0, a name, or growth;
+    /// [`ErrorKind::NoMemory`] where no part of it is free that is large enough; as the request
+    /// meets the file.
     pub fn stored(&self) -> Result<Area<Stored>> {
         if self.name.is_some() || self.extent != Wanted::Fixed {
-            return Err(Error::new(Kind::InvalidInput, self.what("stored"))
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("stored"))
                 .detail("only shared areas have names and can grow")
                 .help("leave `.name()` and `.growable()` out: others open the file"));
         }
         if self.lock != Lock::None {
-            return Err(Error::new(Kind::Unsupported, self.what("stored"))
+            return Err(Error::new(ErrorKind::Unsupported, self.what("stored"))
                 .detail(format!("it is to be locked as {}", self.lock))
                 .help("a device's memory stays where it is; put a file that is to stay in RAM into a shared area"));
         }
@@ -296,11 +297,11 @@ impl<'a> AreaBuilder<'a> {
     /// once, so that no touch is refused.
     ///
     /// # Errors
-    /// As [`private`](AreaBuilder::private); [`Kind::Registry`] if it cannot be published.
+    /// As [`private`](AreaBuilder::private); [`ErrorKind::Registry`] if it cannot be published.
     pub fn shared(&self) -> Result<Area<Shared>> {
         let name = self.named()?;
         if self.size == 0 && self.extent == Wanted::Fixed {
-            return Err(Error::new(Kind::InvalidInput, self.what("shared")).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared")).detail("the size is 0"));
         }
         self.shared_of_any_size(name)
     }
@@ -319,7 +320,7 @@ impl<'a> AreaBuilder<'a> {
         if let Wanted::Growable(max) = self.extent
             && self.lock != Lock::None
         {
-            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
                 .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
@@ -338,7 +339,7 @@ impl<'a> AreaBuilder<'a> {
         match (self.exclusive, name) {
             (false, _) => Ok(()),
             (true, Some(name)) => crate::registry::refuse_taken(name),
-            (true, None) => Err(Error::new(Kind::InvalidInput, self.what("shared"))
+            (true, None) => Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
                 .detail("its name is to be exclusive, and it has none")
                 .help("give it a name: `.name()`")),
         }
@@ -355,11 +356,10 @@ impl<'a> AreaBuilder<'a> {
     /// Makes a shared area of that name, or opens the one that is there: of several that ask for
     /// that at once, one makes it, and the others open it.
     ///
-    /// What is opened is what is there, whatever was asked of a new one: its kind, size and
-    /// placement are its own. It is opened with the protection that its holder has, and published
-    /// under the same name, so that it carries on whoever goes. What is made is zeros until its
-    /// maker has written it: who opens it sees it as it is (a word in it may say when it is
-    /// complete).
+    /// An existing area is opened as it is, whatever was asked of a new one: its kind, size and
+    /// placement are its own. It is opened with its holder's protection, and published under the
+    /// same name, so that the name outlives any one holder. What is made is zeros until its maker
+    /// has written it: who opens it sees it as it is (a word in it may say when it is complete).
     ///
     /// ```
     /// use areas::CreatedOrOpened::{Created, Opened};
@@ -372,28 +372,28 @@ impl<'a> AreaBuilder<'a> {
     ///
     /// # Errors
     /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open);
-    /// [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
+    /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking the name.
     pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
         let name = self.named()?;
         let Some(name) = name else {
-            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
                 .detail("it has no name by which it could be there")
                 .help("give it a name: `.name()`"));
         };
         let alone = self.clone().exclusive();
-        let deadline = Instant::now() + EXCLUSIVE_PATIENCE;
+        let deadline = Instant::now() + EXCLUSIVE_TIMEOUT;
         loop {
             let error = match crate::registry::find(name.as_bytes()) {
                 Ok(source) => match source.cloning().same_name().open_any() {
                     Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
                     // It went in between, or was retired.
-                    Err(error) if error.kind() == Kind::NoSuchArea => error,
+                    Err(error) if error.kind() == ErrorKind::NoSuchArea => error,
                     Err(error) => return Err(error),
                 },
-                Err(error) if error.kind() == Kind::NoSuchArea => match alone.shared() {
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => match alone.shared() {
                     Ok(area) => return Ok(CreatedOrOpened::Created(area)),
                     // It came in between.
-                    Err(error) if error.kind() == Kind::NameTaken => error,
+                    Err(error) if error.kind() == ErrorKind::NameTaken => error,
                     Err(error) => return Err(error),
                 },
                 Err(error) => return Err(error),
@@ -405,7 +405,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
-    fn in_pages<K: Access>(&self, placement: Placement) -> Result<Area<K>> {
+    fn in_pages<K: AreaKind>(&self, placement: Placement) -> Result<Area<K>> {
         if let Some(demand) = self.lock.demand() {
             return self.arranged(demand, placement);
         }
@@ -429,34 +429,34 @@ impl<'a> AreaBuilder<'a> {
         }
     }
 
-    /// Whether base pages are to be gathered into transparent huge ones, which needs an address to
+    /// Whether base pages are to be collapsed into transparent huge ones, which needs an address to
     /// match.
     fn gathers(&self, page: PageSize) -> bool {
         self.pages == Pages::Auto && page == PageSize::base()
     }
 
-    /// Makes an area that others can clone, and that may grow and shrink under everybody:
+    /// Makes an area that others can clone, and that may grow and shrink for all holders:
     /// [`Area::resize`].
     ///
     /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room
     /// behind it for all.
     ///
     /// # Errors
-    /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a
-    /// reserve cannot be locked.
+    /// As [`shared`](AreaBuilder::shared); [`ErrorKind::InvalidInput`] for a lock with a reserve,
+    /// as a reserve cannot be locked.
     pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
         let name = self.named()?;
         let note = self.noted()?;
         let what = || self.what("resizable");
         if self.size == 0 {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the size is 0"));
         }
         let page = match self.pages {
             Pages::Pool(page) | Pages::PreferPool(page) => page,
             Pages::Base | Pages::Auto => PageSize::base(),
         };
         if self.lock != Lock::None && page.round_up(max) != page.round_up(self.size) {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
         }
@@ -490,7 +490,7 @@ impl<'a> AreaBuilder<'a> {
             Wanted::Fixed => Extent::Fixed,
             Wanted::Growable(max) | Wanted::Resizable(max) => {
                 let max = page.round_up(max.max(1)).ok_or_else(|| {
-                    Error::new(Kind::InvalidInput, self.what("shared"))
+                    Error::new(ErrorKind::InvalidInput, self.what("shared"))
                         .detail("the maximum is more than there are addresses")
                 })?;
                 match self.extent {
@@ -547,7 +547,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     #[inline]
-    pub(super) fn finish<K: Access>(
+    pub(super) fn finish<K: AreaKind>(
         &self,
         mapping: Mapping,
         object: Option<Object>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AnyArea, Area, Frozen, Resizable, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Reservation, headroom};
 use crate::object::{Extent, Object};
@@ -45,7 +45,7 @@ impl Source {
 
     /// Clones it, with the protection that it has.
     ///
-    /// The clone is not published: it has neither name nor id, and nobody finds the memory by it
+    /// The clone is not published: it has neither name nor id, and the memory is not found by it
     /// once its publishers are gone, though it keeps the memory. [`CloneBuilder::same_name`]
     /// publishes it as well: `source.cloning().same_name().open()`. The same holds for all of the
     /// `open` calls here.
@@ -74,24 +74,24 @@ impl Source {
 
     /// Makes a resizable area smaller, for all who have a clone at once, as [`Area::resize`] does:
     /// without a clone of one's own, so that it can be done where the area was made larger than any
-    /// machine. One that is no larger than `size`, rounded up to whole pages, stays as it is.
+    /// machine. One that is not larger than `size`, rounded up to whole pages, stays as it is.
     ///
     /// # Errors
-    /// As [`open_resizable`](Source::open_resizable) for writing; [`Kind::InvalidInput`] for a size
-    /// of 0, or of more bytes than there are addresses; [`Kind::Unsupported`] where it [ends before
-    /// its object](Source::ends_before_its_object).
+    /// As [`open_resizable`](Source::open_resizable) for writing; [`ErrorKind::InvalidInput`] for a
+    /// size of 0, or of more bytes than there are addresses; [`ErrorKind::Unsupported`] where it
+    /// [ends before its object](Source::ends_before_its_object).
     #[doc(alias = "ftruncate")]
     pub fn shrink(&self, size: usize) -> Result<()> {
         let record = self.record();
         let whose = format!("area {} {:?}", record.id, record.name);
         let what = || format!("shrink {whose} to {}", Bytes::from(size));
         let Some(wanted) = record.page.round_up(size).filter(|&size| size > 0) else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("the size is 0, or more than there are addresses"));
         };
         let object = self.cloning().resizable_object(true, what)?;
         if object.is_capped() {
-            return Err(Error::new(Kind::Unsupported, what())
+            return Err(Error::new(ErrorKind::Unsupported, what())
                 .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
                 .help("only its holder can resize it"));
         }
@@ -126,10 +126,10 @@ impl Source {
     /// Measures where its pages are, by a mapping of our own that faults nothing in.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened;
-    /// [`Kind::Unsupported`] for low areas.
+    /// [`ErrorKind::NoSuchArea`] if it is gone, [`ErrorKind::Unreadable`] if it may not be opened;
+    /// [`ErrorKind::Unsupported`] for low areas.
     pub fn residency(&self) -> Result<crate::Residency> {
-        self.look()?.residency()
+        self.inspect()?.residency()
     }
 
     /// The bytes of it that are in RAM now, swapped ones not counted.
@@ -137,15 +137,15 @@ impl Source {
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn resident(&self) -> Result<u64> {
-        self.look()?.resident()
+        self.inspect()?.resident()
     }
 
-    /// Whether nobody can write it any more.
+    /// Whether it is frozen, so that no process can write it any more.
     ///
     /// # Errors
     /// As [`residency`](Source::residency).
     pub fn is_frozen(&self) -> Result<bool> {
-        Ok(self.look()?.is_frozen())
+        Ok(self.inspect()?.is_frozen())
     }
 
     /// The object behind it, open for reading only: to read it without mapping it.
@@ -216,16 +216,17 @@ impl<'a> CloneBuilder<'a> {
     /// Makes the clone.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if the source went in between, [`Kind::Unreadable`] if it may not be
-    /// opened, [`Kind::ReadOnly`] for writing what its holder in another process may not write,
-    /// [`Kind::Frozen`] for writing a frozen area; and as for new areas.
+    /// [`ErrorKind::NoSuchArea`] if the source was dropped concurrently, [`ErrorKind::Unreadable`]
+    /// if it may not be opened, [`ErrorKind::ReadOnly`] for writing what its holder in another
+    /// process may not write, [`ErrorKind::Frozen`] for writing a frozen area; and as for new
+    /// areas.
     pub fn open(&self) -> Result<Area<Shared>> {
         let record = self.source.record();
         let protection = self.protection.unwrap_or(record.protection);
         let write = protection.contains(Protection::WRITE);
         let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
         let frozen = || {
-            Error::new(Kind::Frozen, what())
+            Error::new(ErrorKind::Frozen, what())
                 .detail("it is frozen: no process can write it any more")
                 .help("clone it for reading: `open_frozen`, `open_read_only`")
         };
@@ -233,12 +234,12 @@ impl<'a> CloneBuilder<'a> {
             if self.source.is_frozen()? {
                 return Err(frozen());
             }
-            return Err(Error::new(Kind::ReadOnly, what())
+            return Err(Error::new(ErrorKind::ReadOnly, what())
                 .detail(why)
                 .help("clone it for reading: `open_read_only`"));
         }
         if let Extent::Resizable { .. } = record.extent {
-            return Err(Error::new(Kind::Unsupported, what())
+            return Err(Error::new(ErrorKind::Unsupported, what())
                 .detail("its size may shrink while it is mapped, and accesses beyond its new end would fault")
                 .help("clone it as what it is: `open_resizable`"));
         }
@@ -253,7 +254,7 @@ impl<'a> CloneBuilder<'a> {
     fn object(&self, write: bool, frozen: impl Fn() -> Error) -> Result<Object> {
         self.source.open_object(if write { Rights::Writing } else { Rights::Reading }).map_err(|error| {
             let is_frozen =
-                write && error.kind() == Kind::Unreadable && self.source.is_frozen().unwrap_or(false);
+                write && error.kind() == ErrorKind::Unreadable && self.source.is_frozen().unwrap_or(false);
             if is_frozen { frozen() } else { error }
         })
     }
@@ -261,7 +262,7 @@ impl<'a> CloneBuilder<'a> {
     /// Makes a clone of a resizable area.
     ///
     /// # Errors
-    /// As [`open`](CloneBuilder::open); [`Kind::InvalidInput`] if the area is not resizable.
+    /// As [`open`](CloneBuilder::open); [`ErrorKind::InvalidInput`] if the area is not resizable.
     pub fn open_resizable(&self) -> Result<Area<Resizable>> {
         let record = self.source.record();
         let protection = self.protection.unwrap_or(record.protection);
@@ -276,14 +277,17 @@ impl<'a> CloneBuilder<'a> {
     fn resizable_object(&self, write: bool, what: impl Fn() -> String) -> Result<Object> {
         let refuse = |kind, why: &str| Error::new(kind, what()).detail(why.to_owned());
         if !matches!(self.source.record().extent, Extent::Resizable { .. }) {
-            return Err(refuse(Kind::InvalidInput, "it is not resizable").help("clone it as shared: `open`"));
+            return Err(
+                refuse(ErrorKind::InvalidInput, "it is not resizable").help("clone it as shared: `open`")
+            );
         }
-        let frozen = || refuse(Kind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`");
+        let frozen =
+            || refuse(ErrorKind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`");
         if write && let Some(why) = self.source.forbids_writing() {
             if self.source.is_frozen()? {
                 return Err(frozen());
             }
-            return Err(refuse(Kind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
+            return Err(refuse(ErrorKind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
         }
         let object = self.object(write, frozen)?;
         if object.was_frozen() { Err(frozen()) } else { Ok(object) }
@@ -292,13 +296,13 @@ impl<'a> CloneBuilder<'a> {
     /// Makes a clone of a frozen area, which lends its bytes.
     ///
     /// # Errors
-    /// As [`open`](CloneBuilder::open); [`Kind::InvalidInput`] if the area is not frozen.
+    /// As [`open`](CloneBuilder::open); [`ErrorKind::InvalidInput`] if the area is not frozen.
     pub fn open_frozen(&self) -> Result<Area<Frozen>> {
         let record = self.source.record();
         let object = self.source.open_object(Rights::Reading)?;
         if !object.was_frozen() {
             return Err(Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("clone area {} {:?} as frozen", record.id, record.name),
             )
             .detail("it is not frozen: others may still write it")
@@ -311,16 +315,18 @@ impl<'a> CloneBuilder<'a> {
     /// opened, so that nothing can change between a question and the opening.
     ///
     /// Without a [`protection`](CloneBuilder::protection) it has the one of its source, and no
-    /// right to write where nobody may write any more (frozen), or no more writers are let in
+    /// right to write where the area is frozen, or sealed against new writers
     /// (`F_SEAL_FUTURE_WRITE`). A protection that was asked for is kept, or an error.
     ///
     /// # Errors
-    /// As [`open`](CloneBuilder::open); [`Kind::Frozen`] for a frozen area with a protection other
-    /// than [`READ`](Protection::READ).
+    /// As [`open`](CloneBuilder::open); [`ErrorKind::Frozen`] for a frozen area with a protection
+    /// other than [`READ`](Protection::READ).
     pub fn open_any(&self) -> Result<AnyArea> {
         match self.open_any_once() {
             // It was frozen after the look at its seals: it stays so.
-            Err(error) if error.kind() == Kind::Frozen && self.protection.is_none() => self.open_any_once(),
+            Err(error) if error.kind() == ErrorKind::Frozen && self.protection.is_none() => {
+                self.open_any_once()
+            }
             other => other,
         }
     }
@@ -330,7 +336,7 @@ impl<'a> CloneBuilder<'a> {
         let asked = self.protection.unwrap_or(record.protection);
         let what = || format!("clone area {} {:?} with protection {asked}", record.id, record.name);
         let frozen = || {
-            Error::new(Kind::Frozen, what())
+            Error::new(ErrorKind::Frozen, what())
                 .detail("it is frozen, and is for reading")
                 .help("ask for no protection, or for `Protection::READ`")
         };
@@ -339,13 +345,13 @@ impl<'a> CloneBuilder<'a> {
             write = false;
             if self.protection.is_some() {
                 let read_only =
-                    || Error::new(Kind::ReadOnly, what()).detail(why).help("ask for `Protection::READ`");
+                    || Error::new(ErrorKind::ReadOnly, what()).detail(why).help("ask for `Protection::READ`");
                 return Err(if self.source.is_frozen()? { frozen() } else { read_only() });
             }
         }
         let object = match self.source.open_object(if write { Rights::Writing } else { Rights::Reading }) {
             // What is frozen can be opened for reading only, by all but root.
-            Err(error) if write && error.kind() == Kind::Unreadable => {
+            Err(error) if write && error.kind() == ErrorKind::Unreadable => {
                 let object = self.source.open_object(Rights::Reading)?;
                 if object.was_frozen() { object } else { return Err(error) }
             }
@@ -410,7 +416,7 @@ impl<'a> CloneBuilder<'a> {
             area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
             match area.prove_lock(record.lock, what) {
                 // Our own word, which was measured when the area was made, by who might then.
-                Err(error) if self.source.is_own() && error.kind() == Kind::NotPermitted => {}
+                Err(error) if self.source.is_own() && error.kind() == ErrorKind::NotPermitted => {}
                 proved => proved?,
             }
         }
@@ -424,7 +430,7 @@ impl<'a> CloneBuilder<'a> {
     }
 }
 
-/// The policy of base pages lies on the object, where the creator put it; that of pool pages on
+/// The policy of base pages lies on the object, where the creator put it; that of hugetlb pages on
 /// each mapping, so that a clone has to put it there again.
 fn clone_placement(placement: Placement, page: PageSize) -> Result<Option<Placement>> {
     if page == PageSize::base() || placement.is_default() {

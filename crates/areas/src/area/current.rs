@@ -1,14 +1,14 @@
 //! The placement that the kernel has *now*. The policy of an object of base pages lies on the
-//! object: whoever has it mapped may have placed it anew, or a part of it, since it was asked for
-//! here.
+//! object: any process that has it mapped may have changed its placement, or that of a part, since
+//! it was asked for here.
 //!
-//! The policy of private memory and of pages of the pool lies on our own mapping, where nobody else
-//! reaches it. There, what was asked counts: the kernel itself rewrites such a policy when a cpuset
-//! shrinks, and that is to be seen.
+//! The policy of private memory and of hugetlb pages lies on our own mapping, where no other
+//! process reaches it. There, what was asked counts: the kernel itself rewrites such a policy when
+//! a cpuset shrinks, and that is to be seen.
 
 use std::ops::Range;
 
-use super::{Access, Area};
+use super::{Area, AreaKind};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::sys;
@@ -19,9 +19,9 @@ type Part = (Range<usize>, Placement);
 /// At how many places a part is asked at least, if it has as many pages.
 const PLACES: usize = 64;
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// The placement of all of its pages, part by part, as the kernel has it; `None` where what was
-    /// asked counts, or where the kernel does not tell.
+    /// asked counts, or where the kernel does not report it.
     ///
     /// Each part that was asked for is looked at in its first page and its last, and at least once
     /// in 2 MiB; where two of these differ, the page is found at which they do.
@@ -79,7 +79,7 @@ impl<K: Access> Area<K> {
     }
 
     /// What the kernel has for the page at a byte: what was asked, with its home node, which the
-    /// kernel does not tell, if that is the same.
+    /// kernel does not report, if that is the same.
     fn kernels(&self, at: usize, asked: &Placement) -> Option<Placement> {
         let address = self.mapping.check(at, 1, self.mapping.span()).ok()?;
         let told = sys::policy::placement_at(address).ok()?;
@@ -153,8 +153,8 @@ mod tests {
         assert_eq!(cut(&(0..1), 7, &mut |_| Some(1)), Some(vec![(0..1, 1)]));
     }
 
-    /// Node 0 is everywhere: what another holder of an object asks of a part, and of all, is told
-    /// here.
+    /// Node 0 is everywhere: what another holder of an object asks of a part, and of all, is
+    /// reported here.
     #[test]
     fn what_others_ask_of_an_object_is_told() {
         let page = PageSize::base().bytes();

@@ -4,11 +4,11 @@
 //! | taken away | what is left |
 //! |---|---|
 //! | the head | the area begins behind it, and at another byte of its object; it grows and shrinks with the object as before |
-//! | the tail | the area ends there. Where nobody else has the object, so does the object; else the area is *capped*: its size is its own |
+//! | the tail | the area ends there. Where no other process has the object, so does the object; else the area is *capped*: its size is its own |
 //! | the middle | two areas: the part before, capped, under the old id, and what lies behind under a new one |
 //! | all | nothing |
 //!
-//! The memory of what was taken away is given back at once where it is known that nobody else has
+//! The memory of what was taken away is freed at once where it is known that no other process has
 //! it ([`Object::is_sole`]); else it stays as long as the object does. Why and how:
 //! docs/design/cut-areas.md.
 
@@ -16,38 +16,38 @@
 
 use std::ops::Range;
 
-use super::{Access, Area, Resizable};
-use crate::error::{Error, Kind, Rejected, Result};
+use super::{Area, AreaKind, Resizable};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, Piece};
 use crate::registry;
 use crate::size::Bytes;
 use crate::sync::owner::Owners;
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// Which of its addresses the kernel no longer has as this area's, in bytes from its beginning;
     /// nothing where all is well. Its reserve counts.
     ///
-    /// For who has unmapped a part of it, or mapped something over it, without its help: that takes
-    /// unsafe code, and the owner of an area must not do it without [`reconcile`](Area::reconcile).
-    /// What can be proved: an area over an [`Object`] (all but private ones) has the very bytes of
-    /// that object mapped, shared; whatever else is there is not its own. Of private memory only
-    /// what is not mapped at all, or is shared, is known to be gone.
+    /// For programs that have unmapped a part of it, or mapped something over it, without its help:
+    /// that takes unsafe code, and must not be done without [`reconcile`](Area::reconcile). What
+    /// can be proved: an area over an [`Object`] (all but private ones) has the very bytes of that
+    /// object mapped, shared; whatever else is there is not its own. Of private memory only what is
+    /// not mapped at all, or is shared, is known to be gone.
     ///
     /// Three system calls where all is well (Linux 6.11), else one more for each mapping there; on
     /// older kernels `/proc/self/maps` is read.
     ///
     /// # Errors
-    /// [`Kind::System`] where `/proc` is not there, or may not be read.
+    /// [`ErrorKind::System`] where `/proc` is not there, or may not be read.
     pub fn missing(&self) -> Result<Vec<Range<usize>>> {
         self.mapping.lost().map_err(|errno| {
-            Error::new(Kind::System, format!("look at what is mapped of {self}"))
+            Error::new(ErrorKind::System, format!("look at what is mapped of {self}"))
                 .call("open(/proc/thread-self/maps), ioctl(PROCMAP_QUERY)", errno)
                 .help("/proc must be mounted, and let this process read its own maps")
         })
     }
 
-    /// Lets go of the addresses that are [missing](Area::missing), without touching what is there
+    /// Releases the addresses that are [missing](Area::missing), without touching what is there
     /// now: what is left comes back, in the order of addresses. The first part keeps the id, each
     /// other one is an area of its own, published under the same name. Nothing comes back where
     /// nothing is left.
@@ -56,8 +56,8 @@ impl<K: Access> Area<K> {
     /// part), transferred. It cannot be frozen, or sent over a socket.
     ///
     /// # Errors
-    /// The area comes back as it was, with what [`missing`](Area::missing) says, or [`Kind::Limit`]
-    /// where there is no descriptor for a second part.
+    /// The area comes back as it was, with what [`missing`](Area::missing) says, or
+    /// [`ErrorKind::Limit`] where no descriptor is free for a second part.
     pub fn reconcile(self) -> Result<Vec<Self>, Rejected<Self>> {
         match self.missing() {
             Ok(missing) if missing.is_empty() => Ok(vec![self]),
@@ -67,7 +67,7 @@ impl<K: Access> Area<K> {
     }
 
     /// Notes that its memory is mapped elsewhere in this process, or will be: what is cut off it is
-    /// not given back then. For who interposes mremap.
+    /// not freed then. For programs that interpose mremap.
     ///
     /// Where it cannot be noted (no descriptor, a sandbox), the mapping elsewhere may lose its
     /// memory when the area is cut.
@@ -76,7 +76,7 @@ impl<K: Access> Area<K> {
         let _ = self.object.as_ref().map(Object::mark_held);
     }
 
-    /// Lets go of some of its addresses, in bytes from its beginning, in order: they are no longer
+    /// Releases some of its addresses, in bytes from its beginning, in order: they are no longer
     /// its own, or will not be in a moment. Nothing is unmapped.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Tells of all parts in one step: the first has the place that the area had.
+    /// Publishes all parts in one step: the first has the place that the area had.
     fn announce_parts(parts: &mut [Self]) {
         let told: Vec<_> = parts.iter().filter_map(Area::told).collect();
         let Some(publication) = parts.first().and_then(|first| first.publication.as_ref()) else { return };
@@ -186,9 +186,9 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Gives ranges of its object's file back to the kernel, but for what other areas of this
-    /// process have of it (and itself, if it `stays`): if nobody else has it. Of one that is not
-    /// published the other parts are not known.
+    /// Frees ranges of its object's file, but for what other areas of this process have of it (and
+    /// itself, if it `stays`): if no other process has it. Of one that is not published the other
+    /// parts are not known.
     fn give_memory_up(&self, gone: &[Range<u64>], stays: bool) {
         let (Some(object), Some(publication)) = (&self.object, &self.publication) else { return };
         if gone.is_empty() || !object.is_sole() {
@@ -224,15 +224,14 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// Drops it. Where it is a part of an object of which this process has other parts, and nobody
-    /// else has any, its memory goes at once; otherwise memory goes with the object's last holder,
-    /// as ever.
+    /// Drops it. Where it is a part of an object of which this process has other parts, and no
+    /// other process has any, its memory is freed at once; otherwise memory goes with the object's
+    /// last holder, as ever.
     #[doc(hidden)]
     pub fn discard(self) {
         let part = self.object.as_ref().map(Object::piece).filter(|piece| !piece.is_whole());
         if let Some(part) = part {
-            // What is mapped there of it is zeros for a moment, or beyond the end, and nobody's to
-            // touch.
+            // What is mapped there of it is zeros for a moment, or beyond the end, and no area's.
             self.give_memory_up(&[part.range(self.mapping.span() as u64)], false);
         }
     }
@@ -241,7 +240,7 @@ impl<K: Access> Area<K> {
     pub(super) fn refuse_part(&self, what: impl FnOnce() -> String) -> Result<()> {
         match self.object.as_ref().map(Object::piece) {
             None | Some(Piece::WHOLE) => Ok(()),
-            Some(_) => Err(Error::new(Kind::Unsupported, what())
+            Some(_) => Err(Error::new(ErrorKind::Unsupported, what())
                 .detail("it is a part of what it was: the program has unmapped the rest, and the object behind it is not this area's alone")
                 .help("copy what it holds into an area of its own")),
         }
@@ -250,7 +249,7 @@ impl<K: Access> Area<K> {
 
 impl Area<Resizable> {
     /// [`resize`](Area::resize) of one with more of its object behind it: its size is its own. It
-    /// grows into bytes of the object that are nobody's.
+    /// grows into bytes of the object that no area has.
     pub(super) fn resize_capped(&mut self, wanted: usize, what: &dyn Fn() -> String) -> Result<()> {
         let span = self.mapping.span();
         if wanted <= span {
@@ -264,7 +263,7 @@ impl Area<Resizable> {
         let known = others.is_some() && object.is_sole();
         let others = others.unwrap_or_default();
         if !known || others.iter().any(|other| other.start < to && other.end > from) {
-            return Err(Error::new(Kind::AddressInUse, what())
+            return Err(Error::new(ErrorKind::AddressInUse, what())
                 .detail("the program has unmapped its end, and what was there belongs to other holders, or to another part")
                 .help("make a larger one, and copy what it holds"));
         }
@@ -272,7 +271,9 @@ impl Area<Resizable> {
         // Zeros, whatever was there.
         let whole = object.whole_file_size()?;
         if whole > from && !object.give_up(from..if is_last { u64::MAX } else { to }) {
-            return Err(Error::new(Kind::System, what()).detail("the memory behind it cannot be emptied"));
+            return Err(
+                Error::new(ErrorKind::System, what()).detail("the memory behind it cannot be emptied")
+            );
         }
         self.widen(wanted).inspect_err(|_| self.mapping.cut(span)).map_err(|error| {
             Error::new(error.kind(), what()).detail("it has no addresses for that").caused_by(error)
@@ -314,7 +315,7 @@ impl Area<Resizable> {
             .collect();
         match holders.is_empty() {
             true => Ok(()),
-            false => Err(Error::new(Kind::AddressInUse, what())
+            false => Err(Error::new(ErrorKind::AddressInUse, what())
                 .detail(format!(
                     "the program has unmapped what was behind it, so that it is resized alone; other holders have its end mapped, and would not be resized with it: {}",
                     holders.join(", ")
@@ -344,7 +345,7 @@ impl Area<Resizable> {
         self.refuse_if_others_have(wanted, span, what)?;
         self.mapping.cut(wanted);
         if self.mapping.span() != wanted {
-            return Err(Error::new(Kind::System, format!("resize {self} to {}", Bytes::from(wanted)))
+            return Err(Error::new(ErrorKind::System, format!("resize {self} to {}", Bytes::from(wanted)))
                 .detail("its end could not be unmapped: the process has as many mappings as it may have (vm.max_map_count)"));
         }
         let first = super::object_of(self.object.as_ref()).piece().first;

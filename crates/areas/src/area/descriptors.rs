@@ -1,10 +1,10 @@
-//! Areas of descriptors: of memory that came over somebody else's socket, from a parent, from a
-//! device of memory objects. A stranger's word counts for nothing; the kernel's does.
+//! Areas of descriptors: of memory that came over another program's socket, from a parent, from a
+//! device of memory objects. Only what the kernel says of it is believed.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::{AnyArea, ReceiveOptions};
-use crate::error::{Error, Kind, Rejected, Result, remedy};
+use crate::error::{Error, ErrorKind, Rejected, Result, remedy};
 use crate::lock::Lock;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
@@ -16,8 +16,8 @@ const WHAT: &str = "make an area of a descriptor";
 
 impl ReceiveOptions {
     /// For [`from_descriptor`](ReceiveOptions::from_descriptor): how many bytes of addresses an
-    /// object takes that may grow, at least its size. Without this it takes none to grow into: how
-    /// far others mean it to grow is not told by its descriptor.
+    /// object takes that may grow, at least its size. Without this it takes none to grow into: its
+    /// descriptor does not say how far others mean it to grow.
     pub const fn room(mut self, bytes: usize) -> Self {
         self.room = Some(bytes);
         self
@@ -34,18 +34,19 @@ impl ReceiveOptions {
     /// descriptor has, within these bounds: what `receive` does for one that comes with a message
     /// of ours.
     ///
-    /// The kind is the kernel's word: [`AnyArea::Frozen`] where the seals say that nobody can
-    /// write, [`AnyArea::Shared`] where the size cannot shrink, [`AnyArea::Resizable`] where it can
-    /// and [`resizable`](ReceiveOptions::resizable) allows that. Its seals are read before its
-    /// size, its name and lock are none, and it is not published. The descriptor may be of
-    /// anything: no call here waits for another process, and nothing is read or written.
+    /// The kind is the kernel's word: [`AnyArea::Frozen`] where the seals forbid writing,
+    /// [`AnyArea::Shared`] where the size cannot shrink, [`AnyArea::Resizable`] where it can and
+    /// [`resizable`](ReceiveOptions::resizable) allows that. Its seals are read before its size,
+    /// its name and lock are none, and it is not published. The descriptor may be of anything: no
+    /// call here waits for another process, and nothing is read or written.
     ///
     /// # Errors
     /// The descriptor comes back, and nothing has changed.
-    /// - [`Kind::InvalidInput`] for what is no memory object, and for one whose size may shrink;
-    /// - [`Kind::Limit`] for what is beyond a bound, and where no more descriptors may be open (a
-    ///   second one is, for the length of the call);
-    /// - [`Kind::NotPermitted`] for a descriptor that is not open for reading;
+    /// - [`ErrorKind::InvalidInput`] for what is not a memory object, and for one whose size may
+    ///   shrink;
+    /// - [`ErrorKind::Limit`] for what is beyond a bound, and where no more descriptors may be open
+    ///   (a second one is, for the length of the call);
+    /// - [`ErrorKind::NotPermitted`] for a descriptor that is not open for reading;
     /// - as for new areas.
     #[doc(alias = "memfd_create")]
     pub fn from_descriptor(&self, descriptor: impl Into<OwnedFd>) -> Result<AnyArea, Rejected<OwnedFd>> {
@@ -64,7 +65,7 @@ impl ReceiveOptions {
     pub fn of_descriptor(&self, descriptor: BorrowedFd<'_>) -> Result<AnyArea> {
         match self.of_descriptor_once(descriptor) {
             // It was frozen after the look at its seals: it stays so.
-            Err(error) if error.kind() == Kind::Frozen => self.of_descriptor_once(descriptor),
+            Err(error) if error.kind() == ErrorKind::Frozen => self.of_descriptor_once(descriptor),
             other => other,
         }
     }
@@ -72,7 +73,7 @@ impl ReceiveOptions {
     fn of_descriptor_once(&self, descriptor: BorrowedFd<'_>) -> Result<AnyArea> {
         let failed = |call: &'static str| {
             move |errno| {
-                Error::new(Kind::System, WHAT).call(format!("{call}({})", descriptor.as_raw_fd()), errno)
+                Error::new(ErrorKind::System, WHAT).call(format!("{call}({})", descriptor.as_raw_fd()), errno)
             }
         };
         let looked = sys::object::sealed_stat(descriptor).map_err(failed("statx"))?;
@@ -87,7 +88,7 @@ impl ReceiveOptions {
         // Close-on-exec, and none of 0, 1 and 2; of the same open file, so that what was looked at
         // holds.
         let own = sys::file::copy_of(descriptor).map_err(|errno| {
-            remedy::open_files(Error::new(Kind::Limit, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno))
+            remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno))
         })?;
         let room = self.room.map(|room| page.round_up(room).unwrap_or(usize::MAX));
         let told = match (room, self.resizable) {
@@ -108,7 +109,7 @@ impl ReceiveOptions {
             return Ok(());
         }
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(Kind::InvalidInput, WHAT).detail(detail).help(help))
+            Err(Error::new(ErrorKind::InvalidInput, WHAT).detail(detail).help(help))
         };
         if !self.resizable {
             return refuse(
@@ -117,7 +118,7 @@ impl ReceiveOptions {
             );
         }
         let is_memory = registry::is_memory(&looked.stat, page)
-            .map_err(|errno| Error::new(Kind::System, WHAT).call("memfd_create", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("memfd_create", errno))?;
         if is_memory {
             return Ok(());
         }

@@ -1,12 +1,12 @@
-//! Freezing: from here on nobody can write, so that the bytes can be lent.
+//! Freezing: from here on no process can write, so that the bytes can be lent.
 
 #![expect(unsafe_code, reason = "replaces a mapping in place; each block has its proof")]
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::{Access, Area, Frozen, Resizable, Shared};
-use crate::error::{Error, Kind, Rejected, Result};
+use super::{Area, AreaKind, Frozen, Resizable, Shared};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::Object;
 use crate::protection::Protection;
@@ -15,42 +15,42 @@ use crate::size::Bytes;
 use crate::sys;
 
 /// How long [`Area::freeze`] waits for writers that are about to finish.
-pub const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
+pub const DEFAULT_FREEZE_TIMEOUT: Duration = Duration::from_secs(1);
 
 macro_rules! can_be_frozen {
     ($($kind:ty),*) => {$(
 impl Area<$kind> {
-    /// Freezes it: nobody can write it any more, in no process, root included. Its size is fixed
-    /// from then on.
+    /// Freezes it: no process can write it any more, root included. Its size is fixed from then on.
     ///
     /// Several who hold it and freeze it at once all have it frozen.
     ///
     /// # Errors
     /// The area comes back as it was, at the same address, with
-    /// - [`Kind::Busy`] after a second, if somebody still can write: a clone that is mapped for
-    ///   writing, in this process or another (a forked child's too), or a transfer that has pages
+    /// - [`ErrorKind::Busy`] after a second, if it can still be written: by a clone that is mapped
+    ///   for writing, in this process or another (a forked child's too), or by DMA that has pages
     ///   pinned; the error names the holders that can be seen;
-    /// - [`Kind::AddressInUse`] if a holder who could not know of this one had made it larger than
-    ///   its addresses, and there are no more behind: it is frozen then, and can be cloned as such;
-    /// - [`Kind::NotPermitted`] if another holder has sealed its memory against further seals
+    /// - [`ErrorKind::AddressInUse`] if a holder that could not know of this one had made it larger
+    ///   than its addresses, and there are no more behind: it is frozen then, and can be cloned as
+    ///   such;
+    /// - [`ErrorKind::NotPermitted`] if another holder has sealed its memory against further seals
     ///   (`F_SEAL_SEAL`);
-    /// - [`Kind::NoMemory`] if it is made of pool pages, and another process took some of them away
-    ///   while it was frozen, and the pool has none: it is frozen then;
-    /// - [`Kind::Frozen`] if it is frozen already; [`Kind::Unsupported`] if it is a low area, which
-    ///   no seal can protect.
+    /// - [`ErrorKind::NoMemory`] if it is made of hugetlb pages, and another process took some of
+    ///   them away while it was frozen, and the pool has none: it is frozen then;
+    /// - [`ErrorKind::Frozen`] if it is frozen already; [`ErrorKind::Unsupported`] if it is a low
+    ///   area, which no seal can protect.
     #[doc(alias = "F_SEAL_WRITE")]
     pub fn freeze(self) -> Result<Area<Frozen>, Rejected<Self>> {
-        self.freeze_within(FREEZE_PATIENCE)
+        self.freeze_within(DEFAULT_FREEZE_TIMEOUT)
     }
 
-    /// The same, with another patience.
+    /// The same, with another timeout.
     ///
     /// # Errors
     /// As [`freeze`](Area::freeze).
-    pub fn freeze_within(mut self, patience: Duration) -> Result<Area<Frozen>, Rejected<Self>> {
+    pub fn freeze_within(mut self, timeout: Duration) -> Result<Area<Frozen>, Rejected<Self>> {
         // What is frozen lends its bytes, all of them.
         let guarded = self.mapping.is_guarded();
-        match self.mapping.lift_guard().and_then(|()| self.try_freeze(patience)) {
+        match self.mapping.lift_guard().and_then(|()| self.try_freeze(timeout)) {
             Ok(()) => Ok(self.into_kind()),
             Err(error) => {
                 if guarded {
@@ -66,8 +66,8 @@ impl Area<$kind> {
 }
 can_be_frozen!(Shared, Resizable);
 
-/// Maps all of what was frozen. Somebody may have made it larger than our addresses, before it was
-/// sealed: who could not ask us, as we are not published.
+/// Maps all of what was frozen. Another holder may have made it larger than our addresses, before
+/// it was sealed: who could not ask us, as we are not published.
 fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> Result<()> {
     let size = object.size_in_pages();
     if size <= mapping.span() {
@@ -85,19 +85,19 @@ fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> 
     })
 }
 
-impl<K: Access> Area<K> {
-    fn try_freeze(&mut self, patience: Duration) -> Result<()> {
+impl<K: AreaKind> Area<K> {
+    fn try_freeze(&mut self, timeout: Duration) -> Result<()> {
         let what = format!("freeze {self}");
         let before = self.protection();
         super::object_of(self.object.as_ref()).refuse_physical(|| what.clone())?;
         self.refuse_part(|| what.clone())?;
         if super::object_of(self.object.as_ref()).is_frozen()? {
-            return Err(Error::new(Kind::Frozen, what)
+            return Err(Error::new(ErrorKind::Frozen, what)
                 .detail("it is frozen already")
                 .help("open it as what it is: `find(name)?.open_frozen()`"));
         }
         if !before.contains(Protection::WRITE) {
-            return Err(Error::new(Kind::ReadOnly, what)
+            return Err(Error::new(ErrorKind::ReadOnly, what)
                 .detail(format!("its protection is {before}"))
                 .help("freezing requires write access: freeze it where it can be written"));
         }
@@ -109,10 +109,10 @@ impl<K: Access> Area<K> {
         let read_only = super::object_of(self.object.as_ref()).reopen_read_only()?;
         // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
-            Error::new(Kind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
+            Error::new(ErrorKind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
         super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
-        if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, patience))
+        if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, timeout))
             && let Some(error) = self.rollback_freeze(before, error)
         {
             return Err(error);
@@ -133,8 +133,8 @@ impl<K: Access> Area<K> {
         self.take_missing_of_frozen(|| format!("{what}: it is frozen now, and not fully mapped"))
     }
 
-    fn seal(&self, what: &str, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
+    fn seal(&self, what: &str, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
         loop {
             match super::object_of(self.object.as_ref()).seal_frozen() {
                 Ok(()) => return Ok(()),
@@ -148,7 +148,7 @@ impl<K: Access> Area<K> {
                         .iter()
                         .map(Holder::to_string)
                         .collect();
-                    let error = Error::new(Kind::Busy, what.to_owned())
+                    let error = Error::new(ErrorKind::Busy, what.to_owned())
                         .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY);
                     return Err(match holders.is_empty() {
                         true => error
@@ -172,10 +172,10 @@ impl<K: Access> Area<K> {
                         Error::new(kind, what.to_owned()).call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno)
                     };
                     return Err(match errno {
-                        sys::Errno::PERM if shut => error(Kind::NotPermitted)
+                        sys::Errno::PERM if shut => error(ErrorKind::NotPermitted)
                             .detail("another holder has sealed it against further seals (F_SEAL_SEAL)")
                             .help("copy its bytes into a new area, and freeze that one"),
-                        _ => error(Kind::System),
+                        _ => error(ErrorKind::System),
                     });
                 }
             }
@@ -183,7 +183,7 @@ impl<K: Access> Area<K> {
     }
 
     /// Puts things back as they were before freezing was tried. `None` where another holder has
-    /// frozen it meanwhile: then that cannot be done, and need not.
+    /// frozen it concurrently: then that cannot be done, and need not.
     fn rollback_freeze(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = super::object_of(self.object.as_ref());
         // SAFETY: as in `try_freeze`: no references, and the object's own descriptor. Another
@@ -206,7 +206,7 @@ impl<K: Access> Area<K> {
         super::exclude_reserve_from_dump(&self.mapping, Some(object), self.undumped);
         let restored = replaced
             .map_err(|errno| {
-                Error::new(Kind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
+                Error::new(ErrorKind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
             })
             .and_then(|()| self.place_again())
             .and_then(|()| self.lock_again());
@@ -229,7 +229,7 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// The policy of pool pages lies on the mapping.
+    /// The policy of hugetlb pages lies on the mapping.
     fn place_again(&mut self) -> Result<()> {
         if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
             return Ok(());

@@ -1,22 +1,22 @@
-//! Areas that nobody can write any more.
+//! Areas that no process can write any more.
 
 #![expect(unsafe_code, reason = "lends sealed memory; the block has its proof")]
 
 use std::ops::Deref;
 
-use super::{Access, Area, sealed};
+use super::{Area, AreaKind, sealed};
 use crate::protection::Protection;
 
-/// Nobody writes, ever again: the kernel has sealed the memory, against root too. So the bytes can
-/// be lent.
+/// No process can write, ever again: the kernel has sealed the memory, against root too. So the
+/// bytes can be lent.
 #[derive(Debug)]
 pub enum Frozen {}
 
 impl sealed::Sealed for Frozen {}
-impl Access for Frozen {}
+impl AreaKind for Frozen {}
 
 impl Area<Frozen> {
-    /// The bytes: the same for ever, for everybody.
+    /// The bytes, which do not change any more, in any process.
     ///
     /// # Panics
     /// Where its protection was changed to one that forbids reading.
@@ -28,7 +28,7 @@ impl Area<Frozen> {
         assert!(self.mapping.span() >= object.size_seen(), "a frozen object is mapped whole");
         // SAFETY:
         // - `base..base+span` is mapped and ours (`Mapping`'s invariant), and the object has
-        //   `size_seen` bytes of it for ever: it is sealed against shrinking and growing;
+        //   `size_seen` bytes of it forever: it is sealed against shrinking and growing;
         // - it is readable (checked), and stays so as long as the bytes are lent: `protect` takes
         //   `&mut self`;
         // - nobody changes a byte: the seal on writing is on (checked by whoever makes an

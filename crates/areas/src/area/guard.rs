@@ -1,7 +1,7 @@
 //! Areas that serve as stacks: the lowest page of one may be a guard.
 
-use super::{Access, Area, Resizable};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, Resizable};
+use crate::error::{Error, ErrorKind, Result};
 
 impl Area<Resizable> {
     /// Makes its lowest page inaccessible, from now on and whatever its protection is: for memory
@@ -9,18 +9,19 @@ impl Area<Resizable> {
     /// alone: its clones, and [`read_at`](Area::read_at), see the page. A frozen area has no guard.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] if it has one page only; [`Kind::Limit`] at `vm.max_map_count`.
+    /// [`ErrorKind::InvalidInput`] if it has one page only; [`ErrorKind::Limit`] at
+    /// `vm.max_map_count`.
     #[doc(alias = "B_STACK_AREA")]
     pub fn guard_lowest_page(&mut self) -> Result<()> {
         if self.used() <= self.mapping.page_size().bytes() {
-            return Err(Error::new(Kind::InvalidInput, format!("guard the lowest page of {self}"))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("guard the lowest page of {self}"))
                 .detail("it has no other page"));
         }
         self.mapping.guard_lowest_page()
     }
 }
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// Does what a guard is in the way of: it may not be accessed, and so not be brought in and
     /// locked as the other pages.
     pub(super) fn unguarded<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {

@@ -1,4 +1,5 @@
-//! Locking an area in two steps: what takes long in it, the pages, can be told of and broken off.
+//! Locking an area in two steps: bringing in the pages, which takes long, can be watched and
+//! cancelled.
 
 use super::{Area, Shared};
 use crate::error::Result;
@@ -6,7 +7,7 @@ use crate::lock::Lock;
 
 impl Area<Shared> {
     /// Makes a lazy lock a full one: pages that are missing come in first. Where all of them were
-    /// [populated](Area::populate_with) before, which tells how far it is, that takes a moment. An
+    /// [populated](Area::populate_with) before, which reports its progress, that takes a moment. An
     /// area with another lock, or none, stays as it is.
     ///
     /// # Errors

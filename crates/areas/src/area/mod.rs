@@ -5,10 +5,10 @@
 //! | type | who writes | what it lends |
 //! |---|---|---|
 //! | [`Area<Private>`] | this process only | `&[u8]`, `&mut [u8]` |
-//! | [`Area<Shared>`] | everybody who has a clone | nothing: copies, atomic words, raw pointers |
-//! | [`Area<Resizable>`] | everybody who has a clone, and its size may shrink | nothing: copies through the kernel |
-//! | [`Area<Frozen>`] | nobody, ever again | `&[u8]` |
-//! | [`Area<Stored>`] | whoever has the file or device open | nothing: copies through the kernel |
+//! | [`Area<Shared>`] | every process that has a clone | nothing: copies, atomic words, raw pointers |
+//! | [`Area<Resizable>`] | every process that has a clone, and its size may shrink | nothing: copies through the kernel |
+//! | [`Area<Frozen>`] | none, ever again | `&[u8]` |
+//! | [`Area<Stored>`] | every process that has the file or device open | nothing: copies through the kernel |
 
 mod any;
 mod arranged;
@@ -38,9 +38,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 pub use any::{AnyArea, Received};
-pub use builder::{AreaBuilder, CreatedOrOpened, EXCLUSIVE_PATIENCE, builder};
+pub use builder::{AreaBuilder, CreatedOrOpened, EXCLUSIVE_TIMEOUT, builder};
 pub use clone::CloneBuilder;
-pub use freeze::FREEZE_PATIENCE;
+pub use freeze::DEFAULT_FREEZE_TIMEOUT;
 pub use frozen::Frozen;
 pub use private::Private;
 pub use receiving::{ReceiveOptions, receive};
@@ -49,7 +49,7 @@ pub use shared::{Shared, SharedSlice};
 pub use stored::Stored;
 pub use transfer::Transfer;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Fallback, Mapping};
 use crate::object::{Extent, Object};
@@ -64,8 +64,9 @@ use crate::size::Bytes;
 use crate::sync::owner::Owners;
 use crate::sys;
 
-/// What says who may write an area: [`Private`], [`Shared`] or [`Frozen`].
-pub trait Access: sealed::Sealed + fmt::Debug + Send + Sync + 'static {}
+/// The kinds of areas, by which the type says who may write: [`Private`], [`Shared`],
+/// [`Resizable`], [`Frozen`] and [`Stored`]. No other crate adds one.
+pub trait AreaKind: sealed::Sealed + fmt::Debug + Send + Sync + 'static {}
 
 mod sealed {
     pub trait Sealed {}
@@ -73,18 +74,18 @@ mod sealed {
 
 /// A chunk of mapped memory that this process holds.
 ///
-/// Dropping it unmaps it and takes its name and id back; the memory goes with its last holder.
+/// Dropping it unmaps it and withdraws its name and id; the memory is freed with its last holder.
 ///
 /// # Its addresses are its own
 ///
-/// Nobody else may unmap them, map over them (`MAP_FIXED`, `SHM_REMAP`) or move them away
+/// Other code must not unmap them, map over them (`MAP_FIXED`, `SHM_REMAP`) or move them away
 /// (`mremap`), its reserve included: safe calls rely on it, and a drop unmaps them whatever is
-/// there by then. Doing so takes unsafe code, and this is what its author has to know. Who has done
-/// it all the same calls [`reconcile`](Area::reconcile) before anything else: it lets go of what is
-/// no longer the area's, without touching whatever is there now, and gives what is left. Memory of
-/// an area that is no longer needed is given back by [`resize`](Area::resize), or a drop.
+/// there by then. That takes unsafe code, whose author has to know this. Code that has done it all
+/// the same calls [`reconcile`](Area::reconcile) before anything else: it releases what is no
+/// longer the area's, without touching what is there now, and returns what is left. Memory of an
+/// area that is no longer needed is freed by [`resize`](Area::resize), or a drop.
 #[must_use = "an area that is dropped is gone"]
-pub struct Area<K: Access> {
+pub struct Area<K: AreaKind> {
     // In the order in which they have to go: first nobody finds it, then it is unmapped, then the
     // object is closed.
     publication: Option<Publication>,
@@ -96,7 +97,7 @@ pub struct Area<K: Access> {
     note: Note,
     lock: Lock,
     placement: Placement,
-    /// Whether base pages may be gathered into transparent huge ones.
+    /// Whether base pages may be collapsed into transparent huge ones.
     gather: bool,
     gathered: usize,
     /// Whether core dumps leave it out because that was asked for.
@@ -114,14 +115,14 @@ pub struct Granted<'a> {
     pub span: usize,
     /// The pages that it is mapped with.
     pub page_size: PageSize,
-    /// Bytes that were gathered into transparent huge pages.
+    /// Bytes that were collapsed into transparent huge pages.
     pub gathered: usize,
     /// What was given instead of what was asked first; and, after populating, why pages could not
-    /// be gathered into transparent huge ones.
+    /// be collapsed into transparent huge ones.
     pub fallbacks: &'a [Fallback],
 }
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
     #[inline]
     fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
@@ -153,7 +154,7 @@ impl<K: Access> Area<K> {
     /// well.
     ///
     /// # Errors
-    /// [`Kind::System`] with what the kernel said.
+    /// [`ErrorKind::System`] with what the kernel said.
     #[doc(alias = "MADV_DONTDUMP")]
     pub fn exclude_from_dump(&mut self) -> Result<()> {
         self.mapping.refuse_given(
@@ -161,7 +162,7 @@ impl<K: Access> Area<K> {
             "leave the whole memory out (madvise) before it is given to a provider",
         )?;
         self.mapping.advise(sys::memory::Advice::DontDump).map_err(|errno| {
-            Error::new(Kind::System, format!("leave {self} out of core dumps"))
+            Error::new(ErrorKind::System, format!("leave {self} out of core dumps"))
                 .call("madvise(MADV_DONTDUMP)", errno)
         })?;
         self.undumped = true;
@@ -210,9 +211,9 @@ impl<K: Access> Area<K> {
         self.name.as_ref()
     }
 
-    /// What is noted beside it, as this holder tells it: what was given at its making, what its
-    /// source had when it was cloned, or what `set_note` has put there. [`Note::as_bytes`] is empty
-    /// where that is nothing.
+    /// What is noted beside it by this holder: what was given at its making, what its source had
+    /// when it was cloned, or what `set_note` has put there. [`Note::as_bytes`] is empty where that
+    /// is nothing.
     #[must_use]
     pub fn note(&self) -> &Note {
         &self.note
@@ -240,11 +241,11 @@ impl<K: Access> Area<K> {
     /// Its placement: what was asked here, or what the kernel has by now. (Where its pages *are*,
     /// [`residency`](Area::residency) measures.)
     ///
-    /// Whoever has a shared area mapped too may place it anew, as `areas move` does. So the kernel
-    /// is asked for the policy of the first page (not of private areas and pages of the pool, whose
-    /// policy is this process's own): where it is not what was asked for that page, it is told, and
-    /// no home node, as the kernel does not show one. Where a sandbox forbids the question, it is
-    /// what was asked.
+    /// Other processes that have a shared area mapped may change its placement, as `areas move`
+    /// does. So the kernel is asked for the policy of the first page (not of private areas and
+    /// hugetlb pages, whose policy is this process's own): where that is not what was asked for
+    /// that page, it is returned, without a home node, as the kernel does not show one. Where a
+    /// sandbox forbids the question, it is what was asked.
     pub fn placement(&self) -> Placement {
         self.placement_now()
     }
@@ -263,12 +264,12 @@ impl<K: Access> Area<K> {
 
     /// Measures where each of its pages is, and how large it is. Faults nothing in.
     ///
-    /// Containers forbid `move_pages`. There it is told how many bytes are on each node, and of
-    /// single pages only if all are on one ([`Residency::knows_pages`]).
+    /// Containers forbid `move_pages`. There the number of bytes on each node is reported, and the
+    /// node of single pages only if all are on one ([`Residency::knows_pages`]).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for low areas, whose memory belongs to no node; [`Kind::NotPermitted`]
-    /// where even the page tables are hidden.
+    /// [`ErrorKind::Unsupported`] for low areas, whose memory belongs to no node;
+    /// [`ErrorKind::NotPermitted`] where even the page tables are hidden.
     #[doc(alias = "move_pages")]
     pub fn residency(&self) -> Result<Residency> {
         if let Some(object) = &self.object {
@@ -280,7 +281,7 @@ impl<K: Access> Area<K> {
     /// Faults all its pages in, in parallel, where they were asked to be.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`] where the nodes, the machine or a control group (`memory.max`,
+    /// [`ErrorKind::NoMemory`] where the nodes, the machine or a control group (`memory.max`,
     /// `memory.high`) plainly do not have that much: before the kernel's out-of-memory killer has
     /// its say. If others take the room concurrently, it stops on the way; pages that came in until
     /// then stay, as another holder may have written them.
@@ -289,7 +290,7 @@ impl<K: Access> Area<K> {
         self.populate_with(&mut |_| {})
     }
 
-    /// The same, and tells how far it is, on the calling thread.
+    /// The same, and reports its progress, on the calling thread.
     ///
     /// # Errors
     /// As [`populate`](Area::populate).
@@ -327,14 +328,14 @@ impl<K: Access> Area<K> {
         Ok(())
     }
 
-    /// What [`granted`](Area::granted) says of pages that were gathered into transparent huge ones,
-    /// and of those that could not be, the last time.
+    /// What [`granted`](Area::granted) says of pages that were collapsed into transparent huge
+    /// ones, and of those that could not be, the last time.
     fn note_gathering(&mut self, done: &Populated) {
         const ASKED: &str = "transparent huge pages";
         self.gathered = done.collapsed_bytes;
         self.mapping.forget_fallbacks(ASKED);
         let Some(refused) = done.refused else { return };
-        let error = Error::new(Kind::Unsupported, format!("gather the pages of {self}"));
+        let error = Error::new(ErrorKind::Unsupported, format!("gather the pages of {self}"));
         let error = match refused {
             Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
             refused => error.detail(refused.to_string()),
@@ -353,13 +354,13 @@ impl<K: Access> Area<K> {
         self.mapping.record_fallback(ASKED, given, error);
     }
 
-    /// Whether an error comes of it that somebody made the area smaller than `len`, and maybe as
+    /// Whether an error is because another holder made the area smaller than `len`, and maybe as
     /// large again.
     fn was_cut(&self, len: usize, error: &Error) -> bool {
         let resizable =
             self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
-        // Looked at before the pages are touched, or told by the kernel as they are.
-        let beyond_the_end = error.kind() == Kind::OutOfRange
+        // Looked at before the pages are touched, or reported by the kernel as they are.
+        let beyond_the_end = error.kind() == ErrorKind::OutOfRange
             || error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
         resizable && (self.used() < len || beyond_the_end)
     }
@@ -367,8 +368,8 @@ impl<K: Access> Area<K> {
     /// Changes what may be done with its pages. Its clones are not affected.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] where it was opened for less, [`Kind::Frozen`] for writing a frozen
-    /// area.
+    /// [`ErrorKind::NotPermitted`] where it was opened for less, [`ErrorKind::Frozen`] for writing
+    /// a frozen area.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
         self.mapping.protect(protection).map_err(|error| self.explain_refused(protection, error))?;
         if let Some(publication) = &self.publication {
@@ -380,10 +381,10 @@ impl<K: Access> Area<K> {
     /// A refused protection, with the reason where it is that nobody may write any more.
     fn explain_refused(&self, protection: Protection, error: Error) -> Error {
         let frozen = || self.object.as_ref().is_some_and(|object| object.is_frozen().unwrap_or(false));
-        if error.kind() != Kind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
+        if error.kind() != ErrorKind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
             return error;
         }
-        Error::new(Kind::Frozen, format!("change the protection of {self} to {protection}"))
+        Error::new(ErrorKind::Frozen, format!("change the protection of {self} to {protection}"))
             .detail("it is frozen: no process can write it any more")
             .help("copy what it holds into an area of your own")
             .caused_by(error)
@@ -403,7 +404,7 @@ impl<K: Access> Area<K> {
     }
 
     /// The same area as another kind.
-    fn into_kind<L: Access>(self) -> Area<L> {
+    fn into_kind<L: AreaKind>(self) -> Area<L> {
         let Area {
             publication,
             owners,
@@ -439,7 +440,7 @@ impl<K: Access> Area<K> {
         object.refuse_physical(|| format!("retire {self}"))?;
         object.mark_retired().map_err(|error| match error.errno() {
             Some(errno) if errno == sys::Errno::PERM.into() => {
-                Error::new(Kind::NotPermitted, format!("retire {self}"))
+                Error::new(ErrorKind::NotPermitted, format!("retire {self}"))
                     .detail("its memory is another user's")
                     .help("have its owner retire it")
                     .caused_by(error)
@@ -452,20 +453,20 @@ impl<K: Access> Area<K> {
         crate::registry::retire_own(identity)
     }
 
-    /// Publishes it under a name, so that others find it; only if nobody else has it, if that is
+    /// Publishes it under a name, so that others find it; only if no other area has it, if that is
     /// wanted.
     fn publish_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let Some(object) = &self.object else {
-            return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
+            return Err(Error::new(ErrorKind::Unsupported, format!("publish {self} as {name:?}"))
                 .detail("it is private memory"));
         };
         if let Some(id) = self.id() {
-            return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("publish {self} as {name:?}"))
                 .detail(format!("it is published already, with id {id}"))
                 .help("clone it to give it a second name"));
         }
         if object.is_retired().unwrap_or(false) {
-            return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("publish {self} as {name:?}"))
                 .detail("its memory is retired: no process can find it any more")
                 .help("copy what it holds into a new area"));
         }
@@ -489,7 +490,7 @@ impl<K: Access> Area<K> {
         }
         let object = object_of(self.object.as_ref());
         let told = self.announcement(name.clone(), &self.mapping, object);
-        let (publication, id) = Publication::alone(told, EXCLUSIVE_PATIENCE)?;
+        let (publication, id) = Publication::alone(told, EXCLUSIVE_TIMEOUT)?;
         self.publication = Some(publication);
         self.name = Some(name);
         Ok(id)
@@ -499,10 +500,10 @@ impl<K: Access> Area<K> {
     fn rename_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let what = format!("rename {self} to {name:?}");
         let Some(object) = &self.object else {
-            return Err(Error::new(Kind::Unsupported, what).detail("it is private memory"));
+            return Err(Error::new(ErrorKind::Unsupported, what).detail("it is private memory"));
         };
         if object.is_retired().unwrap_or(false) {
-            return Err(Error::new(Kind::InvalidInput, what)
+            return Err(Error::new(ErrorKind::InvalidInput, what)
                 .detail("its memory is retired: no process can find it any more")
                 .help("copy what it holds into a new area"));
         }
@@ -510,11 +511,11 @@ impl<K: Access> Area<K> {
             return Err(crate::object::closed(what));
         }
         let Some(publication) = &mut self.publication else {
-            return Err(Error::new(Kind::InvalidInput, what)
+            return Err(Error::new(ErrorKind::InvalidInput, what)
                 .detail("it is not published, and has no name to be changed")
                 .help("publish it under that name"));
         };
-        let id = publication.rename(name.clone(), exclusive.then_some(EXCLUSIVE_PATIENCE), &what)?;
+        let id = publication.rename(name.clone(), exclusive.then_some(EXCLUSIVE_TIMEOUT), &what)?;
         self.name = Some(name);
         Ok(id)
     }
@@ -529,7 +530,7 @@ impl<K: Access> Area<K> {
         Ok(id)
     }
 
-    /// What it tells of itself in the registry, mapped there.
+    /// What it publishes of itself in the registry, mapped there.
     fn announcement(&self, name: Name, mapping: &Mapping, object: &Object) -> Announcement {
         use std::os::fd::AsRawFd;
         Announcement {
@@ -577,9 +578,9 @@ impl<K: Access> Area<K> {
     }
 }
 
-impl<K: Access> Area<K> {
-    /// Takes the pages that were missing of an object of pool pages that another process made: one
-    /// that is not there would be a SIGBUS at the touch.
+impl<K: AreaKind> Area<K> {
+    /// Takes the pages that were missing of an object of hugetlb pages that another process made:
+    /// one that is not there would be a SIGBUS at the touch.
     fn take_missing(&self, what: impl FnOnce() -> String) -> Result<()> {
         let object = object_of(self.object.as_ref());
         match (object.missing(), object.extent()) {
@@ -589,8 +590,8 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// The same for one that was just frozen: up to that moment whoever could write it could take
-    /// pages away; from now on nobody can.
+    /// The same for one that was just frozen: up to that moment a process that could write it could
+    /// take pages away; from now on none can.
     fn take_missing_of_frozen(&self, what: impl FnOnce() -> String) -> Result<()> {
         if self.mapping.page_size() == PageSize::base() {
             return Ok(());
@@ -630,7 +631,7 @@ impl Area<Shared> {
                 if demand.below.is_none_or(|below| end <= below) {
                     return Ok(());
                 }
-                Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+                Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
                     "it is said to be locked as {lock}, and ends at physical address {end:#x}"
                 )))
             }
@@ -646,10 +647,10 @@ macro_rules! can_be_published {
             /// say.
             ///
             /// # Errors
-            /// [`Kind::InvalidInput`] for a bad name or an area that is published already;
-            /// [`Kind::Registry`], [`Kind::Limit`] where the registry cannot take it;
-            /// [`Kind::AddressInUse`] for a resizable one that another holder has grown beyond the
-            /// addresses that are here, where there are no more.
+            /// [`ErrorKind::InvalidInput`] for a bad name or an area that is published already;
+            /// [`ErrorKind::Registry`], [`ErrorKind::Limit`] where the registry cannot take it;
+            /// [`ErrorKind::AddressInUse`] for a resizable one that another holder has grown beyond
+            /// the addresses that are here, where there are no more.
             pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, false)
             }
@@ -666,21 +667,22 @@ macro_rules! can_be_published {
             /// says: when its contents are complete, say.
             ///
             /// # Errors
-            /// As [`publish`](Area::publish); [`Kind::NameTaken`] if another area has the name;
-            /// [`Kind::Busy`] where somebody was stopped in the middle of taking it.
+            /// As [`publish`](Area::publish); [`ErrorKind::NameTaken`] if another area has the
+            /// name; [`ErrorKind::Busy`] where another process was stopped in the middle of taking
+            /// it.
             pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, true)
             }
 
             /// Publishes it under another name instead of the one that it has. It gets another id,
-            /// because an id stands for one publication; its note stays. Whoever has it keeps it,
-            /// and other holders' names for the same memory stay.
+            /// because an id stands for one publication; its note stays. Processes that have it
+            /// keep it, and other holders' names for the same memory stay.
             ///
             /// At no moment is it found under neither name; for a moment it may be found under
             /// both.
             ///
             /// # Errors
-            /// As [`publish`](Area::publish), and [`Kind::InvalidInput`] for one that is not
+            /// As [`publish`](Area::publish), and [`ErrorKind::InvalidInput`] for one that is not
             /// published. It has its name and its id as before.
             pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.rename_as(Name::new(name)?, false)
@@ -690,54 +692,54 @@ macro_rules! can_be_published {
             /// of several that want a name at once one gets it.
             ///
             /// # Errors
-            /// As [`rename`](Area::rename); [`Kind::NameTaken`] if another area has the name;
-            /// [`Kind::Busy`] where somebody was stopped in the middle of taking it. It has its
-            /// name and its id as before, all the while.
+            /// As [`rename`](Area::rename); [`ErrorKind::NameTaken`] if another area has the name;
+            /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking it. It
+            /// has its name and its id as before, all the while.
             pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.rename_as(Name::new(name)?, true)
             }
 
-            /// Takes its name and its id back: nobody finds it by this holder any more. The mapping
+            /// Withdraws its name and its id: it is not found by this holder any more. The mapping
             /// stays, and so do other holders' areas over the same memory. It can be published
-            /// again, under any name. The name that it had; `None` if it was not published.
+            /// again, under any name. Returns the name that it had; `None` if it was not published.
             ///
-            /// Who has found it before, and has not opened it, is refused as if it had gone
-            /// ([`Kind::NoSuchArea`]).
+            /// A process that has found it before, and has not opened it, is refused as if it were
+            /// gone ([`ErrorKind::NoSuchArea`]).
             pub fn unpublish(&mut self) -> Option<Name> {
                 self.publication.take().and(self.name.take())
             }
 
-            /// Has nobody find or open its memory any more, by whatever holder, under whatever
-            /// name, for ever. Who has it keeps it, and may still pass it on over a socket. What
-            /// replaces it can be published under the same name at once, before or after.
+            /// Retires its memory, permanently: it cannot be found or opened any more, by any
+            /// holder, under any name. Its holders keep it, and may still pass it on over a socket.
+            /// What replaces it can be published under the same name at once, before or after.
             ///
             /// That is marked on the memory itself. This process's areas over it are withdrawn at
             /// once ([`unpublish`](Area::unpublish)). Other holders' are still listed
             /// ([`Info::retired`](crate::registry::Info::retired) says so), and cannot be opened,
-            /// cloned or transferred: [`Kind::NoSuchArea`]. [`find`](crate::registry::find) passes
-            /// over them; only who has found that very holder's area before may be led to it once
-            /// more, and is refused as it opens it.
+            /// cloned or transferred: [`ErrorKind::NoSuchArea`]. [`find`](crate::registry::find)
+            /// passes over them; only a process that has found that very holder's area before may
+            /// be led to it once more, and is refused when it opens it.
             ///
             /// # Errors
-            /// [`Kind::Unsupported`] for low areas; [`Kind::NotPermitted`] where the memory is
-            /// another user's; [`Kind::Busy`] where another holder was stopped in the middle of
-            /// marking it.
+            /// [`ErrorKind::Unsupported`] for low areas; [`ErrorKind::NotPermitted`] where the
+            /// memory is another user's; [`ErrorKind::Busy`] where another holder was stopped in
+            /// the middle of marking it.
             pub fn retire(&mut self) -> Result<()> {
                 self.retire_object()
             }
 
             /// Notes something beside it, up to 256 bytes that mean what the program says, in place
-            /// of what was noted before; an empty note takes it back. Whoever finds the area by
-            /// this holder reads it ([`Source::note`](crate::registry::Source::note),
+            /// of what was noted before; an empty note removes it. Processes that find the area by
+            /// this holder read it ([`Source::note`](crate::registry::Source::note),
             /// [`Info::note`](crate::registry::Info::note)): the old one or the new one, whole.
-            /// Where the area is not published yet, it is told with the name.
+            /// Where the area is not published yet, the note is published with the name.
             ///
             /// A note is its holder's. Clones that exist keep theirs.
             ///
             /// # Errors
-            /// [`Kind::InvalidInput`] for a note of more than [`Note::MAX`] bytes; [`Kind::Limit`]
-            /// where this process has published so many areas that there is no room for it: what
-            /// was noted stays.
+            /// [`ErrorKind::InvalidInput`] for a note of more than [`Note::MAX`] bytes;
+            /// [`ErrorKind::Limit`] where this process has published so many areas that there is no
+            /// room for it: what was noted stays.
             pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
                 let note = Note::new(note)?;
                 if let Some(publication) = &self.publication {
@@ -753,15 +755,15 @@ can_be_published!(Shared, Resizable, Frozen);
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
 ///
-/// Whoever gets it can do with the object what its seals allow. (That of a low area is one of
-/// `/dev/mem`: see [`Object::physical`].)
+/// A process that gets it can do with the object what its seals allow. (That of a low area is one
+/// of `/dev/mem`: see [`Object::physical`].)
 impl AsFd for Area<Shared> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object().as_fd()
     }
 }
 
-/// As for shared areas; nobody can write through it.
+/// As for shared areas, but read-only: no process can write through it.
 impl AsFd for Area<Frozen> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object().as_fd()
@@ -809,7 +811,7 @@ fn object_of(object: Option<&Object>) -> &Object {
 }
 
 /// `area "ring"`, or its size where it has no name: what messages call it.
-impl<K: Access> fmt::Display for Area<K> {
+impl<K: AreaKind> fmt::Display for Area<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
             Some(name) => write!(f, "area {name:?}"),
@@ -818,7 +820,7 @@ impl<K: Access> fmt::Display for Area<K> {
     }
 }
 
-impl<K: Access> fmt::Debug for Area<K> {
+impl<K: AreaKind> fmt::Debug for Area<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Area")
             .field("name", &self.name)
@@ -830,8 +832,8 @@ impl<K: Access> fmt::Debug for Area<K> {
     }
 }
 
-/// Keeps reserves out of core dumps, and what was asked to be kept out. A mapping that takes the
-/// place of another has to be told again.
+/// Keeps reserves out of core dumps, and what was asked to be kept out. For a mapping that replaces
+/// another this has to be done again.
 fn exclude_reserve_from_dump(mapping: &Mapping, object: Option<&Object>, undumped: bool) {
     let has_reserve = object.is_some_and(|object| !matches!(object.extent(), Extent::Fixed));
     if has_reserve || undumped {

@@ -1,7 +1,7 @@
 //! What can be done to the place of an area that was found, without a clone of it: moving its
 //! pages, and asking for its policy.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{self, Elsewhere, Migration};
 use crate::page::PageSize;
 use crate::place::{Placement, Policy};
@@ -20,21 +20,21 @@ impl Source {
     /// Moves its pages, and has new ones come from there: [`Area::migrate`](crate::Area::migrate)
     /// for an area of another process (or of this one), without cloning it.
     ///
-    /// An ordinary user can move what one process of his has mapped, or none; what several have
-    /// mapped stays, and takes `CAP_SYS_NICE`. Where there was something to move and nothing of it
-    /// would, the policy is as it was.
+    /// An ordinary user can move pages that one process of that user, or none, has mapped; those
+    /// that several have mapped stay, unless the caller has `CAP_SYS_NICE`. Where there was
+    /// something to move and nothing of it would, the policy is as it was.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened;
-    /// [`Kind::NodeNotAllowed`] for nodes that may not be used; [`Kind::Unsupported`] for low
-    /// areas, and for what this kernel does not know; [`Kind::NotPermitted`] where a sandbox
-    /// forbids it. Pages that stay are no error.
+    /// [`ErrorKind::NoSuchArea`] if it is gone, [`ErrorKind::Unreadable`] if it may not be opened;
+    /// [`ErrorKind::NodeNotAllowed`] for nodes that may not be used; [`ErrorKind::Unsupported`] for
+    /// low areas, and for what this kernel does not know; [`ErrorKind::NotPermitted`] where a
+    /// sandbox forbids it. Pages that stay are not an error.
     #[doc(alias = "migrate_pages")]
     pub fn migrate(&self, placement: impl Into<Placement>) -> Result<Migration> {
         self.migrate_with(placement, &mut |_| {})
     }
 
-    /// The same, and tells how far it is: bytes looked at, of those that are to move.
+    /// The same, and reports its progress: bytes looked at, of those that are to move.
     ///
     /// # Errors
     /// As [`migrate`](Source::migrate).
@@ -50,14 +50,14 @@ impl Source {
     }
 
     /// The policies that the kernel has for its memory now, the first byte's first: most areas have
-    /// one. What its maker asked for is in [`info`](Source::info); another process may have placed
-    /// it anew since.
+    /// one. What its maker asked for is in [`info`](Source::info); another process may have changed
+    /// it since.
     ///
     /// It is asked at up to 64 places, so that parts of an area of several policies may be
     /// overlooked. A home node does not show.
     ///
     /// # Errors
-    /// As [`migrate`](Source::migrate); [`Kind::Unsupported`] for pages of the pool of a process
+    /// As [`migrate`](Source::migrate); [`ErrorKind::Unsupported`] for hugetlb pages of a process
     /// that cannot be looked into: their policy lies on each mapping.
     #[doc(alias = "get_mempolicy")]
     pub fn policies(&self) -> Result<Vec<Policy>> {
@@ -67,7 +67,7 @@ impl Source {
         if object.page_size() != PageSize::base() {
             return match self.policy_by_holder() {
                 Some(policy) => Ok(vec![policy]),
-                None => Err(Error::new(Kind::Unsupported, what())
+                None => Err(Error::new(ErrorKind::Unsupported, what())
                     .detail(format!(
                         "that of pages of the pool lies on each mapping, and /proc/{}/numa_maps shows none",
                         self.pid()
@@ -88,7 +88,7 @@ impl Source {
             let policy =
                 sys::policy::policy_at(address).or_else(|errno| self.policy_by_holder().ok_or(errno));
             let policy = policy.map_err(|errno| {
-                Error::new(Kind::NotPermitted, what())
+                Error::new(ErrorKind::NotPermitted, what())
                     .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
                     .detail(format!("byte {} of {}", page * PageSize::base().bytes(), Bytes::from(len)))
                     .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy")

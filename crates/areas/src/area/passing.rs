@@ -1,5 +1,5 @@
-//! Passing areas over Unix sockets: to other users, to containers, to whoever may not be found in
-//! the registry.
+//! Passing areas over Unix sockets: to other users, to containers, to processes that cannot be
+//! found in the registry.
 //!
 //! What travels is the object's descriptor and a short message about it. The receiver
 //! (`receiving.rs`) believes the kernel (seals, size, what the descriptor is open for) and checks
@@ -8,7 +8,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Area, Frozen, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::object::Object;
 use crate::registry::{Name, Note};
@@ -18,16 +18,15 @@ impl Area<Shared> {
     /// Sends it over a connected Unix socket, with the rights that this process has. The receiver
     /// takes it with [`receive`](crate::receive).
     ///
-    /// It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or
-    /// otherwise.
+    /// It stays alive on its way: the memory is freed when it has no holder left, a socket's queue
+    /// included.
     ///
-    /// While the socket's queue is full it waits, unless the socket is one that does not
-    /// (`O_NONBLOCK`) or not for ever (`SO_SNDTIMEO`): then it fails with `EAGAIN`, and nothing was
-    /// sent.
+    /// While the socket's queue is full it waits, unless the socket does not (`O_NONBLOCK`) or has
+    /// a timeout (`SO_SNDTIMEO`): then it fails with `EAGAIN`, and nothing was sent.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what the socket said; [`Kind::Unsupported`] for a low area, whose
-    /// descriptor is one of `/dev/mem`.
+    /// [`ErrorKind::Io`] with what the socket said; [`ErrorKind::Unsupported`] for a low area,
+    /// whose descriptor is one of `/dev/mem`.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         let object = self.object();
         self.refuse_part(|| format!("send {self} over a socket"))?;
@@ -36,10 +35,10 @@ impl Area<Shared> {
     }
 
     /// The same, for reading only, which the kernel enforces: the descriptor is open for reading
-    /// only, and another user cannot open the memory anew.
+    /// only, and another user cannot reopen the memory for writing.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what the socket said.
+    /// [`ErrorKind::Io`] with what the socket said.
     pub fn send_read_only(&self, socket: impl AsFd) -> Result<()> {
         self.object().refuse_physical(|| format!("send {self} for reading only"))?;
         self.refuse_part(|| format!("send {self} for reading only"))?;
@@ -66,7 +65,7 @@ impl Area<Frozen> {
     /// [`receive`](crate::receive).
     ///
     /// # Errors
-    /// [`Kind::Io`] with what the socket said.
+    /// [`ErrorKind::Io`] with what the socket said.
     pub fn send(&self, socket: impl AsFd) -> Result<()> {
         let object = self.object();
         self.refuse_part(|| format!("send {self} over a socket"))?;
@@ -79,7 +78,7 @@ impl Area<Frozen> {
     }
 }
 
-/// What is told of an area beside its descriptor.
+/// What is sent of an area beside its descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     /// Up to where it may grow; `None` if it may not.
@@ -142,7 +141,7 @@ impl Message {
 
     fn send(&self, socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>, whose: &str) -> Result<()> {
         sys::socket::send(socket, &self.encode(), descriptor).map_err(|errno| {
-            Error::new(Kind::Io, format!("send {whose} over a socket"))
+            Error::new(ErrorKind::Io, format!("send {whose} over a socket"))
                 .call("sendmsg(SCM_RIGHTS)", errno)
                 .help(match errno {
                     sys::Errno::AGAIN => "nothing was sent: the socket's queue is full; try again when the other side has received",

@@ -1,10 +1,11 @@
-//! Placing a part of an area anew, comparing with what is, and moving what is elsewhere.
+//! Changing the placement of a part of an area, comparing it with what is, and moving what is
+//! elsewhere.
 
 use std::fmt;
 use std::ops::Range;
 
-use super::{Access, Area};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::PLACE_THE_WHOLE;
 use crate::migrate::{self, Here, Migration, first_huge_page};
 use crate::place::{Node, Placement};
@@ -12,7 +13,7 @@ use crate::populate::Progress;
 use crate::provider::{resolve, split};
 use crate::verify::{self, Verification};
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// From now on, new pages of a part come from there. Pages that are there already stay:
     /// [`migrate`](Area::migrate) moves them.
     ///
@@ -21,9 +22,9 @@ impl<K: Access> Area<K> {
     /// all clones.
     ///
     /// # Errors
-    /// [`Kind::NodeNotAllowed`] for nodes that may not be used, [`Kind::InvalidInput`] for a range
-    /// that does not begin at a page, [`Kind::OutOfRange`] beyond the reserve,
-    /// [`Kind::Unsupported`] for what this kernel does not know.
+    /// [`ErrorKind::NodeNotAllowed`] for nodes that may not be used, [`ErrorKind::InvalidInput`]
+    /// for a range that does not begin at a page, [`ErrorKind::OutOfRange`] beyond the reserve,
+    /// [`ErrorKind::Unsupported`] for what this kernel does not know.
     #[doc(alias = "mbind")]
     pub fn place(&mut self, range: Range<usize>, placement: impl Into<Placement>) -> Result<()> {
         let placement = resolve(placement.into())?;
@@ -43,14 +44,15 @@ impl<K: Access> Area<K> {
     ///
     /// Where each piece has room for a huge page, all begin between huge pages, else at the nearest
     /// page; where there are fewer pages than pieces, some get none. A node may be named more than
-    /// once. Pages that are there already stay: [`verify`](Area::verify) tells which are elsewhere.
-    /// The area's own [`placement`](Area::placement) stays what it was: no single one describes it.
+    /// once. Pages that are there already stay: [`verify`](Area::verify) reports which are
+    /// elsewhere. The area's own [`placement`](Area::placement) stays what it was: no single one
+    /// describes it.
     ///
     /// `range` is in bytes, as for [`place`](Area::place). Where the kernel refuses a piece, all of
     /// the range is placed as before.
     ///
     /// # Errors
-    /// As [`place`](Area::place); [`Kind::InvalidInput`] for no pieces, or a weight of 0.
+    /// As [`place`](Area::place); [`ErrorKind::InvalidInput`] for no pieces, or a weight of 0.
     #[doc(alias = "UMF_NUMA_MODE_SPLIT")]
     pub fn place_split(
         &mut self,
@@ -72,7 +74,7 @@ impl<K: Access> Area<K> {
         let page = self.mapping.page_size();
         if range.start > range.end || !range.start.is_multiple_of(page.bytes()) {
             return Err(Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("place bytes {}..{} of {self} as {how}", range.start, range.end),
             )
             .detail(format!("a part begins at a multiple of the page size, {page}, and ends behind that")));
@@ -84,13 +86,13 @@ impl<K: Access> Area<K> {
     /// part of it, by the provider for blocks of stripes. With interleaving, what counts is whose
     /// turn each page is ([`Verification`]).
     ///
-    /// Where another holder of a shared area has placed it anew, or a part of it, that counts: the
-    /// kernel's policy is asked for at each part's ends and at least once in 2 MiB (smaller parts
-    /// that others placed may be overlooked).
+    /// Where another holder of a shared area has changed its placement, or that of a part, that
+    /// counts: the kernel's policy is asked for at each part's ends and at least once in 2 MiB
+    /// (smaller parts that others placed may be overlooked).
     ///
     /// # Errors
-    /// As [`residency`](Area::residency); [`Kind::NotPermitted`] where a sandbox hides which node
-    /// single pages are on.
+    /// As [`residency`](Area::residency); [`ErrorKind::NotPermitted`] where a sandbox hides which
+    /// node single pages are on.
     pub fn verify(&self) -> Result<Verification> {
         let residency = self.residency()?.all_located()?;
         let asked = self.mapping.asked();
@@ -102,11 +104,11 @@ impl<K: Access> Area<K> {
         })
     }
 
-    /// Places the whole area anew, and moves the pages that are elsewhere. What would not move is
-    /// reported, with the reason.
+    /// Changes the placement of the whole area, and moves the pages that are elsewhere. What would
+    /// not move is reported, with the reason.
     ///
-    /// Interleaved pages are dealt out anew, as if they had been interleaved from the start, huge
-    /// pages each as one; with `bind` and `preferred-many`, those move that are on none of the
+    /// Interleaved pages are distributed again, as if they had been interleaved from the start,
+    /// huge pages each as one; with `bind` and `preferred-many`, those move that are on none of the
     /// nodes.
     ///
     /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`. Where there was
@@ -114,14 +116,15 @@ impl<K: Access> Area<K> {
     /// ([`Migration::is_placed`]).
     ///
     /// # Errors
-    /// As [`place`](Area::place) and [`residency`](Area::residency). Pages that stay are no error.
+    /// As [`place`](Area::place) and [`residency`](Area::residency). Pages that stay are not an
+    /// error.
     #[doc(alias = "move_pages")]
     #[doc(alias = "migrate_pages")]
     pub fn migrate(&mut self, placement: impl Into<Placement>) -> Result<Migration> {
         self.migrate_with(placement, &mut |_| {})
     }
 
-    /// The same, and tells how far it is: bytes looked at, of those that are to move.
+    /// The same, and reports its progress: bytes looked at, of those that are to move.
     ///
     /// # Errors
     /// As [`migrate`](Area::migrate).

@@ -2,26 +2,26 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Access, Area, sealed};
+use super::{Area, AreaKind, sealed};
 use crate::error::Result;
 use crate::mapping::Mapping;
 
 /// Only this process writes: plain memory, copied for a forked child as any memory is.
 ///
-/// (In pages of the pool a copy takes a page of the pool. Where it has none, the kernel leaves the
-/// page that there is to the parent, and the child that accesses it dies of SIGBUS. A child that is
-/// to use such an area wants shared memory instead.)
+/// (With hugetlb pages a copy takes a hugetlb page. Where the pool has none, the parent keeps the
+/// page, and the child that accesses it dies of SIGBUS. Use shared memory for such an area if a
+/// child needs it.)
 #[derive(Debug)]
 pub enum Private {}
 
 impl sealed::Sealed for Private {}
-impl Access for Private {}
+impl AreaKind for Private {}
 
 impl Area<Private> {
     /// The bytes.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
     pub fn as_bytes(&self) -> Result<&[u8]> {
         self.mapping.as_bytes()
     }
@@ -29,7 +29,7 @@ impl Area<Private> {
     /// The bytes, to write.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
     pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
         self.mapping.as_bytes_mut()
     }

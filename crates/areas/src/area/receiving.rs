@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::passing::Message;
 use super::{AnyArea, Area, Shared};
 use crate::acceptance::Acceptance;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::lock::Lock;
 use crate::mapping::headroom;
 use crate::object::{Extent, Object};
@@ -28,10 +28,10 @@ const WHAT: &str = "receive an area over a socket";
 /// Takes an area that was sent over a connected Unix socket, and maps it, with the lock that it
 /// had.
 ///
-/// Its name and its [note](Area::note) are those that it had there; it is published by nobody until
-/// somebody calls [`publish`](Area::publish). Seals and size are the kernel's word; an object that
-/// could shrink under its holders is refused. What a lock demands of page frames is measured once
-/// it is locked. The bounds, and what happens to what is beyond them: [`ReceiveOptions`].
+/// Its name and its [note](Area::note) are those that it had there; it is not published until
+/// [`publish`](Area::publish) is called. Seals and size are the kernel's word; an object that could
+/// shrink under its holders is refused. What a lock demands of page frames is measured once it is
+/// locked. The bounds, and what happens to what is beyond them: [`ReceiveOptions`].
 ///
 /// # Errors
 /// As [`ReceiveOptions::receive`].
@@ -57,12 +57,12 @@ pub fn receive(socket: impl AsFd) -> Result<AnyArea> {
 /// They hold for one area. How many it keeps, a program knows itself.
 ///
 /// ```
-/// use areas::{Kind, ReceiveOptions};
+/// use areas::{ErrorKind, ReceiveOptions};
 /// use std::time::Duration;
 /// # let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
 /// areas::builder(1 << 20).shared()?.send(&ours)?;
 /// let small = ReceiveOptions::new().max_bytes(1 << 16).timeout(Duration::from_secs(1));
-/// assert_eq!(small.receive(&theirs).unwrap_err().kind(), Kind::Limit);
+/// assert_eq!(small.receive(&theirs).unwrap_err().kind(), ErrorKind::Limit);
 /// // It is still in the queue.
 /// let area = ReceiveOptions::new().max_bytes(1 << 20).receive(&theirs)?;
 /// # Ok::<(), areas::Error>(())
@@ -110,8 +110,8 @@ impl ReceiveOptions {
         self
     }
 
-    /// Accepts areas of pool pages of which at most so many bytes are not there yet: they are taken
-    /// from the pool here.
+    /// Accepts areas of hugetlb pages of which at most so many bytes are not there yet: they are
+    /// taken from the pool here.
     pub const fn max_pool_bytes(mut self, bytes: usize) -> Self {
         self.accept.max_pool = Some(bytes as u64);
         self
@@ -152,15 +152,15 @@ impl ReceiveOptions {
     /// part and stopped: our own never do.
     ///
     /// # Errors
-    /// - [`Kind::Limit`] for what is beyond a bound; for want of a descriptor (`RLIMIT_NOFILE`);
-    ///   for a lock beyond `RLIMIT_MEMLOCK`;
-    /// - [`Kind::TimedOut`] if nothing came in time, or only a part of a message;
-    /// - [`Kind::Io`] if the socket fails or is closed, and with `EAGAIN` if it does not wait
+    /// - [`ErrorKind::Limit`] for what is beyond a bound; for want of a descriptor
+    ///   (`RLIMIT_NOFILE`); for a lock beyond `RLIMIT_MEMLOCK`;
+    /// - [`ErrorKind::TimedOut`] if nothing came in time, or only a part of a message;
+    /// - [`ErrorKind::Io`] if the socket fails or is closed, and with `EAGAIN` if it does not wait
     ///   (`O_NONBLOCK`) and there is no whole message;
-    /// - [`Kind::InvalidInput`] if what is first in the queue is no message of ours: it stays; if a
-    ///   message of ours came without an area: it is dropped, its descriptors are closed; if the
-    ///   memory is not what its lock says: it stays;
-    /// - [`Kind::NotPermitted`] where what its lock says cannot be measured (page frames take
+    /// - [`ErrorKind::InvalidInput`] if what is first in the queue is not a message of this
+    ///   library: it stays; if a message of ours came without an area: it is dropped, its
+    ///   descriptors are closed; if the memory is not what its lock says: it stays;
+    /// - [`ErrorKind::NotPermitted`] where what its lock says cannot be measured (page frames take
     ///   `CAP_SYS_ADMIN`), or where a security module keeps the descriptor from this process;
     /// - as for new areas.
     pub fn receive(&self, socket: impl AsFd) -> Result<AnyArea> {
@@ -183,7 +183,7 @@ impl ReceiveOptions {
             let received = match self.open(parcel) {
                 Ok(received) => received,
                 // It was frozen after the look at its seals: it stays so.
-                Err(Refused { error, .. }) if error.kind() == Kind::Frozen && !again => {
+                Err(Refused { error, .. }) if error.kind() == ErrorKind::Frozen && !again => {
                     again = true;
                     continue;
                 }
@@ -213,8 +213,8 @@ impl ReceiveOptions {
     /// refused, say. Whether there was one; it does not wait.
     ///
     /// # Errors
-    /// [`Kind::Io`] if the socket fails or is closed; [`Kind::InvalidInput`] if what is first in
-    /// the queue is no message of ours.
+    /// [`ErrorKind::Io`] if the socket fails or is closed; [`ErrorKind::InvalidInput`] if what is
+    /// first in the queue is not a message of this library.
     pub fn discard(&self, socket: impl AsFd) -> Result<bool> {
         let socket = socket.as_fd();
         let stream = sys::socket::is_stream(socket).map_err(failed("getsockopt(SO_TYPE)"))?;
@@ -222,7 +222,7 @@ impl ReceiveOptions {
             Ok(Seen::Part(_)) => Ok(false),
             Ok(Seen::Whole(_) | Seen::InParts) => Ok(take(socket)?.is_some()),
             // Without a number for its descriptor it is dropped as well.
-            Err(error) if [Kind::Limit, Kind::NotPermitted].contains(&error.kind()) => {
+            Err(error) if [ErrorKind::Limit, ErrorKind::NotPermitted].contains(&error.kind()) => {
                 Ok(take(socket)?.is_some())
             }
             Err(error) => Err(error),
@@ -232,7 +232,7 @@ impl ReceiveOptions {
     /// Maps what came; after an error nothing of it is mapped.
     fn open(&self, parcel: Parcel) -> Result<AnyArea, Refused> {
         let never = |detail: &str| Refused {
-            error: Error::new(Kind::InvalidInput, WHAT).detail(detail.to_owned()),
+            error: Error::new(ErrorKind::InvalidInput, WHAT).detail(detail.to_owned()),
             never: true,
         };
         let Some(message) = Message::decode(&parcel.bytes) else {
@@ -247,10 +247,11 @@ impl ReceiveOptions {
         let max = message.max.filter(|max| max.is_multiple_of(PageSize::base().bytes()));
         let told = max.map_or(Extent::Fixed, |max| Extent::Growable { max });
         let flags = sys::file::is_writable(descriptor.as_fd());
-        // What is no object, or may shrink, will never be anything else.
+        // What is not an object, or may shrink, will never be anything else.
         let object = Object::adopt(descriptor, told, message.exact)
-            .map_err(|error| Refused { never: error.kind() == Kind::InvalidInput, error })?;
-        let writable = flags.map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_GETFL)", errno))?;
+            .map_err(|error| Refused { never: error.kind() == ErrorKind::InvalidInput, error })?;
+        let writable =
+            flags.map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_GETFL)", errno))?;
         Ok(self.map_object(object, writable, (message.name, message.note, message.lock), WHAT)?)
     }
 
@@ -312,7 +313,7 @@ impl Parcel {
             .first()
             .map(look)
             .transpose()
-            .map_err(|errno| Error::new(Kind::System, WHAT).call("statx", errno))
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("statx", errno))
     }
 }
 
@@ -333,7 +334,7 @@ enum Seen {
 }
 
 fn failed(call: &'static str) -> impl Fn(sys::Errno) -> Error {
-    move |errno| Error::new(Kind::Io, WHAT).call(call, errno).help("it must be a connected Unix socket")
+    move |errno| Error::new(ErrorKind::Io, WHAT).call(call, errno).help("it must be a connected Unix socket")
 }
 
 /// Looks at what is first in a socket's queue, and takes nothing.
@@ -346,7 +347,7 @@ fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
     if len > 0 && !Message::begins(&bytes[..len])
         || !stream && (len > 0 && len < bytes.len() || cut && !lacks)
     {
-        return Err(Error::new(Kind::InvalidInput, WHAT)
+        return Err(Error::new(ErrorKind::InvalidInput, WHAT)
             .detail("the first message in the socket's queue is not of this library; it stays there")
             .help("the other side must send with `Area::send`, of the same version"));
     }
@@ -366,12 +367,12 @@ fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
 fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
     const CALL: &str = "recvmsg(MSG_PEEK, SCM_RIGHTS)";
     match socket.try_clone_to_owned() {
-        Ok(_) => Error::new(Kind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
+        Ok(_) => Error::new(ErrorKind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
             "the kernel did not pass the descriptor to this process: a security module may forbid it; it stays in the queue",
         ),
         Err(error) => {
             let errno = error.raw_os_error().map_or(sys::Errno::MFILE, sys::Errno::from_raw_os_error);
-            remedy::open_files(Error::new(Kind::Limit, WHAT).call(CALL, errno))
+            remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call(CALL, errno))
         }
     }
 }
@@ -397,7 +398,7 @@ fn take(socket: BorrowedFd<'_>) -> Result<Option<Parcel>> {
 }
 
 fn closed(got: usize) -> Error {
-    Error::new(Kind::Io, WHAT)
+    Error::new(ErrorKind::Io, WHAT)
         .detail(format!("the other side closed after {got} of {} bytes", Message::BYTES))
 }
 
@@ -413,7 +414,7 @@ struct Waiting<'a> {
     never: bool,
     /// Whether the other side had closed before the last look.
     closed: bool,
-    /// How long it waits for the rest of a message, of which nothing tells that it has come.
+    /// How long it waits for the rest of a message, whose arrival nothing signals.
     step: Duration,
 }
 
@@ -426,7 +427,7 @@ impl<'a> Waiting<'a> {
             Some(timeout) => Some(timeout),
             None => sys::socket::receive_timeout(socket).map_err(failed("getsockopt(SO_RCVTIMEO)"))?,
         };
-        // What is beyond the clock is for ever.
+        // What is beyond the clock is forever.
         let deadline = allowed.and_then(|allowed| Instant::now().checked_add(allowed));
         let step = Duration::from_millis(1);
         Ok(Waiting { socket, stream, deadline, allowed, never, closed: false, step })
@@ -453,8 +454,12 @@ impl<'a> Waiting<'a> {
         }
         let there = format!("{got} of {} bytes of a message are there, and stay there", Message::BYTES);
         Err(match self.allowed.filter(|_| !self.never) {
-            None => Error::new(Kind::Io, WHAT).call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN).detail(there),
-            Some(allowed) => Error::new(Kind::TimedOut, WHAT).detail(format!("{there} after {allowed:?}")),
+            None => {
+                Error::new(ErrorKind::Io, WHAT).call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN).detail(there)
+            }
+            Some(allowed) => {
+                Error::new(ErrorKind::TimedOut, WHAT).detail(format!("{there} after {allowed:?}"))
+            }
         })
     }
 }

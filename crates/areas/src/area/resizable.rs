@@ -1,12 +1,12 @@
-//! Areas that may grow and shrink under everybody, as BeOS's do.
+//! Areas that may grow and shrink for all holders, as BeOS's do.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use super::{Access, Area, reserve, sealed};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, reserve, sealed};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Claim, Reservation, out_of_range};
 use crate::object::{Extent, Object};
 use crate::protection::Protection;
@@ -14,23 +14,23 @@ use crate::registry;
 use crate::size::Bytes;
 use crate::sys;
 
-/// Others may write, and change the size: whoever has a clone.
+/// Others may write, and change the size: every process that has a clone.
 ///
 /// What lies beyond the end faults (SIGBUS), and the end may move at any moment, so that no access
 /// through the mapping is safe: the copies here go through the kernel, which answers with an error.
-/// C programs, and who knows what they do, use [`Area::as_ptr`].
+/// C programs, and code that takes care of this itself, use [`Area::as_ptr`].
 #[derive(Debug)]
 pub enum Resizable {}
 
 impl sealed::Sealed for Resizable {}
-impl Access for Resizable {}
+impl AreaKind for Resizable {}
 
 impl Area<Resizable> {
     /// Copies bytes out, by a system call.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size as it is at that moment, [`Kind::ReadOnly`] where its
-    /// protection forbids it.
+    /// [`ErrorKind::OutOfRange`] beyond the size as it is at that moment, [`ErrorKind::ReadOnly`]
+    /// where its protection forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.permits(Protection::READ, "read from")?;
         // No file has bytes there, and the kernel calls it nonsense.
@@ -46,7 +46,7 @@ impl Area<Resizable> {
         let at = object.piece().first.saturating_add(offset as u64);
         let got = object.own_fd().and_then(|fd| sys::file::read_at(fd, &mut into[..own], at));
         let got = got.map_err(|errno| {
-            Error::new(Kind::System, format!("read {} bytes of {self}", into.len()))
+            Error::new(ErrorKind::System, format!("read {} bytes of {self}", into.len()))
                 .call(format!("pread({offset})"), errno)
         })?;
         if got == into.len() { Ok(()) } else { Err(out_of_range(offset, into.len(), self.size())) }
@@ -55,21 +55,22 @@ impl Area<Resizable> {
     /// Copies bytes in, by a system call. It never makes the area larger.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size as it is at that moment (if somebody shrinks it
-    /// meanwhile, what lay before the new end is written), [`Kind::ReadOnly`] where its protection
-    /// forbids it.
+    /// [`ErrorKind::OutOfRange`] beyond the size as it is at that moment (if it is shrunk
+    /// concurrently, what lay before the new end is written), [`ErrorKind::ReadOnly`] where its
+    /// protection forbids it.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         let size = self.size();
-        // Not by pwrite, which would make the object larger again where somebody shrank it after
-        // the look.
+        // Not by pwrite, which would make the object larger again where another process shrank it
+        // after the look.
         match self.mapping.write_by_kernel(offset, bytes, size)? {
             Ok(written) if written == bytes.len() => Ok(()),
             Ok(_) | Err(sys::Errno::FAULT) => Err(out_of_range(offset, bytes.len(), self.size())),
-            Err(errno) => Err(Error::new(Kind::System, format!("write {} bytes to {self}", bytes.len()))
-                .call("process_vm_writev", errno)
-                .help(
-                    "a sandbox may forbid it: allow process_vm_writev, which is used on this process itself",
-                )),
+            Err(errno) => Err(Error::new(
+                ErrorKind::System,
+                format!("write {} bytes to {self}", bytes.len()),
+            )
+            .call("process_vm_writev", errno)
+            .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
         }
     }
 
@@ -86,7 +87,7 @@ impl Area<Resizable> {
         if self.protection().contains(needed) {
             return Ok(());
         }
-        Err(Error::new(Kind::ReadOnly, format!("{what} {self}"))
+        Err(Error::new(ErrorKind::ReadOnly, format!("{what} {self}"))
             .detail(format!("its protection is {}", self.protection())))
     }
 
@@ -100,11 +101,12 @@ impl Area<Resizable> {
     ///
     /// # Errors
     /// Nothing has changed then.
-    /// - [`Kind::AddressInUse`]: addresses behind it, or behind a clone, are taken; the error names
-    ///   who stands in the way. (This is "address space blocked": another address may do.)
-    /// - [`Kind::NoMemory`], [`Kind::Limit`]: there is not that much memory, or a limit forbids it.
-    /// - [`Kind::ReadOnly`] for a clone that may not write; [`Kind::Frozen`] if somebody has frozen
-    ///   it.
+    /// - [`ErrorKind::AddressInUse`]: addresses behind it, or behind a clone, are taken; the error
+    ///   names what has them. (This is "address space blocked": another address may do.)
+    /// - [`ErrorKind::NoMemory`], [`ErrorKind::Limit`]: there is not that much memory, or a limit
+    ///   forbids it.
+    /// - [`ErrorKind::ReadOnly`] for a clone that may not write; [`ErrorKind::Frozen`] if it was
+    ///   frozen.
     #[doc(alias = "resize_area")]
     pub fn resize(&mut self, size: usize) -> Result<()> {
         self.resize_behind(size, None)
@@ -125,7 +127,7 @@ impl Area<Resizable> {
         let what = || format!("resize {whose} to {}", Bytes::from(size));
         let page = self.mapping.page_size();
         let Some(wanted) = page.round_up(size).filter(|&size| size > 0) else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("the size is 0, or more than there are addresses"));
         };
         crate::provider::refuse_impossible(wanted)?;
@@ -224,12 +226,12 @@ impl Area<Resizable> {
     /// them later.
     ///
     /// # Errors
-    /// Nothing has changed then. [`Kind::AddressInUse`] if something is mapped there;
-    /// [`Kind::InvalidInput`] for a locked area: a reserve cannot be locked; [`Kind::Limit`],
-    /// [`Kind::NoMemory`] as for new areas.
+    /// Nothing has changed then. [`ErrorKind::AddressInUse`] if something is mapped there;
+    /// [`ErrorKind::InvalidInput`] for a locked area: a reserve cannot be locked;
+    /// [`ErrorKind::Limit`], [`ErrorKind::NoMemory`] as for new areas.
     pub fn widen_reserve(&mut self, span: usize) -> Result<()> {
         let what = || format!("reserve {} of addresses for {self}", Bytes::from(span));
-        let wrong = |why: &str| Err(Error::new(Kind::InvalidInput, what()).detail(why.to_owned()));
+        let wrong = |why: &str| Err(Error::new(ErrorKind::InvalidInput, what()).detail(why.to_owned()));
         let Some(wanted) = self.mapping.page_size().round_up(span) else {
             return wrong("it is more than there are addresses");
         };
@@ -304,13 +306,13 @@ impl Area<Resizable> {
     }
 }
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// For a resizable area that was just published by `what`: takes the addresses that it lacks if
     /// other holders grew it before they could see this one. One `fstat`.
     ///
     /// # Errors
-    /// It is withdrawn then. [`Kind::AddressInUse`] where it has grown beyond its addresses and
-    /// cannot have more; [`Kind::System`] if the program has closed its descriptor.
+    /// It is withdrawn then. [`ErrorKind::AddressInUse`] where it has grown beyond its addresses
+    /// and cannot have more; [`ErrorKind::System`] if the program has closed its descriptor.
     pub(super) fn look_after_joining(&mut self, verb: &str) -> Result<()> {
         let (grown, closed) = {
             let what = || verb.to_owned();
@@ -334,7 +336,7 @@ impl<K: Access> Area<K> {
         if closed {
             return Err(crate::object::closed(what));
         }
-        let error = Error::new(Kind::AddressInUse, what)
+        let error = Error::new(ErrorKind::AddressInUse, what)
             .detail("another holder grew the area concurrently, beyond the addresses of this clone")
             .help("clone it again");
         Err(match wider {
@@ -384,12 +386,12 @@ impl<K: Access> Area<K> {
             // must not be passed over.
             return match listing.unreadable.iter().find(|team| team.own_limit) {
                 None => Ok(()),
-                Some(team) => Err(Error::new(Kind::Limit, what())
+                Some(team) => Err(Error::new(ErrorKind::Limit, what())
                     .detail(format!("process {} may have clones, and cannot be asked: {}", team.pid, team.reason))
                     .help("a look into another team takes a few descriptors and some memory: raise the limits, or drop areas")),
             };
         }
-        Err(Error::new(Kind::AddressInUse, what())
+        Err(Error::new(ErrorKind::AddressInUse, what())
             .detail(format!("clones have no addresses for it: {}", blocked.join(", ")))
             .help("create it with a larger maximum, or have these clones dropped and made again"))
     }
@@ -431,7 +433,7 @@ fn own_file(object: &Object) -> Result<BorrowedFd<'_>> {
 }
 
 /// An area as [`reserve`] sees it.
-pub(super) struct Steps<'a, K: Access> {
+pub(super) struct Steps<'a, K: AreaKind> {
     area: &'a Area<K>,
     whose: &'a str,
     what: &'a dyn Fn() -> String,
@@ -439,7 +441,7 @@ pub(super) struct Steps<'a, K: Access> {
     closed: Cell<bool>,
 }
 
-impl<'a, K: Access> Steps<'a, K> {
+impl<'a, K: AreaKind> Steps<'a, K> {
     pub(super) fn new(area: &'a Area<K>, whose: &'a str, what: &'a dyn Fn() -> String) -> Self {
         Steps { area, whose, what, closed: Cell::new(false) }
     }
@@ -449,7 +451,7 @@ impl<'a, K: Access> Steps<'a, K> {
     }
 }
 
-impl<K: Access> reserve::Holder for Steps<'_, K> {
+impl<K: AreaKind> reserve::Holder for Steps<'_, K> {
     type Error = Error;
 
     fn look(&self) -> (usize, bool) {
@@ -482,7 +484,7 @@ impl<K: Access> reserve::Holder for Steps<'_, K> {
 /// Why the addresses behind could not be had.
 fn no_room(what: String, error: Error) -> Error {
     let help = match error.kind() {
-        Kind::AddressInUse => Some(
+        ErrorKind::AddressInUse => Some(
             "it cannot grow where it is: make a larger one, or make it inside of a reservation".to_owned(),
         ),
         _ => error.remedy().map(str::to_owned),

@@ -6,14 +6,14 @@ use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use super::{Access, Area, sealed};
+use super::{Area, AreaKind, sealed};
 use crate::error::Result;
 use crate::mapping::{Mapping, out_of_range, overlapping};
 use crate::populate::{self, Job, Progress};
 use crate::sync::owner::Owners;
 use crate::sys::copy::Word;
 
-/// Others may write: whoever has a clone.
+/// Others may write: every process that has a clone.
 ///
 /// No reference into it is ever lent, because Rust's references promise that what they point to
 /// does not change, and another process keeps no such promise:
@@ -22,21 +22,21 @@ use crate::sys::copy::Word;
 /// let area = areas::builder(4096).shared().unwrap();
 /// let bytes: &[u8] = &area; // there is no such thing
 /// ```
+/// # Hugetlb pages
 ///
-/// # Pages of the pool
-///
-/// Whoever may write an area can take pages of it away (`fallocate`, `madvise`). In base pages that
-/// is zeros. In pages of the pool it is a SIGBUS at the next touch, if the pool has no page. So the
-/// copies and single words here go through the kernel where an area is made of pool pages: each is
-/// a system call, and a missing page an error ([`Kind::NoMemory`](crate::Kind::NoMemory)). That a
-/// word is accessed in one piece is not promised then. Through a pointer ([`as_ptr`](Area::as_ptr),
+/// A process that may write an area can take pages of it away (`fallocate`, `madvise`). With base
+/// pages that leaves zeros. With hugetlb pages it is a SIGBUS at the next touch, if the pool has no
+/// page. So the copies and single words here go through the kernel where an area is made of hugetlb
+/// pages: each is a system call, and a missing page an error
+/// ([`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory)). That a word is accessed in one piece is
+/// not promised then. Through a pointer ([`as_ptr`](Area::as_ptr),
 /// [`atomic_u64`](Area::atomic_u64)) it is a matter of trust among those who may write; and
 /// [frozen](Area::freeze) areas keep their pages.
 #[derive(Debug)]
 pub enum Shared {}
 
 impl sealed::Sealed for Shared {}
-impl Access for Shared {}
+impl AreaKind for Shared {}
 
 impl Area<Shared> {
     /// The size to check an access against: looks at the object only where the last size that was
@@ -57,13 +57,13 @@ impl Area<Shared> {
 
     /// Copies bytes out.
     ///
-    /// What other threads or processes write meanwhile may be seen in part: a copy of several bytes
-    /// is not atomic. That is no data race of the language's: see [`load`](Area::load) for words
-    /// that are whole, and for an order.
+    /// What other threads or processes write concurrently may be seen in part: a copy of several
+    /// bytes is not atomic. That is not a data race in the language's sense: see
+    /// [`load`](Area::load) for words that are whole, and for an order.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size,
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
     #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.read(offset, into, self.size_for(offset.checked_add(into.len())))
@@ -72,8 +72,8 @@ impl Area<Shared> {
     /// Copies bytes in.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size,
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
     #[inline]
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write(offset, bytes, self.size_for(offset.checked_add(bytes.len())))
@@ -83,7 +83,7 @@ impl Area<Shared> {
     ///
     /// # Errors
     /// As [`read_at`](Area::read_at) and [`write_at`](Area::write_at);
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the two ranges overlap.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the two ranges overlap.
     #[inline]
     pub fn copy_to(&self, offset: usize, to: &Area<Shared>, at: usize, len: usize) -> Result<()> {
         let sizes = (self.size_for(offset.checked_add(len)), to.size_for(at.checked_add(len)));
@@ -128,14 +128,14 @@ impl Area<Shared> {
     ///
     /// (Access one word in one size. Of words in different sizes that overlap each access is whole,
     /// but in which order others see them is defined by the processor, not by the language. In
-    /// shared pages of the pool the kernel copies the word, because a page may be missing: there it
-    /// is a system call, and as whole as the kernel's copies of so few bytes are.)
+    /// shared hugetlb pages the kernel copies the word, because a page may be missing: there it is
+    /// a system call, and as whole as the kernel's copies of so few bytes are.)
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if the offset is not a multiple of the
-    /// word's size, or for `Release` and `AcqRel`, which loads cannot have,
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size,
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the offset is not a multiple
+    /// of the word's size, or for `Release` and `AcqRel`, which loads cannot have,
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
     #[inline]
     pub fn load<T: Word>(&self, offset: usize, order: Ordering) -> Result<T> {
         self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())), order)
@@ -145,8 +145,8 @@ impl Area<Shared> {
     /// `SeqCst`.
     ///
     /// # Errors
-    /// As [`load`](Area::load); [`Kind::InvalidInput`](crate::Kind::InvalidInput) for `Acquire` and
-    /// `AcqRel`, which stores cannot have.
+    /// As [`load`](Area::load); [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for
+    /// `Acquire` and `AcqRel`, which stores cannot have.
     #[inline]
     pub fn store<T: Word>(&self, offset: usize, value: T, order: Ordering) -> Result<()> {
         self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())), order)
@@ -155,7 +155,7 @@ impl Area<Shared> {
     /// A part of the area: checked once, then used without a look at the size.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size.
     #[inline]
     pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'_>> {
         self.mapping.check(offset, len, self.size_for(offset.checked_add(len)))?;
@@ -163,18 +163,19 @@ impl Area<Shared> {
     }
 
     /// Takes its contents from a file: as many bytes as it has, from the file's first one on, read
-    /// and written in parallel by threads near to where the pages are to be. Tells how far it is,
+    /// and written in parallel by threads near to where the pages are to be. Reports its progress,
     /// on the calling thread.
     ///
     /// All of its pages are in RAM afterwards, as if it had been populated, holes of the file
     /// included.
     ///
     /// # Errors
-    /// [`Kind::Io`](crate::Kind::Io) if the file cannot be read, or has fewer bytes;
-    /// [`Kind::NoMemory`](crate::Kind::NoMemory) as [`populate`](Area::populate);
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) and [`Kind::Frozen`](crate::Kind::Frozen) where it
-    /// may not be written; [`Kind::Limit`](crate::Kind::Limit) over `RLIMIT_FSIZE`, which counts
-    /// for a clone as for a file.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read, or has fewer bytes;
+    /// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory) as [`populate`](Area::populate);
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) and
+    /// [`ErrorKind::Frozen`](crate::ErrorKind::Frozen) where it may not be written;
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) over `RLIMIT_FSIZE`, which counts for a clone
+    /// as for a file.
     pub fn fill_from(&mut self, file: impl AsFd, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let whose = self.to_string();
         let size = self.size();
@@ -194,11 +195,12 @@ impl Area<Shared> {
     /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it was not created as growable, or not
-    /// that far; [`Kind::ReadOnly`](crate::Kind::ReadOnly) through a clone for reading only;
-    /// [`Kind::Frozen`](crate::Kind::Frozen) once it is frozen; [`Kind::Limit`](crate::Kind::Limit)
-    /// over `RLIMIT_FSIZE`; [`Kind::NoMemory`](crate::Kind::NoMemory) if it is made of pool pages
-    /// and the pool has not that many.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it was not created as
+    /// growable, or not that far; [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) through a
+    /// clone for reading only; [`ErrorKind::Frozen`](crate::ErrorKind::Frozen) once it is frozen;
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) over `RLIMIT_FSIZE`;
+    /// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory) if it is made of hugetlb pages and the
+    /// pool has not that many.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
         self.object().grow(size, self.placement, &self.to_string())
@@ -244,10 +246,10 @@ macro_rules! atomics {
                 /// protection to less than reading and writing.
                 ///
                 /// # Errors
-                /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the size,
-                /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) off the alignment,
-                /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection is not reading
-                /// and writing.
+                /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size,
+                /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) off the alignment,
+                /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection is not
+                /// reading and writing.
                 pub unsafe fn $method(&self, offset: usize) -> Result<&$atomic> {
                     let size = self.size_for(offset.checked_add(size_of::<$atomic>()));
                     let word = self.mapping.check_atomic::<$atomic>(offset, size)?;
@@ -316,7 +318,7 @@ impl SharedSlice<'_> {
     /// Copies bytes out, from `offset` on.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the slice.
     #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.read(self.at(offset, into.len())?, into, self.end())
@@ -325,8 +327,8 @@ impl SharedSlice<'_> {
     /// Copies bytes in, from `offset` on.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the slice,
-    /// [`Kind::ReadOnly`](crate::Kind::ReadOnly) where it may not be written.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the slice,
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where it may not be written.
     #[inline]
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write(self.at(offset, bytes.len())?, bytes, self.end())

@@ -1,30 +1,31 @@
 //! Areas over what is stored: a part of a file, or of a memory device.
 
-use super::{Access, Area, sealed};
+use super::{Area, AreaKind, sealed};
 use crate::error::Result;
 use crate::mapping::BackedBy;
 
 /// Bytes of a file or a memory device, from a provider over one
 /// ([`Storage`](crate::provider::Storage)): they were there before, and stay when the area goes.
 ///
-/// Whoever has the file open may write it, and cut it short at any moment; then what lies beyond
-/// its end faults (SIGBUS). So no access through the mapping is safe: the copies here go through
-/// the kernel, which answers with an error. C programs, and who knows what they do, use
-/// [`Area::as_ptr`].
+/// A process that has the file open may write it, and truncate it at any moment; then what lies
+/// beyond its end faults (SIGBUS). So no access through the mapping is safe: the copies here go
+/// through the kernel, which answers with an error. C programs, and code that takes care of this
+/// itself, use [`Area::as_ptr`].
 ///
 /// It has no name and no clones: others open the file.
 #[derive(Debug)]
 pub enum Stored {}
 
 impl sealed::Sealed for Stored {}
-impl Access for Stored {}
+impl AreaKind for Stored {}
 
 impl Area<Stored> {
     /// Copies bytes out, by a system call.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`](crate::Kind::OutOfRange) beyond the area, and where the file has become
-    /// shorter; [`Kind::ReadOnly`](crate::Kind::ReadOnly) where its protection forbids it.
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the area, and where the file
+    /// has become shorter; [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection
+    /// forbids it.
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.mapping.copy_out(offset, into)
     }
@@ -42,9 +43,9 @@ impl Area<Stored> {
     /// private copy of a file nothing is.)
     ///
     /// # Errors
-    /// [`Kind::Io`](crate::Kind::Io) with what the kernel said;
-    /// [`Kind::Unsupported`](crate::Kind::Unsupported) for a memory device, which the CPUs write
-    /// past the kernel: against a power failure their caches are flushed by the program.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) with what the kernel said;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a memory device, which the
+    /// CPUs write past the kernel: against a power failure their caches are flushed by the program.
     #[doc(alias = "msync")]
     pub fn sync(&self) -> Result<()> {
         self.mapping.sync()

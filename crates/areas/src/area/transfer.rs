@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::resizable::Steps;
-use super::{Access, AnyArea, Area, Frozen, Resizable, Shared, reserve};
-use crate::error::{Error, Kind, Rejected, Result};
+use super::{AnyArea, Area, AreaKind, Frozen, Resizable, Shared, reserve};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
 use crate::provider::{Address, Wish, map_with_room};
@@ -17,8 +17,8 @@ use crate::sys;
 #[must_use = "an area that was transferred to this very process is inside"]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be an allocation")]
-pub enum Transfer<K: Access> {
-    /// The other team has it, under this id as soon as it has taken it in. Here nothing is left of
+pub enum Transfer<K: AreaKind> {
+    /// The other team has it, under this id as soon as it has accepted it. Here nothing is left of
     /// it: no mapping, no descriptor, no id.
     Given(AreaId),
     /// The team was this process's own: the same area, under a new id, at its new address.
@@ -31,14 +31,14 @@ impl Area<$kind> {
     /// Hands a published area over to another team, a process, and keeps nothing: same memory,
     /// name, protection and lock, a new id, at addresses of the given form *there*.
     ///
-    /// To this process's own number, it moves at once: its old id dies, and it is found under its
-    /// name all the while.
+    /// To this process's own number, it moves at once: its old id becomes invalid, and it is found
+    /// under its name throughout.
     ///
-    /// To another team it is *offered*, and taken in at that team's next call into the registry
-    /// (any that asks the kernel anyway: publishing, listing, waiting, looking for what is not
-    /// known yet, [`keep`](crate::registry::keep)). Until then it is on its way: nobody finds it,
-    /// by name or by id, and the kernel holds it. So this process may end or be killed at once. If
-    /// the other team dies before it takes it in, the memory goes with it.
+    /// To another team it is a *pending transfer*, which is accepted at that team's next call into
+    /// the registry (any that asks the kernel anyway: publishing, listing, waiting, looking for
+    /// what is not known yet, [`keep`](crate::registry::keep)). Until then it cannot be found, by
+    /// name or by id, and the kernel holds it. So this process may end or be killed at once. If the
+    /// other team dies before it accepts it, the memory is freed.
     ///
     /// The id that it will have there is known at once ([`Transfer::Given`]), and no other area
     /// gets it: it may be sent on. In the other team [`get`](crate::registry::get) of it works at
@@ -46,25 +46,25 @@ impl Area<$kind> {
     /// registry's folder is removed and made again while the area is on its way, it may get another
     /// id: [`Transferred::id`] says which.)
     ///
-    /// `Address::Exactly` must be free there for its bytes when it is offered; if it is taken by
-    /// the time it is taken in, the area comes to lie elsewhere, and says so there
+    /// `Address::Exactly` must be free there for its bytes when it is transferred; if it is taken
+    /// by the time the transfer is accepted, the area lies elsewhere, and says so there
     /// ([`granted`](Area::granted)). Of a resizable area's reserve it has as much there as is free
     /// behind, and none where addresses are limited: [`reserve`](Area::reserve) says how much.
     ///
     /// # Errors
     /// The area comes back as it was, with
-    /// - [`Kind::NoSuchTeam`]: no such process, or it holds no areas and has not called
+    /// - [`ErrorKind::NoSuchTeam`]: no such process, or it holds no areas and has not called
     ///   [`join`](crate::registry::join);
-    /// - [`Kind::Unreadable`]: it may not be looked into by this process, and so not be given
+    /// - [`ErrorKind::Unreadable`]: it may not be looked into by this process, and so not be given
     ///   anything;
-    /// - [`Kind::Busy`]: as many offers as fit wait for it already (11, or what
-    ///   `net.unix.max_dgram_qlen` allows, and one), or it has as many untaken as it may have (256,
-    ///   and an eighth of its descriptors);
-    /// - [`Kind::AddressInUse`]: the exact addresses are not free;
-    /// - [`Kind::Limit`]: `RLIMIT_NOFILE`; for the own team, `RLIMIT_MEMLOCK` too;
-    /// - [`Kind::Unsupported`]: the other team could not make a socket when it joined, or the area
-    ///   is low memory;
-    /// - [`Kind::InvalidInput`]: the area is not published.
+    /// - [`ErrorKind::Busy`]: as many transfers as fit are pending for it already (11, or what
+    ///   `net.unix.max_dgram_qlen` allows, and one), or it has as many accepted ones that were not
+    ///   taken as it may have (256, and an eighth of its descriptors);
+    /// - [`ErrorKind::AddressInUse`]: the exact addresses are not free;
+    /// - [`ErrorKind::Limit`]: `RLIMIT_NOFILE`; for the own team, `RLIMIT_MEMLOCK` too;
+    /// - [`ErrorKind::Unsupported`]: the other team could not make a socket when it joined, or the
+    ///   area is low memory;
+    /// - [`ErrorKind::InvalidInput`]: the area is not published.
     #[doc(alias = "_kern_transfer_area")]
     #[doc(alias = "transfer_area")]
     pub fn transfer(self, team: u32, address: Address) -> Result<Transfer<$kind>, Rejected<Self>> {
@@ -75,8 +75,8 @@ impl Area<$kind> {
     /// beginning.
     ///
     /// # Errors
-    /// The area comes back as it was, with [`Kind::OutOfRange`] or [`Kind::AddressInUse`] where the
-    /// reservation ends before it does, or has something else there; as
+    /// The area comes back as it was, with [`ErrorKind::OutOfRange`] or [`ErrorKind::AddressInUse`]
+    /// where the reservation ends before it does, or has something else there; as
     /// [`transfer`](Area::transfer).
     pub fn transfer_inside(mut self, reservation: &Arc<Reservation>, offset: usize) -> Result<Self, Rejected<Self>> {
         match self.move_to(Address::Any, Some((reservation, offset))) {
@@ -89,7 +89,7 @@ impl Area<$kind> {
 }
 can_be_transferred!(Shared, Resizable, Frozen);
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         let own = team == sys::process::pid();
         let done = if let Err(error) = self.refuse_retired(team) {
@@ -113,14 +113,14 @@ impl<K: Access> Area<K> {
         if !super::object_of(self.object.as_ref()).is_retired().unwrap_or(false) {
             return Ok(());
         }
-        Err(Error::new(Kind::NoSuchArea, format!("transfer {self} to process {team}"))
+        Err(Error::new(ErrorKind::NoSuchArea, format!("transfer {self} to process {team}"))
             .detail("its memory is retired: its holders keep it, and no other process gets it by its id")
             .help("send it over a socket: `Area::send`"))
     }
 
     fn published(&self, what: impl FnOnce() -> String) -> Result<&Publication> {
         self.publication.as_ref().ok_or_else(|| {
-            Error::new(Kind::InvalidInput, what())
+            Error::new(ErrorKind::InvalidInput, what())
                 .detail("it is not published: it has no id that could be transferred")
                 .help("publish it first; or send it over a socket: `Area::send`")
         })
@@ -148,7 +148,7 @@ impl<K: Access> Area<K> {
         let page = self.mapping.page_size();
         match address {
             Address::Exactly(start) if start == 0 || !start.is_multiple_of(page.bytes()) => Err(Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("transfer {self} to process {team} at {start:#x}"),
             )
             .detail(format!("an address is a multiple of the page size, {page}, and not 0"))),
@@ -163,7 +163,7 @@ impl<K: Access> Area<K> {
         let protection = self.protection();
         let Some(object) = &mut self.object else { unreachable!("what is published has an object") };
         let before = object.span();
-        // The policy of pool pages lies on the mapping, and is asked for anew below.
+        // The policy of hugetlb pages lies on the mapping, and is asked for anew below.
         let mapping = map_with_room(object, &Wish { address, home, protection, placement: None })?;
         let moved = self.move_over(mapping, before, &whose);
         if let (Err(_), Some(object)) = (&moved, &mut self.object)
@@ -203,14 +203,14 @@ impl<K: Access> Area<K> {
     }
 
     /// Publishes it where it is now. With fewer addresses than it had, it is first announced with
-    /// those, where it was: so nobody grows it beyond them from then on.
+    /// those, where it was: so no holder grows it beyond them from then on.
     fn replace_by(&self, mapping: &Mapping, before: usize, whose: &str) -> Result<()> {
         let span = mapping.span();
         if span < before {
             let what = || format!("transfer {whose} within this process");
             let kept = reserve::trim(&Steps::new(self, whose, &what), span)?;
             if kept > span {
-                return Err(Error::new(Kind::AddressInUse, what())
+                return Err(Error::new(ErrorKind::AddressInUse, what())
                     .detail(format!(
                         "another holder has just grown it to {}, for which there is no room at its new addresses",
                         Bytes::from(kept)
@@ -224,7 +224,7 @@ impl<K: Access> Area<K> {
     }
 
     /// Locks the new mapping as the old one is. Both count against the limit: where there is no
-    /// room for two, the old one gives way, and whether it did is told.
+    /// room for two, the old one gives way, and whether it did is returned.
     fn lock_as_well(&self, mapping: &Mapping, whose: &str) -> Result<bool> {
         let used = self.used();
         if used == 0 {
@@ -232,7 +232,7 @@ impl<K: Access> Area<K> {
         }
         match self.lock.apply(mapping.base(), used, whose) {
             Ok(()) => Ok(false),
-            Err(error) if error.kind() == Kind::Limit => {
+            Err(error) if error.kind() == ErrorKind::Limit => {
                 let base = self.mapping.base();
                 let _ = sys::memory::unlock(base, used);
                 match self.lock.apply(mapping.base(), used, whose) {
@@ -253,17 +253,17 @@ impl<K: Access> Area<K> {
 impl Transferred {
     /// Takes it: from now on it is the program's, under the id and at the address that it has.
     ///
-    /// (A frozen area of pool pages of which some are missing, and cannot be had, is none that
+    /// (A frozen area of hugetlb pages of which some are missing, and cannot be had, is none that
     /// could lend its bytes: it comes as shared or resizable, for reading only.)
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it was taken already.
+    /// [`ErrorKind::NoSuchArea`] if it was taken already.
     pub fn take(&self) -> Result<AnyArea> {
         let taken = Publication::take(self)?;
         let Some((publication, Arrival { mapping, object, name, lock, placement, note, .. }, frozen)) = taken
         else {
             return Err(Error::new(
-                Kind::NoSuchArea,
+                ErrorKind::NoSuchArea,
                 format!(
                     "take area {} {:?}, which process {} has transferred",
                     self.id(),
@@ -279,7 +279,7 @@ impl Transferred {
         area.name = Some(name);
         area.note = note;
         area.lock = lock;
-        // It may have been frozen since it came, and pages of the pool taken away before.
+        // It may have been frozen since it came, and hugetlb pages taken away before.
         let frozen = frozen && area.take_missing_of_frozen(String::new).is_ok();
         Ok(match (frozen, resizable) {
             (true, _) => AnyArea::Frozen(area.into_kind()),

@@ -95,7 +95,7 @@ mod tests {
             assert_eq!(found.bytes, 0);
             let line = format!("/{folder}/a/b/hugetlb.2MB.rsvd.{limit}`");
             assert!(found.raise(HUGE).contains(&line), "{}", found.raise(HUGE));
-            // The very number: pages of the pool are all that counts there.
+            // The very number: hugetlb pages are all that counts there.
             assert!(found.raise(HUGE).contains(&format!("`echo {} > ", 5 * HUGE)), "{}", found.raise(HUGE));
             // Each limit that is in the way, and no reservations where pages are reserved already.
             let both = raise_all(&rooms(tree.root(), 2 << 20, false), 6 * HUGE);

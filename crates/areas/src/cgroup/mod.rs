@@ -94,7 +94,7 @@ impl Room {
     /// The limit that leaves so many bytes.
     fn enough_for(&self, wanted: u64) -> u64 {
         let exact = self.used.saturating_add(wanted);
-        // Pages of the pool, and nothing else, count there.
+        // Hugetlb pages, and nothing else, count there.
         if self.file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("hugetlb.")) {
             return exact;
         }

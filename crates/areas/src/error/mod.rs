@@ -1,9 +1,9 @@
 //! One error type for the whole library: a small bug report.
 //!
 //! An [`Error`] says what was being done, with which values, which system call failed and what the
-//! kernel said, what was found out at that moment (limits, free memory, who stands in the way), and
-//! what to do about it. It is built at the place of the failure, because facts such as a limit's
-//! use are gone a moment later.
+//! kernel said, what was found out at that moment (limits, free memory, which process is in the
+//! way), and what to do about it. It is built at the place of the failure, because facts such as a
+//! limit's use are gone a moment later.
 
 mod errno;
 pub(crate) mod pool;
@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What sort of failure an [`Error`] is: what a program can act upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum ErrorKind {
     /// The request makes no sense: size 0, a bad name, an unknown word.
     InvalidInput,
     /// An offset or range lies outside the area.
@@ -38,15 +38,15 @@ pub enum Kind {
     NoMemory,
     /// The addresses asked for are taken or unusable.
     AddressInUse,
-    /// A limit of this process (`RLIMIT_*`) or of the system stands in the way.
+    /// A limit of this process (`RLIMIT_*`) or of the system is exceeded.
     Limit,
     /// The kernel does not permit it to this user.
     NotPermitted,
     /// The area lives in a process that this one may not read.
     Unreadable,
-    /// Somebody still uses the memory in a way that forbids the operation.
+    /// The memory is still in use in a way that forbids the operation.
     Busy,
-    /// The area is frozen: nobody can write it any more.
+    /// The area is frozen: no process can write it any more.
     Frozen,
     /// The area was mapped without the protection that the operation needs.
     ReadOnly,
@@ -65,30 +65,30 @@ pub enum Kind {
     System,
 }
 
-impl Kind {
-    /// Each of them, in the order above, for whoever passes kinds on as a number or a word.
+impl ErrorKind {
+    /// Each of them, in the order above, for code that passes kinds on as a number or a word.
     #[doc(hidden)]
-    pub const ALL: [Kind; 20] = [
-        Kind::InvalidInput,
-        Kind::OutOfRange,
-        Kind::NodeNotAllowed,
-        Kind::NoSuchArea,
-        Kind::NameTaken,
-        Kind::NoSuchTeam,
-        Kind::NoMemory,
-        Kind::AddressInUse,
-        Kind::Limit,
-        Kind::NotPermitted,
-        Kind::Unreadable,
-        Kind::Busy,
-        Kind::Frozen,
-        Kind::ReadOnly,
-        Kind::Registry,
-        Kind::Unsupported,
-        Kind::TimedOut,
-        Kind::OwnerDied,
-        Kind::Io,
-        Kind::System,
+    pub const ALL: [ErrorKind; 20] = [
+        ErrorKind::InvalidInput,
+        ErrorKind::OutOfRange,
+        ErrorKind::NodeNotAllowed,
+        ErrorKind::NoSuchArea,
+        ErrorKind::NameTaken,
+        ErrorKind::NoSuchTeam,
+        ErrorKind::NoMemory,
+        ErrorKind::AddressInUse,
+        ErrorKind::Limit,
+        ErrorKind::NotPermitted,
+        ErrorKind::Unreadable,
+        ErrorKind::Busy,
+        ErrorKind::Frozen,
+        ErrorKind::ReadOnly,
+        ErrorKind::Registry,
+        ErrorKind::Unsupported,
+        ErrorKind::TimedOut,
+        ErrorKind::OwnerDied,
+        ErrorKind::Io,
+        ErrorKind::System,
     ];
 }
 
@@ -106,7 +106,7 @@ pub struct Error(Box<Facts>);
 
 #[derive(Debug)]
 struct Facts {
-    kind: Kind,
+    kind: ErrorKind,
     what: Cow<'static, str>,
     call: Option<Cow<'static, str>>,
     errno: Option<Errno>,
@@ -126,7 +126,7 @@ impl Error {
     ///
     /// Public so that custom providers can report in the same form.
     #[must_use]
-    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
         Error(Box::new(Facts {
             kind,
             what: what.into(),
@@ -169,7 +169,7 @@ impl Error {
 
     /// What sort of failure it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
@@ -283,16 +283,18 @@ impl std::error::Error for Error {
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
-            Kind::InvalidInput | Kind::OutOfRange | Kind::NodeNotAllowed => std::io::ErrorKind::InvalidInput,
-            Kind::NoSuchArea | Kind::NoSuchTeam => std::io::ErrorKind::NotFound,
-            Kind::NameTaken => std::io::ErrorKind::AlreadyExists,
-            Kind::NoMemory => std::io::ErrorKind::OutOfMemory,
-            Kind::NotPermitted | Kind::Unreadable | Kind::ReadOnly | Kind::Frozen => {
+            ErrorKind::InvalidInput | ErrorKind::OutOfRange | ErrorKind::NodeNotAllowed => {
+                std::io::ErrorKind::InvalidInput
+            }
+            ErrorKind::NoSuchArea | ErrorKind::NoSuchTeam => std::io::ErrorKind::NotFound,
+            ErrorKind::NameTaken => std::io::ErrorKind::AlreadyExists,
+            ErrorKind::NoMemory => std::io::ErrorKind::OutOfMemory,
+            ErrorKind::NotPermitted | ErrorKind::Unreadable | ErrorKind::ReadOnly | ErrorKind::Frozen => {
                 std::io::ErrorKind::PermissionDenied
             }
-            Kind::Busy => std::io::ErrorKind::ResourceBusy,
-            Kind::Unsupported => std::io::ErrorKind::Unsupported,
-            Kind::TimedOut => std::io::ErrorKind::TimedOut,
+            ErrorKind::Busy => std::io::ErrorKind::ResourceBusy,
+            ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
+            ErrorKind::TimedOut => std::io::ErrorKind::TimedOut,
             _ => std::io::ErrorKind::Other,
         };
         std::io::Error::new(kind, error)
@@ -344,7 +346,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Error {
-        Error::new(Kind::Limit, "lock area \"ring\"")
+        Error::new(ErrorKind::Limit, "lock area \"ring\"")
             .call("mlock2(0x7f3a40000000, 64 MiB, ONFAULT)", Errno::NOMEM)
             .detail("RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use")
             .help("raise it: `ulimit -l 65536`")
@@ -352,10 +354,10 @@ mod tests {
 
     #[test]
     fn all_kinds_are_listed() {
-        let places: Vec<usize> = Kind::ALL.iter().map(|&kind| kind as usize).collect();
-        assert_eq!(places, (0..Kind::ALL.len()).collect::<Vec<_>>());
+        let places: Vec<usize> = ErrorKind::ALL.iter().map(|&kind| kind as usize).collect();
+        assert_eq!(places, (0..ErrorKind::ALL.len()).collect::<Vec<_>>());
         // The last one that there is.
-        assert_eq!(Kind::ALL.last(), Some(&Kind::System));
+        assert_eq!(ErrorKind::ALL.last(), Some(&ErrorKind::System));
     }
 
     #[test]
@@ -375,21 +377,23 @@ mod tests {
         let rejected = Rejected::new(sample(), 7);
         assert_eq!(rejected.to_string(), sample().to_string());
         let back: Error = rejected.into();
-        assert_eq!((back.kind(), back.errno()), (Kind::Limit, Some(Errno::NOMEM)));
+        assert_eq!((back.kind(), back.errno()), (ErrorKind::Limit, Some(Errno::NOMEM)));
         assert_eq!(back.remedy(), sample().remedy());
     }
 
     #[test]
     fn causes_are_told_by_their_names_and_once() {
-        let error =
-            Error::new(Kind::System, "wait for signals").caused_by(std::io::Error::from_raw_os_error(24));
+        let error = Error::new(ErrorKind::System, "wait for signals")
+            .caused_by(std::io::Error::from_raw_os_error(24));
         assert_eq!(error.to_string(), "cannot wait for signals (too many open files (EMFILE))");
-        let inner = || Error::new(Kind::Io, "take it").call("connect", Errno::NOMEM).detail("it is full");
-        let error = Error::new(Kind::TimedOut, "take it").detail("in vain").caused_by(inner());
+        let inner =
+            || Error::new(ErrorKind::Io, "take it").call("connect", Errno::NOMEM).detail("it is full");
+        let error = Error::new(ErrorKind::TimedOut, "take it").detail("in vain").caused_by(inner());
         assert_eq!(error.to_string(), "cannot take it: in vain (connect: ENOMEM; it is full)");
-        let error = Error::new(Kind::TimedOut, "hold it").caused_by(inner());
+        let error = Error::new(ErrorKind::TimedOut, "hold it").caused_by(inner());
         assert_eq!(error.to_string(), "cannot hold it (cannot take it: connect: ENOMEM; it is full)");
-        let error = Error::new(Kind::TimedOut, "take it").caused_by(Error::new(Kind::Io, "take it"));
+        let error =
+            Error::new(ErrorKind::TimedOut, "take it").caused_by(Error::new(ErrorKind::Io, "take it"));
         assert_eq!(error.to_string(), "cannot take it (cannot take it)");
         // One that is not the kernel's.
         assert_eq!(in_words(&std::io::Error::other("a story")), "a story");

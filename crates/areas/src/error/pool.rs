@@ -240,7 +240,7 @@ fn of_node(root: &Path, node: u32, page: PageSize) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use crate::ErrorKind;
     use crate::cgroup::Tree;
 
     const HUGE: usize = 2 << 20;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn report(tree: &Tree, allowed: &str, wanted: Wanted<'_>) -> String {
-        let error = Error::new(Kind::NoMemory, "take pages");
+        let error = Error::new(ErrorKind::NoMemory, "take pages");
         let error = say(tree.root(), allowed.parse().ok(), error, wanted);
         format!("{error:#}").replace(&tree.root().display().to_string(), "")
     }

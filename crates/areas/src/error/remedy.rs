@@ -183,7 +183,7 @@ pub(crate) fn frame_numbers(error: Error) -> Error {
 
 const FRAME_NUMBERS: &str = "run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)";
 
-/// For pool pages that are not where they have to be.
+/// For hugetlb pages that are not where they have to be.
 pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::Placement) -> Error {
     let file = super::pool::file(page, Some(placement));
     error.help(format!(
@@ -201,7 +201,7 @@ pub(crate) fn contiguous_base(error: Error) -> Error {
     )
 }
 
-/// For memory that has to be set aside when the machine boots.
+/// For memory that has to be reserved when the machine boots.
 pub(crate) fn low_memory(error: Error) -> Error {
     error.help(LOW_MEMORY)
 }
@@ -235,12 +235,13 @@ pub(crate) fn physical(error: Error, refused: &[Error]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use crate::ErrorKind;
 
     #[test]
     fn whose_limit_of_open_files_it_is() {
-        let error =
-            |errno| open_files(Error::new(Kind::Limit, "open a thing").call("open", Errno::from_raw(errno)));
+        let error = |errno| {
+            open_files(Error::new(ErrorKind::Limit, "open a thing").call("open", Errno::from_raw(errno)))
+        };
         let own = error(libc::EMFILE);
         let (facts, help) = (own.facts().unwrap(), own.remedy().unwrap());
         assert!(facts.contains("RLIMIT_NOFILE is ") && help.contains("ulimit -n"), "{own:#}");

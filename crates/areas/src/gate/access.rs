@@ -2,7 +2,7 @@
 //! (`linux/posix_acl_xattr.h`, acl(5)).
 //!
 //! To connect takes the right to write, and nothing else. So those who are named get that one
-//! right, and nobody else gets any.
+//! right, and no others get any.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const OTHER: u16 = 0x20;
 
 const WRITE: u16 = 2;
 const READ_WRITE: u16 = 6;
-/// Of entries that are of nobody in particular.
+/// Of entries that are of no particular user.
 const NO_ID: u32 = u32::MAX;
 
 /// A list by which the owner, and these users, may connect.

@@ -1,12 +1,12 @@
 //! Answering those who connect: each is looked at, and given the area or refused, in some system
 //! calls that never wait.
 //!
-//! **Nobody holds up the others.** Nothing is read from who connects, so that it does not matter
-//! how slowly somebody writes. What is sent is one packet on a new connection, which always has
+//! **No peer holds up the others.** Nothing is read from those that connect, so that it does not
+//! matter how slowly one writes. What is sent is one packet on a new connection, which always has
 //! room for it. A connection on which the area went is kept until the other side closes it: as long
 //! as the packet is not fetched, the kernel counts its descriptor as ours (`RLIMIT_NOFILE`, for all
 //! that a user has under way), so each user may have a few such connections, and is refused beyond
-//! that. Who is refused gets a packet without a descriptor, and is forgotten.
+//! that. One that is refused gets a packet without a descriptor, and is forgotten.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::place::failed;
 use super::refusal::{Packet, Refusal};
 use super::who::{self, Peer, Users};
 use crate::area::passing::Message;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Extent, OFFERED, Object, Piece};
 use crate::registry::{self, Rights, Source};
 use crate::sys;
@@ -29,31 +29,31 @@ use crate::sys::listening::Until;
 const MAX_OF_ONE: usize = 32;
 /// So many of all users together.
 const MAX_OF_ALL: usize = 256;
-/// So many ended connections are told of, where nobody asks for them meanwhile: the last ones.
+/// So many ended connections are reported, where they are not asked for in time: the last ones.
 const MAX_ENDED: usize = MAX_OF_ALL;
 /// Where no descriptor is free for who connects, it is tried again after this.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who connected, and what came of it.
+/// Who connected, and the outcome.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// Who connected; without a user and a process where the kernel did not tell.
+    /// Who connected; without a user and a process where the kernel did not report them.
     pub peer: Peer,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What came of a connection.
+/// The outcome of a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The area is on its way, or there. Whether it was taken turns out once the connection ends:
     /// [`Offer::ended`].
     Given,
-    /// It was refused, and told why.
+    /// It was refused, and was sent the reason.
     Refused(Refusal),
-    /// It could not be given, for this reason, of which the other side is told nothing.
+    /// It could not be given, for this reason, which is not sent to the other side.
     Failed(Error),
     /// It ended the connection before it was answered.
     Left,
@@ -94,15 +94,15 @@ impl fmt::Display for Ended {
 }
 
 impl Offer {
-    /// Answers the next one who connects, for at most so long (`None` is for ever): `Ok(None)`
-    /// where nobody came.
+    /// Answers the next one that connects, for at most so long (`None` waits forever): `Ok(None)`
+    /// where none connected.
     ///
-    /// A call takes as long as nobody comes, and no longer: no peer can hold it up. What is between
-    /// two calls waits.
+    /// A call waits until a process connects, and no longer: no peer can hold it up. Those that
+    /// connect between two calls wait.
     ///
     /// # Errors
-    /// [`Kind::Limit`] where no descriptor is free for who connected: it waits, and the next call
-    /// goes on after a moment. [`Kind::Io`] if the socket was closed under us.
+    /// [`ErrorKind::Limit`] where no descriptor is free for who connected: it waits, and the next
+    /// call goes on after a moment. [`ErrorKind::Io`] if the socket was closed under us.
     pub fn answer(&mut self, time: Option<Duration>) -> Result<Option<Answer>> {
         self.answer_or(time, None)
     }
@@ -121,7 +121,7 @@ impl Offer {
     }
 
     /// The same, and ends with `Ok(None)` once a connection on which the area went has ended, too:
-    /// [`ended`](Offer::ended) tells of it.
+    /// [`ended`](Offer::ended) reports it.
     ///
     /// # Errors
     /// As [`answer`](Offer::answer).
@@ -134,7 +134,7 @@ impl Offer {
     }
 
     /// The next connection that has ended of those on which the area went, and whether it was
-    /// taken: the kernel tells, once the other side has closed it. What ends is seen in
+    /// taken: the kernel reports that once the other side has closed it. What ends is seen in
     /// [`answer`](Offer::answer), and the last 256 are kept.
     pub fn ended(&mut self) -> Option<Ended> {
         self.answers.ended.pop_front()
@@ -171,14 +171,14 @@ impl Offer {
     /// Whether the area is still there to be given.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] where nobody publishes it any more, or it is retired; else as
+    /// [`ErrorKind::NoSuchArea`] where no process publishes it any more, or it is retired; else as
     /// [`registry::get`].
     pub fn check(&mut self) -> Result<()> {
         self.answers.look_again()
     }
 
-    /// Waits until something happens: whether `wake` has something to read, and whether somebody
-    /// connects. Forgets who is done.
+    /// Waits until something happens: whether `wake` has something to read, and whether a process
+    /// connects. Forgets those that are done.
     fn wait(&mut self, left: Option<Duration>, wake: Option<BorrowedFd<'_>>) -> Result<(bool, bool)> {
         const WHAT: &str = "wait for a process that takes an area";
         let listener = self.listener.checked().map_err(|errno| {
@@ -237,7 +237,7 @@ pub(super) struct Answers {
     pause: Option<Instant>,
 }
 
-/// Why somebody is not given it.
+/// Why a process is not given it.
 enum No {
     Refused(Refusal),
     Failed(Error),
@@ -295,16 +295,19 @@ impl Answers {
                 && !found.is_retired()
         };
         let gone = || {
-            Error::new(Kind::NoSuchArea, format!("offer area {} {:?}", self.source.id(), self.source.name()))
-                .detail("it is gone: no process publishes it any more, or it is retired")
-                .help("takers keep what they have; offer what has taken its place, if anything has")
+            Error::new(
+                ErrorKind::NoSuchArea,
+                format!("offer area {} {:?}", self.source.id(), self.source.name()),
+            )
+            .detail("it is gone: no process publishes it any more, or it is retired")
+            .help("takers keep what they have; offer what has taken its place, if anything has")
         };
         let found = match registry::get(self.source.id()) {
             Ok(found) if is_it(&found) => found,
-            Err(error) if error.kind() != Kind::NoSuchArea => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NoSuchArea => return Err(error),
             _ => match registry::find(self.source.name().as_bytes()) {
                 Ok(found) if is_it(&found) => found,
-                Err(error) if ![Kind::NoSuchArea, Kind::InvalidInput].contains(&error.kind()) => {
+                Err(error) if ![ErrorKind::NoSuchArea, ErrorKind::InvalidInput].contains(&error.kind()) => {
                     return Err(error);
                 }
                 _ => return Err(gone()),
@@ -361,7 +364,7 @@ impl Answers {
             return Err(No::Refused(Refusal::Busy));
         }
         let failed = |error: Error| match error.kind() {
-            Kind::NoSuchArea => No::Refused(Refusal::Gone),
+            ErrorKind::NoSuchArea => No::Refused(Refusal::Gone),
             _ => No::Failed(error),
         };
         self.look_again().map_err(failed)?;
@@ -393,14 +396,14 @@ impl Given {
         let object = if read_only || reading.was_frozen() || reading.refused_writers() {
             reading
         } else if let Some(why) = source.forbids_writing() {
-            return Err(Error::new(Kind::NotPermitted, what())
+            return Err(Error::new(ErrorKind::NotPermitted, what())
                 .detail(why)
                 .help("offer it for reading only: `--read-only`, `OfferOptions::read_only`"));
         } else {
             source.open_object(Rights::Writing)?
         };
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(Kind::Unsupported, what()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what()).detail(detail).help(help))
         };
         object.refuse_physical(what)?;
         if object.piece() != Piece::WHOLE {
@@ -424,8 +427,8 @@ impl Given {
         Ok(Given { object, message })
     }
 
-    /// Whether nobody can be given the right to write it any more: it is frozen, or sealed against
-    /// new writers.
+    /// Whether the right to write it cannot be given any more: it is frozen, or sealed against new
+    /// writers.
     pub(super) fn is_sealed(&self) -> bool {
         self.object.was_frozen() || self.object.refused_writers()
     }
@@ -454,7 +457,7 @@ impl Given {
     }
 
     /// Has other processes of another user read it, too, by way of the one that takes it: through
-    /// `/proc`, to which nobody else gets. Nobody else than its owner opens it for writing.
+    /// `/proc`, which no others reach. Only its owner opens it for writing.
     fn let_their_processes_read(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<()> {
         let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         // Only its owner may, and for its owner there is no need.

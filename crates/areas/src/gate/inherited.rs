@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
 /// The first descriptor of a supervisor's.
@@ -13,7 +13,7 @@ const FIRST: i32 = 3;
 /// process.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] where it gave several, or something else.
+/// [`ErrorKind::InvalidInput`] where it gave several, or something else.
 pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
     let number =
         |name: &str| sys::process::variable(name).and_then(|text| text.to_str()?.parse::<u32>().ok());
@@ -21,8 +21,9 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
     if number("LISTEN_PID") != Some(sys::process::pid()) {
         return Ok(None);
     }
-    let refuse =
-        |detail: String, help: &'static str| Error::new(Kind::InvalidInput, what()).detail(detail).help(help);
+    let refuse = |detail: String, help: &'static str| {
+        Error::new(ErrorKind::InvalidInput, what()).detail(detail).help(help)
+    };
     match number("LISTEN_FDS") {
         Some(1) => {}
         count => {
@@ -37,13 +38,13 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
         }
     }
     let socket = sys::file::copy_of_number(FIRST)
-        .map_err(|errno| Error::new(Kind::Io, what()).call("fcntl(3, F_DUPFD_CLOEXEC)", errno))?;
+        .map_err(|errno| Error::new(ErrorKind::Io, what()).call("fcntl(3, F_DUPFD_CLOEXEC)", errno))?;
     match sys::listening::is_listening(socket.as_fd()) {
         Ok(true) => Ok(Some(socket)),
         Ok(false) | Err(sys::Errno::NOTSOCK) => Err(refuse(
             "descriptor 3, which the supervisor passes, is not a socket that listens for packets (SOCK_SEQPACKET)".to_owned(),
             "have ListenSequentialPacket= in the socket unit, and not Accept=yes",
         )),
-        Err(errno) => Err(Error::new(Kind::Io, what()).call("getsockopt(3)", errno)),
+        Err(errno) => Err(Error::new(ErrorKind::Io, what()).call("getsockopt(3)", errno)),
     }
 }

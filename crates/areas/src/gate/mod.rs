@@ -18,10 +18,9 @@
 //! // In another process, of another user or in a container:
 //! let taker = std::thread::spawn({ let path = path.clone(); move || gate::take(path) });
 //!
-//! // Whoever connects is looked at, and given the area or refused:
-//! let answer = offer.answer(Some(Duration::from_secs(10)))?.expect("somebody came");
-//! assert!(matches!(answer.outcome, Outcome::Given));
-//! let taken = taker.join().unwrap()?;
+//! // A process that connects is checked, and given the area or refused: let answer =
+//! offer.answer(Some(Duration::from_secs(10)))?.expect("a process connected");
+//! assert!(matches!(answer.outcome, Outcome::Given)); let taken = taker.join().unwrap()?;
 //! assert_eq!(taken.size(), 1 << 20); // the same memory
 //! # drop(offer);
 //! # std::fs::remove_dir_all(folder)?;
@@ -38,18 +37,19 @@
 //!
 //! # What reading only means
 //!
-//! Who has a descriptor that is open for reading only can open its memory again by way of `/proc`,
-//! as far as the memory's file mode lets that user. So an area that is offered [for reading
-//! only](OfferOptions::read_only) is given to those whom the kernel keeps from writing, and to
-//! nobody else: to other users than the one who made it, but not to root. To all others, after
-//! [`Area::freeze`](crate::Area::freeze), or after [`OfferOptions::seal`]: then no kernel lets
-//! anybody write through it, whatever his rights. `docs/design/gate.md` tells what was tried.
+//! A process that has a descriptor that is open for reading only can reopen its memory by way of
+//! `/proc`, as far as the memory's file mode lets its user. So an area that is offered [for reading
+//! only](OfferOptions::read_only) is given only to those that the kernel keeps from writing: to
+//! other users than the one that made it, but not to root. To all others, after
+//! [`Area::freeze`](crate::Area::freeze), or after [`OfferOptions::seal`]: then the kernel lets no
+//! process write through it, whatever its rights. `docs/design/gate.md` has what was tried.
 //!
 //! # When it ends
 //!
 //! Takers keep what they have: it is theirs as much as the maker's. The offer holds no memory. Once
-//! nobody publishes the area any more, or it is retired, whoever connects is told that it is gone.
-//! Where the process that offers has ended, nobody listens, and a taker is told so.
+//! no process publishes the area any more, or it is retired, those that connect get the error that
+//! it is gone. Where the process that offers has ended, no process listens, and a taker gets that
+//! error.
 
 mod access;
 mod answering;

@@ -9,7 +9,7 @@ use super::answering::{Answers, Given};
 use super::inherited;
 use super::place::{Bound, Place, failed};
 use super::who::{self, Users};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Rights, Source};
 use crate::sys;
 use crate::sys::guarded::Guarded;
@@ -18,9 +18,9 @@ use crate::sys::guarded::Guarded;
 ///
 /// | choice | default |
 /// |---|---|
-/// | [`to`](OfferOptions::to), [`to_everybody`](OfferOptions::to_everybody) | this process's own user, and nobody else |
+/// | [`to`](OfferOptions::to), [`to_everybody`](OfferOptions::to_everybody) | this process's own user only |
 /// | [`read_only`](OfferOptions::read_only) | with the rights that this process has |
-/// | [`seal`](OfferOptions::seal) | who writes it now, and who is given the right, may write |
+/// | [`seal`](OfferOptions::seal) | all that write it now, or are given the right, may write |
 #[derive(Clone, Debug)]
 #[must_use = "an area is offered by `open`"]
 pub struct OfferOptions {
@@ -41,39 +41,39 @@ impl OfferOptions {
         OfferOptions { users: Users::Default, read_only: false, seal: false }
     }
 
-    /// Offers it to this user: to those who are named, and to nobody else. Root is named as any
-    /// user, by 0.
+    /// Offers it to this user: only those that are named get it. Root is named like any user, by 0.
     ///
-    /// Numbers are those of this process's user namespace. Who has none in it cannot be named.
+    /// Numbers are those of this process's user namespace. A user that has none in it cannot be
+    /// named.
     pub fn to(mut self, user: u32) -> Self {
         self.users.add(user);
         self
     }
 
-    /// Offers it to whoever can connect, users without a number here included: who gets as far as
-    /// the socket's folder. The folder's mode is the only guard then.
+    /// Offers it to all that can connect, users without a number here included: all that reach the
+    /// socket's folder. The folder's mode is the only protection then.
     pub fn to_everybody(mut self) -> Self {
         self.users = Users::Everybody;
         self
     }
 
     /// Offers it for reading only. The kernel enforces that, or the area is not given: a user who
-    /// could open the memory anew for writing (root, and the user who made it) is refused, unless
-    /// it is frozen or [sealed](OfferOptions::seal).
+    /// could reopen the memory for writing (root, and the user who made it) is refused, unless it
+    /// is frozen or [sealed](OfferOptions::seal).
     ///
-    /// Who is not root but has `CAP_DAC_OVERRIDE` could do the same, and is not known to the one
-    /// who offers.
+    /// A process that is not root but has `CAP_DAC_OVERRIDE` could do the same, and cannot be
+    /// recognised by the one that offers.
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// Seals the memory against new writers first (`F_SEAL_FUTURE_WRITE`), for good: who has it
-    /// mapped for writing now goes on; nobody else ever writes it, whatever his rights, its maker's
+    /// Seals the memory against new writers first (`F_SEAL_FUTURE_WRITE`), permanently: existing
+    /// writable mappings stay; no other process ever writes it, whatever its rights, its maker's
     /// other processes included. What is offered is for reading only then.
     ///
-    /// This cannot be undone. [`Area::freeze`](crate::Area::freeze) goes on from there, once nobody
-    /// has it mapped for writing.
+    /// This cannot be undone. [`Area::freeze`](crate::Area::freeze) goes on from there, once it has
+    /// no writable mapping.
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
     pub const fn seal(mut self) -> Self {
         self.seal = true;
@@ -81,27 +81,28 @@ impl OfferOptions {
         self
     }
 
-    /// Offers an area at a socket, which is made. Whoever connects waits until [`Offer::answer`] is
-    /// called.
+    /// Offers an area at a socket, which is made. A process that connects waits until
+    /// [`Offer::answer`] is called.
     ///
     /// The socket has mode 0600. Where other users are named, each of them gets the right to
-    /// connect in its access list (acl(5)); on a file system without such lists everybody gets it
+    /// connect in its access list (acl(5)); on a file system without such lists all users get it
     /// ([`Offer::reach`]), and is refused all the same. A socket that is there is replaced where it
-    /// is this user's and nobody listens any more. Links of other users on the way are not
+    /// is this user's and no process listens any more. Links of other users on the way are not
     /// followed.
     ///
     /// # Errors
     /// Nothing is left at the path.
-    /// - [`Kind::NotPermitted`] for reading only, to a user whom nothing would keep from writing;
-    ///   for an area that may only be read here, without [`read_only`](OfferOptions::read_only);
-    ///   for a path through another user's link, or a socket of another user's;
-    /// - [`Kind::Busy`] where somebody listens there;
-    /// - [`Kind::NoSuchArea`] if it is gone or retired;
-    /// - [`Kind::Unsupported`] for resizable and low areas, and for what is left of an area that
-    ///   was cut;
-    /// - [`Kind::InvalidInput`] for a path without a name, for a name that is too long for a socket
-    ///   (some 80 bytes), and for a user number that stands for users without one;
-    /// - [`Kind::Io`] where the socket cannot be made.
+    /// - [`ErrorKind::NotPermitted`] for reading only, to a user whom nothing would keep from
+    ///   writing; for an area that may only be read here, without
+    ///   [`read_only`](OfferOptions::read_only); for a path through another user's link, or a
+    ///   socket of another user's;
+    /// - [`ErrorKind::Busy`] where another process listens there;
+    /// - [`ErrorKind::NoSuchArea`] if it is gone or retired;
+    /// - [`ErrorKind::Unsupported`] for resizable and low areas, and for what is left of an area
+    ///   that was cut;
+    /// - [`ErrorKind::InvalidInput`] for a path without a name, for a name that is too long for a
+    ///   socket (some 80 bytes), and for a user number that stands for users without one;
+    /// - [`ErrorKind::Io`] where the socket cannot be made.
     pub fn open(&self, source: &Source, path: impl AsRef<Path>) -> Result<Offer> {
         let path = path.as_ref();
         let what = || format!("offer area {} {:?} at {path:?}", source.id(), source.name());
@@ -125,7 +126,7 @@ impl OfferOptions {
     /// where none was given.
     ///
     /// # Errors
-    /// As [`open`](OfferOptions::open); [`Kind::InvalidInput`] for several sockets, or one of
+    /// As [`open`](OfferOptions::open); [`ErrorKind::InvalidInput`] for several sockets, or one of
     /// another kind than `ListenSequentialPacket=`.
     #[doc(alias = "sd_listen_fds")]
     pub fn open_inherited(&self, source: &Source) -> Result<Option<Offer>> {
@@ -144,7 +145,7 @@ impl OfferOptions {
     fn check(&self, source: &Source, what: &dyn Fn() -> String) -> Result<()> {
         self.users.check(what)?;
         if self.users == Users::Default && who::own().is_none() {
-            return Err(Error::new(Kind::NotPermitted, what())
+            return Err(Error::new(ErrorKind::NotPermitted, what())
                 .detail("this process's own user has no number in its user namespace, so that it cannot be distinguished from others")
                 .help("name the users to whom it is offered"));
         }
@@ -161,7 +162,7 @@ impl OfferOptions {
         };
         for user in named {
             if let Some(why) = given.lets_write(Some(user), what)? {
-                return Err(Error::new(Kind::NotPermitted, what())
+                return Err(Error::new(ErrorKind::NotPermitted, what())
                     .detail(format!("it is to be for reading only, and user {user} could still write it: {why}"))
                     .help(
                         "freeze it (`areas put --freeze`, `Area::freeze`); or seal it against new writers, for good (`--seal`); or offer it to another user than root and \
@@ -217,7 +218,7 @@ pub enum Reach {
     Owner,
     /// They, and the users to whom it is offered.
     Named,
-    /// Whoever may enter its folder.
+    /// All that may enter its folder.
     Everybody,
     /// Whom the supervisor lets connect.
     Supervisor,

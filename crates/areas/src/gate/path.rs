@@ -1,9 +1,9 @@
-//! From a path to the folder that it is in, by links that nobody else could have put there.
+//! From a path to the folder that it is in, by links that no other user could have put there.
 //!
 //! In a folder in which others may make names (`/tmp`, a volume) another user can make a link to
-//! somewhere else. Whoever followed it would make his socket in that user's place, or take from
-//! another socket than he meant. So each step is taken by itself, and a link is followed only if it
-//! is root's or our own. (`openat2` can follow all links or none.)
+//! somewhere else. A process that followed it would make its socket in that user's place, or take
+//! from another socket than he meant. So each step is taken by itself, and a link is followed only
+//! if it is root's or our own. (`openat2` can follow all links or none.)
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use crate::error::{Errno, Error, Kind, Result};
+use crate::error::{Errno, Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
 
@@ -23,7 +23,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// `what` completes "cannot …".
 pub(super) fn folder_of(path: &Path, what: &dyn Fn() -> String) -> Result<(OwnedFd, CString)> {
-    let invalid = |detail: &str| Error::new(Kind::InvalidInput, what()).detail(detail.to_owned());
+    let invalid = |detail: &str| Error::new(ErrorKind::InvalidInput, what()).detail(detail.to_owned());
     let bytes = path.as_os_str().as_bytes();
     if bytes.first() == Some(&0) || bytes.first() == Some(&b'@') {
         return Err(invalid(
@@ -104,7 +104,7 @@ fn check_link(link: &Stat, step: &OsStr, what: &dyn Fn() -> String) -> Result<()
     if link.uid == 0 || link.uid == sys::process::user() {
         return Ok(());
     }
-    Err(Error::new(Kind::NotPermitted, what())
+    Err(Error::new(ErrorKind::NotPermitted, what())
         .detail(format!(
             "{step:?} on the way is a link of user {}: another user could lead it anywhere",
             link.uid
@@ -114,13 +114,13 @@ fn check_link(link: &Stat, step: &OsStr, what: &dyn Fn() -> String) -> Result<()
 
 fn refused(what: String, call: &str, step: &OsStr, errno: sys::Errno) -> Error {
     let kind = match errno {
-        sys::Errno::ACCESS | sys::Errno::PERM => Kind::NotPermitted,
-        sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
-        _ => Kind::Io,
+        sys::Errno::ACCESS | sys::Errno::PERM => ErrorKind::NotPermitted,
+        sys::Errno::MFILE | sys::Errno::NFILE => ErrorKind::Limit,
+        _ => ErrorKind::Io,
     };
     let error = Error::new(kind, what).call(format!("{call}({step:?})"), errno);
     match kind {
-        Kind::Limit => crate::error::remedy::open_files(error),
+        ErrorKind::Limit => crate::error::remedy::open_files(error),
         _ if Errno::from(errno) == Errno::from(sys::Errno::NOENT) => {
             error.help("the folder of the socket must be there: make it first")
         }
@@ -164,7 +164,7 @@ mod tests {
         }
         std::fs::remove_dir_all(&root).unwrap();
         for wrong in ["", "/", "@abstract", "a\0b", "\0abstract"] {
-            assert_eq!(folder(Path::new(wrong)).unwrap_err().kind(), Kind::InvalidInput, "{wrong:?}");
+            assert_eq!(folder(Path::new(wrong)).unwrap_err().kind(), ErrorKind::InvalidInput, "{wrong:?}");
         }
         assert_eq!(folder(Path::new("s")).unwrap().1.as_c_str(), c"s");
     }

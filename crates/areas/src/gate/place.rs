@@ -2,8 +2,8 @@
 //!
 //! **Whether a socket is dead** is the kernel's word: to connect to its file with a socket of
 //! another kind says `EPROTOTYPE` while one is bound to it, whether or not it listens yet, and
-//! `ECONNREFUSED` once none is. Whoever asks so disturbs nobody. A dead one is replaced under a
-//! lock on the folder, so that of several who find it dead none removes what another has just made.
+//! `ECONNREFUSED` once none is. Asking so disturbs no process. A dead one is replaced under a lock
+//! on the folder, so that of several who find it dead none removes what another has just made.
 
 use std::ffi::CString;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::path::folder_of;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::registry::OWN_DESCRIPTORS;
 use crate::sys;
 use crate::sys::file::{Identity, OFlags};
@@ -133,14 +133,18 @@ impl Place {
             let stat = sys::file::look(entry.as_fd()).map_err(failed("statx"))?;
             if !stat.is_socket() {
                 return refuse(
-                    Kind::Io,
+                    ErrorKind::Io,
                     "something is there that is not a socket".to_owned(),
                     "name another path; what is there stays as it is",
                 );
             }
             if stat.uid != sys::process::user() {
                 let detail = format!("a socket of user {} is there", stat.uid);
-                return refuse(Kind::NotPermitted, detail, "name another path, or have that user remove it");
+                return refuse(
+                    ErrorKind::NotPermitted,
+                    detail,
+                    "name another path, or have that user remove it",
+                );
             }
             let probe = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
             match sys::listening::connect(probe.as_fd(), &number_path(entry.as_fd())) {
@@ -155,8 +159,8 @@ impl Place {
         Ok(())
     }
 
-    /// Nobody else of ours removes anything in the folder while this is kept. The kernel ends it,
-    /// whatever becomes of the process.
+    /// No other process of ours removes anything in the folder while this is kept. The kernel ends
+    /// it, whatever becomes of the process.
     fn alone(&self, what: &dyn Fn() -> String) -> Result<OwnedFd> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
@@ -194,7 +198,7 @@ impl Place {
         let len = self.name.as_bytes().len();
         // What goes before the name leads to its folder, however long that one's own path is.
         let most = LONGEST_ADDRESS.saturating_sub(self.path().as_bytes().len() - len);
-        Error::new(Kind::InvalidInput, what)
+        Error::new(ErrorKind::InvalidInput, what)
             .call("bind", errno)
             .detail(format!(
                 "the socket's name has {len} bytes, and there is room for {most}: a socket's address has {LONGEST_ADDRESS} at most"
@@ -205,23 +209,23 @@ impl Place {
     }
 
     fn is_in_use(&self, what: String) -> Error {
-        Error::new(Kind::Busy, what)
+        Error::new(ErrorKind::Busy, what)
             .detail(format!("a process listens at {:?} already", self.shown))
             .help("end that one, or name another path: `ss -lxp` shows the listening process")
     }
 
     fn is_replaced(&self, what: String) -> Error {
-        Error::new(Kind::Busy, what)
+        Error::new(ErrorKind::Busy, what)
             .detail(format!("another process concurrently put something else at {:?}", self.shown))
             .help("name a path in a folder that only trusted users may write")
     }
 
-    /// Connects to the socket that is here. The inner error is one that may pass: nobody listens
-    /// there yet.
+    /// Connects to the socket that is here. The inner error is one that may pass: no process
+    /// listens there yet.
     pub(super) fn connect(&self, what: &dyn Fn() -> String) -> Result<Result<OwnedFd>> {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let later = |call: &'static str, errno: sys::Errno, detail: &'static str, help: &'static str| {
-            Ok(Err(Error::new(Kind::NoSuchArea, what()).call(call, errno).detail(detail).help(help)))
+            Ok(Err(Error::new(ErrorKind::NoSuchArea, what()).call(call, errno).detail(detail).help(help)))
         };
         let entry = match self.open() {
             Err(errno @ sys::Errno::NOENT) => {
@@ -236,7 +240,7 @@ impl Place {
         };
         let stat = sys::file::look(entry.as_fd()).map_err(failed("statx"))?;
         if !stat.is_socket() {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("what is there is not a socket")
                 .help("name the socket at which the area is offered; a link to it is not followed"));
         }
@@ -249,11 +253,11 @@ impl Place {
                 "nothing is offered there any more: the process that did has ended, and left its socket",
                 "offer it again, or wait until it is offered: `--timeout`",
             ),
-            Err(sys::Errno::AGAIN) => Ok(Err(Error::new(Kind::Busy, what())
+            Err(sys::Errno::AGAIN) => Ok(Err(Error::new(ErrorKind::Busy, what())
                 .call("connect", sys::Errno::AGAIN)
                 .detail("more processes wait there than the kernel allows")
                 .help("try again, or wait: `--timeout`; the process that offers may be stopped"))),
-            Err(sys::Errno::PROTOTYPE) => Err(Error::new(Kind::InvalidInput, what())
+            Err(sys::Errno::PROTOTYPE) => Err(Error::new(ErrorKind::InvalidInput, what())
                 .call("connect", sys::Errno::PROTOTYPE)
                 .detail("another program's socket is there")
                 .help("name the socket at which the area is offered")),
@@ -275,14 +279,14 @@ impl Bound {
         sys::file::set_access_list(&number_path(self.entry.checked()?), list)
     }
 
-    /// Lets everybody connect to it who gets as far as its folder.
+    /// Lets all connect to it that reach its folder.
     pub(super) fn let_everybody_connect(&self) -> sys::Result<()> {
         sys::file::set_mode_of(&number_path(self.entry.checked()?), 0o622)
     }
 
     /// Makes sure that what was found under the name is our socket, before its rights are changed:
     /// in a folder that others may write, one of them could have put another socket of ours there.
-    /// Who connects to it must come out of our listener. Those who came before are given back.
+    /// Who connects to it must come out of our listener. Those that came before are returned.
     fn prove(&self, listener: BorrowedFd<'_>, what: &dyn Fn() -> String) -> Result<Vec<OwnedFd>> {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let probe = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
@@ -312,8 +316,8 @@ impl Bound {
     }
 }
 
-/// The name goes while the socket still listens: so it is nobody's to replace, and what has it is
-/// ours, or another's whom we leave alone.
+/// The name goes while the socket still listens: so no other process replaces it, and what has it
+/// is ours, or another's whom we leave alone.
 impl Drop for Bound {
     fn drop(&mut self) {
         if self.process != sys::process::pid() {
@@ -336,11 +340,11 @@ fn number_path(descriptor: BorrowedFd<'_>) -> CString {
 /// An error of a call about a socket.
 pub(super) fn failed(what: String, call: &'static str, errno: sys::Errno) -> Error {
     let kind = match errno {
-        sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
-        sys::Errno::ACCESS | sys::Errno::PERM | sys::Errno::AFNOSUPPORT => Kind::NotPermitted,
-        sys::Errno::NOMEM | sys::Errno::NOBUFS => Kind::NoMemory,
-        _ => Kind::Io,
+        sys::Errno::MFILE | sys::Errno::NFILE => ErrorKind::Limit,
+        sys::Errno::ACCESS | sys::Errno::PERM | sys::Errno::AFNOSUPPORT => ErrorKind::NotPermitted,
+        sys::Errno::NOMEM | sys::Errno::NOBUFS => ErrorKind::NoMemory,
+        _ => ErrorKind::Io,
     };
     let error = Error::new(kind, what).call(call, errno);
-    if kind == Kind::Limit { remedy::open_files(error) } else { error }
+    if kind == ErrorKind::Limit { remedy::open_files(error) } else { error }
 }

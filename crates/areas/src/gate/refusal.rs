@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 
 /// Why an area was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ use crate::error::{Error, Kind};
 pub enum Refusal {
     /// It is not offered to that user.
     NotOffered,
-    /// It is there no more: nobody publishes it, or it is retired.
+    /// It is gone: no process publishes it, or it is retired.
     Gone,
     /// That user, or all together, have too many connections on which an area went and was not
     /// fetched.
@@ -113,32 +113,32 @@ impl Packet {
         };
         let (kind, detail, help) = match self.why {
             Some(Refusal::NotOffered) => (
-                Kind::NotPermitted,
+                ErrorKind::NotPermitted,
                 format!("{offerer} refuses: it is not offered to {us}"),
                 "have it offered to that user: `areas offer NAME --socket PATH --to USER`",
             ),
             Some(Refusal::Gone) => (
-                Kind::NoSuchArea,
+                ErrorKind::NoSuchArea,
                 format!("{offerer} refuses: the area is gone, no further process gets it"),
                 "have its maker publish it, and offer it, again",
             ),
             Some(Refusal::Busy) => (
-                Kind::Busy,
+                ErrorKind::Busy,
                 format!("{offerer} refuses: too many were given to {us} and not fetched"),
                 "try again later; end the processes that connect there and do not read",
             ),
             Some(Refusal::NotEnforced) => (
-                Kind::NotPermitted,
+                ErrorKind::NotPermitted,
                 format!("{offerer} refuses: it is for reading only, and {us} could still write it"),
                 "have it frozen, or sealed against new writers (`areas offer --seal`); or take it as another user than root",
             ),
             Some(Refusal::Failed) => (
-                Kind::System,
+                ErrorKind::System,
                 format!("{offerer} refuses: the area could not be opened or sent"),
                 "the process that offers it says why",
             ),
             None => (
-                Kind::Unsupported,
+                ErrorKind::Unsupported,
                 format!("{offerer} refuses, for a reason that this version does not know"),
                 "use versions of the library that go together",
             ),

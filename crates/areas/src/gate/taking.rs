@@ -9,13 +9,13 @@ use super::place::{Place, failed};
 use super::refusal::Packet;
 use super::who::{self, Peer, Users};
 use crate::area::{AnyArea, ReceiveOptions};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::listening::Until;
 
 /// How long an answer may take from who listens, where nothing else was said.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long is waited at a time, for an offer to be there, or for who gives up meanwhile.
+/// How long is waited at a time, for an offer to be there, or for one that gives up.
 const STEP: Duration = Duration::from_millis(50);
 
 /// Takes the area that is offered at a path, by this user or root, within the default bounds.
@@ -60,7 +60,7 @@ impl TakeOptions {
         }
     }
 
-    /// Takes it from this user: from those who are named, and from nobody else.
+    /// Takes it from this user: only from those that are named.
     ///
     /// It is the user who made the socket listen: of a socket that a supervisor made, the
     /// supervisor's.
@@ -69,8 +69,8 @@ impl TakeOptions {
         self
     }
 
-    /// Takes it from whoever listens there, users without a number in this user namespace included:
-    /// whoever may make names in the socket's folder.
+    /// Takes it from any process that listens there, users without a number in this user namespace
+    /// included: any that may make names in the socket's folder.
     pub fn from_everybody(mut self) -> Self {
         self.users = Users::Everybody;
         self
@@ -99,22 +99,22 @@ impl TakeOptions {
     }
 
     /// Takes the area that is offered at a path: the same memory, with the rights that are given,
-    /// with its name and its [note](crate::Area::note). It is published by nobody until somebody
-    /// calls `publish`.
+    /// with its name and its [note](crate::Area::note). It is not published until `publish` is
+    /// called.
     ///
-    /// Who listens has 10 seconds for an answer; with [`wait`](TakeOptions::wait), what is left of
-    /// that time.
+    /// The process that listens has 10 seconds for an answer; with [`wait`](TakeOptions::wait),
+    /// what is left of that time.
     ///
     /// # Errors
     /// Nothing was taken.
-    /// - [`Kind::NoSuchArea`] where nothing is offered, or the area that was is gone;
-    /// - [`Kind::NotPermitted`] where it is not offered to this user; where somebody offers it from
-    ///   whom it is not taken; for a path through another user's link;
-    /// - [`Kind::TimedOut`] where it was not offered in time, or who listens does not answer:
+    /// - [`ErrorKind::NoSuchArea`] where nothing is offered, or the area that was is gone;
+    /// - [`ErrorKind::NotPermitted`] where it is not offered to this user; where a user offers it
+    ///   from whom it is not taken; for a path through another user's link;
+    /// - [`ErrorKind::TimedOut`] where it was not offered in time, or who listens does not answer:
     ///   stopped, or another program;
-    /// - [`Kind::Busy`], [`Kind::Unsupported`], [`Kind::System`] where the other side refuses with
-    ///   such a reason; [`Kind::Unsupported`] for what is no area;
-    /// - [`Kind::InvalidInput`] for a path that leads to no such socket;
+    /// - [`ErrorKind::Busy`], [`ErrorKind::Unsupported`], [`ErrorKind::System`] where the other
+    ///   side refuses with such a reason; [`ErrorKind::Unsupported`] for what is not an area;
+    /// - [`ErrorKind::InvalidInput`] for a path that leads to no such socket;
     /// - as [`ReceiveOptions::receive`] for what is beyond a bound.
     pub fn take(&self, path: impl AsRef<Path>) -> Result<AnyArea> {
         self.take_while(path, &mut || true)
@@ -124,7 +124,7 @@ impl TakeOptions {
     /// listen for signals and cancellation.
     ///
     /// # Errors
-    /// As [`take`](TakeOptions::take); [`Kind::TimedOut`] where it was not to go on.
+    /// As [`take`](TakeOptions::take); [`ErrorKind::TimedOut`] where it was not to go on.
     #[doc(hidden)]
     pub fn take_while(&self, path: impl AsRef<Path>, go_on: &mut dyn FnMut() -> bool) -> Result<AnyArea> {
         let path = path.as_ref();
@@ -158,7 +158,7 @@ impl TakeOptions {
         self.receive(&socket, (deadline, allowed), go_on, &what)
     }
 
-    /// The error where nobody had offered it at the end; `last` is what was in the way of the last
+    /// The error where it was not offered until the end; `last` is what was in the way of the last
     /// attempt.
     fn not_offered(&self, last: Error, what: &dyn Fn() -> String) -> Error {
         let why = last
@@ -166,7 +166,7 @@ impl TakeOptions {
             .map(str::to_owned)
             .or_else(|| Some(format!("{}: {}", last.system_call()?, last.errno()?)));
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        let error = Error::new(Kind::TimedOut, what())
+        let error = Error::new(ErrorKind::TimedOut, what())
             .detail(format!("it was not offered within {:?}{why}", self.wait));
         match last.remedy() {
             Some(remedy) => error.help(remedy.to_owned()),
@@ -185,7 +185,7 @@ impl TakeOptions {
             Peer::of(socket.as_fd()).map_err(|errno| failed(what(), "getsockopt(SO_PEERCRED)", errno))?;
         let default: Vec<u32> = who::own().into_iter().chain([0]).collect();
         if !self.users.include(offerer.user, &default) {
-            return Err(Error::new(Kind::NotPermitted, what())
+            return Err(Error::new(ErrorKind::NotPermitted, what())
                 .detail(format!("{offerer} offers it, and it is not taken from that user"))
                 .help("name the user from whom it is taken: `--from USER`, `TakeOptions::from`; one without a number here: `--from any`"));
         }
@@ -194,7 +194,7 @@ impl TakeOptions {
         let received = self.bounds.timeout(STEP).receive(socket);
         // What was refused as it came goes with the connection.
         received.map_err(|error| match error.kind() {
-            Kind::InvalidInput => Error::new(Kind::Unsupported, what())
+            ErrorKind::InvalidInput => Error::new(ErrorKind::Unsupported, what())
                 .detail(format!(
                     "what {offerer} sends is not an area of this version: {}",
                     error.facts().unwrap_or("it is invalid")
@@ -205,7 +205,7 @@ impl TakeOptions {
     }
 }
 
-/// Waits until there is an answer, and tells a refusal as an error.
+/// Waits until there is an answer, and returns a refusal as an error.
 fn answered(
     socket: BorrowedFd<'_>,
     offerer: Peer,
@@ -218,14 +218,14 @@ fn answered(
     loop {
         match sys::listening::peek(socket, &mut beginning) {
             Ok(0) => {
-                return Err(Error::new(Kind::Io, what())
+                return Err(Error::new(ErrorKind::Io, what())
                     .detail(format!("{who} ended the connection without an answer"))
                     .help("it may have been ended itself: offer the area again"));
             }
             Ok(len) if Packet::begins(&beginning[..len]) => {
                 return Err(match Packet::decode(&beginning[..len]) {
                     Some(packet) => packet.error(what(), &who),
-                    None => Error::new(Kind::Unsupported, what())
+                    None => Error::new(ErrorKind::Unsupported, what())
                         .detail(format!("{who} refuses, with an answer that only another version knows"))
                         .help("use versions of the library that go together"),
                 });
@@ -241,7 +241,7 @@ fn answered(
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            return Err(Error::new(Kind::TimedOut, what())
+            return Err(Error::new(ErrorKind::TimedOut, what())
                 .detail(format!("{who} listens there, and has not answered within {allowed:?}"))
                 .help(
                     "it may be stopped (`kill -CONT PID`), or be another program than one that offers areas",
@@ -255,5 +255,5 @@ fn answered(
 }
 
 fn stop(go_on: &mut dyn FnMut() -> bool, what: &dyn Fn() -> String) -> Result<()> {
-    if go_on() { Ok(()) } else { Err(Error::new(Kind::TimedOut, what()).detail("it was interrupted")) }
+    if go_on() { Ok(()) } else { Err(Error::new(ErrorKind::TimedOut, what()).detail("it was interrupted")) }
 }

@@ -1,11 +1,11 @@
-//! Who is at the other end, and who may be: the kernel's word, read so that nobody is taken for
-//! somebody else.
+//! Who is at the other end, and who may be: the kernel's word, read so that no process is taken for
+//! another.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
 /// Who is at the other end of a connection, as the kernel noted when it was made.
@@ -44,7 +44,7 @@ impl fmt::Display for Peer {
 /// The users that may be at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Users {
-    /// Nobody was named: the default of the side.
+    /// No user was named: the default of the side.
     Default,
     These(BTreeSet<u32>),
     Everybody,
@@ -74,7 +74,7 @@ impl Users {
         let Users::These(users) = self else { return Ok(()) };
         match users.iter().find(|&&user| known(user).is_none()) {
             None => Ok(()),
-            Some(user) => Err(Error::new(Kind::InvalidInput, what())
+            Some(user) => Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!(
                     "{user} is not a user here: in this user namespace the kernel reports {user} for all users without a number in it"
                 ))
@@ -101,7 +101,7 @@ fn overflow() -> Option<u32> {
 }
 
 /// Whether all users of the machine have a number in our user namespace: as outside of all of them.
-/// What cannot be read is no proof.
+/// What cannot be read is not proof.
 fn all_have_numbers() -> bool {
     sys::text::read_to_string("/proc/thread-self/uid_map").is_ok_and(|map| maps_all(&map))
 }

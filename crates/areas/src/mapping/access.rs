@@ -1,9 +1,9 @@
 //! Reading and writing shared memory by copies and atomic words, each checked against the range.
 //!
-//! Base pages are there for whoever touches them: a hole is zeros. A page of the pool that is
-//! missing is a SIGBUS where the pool has none, and whoever may write a shared object may take its
-//! pages away at any moment (`fallocate`, `madvise`). So such memory is read and written by the
-//! kernel, which answers with an error.
+//! Base pages are there at a touch: a hole is zeros. A hugetlb page that is missing is a SIGBUS
+//! where the pool has none, and a process that may write a shared object may take its pages away at
+//! any moment (`fallocate`, `madvise`). So such memory is read and written by the kernel, which
+//! answers with an error.
 
 #![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
 
@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
 
 use super::{Mapping, Sharing, out_of_range};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
@@ -22,7 +22,7 @@ impl Mapping {
     /// Copies bytes out of memory that others may write.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::ReadOnly`] where it may not be read.
+    /// [`ErrorKind::OutOfRange`] beyond `size`, [`ErrorKind::ReadOnly`] where it may not be read.
     #[inline]
     pub(crate) fn read(&self, offset: usize, into: &mut [u8], size: usize) -> Result<()> {
         let from = self.check(offset, into.len(), size)?;
@@ -40,7 +40,8 @@ impl Mapping {
     /// Copies bytes into memory that others may read and write.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::ReadOnly`] where it may not be written.
+    /// [`ErrorKind::OutOfRange`] beyond `size`, [`ErrorKind::ReadOnly`] where it may not be
+    /// written.
     #[inline]
     pub(crate) fn write(&self, offset: usize, bytes: &[u8], size: usize) -> Result<()> {
         let to = self.check(offset, bytes.len(), size)?;
@@ -77,7 +78,7 @@ impl Mapping {
     /// Copies from one mapping to another, neither of which lends references.
     ///
     /// # Errors
-    /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`Kind::InvalidInput`] if the
+    /// As [`read`](Mapping::read) and [`write`](Mapping::write); [`ErrorKind::InvalidInput`] if the
     /// ranges overlap.
     #[inline]
     pub(crate) fn copy_to(
@@ -109,8 +110,8 @@ impl Mapping {
     /// Loads one word atomically.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an
-    /// order that loads cannot have, [`Kind::ReadOnly`] where it may not be read.
+    /// [`ErrorKind::OutOfRange`] beyond `size`, [`ErrorKind::InvalidInput`] off its alignment, or
+    /// for an order that loads cannot have, [`ErrorKind::ReadOnly`] where it may not be read.
     #[inline]
     pub(crate) fn load<T: Word>(&self, offset: usize, size: usize, order: Ordering) -> Result<T> {
         let from = self.check_word::<T>(offset, size)?;
@@ -137,8 +138,8 @@ impl Mapping {
     /// Stores one word atomically.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment, or for an
-    /// order that stores cannot have, [`Kind::ReadOnly`] where it may not be written.
+    /// [`ErrorKind::OutOfRange`] beyond `size`, [`ErrorKind::InvalidInput`] off its alignment, or
+    /// for an order that stores cannot have, [`ErrorKind::ReadOnly`] where it may not be written.
     #[inline]
     pub(crate) fn store<T: Word>(&self, offset: usize, value: T, size: usize, order: Ordering) -> Result<()> {
         let to = self.check_word::<T>(offset, size)?;
@@ -161,8 +162,9 @@ impl Mapping {
     /// instead.
     ///
     /// # Errors
-    /// As [`store`](Mapping::store); [`Kind::ReadOnly`] where it may not be read;
-    /// [`Kind::Unsupported`] in pages of the pool, where the kernel copies words and replaces none.
+    /// As [`store`](Mapping::store); [`ErrorKind::ReadOnly`] where it may not be read;
+    /// [`ErrorKind::Unsupported`] in hugetlb pages, where the kernel copies words and replaces
+    /// none.
     pub(crate) fn compare_exchange(
         &self,
         offset: usize,
@@ -191,7 +193,7 @@ impl Mapping {
         if self.may_load("exchange a word of a mapping")? & self.may_store()? {
             return Ok(at);
         }
-        Err(Error::new(Kind::Unsupported, "exchange a word of a mapping").detail(
+        Err(Error::new(ErrorKind::Unsupported, "exchange a word of a mapping").detail(
             "it has pages of the pool, which may be taken away: there the kernel can copy words, but not exchange them",
         ))
     }
@@ -199,7 +201,7 @@ impl Mapping {
     /// The address of a word for futex calls, which check it themselves.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond `size`, [`Kind::InvalidInput`] off its alignment.
+    /// [`ErrorKind::OutOfRange`] beyond `size`, [`ErrorKind::InvalidInput`] off its alignment.
     pub(crate) fn futex_address(&self, offset: usize, size: usize) -> Result<*mut u8> {
         Ok(self.check_word::<u32>(offset, size)?.cast())
     }
@@ -253,7 +255,7 @@ impl Mapping {
     #[cold]
     #[inline(never)]
     fn forbidden(&self, what: &'static str) -> Error {
-        Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
+        Error::new(ErrorKind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
     }
 }
 
@@ -261,8 +263,8 @@ impl Mapping {
 /// pool that others share.
 ///
 /// Who may write the object may take pages of it away, and no seal but that against writing keeps
-/// him from it. It is so for all who share it: a descriptor can be had from the area itself, by
-/// whoever the program gives it to, and by a forked child.
+/// him from it. It is so for all who share it: a descriptor can be had from the area itself, by any
+/// process that the program gives it to, and by a forked child.
 #[inline]
 pub(super) fn direct(protection: Protection, sharing: Sharing, page: PageSize) -> Protection {
     if sharing == Sharing::Shared && page != PageSize::base() { Protection::empty() } else { protection }
@@ -280,11 +282,11 @@ unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
     let what = || format!("copy {len} bytes from or to pages of the pool");
     match copied {
         Ok(copied) if copied == len => Ok(()),
-        Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(Kind::NoMemory, what())
+        Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::NoMemory, what())
             .call("process_vm_writev", sys::Errno::FAULT)
             .detail("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
             .help("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then no process can take its pages away")),
-        Err(errno) => Err(Error::new(Kind::NotPermitted, what())
+        Err(errno) => Err(Error::new(ErrorKind::NotPermitted, what())
             .call("process_vm_writev", errno)
             .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
     }
@@ -302,20 +304,20 @@ fn order_by_kernel(order: Ordering) {
 #[cold]
 #[inline(never)]
 pub(crate) fn overlapping(len: usize) -> Error {
-    Error::new(Kind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+    Error::new(ErrorKind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
 }
 
 #[cold]
 #[inline(never)]
 fn unaligned(offset: usize, len: usize) -> Error {
-    Error::new(Kind::InvalidInput, format!("access {len} bytes at offset {offset} as one word"))
+    Error::new(ErrorKind::InvalidInput, format!("access {len} bytes at offset {offset} as one word"))
         .detail("the offset is not a multiple of its size")
 }
 
 #[cold]
 #[inline(never)]
 fn no_such_order(what: &'static str, order: Ordering) -> Error {
-    Error::new(Kind::InvalidInput, format!("{what} one word with order {order:?}"))
+    Error::new(ErrorKind::InvalidInput, format!("{what} one word with order {order:?}"))
         .detail("a load acquires, a store releases, and neither does both")
         .help("Acquire for loads, Release for stores, or Relaxed or SeqCst for either")
 }
@@ -323,5 +325,5 @@ fn no_such_order(what: &'static str, order: Ordering) -> Error {
 #[cold]
 #[inline(never)]
 fn lent() -> Error {
-    Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
+    Error::new(ErrorKind::Unsupported, "write to a mapping by copies").detail("it is private memory")
 }

@@ -2,12 +2,12 @@
 //!
 //! Left to itself the kernel maps side by side, and joins private memory with a neighbour that is
 //! like it. A placement of its own then divides them again, which takes longer than to map: 1.2 µs
-//! of 6.4 (docs/benchmarks.md). So it is told an address: below a page of addresses that is kept
-//! for that, where nobody else maps, and a page from the next such mapping. That is a wish: the
-//! kernel takes it if nothing is mapped there, and chooses itself if something is, so that nothing
-//! depends on what is written here. (And who writes beyond the end of such a mapping meets nobody.)
-//! An object is never joined with a neighbour, but to be told an address is quicker for the kernel
-//! than to look for one.
+//! of 6.4 (docs/benchmarks.md). So it is given an address hint: below a page of addresses that is
+//! reserved for that, where nothing else maps, and a page from the next such mapping. That is only
+//! a hint: the kernel takes it if nothing is mapped there, and chooses itself if something is, so
+//! that nothing depends on what is written here. (And writing beyond the end of such a mapping
+//! meets no other.) An object is never merged with an adjacent VMA, but an address hint is quicker
+//! for the kernel than to look for one.
 //!
 //! Neighbours that are not joined are more mappings, of which a process may have 65,530
 //! (`vm.max_map_count`). So only so many stand apart at a time as leave room for others.
@@ -37,7 +37,7 @@ const NONE: usize = 1;
 /// no order is needed.
 #[derive(Debug)]
 struct Room {
-    /// A page of addresses without memory, kept for ever, below which mappings are to lie: as it is
+    /// A page of addresses without memory, kept forever, below which mappings are to lie: as it is
     /// like none of them, it is joined with none. 0 before it was asked for.
     anchor: AtomicUsize,
     /// The next one ends here.
@@ -59,8 +59,8 @@ impl Room {
         self.anchor.store(anchor, Ordering::Relaxed);
     }
 
-    /// Where `span` bytes would lie below all others, a page from the next: no two threads are told
-    /// the same. `None` where the kernel shall choose.
+    /// Where `span` bytes would lie below all others, a page from the next: no two threads get the
+    /// same. `None` where the kernel shall choose.
     fn wish(&self, span: usize) -> Option<usize> {
         if self.apart.load(Ordering::Relaxed) >= MAX_UNMERGED {
             return None;
@@ -81,7 +81,7 @@ impl Room {
         self.end.compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(wish)
     }
 
-    /// What came of a wish: whether the mapping stands apart. (Where something else was in the way,
+    /// The result of a hint: whether the mapping is unmerged. (Where something else was in the way,
     /// the next wish is for addresses below it.)
     fn took(&self, wish: Option<usize>, got: usize) -> bool {
         let apart = wish == Some(got);
@@ -112,7 +112,7 @@ fn cast_anchor(near: usize) {
     }
     let Some(at) = near.checked_sub(OTHERS) else { return };
     if let Ok(anchor) = Mapping::new(&reserved(At::Exactly(at), gap())) {
-        // From here on nobody owns it.
+        // From here on it has no owner.
         let anchor = std::mem::ManuallyDrop::new(anchor);
         ROOM.begin(anchor.base.addr().get());
     }

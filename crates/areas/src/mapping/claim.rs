@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::reservation::{RESERVED, reserved, still_reserved};
 use super::{Mapping, Reservation};
-use crate::error::{Error, Kind, Result, pool, remedy};
+use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -31,7 +31,7 @@ pub(crate) struct Claim {
 
 #[derive(Debug)]
 enum Piece {
-    /// Nobody's before.
+    /// Free before.
     Free(Range<usize>),
     /// A part of a reservation in which there was nothing.
     Of(Arc<Reservation>, Range<usize>),
@@ -52,7 +52,7 @@ impl Claim {
     /// there, is taken out of it.
     ///
     /// # Errors
-    /// Nothing has changed then. [`Kind::AddressInUse`] where something is mapped; as for new
+    /// Nothing has changed then. [`ErrorKind::AddressInUse`] where something is mapped; as for new
     /// mappings.
     pub(super) fn new(range: Range<usize>, reservations: &[Arc<Reservation>]) -> Result<Self> {
         let mut claim = Claim { range: range.start..range.start, pieces: Vec::new() };
@@ -122,7 +122,7 @@ impl Mapping {
         let plan = &self.behind(span.saturating_sub(self.span), file);
         let behind = self.base.addr().get().saturating_add(self.span);
         let end = behind.checked_add(plan.span).ok_or_else(|| {
-            Error::new(Kind::AddressInUse, format!("map {}", Bytes::from(plan.span)))
+            Error::new(ErrorKind::AddressInUse, format!("map {}", Bytes::from(plan.span)))
                 .detail("the range ends beyond the addresses of a process")
         })?;
         let mut all: Vec<_> = self.home.iter().cloned().collect();
@@ -149,7 +149,7 @@ impl Mapping {
                 let call =
                     format!("mmap({start:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection);
                 let what = format!("map {} behind an area", Bytes::from(plan.span));
-                let error = Error::new(Kind::NoMemory, what).call(call, errno);
+                let error = Error::new(ErrorKind::NoMemory, what).call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
                     false => pool::too_few(error, pool::Wanted::new(plan.page, plan.span)),

@@ -44,7 +44,7 @@ impl Extents {
         Some(at)
     }
 
-    /// Gives back what was taken.
+    /// Releases what was taken.
     pub(crate) fn give_back(&mut self, start: u64, len: u64) {
         let (mut from, mut to) = (start, start + len);
         let before = self.by_place.range(..start).next_back().map(|(&at, &size)| (at, size));

@@ -1,9 +1,9 @@
-//! A byte that a forked child does not inherit: it tells a process that it is one.
+//! A byte that a forked child does not inherit: by it a process finds that it is one.
 
 use std::sync::atomic::Ordering;
 
 use super::{Mapping, Plan, Sharing};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
@@ -22,7 +22,7 @@ impl ForkDetector {
     /// One that is set.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where the kernel wipes nothing on fork.
+    /// [`ErrorKind::Unsupported`] where the kernel wipes nothing on fork.
     pub(crate) fn new() -> Result<Self> {
         let page = PageSize::base();
         let mapping = Mapping::new(&Plan {
@@ -37,7 +37,7 @@ impl ForkDetector {
             placement: None,
         })?;
         mapping.advise(Advice::WipeOnFork).map_err(|errno| {
-            Error::new(Kind::Unsupported, "use the registry")
+            Error::new(ErrorKind::Unsupported, "use the registry")
                 .call("madvise(MADV_WIPEONFORK)", errno)
                 .help("this needs Linux 4.14")
         })?;

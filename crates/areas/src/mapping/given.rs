@@ -1,7 +1,7 @@
-//! Memory that somebody else gives: a range that is not ours to unmap, of which mappings are parts.
+//! Memory that the program gives: a range that is not ours to unmap, of which mappings are parts.
 //!
 //! It is a [`Reservation`] whose addresses have memory behind them: parts of it are taken without a
-//! call to the kernel, and given back as they were, readable and writable, for the next.
+//! call to the kernel, and released as they were, readable and writable, for the next.
 
 #![expect(unsafe_code, reason = "hands out raw memory; each block has its proof")]
 
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use super::reservation::{Parts, Reservation, prepare};
 use super::{BackedBy, Mapping, Plan, Sharing};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -22,8 +22,8 @@ use crate::sys::memory::{At, MapFlags};
 /// What lies behind the addresses of a reservation that has memory.
 pub(super) struct Given {
     page: PageSize,
-    /// Whether its pages can be given back to the kernel, which has fresh ones for the next:
-    /// private anonymous memory of our own, in base pages.
+    /// Whether its pages can be freed, so that the kernel has fresh ones for the next: private
+    /// anonymous memory of our own, in base pages.
     fresh: bool,
     /// The mapping that it was, if it was one.
     pub(super) owned: Option<Mapping>,
@@ -54,7 +54,7 @@ impl Reservation {
             () => None,
         };
         if let Some(wrong) = wrong {
-            let error = Error::new(Kind::Unsupported, "make areas out of a mapping")
+            let error = Error::new(ErrorKind::Unsupported, "make areas out of a mapping")
                 .detail(wrong)
                 .help("take private memory that may be read and written");
             return Err(Rejected::new(error, mapping));
@@ -75,13 +75,13 @@ impl Reservation {
         Ok(Reservation::with_memory(base, span, given))
     }
 
-    /// Of a range of base pages that is somebody else's. `kept` is dropped once nothing of it is in
+    /// Of a range of base pages that the program owns. `kept` is dropped once nothing of it is in
     /// use any more.
     ///
     /// # Safety
-    /// `base..base+span` begins and ends at pages, is mapped, readable and writable, and nobody but
-    /// mappings of this reservation reads, writes, unmaps or changes it, until `kept` is dropped,
-    /// or for ever; what it is mapped from cannot shrink, and no other process writes it.
+    /// `base..base+span` begins and ends at pages, is mapped, readable and writable, and nothing
+    /// but mappings of this reservation reads, writes, unmaps or changes it, until `kept` is
+    /// dropped, or forever; what it is mapped from cannot shrink, and no other process writes it.
     pub(crate) unsafe fn of_range(
         base: NonNull<u8>,
         span: usize,
@@ -123,7 +123,7 @@ impl Reservation {
             } else {
                 String::new()
             };
-            Error::new(Kind::NoMemory, what())
+            Error::new(ErrorKind::NoMemory, what())
                 .detail(format!(
                     "of its {} {} are free, {} in one piece{aligned}",
                     Bytes::from(self.span),
@@ -209,7 +209,7 @@ impl Mapping {
     pub(crate) fn refuse_given(&self, what: impl FnOnce() -> String, instead: &'static str) -> Result<()> {
         match self.home.as_ref().is_some_and(|home| home.given.is_some()) {
             false => Ok(()),
-            true => Err(Error::new(Kind::Unsupported, what())
+            true => Err(Error::new(ErrorKind::Unsupported, what())
                 .detail("its memory was given to its provider, and is not its own")
                 .help(instead)),
         }

@@ -6,7 +6,7 @@
 use std::ptr::NonNull;
 
 use super::Mapping;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::protection::Protection;
 use crate::sys;
 
@@ -14,8 +14,8 @@ impl Mapping {
     /// Makes the lowest page inaccessible: now, and after each change of protection.
     ///
     /// # Errors
-    /// [`Kind::Limit`] at `vm.max_map_count` (one more mapping for the kernel); [`Kind::System`]
-    /// with what else mprotect said.
+    /// [`ErrorKind::Limit`] at `vm.max_map_count` (one more mapping for the kernel);
+    /// [`ErrorKind::System`] with what else mprotect said.
     pub(crate) fn guard_lowest_page(&mut self) -> Result<()> {
         self.set_lowest(Protection::empty(), "guard the lowest page of a mapping")?;
         self.guarded = true;
@@ -55,14 +55,14 @@ impl Mapping {
         debug_assert!(self.sharing == super::Sharing::Shared, "bytes of exclusive memory are lent");
         let lowest = self.page.bytes().min(self.span);
         // SAFETY: the range is ours (invariant). It is shared memory, of which no reference is
-        // lent; whoever has a pointer there finds that it may not be accessed, or may be again, as
-        // with any change of protection.
+        // lent; code that has a pointer there finds that it may not be accessed, or may be again,
+        // as with any change of protection.
         let changed = unsafe { sys::memory::protect(self.base, lowest, protection.for_mprotect()) };
         changed.map_err(|errno| {
-            let kind = if errno == sys::Errno::NOMEM { Kind::Limit } else { Kind::System };
+            let kind = if errno == sys::Errno::NOMEM { ErrorKind::Limit } else { ErrorKind::System };
             let error = Error::new(kind, what)
                 .call(format!("mprotect({:p}, {lowest}, {protection})", self.base), errno);
-            if kind == Kind::Limit { remedy::address_space(error, self.span) } else { error }
+            if kind == ErrorKind::Limit { remedy::address_space(error, self.span) } else { error }
         })
     }
 }

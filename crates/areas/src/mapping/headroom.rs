@@ -12,7 +12,7 @@
 use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The part of the limit that is left to others: one of this many, 4,095 of 65,530.
 const PART: usize = 16;
@@ -23,7 +23,7 @@ static UNASKED: AtomicUsize = AtomicUsize::new(256);
 /// Refuses one more area where it would take what others need. It comes before the mapping is made.
 ///
 /// # Errors
-/// [`Kind::Limit`].
+/// [`ErrorKind::Limit`].
 pub(crate) fn keep(what: impl FnOnce() -> String) -> Result<()> {
     let less_one = |unasked: usize| unasked.checked_sub(1);
     if UNASKED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_one).is_ok() {
@@ -32,7 +32,7 @@ pub(crate) fn keep(what: impl FnOnce() -> String) -> Result<()> {
     // Where it cannot be asked (no descriptor, no /proc), the kernel's own limit is all there is.
     let (Some(used), Some(limit)) = (used(), limit()) else { return Ok(()) };
     match room(used, limit) {
-        0 => Err(Error::new(Kind::Limit, what())
+        0 => Err(Error::new(ErrorKind::Limit, what())
             .detail(format!(
                 "vm.max_map_count is {limit}, {used} mappings in use, 1 wanted; the last {} are left to the rest of the program",
                 limit / PART
@@ -114,7 +114,7 @@ mod tests {
     fn the_kernel_tells_how_many_there_are() {
         let listed = std::fs::read_to_string("/proc/thread-self/maps").unwrap().lines().count();
         let counted = used().unwrap();
-        // Other tests map and unmap meanwhile.
+        // Other tests map and unmap concurrently.
         assert!(counted.abs_diff(listed) < 1000 && counted > 0, "{counted}, {listed}");
     }
 }

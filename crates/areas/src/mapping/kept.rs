@@ -1,9 +1,9 @@
 //! What is left of a mapping of which the program has taken addresses away itself: by `munmap`,
 //! `mmap` with `MAP_FIXED`, `mremap` or `shmat`.
 //!
-//! Nobody tells us of that. So who is about to change or end a mapping that a program can get at by
-//! its address asks the kernel first ([`Mapping::lost`]), and lets go of what is no longer its own
-//! ([`Mapping::keep`]), without a call that could harm whoever is there now.
+//! That is not reported to us. So what changes or ends a mapping that a program can get at by its
+//! address asks the kernel first ([`Mapping::lost`]), and releases what is no longer its own
+//! ([`Mapping::keep`]), without a call that could harm what is there now.
 
 #![expect(unsafe_code, reason = "divides owned raw memory; each block has its proof")]
 
@@ -19,18 +19,18 @@ impl Mapping {
     ///
     /// Of an object's mapping it is proved: what is there maps that object (device and inode),
     /// shared, and the very byte of it that belongs there. (Another mapping of the same byte at the
-    /// same address cannot be told from it, and is the same memory.) Private memory has no number:
-    /// there, only what is not mapped at all, or is shared, or a file's, is known to be somebody
-    /// else's.
+    /// same address cannot be distinguished from it, and is the same memory.) Private memory has no
+    /// number: there, only what is not mapped at all, or is shared, or a file's, is known to be
+    /// somebody else's.
     ///
     /// Three system calls where all is well and the kernel answers questions (6.11).
     pub(crate) fn lost(&self) -> sys::Result<Vec<Range<usize>>> {
         missing(self.base.addr().get(), self.span, self.backed_by)
     }
 
-    /// Lets go of all but some parts of it, which are in bytes from its beginning, in order, in
-    /// whole pages, and do not touch each other: it becomes the first of them, and the others come
-    /// back. Nothing is unmapped. With no part at all it is none any more.
+    /// Releases all but some parts of it, which are in bytes from its beginning, in order, in whole
+    /// pages, and do not touch each other: it becomes the first of them, and the others come back.
+    /// Nothing is unmapped. With no part at all it is none any more.
     pub(crate) fn keep(&mut self, parts: &[Range<usize>]) -> Vec<Mapping> {
         debug_assert!(parts.iter().all(|part| part.start < part.end && part.end <= self.span));
         debug_assert!(parts.windows(2).all(|pair| pair[0].end < pair[1].start));
@@ -64,7 +64,7 @@ impl Mapping {
         others
     }
 
-    /// Lets go of the end of it, from the first of some lost parts on: what is its own of that is
+    /// Releases the end of it, from the first of some lost parts on: what is its own of that is
     /// unmapped.
     pub(crate) fn let_go(&mut self, lost: &[Range<usize>]) {
         let Some(first) = lost.first() else { return };
@@ -154,8 +154,7 @@ fn is_its_own(region: &Region, base: usize, backed_by: BackedBy) -> bool {
                 && (region.file.device, region.file.inode) == (device, inode)
                 && region.offset == wanted
         }
-        // (Pages of the pool are a file's of the kernel's own, which has a number for each
-        // mapping.)
+        // (Hugetlb pages are a file's of the kernel's own, which has a number for each mapping.)
         BackedBy::Private => !region.shared,
         BackedBy::Inherited => region.shared,
         BackedBy::File { shared, .. } => region.shared == shared,
@@ -191,7 +190,7 @@ mod tests {
             (&[ours(0x12_000, 0x18_000)], &[0..0x2000]),
             (&[ours(0x10_000, 0x15_000)], &[0x5000..0x8000]),
             (&[ours(0x10_000, 0x11_000), ours(0x13_000, 0x18_000)], &[0x1000..0x3000]),
-            // Somebody else's in a hole, and next to it.
+            // Others' in a hole, and next to it.
             (
                 &[
                     ours(0x10_000, 0x11_000),

@@ -3,8 +3,9 @@
 //! While another process tries to seal an object against writing, the kernel refuses mappings for
 //! writing with EPERM, for as long as it waits for pinned pages there (0.2 s); whether it will be
 //! sealed is not known yet. Here that is waited for, so that a clone of an area that somebody
-//! freezes in vain is no error, and one of an area that was frozen says so. A sandbox that forbids
-//! such mappings says EPERM, too, and to an object that nobody else has: that tells the two apart.
+//! freezes in vain is not an error, and one of an area that was frozen says so. A sandbox that
+//! forbids such mappings says EPERM, too, and to an object that no other process has: that
+//! distinguishes the two.
 
 #![expect(unsafe_code, reason = "maps memory; each block has its proof")]
 
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::refusal::{in_words, refused};
 use super::reservation::RESERVED;
 use super::{Asked, BackedBy, Mapping, Reservation, Sharing};
-use crate::error::{Error, Kind, Result, pool, remedy};
+use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
@@ -43,12 +44,13 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// Whether it reaches beyond the end of an object of pool pages, which shall stay where it is.
+    /// Whether it reaches beyond the end of an object of hugetlb pages, which shall stay where it
+    /// is.
     fn beyond(&self) -> bool {
         self.file.is_some() && self.flags.contains(MapFlags::NORESERVE) && self.page != PageSize::base()
     }
 
-    /// The protection to call mmap with. A writable mapping beyond the end of an object of pool
+    /// The protection to call mmap with. A writable mapping beyond the end of an object of hugetlb
     /// pages makes it larger, so there the right to write comes second ([`Mapping::complete`]):
     /// mprotect does no such thing.
     fn first(&self) -> Protection {
@@ -64,7 +66,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Over what is mapped at `base` now; `removed` tells whether a refusal has left inaccessible
+    /// Over what is mapped at `base` now; `removed` says whether a refusal has left inaccessible
     /// addresses in its place.
     ///
     /// # Safety
@@ -109,8 +111,8 @@ impl Plan<'_> {
             && self.file.and_then(|(file, _)| sealed(file)) == Some(false)
     }
 
-    /// Whether such a mapping is refused for any object: one that was just made, which nobody can
-    /// be sealing, mapped with the same arguments.
+    /// Whether such a mapping is refused for any object: one that was just made, which no process
+    /// can be sealing, mapped with the same arguments.
     #[cold]
     fn is_forbidden(&self, at: At) -> bool {
         let Some((_, offset)) = self.file else { return false };
@@ -124,12 +126,12 @@ impl Plan<'_> {
         };
         // Over what is there, as it may be what is forbidden.
         let over = match at {
-            // SAFETY: the range was mapped two lines above, and nobody else knows of it.
+            // SAFETY: the range was mapped two lines above, and nothing else knows of it.
             At::Anywhere => unsafe { sys::memory::map_over(base, self.span, protection, flags, file) },
             At::Near(_) | At::Exactly(_) => Ok(base),
         };
         let forbidden = over == Err(sys::Errno::PERM);
-        // Another failure may have removed what was there, and somebody else have the addresses by
+        // Another failure may have removed what was there, and another thread have the addresses by
         // now.
         if over.is_ok() || forbidden {
             // SAFETY: as above: a call that is forbidden changes nothing.
@@ -153,7 +155,7 @@ impl Plan<'_> {
     fn refused(&self, call: String, errno: sys::Errno) -> Error {
         match (errno, self.file.and_then(|(file, _)| sealed(file))) {
             (sys::Errno::PERM, Some(false)) if self.may_be_undecided() && self.is_forbidden(self.at) => {
-                Error::new(Kind::NotPermitted, format!("map {}", Bytes::from(self.size)))
+                Error::new(ErrorKind::NotPermitted, format!("map {}", Bytes::from(self.size)))
                     .call(call, errno)
                     .detail("no memory object may be mapped like this: a sandbox forbids it")
                     .help("have the seccomp filter or the security module allow mmap with PROT_WRITE and MAP_SHARED")
@@ -162,7 +164,7 @@ impl Plan<'_> {
                 let written = self.file.is_some_and(|(file, _)| {
                     sys::object::seals(file).is_ok_and(|seals| !seals.contains(SealFlags::WRITE))
                 });
-                Error::new(Kind::Frozen, format!("map {}", Bytes::from(self.size)))
+                Error::new(ErrorKind::Frozen, format!("map {}", Bytes::from(self.size)))
                     .call(call, errno)
                     .detail(match written {
                         // Not frozen: earlier mappings write on.
@@ -195,7 +197,7 @@ impl Mapping {
         }
     }
 
-    /// As [`Mapping::new`] at exact addresses, where a refusal is no error yet.
+    /// As [`Mapping::new`] at exact addresses, where a refusal is not an error yet.
     pub(super) fn at_exactly(plan: &Plan<'_>) -> sys::Result<Result<Self>> {
         let base = plan.map()?;
         let mapping = Mapping::of(plan, base);
@@ -215,7 +217,7 @@ impl Mapping {
         let mut mapping = Mapping::new(&Plan { size: page.min(plan.size), span: page, ..*plan })?;
         // Where that is refused, it costs memory and nothing else.
         let _ = sys::memory::unlock(mapping.base, page);
-        // SAFETY: the page was mapped just now, in one piece, and nobody knows of it yet.
+        // SAFETY: the page was mapped just now, in one piece, and nothing knows of it yet.
         match unsafe { sys::memory::lengthen(mapping.base, page, plan.span) } {
             Ok(base) => {
                 (mapping.base, mapping.size, mapping.span) = (base, plan.size, plan.span);
@@ -262,7 +264,7 @@ impl Mapping {
     /// Maps at an offset of a reservation, over nothing but reserved addresses.
     pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
         let base = home.take(offset, plan.span, plan.page)?;
-        // SAFETY: the reservation has just given us this range, which nobody else uses.
+        // SAFETY: the reservation has just given us this range, which nothing else uses.
         match unsafe { plan.map_over(base, &mut false) } {
             Ok(base) => {
                 let mut mapping = Mapping::of(plan, base);
@@ -277,7 +279,7 @@ impl Mapping {
                     return Err(plan.refused(call, errno));
                 }
                 let what = format!("map {} in a reservation", Bytes::from(plan.size));
-                let error = Error::new(Kind::NoMemory, what).call(call, errno);
+                let error = Error::new(ErrorKind::NoMemory, what).call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
                     false => {
@@ -311,7 +313,7 @@ impl Mapping {
         let after = unsafe { base.add(plan.span) };
         for (address, len) in [(room.base, before), (after, align - before)] {
             if len > 0 {
-                // SAFETY: a part of the range that was just mapped; nobody else knows of it. Where
+                // SAFETY: a part of the range that was just mapped; nothing else knows of it. Where
                 // the kernel refuses (too many mappings), inaccessible addresses are left over,
                 // which cost nothing.
                 let _ = unsafe { sys::memory::unmap(address, len) };
@@ -337,20 +339,20 @@ impl Mapping {
     /// the same protection. Inside a reservation they are the reservation's next ones.
     ///
     /// # Errors
-    /// [`Kind::AddressInUse`] if something is mapped there, or the reservation ends; as for new
-    /// mappings.
+    /// [`ErrorKind::AddressInUse`] if something is mapped there, or the reservation ends; as for
+    /// new mappings.
     pub(crate) fn extend(&mut self, span: usize, file: BorrowedFd<'_>) -> Result<()> {
         debug_assert!(self.sharing == Sharing::Shared && span.is_multiple_of(self.page.bytes()));
         let Some(more) = span.checked_sub(self.span).filter(|&more| more > 0) else { return Ok(()) };
         let plan = self.behind(more, file);
         if let Some(home) = &self.home {
             let ends = |error: &Error| {
-                Error::new(Kind::AddressInUse, error.what().to_owned())
+                Error::new(ErrorKind::AddressInUse, error.what().to_owned())
                     .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
             };
             let offset = self.base.addr().get() - home.address() + self.span;
             let tail = Mapping::inside(&plan, home, offset)
-                .map_err(|error| if error.kind() == Kind::OutOfRange { ends(&error) } else { error })?;
+                .map_err(|error| if error.kind() == ErrorKind::OutOfRange { ends(&error) } else { error })?;
             // From here on the range belongs to this mapping.
             let mut tail = std::mem::ManuallyDrop::new(tail);
             drop(tail.home.take());
@@ -412,7 +414,7 @@ impl Mapping {
     /// Maps something else over the whole range, in one step: the address is held all the while.
     ///
     /// # Safety
-    /// No reference into the mapping is alive, and `file` is the same object as before: whoever
+    /// No reference into the mapping is alive, and `file` is the same object as before: code that
     /// keeps a pointer finds the same bytes.
     pub(crate) unsafe fn replace(
         &mut self,

@@ -45,7 +45,7 @@ pub(crate) use roomy::fuzz as fuzz_arena;
 pub use roomy::roomy_maximum;
 pub(crate) use tally::Counters;
 
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::page::PageSize;
 use crate::place::{Placement, Policy};
 use crate::protection::Protection;
@@ -56,10 +56,10 @@ use crate::sys::memory::Advice;
 /// Who else may write the memory behind a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// Nobody: private anonymous memory.
+    /// None: private anonymous memory.
     Exclusive,
-    /// Nobody writes *our* copies, but pages that we have not written show a file that others may
-    /// change.
+    /// No other process writes *our* copies, but pages that we have not written show a file that
+    /// others may change.
     PrivateFile,
     /// Other processes, through mappings of their own.
     Shared,
@@ -80,7 +80,7 @@ pub struct Fallback {
 /// A range of mapped addresses, and the only right to unmap it.
 ///
 /// It is what a [`Provider`](crate::Provider) makes. Dropping it unmaps, whatever is mapped there
-/// by then: nobody else may unmap a part of it, or map over it (which takes unsafe code).
+/// by then: no other code may unmap a part of it, or map over it (which takes unsafe code).
 ///
 /// # Invariants
 /// - `base..base+span` was mapped by us, by one mmap or by several in a row, and belongs to this
@@ -105,7 +105,7 @@ pub struct Mapping {
     sharing: Sharing,
     /// What its pages are of: a request is compared with it.
     backed_by: BackedBy,
-    /// Whether it reaches beyond the end of an object of pool pages, without setting pages aside
+    /// Whether it reaches beyond the end of an object of hugetlb pages, without setting pages aside
     /// for that: see `Plan::first`.
     beyond: bool,
     /// What few mappings have: `None` where there is nothing of it, so that a mapping is small to
@@ -185,7 +185,7 @@ impl Mapping {
     }
 
     /// Whether other processes may write the memory, or change the file that it shows.
-    /// ([`backed_by`](Mapping::backed_by) tells what it is.)
+    /// ([`backed_by`](Mapping::backed_by) says what it is.)
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.sharing != Sharing::Exclusive
@@ -240,7 +240,7 @@ impl Mapping {
     }
 
     /// What was attached, of that type, in the order in which it was: how a provider knows again
-    /// what it mapped. (An address does not tell: it may have been unmapped and mapped anew.)
+    /// what it mapped. (An address does not say so: it may have been unmapped and mapped anew.)
     pub fn attachments<T: Any>(&self) -> impl Iterator<Item = &T> {
         let attached = self.notes.iter().flat_map(|notes| &notes.attached);
         attached.filter_map(|value| value.downcast_ref())
@@ -254,20 +254,21 @@ impl Mapping {
     /// The bytes, to read.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where
-    /// it may not be read.
+    /// [`ErrorKind::Unsupported`] where other processes may write the memory,
+    /// [`ErrorKind::ReadOnly`] where it may not be read.
     pub fn as_bytes(&self) -> Result<&[u8]> {
         self.lendable(Protection::READ, "lend the bytes of a mapping")?;
         // SAFETY: `base..base+size` is mapped and ours (invariant), readable (checked), and private
-        // anonymous memory, which nobody else writes (checked); writes of our own need `&mut self`.
+        // anonymous memory, which no other process writes (checked); writes of our own need `&mut
+        // self`.
         Ok(unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size) })
     }
 
     /// The bytes, to read and write.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where other processes may write the memory, [`Kind::ReadOnly`] where
-    /// it may not be written.
+    /// [`ErrorKind::Unsupported`] where other processes may write the memory,
+    /// [`ErrorKind::ReadOnly`] where it may not be written.
     pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
         self.lendable(Protection::READ_WRITE, "lend the bytes of a mapping for writing")?;
         // SAFETY: as in `as_bytes`, writable too (checked), and `&mut self` makes it the only
@@ -277,14 +278,13 @@ impl Mapping {
 
     fn lendable(&self, needed: Protection, what: &'static str) -> Result<()> {
         if self.is_shared() {
-            return Err(Error::new(Kind::Unsupported, what)
+            return Err(Error::new(ErrorKind::Unsupported, what)
                 .detail("other processes may write this memory, and Rust's references require that none does")
                 .help("copy in and out: `read_at`, `write_at`; or freeze the area"));
         }
         if !self.protection.contains(needed) {
-            return Err(
-                Error::new(Kind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
-            );
+            return Err(Error::new(ErrorKind::ReadOnly, what)
+                .detail(format!("its protection is {}", self.protection)));
         }
         Ok(())
     }
@@ -305,8 +305,8 @@ impl Mapping {
     /// Unmaps. Where the kernel refuses, the mapping comes back.
     ///
     /// # Errors
-    /// [`Kind::System`] with what munmap said, for instance ENOMEM where splitting would make too
-    /// many mappings.
+    /// [`ErrorKind::System`] with what munmap said, for instance ENOMEM where splitting would make
+    /// too many mappings.
     pub fn unmap(mut self) -> Result<(), Rejected<Self>> {
         // SAFETY: the range is ours alone (invariant), and `self` is consumed, so that nothing uses
         // it again.
@@ -316,7 +316,7 @@ impl Mapping {
                 Ok(())
             }
             Err(errno) => {
-                let error = Error::new(Kind::System, format!("unmap {}", Bytes::from(self.span)))
+                let error = Error::new(ErrorKind::System, format!("unmap {}", Bytes::from(self.span)))
                     .call(format!("munmap({:p}, {})", self.base, self.span), errno);
                 Err(Rejected::new(error, self))
             }
@@ -332,7 +332,7 @@ impl Mapping {
         match &self.home {
             // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
             None => unsafe { sys::memory::unmap(self.base, self.span) }.inspect(|()| self.left()),
-            // SAFETY: as above; the addresses stay taken, so that nobody else can come to be there.
+            // SAFETY: as above; the addresses stay taken, so that nothing else can be mapped there.
             Some(home) if home.given.is_none() => unsafe { home.take_back(self.base, self.span) },
             // SAFETY: as above.
             Some(home) => unsafe { home.take_memory_back(self.base, self.span, self.protection) },
@@ -353,8 +353,8 @@ impl Mapping {
     /// placement has been resolved against the allowed nodes.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`] where a
-    /// sandbox forbids it.
+    /// [`ErrorKind::Unsupported`] for what this kernel does not know, [`ErrorKind::NotPermitted`]
+    /// where a sandbox forbids it.
     #[inline]
     pub(crate) fn place(&mut self, range: Range<usize>, placement: &Placement) -> Result<()> {
         let len = range.len();
@@ -377,7 +377,7 @@ impl Mapping {
     /// has it at the beginning of that part.
     ///
     /// # Errors
-    /// [`Kind::System`] with what `get_mempolicy` said.
+    /// [`ErrorKind::System`] with what `get_mempolicy` said.
     pub(crate) fn placed_before(&self, range: &Range<usize>) -> Result<Vec<(Range<usize>, Placement)>> {
         let mut parts = Vec::new();
         let mut at = range.start;
@@ -402,7 +402,7 @@ impl Mapping {
     /// The policy that the kernel has for the first page. (A home node does not show.)
     ///
     /// # Errors
-    /// [`Kind::System`] with what `get_mempolicy` said.
+    /// [`ErrorKind::System`] with what `get_mempolicy` said.
     pub fn policy(&self) -> Result<Policy> {
         self.policy_at(0)
     }
@@ -410,7 +410,7 @@ impl Mapping {
     fn policy_at(&self, offset: usize) -> Result<Policy> {
         let address = self.check(offset, 1, self.span)?;
         sys::policy::policy_at(address).map_err(|errno| {
-            Error::new(Kind::System, "ask for the policy of a mapping")
+            Error::new(ErrorKind::System, "ask for the policy of a mapping")
                 .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
         })
     }
@@ -429,7 +429,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         if self.span > 0 {
             // SAFETY: the range is ours alone (invariant), and nothing uses it after the drop. A
-            // refusal leaves it mapped: there is nobody to tell, and `unmap` is there for those who
+            // refusal leaves it mapped: a drop cannot report it, and `unmap` is there for those who
             // want to know.
             let _ = unsafe { self.unmap_range() };
         }

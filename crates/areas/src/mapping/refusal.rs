@@ -1,6 +1,6 @@
 //! What is said when the kernel refuses to map, to place, or to be accessed beyond the end.
 
-use crate::error::{Error, Kind, pool, remedy};
+use crate::error::{Error, ErrorKind, pool, remedy};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::size::Bytes;
@@ -12,7 +12,7 @@ use crate::sys::memory::{At, MapFlags};
 #[inline(never)]
 pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
     let bytes = if len == 1 { "byte" } else { "bytes" };
-    Error::new(Kind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
+    Error::new(ErrorKind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
         .detail(format!("the size is {size} bytes"))
         .help("stay inside `0..size()`")
 }
@@ -29,32 +29,32 @@ pub(crate) fn refused(
 ) -> Error {
     let error = |kind| Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno);
     match (errno, at) {
-        (sys::Errno::EXIST, At::Exactly(address)) => error(Kind::AddressInUse)
+        (sys::Errno::EXIST, At::Exactly(address)) => error(ErrorKind::AddressInUse)
             .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
             .help(
                 "choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there",
             ),
         (sys::Errno::NOMEM, _) if page != PageSize::base() => {
-            pool::too_few(error(Kind::NoMemory), pool::Wanted::new(page, span).placed(placement))
+            pool::too_few(error(ErrorKind::NoMemory), pool::Wanted::new(page, span).placed(placement))
         }
         // The kernel has no pool of that size.
         (sys::Errno::INVAL, _) if page != PageSize::base() => {
-            pool::too_few(error(Kind::Unsupported), pool::Wanted::new(page, span).placed(placement))
+            pool::too_few(error(ErrorKind::Unsupported), pool::Wanted::new(page, span).placed(placement))
         }
         (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
-            error(Kind::AddressInUse).detail("the range ends beyond the addresses of a process")
+            error(ErrorKind::AddressInUse).detail("the range ends beyond the addresses of a process")
         }
         (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
-            error(Kind::InvalidInput).detail("it is more than the addresses of a process")
+            error(ErrorKind::InvalidInput).detail("it is more than the addresses of a process")
         }
         (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
-            Some(_) => remedy::address_space(error(Kind::Limit), span),
-            None => remedy::address_space(error(Kind::NoMemory), span),
+            Some(_) => remedy::address_space(error(ErrorKind::Limit), span),
+            None => remedy::address_space(error(ErrorKind::NoMemory), span),
         },
-        (sys::Errno::AGAIN, _) => remedy::locked_memory(error(Kind::Limit), span),
-        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(Kind::NotPermitted)
+        (sys::Errno::AGAIN, _) => remedy::locked_memory(error(ErrorKind::Limit), span),
+        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(ErrorKind::NotPermitted)
             .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
-        _ => error(Kind::System),
+        _ => error(ErrorKind::System),
     }
 }
 
@@ -62,13 +62,13 @@ pub(crate) fn refused(
 pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String, errno: sys::Errno) -> Error {
     let what = format!("place {} as {placement}", Bytes::from(len));
     match errno {
-        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(Kind::Unsupported, what).call(call, errno).help(
+        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what).call(call, errno).help(
             "this kernel does not know the policy: `areas doctor` lists the policies that it has, and the Linux version that added each",
         ),
-        sys::Errno::PERM => Error::new(Kind::NotPermitted, what).call(call, errno).help(
+        sys::Errno::PERM => Error::new(ErrorKind::NotPermitted, what).call(call, errno).help(
             "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
         ),
-        _ => Error::new(Kind::System, what).call(call, errno),
+        _ => Error::new(ErrorKind::System, what).call(call, errno),
     }
 }
 

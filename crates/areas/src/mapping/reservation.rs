@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::forking;
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -25,8 +25,8 @@ use super::taken::Ranges;
 ///
 /// Mappings are put into it with [`Request::inside`](crate::Request::inside); while one lives it
 /// keeps the reservation, and when it goes, its addresses are reserved again. The whole range is
-/// given back in one piece when the last of them goes, so that nobody else can come to be in
-/// between; parts of it earlier, by [`release`](Reservation::release).
+/// released in one piece when the last of them goes, so that nothing else can be mapped in between;
+/// parts of it earlier, by [`release`](Reservation::release).
 ///
 /// # Invariants
 /// - `base..base+span` was mapped by us and belongs to this value, but for the parts in `taken`, of
@@ -48,13 +48,13 @@ pub struct Reservation {
 pub(super) struct Parts {
     /// In use.
     pub(super) taken: Ranges,
-    /// Of one with memory: what nobody uses.
+    /// Of one with memory: what is free.
     pub(super) free: Extents,
-    /// Not the reservation's any more, and in no use of it: released, or left to whoever comes
-    /// first.
+    /// Not the reservation's any more, and in no use of it: released, or left to any mapping that
+    /// comes first.
     gone: Ranges,
     /// Of those, what a failed call or the program has left: reserved again as soon as nothing is
-    /// mapped there and somebody asks for it.
+    /// mapped there and it is asked for.
     lost: Ranges,
     /// In use, and gone as soon as they are not.
     released: Ranges,
@@ -82,8 +82,8 @@ impl Parts {
         !self.taken.holds(offset) && !self.gone.holds(offset)
     }
 
-    /// A range in use is left to whoever comes first, and taken back when it is asked for, but for
-    /// what was released, or lies behind the end.
+    /// A range in use is left to any mapping that comes first, and taken back when it is asked for,
+    /// but for what was released, or lies behind the end.
     fn leave(&mut self, range: Range<usize>, span: usize) {
         for (part, released) in self.released.parts(range.clone()) {
             let part = part.start.min(span)..part.end.min(span);
@@ -96,13 +96,13 @@ impl Parts {
     }
 }
 
-/// Held for reading by who has the parts of a reservation, for writing by who forks: so a child
-/// finds all of them whole, and no mutex that a thread holds which it does not have.
+/// Held for reading by threads that have the parts of a reservation, for writing by one that forks:
+/// so a child finds all of them whole, and no mutex that a thread holds which it does not have.
 static GATE: RwLock<()> = RwLock::new(());
 
 /// The parts of a reservation, for one thread at a time.
 pub(crate) struct Held<'a, T> {
-    // Let go first.
+    // Released first.
     parts: MutexGuard<'a, T>,
     _gate: RwLockReadGuard<'static, ()>,
 }
@@ -137,14 +137,14 @@ impl Reservation {
     /// of `align` bytes.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0 or an alignment that is no power of two;
-    /// [`Kind::Limit`], [`Kind::NoMemory`] where so many addresses cannot be had (`RLIMIT_AS`,
-    /// `vm.max_map_count`).
+    /// [`ErrorKind::InvalidInput`] for a size of 0 or an alignment that is not a power of two;
+    /// [`ErrorKind::Limit`], [`ErrorKind::NoMemory`] where so many addresses cannot be had
+    /// (`RLIMIT_AS`, `vm.max_map_count`).
     pub fn new(size: usize, align: usize) -> Result<Arc<Self>> {
         prepare(size)?;
         let page = PageSize::base();
         let wrong = |why: &str| {
-            Error::new(Kind::InvalidInput, format!("reserve {} of addresses", Bytes::from(size)))
+            Error::new(ErrorKind::InvalidInput, format!("reserve {} of addresses", Bytes::from(size)))
                 .detail(why.to_owned())
         };
         if size == 0 {
@@ -163,14 +163,14 @@ impl Reservation {
     /// Takes `size` bytes of addresses, from `address` on, if nothing is mapped there.
     ///
     /// # Errors
-    /// [`Kind::AddressInUse`] if something is; [`Kind::InvalidInput`] if either is no multiple of
-    /// the page size.
+    /// [`ErrorKind::AddressInUse`] if something is; [`ErrorKind::InvalidInput`] if either is not a
+    /// multiple of the page size.
     pub fn at(address: usize, size: usize) -> Result<Arc<Self>> {
         prepare(size)?;
         let page = PageSize::base().bytes();
         if size == 0 || !size.is_multiple_of(page) || !address.is_multiple_of(page) {
             return Err(Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("reserve {size} bytes of addresses at {address:#x}"),
             )
             .detail(format!("address and size must be multiples of the page size, {page}, and not 0")));
@@ -195,8 +195,8 @@ impl Reservation {
         })
     }
 
-    /// Who has the parts of one must not ask for others', nor for anything that a thread that forks
-    /// has: it may be waiting at the gate.
+    /// A thread that has the parts of one must not ask for others', nor for anything that a thread
+    /// that forks has: it may be waiting at the gate.
     pub(super) fn hold(&self) -> Held<'_, Parts> {
         hold(&self.parts)
     }
@@ -230,15 +230,15 @@ impl Reservation {
     /// whole pages.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a part that is not in whole pages; [`Kind::System`] with what
-    /// munmap said (ENOMEM where the process has as many mappings as it may have): some of it may
-    /// have been given back then.
+    /// [`ErrorKind::InvalidInput`] for a part that is not in whole pages; [`ErrorKind::System`]
+    /// with what munmap said (ENOMEM where the process has as many mappings as it may have): some
+    /// of it may have been released then.
     #[doc(alias = "_kern_unreserve_address_range")]
     pub fn release(&self, part: Range<usize>) -> Result<()> {
         let what = || format!("release {} of a reservation", Bytes::from(part.len()));
         let page = PageSize::base().bytes();
         if !part.start.is_multiple_of(page) || !part.end.is_multiple_of(page) {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("it is not in whole pages"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("it is not in whole pages"));
         }
         let part = part.start..part.end.min(self.span);
         let mut parts = self.hold();
@@ -258,7 +258,7 @@ impl Reservation {
                 unmapped.map_err(|errno| {
                     let call =
                         format!("munmap({:p}, {})", self.pointer(range.start), Bytes::from(range.len()));
-                    Error::new(Kind::System, what()).call(call, errno)
+                    Error::new(ErrorKind::System, what()).call(call, errno)
                 })?;
                 parts.gone.cover(range);
             }
@@ -266,7 +266,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Whether an address of its range is still reserved: not given back, nor about to be.
+    /// Whether an address of its range is still reserved: not released, nor about to be.
     #[must_use]
     pub fn still_has(&self, offset: usize) -> bool {
         let parts = self.hold();
@@ -274,7 +274,7 @@ impl Reservation {
         offset < self.span && !gone && !parts.released.holds(offset)
     }
 
-    /// Whether all of it was given back.
+    /// Whether all of it was released.
     #[must_use]
     pub fn is_released(&self) -> bool {
         let parts = self.hold();
@@ -295,24 +295,24 @@ impl Reservation {
     pub(super) fn take(&self, offset: usize, len: usize, page: PageSize) -> Result<NonNull<u8>> {
         let what = || format!("map {} at offset {offset:#x} of a reservation", Bytes::from(len));
         let end = offset.checked_add(len).filter(|&end| end <= self.span).ok_or_else(|| {
-            Error::new(Kind::OutOfRange, what())
+            Error::new(ErrorKind::OutOfRange, what())
                 .detail(format!("it has {} of addresses", Bytes::from(self.span)))
         })?;
         if !(self.address() + offset).is_multiple_of(page.bytes()) {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("that is not a multiple of the page size, {page}")));
         }
         let mut parts = self.hold();
         self.reclaim(&mut parts, offset..end);
         if let Some(other) = parts.in_the_way(&(offset..end)) {
-            return Err(Error::new(Kind::AddressInUse, what())
+            return Err(Error::new(ErrorKind::AddressInUse, what())
                 .detail(format!("{:#x}..{:#x} of it is in use", other.start, other.end)));
         }
         parts.taken.insert(offset..end);
         Ok(self.pointer(offset))
     }
 
-    /// Makes two neighbouring parts one, which belongs to who has the first.
+    /// Makes two neighbouring parts one, which belongs to the owner of the first.
     pub(super) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
         let offset = base.addr().get() - self.address();
         let taken = &mut self.hold().taken;
@@ -332,7 +332,7 @@ impl Reservation {
     }
 
     /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the
-    /// program, and is whoever's comes to be there. In bytes from the beginning of the part.
+    /// program, and belongs to what is mapped there next. In bytes from the beginning of the part.
     pub(super) fn divide(&self, base: NonNull<u8>, len: usize, kept: &[Range<usize>]) {
         let start = base.addr().get() - self.address();
         let mut parts = self.hold();
@@ -346,17 +346,17 @@ impl Reservation {
         }
     }
 
-    /// Takes lost parts in a range back that nobody else has come to be in: they are reserved
-    /// addresses again.
+    /// Takes lost parts in a range back where nothing else was mapped: they are reserved addresses
+    /// again.
     fn reclaim(&self, parts: &mut Parts, range: Range<usize>) {
         if self.given.is_some() {
-            // Whoever gave the memory has the addresses.
+            // The giver of the memory has the addresses.
             return;
         }
         let mut at = range.start;
         while let Some(lost) = parts.lost.overlapping(&(at..range.end)) {
             at = lost.end;
-            // Over nothing that is there: what somebody has mapped meanwhile stays.
+            // Over nothing that is there: what was mapped concurrently stays.
             if super::making::refill(self.pointer(lost.start), lost.len()) {
                 parts.lost.carve(&lost);
                 parts.gone.carve(&lost);
@@ -364,7 +364,7 @@ impl Reservation {
         }
     }
 
-    /// Keeps a part free of mappings for ever: what reaches for it is told that it is in use.
+    /// Keeps a part free of mappings forever: what asks for it gets the error that it is in use.
     pub(crate) fn close(&self, offset: usize, len: usize) {
         self.hold().taken.insert(offset..offset + len);
     }
@@ -448,9 +448,9 @@ impl Reservation {
     /// Gives a part back into which the kernel refused to map.
     ///
     /// An mmap with `MAP_FIXED` that fails may have removed what was there before: it does so, for
-    /// instance, for an object in pages of the pool when the pool is empty (Linux 6.18). The hole
-    /// is filled again; if somebody else was quicker, the part is theirs from now on, and never
-    /// touched again.
+    /// instance, for an object in hugetlb pages when the pool is empty (Linux 6.18). The hole is
+    /// filled again; if another mapping was quicker, the part is its from now on, and never touched
+    /// again.
     pub(super) fn recover(&self, base: NonNull<u8>, len: usize) {
         if super::making::refill(base, len) || still_reserved(base.addr().get(), len) {
             self.give_back(base, len);
@@ -466,7 +466,7 @@ impl Reservation {
 /// Before there is any reservation.
 pub(crate) fn prepare(size: usize) -> Result<()> {
     forking::ready().map_err(|errno| {
-        Error::new(Kind::System, format!("reserve {} of addresses", Bytes::from(size)))
+        Error::new(ErrorKind::System, format!("reserve {} of addresses", Bytes::from(size)))
             .call("pthread_atfork", errno)
     })
 }

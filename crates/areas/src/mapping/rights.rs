@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::Mapping;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
@@ -15,8 +15,8 @@ impl Mapping {
     /// Changes what may be done with all its pages (but for a guard, which stays).
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] beyond what the file behind it allows; [`Kind::System`] with what
-    /// mprotect said.
+    /// [`ErrorKind::NotPermitted`] beyond what the file behind it allows; [`ErrorKind::System`]
+    /// with what mprotect said.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
         let (base, span) = self.above_the_guard();
         // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we
@@ -25,8 +25,8 @@ impl Mapping {
         let before = self.protection;
         changed.inspect_err(|_| self.restore_protection(protection)).map_err(|errno| {
             let kind = match errno {
-                sys::Errno::ACCESS | sys::Errno::PERM => Kind::NotPermitted,
-                _ => Kind::System,
+                sys::Errno::ACCESS | sys::Errno::PERM => ErrorKind::NotPermitted,
+                _ => ErrorKind::System,
             };
             Error::new(
                 kind,
@@ -49,7 +49,7 @@ impl Mapping {
     #[cold]
     fn restore_protection(&mut self, refused: Protection) {
         let (base, span) = self.above_the_guard();
-        // SAFETY: as in `protect`; what is given back is what the range had.
+        // SAFETY: as in `protect`; what is restored is what the range had.
         let restored = unsafe { sys::memory::protect(base, span, self.protection.for_mprotect()) };
         if restored.is_err() && !self.still_has(self.protection) {
             self.note_protection(self.protection.intersection(refused));
@@ -100,7 +100,7 @@ mod tests {
         // SAFETY: `page < 2 * page`, inside the mapping.
         let second = unsafe { mapping.base.add(page) };
         let file = Some((read_only.as_fd(), 0));
-        // SAFETY: a page of our own that nobody uses.
+        // SAFETY: a page of our own that nothing uses.
         unsafe {
             sys::memory::map_over(
                 second,

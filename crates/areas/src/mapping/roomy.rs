@@ -1,19 +1,20 @@
 //! Addresses with room behind them, for what grows where it is.
 //!
 //! Left to itself the kernel maps side by side, downwards, so that an area has its elder neighbour
-//! behind it, and grows only as far as its reserve. Nobody can move it later. So what may grow is
-//! told an address that has much room behind it, in a part of the address space where the kernel
-//! maps nothing by itself: the *arena*, inside the largest gap between the mappings that the
-//! process has when it first needs one. Room costs nothing, as nothing is mapped there; what lies
-//! far from all others takes one or two pages of page tables of its own, once it is touched.
+//! behind it, and grows only as far as its reserve. It cannot be moved later. So what may grow gets
+//! an address hint with much room behind it, in a part of the address space where the kernel maps
+//! nothing by itself: the *arena*, inside the largest gap between the mappings that the process has
+//! when it first needs one. Room costs nothing, as nothing is mapped there; what lies far from all
+//! others takes one or two pages of page tables of its own, once it is touched.
 //!
 //! The arena has two parts, each divided into slots, of which the first free one is used. A *wide*
-//! slot is twice as large as all memory of the machine: who has one grows until memory ends. They
-//! are used one after the other, so that neighbours share page tables. There are 64 to 4,096 of
-//! them. When all are in use, areas go into *dense* slots, which share what is left of the arena:
-//! the more there are, the less room each has. These are used in the order in which a number whose
-//! bits are reversed runs through a range (0, 1/2, 1/4, 3/4, 1/8, …): as far from each other as can
-//! be. (So are wide ones where the arena is too small for 64 that are as large as they should be.)
+//! slot is twice as large as all memory of the machine: an area that has one grows until memory
+//! ends. They are used one after the other, so that neighbours share page tables. There are 64 to
+//! 4,096 of them. When all are in use, areas go into *dense* slots, which share what is left of the
+//! arena: the more there are, the less room each has. These are used in the order in which a number
+//! whose bits are reversed runs through a range (0, 1/2, 1/4, 3/4, 1/8, …): as far from each other
+//! as can be. (So are wide ones where the arena is too small for 64 that are as large as they
+//! should be.)
 //!
 //! Nothing depends on what is written here: the kernel maps at the wished addresses if nothing is
 //! there, and refuses (`MAP_FIXED_NOREPLACE`) if something is. Then another slot is tried, and
@@ -46,7 +47,7 @@ const MAX_DENSE: usize = 1 << 16;
 const MIN_UNIT: usize = 4 << 20;
 /// An arena whose wide part is smaller than that is none.
 const MIN_ARENA: usize = 4 << 30;
-/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that
+/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is not more than that
 /// on any distribution).
 const LOWEST: usize = 1 << 16;
 /// A limit of locked memory that is not above this is no process's that locks all that it has.
@@ -142,7 +143,7 @@ impl Arena {
     }
 
     /// Where in a slot `size` bytes, mapped with `span` bytes of addresses, begin. With a random
-    /// number: where nobody can foresee it.
+    /// number: at a random address.
     fn start(&self, slot: Slot, size: usize, span: usize, align: usize, random: Option<usize>) -> usize {
         let (part, number) = self.part(slot);
         let huge = PageSize::HUGE_2M.bytes();
@@ -232,7 +233,7 @@ fn arena() -> Option<&'static Arena> {
             // Another thread was quicker.
             Err(other) => {
                 if made != none {
-                    // SAFETY: it came out of a box above, and was stored nowhere: nobody else has
+                    // SAFETY: it came out of a box above, and was stored nowhere: nothing else has
                     // it.
                     drop(unsafe { Box::from_raw(made) });
                 }
@@ -313,7 +314,7 @@ impl Slots {
                 let slot = word * 64 + free.trailing_zeros() as usize;
                 if let Some(slot) = self.take_this(slot) {
                     if word != first {
-                        // Unless one before it was given back since.
+                        // Unless one before it was released since.
                         let (old, new) = (first, word);
                         let _ =
                             self.first[part].compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
@@ -325,7 +326,7 @@ impl Slots {
         None
     }
 
-    /// This slot, if nobody has it.
+    /// This slot, if it is free.
     fn take_this(&self, slot: usize) -> Option<Slot> {
         let bit = 1 << (slot % 64);
         if self.blocked[slot / 64].load(Ordering::Relaxed) & bit != 0

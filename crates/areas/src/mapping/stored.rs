@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "accesses raw memory; each block has its proof")]
 
 use super::{Mapping, Sharing};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
@@ -14,9 +14,9 @@ impl Mapping {
     /// faults.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond [`size`](Mapping::size), and where a file has become shorter
-    /// than that; [`Kind::ReadOnly`] where it may not be read; [`Kind::NotPermitted`] where a
-    /// sandbox forbids the call.
+    /// [`ErrorKind::OutOfRange`] beyond [`size`](Mapping::size), and where a file has become
+    /// shorter than that; [`ErrorKind::ReadOnly`] where it may not be read;
+    /// [`ErrorKind::NotPermitted`] where a sandbox forbids the call.
     pub fn copy_out(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         let from = self.check(offset, into.len(), self.size())?;
         self.allows(Protection::READ, "read from")?;
@@ -39,9 +39,8 @@ impl Mapping {
     pub(crate) fn write_stored(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         debug_assert!(self.sharing != Sharing::Exclusive);
         if self.sharing == Sharing::Exclusive {
-            return Err(
-                Error::new(Kind::Unsupported, "write to a mapping by copies").detail("it is private memory")
-            );
+            return Err(Error::new(ErrorKind::Unsupported, "write to a mapping by copies")
+                .detail("it is private memory"));
         }
         // SAFETY: of memory that others may write, or that is a file's, no reference is ever lent
         // (`lendable`).
@@ -53,7 +52,7 @@ impl Mapping {
     unsafe fn store_by_kernel(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         let to = self.check(offset, bytes.len(), self.size())?;
         self.allows(Protection::WRITE, "write to")?;
-        // SAFETY: the target is inside the mapping (checked), which nobody has a reference to (the
+        // SAFETY: the target is inside the mapping (checked), which nothing has a reference to (the
         // caller).
         let copied = unsafe { sys::memory::copy_by_kernel(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
         copied_all(copied, offset, bytes.len(), "write")
@@ -62,7 +61,7 @@ impl Mapping {
     fn allows(&self, needed: Protection, what: &str) -> Result<()> {
         match self.protection.contains(needed) {
             true => Ok(()),
-            false => Err(Error::new(Kind::ReadOnly, format!("{what} a mapping"))
+            false => Err(Error::new(ErrorKind::ReadOnly, format!("{what} a mapping"))
                 .detail(format!("its protection is {}", self.protection))),
         }
     }
@@ -71,18 +70,18 @@ impl Mapping {
     /// that.
     ///
     /// # Errors
-    /// [`Kind::Io`] with what msync said; [`Kind::Unsupported`] where there is nothing that the
-    /// kernel could write back.
+    /// [`ErrorKind::Io`] with what msync said; [`ErrorKind::Unsupported`] where there is nothing
+    /// that the kernel could write back.
     pub(crate) fn sync(&self) -> Result<()> {
         sys::memory::sync(self.base, self.span).map_err(|errno| {
             let what = format!("write {} to where it is stored", Bytes::from(self.span));
             let call = format!("msync({:p}, {}, MS_SYNC)", self.base, self.span);
             match errno {
-                sys::Errno::INVAL => Error::new(Kind::Unsupported, what)
+                sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what)
                     .call(call, errno)
                     .detail("a memory device is written by the CPUs themselves, past the kernel")
                     .help("flush their caches where it is to survive a power failure (CLWB and a fence, as libpmem does)"),
-                _ => Error::new(Kind::Io, what).call(call, errno),
+                _ => Error::new(ErrorKind::Io, what).call(call, errno),
             }
         })
     }
@@ -93,11 +92,11 @@ fn copied_all(copied: sys::Result<usize>, offset: usize, len: usize, verb: &str)
     let what = || format!("{verb} {len} bytes at offset {offset} of stored memory");
     match copied {
         Ok(copied) if copied == len => Ok(()),
-        Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(Kind::OutOfRange, what())
+        Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::OutOfRange, what())
             .call("process_vm_writev", sys::Errno::FAULT)
             .detail("the file has become shorter, its file system has no room for a hole, or the device does not answer")
             .help("do not truncate the file while it is in use; fill its holes before (fallocate)")),
-        Err(errno) => Err(Error::new(Kind::NotPermitted, what())
+        Err(errno) => Err(Error::new(ErrorKind::NotPermitted, what())
             .call("process_vm_writev", errno)
             .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
     }

@@ -8,8 +8,9 @@ use super::Mapping;
 
 /// What was mapped and unmapped, for all threads.
 ///
-/// Each change of `mapped` is one atomic addition, and whoever adds raises `peak` to the sum that
-/// came of it: so `peak` is the largest value that `mapped` ever had, and nobody waits for anybody.
+/// Each change of `mapped` is one atomic addition, and the thread that adds raises `peak` to the
+/// resulting sum: so `peak` is the largest value that `mapped` ever had, and no thread waits for
+/// another.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     mapped: AtomicUsize,
@@ -120,7 +121,7 @@ mod tests {
         let (mut mapping, counters) = counted(10);
         let counts = |mapped, unmaps| Counts { mapped: mapped * page, peak: 10 * page, maps: 1, unmaps };
         assert_eq!(counters.read(), counts(10, 0));
-        // Page 3 and pages 6 and 7 are somebody else's now: they stay mapped, and this test leaves
+        // Page 3 and pages 6 and 7 belong to others now: they stay mapped, and this test leaves
         // them so.
         let mut others = mapping.keep(&[0..3 * page, 4 * page..6 * page, 8 * page..10 * page]);
         assert_eq!((mapping.span(), others.len()), (3 * page, 2));

@@ -3,7 +3,7 @@
 //! The kernel lets an ordinary user move pages that one process has mapped, and no other. A clone
 //! of our own would be a second one. So the pages are moved through the processes that have them
 //! mapped (`move_pages` takes a process), and only what nobody has mapped (what was written by
-//! `pwrite` or taken by `fallocate`, and gathered huge pages that nobody has touched since) is
+//! `pwrite` or taken by `fallocate`, and gathered huge pages that were never touched since) is
 //! mapped here, piece by piece, with nothing beside it: the kernel would map neighbours along. The
 //! holder that the area was found by comes first: most areas have no other, and to know of others
 //! takes a look at every process. Who has `CAP_SYS_NICE` needs none of that, and moves all through
@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::mover::{Mover, Wanted};
-use super::{Ground, Why};
+use super::{Ground, UnmovedReason};
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::object::Object;
@@ -34,8 +34,8 @@ const MAX_SHOWN: usize = 256 << 20;
 /// An object, and who has it mapped.
 pub(crate) struct Elsewhere<'a> {
     object: &'a Object,
-    /// All of its addresses, untouched: to place it by. `None` for pages of the pool, whose policy
-    /// lies on each mapping.
+    /// All of its addresses, untouched: to place it by. `None` for hugetlb pages, whose policy lies
+    /// on each mapping.
     whole: Option<Mapping>,
     source: &'a Source,
     /// Where those have it mapped that are not its holder, once that was looked for.
@@ -48,7 +48,8 @@ impl<'a> Elsewhere<'a> {
     /// The object of an area that was found.
     ///
     /// # Errors
-    /// As mapping it: [`Kind::Limit`](crate::Kind::Limit) where there is no room for its addresses.
+    /// As mapping it: [`ErrorKind::Limit`](crate::ErrorKind::Limit) where there is no room for its
+    /// addresses.
     pub(crate) fn new(object: &'a Object, source: &'a Source) -> Result<Self> {
         let whole = match object.page_size() == PageSize::base() {
             true => Some(residency::map_window(object, &(0..object.span().max(object.size_in_pages())))?),
@@ -64,7 +65,7 @@ impl<'a> Elsewhere<'a> {
         mapped: &[Mapped],
         batch: &[Wanted],
         among: Vec<usize>,
-        answers: &mut [Option<Why>],
+        answers: &mut [Option<UnmovedReason>],
     ) -> Vec<usize> {
         let mut left = among;
         for mapped in mapped {
@@ -82,7 +83,7 @@ impl<'a> Elsewhere<'a> {
             for (&index, why) in there.iter().zip(told) {
                 answers[index] = why;
                 // That process has not touched it.
-                if why == Some(Why::Gone) {
+                if why == Some(UnmovedReason::Gone) {
                     left.push(index);
                 }
             }
@@ -91,7 +92,12 @@ impl<'a> Elsewhere<'a> {
     }
 
     /// Through windows of our own; `among` are the pages of `batch` to move.
-    fn by_windows(&self, batch: &[Wanted], mut among: Vec<usize>, answers: &mut [Option<Why>]) -> Result<()> {
+    fn by_windows(
+        &self,
+        batch: &[Wanted],
+        mut among: Vec<usize>,
+        answers: &mut [Option<UnmovedReason>],
+    ) -> Result<()> {
         among.sort_unstable_by_key(|&index| batch[index].range.start);
         let mut mover = Mover::here();
         let mut rest = among.as_slice();
@@ -191,8 +197,8 @@ impl Ground for Elsewhere<'_> {
         Origin::of(Some(self.object), 0, self.object.page_size())
     }
 
-    fn shift(&mut self, batch: &[Wanted]) -> Result<Vec<Option<Why>>> {
-        let mut answers = vec![Some(Why::Gone); batch.len()];
+    fn shift(&mut self, batch: &[Wanted]) -> Result<Vec<Option<UnmovedReason>>> {
+        let mut answers = vec![Some(UnmovedReason::Gone); batch.len()];
         let mut left: Vec<usize> = (0..batch.len()).collect();
         if !self.all {
             left = self.through(&self.source.mapped_by_holder(), batch, left, &mut answers);

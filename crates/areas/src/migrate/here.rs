@@ -1,7 +1,7 @@
 //! Memory that this process has mapped, and whose pages it moves there.
 
 use super::mover::{Mover, Wanted};
-use super::{Ground, Why};
+use super::{Ground, UnmovedReason};
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::object::Object;
@@ -49,7 +49,7 @@ impl Ground for Here<'_> {
         Origin::of(self.object, self.mapping.as_ptr().addr(), self.mapping.page_size())
     }
 
-    fn shift(&mut self, batch: &[Wanted]) -> Result<Vec<Option<Why>>> {
+    fn shift(&mut self, batch: &[Wanted]) -> Result<Vec<Option<UnmovedReason>>> {
         let base = self.mapping.as_ptr();
         self.mover.shift(batch, |at| base.wrapping_add(at).cast_const())
     }

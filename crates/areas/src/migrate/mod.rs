@@ -1,7 +1,7 @@
 //! Moving pages to where they are asked to be.
 //!
 //! The kernel moves pages one by one to the nodes that it is told (`move_pages`), in large batches;
-//! a huge page is one page, and is named once. Success is no proof: it is measured again
+//! a huge page is one page, and is named once. Success is not proof: it is measured again
 //! afterwards, and whatever stayed is reported with the kernel's reason. Only then new pages come
 //! from the new place: where nothing would move, the policy is as it was.
 //!
@@ -27,7 +27,7 @@ use crate::page::PageSize;
 use crate::place::{Node, Placement};
 use crate::populate::Progress;
 use crate::provider::{Provider, Request, System};
-use crate::residency::{Residency, Where};
+use crate::residency::{PageLocation, Residency};
 use crate::size::Bytes;
 use crate::turns::Origin;
 use crate::verify::Verification;
@@ -35,7 +35,7 @@ use crate::verify::Verification;
 /// Why a page would not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Why {
+pub enum UnmovedReason {
     /// Somebody holds on to it: a transfer has it pinned, or it is being written back.
     Busy,
     /// Other processes have it mapped too, and moving such pages takes `CAP_SYS_NICE`.
@@ -48,14 +48,16 @@ pub enum Why {
     Other(crate::Errno),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for UnmovedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Busy => f.write_str("in use (pinned, or being written back)"),
-            Why::MappedByOthers => f.write_str("mapped by other processes too, which takes CAP_SYS_NICE"),
-            Why::NoRoom => f.write_str("the node has no room"),
-            Why::Gone => f.write_str("freed concurrently"),
-            Why::Other(errno) => errno.fmt(f),
+            UnmovedReason::Busy => f.write_str("in use (pinned, or being written back)"),
+            UnmovedReason::MappedByOthers => {
+                f.write_str("mapped by other processes too, which takes CAP_SYS_NICE")
+            }
+            UnmovedReason::NoRoom => f.write_str("the node has no room"),
+            UnmovedReason::Gone => f.write_str("freed concurrently"),
+            UnmovedReason::Other(errno) => errno.fmt(f),
         }
     }
 }
@@ -63,20 +65,20 @@ impl fmt::Display for Why {
 /// Pages that would not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stayed {
+pub struct UnmovedRange {
     /// Bytes from the beginning of the area; whole pages.
     pub range: Range<usize>,
     /// Where they were to move to.
     pub target: Node,
     /// Why they did not.
-    pub why: Why,
+    pub why: UnmovedReason,
 }
 
 /// What a migration came to: measured before and after.
 #[derive(Clone, Debug)]
 pub struct Migration {
     moved: u64,
-    stayed: Vec<Stayed>,
+    stayed: Vec<UnmovedRange>,
     placed: bool,
     verification: Verification,
 }
@@ -90,7 +92,7 @@ impl Migration {
 
     /// What would not move, in order.
     #[must_use]
-    pub fn stayed(&self) -> &[Stayed] {
+    pub fn stayed(&self) -> &[UnmovedRange] {
         &self.stayed
     }
 
@@ -111,7 +113,7 @@ impl Migration {
 impl fmt::Display for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#} moved; {}", Bytes(self.moved), self.verification)?;
-        let mut reasons: Vec<(Why, u64)> = Vec::new();
+        let mut reasons: Vec<(UnmovedReason, u64)> = Vec::new();
         for part in &self.stayed {
             match reasons.iter_mut().find(|(why, _)| *why == part.why) {
                 Some((_, bytes)) => *bytes += part.range.len() as u64,
@@ -133,13 +135,13 @@ fn changed(before: &Residency, after: &Residency) -> u64 {
     let mut later = after.runs().iter().peekable();
     let mut bytes = 0;
     for run in before.runs() {
-        let Where::On { node, .. } = run.place else { continue };
+        let PageLocation::On { node, .. } = run.place else { continue };
         let mut at = run.range.start;
         while at < run.range.end {
             while later.next_if(|other| other.range.end <= at).is_some() {}
             let Some(other) = later.peek() else { return bytes };
             let end = other.range.end.min(run.range.end);
-            if matches!(other.place, Where::On { node: now, .. } if now != node) {
+            if matches!(other.place, PageLocation::On { node: now, .. } if now != node) {
                 bytes += (end - at) as u64;
             }
             at = end;
@@ -160,7 +162,7 @@ pub(crate) trait Ground {
     fn origin(&self) -> Origin;
 
     /// Moves pages. For each: why it is not on its target, if it is not.
-    fn shift(&mut self, batch: &[Wanted]) -> Result<Vec<Option<Why>>>;
+    fn shift(&mut self, batch: &[Wanted]) -> Result<Vec<Option<UnmovedReason>>>;
 
     /// From now on, new pages come from there.
     fn place(&mut self, placement: &Placement) -> Result<()>;
@@ -200,7 +202,7 @@ pub(crate) fn run(
         if !placed {
             break;
         }
-        let known: Vec<Range<usize>> = stayed.iter().map(|part: &Stayed| part.range.clone()).collect();
+        let known: Vec<Range<usize>> = stayed.iter().map(|part: &UnmovedRange| part.range.clone()).collect();
         wanted = targets.wanted(&after, ground.first());
         wanted.retain(|page| !overlaps(&known, &page.range));
         if wanted.is_empty() || !shift_all(ground, &wanted, &mut stayed, &mut |_| {})? {
@@ -223,7 +225,7 @@ fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
 fn shift_all(
     ground: &mut dyn Ground,
     wanted: &[Wanted],
-    stayed: &mut Vec<Stayed>,
+    stayed: &mut Vec<UnmovedRange>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<bool> {
     let total = wanted.iter().map(|page| page.range.len()).sum();

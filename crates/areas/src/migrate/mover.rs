@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::{Stayed, Why};
-use crate::error::{Error, Kind, Result};
+use super::{UnmovedRange, UnmovedReason};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::Node;
 use crate::sys;
 
@@ -48,7 +48,7 @@ impl Mover {
         &mut self,
         batch: &[Wanted],
         address: impl Fn(usize) -> *const u8,
-    ) -> Result<Vec<Option<Why>>> {
+    ) -> Result<Vec<Option<UnmovedReason>>> {
         let addresses: Vec<*const u8> = batch.iter().map(|page| address(page.range.start)).collect();
         let nodes: Vec<i32> = batch.iter().map(|page| page.target.get().cast_signed()).collect();
         let mut status = vec![NOT_REACHED; batch.len()];
@@ -101,7 +101,7 @@ impl Mover {
         let asked: Vec<*const u8> = failed.iter().map(|&index| addresses[index]).collect();
         let mut now = vec![0; asked.len()];
         sys::pages::nodes_in(self.pid, &asked, &mut now).map_err(|errno| {
-            Error::new(Kind::System, "ask which node pages are on")
+            Error::new(ErrorKind::System, "ask which node pages are on")
                 .call(format!("move_pages({}, {}, {:p}, …)", self.pid, asked.len(), asked[0]), errno)
         })?;
         for (&index, node) in failed.iter().zip(now) {
@@ -118,42 +118,42 @@ impl Mover {
                 .call(format!("move_pages({}, {pages}, …)", self.pid), errno)
         };
         match (self.pid, errno) {
-            (0, _) => error(Kind::NotPermitted)
+            (0, _) => error(ErrorKind::NotPermitted)
                 .help("containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
             (pid, sys::Errno::SRCH) => {
-                error(Kind::NoSuchArea).detail(format!("process {pid}, which has them mapped, has gone"))
+                error(ErrorKind::NoSuchArea).detail(format!("process {pid}, which has them mapped, has gone"))
             }
-            (pid, sys::Errno::PERM | sys::Errno::ACCESS) => error(Kind::NotPermitted)
+            (pid, sys::Errno::PERM | sys::Errno::ACCESS) => error(ErrorKind::NotPermitted)
                 .detail(format!("process {pid} has them mapped, and may not be looked into"))
                 .help("move them as root, or as the user who runs that process; containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
-            _ => error(Kind::System),
+            _ => error(ErrorKind::System),
         }
     }
 }
 
 /// Adds to what stayed, in order; neighbours that stayed for the same reason are one.
-pub(super) fn note(stayed: &mut Vec<Stayed>, page: &Wanted, why: Why) {
+pub(super) fn note(stayed: &mut Vec<UnmovedRange>, page: &Wanted, why: UnmovedReason) {
     match stayed.last_mut() {
         Some(last) if last.range.end == page.range.start && last.target == page.target && last.why == why => {
             last.range.end = page.range.end;
         }
-        _ => stayed.push(Stayed { range: page.range.clone(), target: page.target, why }),
+        _ => stayed.push(UnmovedRange { range: page.range.clone(), target: page.target, why }),
     }
 }
 
 /// Why a page is not on its target, by the kernel's answer; `None` if it is.
-fn reason(answer: i32, target: Node, all: bool) -> Option<Why> {
+fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
     match answer {
         node if node == target.get().cast_signed() => None,
         // It is on another node, and no error was told: somebody else moved it, or the kernel could
         // not.
-        0.. => Some(Why::Busy),
+        0.. => Some(UnmovedReason::Busy),
         error => Some(match -error {
-            libc::EBUSY | libc::EAGAIN => Why::Busy,
-            libc::EACCES if !all => Why::MappedByOthers,
-            libc::ENOMEM => Why::NoRoom,
-            libc::ENOENT | libc::EFAULT => Why::Gone,
-            errno => Why::Other(crate::Errno::from_raw(errno)),
+            libc::EBUSY | libc::EAGAIN => UnmovedReason::Busy,
+            libc::EACCES if !all => UnmovedReason::MappedByOthers,
+            libc::ENOMEM => UnmovedReason::NoRoom,
+            libc::ENOENT | libc::EFAULT => UnmovedReason::Gone,
+            errno => UnmovedReason::Other(crate::Errno::from_raw(errno)),
         }),
     }
 }
@@ -167,12 +167,12 @@ mod tests {
         let node = Node::new(1).unwrap();
         let cases = [
             (1, true, None),
-            (0, true, Some(Why::Busy)),
-            (-libc::EBUSY, true, Some(Why::Busy)),
-            (-libc::EACCES, false, Some(Why::MappedByOthers)),
-            (-libc::ENOMEM, true, Some(Why::NoRoom)),
-            (-libc::ENOENT, true, Some(Why::Gone)),
-            (-libc::EINVAL, true, Some(Why::Other(crate::Errno::from_raw(libc::EINVAL)))),
+            (0, true, Some(UnmovedReason::Busy)),
+            (-libc::EBUSY, true, Some(UnmovedReason::Busy)),
+            (-libc::EACCES, false, Some(UnmovedReason::MappedByOthers)),
+            (-libc::ENOMEM, true, Some(UnmovedReason::NoRoom)),
+            (-libc::ENOENT, true, Some(UnmovedReason::Gone)),
+            (-libc::EINVAL, true, Some(UnmovedReason::Other(crate::Errno::from_raw(libc::EINVAL)))),
         ];
         for (answer, all, expected) in cases {
             assert_eq!(reason(answer, node, all), expected, "{answer}");
@@ -184,10 +184,15 @@ mod tests {
         let node = |id| Node::new(id).unwrap();
         let page = |at: usize, id| Wanted { range: at * 4096..(at + 1) * 4096, target: node(id) };
         let mut stayed = Vec::new();
-        for (at, id, why) in [(0, 1, Why::Busy), (1, 1, Why::Busy), (2, 2, Why::Busy), (3, 2, Why::NoRoom)] {
+        for (at, id, why) in [
+            (0, 1, UnmovedReason::Busy),
+            (1, 1, UnmovedReason::Busy),
+            (2, 2, UnmovedReason::Busy),
+            (3, 2, UnmovedReason::NoRoom),
+        ] {
             note(&mut stayed, &page(at, id), why);
         }
         let told: Vec<_> = stayed.iter().map(|part| (part.range.end / 4096, part.why)).collect();
-        assert_eq!(told, [(2, Why::Busy), (3, Why::Busy), (4, Why::NoRoom)]);
+        assert_eq!(told, [(2, UnmovedReason::Busy), (3, UnmovedReason::Busy), (4, UnmovedReason::NoRoom)]);
     }
 }

@@ -6,7 +6,7 @@ use super::mover::Wanted;
 use crate::error::Result;
 use crate::page::PageSize;
 use crate::place::{Node, Placement, Policy};
-use crate::residency::{Residency, Where};
+use crate::residency::{PageLocation, Residency};
 use crate::topology::Topology;
 use crate::turns::{Origin, Turns};
 
@@ -84,13 +84,13 @@ struct Page {
     is_told: bool,
 }
 
-/// The pages in RAM. Where the kernel has huge pages and does not tell which they are, each block
+/// The pages in RAM. Where the kernel has huge pages and does not report which they are, each block
 /// that lies on one node as a whole may be one.
 fn pages(residency: &Residency, first: usize) -> impl Iterator<Item = Page> + '_ {
     let untold = residency.has_untold_huge_pages();
     let huge = PageSize::transparent();
     let there = residency.runs().iter().filter_map(|run| match run.place {
-        Where::On { node, page } => Some((run.range.clone(), node, page)),
+        PageLocation::On { node, page } => Some((run.range.clone(), node, page)),
         _ => None,
     });
     there.flat_map(move |(range, node, told)| {

@@ -1,5 +1,5 @@
-//! What is marked on an object itself, in its file mode, for all who have it or open it: whoever
-//! looks at its size reads it by the same call.
+//! What is marked on an object itself, in its file mode, for all that have it or open it: a process
+//! that looks at its size reads it by the same call.
 //!
 //! The kernel changes a mode as a whole, so that who sets a bit could take away another one that
 //! came in between. So who does takes a record lock on a byte far behind the object's end first: of
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Object, closed};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::file::{OFlags, Stat};
 use crate::sys::range_lock::{self, Hold};
@@ -18,7 +18,7 @@ use crate::sys::range_lock::{self, Hold};
 /// Holders have different numbers of addresses for it (S_ISVTX, which means nothing to the kernel
 /// here).
 pub(super) const UNEVEN: u32 = 0o1000;
-/// It is retired: nobody opens it any more (S_IRGRP, and nothing else of what its group and others
+/// It is retired: it is not opened any more (S_IRGRP, and nothing else of what its group and others
 /// may do: objects that other programs made come with more). Not one of the bits that the kernel
 /// clears as a file is written; it lets members of its group who have a descriptor of it open it
 /// for reading, which they could read by that one.
@@ -56,8 +56,8 @@ fn with_rights(mode: u32, rights: u32) -> u32 {
 }
 
 impl Object {
-    /// Tells all holders, for ever, that one of them has another number of addresses for it than
-    /// the others: before that is so.
+    /// Marks permanently, for all holders, that one of them has another number of addresses for it
+    /// than the others: before that is so.
     pub(crate) fn mark_uneven(&self) -> Result<()> {
         if !self.is_uneven() {
             self.change_mode("note that an area has another reserve than its clones", |mode| mode | UNEVEN)?;
@@ -66,7 +66,7 @@ impl Object {
         Ok(())
     }
 
-    /// Has nobody open it any more, for ever: but for those who have it.
+    /// Permanently forbids opening it, except to those that have it.
     pub(crate) fn mark_retired(&self) -> Result<()> {
         self.change_mode("retire an area", |mode| mode & !FOR_OTHERS | RETIRED)
     }
@@ -76,10 +76,10 @@ impl Object {
         self.was_retired
     }
 
-    /// Whether it is retired by now: nobody opens it any more, and who has it keeps it.
+    /// Whether it is retired by now: it is not opened any more, and its holders keep it.
     ///
     /// # Errors
-    /// [`Kind::System`] where its descriptor was closed.
+    /// [`ErrorKind::System`] where its descriptor was closed.
     pub fn is_retired(&self) -> Result<bool> {
         if self.physical.is_some() {
             return Ok(false);
@@ -90,8 +90,8 @@ impl Object {
         }
     }
 
-    /// Has nobody but its owner open it, and for these rights; what is marked on it stays: that it
-    /// is retired, and that it was offered to users, who may read it. `rights` may say that it is.
+    /// Lets only its owner open it, and for these rights; what is marked on it stays: that it is
+    /// retired, and that it was offered to users, who may read it. `rights` may say that it is.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
         self.change_mode(what, |mode| with_rights(mode, rights))
     }
@@ -109,11 +109,11 @@ impl Object {
         let wanted = change(mode_now()?);
         let fd = self.own_fd().map_err(|_| closed(what.to_owned()))?;
         sys::file::set_mode(fd, wanted).map_err(|errno| {
-            Error::new(Kind::System, what.to_owned()).call(format!("fchmod({wanted:04o})"), errno)
+            Error::new(ErrorKind::System, what.to_owned()).call(format!("fchmod({wanted:04o})"), errno)
         })
     }
 
-    /// Nobody else changes its mode while this is kept. `None` where it cannot be opened anew for
+    /// No other process changes its mode while this is kept. `None` where it cannot be reopened for
     /// writing: frozen, or without `/proc`.
     fn alone(&self, what: &str) -> Result<Option<OwnedFd>> {
         const ATTEMPTS: u32 = 500;
@@ -135,7 +135,7 @@ impl Object {
                 Err(_) => return Ok(None),
             }
         }
-        Err(Error::new(Kind::Busy, what.to_owned())
+        Err(Error::new(ErrorKind::Busy, what.to_owned())
             .call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)
             .detail("another holder is in the middle of changing its file mode, and does not go on: it may be stopped")
             .help("continue it (SIGCONT) or end it, and try again"))
@@ -158,7 +158,7 @@ mod tests {
             // Retired, it is never offered.
             (0o640, 0o644, 0o640),
             (0o1640, 0o400, 0o1440),
-            // As other programs make theirs: nobody else is to write it, and it is not retired by
+            // As other programs make theirs: no other user is to write it, and it is not retired by
             // that.
             (0o777, 0o600, 0o644),
             (0o660, 0o600, 0o600),

@@ -1,8 +1,7 @@
 //! The object: kernel memory that can be mapped many times. A memfd, with its seals and its size.
 //!
 //! The file size *is* the size of the area: asked of the kernel, never stored where it could go
-//! stale. What may happen to it is told by the seals, which every holder can read and nobody can
-//! take off.
+//! stale. The seals say what may happen to it; every holder can read them and none can take off.
 
 mod growth;
 mod marks;
@@ -19,7 +18,7 @@ use marks::UNEVEN;
 pub(crate) use marks::{OFFERED, is_retired};
 pub(crate) use piece::Piece;
 
-use crate::error::{Error, Kind, Result, pool, remedy};
+use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
@@ -28,11 +27,11 @@ use crate::sys::guarded::Guarded;
 use crate::sys::object::{SealFlags, SealedStat};
 use crate::text::shortened;
 
-/// How the size of an object may change: chosen at creation, told by the seals.
+/// How the size of an object may change: chosen at creation, shown by the seals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Extent {
-    /// Never: nobody can make a holder's access fault.
+    /// Never: no process can make a holder's access fault.
     Fixed,
     /// It may grow, up to `max` bytes, which every holder has reserved; it never shrinks.
     Growable {
@@ -80,19 +79,19 @@ pub struct Object {
     piece: Piece,
     /// The exact bytes asked, where the file size has to be a multiple of a huge page.
     exact: Option<u64>,
-    /// The largest size seen: a lower bound for ever, as no object shrinks.
+    /// The largest size seen: a lower bound forever, as no object shrinks.
     seen: AtomicU64,
     /// Whether the call that made or opened it is not over yet: its descriptor is what the kernel
     /// has just given, without a look.
     fresh: AtomicBool,
     /// Whether it was frozen as it was opened here.
     was_frozen: bool,
-    /// Whether nobody could map it for writing any more when it was opened here: frozen, or sealed
-    /// against writers to come.
+    /// Whether it could not be mapped for writing any more when it was opened here: frozen, or
+    /// sealed against writers to come.
     refused_writers: bool,
     /// Whether it was retired when it was opened here.
     was_retired: bool,
-    /// Whether somebody else made it.
+    /// Whether another process made it.
     adopted: bool,
     /// Bytes of its pages that were not there when it was adopted.
     missing: u64,
@@ -132,14 +131,14 @@ impl Object {
 
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
     ///
-    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is no name that anybody could find
-    /// it by.
+    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is not a name that anybody could
+    /// find it by.
     ///
     /// # Errors
-    /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page
-    /// size that the kernel has no pool of, and for a kernel without memory objects;
-    /// [`Kind::NotPermitted`] where a sandbox forbids them; [`Kind::InvalidInput`] if `size` is
-    /// more than the extent or than a file can hold.
+    /// [`ErrorKind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`ErrorKind::Unsupported`] for
+    /// a page size that the kernel has no pool of, and for a kernel without memory objects;
+    /// [`ErrorKind::NotPermitted`] where a sandbox forbids them; [`ErrorKind::InvalidInput`] if
+    /// `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
@@ -148,13 +147,13 @@ impl Object {
             _ => page.round_up(size),
         };
         let Some(file_size) = rounded.filter(|&size| i64::try_from(size).is_ok()) else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("it is more than a file can hold (2^63 - 1 bytes)"));
         };
         if let Some(max) = extent.max()
             && max < file_size
         {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("it may only grow to {}", Bytes::from(max)))
                 .help("make the maximum at least as large as the size"));
         }
@@ -167,20 +166,21 @@ impl Object {
                 Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
             };
             match errno {
-                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                 sys::Errno::NODEV | sys::Errno::INVAL | sys::Errno::NOENT if pool => {
-                    pool::too_few(error(Kind::Unsupported), pool::Wanted::new(page, size))
+                    pool::too_few(error(ErrorKind::Unsupported), pool::Wanted::new(page, size))
                 }
-                sys::Errno::NOSYS => error(Kind::Unsupported)
+                sys::Errno::NOSYS => error(ErrorKind::Unsupported)
                     .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
-                sys::Errno::PERM | sys::Errno::ACCESS => error(Kind::NotPermitted)
+                sys::Errno::PERM | sys::Errno::ACCESS => error(ErrorKind::NotPermitted)
                     .help("the sandbox forbids it: allow memfd_create in its seccomp profile"),
-                sys::Errno::NOMEM => error(Kind::NoMemory),
-                _ => error(Kind::System),
+                sys::Errno::NOMEM => error(ErrorKind::NoMemory),
+                _ => error(ErrorKind::System),
             }
         })?;
-        // Nobody else may open it by way of /proc: group and others have no rights.
-        let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
+        // No other user may open it by way of /proc: group and others have no rights.
+        let failed =
+            |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         // Forks are counted from here on.
         let counted = crate::forking::ready().is_ok();
@@ -206,16 +206,16 @@ impl Object {
     /// bytes where the pages are huge.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under
-    /// its holders although it is not said to be resizable.
+    /// [`ErrorKind::InvalidInput`] for what is not a memory object, or one whose size could shrink
+    /// under its holders although it is not said to be resizable.
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
-        // It may be anything, on any file system: nobody is to be waited for.
+        // It may be anything, on any file system: no call may wait.
         let looked = sys::object::sealed_stat(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, ADOPT).call("statx", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).call("statx", errno))?;
         refuse_others(&looked)?;
         // What can have seals is on a file system of the kernel's own, which answers at once.
         let page = sys::object::pool_page(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, ADOPT).call("fstatfs", errno))?
+            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).call("fstatfs", errno))?
             .and_then(PageSize::of)
             .unwrap_or_else(PageSize::base);
         Object::adopt_looked(fd, &looked, page, told, exact)
@@ -232,7 +232,7 @@ impl Object {
     ) -> Result<Self> {
         let seals = refuse_others(looked)?;
         let stat = &looked.stat;
-        let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
+        let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).detail(detail);
         let resizable = matches!(told, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object(
@@ -246,7 +246,7 @@ impl Object {
             _ if seals.contains(SealFlags::GROW | SealFlags::SHRINK) => Extent::Fixed,
             Extent::Resizable { max } => Extent::Resizable { max: max.max(pages) },
             Extent::Growable { max } if max >= size => Extent::Growable { max },
-            // It may grow, but nobody told how far: what is there now is all that we map.
+            // It may grow, but how far is not known: what is there now is all that we map.
             _ => Extent::Growable { max: pages },
         };
         let exact = exact.filter(|&exact| {
@@ -354,13 +354,13 @@ impl Object {
     /// Whether both are of the same memory, by whatever descriptors.
     #[inline]
     pub(crate) fn is_same(&self, other: &Object) -> bool {
-        // The number first: it is what mostly tells two objects apart.
+        // The number first: it is what mostly distinguishes two objects.
         self.identity().inode == other.identity().inode
             && self.identity().device == other.identity().device
             && self.physical == other.physical
     }
 
-    /// Device and inode of its file, which tell it apart from every other one as long as it is
+    /// Device and inode of its file, which distinguish it from every other one as long as it is
     /// open: [`Info::object`](crate::registry::Info::object) of those who have it. They are what
     /// they were as it was made or opened here; no call is made.
     #[must_use]
@@ -374,7 +374,7 @@ impl Object {
         self.fd.identity()
     }
 
-    /// The descriptor for what changes a file, or maps it: EBADF where somebody closed it.
+    /// The descriptor for what changes a file, or maps it: EBADF where it was closed.
     pub(crate) fn own_fd(&self) -> sys::Result<BorrowedFd<'_>> {
         if self.fresh.load(Ordering::Relaxed) {
             return Ok(self.fd.as_fd());
@@ -383,7 +383,7 @@ impl Object {
     }
 
     /// To be mapped by the very call that has made or opened it: there is no look at the descriptor
-    /// before it is in an area. (Another thread that closes all descriptors meanwhile cannot be
+    /// before it is in an area. (Another thread that closes all descriptors concurrently cannot be
     /// guarded against by a look either.)
     pub(crate) fn fresh(self) -> Self {
         self.fresh.store(true, Ordering::Relaxed);
@@ -396,30 +396,30 @@ impl Object {
         self.fresh.store(false, Ordering::Relaxed);
     }
 
-    /// Lets go of it in the very call that has opened it: its descriptor is closed without a look.
+    /// Releases it in the very call that has opened it: its descriptor is closed without a look.
     pub(crate) fn close_fresh(self) {
         self.fd.close_fresh();
     }
 
-    /// Whether nobody could write it any more when it was opened here.
+    /// Whether it could not be written any more when it was opened here.
     pub(crate) fn was_frozen(&self) -> bool {
         self.was_frozen
     }
 
-    /// Whether nobody could map it for writing any more when it was opened here.
+    /// Whether it could not be mapped for writing any more when it was opened here.
     pub(crate) fn refused_writers(&self) -> bool {
         self.refused_writers
     }
 
-    /// Whether nobody can map it for writing any more.
+    /// Whether it cannot be mapped for writing any more.
     pub(crate) fn refuses_writers(&self) -> Result<bool> {
         Ok(self.physical.is_none() && self.seals()?.intersects(NO_WRITERS))
     }
 
-    /// Whether nobody can write it any more.
+    /// Whether it cannot be written any more.
     ///
     /// # Errors
-    /// [`Kind::System`] if the kernel does not answer.
+    /// [`ErrorKind::System`] if the kernel does not answer.
     pub fn is_frozen(&self) -> Result<bool> {
         if self.physical.is_some() {
             return Ok(false);
@@ -431,21 +431,21 @@ impl Object {
     fn seals(&self) -> Result<SealFlags> {
         let fd = self.own_fd().map_err(|_| closed("read an object's seals".to_owned()))?;
         sys::object::seals(fd).map_err(|errno| {
-            Error::new(Kind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
+            Error::new(ErrorKind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
         })
     }
 
-    /// Seals it against every change, for ever. `Err(EBUSY)` while somebody can still write.
+    /// Seals it against every change, permanently. `Err(EBUSY)` while it can still be written.
     pub(crate) fn seal_frozen(&self) -> sys::Result<()> {
         sys::object::seal(self.own_fd()?, FROZEN | SealFlags::SEAL)
     }
 
-    /// Seals it against writers to come, for good: who has it mapped for writing goes on.
+    /// Seals it against future writers, permanently: existing writable mappings stay.
     pub(crate) fn seal_future_writers(&self, what: &dyn Fn() -> String) -> Result<()> {
         let fd = self.own_fd().map_err(|_| closed(what()))?;
         sys::object::seal(fd, SealFlags::FUTURE_WRITE).map_err(|errno| {
-            let error =
-                Error::new(Kind::NotPermitted, what()).call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
+            let error = Error::new(ErrorKind::NotPermitted, what())
+                .call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
             match errno {
                 sys::Errno::INVAL => error.help("this needs Linux 5.1"),
                 sys::Errno::PERM => error.help("its maker has sealed it against more seals"),
@@ -483,7 +483,7 @@ impl Object {
         self.uneven.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody else made it: then there may be other holders that are published.
+    /// Whether another process made it: then there may be other holders that are published.
     pub(crate) fn is_adopted(&self) -> bool {
         self.adopted
     }
@@ -520,11 +520,10 @@ impl Object {
             let mode = if flags.contains(sys::file::OFlags::RDWR) { "O_RDWR" } else { "O_RDONLY" };
             let error = |kind| Error::new(kind, what).call(format!("open({path:?}, {mode})"), errno);
             match errno {
-                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => {
-                    error(Kind::NotPermitted).help("it may be opened for reading only: ask for write access")
-                }
-                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-                _ => error(Kind::System).help("/proc must be mounted"),
+                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => error(ErrorKind::NotPermitted)
+                    .help("it may be opened for reading only: ask for write access"),
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
+                _ => error(ErrorKind::System).help("/proc must be mounted"),
             }
         };
         if !self.fd.is_intact() {
@@ -536,7 +535,7 @@ impl Object {
         match sys::file::stat(again.as_fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(again),
             Ok(_) => Err(failed(sys::Errno::STALE)),
-            Err(errno) => Err(Error::new(Kind::System, what).call("fstat", errno)),
+            Err(errno) => Err(Error::new(ErrorKind::System, what).call("fstat", errno)),
         }
     }
 
@@ -557,7 +556,7 @@ const ADOPT: &str = "use the descriptor as an area's memory";
 
 /// The seals of a memory object; an error for everything else.
 fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
-    let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
+    let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).detail(detail);
     if !looked.stat.is_file() {
         return Err(no_object(format!("it is not a memory object (file mode {:o})", looked.stat.mode)));
     }
@@ -570,9 +569,9 @@ pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).u
 /// Each of them forbids new mappings for writing.
 const NO_WRITERS: SealFlags = SealFlags::WRITE.union(SealFlags::FUTURE_WRITE);
 
-/// The error for a descriptor that somebody closed under us.
+/// The error for a descriptor that the program closed.
 pub(crate) fn closed(what: String) -> Error {
-    Error::new(Kind::System, what)
+    Error::new(ErrorKind::System, what)
         .call("fstat", sys::Errno::BADF)
         .detail("this process has closed the descriptor of its memory")
         .help("do not close descriptors that are not yours (close_range, closefrom); what is mapped stays usable")
@@ -580,7 +579,7 @@ pub(crate) fn closed(what: String) -> Error {
 
 fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
     match sys::process::limit(sys::process::Limit::FileSize) {
-        Some(limit) if size > limit => Err(remedy::file_size(Error::new(Kind::Limit, what()), size)),
+        Some(limit) if size > limit => Err(remedy::file_size(Error::new(ErrorKind::Limit, what()), size)),
         _ => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
-//! Objects that are a range of physical memory: of `/dev/mem`, where the descriptor is everybody's
-//! and the range is ours.
+//! Objects that are a range of physical memory: of `/dev/mem`, where the descriptor is shared by
+//! all and the range is ours.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 
 use super::{Extent, Object};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::sys::guarded::Guarded;
 
@@ -13,7 +13,7 @@ impl Object {
     /// A range of `/dev/mem` on which the open file has a record lock.
     pub(crate) fn of_physical(memory: OwnedFd, start: u64, size: u64) -> Result<Self> {
         let fd = Guarded::new(memory)
-            .map_err(|errno| Error::new(Kind::System, "use physical memory").call("fstat", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, "use physical memory").call("fstat", errno))?;
         let object = Object::of(fd, PageSize::base(), Extent::Fixed);
         Ok(Object { physical: Some(start), seen: AtomicU64::new(size), ..object })
     }
@@ -38,7 +38,7 @@ impl Object {
     pub(crate) fn refuse_physical(&self, what: impl FnOnce() -> String) -> Result<()> {
         match self.physical {
             None => Ok(()),
-            Some(start) => Err(Error::new(Kind::Unsupported, what()).detail(format!(
+            Some(start) => Err(Error::new(ErrorKind::Unsupported, what()).detail(format!(
                 "it is physical memory at {start:#x}, which was set aside when the machine booted, and not a memory object of the kernel"
             ))),
         }

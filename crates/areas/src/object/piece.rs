@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Extent, Object, closed};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
 use crate::sys;
 use crate::sys::guarded::Guarded;
@@ -100,8 +100,8 @@ impl Object {
         let copy = sys::file::copy_of_number(fd.as_raw_fd()).map_err(|errno| {
             let error = |kind| Error::new(kind, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno);
             match errno {
-                sys::Errno::MFILE => remedy::open_files(error(Kind::Limit)),
-                _ => error(Kind::System),
+                sys::Errno::MFILE => remedy::open_files(error(ErrorKind::Limit)),
+                _ => error(ErrorKind::System),
             }
         })?;
         Ok(Object {
@@ -132,12 +132,13 @@ impl Object {
         }
     }
 
-    /// Tells its maker, for ever, that others have it, or may have it: what the maker unmaps of it
-    /// keeps its memory then. To be called before the object is used, or leaves this process.
+    /// Marks for its maker, permanently, that others have it, or may have it: what the maker unmaps
+    /// of it keeps its memory then. To be called before the object is used, or leaves this process.
     /// Whether it was not known to be marked: then it is one call.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] where this process may not mark it, and its maker could rely on that.
+    /// [`ErrorKind::NotPermitted`] where this process may not mark it, and its maker could rely on
+    /// that.
     pub(crate) fn mark_held(&self) -> Result<bool> {
         let is_given_up = matches!(self.extent, Extent::Resizable { .. }) && self.page == PageSize::base();
         if !is_given_up || self.held.load(Ordering::Relaxed) {
@@ -147,12 +148,12 @@ impl Object {
         const WHAT: &str = "note that an area has several holders";
         let fd = self.own_fd().map_err(|_| closed(WHAT.to_owned()))?;
         match sys::object::mark_held(fd) {
-            // Or a kernel on which nobody can tell: then nobody relies on it.
+            // Or a kernel on which that is not known: then nothing relies on it.
             Ok(()) | Err(sys::Errno::NOTTY | sys::Errno::OPNOTSUPP) => {}
             // Another user's, who cannot rely on it either ([`is_sole`](Object::is_sole)).
             Err(_) if sys::file::stat(fd).is_ok_and(|stat| stat.uid != sys::process::user()) => {}
             Err(errno) => {
-                return Err(Error::new(Kind::NotPermitted, WHAT)
+                return Err(Error::new(ErrorKind::NotPermitted, WHAT)
                     .call("ioctl(FS_IOC_SETFLAGS, FS_NODUMP_FL)", errno)
                     .help("a sandbox may forbid it: allow ioctl on the descriptors of memory objects"));
             }
@@ -161,8 +162,8 @@ impl Object {
         Ok(true)
     }
 
-    /// Whether it is known that nobody but this process has it, by whatever way: it made it, has
-    /// not forked since, and nobody has marked it.
+    /// Whether it is known that only this process has it, in any way: it made it, has not forked
+    /// since, and it is not marked.
     pub(crate) fn is_sole(&self) -> bool {
         matches!(self.extent, Extent::Resizable { .. })
             && self.page == PageSize::base()

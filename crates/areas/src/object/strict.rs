@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Object;
 use crate::cgroup;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::size::Bytes;
 use crate::sys;
 
@@ -41,7 +41,7 @@ impl Object {
     /// smaller, once they are there.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`]: then none was taken.
+    /// [`ErrorKind::NoMemory`]: then none was taken.
     pub(crate) fn back(&self, from: usize, to: usize, what: impl Fn() -> String) -> Result<()> {
         let bytes = to.saturating_sub(from) as u64;
         if bytes == 0 {
@@ -54,14 +54,14 @@ impl Object {
                 room.whose(),
                 Bytes(room.bytes)
             );
-            let error = Error::new(Kind::NoMemory, what()).detail(detail);
+            let error = Error::new(ErrorKind::NoMemory, what()).detail(detail);
             return Err(error.help(format!("ask for less, or {}", room.raise(bytes))));
         }
         self.own_fd().and_then(|fd| sys::object::allocate(fd, self.offset() + from as u64, bytes)).map_err(
             |errno| match errno {
                 sys::Errno::NOSPC | sys::Errno::NOMEM => {
                     let call = format!("fallocate({from}, {})", Bytes(bytes));
-                    remedy::committed(Error::new(Kind::NoMemory, what()).call(call, errno), bytes)
+                    remedy::committed(Error::new(ErrorKind::NoMemory, what()).call(call, errno), bytes)
                 }
                 _ => self.refused(what(), "fallocate", errno),
             },

@@ -1,15 +1,15 @@
 //! Parts of a reserved physical range, each of which belongs to one area and its clones.
 //!
-//! Who has a part is told by record locks of open files on `/dev/mem`, byte for byte the physical
-//! range: the kernel drops them with the last descriptor or mapping, however it goes. A part is
-//! taken alone, zeroed, and shared from then on; a clone takes its own share while the area that it
-//! is cloned from still has one. So no two areas come to have a part, and none is lost.
+//! Owners of parts are known by record locks of open files on `/dev/mem`, byte for byte the
+//! physical range: the kernel drops them with the last descriptor or mapping, however it goes. A
+//! part is taken alone, zeroed, and shared from then on; a clone takes its own share while the area
+//! that it is cloned from still has one. So no two areas come to have a part, and none is lost.
 
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{Demand, reserved};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -20,22 +20,22 @@ use crate::sys::file::OFlags;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::range_lock::{self, Hold};
 
-/// How often somebody else may come first before we give up.
+/// How often another process may come first before we give up.
 const PATIENCE: usize = 1000;
 
 /// Takes a part for a new area, and zeroes it.
 pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
     let what = || format!("claim {} of physical memory, {demand}", Bytes::from(size));
     let span = PageSize::base().round_up(size.max(1)).ok_or_else(|| {
-        Error::new(Kind::InvalidInput, what()).detail("the size is more than there are addresses")
+        Error::new(ErrorKind::InvalidInput, what()).detail("the size is more than there are addresses")
     })? as u64;
     let below = demand.below.unwrap_or(u64::MAX);
     let ranges = reserved::ranges()?;
     let memory = sys::file::open_at(sys::file::CWD, c"/dev/mem", OFlags::RDWR, 0).map_err(|errno| {
         let kind = match errno {
-            sys::Errno::ACCESS | sys::Errno::PERM => Kind::NotPermitted,
-            sys::Errno::NOENT | sys::Errno::NXIO | sys::Errno::NODEV => Kind::Unsupported,
-            _ => Kind::System,
+            sys::Errno::ACCESS | sys::Errno::PERM => ErrorKind::NotPermitted,
+            sys::Errno::NOENT | sys::Errno::NXIO | sys::Errno::NODEV => ErrorKind::Unsupported,
+            _ => ErrorKind::System,
         };
         remedy::low_memory(Error::new(kind, what()).call("open(/dev/mem, O_RDWR)", errno))
     })?;
@@ -44,19 +44,19 @@ pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
             let part = start..start + span;
             zero(memory.as_fd(), &part, &what)?;
             range_lock::take(memory.as_fd(), Hold::Shared, &part).map_err(|errno| {
-                Error::new(Kind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno)
+                Error::new(ErrorKind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno)
             })?;
             return Object::of_physical(memory, start, size as u64);
         }
     }
     let free = "none of it has that many bytes left in a row";
     Err(remedy::low_memory(
-        Error::new(Kind::NoMemory, what())
+        Error::new(ErrorKind::NoMemory, what())
             .detail(format!("{} set aside, {free}", reserved::in_words(&ranges))),
     ))
 }
 
-/// The first part of a range that nobody has: ours alone from now on.
+/// The first free part of a range: ours alone from now on.
 fn take_part(
     memory: BorrowedFd<'_>,
     range: &Range<u64>,
@@ -65,7 +65,7 @@ fn take_part(
     what: &impl Fn() -> String,
 ) -> Result<Option<u64>> {
     let page = PageSize::base().bytes() as u64;
-    let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
+    let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
     let mut at = range.start;
     for _ in 0..PATIENCE {
         let Some(start) = at.checked_next_multiple_of(page) else { return Ok(None) };
@@ -77,7 +77,7 @@ fn take_part(
             Some(other) => at = other.end,
             None => match range_lock::take(memory, Hold::Alone, &part) {
                 Ok(()) => return Ok(Some(part.start)),
-                // Somebody was quicker: look again.
+                // Another process was quicker: look again.
                 Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => {}
                 Err(errno) => return Err(failed("fcntl(F_OFD_SETLK, F_WRLCK)")(errno)),
             },
@@ -110,22 +110,22 @@ fn zero(memory: BorrowedFd<'_>, part: &Range<u64>, what: &impl Fn() -> String) -
     Ok(())
 }
 
-/// A clone's share of a part, through an open file of its own. Whoever it is cloned from has to be
-/// asked again afterwards: only if he still has it was it never anybody else's.
+/// A clone's share of a part, through an open file of its own. Its holder has to be asked again
+/// afterwards: only if he still has it was it never anybody else's.
 pub(crate) fn share(memory: OwnedFd, start: u64, size: u64) -> Result<Object> {
     let what = || format!("share {} of physical memory at {start:#x}", Bytes(size));
-    let wrong = || Error::new(Kind::Registry, what()).detail("its table names no range of memory");
+    let wrong = || Error::new(ErrorKind::Registry, what()).detail("its table names no range of memory");
     let span = usize::try_from(size).ok().and_then(|size| PageSize::base().round_up(size.max(1)));
     let end = span.and_then(|span| start.checked_add(span as u64)).ok_or_else(wrong)?;
-    // A table is only somebody's word.
+    // A table is only another process's word.
     let known = reserved::ranges()?.iter().any(|range| range.start <= start && end <= range.end);
     if !known || !start.is_multiple_of(PageSize::base().bytes() as u64) {
         return Err(wrong());
     }
     range_lock::take(memory.as_fd(), Hold::Shared, &(start..end)).map_err(|errno| match errno {
-        sys::Errno::AGAIN | sys::Errno::ACCESS => Error::new(Kind::NoSuchArea, what())
+        sys::Errno::AGAIN | sys::Errno::ACCESS => Error::new(ErrorKind::NoSuchArea, what())
             .detail("it was released concurrently, and another area has it now"),
-        _ => Error::new(Kind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno),
+        _ => Error::new(ErrorKind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno),
     })?;
     Object::of_physical(memory, start, size)
 }

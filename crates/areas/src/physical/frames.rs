@@ -1,11 +1,11 @@
-//! Which page frames the pages of a mapping have: what `/proc/self/pagemap` tells those who may
+//! Which page frames the pages of a mapping have: what `/proc/self/pagemap` shows those that may
 //! know.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::size::Bytes;
@@ -13,7 +13,7 @@ use crate::sys;
 use crate::sys::memory::Advice;
 
 /// How often the table is read: a page that is being moved (compaction) has no frame at that
-/// moment, and a huge one is in nobody's page tables when it has been, until somebody touches it.
+/// moment, and a huge one is in no page tables when it has been, until it is touched.
 const ATTEMPTS: usize = 8;
 /// How long the first wait is. Each one is twice as long as the one before: 127 ms in all.
 const WAIT: Duration = Duration::from_millis(1);
@@ -21,10 +21,12 @@ const WAIT: Duration = Duration::from_millis(1);
 /// The number of the first page frame of each page in the first `len` bytes. The pages are there.
 pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u64>> {
     let what = || format!("see which page frames {} have", Bytes::from(len));
-    let failed = |errno| Error::new(Kind::System, what()).call("pread(/proc/thread-self/pagemap)", errno);
+    let failed =
+        |errno| Error::new(ErrorKind::System, what()).call("pread(/proc/thread-self/pagemap)", errno);
     let opened = sys::pages::open_table();
-    let table = opened
-        .map_err(|errno| Error::new(Kind::System, what()).call("open(/proc/thread-self/pagemap)", errno))?;
+    let table = opened.map_err(|errno| {
+        Error::new(ErrorKind::System, what()).call("open(/proc/thread-self/pagemap)", errno)
+    })?;
     let base = mapping.check(0, len, mapping.span())?;
     let count = len.div_ceil(page.bytes());
     let mut found = Vec::new();
@@ -41,16 +43,16 @@ pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u6
     }
     let frames: Vec<u64> = found.into_iter().flatten().collect();
     if frames.len() < count {
-        return Err(Error::new(Kind::System, what())
+        return Err(Error::new(ErrorKind::System, what())
             .detail(format!(
                 "{} of {count} pages are not in RAM, although they were brought in",
                 count - frames.len()
             ))
             .help("the machine may be short of memory: try again"));
     }
-    // What those see who may not know. (Frame 0 is nobody's.)
+    // What those see that may not know. (Frame 0 is never used.)
     if frames.contains(&0) {
-        return Err(remedy::frame_numbers(Error::new(Kind::NotPermitted, what())));
+        return Err(remedy::frame_numbers(Error::new(ErrorKind::NotPermitted, what())));
     }
     Ok(frames)
 }

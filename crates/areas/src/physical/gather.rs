@@ -1,17 +1,17 @@
-//! Base pages that lie side by side, or below a limit: where there is no pool.
+//! Base pages that are physically contiguous, or below a limit: where there is no pool.
 //!
 //! The kernel makes one transparent huge page of a memory object's base pages when asked to
 //! (`MADV_COLLAPSE`, 6.1), and that one is contiguous. What is not needed of it is cut off again,
 //! which moves nothing. Several huge pages, and page frames below a limit, are a matter of luck:
 //! those that do not fit are kept while others are tried, so that the kernel gives new ones. And a
-//! page that somebody else has in his hands at that moment (compaction, reclaim, another
-//! processor's batch) is waited for, a little longer each time.
+//! page that is isolated at that moment (for compaction, for reclaim, in another processor's batch)
+//! is waited for, a little longer each time.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::{Demand, frames, unit};
-use crate::error::{Errno, Error, Kind, Result, remedy};
+use crate::error::{Errno, Error, ErrorKind, Result, remedy};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::place::Placement;
@@ -22,8 +22,8 @@ use crate::sys;
 
 /// How often it is tried.
 const ATTEMPTS: usize = 8;
-/// How long the first wait for pages in somebody's hands is. Each one is twice as long as the one
-/// before: 127 ms in all.
+/// How long the first wait for isolated pages is. Each one is twice as long as the one before: 127
+/// ms in all.
 const WAIT: Duration = Duration::from_millis(1);
 
 /// A fixed object of base pages that meet a demand. They are in RAM, and not locked yet.
@@ -31,7 +31,7 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
     let (base, huge) = (PageSize::base(), PageSize::transparent());
     let what = || format!("gather base pages, {demand}");
     let too_large =
-        || Error::new(Kind::InvalidInput, what()).detail("the size is more than there are addresses");
+        || Error::new(ErrorKind::InvalidInput, what()).detail("the size is more than there are addresses");
     let used = base.round_up(size).ok_or_else(too_large)?;
     if demand.any_page_will_do(used / base.bytes()) {
         return Object::create(label, size, Extent::Fixed, base);
@@ -69,7 +69,7 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
         match done.refused {
             Some(why) if passes(why) && tried.len() < ATTEMPTS => sleep(WAIT * (1 << (tried.len() - 1))),
             Some(refused) => {
-                let error = Error::new(Kind::NoMemory, what());
+                let error = Error::new(ErrorKind::NoMemory, what());
                 let error = match refused {
                     Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
                     refused => error.detail(refused.to_string()),
@@ -80,13 +80,13 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
             None => {}
         }
     }
-    Err(remedy::contiguous_base(Error::new(Kind::NoMemory, what()).detail(format!(
+    Err(remedy::contiguous_base(Error::new(ErrorKind::NoMemory, what()).detail(format!(
         "in {ATTEMPTS} attempts of {} the kernel gave none that fit; the last time, {why}",
         Bytes::from(whole)
     ))))
 }
 
-/// Whether it is about this moment that pages could not be gathered.
+/// Whether it is only at this moment that pages could not be collapsed.
 fn passes(refused: Refused) -> bool {
     let passing = [sys::Errno::AGAIN, sys::Errno::BUSY].map(Errno::from);
     matches!(refused, Refused::ByKernel(errno) if passing.contains(&errno))

@@ -1,9 +1,9 @@
 //! Physical memory: pages side by side, or below a limit, as some locks demand it.
 //!
 //! The kernel gives no process a say in which page frames it gets. So frames are looked at
-//! (`/proc/self/pagemap`), and chosen: among the pages of the pool ([`pool`]), whose free list is
-//! last in, first out; by having the kernel gather base pages ([`gather`]); or out of a range that
-//! the kernel was told to leave alone when it booted ([`reserved`], [`claim`]).
+//! (`/proc/self/pagemap`), and chosen: among the hugetlb pages ([`pool`]), whose free list is last
+//! in, first out; by having the kernel collapse base pages ([`gather`]); or out of a range that the
+//! kernel was told to leave alone when it booted ([`reserved`], [`claim`]).
 
 mod choose;
 pub(crate) mod claim;
@@ -12,7 +12,7 @@ pub(crate) mod gather;
 pub(crate) mod pool;
 mod reserved;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{Demand, Lock};
 use crate::mapping::Mapping;
 use crate::page::PageSize;
@@ -67,12 +67,12 @@ pub(crate) fn moved(mapping: &Mapping, len: usize, demand: Demand) -> Result<Opt
 /// `len` bytes of a mapping, which are locked.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] where it does not hold; [`Kind::NotPermitted`] to who may not know page
-/// frames.
+/// [`ErrorKind::InvalidInput`] where it does not hold; [`ErrorKind::NotPermitted`] to who may not
+/// know page frames.
 pub(crate) fn prove(mapping: &Mapping, len: usize, lock: Lock, what: &str) -> Result<()> {
     let Some(demand) = lock.demand() else { return Ok(()) };
     let Some(why) = moved(mapping, len, demand)? else { return Ok(()) };
-    Err(Error::new(Kind::InvalidInput, what.to_owned())
+    Err(Error::new(ErrorKind::InvalidInput, what.to_owned())
         .detail(format!("it is said to be locked as {lock}, and is not {demand}: {why}"))
         .help("do not rely on what the other side says of it; its bytes can be had without that: with a lock that demands nothing"))
 }

@@ -1,15 +1,15 @@
-//! A run of pool pages that lie side by side, or below a limit.
+//! A run of hugetlb pages that lie side by side, or below a limit.
 //!
 //! The pool's free list is last in, first out, one list a node. So more pages than needed are
-//! taken, those that fit are chosen among them and given back in reverse, and the next ones taken
-//! are those, in order. Somebody else may come in between: it is looked at again, and tried again a
-//! few times.
+//! taken, those that fit are chosen among them and freed in reverse, and the next ones taken are
+//! those, in order. Another process may take some concurrently: it is looked at again, and tried
+//! again a few times.
 
 use std::os::fd::AsFd;
 
 use super::choose::choose;
 use super::{Demand, frames, unit};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
@@ -22,10 +22,10 @@ use crate::sys::memory::Advice;
 /// How often pages are taken and chosen from, each time twice as many, until all that are free have
 /// been.
 const ATTEMPTS: usize = 24;
-/// How often that may fail because somebody else came in between.
+/// How often that may fail because another process took some concurrently.
 const PATIENCE: usize = 4;
 
-/// Has `make` take pool pages that meet a demand: `count` of them, in order. What it makes is
+/// Has `make` take hugetlb pages that meet a demand: `count` of them, in order. What it makes is
 /// mapped, and its pages are there.
 pub(crate) fn arrange(
     demand: Demand,
@@ -62,7 +62,7 @@ pub(crate) fn arrange(
                     format!("{} of them lie below {}, ", short.below, Bytes(below))
                 });
                 return Err(remedy::pool_run(
-                    Error::new(Kind::NoMemory, what()).detail(format!(
+                    Error::new(ErrorKind::NoMemory, what()).detail(format!(
                         "{} pages of the pool were free; {kept}{} side by side at most",
                         spare.frames.len(),
                         short.longest
@@ -75,7 +75,7 @@ pub(crate) fn arrange(
         }
     }
     Err(remedy::pool_run(
-        Error::new(Kind::NoMemory, what())
+        Error::new(ErrorKind::NoMemory, what())
             .detail("other processes took and released pages concurrently, again and again"),
         page,
         &placement,
@@ -87,7 +87,7 @@ fn meets(mapping: &Mapping, demand: Demand, count: usize) -> Result<bool> {
     Ok(demand.unmet(&frames::of(mapping, count * page.bytes(), page)?, unit(page)).is_none())
 }
 
-/// Pages that were taken to be chosen from. Dropping it gives them back.
+/// Pages that were taken to be chosen from. Dropping it releases them.
 #[derive(Debug)]
 struct Spare {
     object: Object,
@@ -103,10 +103,10 @@ impl Spare {
         // Not more addresses than the pool has pages.
         let count = count.min(pages_of_pool(page).max(1));
         let size = count.saturating_mul(page.bytes());
-        // Growable, so that nothing is set aside: it takes what is there.
+        // Growable, so that nothing is reserved: it takes what is there.
         let object = Object::create("area: spare pages", 0, Extent::Growable { max: size }, page)?;
         sys::object::set_size(object.as_fd(), size as u64)
-            .map_err(|errno| Error::new(Kind::System, "take spare pages").call("ftruncate", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, "take spare pages").call("ftruncate", errno))?;
         let mut request = Request::object(&object);
         if !placement.is_default() {
             request = request.placed(placement);
@@ -132,7 +132,7 @@ impl Spare {
         for &index in chosen.iter().rev() {
             let (offset, len) = (index * self.page.bytes(), self.page.bytes());
             sys::object::punch(self.object.as_fd(), offset as u64, len as u64).map_err(|errno| {
-                Error::new(Kind::System, "return a page to the pool")
+                Error::new(ErrorKind::System, "return a page to the pool")
                     .call(format!("fallocate({offset}, PUNCH_HOLE)"), errno)
             })?;
         }

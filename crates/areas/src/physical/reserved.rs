@@ -1,13 +1,13 @@
-//! Physical ranges that were set aside when the machine booted: `memmap=4M$8M` on the kernel's
+//! Physical ranges that were reserved when the machine booted: `memmap=4M$8M` on the kernel's
 //! command line (4 MiB from 8 MiB on).
 //!
-//! They are written to, so nothing is guessed: a range has to be named by whoever runs the machine,
-//! on the command line or in `AREAS_LOW_MEMORY`, and the kernel has to say that it is reserved and
-//! no driver's. (Firmware keeps its tables in reserved memory, too.)
+//! They are written to, so nothing is guessed: a range has to be named by the administrator, on the
+//! command line or in `AREAS_LOW_MEMORY`, and the kernel has to say that it is reserved and no
+//! driver's. (Firmware keeps its tables in reserved memory, too.)
 
 use std::ops::Range;
 
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::size::Bytes;
 use crate::sys;
 
@@ -20,7 +20,7 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
     let (named, by) = match sys::process::variable(VARIABLE) {
         Some(text) => {
             let named = text.to_str().and_then(of_variable).ok_or_else(|| {
-                Error::new(Kind::InvalidInput, what)
+                Error::new(ErrorKind::InvalidInput, what)
                     .detail(format!("{VARIABLE} is {text:?}"))
                     .help("write ranges as /proc/iomem does: `800000-bfffff`, several with commas between")
             })?;
@@ -29,7 +29,7 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
         None => (of_command_line(&read("/proc/cmdline", what)?), "the kernel's command line"),
     };
     if named.is_empty() {
-        let none = Error::new(Kind::NoMemory, what)
+        let none = Error::new(ErrorKind::NoMemory, what)
             .detail("the kernel's command line sets none aside, and AREAS_LOW_MEMORY is not set");
         return Err(remedy::low_memory(none));
     }
@@ -37,12 +37,12 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
     let entries = entries(&iomem);
     if entries.iter().all(|entry| entry.range.end <= 1) {
         return Err(remedy::low_memory(
-            Error::new(Kind::NotPermitted, what).detail("/proc/iomem shows no addresses to this user"),
+            Error::new(ErrorKind::NotPermitted, what).detail("/proc/iomem shows no addresses to this user"),
         ));
     }
     let (good, bad): (Vec<_>, Vec<_>) = named.into_iter().partition(|range| is_free(range, &entries));
     match (good.is_empty(), bad.first()) {
-        (true, Some(range)) => Err(remedy::low_memory(Error::new(Kind::NotPermitted, what).detail(format!(
+        (true, Some(range)) => Err(remedy::low_memory(Error::new(ErrorKind::NotPermitted, what).detail(format!(
             "{by} names {:#x}-{:#x}, and /proc/iomem does not have all of it as Reserved and free of drivers",
             range.start,
             range.end - 1
@@ -53,7 +53,7 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
 
 fn read(path: &str, what: &'static str) -> Result<String> {
     sys::text::read_to_string(path).map_err(|error| {
-        Error::new(Kind::Io, what)
+        Error::new(ErrorKind::Io, what)
             .detail(format!("{path}: {}", crate::error::in_words(&error)))
             .help("/proc must be mounted")
     })

@@ -17,4 +17,8 @@ pub use nodeset::{NodeSet, Nodes};
 pub use placement::Placement;
 pub use policy::Policy;
 pub use space::{MemorySpace, Space};
-pub use target::{Ranked, Source, Targets};
+pub use target::{Ranked, RankedBy, Targets};
+
+/// The older name of [`RankedBy`].
+#[deprecated(since = "0.2.0", note = "use `RankedBy`")]
+pub type Source = RankedBy;

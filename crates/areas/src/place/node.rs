@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::list;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The number of a NUMA memory node: 0 to 1023.
 ///
@@ -30,10 +30,10 @@ impl Node {
     /// The node of that number.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] above 1023.
+    /// [`ErrorKind::InvalidInput`] above 1023.
     pub fn new(id: u32) -> Result<Self> {
         Self::checked(id).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("take {id} as a node"))
+            Error::new(ErrorKind::InvalidInput, format!("take {id} as a node"))
                 .detail("nodes are numbered from 0 to 1023")
                 .help("`areas nodes` lists the nodes of this machine")
         })
@@ -76,10 +76,10 @@ impl FromStr for Node {
     /// Reads decimal digits.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for anything but a number from 0 to 1023.
+    /// [`ErrorKind::InvalidInput`] for anything but a number from 0 to 1023.
     fn from_str(text: &str) -> Result<Self> {
         list::number(text.trim(), Self::MAX.0).map(Node).map_err(|why| {
-            Error::new(Kind::InvalidInput, format!("read {} as a node", list::excerpt(text)))
+            Error::new(ErrorKind::InvalidInput, format!("read {} as a node", list::excerpt(text)))
                 .detail(why)
                 .help("write one number from 0 to 1023: `3`")
         })

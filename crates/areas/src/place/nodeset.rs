@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::list;
 use super::node::Node;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const WORDS: usize = 16;
 /// `WORDS`, for counting without a cast.
@@ -289,15 +289,15 @@ impl FromStr for NodeSet {
     /// Reads the kernel's list syntax, `0-3,8`, or `all`. Parts may overlap and come in any order.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for an empty list, a range that runs backwards, a number above 1023,
-    /// `0-1023` (which is not `all`: nodes that are named must be there), and anything else.
+    /// [`ErrorKind::InvalidInput`] for an empty list, a range that runs backwards, a number above
+    /// 1023, `0-1023` (which is not `all`: nodes that are named must be there), and anything else.
     fn from_str(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         if trimmed == "all" {
             return Ok(NodeSet::ALL);
         }
         let wrong = |why| {
-            Error::new(Kind::InvalidInput, format!("read {} as nodes", list::excerpt(text)))
+            Error::new(ErrorKind::InvalidInput, format!("read {} as nodes", list::excerpt(text)))
                 .detail(why)
                 .help("write numbers from 0 to 1023 and ranges of them: `0-3,8`; or `all` for those allowed")
         };
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!("all".parse::<NodeSet>().unwrap(), NodeSet::ALL);
         for text in ["0-1023", "0-511,512-1023", "0,1-1023", " 0-1023\n"] {
             let error = text.parse::<NodeSet>().unwrap_err();
-            assert_eq!(error.kind(), Kind::InvalidInput);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
             let why = "it names each number that a node can have, and no machine has all of them";
             assert_eq!(error.facts().unwrap(), why, "{text:?}");
             assert!(error.remedy().unwrap().contains("`all` for those allowed"));

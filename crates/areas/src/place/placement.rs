@@ -5,7 +5,7 @@ use std::fmt;
 use super::node::Node;
 use super::nodeset::NodeSet;
 use super::policy::Policy;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Where memory is asked to live: a [`Policy`], a home node if one is wanted, and whether the
 /// kernel may move pages about in it.
@@ -45,11 +45,11 @@ impl Placement {
     /// the policy and to no other (`MPOL_F_NUMA_BALANCING`; numactl's `--balancing`). Only
     /// [`Policy::Bind`] (Linux 5.15) and [`Policy::PreferredMany`] (6.10) know it:
     /// [`Placement::resolve`] refuses it with others, and a kernel without it is
-    /// [`Kind::Unsupported`].
+    /// [`ErrorKind::Unsupported`].
     ///
     /// It counts while the machine balances (`/proc/sys/kernel/numa_balancing` is not 0). There,
     /// memory with no policy is balanced by itself, over all nodes, locked or not; memory with any
-    /// policy, [`Policy::Local`] among them, is not, but for this. Pages of the pool never move by
+    /// policy, [`Policy::Local`] among them, is not, but for this. Hugetlb pages never move by
     /// themselves.
     #[doc(alias = "MPOL_F_NUMA_BALANCING")]
     pub const fn balanced(mut self) -> Self {
@@ -105,16 +105,17 @@ impl Placement {
     /// that it does not allow, as long as one is left; this does not.
     ///
     /// # Errors
-    /// - [`Kind::NodeNotAllowed`] if a node of the policy, or the home node, is not in `allowed`.
-    /// - [`Kind::InvalidInput`] for a policy over the empty set, and for a home node or balancing
-    ///   with a policy that knows none.
+    /// - [`ErrorKind::NodeNotAllowed`] if a node of the policy, or the home node, is not in
+    ///   `allowed`.
+    /// - [`ErrorKind::InvalidInput`] for a policy over the empty set, and for a home node or
+    ///   balancing with a policy that knows none.
     pub fn resolve(self, allowed: NodeSet) -> Result<Self> {
         let what = || format!("place memory as {self}");
         let mut resolved = self;
         if let Some(asked) = self.policy.nodes() {
             let nodes = if asked.is_all() { allowed } else { asked };
             if nodes.is_empty() {
-                return Err(Error::new(Kind::InvalidInput, what())
+                return Err(Error::new(ErrorKind::InvalidInput, what())
                     .detail("the set of nodes is empty")
                     .help("name at least one node, or use policy `local`"));
             }
@@ -123,7 +124,7 @@ impl Placement {
         }
         let knows_more = matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_));
         if self.balanced && !knows_more {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("policy {} does not support balancing", self.policy.name()))
                 .help(
                     "use `bind` or `preferred-many`; memory with policy `default` is balanced by itself, where the machine does so",
@@ -131,7 +132,7 @@ impl Placement {
         }
         if let Some(home) = self.home {
             if !knows_more {
-                return Err(Error::new(Kind::InvalidInput, what())
+                return Err(Error::new(ErrorKind::InvalidInput, what())
                     .detail(format!("policy {} does not support a home node", self.policy.name()))
                     .help("use `bind` or `preferred-many`, or leave the home node out"));
             }
@@ -146,7 +147,7 @@ fn not_allowed(outside: NodeSet, allowed: NodeSet, what: impl Fn() -> String) ->
         return Ok(());
     }
     let (noun, verb) = if outside.len() == 1 { ("node", "does") } else { ("nodes", "do") };
-    Err(Error::new(Kind::NodeNotAllowed, what())
+    Err(Error::new(ErrorKind::NodeNotAllowed, what())
         .detail(format!("{noun} {outside} {verb} not exist or may not be used; allowed are {allowed}"))
         .help("use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))"))
 }

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use super::list;
 use super::node::Node;
 use super::nodeset::NodeSet;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// From which nodes pages are taken as they are first touched: a memory policy of mbind(2) and
 /// set_mempolicy(2).
 ///
 /// A policy says where *new* pages come from. It does not move pages that exist, and success in
-/// setting one is no proof of where pages are: measure that.
+/// setting one is not proof of where pages are: measure that.
 ///
 /// It prints as `interleave:0-3` and is read back from that. Wherever a [`NodeSet`] stands,
 /// [`NodeSet::ALL`] means the nodes that are allowed when memory is mapped; an empty set is refused
@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result};
 #[non_exhaustive]
 pub enum Policy {
     /// No policy of its own: what the calling thread has (set_mempolicy(2)), which is
-    /// [`Local`](Policy::Local) unless somebody set it. Where the machine balances
+    /// [`Local`](Policy::Local) unless it was set. Where the machine balances
     /// (`kernel.numa_balancing`), the kernel moves such pages to the node of the CPU that uses
     /// them, locked or not; with any other policy they stay, unless it is
     /// [`balanced`](crate::Placement::balanced).
@@ -116,11 +116,11 @@ impl Policy {
     /// From a name and nodes, as a command line has them: `--policy interleave --nodes 0-3`.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for an unknown name, nodes where the policy takes none, no nodes (or
-    /// an empty set) where it needs some, and several nodes for `preferred`.
+    /// [`ErrorKind::InvalidInput`] for an unknown name, nodes where the policy takes none, no nodes
+    /// (or an empty set) where it needs some, and several nodes for `preferred`.
     pub fn from_parts(name: &str, nodes: Option<NodeSet>) -> Result<Self> {
         let wrong = |detail: String, help: String| {
-            Err(Error::new(Kind::InvalidInput, format!("use policy {}", list::excerpt(name)))
+            Err(Error::new(ErrorKind::InvalidInput, format!("use policy {}", list::excerpt(name)))
                 .detail(detail)
                 .help(help))
         };

@@ -7,12 +7,12 @@ use super::list;
 use super::node::Node;
 use super::nodeset::NodeSet;
 use super::target::{Keyed, Ranked, Targets, bandwidth, latency, sorted};
-use crate::error::{Error, Kind, Result};
-use crate::topology::Access;
+use crate::error::{Error, ErrorKind, Result};
+use crate::topology::MemoryPerformance;
 
 /// A memory space by name: what its nodes have in common.
 ///
-/// [`Targets::space`] tells which nodes they are, on a machine, among some nodes, seen from a CPU
+/// [`Targets::space`] returns which nodes they are, on a machine, among some nodes, seen from a CPU
 /// or node. A ranking ([`Targets::highest_bandwidth`]) answers "which is best?" with one order; a
 /// space answers with all nodes that are equally good, to place memory on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,10 +63,10 @@ impl FromStr for Space {
     /// Reads a name.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for any other text.
+    /// [`ErrorKind::InvalidInput`] for any other text.
     fn from_str(text: &str) -> Result<Self> {
         Space::LIST.into_iter().find(|space| space.name() == text).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("use memory space {}", list::excerpt(text)))
+            Error::new(ErrorKind::InvalidInput, format!("use memory space {}", list::excerpt(text)))
                 .detail("no memory space has that name")
                 .help(format!("the memory spaces are {}", Space::LIST.map(Space::name).join(", ")))
         })
@@ -104,8 +104,8 @@ impl MemorySpace {
 
     /// The nodes whose figure is not known, from where the question was asked: they may be as good
     /// or not, and are left out, unless [`or_distance`](Targets::or_distance) took them for want of
-    /// better knowledge. (Of bandwidth and latency the firmware tells those only from a node's best
-    /// initiators. As a rule those from elsewhere are slower.)
+    /// better knowledge. (Of bandwidth and latency the firmware reports those only from a node's
+    /// best initiators. As a rule those from elsewhere are slower.)
     #[must_use]
     pub fn unknown(&self) -> NodeSet {
         self.unknown
@@ -135,10 +135,11 @@ impl Targets<'_> {
     /// ```
     ///
     /// # Errors
-    /// - [`Kind::NodeNotAllowed`] if no node is left to choose from, or the origin does not exist.
-    /// - [`Kind::InvalidInput`] if the CPU of the origin is not online.
-    /// - [`Kind::Unsupported`] if the figure is known of no node, or with `or_distance` no distance
-    ///   either.
+    /// - [`ErrorKind::NodeNotAllowed`] if no node is left to choose from, or the origin does not
+    ///   exist.
+    /// - [`ErrorKind::InvalidInput`] if the CPU of the origin is not online.
+    /// - [`ErrorKind::Unsupported`] if the figure is known of no node, or with `or_distance` no
+    ///   distance either.
     pub fn space(&self, space: Space) -> Result<MemorySpace> {
         match space {
             Space::All => {
@@ -163,7 +164,7 @@ impl Targets<'_> {
         &self,
         space: Space,
         property: &str,
-        key: impl Fn(&Access) -> Keyed<K> + Copy,
+        key: impl Fn(&MemoryPerformance) -> Keyed<K> + Copy,
     ) -> Result<MemorySpace> {
         let origins = match self.initiator()? {
             Some(origin) => NodeSet::single(origin),

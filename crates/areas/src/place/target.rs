@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::node::Node;
 use super::nodeset::NodeSet;
-use crate::error::{Error, Kind, Result};
-use crate::topology::{Access, Memory, NodeInfo, Topology};
+use crate::error::{Error, ErrorKind, Result};
+use crate::topology::{Memory, MemoryPerformance, NodeInfo, Topology};
 
 /// A question to a [`Topology`]: which nodes are best, from where, among which?
 ///
@@ -45,17 +45,17 @@ pub struct Ranked {
     /// The node.
     pub node: Node,
     /// What it was ranked by; the unit depends on the question and on `source`: MB/s or MiB/s for a
-    /// bandwidth of the HMAT (see [`Access`]), nanoseconds for a latency of it, bytes for free
-    /// memory and for capacity, and no unit for a distance.
+    /// bandwidth of the HMAT (see [`MemoryPerformance`]), nanoseconds for a latency of it, bytes
+    /// for free memory and for capacity, and no unit for a distance.
     pub value: u64,
     /// Where the value comes from.
-    pub source: Source,
+    pub source: RankedBy,
 }
 
 /// Where a value in a ranking comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Source {
+pub enum RankedBy {
     /// The firmware's ACPI HMAT, as the kernel shows it in that access class.
     Hmat {
         /// 1: among nodes with CPUs. 0: among all initiators.
@@ -70,13 +70,13 @@ pub enum Source {
     Capacity,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for RankedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Hmat { class } => write!(f, "HMAT access{class}"),
-            Source::Distance => f.write_str("distance"),
-            Source::Free => f.write_str("free memory"),
-            Source::Capacity => f.write_str("capacity"),
+            RankedBy::Hmat { class } => write!(f, "HMAT access{class}"),
+            RankedBy::Distance => f.write_str("distance"),
+            RankedBy::Free => f.write_str("free memory"),
+            RankedBy::Capacity => f.write_str("capacity"),
         }
     }
 }
@@ -106,7 +106,7 @@ impl<'a> Targets<'a> {
     }
 
     /// Where bandwidth or latency is not known, nodes may be ranked by distance instead, behind
-    /// those where it is. [`Ranked::source`] tells which is which.
+    /// those where it is. [`Ranked::source`] says which is which.
     pub fn or_distance(mut self) -> Self {
         self.or_distance = true;
         self
@@ -115,9 +115,10 @@ impl<'a> Targets<'a> {
     /// The nearest nodes first, by the distances of the firmware's ACPI SLIT; 10 is local.
     ///
     /// # Errors
-    /// - [`Kind::NodeNotAllowed`] if no node is left to choose from, or the origin does not exist.
-    /// - [`Kind::InvalidInput`] if the CPU of the origin is not online.
-    /// - [`Kind::Unsupported`] if the kernel tells no distances.
+    /// - [`ErrorKind::NodeNotAllowed`] if no node is left to choose from, or the origin does not
+    ///   exist.
+    /// - [`ErrorKind::InvalidInput`] if the CPU of the origin is not online.
+    /// - [`ErrorKind::Unsupported`] if the kernel reports no distances.
     pub fn nearest(&self) -> Result<Vec<Ranked>> {
         let from = self.initiator()?;
         self.by_distance(self.candidates()?, from)
@@ -125,15 +126,15 @@ impl<'a> Targets<'a> {
 
     /// The nodes with the highest read bandwidth first; equals by write bandwidth.
     ///
-    /// The firmware tells a node's bandwidth only for those that use it best, its initiators. A
+    /// The firmware reports a node's bandwidth only for those that use it best, its initiators. A
     /// node of whose initiators the origin is none is left out, or stands behind the others if
     /// [`or_distance`](Targets::or_distance) allows it: as a rule it is not only farther away but
     /// also slower.
     ///
     /// # Errors
     /// - As [`nearest`](Targets::nearest).
-    /// - [`Kind::Unsupported`] if the bandwidth of no node is known from there and the fallback is
-    ///   not allowed.
+    /// - [`ErrorKind::Unsupported`] if the bandwidth of no node is known from there and the
+    ///   fallback is not allowed.
     pub fn highest_bandwidth(&self) -> Result<Vec<Ranked>> {
         self.by_speed("bandwidth", bandwidth)
     }
@@ -151,11 +152,12 @@ impl<'a> Targets<'a> {
     /// count; see [`Memory::available`](crate::topology::Memory::available).
     ///
     /// # Errors
-    /// - [`Kind::NodeNotAllowed`] and [`Kind::InvalidInput`] as [`nearest`](Targets::nearest).
-    /// - [`Kind::Unsupported`] if the kernel tells of none of them how much memory is free. Those
-    ///   of which it does not are left out.
+    /// - [`ErrorKind::NodeNotAllowed`] and [`ErrorKind::InvalidInput`] as
+    ///   [`nearest`](Targets::nearest).
+    /// - [`ErrorKind::Unsupported`] if the kernel reports for none of them how much memory is free.
+    ///   Those of which it does not are left out.
     pub fn most_free(&self) -> Result<Vec<Ranked>> {
-        self.by_size("free memory", Source::Free, |memory| memory.free)
+        self.by_size("free memory", RankedBy::Free, |memory| memory.free)
     }
 
     /// The nodes with the most memory first, in bytes: all that the kernel manages there, used or
@@ -164,13 +166,13 @@ impl<'a> Targets<'a> {
     /// # Errors
     /// As [`most_free`](Targets::most_free).
     pub fn highest_capacity(&self) -> Result<Vec<Ranked>> {
-        self.by_size("capacity", Source::Capacity, |memory| memory.total)
+        self.by_size("capacity", RankedBy::Capacity, |memory| memory.total)
     }
 
     fn by_size(
         &self,
         property: &str,
-        source: Source,
+        source: RankedBy,
         of: impl Fn(&Memory) -> Option<u64>,
     ) -> Result<Vec<Ranked>> {
         let from = self.initiator()?;
@@ -187,7 +189,11 @@ impl<'a> Targets<'a> {
         Ok(sorted(ranked))
     }
 
-    fn by_speed<K: Ord>(&self, property: &str, key: impl Fn(&Access) -> Keyed<K>) -> Result<Vec<Ranked>> {
+    fn by_speed<K: Ord>(
+        &self,
+        property: &str,
+        key: impl Fn(&MemoryPerformance) -> Keyed<K>,
+    ) -> Result<Vec<Ranked>> {
         let from = self.initiator()?;
         let (known, rest) = self.speeds(from, key)?;
         let mut ranked = sorted(known);
@@ -204,7 +210,7 @@ impl<'a> Targets<'a> {
     pub(super) fn speeds<K: Ord>(
         &self,
         from: Option<Node>,
-        key: impl Fn(&Access) -> Keyed<K>,
+        key: impl Fn(&MemoryPerformance) -> Keyed<K>,
     ) -> Result<Speeds<'a, K>> {
         let (mut known, mut rest) = (Vec::new(), Vec::new());
         for info in self.candidates()? {
@@ -212,7 +218,7 @@ impl<'a> Targets<'a> {
                 info.access.iter().filter(|access| from.is_none_or(|from| access.initiators.contains(from)));
             match classes.find_map(|access| Some((access.class, key(access)?))) {
                 Some((class, (value, key))) => {
-                    let ranked = Ranked { node: info.node, value, source: Source::Hmat { class } };
+                    let ranked = Ranked { node: info.node, value, source: RankedBy::Hmat { class } };
                     known.push((key, self.tie(info.node, from), ranked));
                 }
                 None => rest.push(info),
@@ -225,7 +231,7 @@ impl<'a> Targets<'a> {
         let ranked = candidates.into_iter().map(|info| {
             let unknown = || self.unknown("distance", NodeSet::single(info.node));
             let value = u64::from(self.distance(info.node, from).ok_or_else(unknown)?);
-            Ok((value, info.node, Ranked { node: info.node, value, source: Source::Distance }))
+            Ok((value, info.node, Ranked { node: info.node, value, source: RankedBy::Distance }))
         });
         Ok(sorted(ranked.collect::<Result<_>>()?))
     }
@@ -234,7 +240,7 @@ impl<'a> Targets<'a> {
     pub(super) fn candidates(&self) -> Result<Vec<&'a NodeInfo>> {
         let nodes = self.topology.with_memory() & self.allowed;
         if nodes.is_empty() {
-            return Err(Error::new(Kind::NodeNotAllowed, self.question())
+            return Err(Error::new(ErrorKind::NodeNotAllowed, self.question())
                 .detail(format!("nodes with memory are {}", self.topology.with_memory()))
                 .help("`areas nodes` lists the nodes of this machine"));
         }
@@ -247,7 +253,7 @@ impl<'a> Targets<'a> {
             Origin::Anywhere => Ok(None),
             Origin::Node(node) => match self.topology.node(node) {
                 Some(_) => Ok(Some(node)),
-                None => Err(Error::new(Kind::NodeNotAllowed, self.question())
+                None => Err(Error::new(ErrorKind::NodeNotAllowed, self.question())
                     .detail(format!(
                         "node {node} does not exist; nodes {} are online",
                         self.topology.online()
@@ -256,7 +262,7 @@ impl<'a> Targets<'a> {
             },
             Origin::Cpu(cpu) => match self.topology.node_of_cpu(cpu) {
                 Some(node) => Ok(Some(node)),
-                None => Err(Error::new(Kind::InvalidInput, self.question())
+                None => Err(Error::new(ErrorKind::InvalidInput, self.question())
                     .detail(format!("CPU {cpu} is on no node; CPUs {} are online", self.topology.cpus()))),
             },
         }
@@ -294,7 +300,7 @@ impl<'a> Targets<'a> {
 
     fn unknown(&self, property: &str, nodes: NodeSet) -> Error {
         let noun = if nodes.len() == 1 { "node" } else { "nodes" };
-        Error::new(Kind::Unsupported, format!("{} by {property}", self.question()))
+        Error::new(ErrorKind::Unsupported, format!("{} by {property}", self.question()))
             .detail(format!("the kernel does not report the {property} of {noun} {nodes}"))
     }
 }
@@ -306,13 +312,13 @@ pub(super) type Keyed<K> = Option<(u64, K)>;
 pub(super) type Speeds<'a, K> = (Vec<(K, (u32, Node), Ranked)>, Vec<&'a NodeInfo>);
 
 /// The highest read bandwidth first; equals by write bandwidth.
-pub(super) fn bandwidth(access: &Access) -> Keyed<impl Ord + use<>> {
+pub(super) fn bandwidth(access: &MemoryPerformance) -> Keyed<impl Ord + use<>> {
     let read = access.read_bandwidth?;
     Some((read, (Reverse(read), Reverse(access.write_bandwidth.unwrap_or(0)))))
 }
 
 /// The lowest read latency first; equals by write latency.
-pub(super) fn latency(access: &Access) -> Keyed<impl Ord + use<>> {
+pub(super) fn latency(access: &MemoryPerformance) -> Keyed<impl Ord + use<>> {
     let read = access.read_latency?;
     Some((read, (read, access.write_latency.unwrap_or(u64::MAX))))
 }

@@ -6,7 +6,7 @@ use super::{Job, mixed, placement};
 use crate::error::{Error, pool};
 use crate::mapping::Mapping;
 use crate::place::Placement;
-use crate::residency::{self, Residency, Where};
+use crate::residency::{self, PageLocation, Residency};
 
 /// For a job of which a part could not be had.
 pub(super) fn of_job(error: Error, job: &Job<'_>, range: &Range<usize>) -> Error {
@@ -20,8 +20,8 @@ pub(super) fn of_job(error: Error, job: &Job<'_>, range: &Range<usize>) -> Error
     pool::too_few(error, short.wanted(page))
 }
 
-/// For a mapping of pages of the pool of which some of the first ones could not be had. `elsewhere`
-/// is the placement of what was not placed by itself.
+/// For a mapping of hugetlb pages of which some of the first ones could not be had. `elsewhere` is
+/// the placement of what was not placed by itself.
 pub(crate) fn pool_ran_dry(
     error: Error,
     mapping: &Mapping,
@@ -51,7 +51,7 @@ impl Short {
 /// The kernel takes pages in order: the first one that is missing from `start` on is the one that
 /// could not be had. All that is placed as that one is comes from the same nodes.
 fn short_of(found: &Residency, parts: &[(Range<usize>, Placement)], start: usize) -> Short {
-    let is_absent = |run: &&residency::Run| run.place == Where::Absent && run.range.end > start;
+    let is_absent = |run: &&residency::Run| run.place == PageLocation::Absent && run.range.end > start;
     let at = found.runs().iter().find(is_absent).map_or(start, |run| run.range.start.max(start));
     let placement =
         parts.iter().find(|(part, _)| part.contains(&at)).map_or_else(Placement::default, |(_, its)| *its);

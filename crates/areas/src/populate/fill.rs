@@ -12,7 +12,7 @@ use super::gather::Gather;
 use super::watch::Watch;
 use super::workers::Workers;
 use super::{CHUNK, Chunks, Job, Populated, Progress, Way, piece, room};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -26,8 +26,8 @@ const BUFFER: usize = 1 << 20;
 /// `progress` is called on this thread, now and then, and at the end.
 ///
 /// # Errors
-/// As populating; [`Kind::Io`] if the file cannot be read, or has fewer bytes; [`Kind::Limit`] over
-/// `RLIMIT_FSIZE`.
+/// As populating; [`ErrorKind::Io`] if the file cannot be read, or has fewer bytes;
+/// [`ErrorKind::Limit`] over `RLIMIT_FSIZE`.
 pub(crate) fn run(
     job: &Job<'_>,
     file: BorrowedFd<'_>,
@@ -38,13 +38,13 @@ pub(crate) fn run(
     // Written through the descriptor, which may be allowed more than the mapping.
     let protection = job.mapping.protection();
     if !protection.contains(Protection::WRITE) {
-        return Err(Error::new(Kind::ReadOnly, format!("fill {} from a file", job.whose))
+        return Err(Error::new(ErrorKind::ReadOnly, format!("fill {} from a file", job.whose))
             .detail(format!("its protection is {protection}")));
     }
     // Writing beyond the limit is a deadly signal, even where the object has the bytes already.
     let limit = sys::process::limit(sys::process::Limit::FileSize);
     if job.object.is_some() && limit.is_some_and(|limit| job.len as u64 > limit) {
-        let error = Error::new(Kind::Limit, format!("fill {} from a file", job.whose));
+        let error = Error::new(ErrorKind::Limit, format!("fill {} from a file", job.whose));
         return Err(remedy::file_size(error, job.len as u64));
     }
     let placement = super::placement(job);
@@ -53,7 +53,7 @@ pub(crate) fn run(
         _ => room::admit(job, placement)?,
     };
     let parts = super::gathered(job);
-    // Gathered first, and then written: what was written would be moved and copied.
+    // Collapsed first, and then written: what was written would be moved and copied.
     let gather = match Way::of(job) {
         Ok(way) if !parts.is_empty() => Some(Gather::new(job, way, placement)),
         _ => None,
@@ -102,11 +102,11 @@ pub(crate) fn run(
 
 fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Result<()> {
     let got = sys::file::read_at(file, part, at as u64).map_err(|errno| {
-        Error::new(Kind::Io, format!("fill {} from a file", job.whose))
+        Error::new(ErrorKind::Io, format!("fill {} from a file", job.whose))
             .call(format!("pread({}, {at})", Bytes::from(part.len())), errno)
     })?;
     if got < part.len() {
-        return Err(Error::new(Kind::Io, format!("fill {} from a file", job.whose))
+        return Err(Error::new(ErrorKind::Io, format!("fill {} from a file", job.whose))
             .detail(format!("the file ended after {} of {} bytes: it shrank concurrently", at + got, job.len))
             .help("try again when no process changes it"));
     }
@@ -115,8 +115,8 @@ fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Resu
 
 fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
     match job.object {
-        // The pages of the pool were taken when they were mapped, and cannot be written by a call;
-        // physical memory is in nobody's page cache.
+        // The hugetlb pages were taken when they were mapped, and cannot be written by a call;
+        // physical memory is in no page cache.
         Some(object) if job.mapping.page_size() == PageSize::base() && object.physical().is_none() => {
             let written =
                 object.own_fd().and_then(|fd| sys::file::write_at(fd, part, object.offset() + at as u64));
@@ -126,13 +126,13 @@ fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
                     sys::Errno::NOSPC | sys::Errno::NOMEM => {
                         super::no_memory(job, &(at..at + part.len())).call(call, errno)
                     }
-                    sys::Errno::PERM => Error::new(Kind::Frozen, format!("fill {}", job.whose))
+                    sys::Errno::PERM => Error::new(ErrorKind::Frozen, format!("fill {}", job.whose))
                         .call(call, errno)
                         .detail("it is sealed: no process can write it any more"),
                     sys::Errno::BADF => {
-                        Error::new(Kind::ReadOnly, format!("fill {}", job.whose)).call(call, errno)
+                        Error::new(ErrorKind::ReadOnly, format!("fill {}", job.whose)).call(call, errno)
                     }
-                    _ => Error::new(Kind::System, format!("fill {}", job.whose)).call(call, errno),
+                    _ => Error::new(ErrorKind::System, format!("fill {}", job.whose)).call(call, errno),
                 }
             })
         }

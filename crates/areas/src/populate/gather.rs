@@ -1,16 +1,16 @@
-//! Gathering base pages into transparent huge ones, each on the node that its policy means.
+//! Collapsing base pages into transparent huge ones, each on the node that its policy means.
 //!
-//! The kernel gathers a block of 2 MiB onto the node that has most of its pages, and onto no other
-//! (`MADV_COLLAPSE`; ties go to the lowest). Interleaved base pages are on all nodes alike, so that
-//! every block would come to lie on the same one. So each block is *placed first*: whose turn it
-//! is, it is told as the kernel tells it of huge pages. Then it is *filled at once*: a single page
-//! of the block is brought in, the one that the policy puts on that node, and gathered with the
-//! holes around it; no page is zeroed only to be copied. Pages that were there before are moved to
-//! the node first. Where a huge page cannot be had there, the block is filled with base pages, each
-//! where the policy puts it, and that is told.
+//! The kernel collapses a block of 2 MiB onto the node that has most of its pages, and onto no
+//! other (`MADV_COLLAPSE`; ties go to the lowest). Interleaved base pages are on all nodes alike,
+//! so that every block would come to lie on the same one. So each block is *placed first*: on the
+//! node that the kernel would choose for a huge page there. Then it is *filled at once*: a single
+//! page of the block is brought in, the one that the policy puts on that node, and collapsed with
+//! the holes around it; no page is zeroed only to be copied. Pages that were there before are moved
+//! to the node first. Where a huge page cannot be had there, the block is filled with base pages,
+//! each where the policy puts it, and that is reported.
 //!
 //! A block that reaches across parts that were placed apart (narrow stripes, the cut between two
-//! nodes) is no huge page.
+//! nodes) does not become a huge page.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,11 +19,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Job, Way};
-use crate::error::{Errno, Kind, Result};
+use crate::error::{Errno, ErrorKind, Result};
 use crate::migrate::{Mover, Wanted};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
-use crate::residency::{self, Residency, Where};
+use crate::residency::{self, PageLocation, Residency};
 use crate::sys;
 use crate::sys::memory::Advice;
 use crate::turns::{Origin, Turns};
@@ -57,7 +57,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Gathers the blocks of a job, and counts what has become of them.
+/// Collapses the blocks of a job, and counts the outcomes.
 #[derive(Debug)]
 pub(super) struct Gather<'a> {
     job: &'a Job<'a>,
@@ -106,8 +106,8 @@ impl<'a> Gather<'a> {
         if parts.is_empty() {
             parts.push((0..job.mapping.span(), job.placement.unwrap_or(placement)));
         }
-        // A kernel or a sandbox that does not tell leaves it at the default, which is what most
-        // threads have.
+        // A kernel or a sandbox that does not report it leaves it at the default, which is what
+        // most threads have.
         let thread = sys::policy::of_thread().unwrap_or_default();
         Gather {
             job,
@@ -176,15 +176,17 @@ impl<'a> Gather<'a> {
             .and_then(Residency::all_located)
         {
             Ok(found) => Ok(Some(found)),
-            Err(error) if matches!(error.kind(), Kind::NotPermitted | Kind::Unsupported) => Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotPermitted | ErrorKind::Unsupported) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// Where the block that begins there is to be; or what to note where it cannot be gathered.
+    /// Where the block that begins there is to be; or what to note where it cannot be collapsed.
     ///
-    /// The kernel is asked for the policy, as another holder of the object may have placed it anew:
-    /// at both ends of the block.
+    /// The kernel is asked for the policy, as another holder of the object may have changed its
+    /// placement: at both ends of the block.
     fn goal(&self, start: usize) -> Result<Goal, &AtomicBool> {
         let huge = PageSize::transparent().bytes();
         let end = start + huge;
@@ -199,7 +201,7 @@ impl<'a> Gather<'a> {
         let policy = match (kernel(start), kernel(end - base)) {
             (Some(Ok(first)), Some(Ok(last))) if first != last => return Err(&self.apart),
             (Some(Ok(policy)), _) => policy,
-            // A sandbox that does not tell.
+            // A sandbox that does not report it.
             _ => asked.policy(),
         };
         let policy = if policy == Policy::Default { self.thread } else { policy };
@@ -289,7 +291,7 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// Moves pages. What comes of it, where it is allowed, is measured by whoever has to know.
+    /// Moves pages. The result, where it is allowed, is measured by the caller that has to know.
     fn shift(&self, wanted: &mut [Wanted]) {
         wanted.sort_by_key(|page| (page.target, page.range.start));
         let base = self.job.mapping.as_ptr();
@@ -303,7 +305,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Gathers neighbouring blocks, all in one call: the kernel waits once a call for what its
+    /// Collapses neighbouring blocks, all in one call: the kernel waits once a call for what its
     /// processors have at hand. Only where it refuses one of them, each by itself.
     fn collapse(&self, blocks: &[Block]) {
         let huge = PageSize::transparent().bytes();
@@ -343,7 +345,7 @@ impl Counts {
         let mut counts = Counts { pages: Vec::new(), nodes: BTreeMap::new() };
         for run in found.runs() {
             let part = run.range.start.max(start)..run.range.end.min(end);
-            let Where::On { node, page } = run.place else { continue };
+            let PageLocation::On { node, page } = run.place else { continue };
             if part.is_empty() {
                 continue;
             }
@@ -356,7 +358,7 @@ impl Counts {
         Some(counts)
     }
 
-    /// Whether the kernel gathers them where the block is to be: it takes a node that has as many
+    /// Whether the kernel collapses them where the block is to be: it takes a node that has as many
     /// as any.
     fn wins(&self, goal: &Goal) -> bool {
         let Some(most) = self.nodes.values().max() else { return false };
@@ -385,7 +387,7 @@ fn collapse(job: &Job<'_>, start: usize, len: usize) -> sys::Result<()> {
     let mut attempt = 1;
     loop {
         match sys::memory::advise(address, len, Advice::Collapse) {
-            // Pages are in somebody's hands at this moment.
+            // Pages are isolated at this moment.
             Err(sys::Errno::AGAIN | sys::Errno::BUSY) if attempt < ATTEMPTS => attempt += 1,
             other => return other,
         }

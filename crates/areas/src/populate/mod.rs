@@ -22,7 +22,7 @@ use gather::Gather;
 pub(crate) use gather::Refused;
 use workers::Workers;
 
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{Mapping, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -58,7 +58,7 @@ pub(crate) struct Job<'a> {
     /// Where the pages were asked to be, resolved against the allowed nodes. It has been set
     /// already (mbind).
     pub(crate) placement: Option<Placement>,
-    /// Whether to gather the pages into transparent huge ones: the parts inside `len` that are
+    /// Whether to collapse the pages into transparent huge ones: the parts inside `len` that are
     /// aligned.
     pub(crate) collapse: bool,
     /// For messages: `area "ring"`.
@@ -70,9 +70,10 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Populated {
     /// How many threads did it.
     pub(crate) threads: usize,
-    /// Bytes that are in transparent huge pages because this call gathered them (or found them so).
+    /// Bytes that are in transparent huge pages because this call collapsed them (or found them
+    /// so).
     pub(crate) collapsed_bytes: usize,
-    /// Why not all that is aligned was gathered, if it was not.
+    /// Why not all that is aligned was collapsed, if it was not.
     pub(crate) refused: Option<Refused>,
 }
 
@@ -81,14 +82,14 @@ pub(crate) struct Populated {
 /// `progress` is called on this thread, now and then, and at the end.
 ///
 /// # Errors
-/// - [`Kind::NoMemory`] if it cannot fit: before anything is taken where that can be known, else
-///   where a page could not be had (then those that could stay in).
-/// - [`Kind::ReadOnly`] for private memory that may not be written, and for memory without any
+/// - [`ErrorKind::NoMemory`] if it cannot fit: before anything is taken where that can be known,
+///   else where a page could not be had (then those that could stay in).
+/// - [`ErrorKind::ReadOnly`] for private memory that may not be written, and for memory without any
 ///   right.
-/// - [`Kind::OutOfRange`] beyond the mapping or the object.
-/// - [`Kind::Unsupported`] before Linux 5.14 (`MADV_POPULATE_READ`, `MADV_POPULATE_WRITE`;
+/// - [`ErrorKind::OutOfRange`] beyond the mapping or the object.
+/// - [`ErrorKind::Unsupported`] before Linux 5.14 (`MADV_POPULATE_READ`, `MADV_POPULATE_WRITE`;
 ///   madvise(2)).
-/// - [`Kind::Io`] for RAM that is broken; [`Kind::System`] for what else the kernel said.
+/// - [`ErrorKind::Io`] for RAM that is broken; [`ErrorKind::System`] for what else the kernel said.
 pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Populated> {
     let total = job.len;
     let way = Way::of(job)?;
@@ -133,7 +134,7 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     Ok(Populated { threads, collapsed_bytes, refused })
 }
 
-/// The part of a job that is to be gathered: whole, aligned blocks.
+/// The part of a job that is to be collapsed: whole, aligned blocks.
 fn gathered(job: &Job<'_>) -> Range<usize> {
     match job.collapse && job.mapping.page_size() == PageSize::base() {
         true => collapsible(job.mapping.base(), job.len),
@@ -142,7 +143,7 @@ fn gathered(job: &Job<'_>) -> Range<usize> {
 }
 
 /// Up to where the next piece of a chunk reaches: no more than may be taken at once, and whole
-/// blocks of what is gathered.
+/// blocks of what is collapsed.
 fn piece(chunk: &Range<usize>, at: usize, step: usize, parts: &Range<usize>) -> usize {
     if parts.is_empty() {
         return chunk.end.min(at.saturating_add(step));
@@ -167,8 +168,8 @@ fn placement(job: &Job<'_>) -> Placement {
     }
     match job.placement {
         Some(placement) if !placement.is_default() => placement,
-        // A kernel or a sandbox that does not tell leaves it at the default, which is what most
-        // memory has.
+        // A kernel or a sandbox that does not report it leaves it at the default, which is what
+        // most memory has.
         _ => job.mapping.policy().map_or_else(|_| Placement::default(), Placement::new),
     }
 }
@@ -212,7 +213,7 @@ impl Way {
         let readable = protection.contains(Protection::READ);
         let pool = job.mapping.page_size() != PageSize::base();
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(Kind::ReadOnly, format!("populate {}", job.whose))
+            Err(Error::new(ErrorKind::ReadOnly, format!("populate {}", job.whose))
                 .detail(format!("its protection is {protection}; {detail}"))
                 .help(help))
         };
@@ -246,7 +247,7 @@ impl Way {
                 let call = format!("fallocate({}, {})", range.start, Bytes::from(len));
                 match errno {
                     sys::Errno::NOSPC | sys::Errno::NOMEM => no_memory(job, &range).call(call, errno),
-                    _ => Error::new(Kind::System, format!("populate {}", job.whose)).call(call, errno),
+                    _ => Error::new(ErrorKind::System, format!("populate {}", job.whose)).call(call, errno),
                 }
             })?;
         }
@@ -274,26 +275,26 @@ fn explain(
     let page = job.mapping.page_size();
     match errno {
         sys::Errno::FAULT | sys::Errno::NOMEM if page != PageSize::base() => {
-            dry::of_job(error(Kind::NoMemory), job, range)
+            dry::of_job(error(ErrorKind::NoMemory), job, range)
         }
         sys::Errno::NOMEM => no_memory(job, range).call(call, errno),
-        sys::Errno::FAULT => error(Kind::System)
+        sys::Errno::FAULT => error(ErrorKind::System)
             .detail(format!("an access to bytes {}..{} would be a SIGBUS", range.start, range.end))
             .help("the file behind it is shorter than the mapping, or its file system is full"),
-        sys::Errno::HWPOISON => error(Kind::Io)
+        sys::Errno::HWPOISON => error(ErrorKind::Io)
             .detail(format!("a page in bytes {}..{} lies in RAM that is broken", range.start, range.end))
             .help("the kernel's log names the address; drop the area and make it again"),
         sys::Errno::INVAL => {
-            error(Kind::Unsupported).help(format!("populating needs Linux 5.14, which brought {name}"))
+            error(ErrorKind::Unsupported).help(format!("populating needs Linux 5.14, which brought {name}"))
         }
-        _ => error(Kind::System),
+        _ => error(ErrorKind::System),
     }
 }
 
 fn no_memory(job: &Job<'_>, range: &Range<usize>) -> Error {
     let free =
         remedy::available_memory().map_or_else(|| "unknown".to_owned(), |free| format!("{:#}", Bytes(free)));
-    let error = Error::new(Kind::NoMemory, format!("populate {}", job.whose))
+    let error = Error::new(ErrorKind::NoMemory, format!("populate {}", job.whose))
         .detail(format!("{} of {} were in; {free} available", Bytes::from(range.start), Bytes::from(job.len)))
         .help("ask for less, or free some memory");
     remedy::committed(error, job.len.saturating_sub(range.start) as u64)
@@ -314,8 +315,8 @@ fn already(job: &Job<'_>) -> Result<usize> {
     match job.object {
         Some(object) => {
             let resident = residency::resident_bytes(object).or_else(|error| match error.kind() {
-                // Somebody else's object on an old kernel: nothing is known to be there.
-                Kind::Unsupported => Ok(0),
+                // Another process's object on an old kernel: nothing is known to be there.
+                ErrorKind::Unsupported => Ok(0),
                 _ => Err(error),
             })?;
             Ok(usize::try_from(resident).unwrap_or(usize::MAX))

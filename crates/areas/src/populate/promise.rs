@@ -1,5 +1,5 @@
 //! What populates of this process have been promised and have not taken yet: two at once that each
-//! fit, but not both, are told apart here.
+//! fit, but not both, are admitted one at a time here.
 //!
 //! Another process cannot be asked; that is what looking again along the way is for
 //! ([`watch`](super::watch)).
@@ -22,10 +22,10 @@ pub(crate) struct Entry {
     left: Arc<AtomicU64>,
 }
 
-/// Whoever has it decides alone who is admitted.
+/// A thread that has it decides alone which are admitted.
 pub(crate) type Whole = MutexGuard<'static, Vec<Entry>>;
 
-/// For whoever forks: no child inherits the mutex held by a thread that it does not have.
+/// For threads that fork: no child inherits the mutex held by a thread that it does not have.
 pub(crate) fn whole() -> Whole {
     PROMISES.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -39,8 +39,8 @@ pub(super) struct Promise {
 }
 
 impl Promise {
-    /// Admits whoever passes `check`, which is called with what those before still take: for
-    /// `bytes` of `ahead` that are not there yet. Nobody else is admitted at the same time.
+    /// Admits a caller that passes `check`, which is called with what those before still take: for
+    /// `bytes` of `ahead` that are not there yet. No other is admitted at the same time.
     pub(super) fn admit<E>(
         nodes: Option<NodeSet>,
         bytes: u64,
@@ -150,14 +150,14 @@ mod tests {
         })
         .unwrap();
         assert_eq!(Promise::admit(all, 1, 1, |before| Err(before.take_of(all))).unwrap_err(), 90);
-        // Whoever is refused has nothing.
+        // One that is refused has nothing.
         let third = Promise::admit::<()>(all, 5, 5, |before| {
             assert_eq!(before.take_of(all), 90);
             Ok(())
         })
         .unwrap();
         assert_eq!((took(&first, all), took(&second, all), took(&third, all)), (0, 60, 90));
-        // Of the first 10 nobody knows whether they were there.
+        // Of the first 10 it is not known whether they were there.
         assert_eq!((first.take(10), first.left(), first.take(60), first.left()), (60, 60, 60, 10));
         assert_eq!(took(&third, all), 40);
         assert_eq!((first.take(50), first.left()), (10, 0));

@@ -14,10 +14,10 @@ use super::promise::Before;
 use super::watch::Watch;
 use super::{Job, missing, pages};
 use crate::cgroup;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
-use crate::residency::{self, Residency, Where};
+use crate::residency::{self, PageLocation, Residency};
 use crate::size::Bytes;
 use crate::sys;
 use crate::topology::meminfo;
@@ -50,7 +50,7 @@ pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
 /// for programs that take pages by writing, as bytes come in, and do not know how many will come.
 ///
 /// # Errors
-/// [`Kind::NoMemory`], with what there is.
+/// [`ErrorKind::NoMemory`], with what there is.
 pub fn refuse_what_cannot_fit(bytes: u64) -> Result<()> {
     let asked = Asked { what: "it".to_owned(), nodes: sys::policy::allowed_nodes().ok() };
     match Watch::admit(asked.clone(), bytes, bytes) {
@@ -68,7 +68,7 @@ pub(super) struct Asked {
     pub(super) nodes: Option<NodeSet>,
 }
 
-/// What can be given, by each who has a say.
+/// What can be given, by each that has a limit.
 #[derive(Debug)]
 pub(super) struct Rooms {
     supply: Option<Supply>,
@@ -131,7 +131,7 @@ impl Moment {
     }
 
     /// What has to be free of a control group, which has no reserve: tables, and some for what
-    /// threads take, and for a piece of somebody else's that is not counted yet. On the way a part
+    /// threads take, and for a piece of another thread's that is not counted yet. On the way a part
     /// of that is in use.
     fn of_a_group(self, bytes: u64) -> u64 {
         let besides = match self {
@@ -177,7 +177,7 @@ impl Short {
             || "allow more nodes, or free some memory".to_owned(),
             |raise| format!("{raise}, or free some memory"),
         );
-        Error::new(Kind::NoMemory, what)
+        Error::new(ErrorKind::NoMemory, what)
             .detail(detail)
             .help(format!("ask for less, {elsewhere} (swap does not count: what is populated is in RAM)"))
     }
@@ -240,7 +240,7 @@ pub(super) fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'
             while runs.next_if(|run| run.range.end <= at).is_some() {}
             let Some(run) = runs.peek() else { return bytes };
             let end = run.range.end.min(part.end);
-            if matches!(run.place, Where::On { .. } | Where::InRam { .. }) {
+            if matches!(run.place, PageLocation::On { .. } | PageLocation::InRam { .. }) {
                 bytes += (end - at) as u64;
             }
             at = end;

@@ -97,7 +97,7 @@ fn a_part_of_a_growable_object() {
     assert_eq!(populate(&whole).unwrap().1.len(), 1);
     assert_eq!(exact.size(), 5000);
     let beyond = Job { len: 8 * MIB, ..part };
-    assert_eq!(populate(&beyond).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(populate(&beyond).unwrap_err().kind(), ErrorKind::OutOfRange);
     assert_eq!(object.size(), 4 * MIB);
 }
 
@@ -114,7 +114,7 @@ fn what_may_not_be_accessed_is_refused() {
     let private = |protection| System::new().map(&Request::new(MIB).protection(protection)).unwrap();
     let mapping = private(Protection::READ);
     let error = populate(&job(&mapping, None)).unwrap_err();
-    assert_eq!(error.kind(), Kind::ReadOnly);
+    assert_eq!(error.kind(), ErrorKind::ReadOnly);
     insta::assert_snapshot!(format!("{error:#}"), @r#"
     cannot populate area "ring": its protection is r--; reading private memory that was never written takes no memory
       help: populate first, then remove the write access
@@ -143,7 +143,7 @@ fn what_cannot_fit_is_refused_before_the_first_page() {
     let placement = nodes.placement().resolve(sys::policy::allowed_nodes().unwrap()).unwrap();
     for placement in [None, Some(placement)] {
         let error = populate(&Job { placement, ..job(&mapping, Some(&object)) }).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoMemory);
+        assert_eq!(error.kind(), ErrorKind::NoMemory);
         let facts = error.facts().unwrap();
         let asked = placement.map_or("it".to_owned(), |placement| placement.to_string());
         assert!(facts.starts_with(&format!("{asked} needs ")) && facts.contains("can give"), "{facts}");
@@ -174,7 +174,7 @@ fn bound_pages_are_on_their_node_or_refused() {
         let mapping = System::new().map(&Request::object(&large).placed(placement)).unwrap();
         for placement in [None, Some(placement)] {
             let error = populate(&Job { placement, ..job(&mapping, Some(&large)) }).unwrap_err();
-            assert_eq!(error.kind(), Kind::NoMemory);
+            assert_eq!(error.kind(), ErrorKind::NoMemory);
             let facts = error.facts().unwrap();
             assert!(facts.starts_with(&format!("bind:{node} needs ")), "{facts}");
             assert!(facts.contains(&format!(", node {node} can give ")), "{facts}");

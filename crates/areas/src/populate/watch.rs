@@ -15,7 +15,7 @@ use crate::error::Result;
 /// What is taken between two looks where room is tight.
 const SMALL: usize = 1 << 20;
 /// Room is tight where not so much more is left over than this populate takes: some pieces of ours,
-/// and of somebody else's.
+/// and of other threads'.
 const TIGHT: u64 = 16 * CHUNK as u64;
 
 /// With so much room it is not looked again: others could not use it up before so many bytes are

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::{NodeSet, Placement, Policy};
 use crate::sys;
 use crate::topology::CpuSet;
@@ -22,7 +22,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// The calling thread and nobody else.
+    /// The calling thread alone.
     pub(super) fn alone() -> Self {
         Workers { threads: 1, pinned: None }
     }
@@ -34,7 +34,8 @@ impl Workers {
     /// have put them alone.
     pub(super) fn of(placement: Placement) -> Result<Self> {
         let allowed = sys::process::processors().map_err(|errno| {
-            Error::new(Kind::System, "ask which processors may be used").call("sched_getaffinity(0)", errno)
+            Error::new(ErrorKind::System, "ask which processors may be used")
+                .call("sched_getaffinity(0)", errno)
         })?;
         let near = match placement.policy() {
             Policy::Default | Policy::Local => processors_beside(sys::process::processor()),
@@ -53,7 +54,7 @@ impl Workers {
         Workers { threads: both.len(), pinned: Some(both) }
     }
 
-    /// Has `work` done for every piece from 0 to `pieces`, and tells this thread of each as it is
+    /// Has `work` done for every piece from 0 to `pieces`, and reports each to this thread as it is
     /// `finished`. The first error ends it early. Gives the number of threads.
     pub(super) fn for_each_chunk(
         &self,
@@ -69,7 +70,7 @@ impl Workers {
         }
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
-            // Even if `finished` panics, nobody goes on working.
+            // Even if `finished` panics, no worker goes on.
             let _stop = StopAtEnd(&stop);
             let (sender, receiver) = mpsc::channel();
             let mut started = 0;
@@ -125,7 +126,7 @@ impl Workers {
     fn stay(&self) -> Result<()> {
         let Some(processors) = &self.pinned else { return Ok(()) };
         sys::process::stay_on(processors).map_err(|errno| {
-            Error::new(Kind::System, format!("run a thread on processors {processors:?}"))
+            Error::new(ErrorKind::System, format!("run a thread on processors {processors:?}"))
                 .call("sched_setaffinity(0)", errno)
         })
     }
@@ -232,7 +233,7 @@ mod tests {
         let work = |piece: usize| {
             begun.fetch_add(1, Ordering::Relaxed);
             match piece {
-                3 => Err(Error::new(Kind::NoMemory, "do piece 3")),
+                3 => Err(Error::new(ErrorKind::NoMemory, "do piece 3")),
                 _ => {
                     thread::sleep(std::time::Duration::from_millis(1));
                     Ok(())

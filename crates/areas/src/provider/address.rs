@@ -5,28 +5,28 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::request::Address;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Reservation, reserved};
 use crate::page::PageSize;
 use crate::sys::maps;
 use crate::sys::memory::At;
 
-/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is no more than that
+/// Below this the kernel maps nothing for ordinary users (`vm.mmap_min_addr` is not more than that
 /// on any distribution).
 const LOWEST: usize = 1 << 16;
 /// Where user addresses end on every 64-bit machine that Linux runs on, with the usual page tables.
 const HIGHEST: usize = (1 << 47) - (1 << 12);
 /// Room below the stack into which it may grow.
 const STACK_ROOM: usize = 1 << 30;
-/// How often a place that somebody else took in between is looked for again.
+/// How often a place that was taken concurrently is looked for again.
 const ATTEMPTS: usize = 16;
 
 impl Reservation {
     /// Takes `size` bytes of addresses, rounded up to whole pages, where `address` says.
     ///
     /// # Errors
-    /// As [`Reservation::new`]; [`Kind::AddressInUse`] if something is mapped at the very addresses
-    /// that were wanted.
+    /// As [`Reservation::new`]; [`ErrorKind::AddressInUse`] if something is mapped at the very
+    /// addresses that were wanted.
     pub fn placed(address: Address, size: usize) -> Result<Arc<Self>> {
         let page = PageSize::base();
         // A size that cannot be is told where there is no wish.
@@ -56,7 +56,7 @@ pub(super) fn at_or_above(plan: &Plan<'_>, hint: usize, align: usize) -> Result<
         });
         let Some(start) = place else { break };
         match Mapping::new(&Plan { at: At::Exactly(start), ..*plan }) {
-            Err(error) if error.kind() == Kind::AddressInUse => {}
+            Err(error) if error.kind() == ErrorKind::AddressInUse => {}
             other => return other,
         }
     }
@@ -64,14 +64,14 @@ pub(super) fn at_or_above(plan: &Plan<'_>, hint: usize, align: usize) -> Result<
     if align > plan.page.bytes() { Mapping::aligned(&anywhere, align) } else { Mapping::new(&anywhere) }
 }
 
-/// Maps at addresses that nobody can foresee, at or above `lowest`.
+/// Maps at random addresses, at or above `lowest`.
 pub(super) fn at_random(plan: &Plan<'_>, lowest: usize, align: usize) -> Result<Mapping> {
     let room = (HIGHEST - STACK_ROOM).saturating_sub(lowest.max(1 << 32)).saturating_sub(plan.span) / align;
     for _ in 0..ATTEMPTS {
         let Some(pages) = random().checked_rem(room) else { break };
         let start = (lowest.max(1 << 32) + pages * align).next_multiple_of(align);
         match Mapping::new(&Plan { at: At::Exactly(start), ..*plan }) {
-            Err(error) if error.kind() == Kind::AddressInUse => {}
+            Err(error) if error.kind() == ErrorKind::AddressInUse => {}
             other => return other,
         }
     }
@@ -84,7 +84,7 @@ pub(super) fn random() -> usize {
 
 fn read_maps() -> Result<String> {
     maps::read_own().map_err(|error| {
-        Error::new(Kind::System, "look for free addresses")
+        Error::new(ErrorKind::System, "look for free addresses")
             .detail("/proc/thread-self/maps cannot be read")
             .caused_by(error)
     })

@@ -1,7 +1,7 @@
 //! Whether a mapping is what a request asked for.
 //!
-//! Safe code can write a provider, and hand out any mapping that it has: one of a file that
-//! somebody cuts short, of another area's object, of half of it. An area over such a mapping would
+//! Safe code can write a provider, and hand out any mapping that it has: one of a file that is
+//! truncated later, of another area's object, of half of it. An area over such a mapping would
 //! fault (SIGBUS), or lend bytes that others write. So who asked compares, before anything is done
 //! with the answer.
 
@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Address, Backing, Request};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{BackedBy, Mapping};
 
 impl Request<'_> {
@@ -33,7 +33,7 @@ impl Request<'_> {
     /// reports as they are.)
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] with all that differs.
+    /// [`ErrorKind::Unsupported`] with all that differs.
     pub fn check(&self, mapping: &Mapping) -> Result<()> {
         let mut differs = Differs::default();
         match (self.backing(), self.wanted_backing()) {
@@ -71,9 +71,12 @@ impl Request<'_> {
 
     #[cold]
     fn other_answer(&self, differs: &Differs) -> Error {
-        Error::new(Kind::Unsupported, format!("use a mapping of {} bytes as what was asked for", self.size()))
-            .detail(differs.0.join("; "))
-            .help("a provider answers with a mapping that it made for this very request, or with an error")
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("use a mapping of {} bytes as what was asked for", self.size()),
+        )
+        .detail(differs.0.join("; "))
+        .help("a provider answers with a mapping that it made for this very request, or with an error")
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Counted<P> {
 
 /// What was counted, at one moment.
 ///
-/// Other threads go on meanwhile, so the fields are not of the very same instant; but `mapped <=
+/// Other threads go on concurrently, so the fields are not of the very same instant; but `mapped <=
 /// peak` and `unmaps <= maps` always hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,5 +1,4 @@
-//! A provider over memory that somebody else gives: areas are parts of it, and it is never unmapped
-//! by them.
+//! A provider over memory that the program gives: areas are parts of it, and never unmap it.
 
 #![expect(unsafe_code, reason = "takes raw memory on its owner's word; each block has its proof")]
 
@@ -11,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::{Address, Backing, Provider, Request};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{Mapping, PLACE_THE_WHOLE, Reservation};
 use crate::page::{PageSize, Pages};
 use crate::residency::Residency;
@@ -20,11 +19,11 @@ use crate::size::Bytes;
 /// Memory that was given in one piece, and of which areas are parts: the smallest free part that is
 /// large enough, in whole pages.
 ///
-/// A part is taken and given back without a system call where the memory is somebody's own slice,
-/// and with one where it was a mapping, whose pages go back to the kernel. The memory as such stays
-/// as it is: where it is, on which pages, locked or not, is its giver's choice. So requests that
-/// would change that are refused ([`Kind::Unsupported`]): placements, locks, exact addresses,
-/// shared memory. Protections may be chosen, and are taken back.
+/// A part is taken and released without a system call where the memory is a borrowed slice, and
+/// with one where it was a mapping, whose pages go back to the kernel. The memory as such stays as
+/// it is: where it is, on which pages, locked or not, is its giver's choice. So requests that would
+/// change that are refused ([`ErrorKind::Unsupported`]): placements, locks, exact addresses, shared
+/// memory. Protections may be chosen, and are reset afterwards.
 ///
 /// | made by | whose memory it is | how long |
 /// |---|---|---|
@@ -54,11 +53,11 @@ pub struct Fixed<'m> {
 impl Fixed<'static> {
     /// Parts of a mapping: private memory that may be read and written, placed and with pages as
     /// its maker asked. What was in it is gone; its pages go back to the kernel, and so they do
-    /// when a part is given back. (Pages of the pool stay, and are zeroed for the next part.)
+    /// when a part is released. (Hugetlb pages stay, and are zeroed for the next part.)
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for other mappings: shared memory, files, and what may not be written.
-    /// The mapping comes back.
+    /// [`ErrorKind::Unsupported`] for other mappings: shared memory, files, and what may not be
+    /// written. The mapping comes back.
     pub fn of(mapping: Mapping) -> Result<Self, Rejected<Mapping>> {
         Reservation::of_memory(mapping).map(Fixed::over)
     }
@@ -68,15 +67,15 @@ impl Fixed<'static> {
     /// it.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a range without a whole page.
+    /// [`ErrorKind::InvalidInput`] for a range without a whole page.
     ///
     /// # Safety
-    /// Until `owner` is dropped (or for ever, where its drop means nothing):
+    /// Until `owner` is dropped (or as long as the process lives, where its drop does nothing):
     /// - all of the range is mapped, readable and writable, and stays so; what it is mapped from
     ///   cannot shrink under it;
-    /// - nobody else reads or writes it, in this process or another: it is as good as private
+    /// - nothing else reads or writes it, in this process or another: it is as good as private
     ///   memory;
-    /// - nobody unmaps it, or changes its protection.
+    /// - nothing else unmaps it, or changes its protection.
     pub unsafe fn from_raw_parts(
         start: NonNull<u8>,
         len: usize,
@@ -93,7 +92,7 @@ impl<'m> Fixed<'m> {
     /// when the borrow ends.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a slice without a whole page.
+    /// [`ErrorKind::InvalidInput`] for a slice without a whole page.
     pub fn borrowed(memory: &'m mut [u8]) -> Result<Self> {
         let (base, span) = whole_pages(NonNull::from(&mut *memory).cast(), memory.len())?;
         // SAFETY: whole pages (above) of a slice that is borrowed exclusively for 'm. What comes
@@ -110,8 +109,8 @@ impl<'m> Fixed<'m> {
     /// borrowed. The provider itself may go earlier.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a size of 0, [`Kind::NoMemory`] where no part of it is free that
-    /// is large enough.
+    /// [`ErrorKind::InvalidInput`] for a size of 0, [`ErrorKind::NoMemory`] where no part of it is
+    /// free that is large enough.
     pub fn lend(&self, size: usize) -> Result<Lent<'m>> {
         Ok(Lent { mapping: self.take(size, 1)?, borrowed: PhantomData })
     }
@@ -138,7 +137,7 @@ impl<'m> Fixed<'m> {
         if size == 0 || !align.is_power_of_two() {
             let wrong = if size == 0 { "the size is 0" } else { "the alignment is not a power of two" };
             return Err(Error::new(
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
                 format!("take {} of memory that was given", Bytes::from(size)),
             )
             .detail(wrong));
@@ -192,8 +191,11 @@ fn whole_pages(start: NonNull<u8>, len: usize) -> Result<(NonNull<u8>, usize)> {
     let before = start.addr().get().wrapping_neg() % page;
     let span = len.saturating_sub(before) / page * page;
     if span == 0 {
-        return Err(Error::new(Kind::InvalidInput, format!("make areas out of {len} bytes at {start:p}"))
-            .detail(format!("they do not contain a whole page of {page} bytes")));
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("make areas out of {len} bytes at {start:p}"),
+        )
+        .detail(format!("they do not contain a whole page of {page} bytes")));
     }
     // SAFETY: `before < len`, since there is a whole page behind it: inside the range.
     Ok((unsafe { start.add(before) }, span))
@@ -203,7 +205,7 @@ impl Provider for Fixed<'static> {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         let what = || format!("take {} of memory that was given", Bytes::from(request.size()));
         let refused = |detail: String, help: &'static str| {
-            Err(Error::new(Kind::Unsupported, what()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what()).detail(detail).help(help))
         };
         if !matches!(request.backing(), Backing::Private) {
             return refused(
@@ -228,7 +230,8 @@ impl Provider for Fixed<'static> {
             Pages::Auto => Some(PageSize::HUGE_2M).filter(|&wanted| wanted != page),
         };
         let differs = |wanted: PageSize| {
-            Error::new(Kind::Unsupported, what()).detail(format!("its pages are {page}, and not {wanted}"))
+            Error::new(ErrorKind::Unsupported, what())
+                .detail(format!("its pages are {page}, and not {wanted}"))
         };
         let exactly = matches!(request.page_request(), Pages::Base | Pages::Pool(_));
         if let Some(wanted) = other.filter(|_| exactly) {

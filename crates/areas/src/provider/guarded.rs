@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Address, Provider, Request};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::page::{PageSize, Pages};
 use crate::provider::Backing;
@@ -31,7 +31,7 @@ impl<P: Provider> Provider for Guarded<P> {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         let what = || format!("map {} between guard pages", Bytes::from(request.size()));
         if request.home().is_some() || request.address() != Address::Any {
-            return Err(Error::new(Kind::Unsupported, what())
+            return Err(Error::new(ErrorKind::Unsupported, what())
                 .detail("an address was asked for")
                 .help("reserve a larger range, and map into the middle of it"));
         }
@@ -55,7 +55,7 @@ impl<P: Provider> Provider for Guarded<P> {
             .zip(page.round_up(wanted))
             .and_then(|(guard, span)| span.checked_add(guard.checked_mul(2)?));
         let (Some(guard), Some(room)) = (guard, room) else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("with its guard pages it is more than there are addresses"));
         };
         let reservation = Reservation::new(room, align)?;

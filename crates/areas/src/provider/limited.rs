@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Backing, Provider, Request};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::page::{PageSize, Pages};
 use crate::size::Bytes;
@@ -19,7 +19,7 @@ pub struct Limited<P> {
     used: Arc<AtomicUsize>,
 }
 
-/// A part of the budget, given back when dropped.
+/// A part of the budget, released when dropped.
 struct Share {
     bytes: usize,
     used: Arc<AtomicUsize>,
@@ -57,7 +57,7 @@ impl<P> Limited<P> {
     }
 
     fn over(&self, wanted: usize, used: usize) -> Error {
-        Error::new(Kind::Limit, format!("map {}", Bytes::from(wanted)))
+        Error::new(ErrorKind::Limit, format!("map {}", Bytes::from(wanted)))
             .detail(format!(
                 "the provider is limited to {}, {} in use",
                 Bytes::from(self.limit),

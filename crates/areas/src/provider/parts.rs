@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Backing, Provider, Request};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::Mapping;
 
-/// Maps, with `place` called before any page is there: pages of the pool are taken as soon as they
-/// are placed, and a layer in between may write to them. `what` is what is being done, for errors.
+/// Maps, with `place` called before any page is there: hugetlb pages are taken as soon as they are
+/// placed, and a layer that wraps this may write to them. `what` is what is being done, for errors.
 pub(super) fn map_placed_by(
     inner: &impl Provider,
     request: &Request<'_>,
@@ -15,17 +15,17 @@ pub(super) fn map_placed_by(
     place: impl Fn(&mut Mapping) -> Result<()> + Sync,
 ) -> Result<Mapping> {
     if let Some(placement) = request.placement().filter(|placement| !placement.is_default()) {
-        return Err(Error::new(Kind::InvalidInput, what())
+        return Err(Error::new(ErrorKind::InvalidInput, what())
             .detail(format!("the request wants its pages placed as {placement}"))
             .help("ask either for a placement, or for this layer"));
     }
     if request.placer().is_some() {
-        return Err(Error::new(Kind::InvalidInput, what())
+        return Err(Error::new(ErrorKind::InvalidInput, what())
             .detail("a layer above places the parts already")
             .help("use one such layer"));
     }
     if let Backing::File { shared: true, .. } = request.backing() {
-        return Err(Error::new(Kind::Unsupported, what())
+        return Err(Error::new(ErrorKind::Unsupported, what())
             .detail("the page cache ignores memory policies")
             .help("map the file privately, or put it into an area: `areas put FILE`"));
     }

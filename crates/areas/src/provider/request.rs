@@ -26,10 +26,10 @@ pub enum Address {
     /// likes.
     #[doc(alias = "B_BASE_ADDRESS")]
     AtOrAbove(usize),
-    /// Where nobody can foresee it.
+    /// At a random address.
     #[doc(alias = "B_RANDOMIZED_ANY_ADDRESS")]
     Random,
-    /// Where nobody can foresee it, at or above this address.
+    /// At a random address at or above this one.
     #[doc(alias = "B_RANDOMIZED_BASE_ADDRESS")]
     RandomAtOrAbove(usize),
 }
@@ -43,7 +43,7 @@ pub enum Backing<'a> {
     Private,
     /// Zeroed memory shared with the children that are forked later (`MAP_SHARED | MAP_ANONYMOUS`).
     Inherited,
-    /// An object, shared with everybody who maps it.
+    /// An object, shared with all that map it.
     Object(&'a Object),
     /// A file from `offset` on. Shared: writes reach the file, and memory policies have no effect
     /// on its page cache. Not shared: writes stay here.

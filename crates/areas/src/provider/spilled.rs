@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::parts::map_placed_by;
 use super::{Provider, Request};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
@@ -16,8 +16,8 @@ use crate::topology::Topology;
 ///
 /// The kernel's own "preferred" knows one node and then goes where it likes. Here the area is cut,
 /// when it is mapped, by what each node has free then: one system call a node. Each part prefers
-/// its node, so that a wrong guess (somebody took the memory in between) spills instead of waking
-/// the out-of-memory killer; a measurement shows it.
+/// its node, so that a wrong guess (the memory was taken concurrently) spills instead of waking the
+/// out-of-memory killer; a measurement shows it.
 #[derive(Clone)]
 pub struct Spilled<P> {
     inner: P,
@@ -42,9 +42,8 @@ impl<P: Provider> Provider for Spilled<P> {
         let allowed = super::allowed_nodes()?;
         let asked: NodeSet = self.order.iter().copied().collect();
         if asked.is_empty() || asked.len() != self.order.len() {
-            return Err(
-                Error::new(Kind::InvalidInput, what()).detail("the list is empty, or names a node twice")
-            );
+            return Err(Error::new(ErrorKind::InvalidInput, what())
+                .detail("the list is empty, or names a node twice"));
         }
         // The same check as for every placement: nodes that are not allowed are an error.
         let _ = Placement::new(Policy::Bind(asked)).resolve(allowed)?;

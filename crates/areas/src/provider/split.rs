@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::parts::map_placed_by;
 use super::{Provider, Request, resolve};
-use crate::error::{Errno, Error, Kind, Rejected, Result};
+use crate::error::{Errno, Error, ErrorKind, Rejected, Result};
 use crate::mapping::{BackedBy, Mapping, out_of_range};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
@@ -40,7 +40,7 @@ pub(crate) fn in_words(parts: &[(Node, u32)]) -> String {
 /// Refuses a list that divides nothing, and nodes that may not be used.
 pub(crate) fn check(parts: &[(Node, u32)], what: impl Fn() -> String) -> Result<()> {
     if parts.is_empty() || parts.iter().any(|&(_, weight)| weight == 0) {
-        return Err(Error::new(Kind::InvalidInput, what()).detail("the list is empty, or a weight is 0"));
+        return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the list is empty, or a weight is 0"));
     }
     let nodes: NodeSet = parts.iter().map(|&(node, _)| node).collect();
     resolve(Placement::new(Policy::Bind(nodes))).map(drop)
@@ -113,7 +113,7 @@ fn place(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> R
 /// are placed as they were.
 ///
 /// (What was asked before is known. Where nothing was, it is what the kernel has at the beginning
-/// of that stretch; a home node of somebody else's does not show.)
+/// of that stretch; a home node that another process set does not show.)
 pub(crate) fn place_or_undo(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> Result<()> {
     if range.end > mapping.span() {
         return Err(out_of_range(range.start, range.len(), mapping.span()));

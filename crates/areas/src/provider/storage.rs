@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::{Address, Backing, Provider, Request, resolve};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Extents, Mapping, Plan, Sharing, hold, prepare};
 use crate::page::{PageSize, Pages};
 use crate::place::Node;
@@ -49,7 +49,7 @@ pub struct Storage {
     shared: bool,
 }
 
-/// What areas are parts of, and the parts that nobody uses.
+/// What areas are parts of, and the parts that are free.
 struct Pool {
     file: Guarded,
     len: u64,
@@ -84,9 +84,9 @@ impl Storage {
     /// no more, or for a [`private copy`](Storage::copied).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for what is neither a file nor a memory device; [`Kind::InvalidInput`]
-    /// for a file of less than a page; [`Kind::Io`] where the kernel does not tell how large a
-    /// device is.
+    /// [`ErrorKind::Unsupported`] for what is neither a file nor a memory device;
+    /// [`ErrorKind::InvalidInput`] for a file of less than a page; [`ErrorKind::Io`] where the
+    /// kernel does not report how large a device is.
     pub fn of(file: impl Into<OwnedFd>) -> Result<Self> {
         Self::of_either(file.into(), Path::new("/sys"))
     }
@@ -94,12 +94,12 @@ impl Storage {
     /// The same by the number of a descriptor, which is copied: for C.
     ///
     /// # Errors
-    /// As [`of`](Storage::of); [`Kind::InvalidInput`] for a number that is not open,
-    /// [`Kind::Limit`] where there is no descriptor.
+    /// As [`of`](Storage::of); [`ErrorKind::InvalidInput`] for a number that is not open,
+    /// [`ErrorKind::Limit`] where no descriptor is free.
     #[doc(hidden)]
     pub fn of_number(number: i32) -> Result<Self> {
         let file = sys::file::copy_of_number(number).map_err(|errno| {
-            let kind = if errno == sys::Errno::BADF { Kind::InvalidInput } else { Kind::Limit };
+            let kind = if errno == sys::Errno::BADF { ErrorKind::InvalidInput } else { ErrorKind::Limit };
             Error::new(kind, "make areas out of an open file")
                 .call(format!("fcntl({number}, F_DUPFD)"), errno)
         })?;
@@ -108,13 +108,13 @@ impl Storage {
 
     fn of_either(file: OwnedFd, sysfs: &Path) -> Result<Self> {
         let what = "make areas out of an open file";
-        let asked = |errno: sys::Errno| Error::new(Kind::Io, what).call("fstat", errno);
+        let asked = |errno: sys::Errno| Error::new(ErrorKind::Io, what).call("fstat", errno);
         let stat = sys::file::stat(file.as_fd()).map_err(asked)?;
         let (len, page, device) = match stat.is_file() {
             true => (stat.size, PageSize::base(), None),
             false => {
                 let numbers = sys::file::device_numbers(file.as_fd()).map_err(asked)?.ok_or_else(|| {
-                    Error::new(Kind::Unsupported, what)
+                    Error::new(ErrorKind::Unsupported, what)
                         .detail("it is neither a file nor a memory device")
                         .help("open a regular file, or a device as /dev/dax0.0")
                 })?;
@@ -124,7 +124,7 @@ impl Storage {
         };
         let len = len - len % page.bytes() as u64;
         if len == 0 {
-            return Err(Error::new(Kind::InvalidInput, what)
+            return Err(Error::new(ErrorKind::InvalidInput, what)
                 .detail(format!("it has {} bytes, and a page is {page}", stat.size))
                 .help("make it first as long as all areas in it together (fallocate)"));
         }
@@ -165,20 +165,20 @@ impl Storage {
     }
 
     /// Of a memory device: the node that its memory would be, if it were a node's (`target_node`);
-    /// `None` for files, and where the kernel does not tell.
+    /// `None` for files, and where the kernel does not report it.
     #[must_use]
     pub fn node(&self) -> Option<Node> {
         self.pool.device.and_then(|device| device.node)
     }
 
-    /// Takes a part that nobody has.
+    /// Takes a free part.
     fn take(&self, size: usize, span: usize) -> Result<Part> {
         let mut free = hold(&self.pool.free);
         match free.take(span as u64, self.pool.page.bytes() as u64, 0) {
             Some(offset) => Ok(Part { pool: self.pool.clone(), offset, len: span as u64 }),
             None => {
                 let (all, longest) = free.free();
-                Err(Error::new(Kind::NoMemory, format!("take {} of {self:?}", Bytes::from(size)))
+                Err(Error::new(ErrorKind::NoMemory, format!("take {} of {self:?}", Bytes::from(size)))
                     .detail(format!(
                         "of its {} {} are free, {} in one piece",
                         Bytes(self.pool.len),
@@ -194,7 +194,7 @@ impl Storage {
     fn refuse(&self, request: &Request<'_>) -> Result<()> {
         let refused = |detail: String, help: &'static str| {
             let what = format!("take {} of {self:?}", Bytes::from(request.size()));
-            Err(Error::new(Kind::Unsupported, what).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what).detail(detail).help(help))
         };
         if !matches!(request.backing(), Backing::Stored) {
             return refused(
@@ -236,13 +236,13 @@ impl Storage {
         let (size, align) = (request.size(), request.alignment());
         let what = || format!("map {} of {self:?}", Bytes::from(size));
         let file = self.pool.file.checked().map_err(|errno| {
-            Error::new(Kind::Io, what())
+            Error::new(ErrorKind::Io, what())
                 .call("fstat", errno)
                 .detail("its descriptor was closed, or its number belongs to another file now")
                 .help("keep the descriptors that were given to a provider")
         })?;
         if !align.is_power_of_two() {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("an alignment of {align} bytes is not a power of two")));
         }
         let chosen = match (request.home(), request.address()) {
@@ -250,13 +250,13 @@ impl Storage {
             (None, Address::Exactly(address)) => Some(address),
             (None, Address::Any) => None,
             (None, _) => {
-                return Err(Error::new(Kind::Unsupported, what())
+                return Err(Error::new(ErrorKind::Unsupported, what())
                     .detail("its address is either exact, or the kernel's choice"));
             }
         };
         let unit = page.bytes().max(align);
         if let Some(address) = chosen.filter(|address| *address == 0 || !address.is_multiple_of(unit)) {
-            return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
                 "the address asked for is {address:#x}, and it must be a multiple of {unit}"
             )));
         }
@@ -292,7 +292,7 @@ impl Provider for Storage {
         self.refuse(request)?;
         let size = request.size();
         let span = self.pool.page.round_up(size).filter(|_| size > 0).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("take {} of {self:?}", Bytes::from(size)))
+            Error::new(ErrorKind::InvalidInput, format!("take {} of {self:?}", Bytes::from(size)))
                 .detail("the size is 0, or more than there are addresses")
         })?;
         let part = self.take(size, span)?;
@@ -310,8 +310,9 @@ impl Provider for Storage {
             Pages::Base | Pages::Pool(_) => None,
         };
         if let Some(wanted) = wanted.filter(|&wanted| wanted != self.pool.page) {
-            let why = Error::new(Kind::Unsupported, format!("map {} in {wanted} pages", Bytes::from(size)))
-                .detail(format!("the device is mapped in pages of {}", self.pool.page));
+            let why =
+                Error::new(ErrorKind::Unsupported, format!("map {} in {wanted} pages", Bytes::from(size)))
+                    .detail(format!("the device is mapped in pages of {}", self.pool.page));
             mapping.record_fallback(
                 format!("{wanted} pages of the pool"),
                 format!("{} pages", self.pool.page),
@@ -330,14 +331,14 @@ impl fmt::Debug for Storage {
     }
 }
 
-/// How large a memory device is, in which pages it is mapped, and what else is told of it:
+/// How large a memory device is, in which pages it is mapped, and what else sysfs says of it:
 /// `/sys/dev/char/MAJOR:MINOR`.
 fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Device)> {
     let what = "make areas out of a device";
     let folder: PathBuf = sysfs.join(format!("dev/char/{major}:{minor}"));
     let bus = std::fs::read_link(folder.join("subsystem")).ok();
     if bus.as_deref().and_then(Path::file_name).is_none_or(|name| name != "dax") {
-        return Err(Error::new(Kind::Unsupported, what)
+        return Err(Error::new(ErrorKind::Unsupported, what)
             .detail(format!("device {major}:{minor} is not a memory device (its subsystem is not `dax`)"))
             .help("open a regular file, or a device as /dev/dax0.0"));
     }
@@ -346,17 +347,17 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
         let text = told(name);
         let number = text.as_deref().and_then(|text| text.trim().parse::<u64>().ok());
         number.ok_or_else(|| {
-            Error::new(Kind::Io, what).detail(match &text {
+            Error::new(ErrorKind::Io, what).detail(match &text {
                 Some(text) => format!("{} says {text:?}, which is not a number", folder.join(name).display()),
                 None => format!("{} cannot be read", folder.join(name).display()),
             })
         })
     };
     let len = number("size")?;
-    // Before 5.10 a device does not tell, and is mapped in huge pages.
+    // Before 5.10 a device does not report it, and is mapped in huge pages.
     let align = if told("align").is_some() { number("align")? } else { PageSize::HUGE_2M.bytes() as u64 };
     let page = usize::try_from(align).ok().and_then(PageSize::of).ok_or_else(|| {
-        Error::new(Kind::Io, what).detail(format!("its pages are said to be of {align} bytes"))
+        Error::new(ErrorKind::Io, what).detail(format!("its pages are said to be of {align} bytes"))
     })?;
     let node = told("target_node").and_then(|text| Node::new(text.trim().parse().ok()?).ok());
     Ok((len, page, Device { node }))
@@ -411,12 +412,12 @@ mod tests {
         assert_eq!(dax(&folder.0, (252, 0)).unwrap().1, PageSize::HUGE_2M);
         let error = |files: &[(&str, &str)], bus| dax(&device(files, bus).0, (252, 0)).unwrap_err();
         for (files, bus, kind, text) in [
-            (&all[..], "mem", Kind::Unsupported, "is not a memory device"),
-            (&[], "dax", Kind::Io, "size cannot be read"),
-            (&[("size", "much\n")], "dax", Kind::Io, "which is not a number"),
-            (&[("size", "1\n"), ("align", "3\n")], "dax", Kind::Io, "of 3 bytes"),
-            (&[("size", "1\n"), ("align", "-1\n")], "dax", Kind::Io, "which is not a number"),
-            (&[("size", "1\n"), ("align", "18446744073709551615\n")], "dax", Kind::Io, "said to be of"),
+            (&all[..], "mem", ErrorKind::Unsupported, "is not a memory device"),
+            (&[], "dax", ErrorKind::Io, "size cannot be read"),
+            (&[("size", "much\n")], "dax", ErrorKind::Io, "which is not a number"),
+            (&[("size", "1\n"), ("align", "3\n")], "dax", ErrorKind::Io, "of 3 bytes"),
+            (&[("size", "1\n"), ("align", "-1\n")], "dax", ErrorKind::Io, "which is not a number"),
+            (&[("size", "1\n"), ("align", "18446744073709551615\n")], "dax", ErrorKind::Io, "said to be of"),
         ] {
             let error = error(files, bus);
             assert_eq!(error.kind(), kind, "{error}");

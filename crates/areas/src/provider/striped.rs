@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::parts::map_placed_by;
 use super::{Provider, Request, resolve};
-use crate::error::{Errno, Error, Kind, Rejected, Result};
+use crate::error::{Errno, Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::place::{Node, NodeSet, Placement, Policy};
 
@@ -51,7 +51,7 @@ impl<P: Provider> Provider for Striped<P> {
             )
         };
         if self.pages == 0 {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("a block has no page"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("a block has no page"));
         }
         let whole = resolve(Placement::new(Policy::Interleave(self.nodes)))?;
         let nodes: Vec<Node> = whole.policy().nodes().unwrap_or_default().iter().collect();

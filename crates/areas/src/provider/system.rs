@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Address, Backing, Provider, Request, address, transparent};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::Extent;
 use crate::page::{PageSize, Pages};
@@ -19,7 +19,7 @@ use crate::sys::memory::{Advice, At, MapFlags};
 /// placed on nodes.
 ///
 /// It needs no set-up and can be a `static`. Memory comes zeroed, and no page is taken before it is
-/// touched or populated, except pages of the pool: those are taken at once, on the nodes that were
+/// touched or populated, except hugetlb pages: those are taken at once, on the nodes that were
 /// asked for, because a pool that runs dry later would be a SIGBUS.
 #[doc(alias = "aml_area_linux")]
 #[derive(Clone, Copy, Default)]
@@ -43,7 +43,7 @@ impl Provider for System {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         let what = || format!("map {}", Bytes::from(request.size()));
         if request.size() == 0 && !matches!(request.backing(), Backing::Object(_)) {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the size is 0"));
         }
         let resolved;
         let placement = match request.placement_asked() {
@@ -58,7 +58,7 @@ impl Provider for System {
         match (request.backing(), request.page_request()) {
             (Backing::Object(object), _) => map_one(request, object.page_size(), placement),
             (_, Pages::Base) => map_one(request, PageSize::base(), placement),
-            (Backing::File { .. }, _) => Err(Error::new(Kind::Unsupported, what())
+            (Backing::File { .. }, _) => Err(Error::new(ErrorKind::Unsupported, what())
                 .detail("a file's pages are what its file system makes of them")
                 .help("ask for base pages")),
             (_, Pages::Pool(page)) => map_one(request, page, placement),
@@ -107,7 +107,7 @@ pub(crate) fn is_left_to_the_kernel(placement: &Placement) -> bool {
 /// The nodes that this process may take memory from: its cpuset, among others.
 ///
 /// # Errors
-/// [`Kind::NotPermitted`] where a sandbox forbids the question.
+/// [`ErrorKind::NotPermitted`] where a sandbox forbids the question.
 #[doc(alias = "MPOL_F_MEMS_ALLOWED")]
 #[doc(alias = "numa_get_mems_allowed")]
 pub fn allowed_nodes() -> Result<NodeSet> {
@@ -121,7 +121,7 @@ pub fn allowed_nodes() -> Result<NodeSet> {
             told.ok_or(errno)
         })
         .map_err(|errno| {
-            Error::new(Kind::NotPermitted, "ask which nodes may be used")
+            Error::new(ErrorKind::NotPermitted, "ask which nodes may be used")
                 .call("get_mempolicy(MPOL_F_MEMS_ALLOWED)", errno)
                 .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy and mbind")
         })
@@ -134,7 +134,7 @@ fn nodes_of_status() -> Option<NodeSet> {
     NodeSet::from_kernel_list(nodes.trim()).ok().filter(|nodes| !nodes.is_empty())
 }
 
-/// Maps with pages of one size, places, and takes the pages of the pool.
+/// Maps with pages of one size, places, and takes the hugetlb pages.
 fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>) -> Result<Mapping> {
     let pool = page != PageSize::base();
     let size = request.size();
@@ -144,7 +144,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         Backing::Object(object) => {
             let mut flags = MapFlags::SHARED;
             if pool && object.has_reserve() {
-                // No page of the pool is set aside for what lies beyond its end.
+                // No hugetlb page is set aside for what lies beyond its end.
                 flags |= MapFlags::NORESERVE;
             }
             let fd = object
@@ -153,9 +153,12 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             (object.span(), Sharing::Shared, flags, Some((fd, object.offset())))
         }
         Backing::Stored => {
-            return Err(Error::new(Kind::Unsupported, format!("map {} that is stored", Bytes::from(size)))
-                .detail("the kernel has no file of its own")
-                .help("ask a provider over a file or a device: `Storage::of(file)`"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("map {} that is stored", Bytes::from(size)),
+            )
+            .detail("the kernel has no file of its own")
+            .help("ask a provider over a file or a device: `Storage::of(file)`"));
         }
         Backing::File { file, offset, shared: true } => {
             (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))
@@ -166,7 +169,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
     };
     if let (Some(placement), Backing::File { shared: true, .. }) = (placement, request.backing()) {
         return Err(Error::new(
-            Kind::Unsupported,
+            ErrorKind::Unsupported,
             format!("place {} of a shared file as {placement}", Bytes::from(size)),
         )
         .detail("the page cache ignores memory policies")
@@ -176,7 +179,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         && !offset.is_multiple_of(page.bytes() as u64)
     {
         return Err(Error::new(
-            Kind::InvalidInput,
+            ErrorKind::InvalidInput,
             format!("map {} from offset {offset}", Bytes::from(size)),
         )
         .detail(format!("the offset is not a multiple of the page size, {page}")));
@@ -185,11 +188,11 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
     let Some(span) = page.round_up(wanted) else {
-        return Err(Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(size)))
+        return Err(Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(size)))
             .detail("rounded up to whole pages it is more than there are addresses"));
     };
     if let (Backing::Object(_), true) = (request.backing(), size > span) {
-        return Err(Error::new(Kind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
+        return Err(Error::new(ErrorKind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
             .detail(format!("it has {} of addresses", Bytes::from(span))));
     }
     refuse_impossible(size)?;
@@ -198,13 +201,16 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         // Root may map there, and could not hold what it got: Rust's pointers to memory are never
         // null.
         Address::Exactly(0) => {
-            return Err(Error::new(Kind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
                 .detail("memory cannot be mapped at address 0")
                 .help("choose another address, or let the kernel choose one"));
         }
         Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
-            return Err(Error::new(Kind::InvalidInput, format!("map {} at {address:#x}", Bytes::from(size)))
-                .detail(format!("the address is not a multiple of the page size, {page}")));
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("map {} at {address:#x}", Bytes::from(size)),
+            )
+            .detail(format!("the address is not a multiple of the page size, {page}")));
         }
         Address::Exactly(address) => At::Exactly(address),
     };
@@ -275,7 +281,7 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, len: usize, placement: Option<P
     sys::memory::advise(base, len, advice).map_err(|errno| {
         let place = placement.map_or(String::new(), |placement| format!(" placed as {placement}"));
         let error = Error::new(
-            Kind::NoMemory,
+            ErrorKind::NoMemory,
             format!("take {} in {} pages{place}", Bytes::from(len), mapping.page_size()),
         )
         .call(format!("madvise({base:p}, {}, {advice:?})", Bytes::from(len)), errno);
@@ -291,7 +297,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
         format!("map {} at a multiple of {}", Bytes::from(request.size()), Bytes::from(request.alignment()))
     };
     if !align.is_power_of_two() {
-        return Err(Error::new(Kind::InvalidInput, what()).detail("that is not a power of two"));
+        return Err(Error::new(ErrorKind::InvalidInput, what()).detail("that is not a power of two"));
     }
     let chosen = match (request.home(), request.address()) {
         (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),
@@ -301,13 +307,13 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
     if chosen.is_multiple_of(align) {
         return Ok(());
     }
-    Err(Error::new(Kind::InvalidInput, what()).detail(format!("the address asked for is {chosen:#x}")))
+    Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!("the address asked for is {chosen:#x}")))
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
 #[inline]
 pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
-    /// Below this nobody's machine is too small, and the question is saved.
+    /// Below this no machine is too small, and the question is saved.
     const WORTH_ASKING: usize = 64 << 20;
     if size < WORTH_ASKING {
         return Ok(());
@@ -323,7 +329,7 @@ pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
     if size as u64 <= ram.saturating_add(swap) {
         return Ok(());
     }
-    Err(Error::new(Kind::NoMemory, format!("map {}", Bytes::from(size)))
+    Err(Error::new(ErrorKind::NoMemory, format!("map {}", Bytes::from(size)))
         .detail(format!("the machine has {:#} of RAM and {:#} of swap", Bytes(ram), Bytes(swap)))
         .help("ask for less; addresses without memory behind them are a reserve: `.growable(max)`"))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Address, Provider, Request, System};
-use crate::error::{Kind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::{Extent, Object};
 use crate::place::Placement;
@@ -17,7 +17,7 @@ pub(crate) struct Wish<'a> {
     /// In which reservation, and where in it: then the address does not count.
     pub(crate) home: Option<(&'a Arc<Reservation>, usize)>,
     pub(crate) protection: Protection,
-    /// For pages of the pool.
+    /// For hugetlb pages.
     pub(crate) placement: Option<Placement>,
 }
 
@@ -50,10 +50,10 @@ pub(crate) fn map_with_room(object: &mut Object, wish: &Wish<'_>) -> Result<Mapp
     };
     let is_blocked = match wish.home {
         // It ends there, or something else is in it.
-        Some(_) => matches!(error.kind(), Kind::OutOfRange | Kind::AddressInUse),
-        None => error.kind() == Kind::AddressInUse && matches!(wish.address, Address::Exactly(_)),
+        Some(_) => matches!(error.kind(), ErrorKind::OutOfRange | ErrorKind::AddressInUse),
+        None => error.kind() == ErrorKind::AddressInUse && matches!(wish.address, Address::Exactly(_)),
     };
-    let is_limited = matches!(error.kind(), Kind::Limit | Kind::NoMemory);
+    let is_limited = matches!(error.kind(), ErrorKind::Limit | ErrorKind::NoMemory);
     let (span, page) = (object.span(), object.page_size().bytes());
     let used = object.size_in_pages().max(page);
     let has_reserve =

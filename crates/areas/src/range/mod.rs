@@ -13,7 +13,7 @@ mod parts;
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{in_words, refused, refused_placement};
 use crate::page::PageSize;
 use crate::place::{Node, Placement, Policy};
@@ -57,15 +57,15 @@ impl Mmap {
         }
     }
 
-    /// Maps. The range is the caller's, who gives it back with [`unmap`].
+    /// Maps. The range is the caller's, who releases it with [`unmap`].
     ///
     /// # Errors
-    /// As mmap(2) refuses; among others [`Kind::NoMemory`], [`Kind::Limit`],
-    /// [`Kind::AddressInUse`], [`Kind::NotPermitted`], and [`Kind::InvalidInput`] for arguments
-    /// that make no sense.
+    /// As mmap(2) refuses; among others [`ErrorKind::NoMemory`], [`ErrorKind::Limit`],
+    /// [`ErrorKind::AddressInUse`], [`ErrorKind::NotPermitted`], and [`ErrorKind::InvalidInput`]
+    /// for arguments that make no sense.
     ///
     /// # Safety
-    /// With `MAP_FIXED`, the caller owns the range that is replaced, and nobody uses what was
+    /// With `MAP_FIXED`, the caller owns the range that is replaced, and nothing uses what was
     /// there.
     #[doc(alias = "aml_area_linux_mmap")]
     pub unsafe fn map(&self) -> Result<NonNull<u8>> {
@@ -91,7 +91,7 @@ impl Mmap {
         let nonsense = errno == sys::Errno::BADF
             || errno == sys::Errno::INVAL && (self.len == 0 || page == PageSize::base());
         match nonsense {
-            true => Error::new(Kind::InvalidInput, format!("map {}", Bytes::from(self.len)))
+            true => Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(self.len)))
                 .call(call, errno)
                 .help("see mmap(2): size above 0, one of MAP_PRIVATE and MAP_SHARED, a descriptor that is open, an offset \
                        and a fixed address in whole pages"),
@@ -113,11 +113,11 @@ impl Mmap {
 /// itself refuses.
 ///
 /// # Errors
-/// [`Kind::InvalidInput`] for an address inside of a page or no bytes; [`Kind::System`] with what
-/// munmap said.
+/// [`ErrorKind::InvalidInput`] for an address inside of a page or no bytes; [`ErrorKind::System`]
+/// with what munmap said.
 ///
 /// # Safety
-/// The caller owns the range, and nobody uses it again.
+/// The caller owns the range, and nothing uses it again.
 #[doc(alias = "aml_area_linux_munmap")]
 pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
     // SAFETY: the caller's promise, passed on.
@@ -131,7 +131,7 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
                     return Ok(());
                 }
             }
-            let kind = if errno == sys::Errno::INVAL { Kind::InvalidInput } else { Kind::System };
+            let kind = if errno == sys::Errno::INVAL { ErrorKind::InvalidInput } else { ErrorKind::System };
             Err(Error::new(kind, format!("unmap {}", Bytes::from(len)))
                 .call(format!("munmap({start:p}, {len})"), errno))
         }
@@ -139,7 +139,7 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
 }
 
 /// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap(2),
-/// and is to tell those calls from the program's.
+/// and has to distinguish those calls from the program's.
 #[doc(hidden)]
 #[must_use]
 pub fn is_unmapping_its_own() -> bool {
@@ -154,9 +154,9 @@ pub fn is_unmapping_its_own() -> bool {
 /// nothing.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] where not all of it is mapped, [`Kind::InvalidInput`] for an address inside
-/// of a page, [`Kind::Unsupported`] for what this kernel does not know, [`Kind::NotPermitted`]
-/// where a sandbox forbids it.
+/// [`ErrorKind::OutOfRange`] where not all of it is mapped, [`ErrorKind::InvalidInput`] for an
+/// address inside of a page, [`ErrorKind::Unsupported`] for what this kernel does not know,
+/// [`ErrorKind::NotPermitted`] where a sandbox forbids it.
 #[doc(alias = "mbind")]
 pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
     place_by(start, len, placement, sys::policy::bind)
@@ -164,9 +164,9 @@ pub fn place(start: NonNull<u8>, len: usize, placement: &Placement) -> Result<()
 
 /// The same, and pages that are there already and lie on other nodes are moved (`MPOL_MF_MOVE`).
 ///
-/// It moves what it can: a page that somebody has pinned or that another process has mapped too
-/// stays, as one does for which its node has no room, and that is no error. [`residency`] tells
-/// where each page is afterwards.
+/// It moves what it can: a page that is pinned or that another process has mapped too stays, as one
+/// does for which its node has no room, and that is not an error. [`residency`] reports where each
+/// page is afterwards.
 ///
 /// # Errors
 /// As [`place`].
@@ -181,11 +181,14 @@ pub fn place_and_move(start: NonNull<u8>, len: usize, placement: &Placement) -> 
 /// [`Spilled`](crate::provider::Spilled) does for mappings.
 ///
 /// # Errors
-/// As [`place`]; [`Kind::InvalidInput`] for no nodes; as [`Topology::read`].
+/// As [`place`]; [`ErrorKind::InvalidInput`] for no nodes; as [`Topology::read`].
 pub fn place_in_order(start: NonNull<u8>, len: usize, nodes: &[Node]) -> Result<()> {
     let Some((&last, others)) = nodes.split_last() else {
-        return Err(Error::new(Kind::InvalidInput, format!("place {} on nodes in turn", Bytes::from(len)))
-            .detail("no node is given"));
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("place {} on nodes in turn", Bytes::from(len)),
+        )
+        .detail("no node is given"));
     };
     let page = PageSize::base().bytes();
     let mut at = 0;
@@ -218,7 +221,7 @@ fn place_by(
     let policy = placement.policy_ref();
     // The kernel rounds it up to no bytes, and says that it has placed them.
     if PageSize::base().round_up(len).is_none() {
-        return Err(Error::new(Kind::OutOfRange, format!("place {} as {placement}", Bytes::from(len)))
+        return Err(Error::new(ErrorKind::OutOfRange, format!("place {} as {placement}", Bytes::from(len)))
             .detail("it is more than there are addresses"));
     }
     let failed = |errno| {
@@ -227,9 +230,9 @@ fn place_by(
             Error::new(kind, format!("place {} as {placement}", Bytes::from(len))).call(call.clone(), errno)
         };
         match errno {
-            sys::Errno::FAULT => error(Kind::OutOfRange).detail("not all of the range is mapped"),
+            sys::Errno::FAULT => error(ErrorKind::OutOfRange).detail("not all of the range is mapped"),
             sys::Errno::INVAL if !start.addr().get().is_multiple_of(sys::page_size()) => {
-                error(Kind::InvalidInput)
+                error(ErrorKind::InvalidInput)
                     .detail(format!("the address is not a multiple of {}", PageSize::base()))
             }
             _ => refused_placement(len, placement, call.clone(), errno),
@@ -255,11 +258,11 @@ fn place_by(
 /// a range was placed.
 ///
 /// # Errors
-/// [`Kind::System`] with what madvise said.
+/// [`ErrorKind::System`] with what madvise said.
 pub fn populate(start: NonNull<u8>, len: usize, writable: bool) -> Result<()> {
     let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
     sys::memory::advise(start, len, advice).map_err(|errno| {
-        Error::new(Kind::System, format!("populate {}", Bytes::from(len)))
+        Error::new(ErrorKind::System, format!("populate {}", Bytes::from(len)))
             .call(format!("madvise({start:p}, {len}, {advice:?})"), errno)
     })
 }
@@ -267,10 +270,10 @@ pub fn populate(start: NonNull<u8>, len: usize, writable: bool) -> Result<()> {
 /// Locks a range in RAM: what `MAP_LOCKED` does, for after a range was placed.
 ///
 /// # Errors
-/// [`Kind::Limit`] with RLIMIT_MEMLOCK and what is in use.
+/// [`ErrorKind::Limit`] with RLIMIT_MEMLOCK and what is in use.
 pub fn lock(start: NonNull<u8>, len: usize) -> Result<()> {
     sys::memory::lock(start, len, false).map_err(|errno| {
-        let error = Error::new(Kind::Limit, format!("lock {}", Bytes::from(len)))
+        let error = Error::new(ErrorKind::Limit, format!("lock {}", Bytes::from(len)))
             .call(format!("mlock({start:p}, {})", Bytes::from(len)), errno);
         remedy::locked_memory(error, len)
     })
@@ -280,8 +283,8 @@ pub fn lock(start: NonNull<u8>, len: usize) -> Result<()> {
 /// without gaps. Faults nothing in.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] where not all of it is mapped; [`Kind::System`] with what `get_mempolicy`
-/// said.
+/// [`ErrorKind::OutOfRange`] where not all of it is mapped; [`ErrorKind::System`] with what
+/// `get_mempolicy` said.
 pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Policy)>> {
     let mut found: Vec<(Range<usize>, Policy)> = Vec::new();
     let page = sys::page_size();
@@ -292,7 +295,7 @@ pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Pol
         for at in range.clone().step_by(step) {
             let address = start.map_addr(|base| base.saturating_add(at));
             let policy = sys::policy::policy_at(address).map_err(|errno| {
-                Error::new(Kind::System, "ask for the policy of a range")
+                Error::new(ErrorKind::System, "ask for the policy of a range")
                     .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
             })?;
             match found.last_mut() {
@@ -308,7 +311,7 @@ pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Pol
 /// with children all that are in RAM. Faults nothing in.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] where not all of it is mapped; otherwise as
+/// [`ErrorKind::OutOfRange`] where not all of it is mapped; otherwise as
 /// [`Area::residency`](crate::Area::residency).
 #[doc(alias = "move_pages")]
 pub fn residency(start: NonNull<u8>, len: usize) -> Result<Residency> {
@@ -319,8 +322,8 @@ pub fn residency(start: NonNull<u8>, len: usize) -> Result<Residency> {
     }))
 }
 
-/// How many bytes there are to the end of the last page, where a range begins in huge pages of the
-/// pool and does not end at one.
+/// How many bytes there are to the end of the last page, where a range begins in hugetlb pages and
+/// does not end at one.
 fn whole_huge_pages(start: NonNull<u8>, len: usize) -> Option<usize> {
     let page = parts::page_size_at(start)?;
     page.round_up(len).filter(|&whole| page != PageSize::base() && whole != len)
@@ -337,19 +340,19 @@ mod tests {
         Placement::new(Policy::Bind(NodeSet::single(Node::of::<0>())))
     }
 
-    /// Some memory that is given back.
+    /// Some memory that is released.
     struct Held(NonNull<u8>, usize);
 
     impl Held {
         fn new(asked: &Mmap) -> Self {
-            // SAFETY: without MAP_FIXED nobody's range is replaced.
+            // SAFETY: without MAP_FIXED no range is replaced.
             Held(unsafe { asked.map() }.unwrap(), asked.len)
         }
     }
 
     impl Drop for Held {
         fn drop(&mut self) {
-            // SAFETY: mapped by `new`, and nobody uses it again.
+            // SAFETY: mapped by `new`, and nothing uses it again.
             unsafe { unmap(self.0, self.1) }.unwrap();
         }
     }
@@ -392,29 +395,29 @@ mod tests {
         let page = sys::page_size();
         let held = Held::new(&Mmap::private(3 * page));
         let middle = held.0.map_addr(|base| base.saturating_add(page));
-        // SAFETY: a page of ours that nobody uses.
+        // SAFETY: a page of ours that nothing uses.
         unsafe { unmap(middle, page) }.unwrap();
-        // Nobody else's mapping may have come there meanwhile for this test to mean something:
-        // other tests run in processes of their own, or map larger ranges.
+        // No other mapping may have come there concurrently for this test to mean something: other
+        // tests run in processes of their own, or map larger ranges.
         let error = policies(held.0, 3 * page).unwrap_err();
-        assert_eq!(error.kind(), Kind::OutOfRange);
-        assert_eq!(residency(held.0, 3 * page).unwrap_err().kind(), Kind::OutOfRange);
-        assert_eq!(place(held.0, 3 * page, &bind()).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(error.kind(), ErrorKind::OutOfRange);
+        assert_eq!(residency(held.0, 3 * page).unwrap_err().kind(), ErrorKind::OutOfRange);
+        assert_eq!(place(held.0, 3 * page, &bind()).unwrap_err().kind(), ErrorKind::OutOfRange);
     }
 
     #[test]
     fn nonsense_is_told_as_such() {
         let held = Held::new(&Mmap::private(PAGE));
         let cases = [
-            (Mmap { len: 0, ..Mmap::private(PAGE) }, Kind::InvalidInput),
-            (Mmap { flags: 0, ..Mmap::private(PAGE) }, Kind::InvalidInput),
-            (Mmap { flags: libc::MAP_PRIVATE, fd: 987_654, ..Mmap::private(PAGE) }, Kind::InvalidInput),
+            (Mmap { len: 0, ..Mmap::private(PAGE) }, ErrorKind::InvalidInput),
+            (Mmap { flags: 0, ..Mmap::private(PAGE) }, ErrorKind::InvalidInput),
+            (Mmap { flags: libc::MAP_PRIVATE, fd: 987_654, ..Mmap::private(PAGE) }, ErrorKind::InvalidInput),
             (
                 Mmap {
                     flags: libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
                     ..Mmap::private(PAGE)
                 },
-                Kind::InvalidInput,
+                ErrorKind::InvalidInput,
             ),
             (
                 Mmap {
@@ -422,9 +425,9 @@ mod tests {
                     flags: libc::MAP_FIXED_NOREPLACE | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
                     ..Mmap::private(PAGE)
                 },
-                Kind::AddressInUse,
+                ErrorKind::AddressInUse,
             ),
-            (Mmap::private(usize::MAX / 2), Kind::InvalidInput),
+            (Mmap::private(usize::MAX / 2), ErrorKind::InvalidInput),
         ];
         for (asked, expected) in cases {
             // SAFETY: the only MAP_FIXED is at address 0, which is refused.
@@ -433,12 +436,12 @@ mod tests {
         }
         let inside = held.0.map_addr(|base| base.saturating_add(1));
         // SAFETY: refused: no mapping begins there.
-        assert_eq!(unsafe { unmap(inside, PAGE) }.unwrap_err().kind(), Kind::InvalidInput);
-        assert_eq!(place(inside, PAGE - 1, &bind()).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(unsafe { unmap(inside, PAGE) }.unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(place(inside, PAGE - 1, &bind()).unwrap_err().kind(), ErrorKind::InvalidInput);
         for len in [usize::MAX, usize::MAX - PAGE + 2] {
-            assert_eq!(place(held.0, len, &bind()).unwrap_err().kind(), Kind::OutOfRange, "{len}");
-            assert_eq!(policies(held.0, len).unwrap_err().kind(), Kind::OutOfRange, "{len}");
-            assert_eq!(residency(held.0, len).unwrap_err().kind(), Kind::OutOfRange, "{len}");
+            assert_eq!(place(held.0, len, &bind()).unwrap_err().kind(), ErrorKind::OutOfRange, "{len}");
+            assert_eq!(policies(held.0, len).unwrap_err().kind(), ErrorKind::OutOfRange, "{len}");
+            assert_eq!(residency(held.0, len).unwrap_err().kind(), ErrorKind::OutOfRange, "{len}");
         }
     }
 }

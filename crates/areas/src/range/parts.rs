@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
@@ -23,11 +23,11 @@ pub(super) struct Part {
 /// The parts of a range, in order and without gaps; it is taken to the end of its last page.
 pub(super) fn of(start: NonNull<u8>, len: usize) -> Result<Vec<Part>> {
     let maps = sys::text::read_to_string("/proc/thread-self/maps")
-        .map_err(|error| Error::new(Kind::Io, "read /proc/thread-self/maps").caused_by(error))?;
+        .map_err(|error| Error::new(ErrorKind::Io, "read /proc/thread-self/maps").caused_by(error))?;
     let base = start.addr().get();
     let end = base.checked_add(len).and_then(|end| end.checked_next_multiple_of(sys::page_size()));
     end.and_then(|end| parts_in(&maps, base..end)).ok_or_else(|| {
-        Error::new(Kind::OutOfRange, format!("look at {} at {start:p}", Bytes::from(len)))
+        Error::new(ErrorKind::OutOfRange, format!("look at {} at {start:p}", Bytes::from(len)))
             .detail("not all of the range is mapped")
     })
 }

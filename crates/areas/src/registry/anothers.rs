@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::state::state;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
 /// No user has that number.
@@ -28,8 +28,8 @@ pub(super) fn is_anothers() -> bool {
 /// into its own again. For the command, which root runs.
 ///
 /// # Errors
-/// [`Kind::NotPermitted`] for whoever is not root, [`Kind::Registry`] where this process has joined
-/// a registry already.
+/// [`ErrorKind::NotPermitted`] for whoever is not root, [`ErrorKind::Registry`] where this process
+/// has joined a registry already.
 #[doc(hidden)]
 pub fn look_into(user: Option<u32>) -> Result<()> {
     let own = sys::process::user();
@@ -39,13 +39,13 @@ pub fn look_into(user: Option<u32>) -> Result<()> {
         None => "look into this user's registry again".to_owned(),
     };
     if own != 0 && user.is_some() {
-        return Err(Error::new(Kind::NotPermitted, what())
+        return Err(Error::new(ErrorKind::NotPermitted, what())
             .detail(format!("we are user {own}, and only root may look into the registries of others"))
             .help("run it with sudo"));
     }
     let mut state = state()?;
     if !state.look_elsewhere() {
-        return Err(Error::new(Kind::Registry, what())
+        return Err(Error::new(ErrorKind::Registry, what())
             .detail("this process has joined a registry: it would publish its areas for another user"));
     }
     LOOKED_INTO.store(user.map_or(NOBODY, u64::from), Ordering::Relaxed);
@@ -56,7 +56,7 @@ pub fn look_into(user: Option<u32>) -> Result<()> {
 pub(super) fn only_look() -> Result<()> {
     match is_anothers() {
         false => Ok(()),
-        true => Err(Error::new(Kind::NotPermitted, "join the registry")
+        true => Err(Error::new(ErrorKind::NotPermitted, "join the registry")
             .detail(format!("this process looks into the registry of user {}, and only looks", user()))),
     }
 }

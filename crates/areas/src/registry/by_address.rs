@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::addresses::{Addresses, END, Entry, Keeper, START, SURE, WORDS};
 use super::id::AreaId;
 use super::table::Announcement;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::ForkDetector;
 use crate::object::Extent;
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::maps::{At, Region};
 
-/// One a process, for ever.
+/// One a process, forever.
 static HERE: OnceLock<Here> = OnceLock::new();
 static ADDRESSES: Addresses = Addresses::new();
 
@@ -46,7 +46,7 @@ pub(super) fn begin() -> Result<(&'static Here, Places)> {
         // Nobody else is here: the mutex.
         let _ = HERE.set(Here { fork_detector: ForkDetector::new()?, is_team: AtomicBool::new(false) });
     }
-    let here = HERE.get().ok_or_else(|| Error::new(Kind::System, "use the registry"))?;
+    let here = HERE.get().ok_or_else(|| Error::new(ErrorKind::System, "use the registry"))?;
     let mut places = Keeper::new(&ADDRESSES);
     places.clear();
     Ok((here, places))
@@ -76,7 +76,7 @@ const GROWS_ONLY: u32 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Has {
     Yes,
-    /// And so have all before this one, for ever: worth remembering.
+    /// And so have all before this one, forever: worth remembering.
     UpTo(u64),
     No,
 }

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use super::directory::Directory;
 use super::id::{AreaId, FIRST_GIVEN, SEQUENCES, SLOTS};
 use super::peer::OWN_DESCRIPTORS;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags};
 use crate::sys::range_lock::{self, Hold};
@@ -44,8 +44,9 @@ impl Claim {
     /// names. `is_live` says whether an area has one.
     ///
     /// # Errors
-    /// [`Kind::Busy`] where others have claimed so many that none was found; [`Kind::Limit`],
-    /// [`Kind::Registry`] where the control file cannot be opened or locked.
+    /// [`ErrorKind::Busy`] where others have claimed so many that none was found;
+    /// [`ErrorKind::Limit`], [`ErrorKind::Registry`] where the control file cannot be opened or
+    /// locked.
     pub(super) fn take(
         directory: &Directory,
         slot: u32,
@@ -58,10 +59,10 @@ impl Claim {
         let failed = |call: &'static str, errno| {
             let error = |kind| Error::new(kind, what.to_owned()).call(call, errno);
             match errno {
-                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-                sys::Errno::NOLCK => error(Kind::Limit)
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
+                sys::Errno::NOLCK => error(ErrorKind::Limit)
                     .help("the file system of the registry's folder has no record locks left: set AREAS_DIR to a folder elsewhere"),
-                _ => error(Kind::Registry).help("no id could be claimed for it: set AREAS_DIR to a folder of your own, on another file system"),
+                _ => error(ErrorKind::Registry).help("no id could be claimed for it: set AREAS_DIR to a folder of your own, on another file system"),
             }
         };
         let control = directory.control_of_team().map_err(|errno| failed("fstat", errno))?;
@@ -89,7 +90,7 @@ impl Claim {
                 break;
             }
         }
-        Err(Error::new(Kind::Busy, what.to_owned())
+        Err(Error::new(ErrorKind::Busy, what.to_owned())
             .detail(format!("{claimed} of the ids that it could have there are claimed by other givers"))
             .help("try again when the target has accepted what waits for it"))
     }

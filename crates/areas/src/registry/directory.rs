@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use super::anothers;
 use super::id::SLOTS;
 use super::table::OWN_BLOCKS;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags, Stat};
 use crate::sys::guarded::Guarded;
@@ -180,7 +180,7 @@ impl Directory {
             let counts = sys::file::is_on_tmpfs(teams.as_fd());
             return Ok(Directory { path, remark, is_fixed, user, space, teams, counts, joined });
         }
-        Err(Error::new(Kind::Registry, "join the registry")
+        Err(Error::new(ErrorKind::Registry, "join the registry")
             .detail("its folder is removed again and again, or held by processes that do not go on")
             .help("see which process removes it, or set AREAS_DIR to a folder of your own"))
     }
@@ -342,7 +342,7 @@ impl Directory {
                     cleared += 1;
                 }
                 if cleared == 0 {
-                    return Err(Error::new(Kind::Limit, "join the registry")
+                    return Err(Error::new(ErrorKind::Limit, "join the registry")
                         .detail(format!("all {SLOTS} slots of {} are taken by live teams", self.path.display()))
                         .help("end some of the processes that hold areas (`areas ls`), or give some of them a registry \
                                of their own through AREAS_DIR"));
@@ -371,7 +371,7 @@ impl Directory {
                 }
             }
         }
-        Err(Error::new(Kind::Registry, "join the registry")
+        Err(Error::new(ErrorKind::Registry, "join the registry")
             .detail("every slot that was tried was claimed concurrently"))
     }
 
@@ -480,7 +480,7 @@ fn guarded(fd: OwnedFd, path: &std::path::Path) -> Result<Guarded> {
 /// The error for a file of the registry.
 fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Error {
     let error =
-        Error::new(Kind::Registry, format!("use the registry's {}", path.display())).call(call, errno);
+        Error::new(ErrorKind::Registry, format!("use the registry's {}", path.display())).call(call, errno);
     match errno {
         sys::Errno::NOSPC | sys::Errno::DQUOT => {
             error.help("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere")

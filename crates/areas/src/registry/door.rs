@@ -1,7 +1,7 @@
 //! A team's door: the socket at which others offer it areas.
 //!
 //! What was offered waits in the socket's queue, which is the kernel's: it holds the memory though
-//! its giver is dead, and lets go of it when the team dies. The socket's address is a name in the
+//! its giver is dead, and releases it when the team dies. The socket's address is a name in the
 //! registry's folder for as long as it takes to open that name; then the name goes, and what leads
 //! to the socket is `/proc/PID/fd/N`, as with all else that a team has. So only those reach a door
 //! who may look into its owner, and nothing of it is left behind.
@@ -14,7 +14,7 @@ use super::offer::{Offer, Parcel, Unasked};
 use super::peer::OWN_DESCRIPTORS;
 use super::process::is_dead;
 use super::table::DoorAt;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
@@ -43,12 +43,12 @@ impl Door {
                     Error::new(kind, "make the socket at which areas can be offered").call(call, errno)
                 };
                 match errno {
-                    sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                    sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                     sys::Errno::PERM | sys::Errno::ACCESS | sys::Errno::AFNOSUPPORT => {
-                        error(Kind::NotPermitted)
+                        error(ErrorKind::NotPermitted)
                             .help("a sandbox may forbid Unix sockets: allow socket(AF_UNIX) and bind")
                     }
-                    _ => error(Kind::System),
+                    _ => error(ErrorKind::System),
                 }
             }
         };
@@ -88,24 +88,24 @@ impl Door {
         sys::socket::may_have_packet(self.socket.as_fd())
     }
 
-    /// The next parcel at the door, if there is one. What is no offer is dropped on the way. All
-    /// stays where it is if there is no room for more. `control` is the control file of this
+    /// The next parcel at the door, if there is one. What is not an offer is dropped on the way.
+    /// All stays where it is if there is no room for more. `control` is the control file of this
     /// process, by which it knows a claim.
     ///
     /// # Errors
-    /// [`Kind::Limit`] where no descriptor can be had for it, [`Kind::System`] where the kernel
-    /// does not say what it is: then it stays where it is.
+    /// [`ErrorKind::Limit`] where no descriptor can be had for it, [`ErrorKind::System`] where the
+    /// kernel does not say what it is: then it stays where it is.
     pub(super) fn take(
         &self,
         is_full: impl FnOnce() -> bool,
         control: Option<Identity>,
     ) -> Result<Option<Parcel>> {
-        /// What is no offer costs a caller no more than so many times the system calls.
+        /// What is not an offer costs a caller no more than so many times the system calls.
         const MAX_NONSENSE: usize = 64;
         if is_full() {
             return Ok(None);
         }
-        // To read from somebody else's socket would be to take what is not ours.
+        // To read from another process's socket would be to take what is not ours.
         let Ok(socket) = self.socket.checked() else { return Ok(None) };
         for _ in 0..MAX_NONSENSE {
             if !sys::foreign::may_take() {
@@ -142,7 +142,7 @@ impl Door {
 /// To look at what came is to have its descriptors, which may have to be kept.
 #[cold]
 fn too_many_strangers() -> Error {
-    Error::new(Kind::Limit, "accept an area that another team has transferred")
+    Error::new(ErrorKind::Limit, "accept an area that another team has transferred")
         .detail(format!(
             "{} descriptors of files that are not areas' memory came from other processes, and are kept open: closing one can block permanently on its file system",
             sys::foreign::MAX_KEPT
@@ -150,15 +150,15 @@ fn too_many_strangers() -> Error {
         .help("this process accepts nothing more: restart it, and find the process that sends them (`/proc/PID/fd` shows the files)")
 }
 
-/// What is first in line at a socket, and stays there; `None` if nothing is. What is no offer is
-/// `Ok(None)`.
+/// What is first in line at a socket, and stays there; `None` if nothing is. What is not an offer
+/// is `Ok(None)`.
 fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Option<Parcel>>> {
     let mut bytes = [0; Offer::BYTES];
     let packet = sys::socket::look_at_packet(socket, &mut bytes).ok()?;
     if packet.lacks && packet.descriptors.len() < Offer::DESCRIPTORS {
         drop(Unasked::new(packet.descriptors, control));
         return Some(Err(remedy::open_files(Error::new(
-            Kind::Limit,
+            ErrorKind::Limit,
             "accept an area that another team has transferred",
         ))));
     }

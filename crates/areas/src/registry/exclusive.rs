@@ -1,5 +1,5 @@
 //! How of several that want a name for themselves alone at most one gets it: without mutual
-//! exclusion, and with nobody waiting for ever.
+//! exclusion, and with nobody waiting forever.
 //!
 //! Who wants it *claims* it: a record in its own table that others of its kind see, and nobody
 //! finds. Then it looks at all tables. Whoever has the name has won before. Whoever else claims it

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The id of a published area: one user's, one pid namespace's, and no other area's while it lives.
 ///
@@ -30,7 +30,7 @@ impl AreaId {
     /// An id from its number.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a number that no area ever has: 0, negative ones, and some
+    /// [`ErrorKind::InvalidInput`] for a number that no area ever has: 0, negative ones, and some
     /// others.
     #[inline]
     pub fn new(number: i32) -> Result<Self> {
@@ -58,7 +58,7 @@ impl AreaId {
 
 #[cold]
 fn no_id(number: i32) -> Error {
-    Error::new(Kind::InvalidInput, format!("use {number} as the id of an area"))
+    Error::new(ErrorKind::InvalidInput, format!("use {number} as the id of an area"))
         .detail("no area has that number")
         .help("`areas ls` lists the ids")
 }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn no_area_has_these() {
         for number in [0, -1, i32::MIN, 1 << 19] {
-            assert_eq!(AreaId::new(number).unwrap_err().kind(), Kind::InvalidInput);
+            assert_eq!(AreaId::new(number).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
         assert_eq!(AreaId::new(i32::MAX).unwrap().get(), i32::MAX);
     }

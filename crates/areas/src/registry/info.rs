@@ -121,8 +121,8 @@ impl Info {
     /// ([`Source::policies`](super::Source::policies)).
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides which node single
-    /// pages are on.
+    /// [`ErrorKind::NotPermitted`](crate::ErrorKind::NotPermitted) where a sandbox hides which node
+    /// single pages are on.
     pub fn verify(&self, residency: Residency, placement: impl Into<Placement>) -> Result<Verification> {
         let residency = residency.all_located()?;
         let huge = PageSize::transparent().bytes();

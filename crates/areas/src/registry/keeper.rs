@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
 /// What the thread and its owner share.
@@ -52,12 +52,12 @@ impl Keeper {
     /// Publishes once, so that what is wrong is known at once, and then once in each interval.
     ///
     /// # Errors
-    /// As [`keep`](super::keep); [`Kind::InvalidInput`] for an interval of 0; [`Kind::Limit`] where
-    /// no thread can be made.
+    /// As [`keep`](super::keep); [`ErrorKind::InvalidInput`] for an interval of 0;
+    /// [`ErrorKind::Limit`] where no thread can be made.
     pub fn start(interval: Duration) -> Result<Self> {
         const WHAT: &str = "keep this process's areas published by a thread";
         if interval.is_zero() {
-            return Err(Error::new(Kind::InvalidInput, WHAT)
+            return Err(Error::new(ErrorKind::InvalidInput, WHAT)
                 .detail("the interval is 0")
                 .help("a second is a good one"));
         }
@@ -70,7 +70,7 @@ impl Keeper {
             .name("areas-keeper".to_owned())
             .spawn(move || run(&theirs, interval))
             .map_err(|error| {
-                Error::new(Kind::Limit, WHAT)
+                Error::new(ErrorKind::Limit, WHAT)
                     .caused_by(error)
                     .help("each thread counts: raise the limit (`ulimit -u`, TasksMax=), or call `registry::keep` in a thread of yours")
             })?;
@@ -90,8 +90,8 @@ impl Keeper {
         lock(&self.shared.0).trouble.as_ref().map(|error| format!("{error:#}"))
     }
 
-    /// Whether the thread is this process's. A forked child's copy of the mutex may be locked for
-    /// ever.
+    /// Whether the thread is this process's. A forked child's copy of the mutex may be locked
+    /// forever.
     fn is_ours(&self) -> bool {
         self.pid == sys::process::pid()
     }

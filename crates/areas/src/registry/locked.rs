@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::info::Info;
 use super::shown::Shown;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::sys;
 
@@ -48,7 +48,7 @@ impl Info {
     /// holder has locked (`mlockall`).
     ///
     /// # Errors
-    /// [`Kind::Unreadable`] if the holder's mappings cannot be read.
+    /// [`ErrorKind::Unreadable`] if the holder's mappings cannot be read.
     pub fn locked(&self) -> Result<Locked> {
         Locks::default().of(self)
     }
@@ -66,8 +66,10 @@ impl Locks {
         let parts = self.0.entry(area.pid).or_insert_with(|| parts_of(area.pid));
         match parts {
             Ok(parts) => Ok(held(parts, area)),
-            Err(why) => Err(Error::new(Kind::Unreadable, format!("see what of area {} is locked", area.id))
-                .detail(why.clone())),
+            Err(why) => {
+                Err(Error::new(ErrorKind::Unreadable, format!("see what of area {} is locked", area.id))
+                    .detail(why.clone()))
+            }
         }
     }
 }
@@ -121,14 +123,14 @@ fn parse(mut smaps: impl BufRead) -> std::io::Result<Option<Vec<Part>>> {
             continue;
         };
         match first {
-            // In pages of the pool nothing counts as resident.
+            // In hugetlb pages nothing counts as resident.
             b"Rss:" | b"Shared_Hugetlb:" | b"Private_Hugetlb:" => {
                 *resident += words.next().and_then(number).unwrap_or(0) * 1024
             }
             // The last line of each.
             b"VmFlags:" => {
-                // Pages of the pool are never swapped out, and not locked; of physical memory
-                // nothing counts as resident.
+                // Hugetlb pages are never swapped out, and not locked; of physical memory nothing
+                // counts as resident.
                 *stays = words.any(|flag| flag == b"lo" || flag == b"ht") || *physical;
                 if *physical {
                     *resident = addresses.len() as u64;

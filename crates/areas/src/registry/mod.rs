@@ -29,9 +29,9 @@ pub(crate) mod fuzz;
 mod holders;
 mod id;
 mod info;
+mod inspection;
 mod keeper;
 mod locked;
-mod look;
 mod mapped;
 mod name;
 mod note;
@@ -67,9 +67,9 @@ pub use id::AreaId;
 #[doc(hidden)]
 pub use info::command_of;
 pub use info::{Info, Listing, UnreadableTeam};
+pub use inspection::{Inspection, Measured};
 pub use keeper::Keeper;
 pub use locked::{Locked, Locks};
-pub use look::{Look, Measured};
 pub(crate) use mapped::Mapped;
 pub use name::Name;
 pub use note::Note;
@@ -88,13 +88,17 @@ pub use unpublished::{Unpublished, unpublished};
 #[doc(hidden)]
 pub use wait::Publications;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::Extent;
 use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::Address;
 use crate::sys;
 use crate::sys::file::Identity;
+
+/// The older name of [`Inspection`].
+#[deprecated(since = "0.2.0", note = "use `Inspection`")]
+pub type Look = Inspection;
 
 /// The oldest live area of that name that this process may read.
 ///
@@ -104,10 +108,10 @@ use crate::sys::file::Identity;
 /// which is looked at when a name is found for the first time.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if there is none, [`Kind::Limit`] if there is none that can be read and a
-/// limit of this process (descriptors, addresses, locked memory) kept it from reading some team;
-/// [`Kind::InvalidInput`] for a bad name, [`Kind::Registry`] if the registry's folder is not as it
-/// must be.
+/// [`ErrorKind::NoSuchArea`] if there is none, [`ErrorKind::Limit`] if there is none that can be
+/// read and a limit of this process (descriptors, addresses, locked memory) kept it from reading
+/// some team; [`ErrorKind::InvalidInput`] for a bad name, [`ErrorKind::Registry`] if the registry's
+/// folder is not as it must be.
 #[doc(alias = "find_area")]
 pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
     let name = name.as_ref();
@@ -122,8 +126,8 @@ pub fn find(name: impl AsRef<[u8]>) -> Result<Source> {
 /// The area of that id.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if no live area has it, [`Kind::Unreadable`] if its holder may not be read,
-/// [`Kind::Limit`] if a limit of this process is in the way.
+/// [`ErrorKind::NoSuchArea`] if no live area has it, [`ErrorKind::Unreadable`] if its holder may
+/// not be read, [`ErrorKind::Limit`] if a limit of this process is in the way.
 pub fn get(id: AreaId) -> Result<Source> {
     state::state()?.get(id)
 }
@@ -150,9 +154,9 @@ pub fn get(id: AreaId) -> Result<Source> {
 /// and a few times a walk where something does.
 ///
 /// # Errors
-/// [`Kind::NoSuchTeam`] if no live process has that number (a live one that publishes nothing is at
-/// the end at once); [`Kind::Unreadable`] if it holds areas and may not be read; [`Kind::Registry`]
-/// if the registry's folder is not as it must be.
+/// [`ErrorKind::NoSuchTeam`] if no live process has that number (a live one that publishes nothing
+/// is at the end at once); [`ErrorKind::Unreadable`] if it holds areas and may not be read;
+/// [`ErrorKind::Registry`] if the registry's folder is not as it must be.
 #[doc(alias = "get_next_area_info")]
 pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
     // What was offered is taken in before a walk, not at each of its steps.
@@ -163,8 +167,8 @@ pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
 /// All published areas that can be seen, and the teams that cannot be looked into.
 ///
 /// # Errors
-/// [`Kind::Registry`] if the registry's folder is not as it must be. No folder is no error: nothing
-/// is published.
+/// [`ErrorKind::Registry`] if the registry's folder is not as it must be. No folder is no error:
+/// nothing is published.
 pub fn list() -> Result<Listing> {
     state::state_up_to_date()?.list()
 }
@@ -211,7 +215,7 @@ pub fn measure_each<E>(
 /// Where its id is all that is wanted, [`id_at`] is cheaper.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if there is none.
+/// [`ErrorKind::NoSuchArea`] if there is none.
 pub fn at(address: usize) -> Result<Source> {
     let mut state = state::state()?;
     if let Some(source) = state.at(address as u64) {
@@ -220,7 +224,7 @@ pub fn at(address: usize) -> Result<Source> {
     // It may be one that another team has just transferred.
     let _ = state.look();
     state.at(address as u64).ok_or_else(|| {
-        let error = Error::new(Kind::NoSuchArea, format!("find the area at {address:#x}"));
+        let error = Error::new(ErrorKind::NoSuchArea, format!("find the area at {address:#x}"));
         match state.lost_at(address as u64) {
             Some(name) => lost(error, &name),
             None => error.detail("no published area of this process has that address"),
@@ -244,7 +248,7 @@ fn lost(error: Error, name: &Name) -> Error {
 /// page of an area that may shrink, and where one that grows has just grown, it takes an `fstat`.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] if there is none.
+/// [`ErrorKind::NoSuchArea`] if there is none.
 #[doc(alias = "area_for")]
 #[inline]
 pub fn id_at(address: usize) -> Result<AreaId> {
@@ -293,10 +297,10 @@ pub fn may_overlap(start: usize, len: usize) -> bool {
 }
 
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it
-/// waits for ever.
+/// waits forever.
 ///
 /// # Errors
-/// [`Kind::TimedOut`]; else as [`find`].
+/// [`ErrorKind::TimedOut`]; else as [`find`].
 pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source> {
     wait::wait(&Name::new(name)?, timeout)
 }
@@ -305,8 +309,8 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
 /// has published one has joined.
 ///
 /// # Errors
-/// [`Kind::Registry`], [`Kind::Limit`] where it cannot be joined; [`Kind::NotPermitted`] where a
-/// sandbox forbids the socket at which areas are offered.
+/// [`ErrorKind::Registry`], [`ErrorKind::Limit`] where it cannot be joined;
+/// [`ErrorKind::NotPermitted`] where a sandbox forbids the socket at which areas are offered.
 pub fn join() -> Result<()> {
     state::state()?.join()
 }
@@ -316,8 +320,8 @@ pub fn join() -> Result<()> {
 /// look; [`find`] and the other calls of this module do not.
 ///
 /// From the second time on it makes no system call. What keeps it from joining (no folder can be
-/// made, no slot is free, no descriptor) is no error: looking works without. It is tried again a
-/// second later at the earliest; [`join`] tells the reason.
+/// made, no slot is free, no descriptor) is not an error: looking works without. It is tried again
+/// a second later at the earliest; [`join`] tells the reason.
 pub fn join_once() {
     if !by_address::is_team()
         && let Ok(mut state) = state::state()
@@ -334,8 +338,8 @@ pub fn join_once() {
 ///
 /// # Errors
 /// Where there is none, and one that was transferred cannot be taken in: as for new areas, for
-/// instance [`Kind::Limit`] for its lock. It is tried again at each call; [`refuse_transfer`] drops
-/// it.
+/// instance [`ErrorKind::Limit`] for its lock. It is tried again at each call; [`refuse_transfer`]
+/// drops it.
 pub fn transferred() -> Result<Vec<Transferred>> {
     let mut state = state::state()?;
     let stuck = state.look();
@@ -347,15 +351,15 @@ pub fn transferred() -> Result<Vec<Transferred>> {
 }
 
 /// Waits until another team has transferred an area to this process, and gives the first that was
-/// not taken yet. Joins the registry. Without a time-out it waits for ever.
+/// not taken yet. Joins the registry. Without a time-out it waits forever.
 ///
 /// # Errors
-/// [`Kind::TimedOut`]; else as [`join`] and [`transferred()`].
+/// [`ErrorKind::TimedOut`]; else as [`join`] and [`transferred()`].
 pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     join()?;
     let first = || Ok(transferred()?.into_iter().next());
     wait::wait_until(timeout, first)?.ok_or_else(|| {
-        Error::new(Kind::TimedOut, "wait for an area from another team")
+        Error::new(ErrorKind::TimedOut, "wait for an area from another team")
             .detail(format!("no process transferred one within {:?}", timeout.unwrap_or_default()))
     })
 }
@@ -369,8 +373,8 @@ pub fn refuse_transfer() -> Result<bool> {
     Ok(state::state()?.refuse())
 }
 
-/// Sees to it that others find this process's areas: where the registry's folder was removed, or
-/// this process's link in it, they are published again.
+/// Ensures that others find this process's areas: where the registry's folder was removed, or this
+/// process's link in it, they are published again.
 ///
 /// Publishing, and looking for areas, notices a removed folder too; a holder that makes no calls
 /// calls this about once a second, or has a [`Keeper`] do it. In a forked child it publishes what
@@ -379,7 +383,7 @@ pub fn refuse_transfer() -> Result<bool> {
 /// registry.
 ///
 /// # Errors
-/// [`Kind::Registry`] if the folder cannot be made again.
+/// [`ErrorKind::Registry`] if the folder cannot be made again.
 pub fn keep() -> Result<()> {
     state::state_up_to_date()?.keep()
 }

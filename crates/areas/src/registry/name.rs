@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::text::{escape_invisible, escape_invisible_bytes};
 
 /// The name of an area: 1 to 255 bytes, any encoding, no NUL. Names need not be unique.
@@ -18,7 +18,7 @@ impl Name {
     /// Checks a name.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] if it is empty, longer than [`Name::MAX`] bytes, or holds a NUL.
+    /// [`ErrorKind::InvalidInput`] if it is empty, longer than [`Name::MAX`] bytes, or holds a NUL.
     pub fn new(name: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = name.as_ref();
         check(bytes).map(|()| Name(bytes.into()))
@@ -55,7 +55,7 @@ impl Name {
 /// Whether bytes are a name.
 fn check(bytes: &[u8]) -> Result<()> {
     let wrong = |why: String| {
-        Err(Error::new(Kind::InvalidInput, format!("name an area {}", shown(bytes)))
+        Err(Error::new(ErrorKind::InvalidInput, format!("name an area {}", shown(bytes)))
             .detail(why)
             .help("a name has 1 to 255 bytes, in any encoding, and no NUL"))
     };

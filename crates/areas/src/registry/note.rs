@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::text::escape_invisible_bytes;
 
 /// What a holder has published with an area: up to 256 bytes, which mean what the program says (a
@@ -22,11 +22,11 @@ impl Note {
     /// Checks a note.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] if it is longer than [`Note::MAX`] bytes.
+    /// [`ErrorKind::InvalidInput`] if it is longer than [`Note::MAX`] bytes.
     pub fn new(note: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = note.as_ref();
         Note::from_table(bytes).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, "note something beside an area")
+            Error::new(ErrorKind::InvalidInput, "note something beside an area")
                 .detail(format!("the note has {} bytes", bytes.len()))
                 .help(format!(
                     "a note has up to {} bytes: put what is longer into the area itself",
@@ -78,7 +78,7 @@ mod tests {
             assert_eq!((note.as_bytes().len(), note.is_empty()), (len, len == 0));
         }
         let error = Note::new([0; 257]).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("257 bytes"), "{error}");
     }
 

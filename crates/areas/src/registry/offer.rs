@@ -12,7 +12,7 @@ use super::id::AreaId;
 use super::note::Note;
 use super::table::{RECORD_BYTES, Record};
 use crate::acceptance::Acceptance;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, headroom};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
@@ -165,7 +165,7 @@ impl Parcel {
             return Ok(None);
         }
         let unknown = || {
-            Error::new(Kind::System, format!("accept what process {} has transferred", sender.pid)).help(
+            Error::new(ErrorKind::System, format!("accept what process {} has transferred", sender.pid)).help(
                 "it stays in the queue: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
             )
         };
@@ -192,12 +192,12 @@ impl Parcel {
         }
         let claim = if claim.is_some() { came.descriptors.pop() } else { None };
         let Some(descriptor) = came.descriptors.pop() else { return Ok(None) };
-        // What is no claim is not closed either, if it is a file.
+        // What is not a claim is not closed either, if it is a file.
         let claim = claim.and_then(|file| {
             Claim::received(offer.id, file, control).map_err(|file| came.descriptors.push(file)).ok()
         });
         let object = match Object::adopt(descriptor, record.extent, record.exact) {
-            Err(error) if error.kind() == Kind::InvalidInput => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Ok(None),
             other => other.map_err(|error| unknown().caused_by(error))?.into_piece(record.piece, record.span),
         };
         if object.identity() != record.object || object.page_size() != record.page {
@@ -218,7 +218,7 @@ impl Parcel {
         match self.try_to_map() {
             // It was sealed against writers after the look at its seals, and stays so: it comes for
             // reading.
-            Err(error) if error.kind() == Kind::Frozen => self.try_to_map(),
+            Err(error) if error.kind() == ErrorKind::Frozen => self.try_to_map(),
             mapped => mapped,
         }
     }
@@ -234,7 +234,7 @@ impl Parcel {
             let read_only = self.object.reopen_read_only()?;
             self.object
                 .replace_descriptor(&read_only)
-                .map_err(|errno| Error::new(Kind::System, "accept a frozen area").call("dup3", errno))?;
+                .map_err(|errno| Error::new(ErrorKind::System, "accept a frozen area").call("dup3", errno))?;
         }
         let Offer { record, address, .. } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
@@ -245,7 +245,7 @@ impl Parcel {
         Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
             error.help("`registry::refuse_transfer` drops it; its sender can send it over a socket instead, to a receiver that accepts more (`ReceiveOptions`)")
         })?;
-        // The policy of base pages lies on the object, that of pool pages on each mapping.
+        // The policy of base pages lies on the object, that of hugetlb pages on each mapping.
         let placement = match record.page != PageSize::base() && !record.placement.is_default() {
             true => Some(resolve(record.placement)?),
             false => None,
@@ -283,7 +283,7 @@ impl Parcel {
 
 /// Whether an error is about the addresses that were asked for.
 fn is_of_the_place(error: &Error) -> bool {
-    matches!(error.kind(), Kind::AddressInUse | Kind::InvalidInput | Kind::NotPermitted)
+    matches!(error.kind(), ErrorKind::AddressInUse | ErrorKind::InvalidInput | ErrorKind::NotPermitted)
 }
 
 #[cfg(test)]

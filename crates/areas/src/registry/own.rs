@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use super::info::Info;
 use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, is_shown, known_pages, open_object_at};
 use super::table::Record;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{BackedBy, missing};
 use crate::page::PageSize;
 use crate::sys;
@@ -15,13 +15,15 @@ use crate::sys;
 /// Opens the object of an area of ours.
 ///
 /// # Errors
-/// [`Kind::NoSuchArea`] where the program has closed its descriptor; for other rights than the
-/// descriptor has [`Kind::System`] where there is no `/proc`, and [`Kind::Unreadable`] after a
-/// change of user; as other teams' objects.
+/// [`ErrorKind::NoSuchArea`] where the program has closed its descriptor; for other rights than the
+/// descriptor has [`ErrorKind::System`] where there is no `/proc`, and [`ErrorKind::Unreadable`]
+/// after a change of user; as other teams' objects.
 pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
     match open_object_at(OWN_DESCRIPTORS, record, rights) {
         // Unreadable: it was made before this process became another user's.
-        Err(error) if [Kind::NoSuchArea, Kind::Unreadable].contains(&error.kind()) || !is_shown() => {
+        Err(error)
+            if [ErrorKind::NoSuchArea, ErrorKind::Unreadable].contains(&error.kind()) || !is_shown() =>
+        {
             without_proc(record, rights, error)
         }
         other => other,
@@ -48,7 +50,7 @@ pub(super) fn is_mapped(record: &Record) -> bool {
 }
 
 /// What can be told of an area of ours, and its bytes in RAM, by its own descriptor: two or three
-/// calls. `None` where it takes more than that: pages of the pool, physical memory, a kernel or a
+/// calls. `None` where it takes more than that: hugetlb pages, physical memory, a kernel or a
 /// sandbox without `cachestat`, a descriptor that is closed.
 pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
     if record.page != PageSize::base()
@@ -73,7 +75,7 @@ pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
 
 #[cold]
 fn lost(record: &Record, what: &str) -> Error {
-    let error = Error::new(Kind::NoSuchArea, format!("{what} area {} {:?}", record.id, record.name));
+    let error = Error::new(ErrorKind::NoSuchArea, format!("{what} area {} {:?}", record.id, record.name));
     match super::state::state().is_ok_and(|state| state.lists_own(record.id)) {
         true => error
             .detail("this process has closed its descriptor, or another file has the number")
@@ -91,7 +93,7 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
     let owner = stat_own(record, "open")?.uid;
     let refused = || {
         let user = sys::process::user();
-        match error.kind() == Kind::Unreadable && owner != user {
+        match error.kind() == ErrorKind::Unreadable && owner != user {
             true => error
                 .detail(format!("it belongs to user {owner}, and we are user {user}: it came over a socket, or was made before this process changed its user"))
                 .help("clone it for what its descriptor is open for; or make areas after the change of user"),
@@ -99,10 +101,10 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
         }
     };
     let what = || format!("open area {} {:?}", record.id, record.name);
-    let failed = |errno| Error::new(Kind::System, what()).call("fcntl(F_DUPFD_CLOEXEC), statx", errno);
+    let failed = |errno| Error::new(ErrorKind::System, what()).call("fcntl(F_DUPFD_CLOEXEC), statx", errno);
     let fd = sys::file::copy_of_number(record.descriptor).map_err(|errno| match errno {
         sys::Errno::MFILE => crate::error::remedy::open_files(
-            Error::new(Kind::Limit, what()).call("fcntl(F_DUPFD_CLOEXEC)", errno),
+            Error::new(ErrorKind::Limit, what()).call("fcntl(F_DUPFD_CLOEXEC)", errno),
         ),
         errno => failed(errno),
     })?;

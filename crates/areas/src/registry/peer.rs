@@ -29,7 +29,7 @@ use super::offer::Offer;
 use super::order::Order;
 use super::process::ProcessStat;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
-use crate::error::{Error, Kind, Result, in_words};
+use crate::error::{Error, ErrorKind, Result, in_words};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -79,8 +79,8 @@ impl Reason {
     }
 
     /// The kind of error that it makes of a look at that team.
-    pub(super) fn kind(&self) -> Kind {
-        if self.own_limit { Kind::Limit } else { Kind::Unreadable }
+    pub(super) fn kind(&self) -> ErrorKind {
+        if self.own_limit { ErrorKind::Limit } else { ErrorKind::Unreadable }
     }
 
     fn of_file(text: String, error: &std::io::Error) -> Self {
@@ -242,7 +242,7 @@ pub(super) fn examine(link: &Link) -> State {
     };
     match Peer::open(link, &folder) {
         Ok(Some(peer)) => State::Live(Box::new(peer)),
-        // It changed as we came near, or is no table of that team: what the link says no longer
+        // It changed as we came near, or is not a table of that team: what the link says no longer
         // holds.
         Ok(None) => match locate(link) {
             Place::At(_) => State::Unreadable(Reason::new("its table is not one that we can read", None)),
@@ -295,7 +295,7 @@ impl Peer {
             let errno = error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw()));
             let reason = Reason::new(error.to_string(), errno);
             // Or one on mappings, or on locked memory, where the program locks all that it maps.
-            Reason { own_limit: reason.own_limit || error.kind() == Kind::Limit, ..reason }
+            Reason { own_limit: reason.own_limit || error.kind() == ErrorKind::Limit, ..reason }
         })?;
         let view = View::new(mapping);
         let expected =
@@ -432,7 +432,7 @@ impl Peer {
     #[cold]
     fn explain(&self, record: &Record, what: impl FnOnce() -> String) -> Error {
         let went = |what| {
-            Error::new(Kind::NoSuchArea, what)
+            Error::new(ErrorKind::NoSuchArea, what)
                 .detail("it was released concurrently: its holder dropped it or died")
                 .help("look for the name again: another holder may be there")
         };
@@ -440,7 +440,7 @@ impl Peer {
             Place::At(folder) => folder,
             Place::Dead => return went(what()),
             Place::Unreadable(reason) => {
-                return Error::new(Kind::Unreadable, what())
+                return Error::new(ErrorKind::Unreadable, what())
                     .detail(format!(
                         "its holder, process {}, cannot be read any more: {}",
                         self.link.pid, reason.text
@@ -464,7 +464,7 @@ impl Peer {
             }
         };
         self.missing.add(record.id);
-        Error::new(Kind::NoSuchArea, what())
+        Error::new(ErrorKind::NoSuchArea, what())
             .detail(format!(
                 "process {} lists it as its descriptor {}, which {why}",
                 self.link.pid, record.descriptor
@@ -482,15 +482,15 @@ impl Peer {
             return Ok(opened);
         }
         let opened = open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {
-            Kind::NoSuchArea | Kind::Unreadable => match self.moved() {
+            ErrorKind::NoSuchArea | ErrorKind::Unreadable => match self.moved() {
                 Some(folder) => open_object_at(&folder, record, rights),
                 None => Err(error),
             },
             _ => Err(error),
         });
         let opened = opened.or_else(|error| match error.kind() {
-            Kind::NoSuchArea => Err(self.explain(record, || error.what().to_owned())),
-            Kind::Unreadable => self.open_old_users(record, rights, error),
+            ErrorKind::NoSuchArea => Err(self.explain(record, || error.what().to_owned())),
+            ErrorKind::Unreadable => self.open_old_users(record, rights, error),
             _ => Err(error),
         })?;
         self.taking.remember(record);

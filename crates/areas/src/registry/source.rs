@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::id::AreaId;
 use super::info::Info;
-use super::look::{Look, Measured};
+use super::inspection::{Inspection, Measured};
 use super::name::Name;
 use super::note::Note;
 use super::own::{open_own, stat_own};
 use super::peer::{Folders, OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
 use super::table::Record;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Object, is_retired};
 use crate::protection::Protection;
 use crate::sys;
@@ -120,7 +120,7 @@ impl Source {
     /// What can be told of it, its size as the kernel has it now.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone.
+    /// [`ErrorKind::NoSuchArea`] if it is gone.
     pub fn info(&self) -> Result<Info> {
         let stat = self.stat().or_else(|error| self.by_others(error, None, Source::stat))?;
         Ok(Info::new(&self.record, self.pid(), &stat))
@@ -145,7 +145,7 @@ impl Source {
         if let Holder::Peer(peer) = &self.holder {
             peer.pass_over(self.record.id);
         }
-        Err(Error::new(Kind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
+        Err(Error::new(ErrorKind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
             .detail(format!("it is retired: process {} keeps it, and no other process gets it", self.pid()))
             .help("look for the name again: what has taken its place may be there"))
     }
@@ -179,19 +179,29 @@ impl Source {
             .ok_or(error)
     }
 
-    /// Opens it to be looked at: several answers for one opening.
+    /// Opens it for questions about it: several answers for one opening.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
-    pub fn look(&self) -> Result<Look> {
-        Ok(Look::new(self, self.open_object(Rights::Looking)?))
+    /// [`ErrorKind::NoSuchArea`] if it is gone, [`ErrorKind::Unreadable`] if it may not be opened.
+    pub fn inspect(&self) -> Result<Inspection> {
+        Ok(Inspection::new(self, self.open_object(Rights::Looking)?))
     }
 
-    /// Opens it, asks all that [`look`](Source::look) can answer, and lets go of it: for who asks
-    /// about many, as it is two system calls fewer.
+    /// The older name of [`inspect`](Source::inspect).
     ///
     /// # Errors
-    /// As [`look`](Source::look). Where its pages are may be unknown for itself:
+    /// As there.
+    #[deprecated(since = "0.2.0", note = "use `inspect`")]
+    #[expect(deprecated, reason = "both names are older")]
+    pub fn look(&self) -> Result<super::Look> {
+        self.inspect()
+    }
+
+    /// Opens it, asks all that [`inspect`](Source::inspect) can answer, and lets go of it: for who
+    /// asks about many, as it is two system calls fewer.
+    ///
+    /// # Errors
+    /// As [`inspect`](Source::inspect). Where its pages are may be unknown for itself:
     /// [`Measured::residency`].
     pub fn measure(&self) -> Result<Measured> {
         let (object, stat) = self.open_looked(Rights::Looking)?;
@@ -220,7 +230,7 @@ impl Source {
     /// Only those that this process may look into.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if it is gone, [`Kind::Unreadable`] if it may not be opened.
+    /// [`ErrorKind::NoSuchArea`] if it is gone, [`ErrorKind::Unreadable`] if it may not be opened.
     pub fn writers(&self) -> Result<Vec<super::Holder>> {
         // Low memory cannot be frozen.
         match self.record.physical {
@@ -272,13 +282,13 @@ impl Source {
     /// Whether it still is the part of its object that it was when it was found.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if not, or if it is gone.
+    /// [`ErrorKind::NoSuchArea`] if not, or if it is gone.
     pub(crate) fn refuse_cut(&self) -> Result<()> {
         let now = super::get(self.record.id)?;
         if now.record.object == self.record.object && now.record.piece == self.record.piece {
             return Ok(());
         }
-        Err(Error::new(Kind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
+        Err(Error::new(ErrorKind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
             .detail("its holder unmapped a part of it concurrently")
             .help("look for it again: what is left of it has the same name"))
     }
@@ -335,7 +345,7 @@ impl Source {
         let object = object.into_piece(self.record.piece, self.record.span);
         if object.page_size() != self.record.page {
             return Err(Error::new(
-                Kind::Registry,
+                ErrorKind::Registry,
                 format!("open area {} {:?}", self.record.id, self.record.name),
             )
             .detail("its table and its memory disagree about the page size"));
@@ -366,7 +376,7 @@ impl Source {
                 Ok(object)
             }
             Ok(_) => Err(Error::new(
-                Kind::NoSuchArea,
+                ErrorKind::NoSuchArea,
                 format!("open area {} {:?}", self.record.id, self.record.name),
             )
             .detail("it was released concurrently: its holder dropped it or died")),

@@ -28,7 +28,7 @@ use super::offer::Parcel;
 use super::peer::forget_kept_tables;
 use super::table::Announcement;
 use super::team::Team;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protection::Protection;
 use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
@@ -425,7 +425,7 @@ impl State {
         self.retry_if_removed(Self::try_to_keep)?;
         match self.held.values().filter(|held| held.number.is_none()).count() {
             0 => Ok(()),
-            lost => Err(Error::new(Kind::Registry, "keep this process's areas published")
+            lost => Err(Error::new(ErrorKind::Registry, "keep this process's areas published")
                 .detail(format!("this process has closed the descriptors of {lost} of them: no other process can find these any more"))
                 .help("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable")),
         }

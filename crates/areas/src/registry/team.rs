@@ -13,7 +13,7 @@ use super::offer::Offer;
 use super::peer::{TABLE_SEALS, is_proven_dead};
 use super::process::ProcessStat;
 use super::table::{Announcement, BLOCK, OWN_BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -44,9 +44,9 @@ impl Team {
     /// `empty`, where nothing is published with it.
     pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
         const WHAT: &str = "join the registry";
-        let failed = |call: &'static str| move |errno| Error::new(Kind::System, WHAT).call(call, errno);
+        let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, WHAT).call(call, errno);
         let fd = sys::object::create(LABEL, sys::object::Pages::Base).map_err(|errno| {
-            let error = Error::new(Kind::Limit, WHAT).call("memfd_create", errno);
+            let error = Error::new(ErrorKind::Limit, WHAT).call("memfd_create", errno);
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error),
                 _ => error,
@@ -54,7 +54,7 @@ impl Team {
         })?;
         let size = TABLE_BYTES as u64;
         if sys::process::limit(sys::process::Limit::FileSize).is_some_and(|limit| limit < size) {
-            return Err(remedy::file_size(Error::new(Kind::Limit, WHAT), size));
+            return Err(remedy::file_size(Error::new(ErrorKind::Limit, WHAT), size));
         }
         sys::file::set_mode(fd.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
         sys::object::set_size(fd.as_fd(), size).map_err(failed("ftruncate"))?;
@@ -81,9 +81,9 @@ impl Team {
             let call = format!("open, read({path})");
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => {
-                    remedy::open_files(Error::new(Kind::Limit, WHAT).call(call, errno))
+                    remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call(call, errno))
                 }
-                _ => Error::new(Kind::Registry, WHAT)
+                _ => Error::new(ErrorKind::Registry, WHAT)
                     .call(call, errno)
                     .help("/proc must be mounted: `mount -t proc proc /proc`, in a chroot, too"),
             }
@@ -197,9 +197,9 @@ impl Team {
     /// Whether our descriptor is still what it was: a program may have closed all that it does not
     /// know.
     pub(super) fn is_intact(&self) -> Result<bool> {
-        self.fd
-            .look()
-            .map_err(|errno| Error::new(Kind::System, "look at this process's table").call("fstat", errno))
+        self.fd.look().map_err(|errno| {
+            Error::new(ErrorKind::System, "look at this process's table").call("fstat", errno)
+        })
     }
 
     /// Whether the next area needs ids that are not leased yet.
@@ -226,7 +226,7 @@ impl Team {
     ) -> Result<(u32, AreaId)> {
         let what = |name: &Name| format!("publish area {name:?}");
         if self.table.is_full() {
-            return Err(Error::new(Kind::Limit, what(&area.name))
+            return Err(Error::new(ErrorKind::Limit, what(&area.name))
                 .detail(format!("this process has published {RECORDS} areas, which is as many as a team can"))
                 .help("drop some, or hold them in several processes"));
         }
@@ -240,8 +240,8 @@ impl Team {
             None => self.next_id(directory)?,
         };
         let number = self.table.insert(id, sys::process::boot_time(), area)?;
-        let number =
-            number.ok_or_else(|| Error::new(Kind::Limit, what(&area.name)).detail("the table is full"))?;
+        let number = number
+            .ok_or_else(|| Error::new(ErrorKind::Limit, what(&area.name)).detail("the table is full"))?;
         Ok((number, id))
     }
 
@@ -256,9 +256,12 @@ impl Team {
         if self.table.set_note(number, note)? {
             return Ok(());
         }
-        Err(Error::new(Kind::Limit, format!("note {} bytes beside area {name:?}", note.as_bytes().len()))
-            .detail(format!("its table has {RECORDS} places, and all of them are taken"))
-            .help("drop some areas, or hold them in several processes"))
+        Err(Error::new(
+            ErrorKind::Limit,
+            format!("note {} bytes beside area {name:?}", note.as_bytes().len()),
+        )
+        .detail(format!("its table has {RECORDS} places, and all of them are taken"))
+        .help("drop some areas, or hold them in several processes"))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {
@@ -286,7 +289,7 @@ impl Team {
             self.table.open_block(self.block)?;
             self.used = 0;
         }
-        Err(Error::new(Kind::Limit, "give an area an id")
+        Err(Error::new(ErrorKind::Limit, "give an area an id")
             .detail(format!("all {FIRST_GIVEN} ids that this team gives are in use")))
     }
 }

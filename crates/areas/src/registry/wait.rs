@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::name::Name;
 use super::source::Source;
 use super::state;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -38,7 +38,7 @@ pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
     wait_until(timeout, || state::state()?.find(name.as_bytes()))?.ok_or_else(|| {
         let within = timeout.unwrap_or_default();
         let hidden = state::state().ok().and_then(|state| state.hidden(name));
-        Error::new(Kind::TimedOut, format!("wait for area {name:?}")).detail(match hidden {
+        Error::new(ErrorKind::TimedOut, format!("wait for area {name:?}")).detail(match hidden {
             None => format!("no process published it within {within:?}"),
             Some(hidden) => {
                 format!("no process that can be read published it within {within:?}; {}", hidden.text)
@@ -136,7 +136,7 @@ impl Word {
             Err(error) => return Err(error),
         };
         let control = Guarded::new(control)
-            .map_err(|errno| Error::new(Kind::Registry, "wait for a name").call("fstat", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::Registry, "wait for a name").call("fstat", errno))?;
         Ok(Some(Word { control, mapping }))
     }
 
@@ -189,7 +189,7 @@ fn word_at(control: BorrowedFd<'_>, offset: u64) -> sys::Result<u32> {
 pub(super) fn wake(control: BorrowedFd<'_>, is_ours: impl Fn() -> bool) -> Result<()> {
     fence(Ordering::SeqCst);
     let failed = |errno| {
-        Error::new(Kind::Registry, "wake the processes that wait for a name")
+        Error::new(ErrorKind::Registry, "wake the processes that wait for a name")
             .call("pread, pwrite, futex", errno)
     };
     if word_at(control, WAITERS).map_err(failed)? == 0 || !is_ours() {

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::measure::Ruler;
 use super::object::Cache;
 use super::table::View;
-use super::{Residency, Where, measure, measure_object, present_bytes, resident_bytes};
-use crate::error::{Kind, Result};
+use super::{PageLocation, Residency, measure, measure_object, present_bytes, resident_bytes};
+use crate::error::{ErrorKind, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object};
 use crate::page::{PageSize, Pages};
@@ -39,12 +39,12 @@ fn private(len: usize) -> Mapping {
     }
 }
 
-/// Whether the kernel tells of pages that were allocated and never touched (6.5).
+/// Whether the kernel reports pages that were allocated and never touched (6.5).
 fn has_cachestat() -> bool {
     sys::pages::cache_of(object(1).as_fd(), 0, 0).is_ok()
 }
 
-/// Whether the kernel tells page sizes one by one (6.7).
+/// Whether the kernel reports page sizes one by one (6.7).
 fn has_scan() -> bool {
     let mapping = private(1);
     let mut table = super::table::Table::new(PageSize::base());
@@ -83,10 +83,9 @@ fn in_core(mapping: &Mapping) -> Vec<bool> {
 
 /// Which pages a residency has in RAM.
 fn resident(residency: &Residency) -> Vec<bool> {
-    let pages = residency
-        .runs()
-        .iter()
-        .flat_map(|run| std::iter::repeat_n(matches!(run.place, Where::On { .. }), run.range.len() / page()));
+    let pages = residency.runs().iter().flat_map(|run| {
+        std::iter::repeat_n(matches!(run.place, PageLocation::On { .. }), run.range.len() / page())
+    });
     pages.collect()
 }
 
@@ -185,7 +184,7 @@ fn whole_pages_and_nothing() {
     assert_eq!(residency.resident(), page() as u64);
     let nothing = measure(&mapping, None, 0).unwrap();
     assert_eq!((nothing.size(), nothing.runs().len()), (0, 0));
-    assert_eq!(measure(&mapping, None, 1 << 40).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(measure(&mapping, None, 1 << 40).unwrap_err().kind(), ErrorKind::OutOfRange);
 
     let object = object(5000);
     write(&object, 1);
@@ -358,7 +357,7 @@ fn memory_that_may_not_be_read() {
         Ok(residency) => assert_eq!(residency.resident(), page() as u64),
         // Before 6.6.
         Err(error) => {
-            assert_eq!(error.kind(), Kind::ReadOnly);
+            assert_eq!(error.kind(), ErrorKind::ReadOnly);
             assert!(!has_scan(), "{error:#}");
         }
     }
@@ -374,7 +373,7 @@ fn memory_that_may_not_be_read() {
 
     let request = Request::new(page()).backed_by(Backing::Inherited).protection(Protection::WRITE);
     let error = measure(&System::new().map(&request).unwrap(), None, page()).unwrap_err();
-    assert_eq!(error.kind(), Kind::ReadOnly);
+    assert_eq!(error.kind(), ErrorKind::ReadOnly);
     insta::assert_snapshot!(format!("{error:#}"), @"
     cannot measure 4 KiB: its protection is -w-
       help: pages that are shared with children can only be looked up where they may be read

@@ -1,5 +1,5 @@
 //! Measuring a mapping of ours: which of its pages are in RAM, brought into our page tables where
-//! the kernel would not tell their node otherwise, and never taken out of a hole or of the swap.
+//! the kernel would not report their node otherwise, and never taken out of a hole or of the swap.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::object::{Cache, Piece, State, measure_object};
 use super::table::{Table, View};
-use super::{Builder, Residency, Where};
-use crate::error::{Error, Kind, Result};
+use super::{Builder, PageLocation, Residency};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{BackedBy, Mapping};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -29,16 +29,15 @@ pub(super) const WINDOW: usize = 128 << 20;
 /// Where the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
 ///
 /// - Private memory: what our page tables have.
-/// - Objects, and memory shared with children: what is in RAM, whoever brought it in. Our page
-///   tables get entries for it, and nothing else changes.
-/// - Files, and pages of the pool shared with children: what our page tables have; there may be
-///   more.
+/// - Objects, and memory shared with children: what is in RAM, whichever process brought it in. Our
+///   page tables get entries for it, and nothing else changes.
+/// - Files, and hugetlb pages shared with children: what our page tables have; there may be more.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::ReadOnly`] for memory that may not be read,
-/// where the kernel does not tell then; [`Kind::Unsupported`] for a hugetlb object with pages that
-/// only other processes have mapped, where the kernel has no way to tell which (see
-/// [`measure_object`]); [`Kind::System`] with what the kernel said.
+/// [`ErrorKind::OutOfRange`] beyond the mapping; [`ErrorKind::ReadOnly`] for memory that may not be
+/// read, where the kernel does not report it then; [`ErrorKind::Unsupported`] for a hugetlb object
+/// with pages that only other processes have mapped, where the kernel has no way to report which
+/// (see [`measure_object`]); [`ErrorKind::System`] with what the kernel said.
 pub(crate) fn measure(mapping: &Mapping, object: Option<&Object>, len: usize) -> Result<Residency> {
     if let (Some(object), false) = (object, mapping.protection().contains(Protection::READ)) {
         // Pages that we may not read cannot be brought into this mapping's page tables: into
@@ -65,7 +64,8 @@ pub(crate) fn measure_range(
         (Some(object), _) => Cache::of(object, &mut ruler.table, Some(&view))?,
         (None, BackedBy::Inherited) if mapping.page_size() == PageSize::base() => {
             if !mapping.protection().contains(Protection::READ) {
-                let error = Error::new(Kind::ReadOnly, format!("measure {}", Bytes::from(view.range.len())));
+                let error =
+                    Error::new(ErrorKind::ReadOnly, format!("measure {}", Bytes::from(view.range.len())));
                 return Err(error.detail(format!("its protection is {}", mapping.protection())).help(
                     "pages that are shared with children can only be looked up where they may be read",
                 ));
@@ -82,7 +82,7 @@ pub(crate) fn measure_range(
 /// itself. Before 6.7, private pages that were only read count, too.
 ///
 /// # Errors
-/// [`Kind::OutOfRange`] beyond the mapping; [`Kind::System`] with what the kernel said.
+/// [`ErrorKind::OutOfRange`] beyond the mapping; [`ErrorKind::System`] with what the kernel said.
 pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     let end = whole_pages(mapping, len)?;
     let mut table = Table::new(mapping.page_size());
@@ -132,7 +132,7 @@ pub(super) struct Ruler {
     pieces: Vec<Piece>,
     cores: Vec<u8>,
     pub(super) built: Builder,
-    /// Bytes in transparent huge pages, where pages do not tell it one by one; `None` once it is
+    /// Bytes in transparent huge pages, where it is not reported page by page; `None` once it is
     /// unknown.
     huge: Option<u64>,
 }
@@ -166,8 +166,8 @@ impl Ruler {
     /// (compaction, balancing), which is over in a moment.
     ///
     /// What is truly swapped out stays so at each look. So where nothing of the machine is, the
-    /// kernel has the pages in its hands; elsewhere one more look has to do. It costs nobody
-    /// anything whose pages are there or were never touched.
+    /// kernel has the pages isolated for migration; elsewhere one more look has to do. It costs no
+    /// one anything whose pages are there or were never touched.
     fn window(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<()> {
         let mut found = self.look(view, range.clone(), cache)?;
         let mut doubtful = self.table.doubts();
@@ -212,8 +212,8 @@ impl Ruler {
         self.pieces.iter().filter(|piece| piece.state == State::Resident)
     }
 
-    /// Adds the totals of a view that is about to go, where the kernel does not tell page sizes one
-    /// by one.
+    /// Adds the totals of a view that is about to go, where the kernel does not report page sizes
+    /// one by one.
     pub(super) fn count_huge(&mut self, view: &View) {
         if !self.table.scans && self.page == PageSize::base() {
             self.huge = self.huge.zip(Table::huge_by_totals(view)).map(|(sum, more)| sum + more);
@@ -254,7 +254,7 @@ fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
 }
 
 /// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning
-/// or earlier) say of it; `doubt` is told what they have in RAM.
+/// or earlier) say of it; `doubt` receives what they have in RAM.
 fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &mut dyn FnMut(Range<usize>)) {
     let mut at = gap.start;
     while at < gap.end {
@@ -265,26 +265,26 @@ fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &m
         }
         let end = piece.range.end.min(gap.end);
         let place = match piece.state {
-            State::Swapped => Where::Swapped,
-            State::Absent => Where::Absent,
+            State::Swapped => PageLocation::Swapped,
+            State::Absent => PageLocation::Absent,
             // What was in RAM and is not in our page tables has gone since, or been moved: a huge
-            // page of an object is in nobody's then.
+            // page of an object is in none then.
             State::Resident => {
                 doubt(at..end);
-                Where::Absent
+                PageLocation::Absent
             }
         };
         built.push(end - at, place);
         at = end;
     }
-    built.push(gap.end - at, Where::Absent);
+    built.push(gap.end - at, PageLocation::Absent);
 }
 
 /// Makes entries in our page tables for pages of a mapping that are in RAM.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] before Linux 5.14; [`Kind::Io`] for RAM that is broken; [`Kind::NoMemory`]
-/// and [`Kind::System`] with what the kernel said.
+/// [`ErrorKind::Unsupported`] before Linux 5.14; [`ErrorKind::Io`] for RAM that is broken;
+/// [`ErrorKind::NoMemory`] and [`ErrorKind::System`] with what the kernel said.
 pub(crate) fn bring_in(mapping: &Mapping, range: Range<usize>) -> Result<()> {
     mapping.check(range.start, range.len(), mapping.span())?;
     bring_in_view(&View { base: mapping.base(), range: 0..mapping.span() }, &range)
@@ -304,13 +304,15 @@ fn bring_in_view(view: &View, range: &Range<usize>) -> Result<()> {
                         .call(format!("madvise({address:p}, {len}, MADV_POPULATE_READ)"), errno)
                 };
                 return Err(match errno {
-                    sys::Errno::INVAL => error(Kind::Unsupported)
+                    sys::Errno::INVAL => error(ErrorKind::Unsupported)
                         .help("measuring shared memory needs Linux 5.14, which brought MADV_POPULATE_READ"),
-                    sys::Errno::HWPOISON => error(Kind::Io)
+                    sys::Errno::HWPOISON => error(ErrorKind::Io)
                         .detail("a page of it lies in RAM that is broken")
                         .help("the kernel's log names the address; drop the area and make it again"),
-                    sys::Errno::NOMEM => error(Kind::NoMemory).detail("there is no memory for page tables"),
-                    _ => error(Kind::System),
+                    sys::Errno::NOMEM => {
+                        error(ErrorKind::NoMemory).detail("there is no memory for page tables")
+                    }
+                    _ => error(ErrorKind::System),
                 });
             }
         }

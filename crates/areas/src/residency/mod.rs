@@ -18,7 +18,7 @@ use std::ops::Range;
 pub(crate) use measure::{bring_in, measure, measure_parts, measure_range, present_bytes};
 pub(crate) use object::{map_window, measure_fresh, measure_object, resident_bytes};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::place::Node;
 use crate::size::Bytes;
@@ -26,29 +26,29 @@ use crate::size::Bytes;
 /// Where a page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Where {
+pub enum PageLocation {
     /// In RAM.
     On {
         /// The memory node that it lies on.
         node: Node,
-        /// The size of the page that it is mapped with. Kernels before 6.7 do not tell it page by
+        /// The size of the page that it is mapped with. Kernels before 6.7 do not report it page by
         /// page: there, transparent huge pages are base pages here, and [`Residency::page_sizes`]
         /// has the totals.
         page: PageSize,
     },
     /// In RAM, on a node that this process may not ask for page by page: containers forbid
     /// `move_pages`. What is known of such pages is how many there are on each node
-    /// ([`Residency::nodes`]), where the kernel tells that for the mapping as a whole.
+    /// ([`Residency::nodes`]), where the kernel reports that for the mapping as a whole.
     InRam {
-        /// The size of the page, as in [`On`](Where::On).
+        /// The size of the page, as in [`On`](PageLocation::On).
         page: PageSize,
     },
     /// Swapped out. (The swap cache may have a copy in RAM for a while; before 6.5, what it has of
-    /// objects is [`On`](Where::On) a node. Pages that the kernel is moving look swapped out to it
-    /// for that moment: they are looked at again.)
+    /// objects is [`On`](PageLocation::On) a node. Pages that the kernel is moving look swapped out
+    /// to it for that moment: they are looked at again.)
     Swapped,
-    /// Nowhere: a hole that nobody has touched, or only read (private memory shows the kernel's
-    /// zero page then).
+    /// Nowhere: a hole that was never touched, or only read (private memory shows the kernel's zero
+    /// page then).
     Absent,
 }
 
@@ -59,7 +59,7 @@ pub struct Run {
     /// Bytes from the beginning of the area; whole pages.
     pub range: Range<usize>,
     /// Where all of them are.
-    pub place: Where,
+    pub place: PageLocation,
 }
 
 /// Where the pages of an area are, measured by asking the kernel for every one of them
@@ -75,7 +75,7 @@ pub struct Run {
 pub struct Residency {
     runs: Vec<Run>,
     nodes: BTreeMap<Node, u64>,
-    /// What is in RAM on a node that nothing tells.
+    /// What is in RAM on an unknown node.
     node_unknown: u64,
     knows_pages: bool,
     page_sizes: Option<BTreeMap<PageSize, u64>>,
@@ -123,27 +123,27 @@ impl Residency {
     /// Itself, if it is known of each page in RAM which node it is on.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] if not.
+    /// [`ErrorKind::NotPermitted`] if not.
     pub fn all_located(self) -> Result<Self> {
         if self.knows_pages {
             return Ok(self);
         }
-        Err(Error::new(Kind::NotPermitted, table::WHAT)
+        Err(Error::new(ErrorKind::NotPermitted, table::WHAT)
             .detail("a sandbox forbids move_pages, and more than one node has some of them")
             .help(table::MOVE_PAGES_FORBIDDEN))
     }
 
     /// The bytes in RAM by the size of the page that they are mapped with, smallest first.
     ///
-    /// `None` where the kernel cannot tell: before 6.7, when the area shares an entry of
+    /// `None` where the kernel does not report it: before 6.7, when the area shares an entry of
     /// `/proc/self/smaps` with other memory that has transparent huge pages.
     #[must_use]
     pub fn page_sizes(&self) -> Option<impl Iterator<Item = (PageSize, u64)> + '_> {
         Some(self.page_sizes.as_ref()?.iter().map(|(&page, &bytes)| (page, bytes)))
     }
 
-    /// How many bytes are swapped out; `None` where the kernel cannot tell. What is swapped counts
-    /// as absent then, or, for objects that somebody else owns, has been swapped in by the
+    /// How many bytes are swapped out; `None` where the kernel does not report it. What is swapped
+    /// counts as absent then, or, for objects that another user owns, has been swapped in by the
     /// measurement.
     #[must_use]
     pub fn swapped(&self) -> Option<u64> {
@@ -156,11 +156,12 @@ impl Residency {
         self.absent
     }
 
-    /// Whether the kernel has transparent huge pages there, and has not told page by page which
+    /// Whether the kernel has transparent huge pages there, and has not reported page by page which
     /// they are (before 6.7).
     pub(crate) fn has_untold_huge_pages(&self) -> bool {
         let huge = PageSize::transparent();
-        let told = self.runs.iter().filter(|run| matches!(run.place, Where::On { page, .. } if page == huge));
+        let told =
+            self.runs.iter().filter(|run| matches!(run.place, PageLocation::On { page, .. } if page == huge));
         let told: u64 = told.map(|run| run.range.len() as u64).sum();
         self.page_sizes.as_ref().is_none_or(|sizes| sizes.get(&huge).is_some_and(|&bytes| bytes > told))
     }
@@ -217,14 +218,14 @@ impl fmt::Display for Residency {
 struct Builder {
     runs: Vec<Run>,
     end: usize,
-    /// How much of what is [`InRam`](Where::InRam) is on which node.
+    /// How much of what is [`InRam`](PageLocation::InRam) is on which node.
     totals: BTreeMap<Node, u64>,
 }
 
 impl Builder {
     /// The next `len` bytes are there.
     #[inline]
-    fn push(&mut self, len: usize, place: Where) {
+    fn push(&mut self, len: usize, place: PageLocation) {
         if len == 0 {
             return;
         }
@@ -257,7 +258,7 @@ impl Builder {
         let (mut first, mut second) = (self.runs.iter().peekable(), later.runs.iter().peekable());
         while let (Some(one), Some(two)) = (first.peek(), second.peek()) {
             let end = one.range.end.min(two.range.end);
-            let seen = matches!(one.place, Where::On { .. } | Where::InRam { .. });
+            let seen = matches!(one.place, PageLocation::On { .. } | PageLocation::InRam { .. });
             both.push(end - both.end, if seen { one.place } else { two.place });
             if one.range.end == end {
                 first.next();
@@ -273,7 +274,7 @@ impl Builder {
     /// a node: no more than there are.
     fn add_totals(&mut self, start: usize, totals: impl Iterator<Item = (Node, u64)>) {
         let since = self.runs.iter().rev().take_while(|run| run.range.end > start);
-        let somewhere = since.filter(|run| matches!(run.place, Where::InRam { .. }));
+        let somewhere = since.filter(|run| matches!(run.place, PageLocation::InRam { .. }));
         let mut left: u64 = somewhere.map(|run| (run.range.end - run.range.start.max(start)) as u64).sum();
         for (node, bytes) in totals {
             // Some may have come in since they were looked at.
@@ -299,17 +300,17 @@ impl Builder {
         for run in &self.runs {
             let bytes = run.range.len() as u64;
             match run.place {
-                Where::On { node, page } => {
+                PageLocation::On { node, page } => {
                     *residency.nodes.entry(node).or_default() += bytes;
                     *sizes.entry(page).or_default() += bytes;
                 }
-                Where::InRam { page } => {
+                PageLocation::InRam { page } => {
                     residency.knows_pages = false;
                     residency.node_unknown += bytes;
                     *sizes.entry(page).or_default() += bytes;
                 }
-                Where::Swapped => residency.swapped = Some(residency.swapped.unwrap_or(0) + bytes),
-                Where::Absent => residency.absent += bytes,
+                PageLocation::Swapped => residency.swapped = Some(residency.swapped.unwrap_or(0) + bytes),
+                PageLocation::Absent => residency.absent += bytes,
             }
         }
         for (node, bytes) in self.totals {
@@ -334,15 +335,15 @@ pub(crate) fn made_up(pages: &[(usize, Option<u32>)]) -> Residency {
 pub(crate) fn made_up_of(parts: &[(usize, Option<(u32, PageSize)>)]) -> Residency {
     let mut builder = Builder::default();
     for &(bytes, place) in parts {
-        let place = place.and_then(|(id, page)| Some(Where::On { node: Node::new(id).ok()?, page }));
-        builder.push(bytes, place.unwrap_or(Where::Absent));
+        let place = place.and_then(|(id, page)| Some(PageLocation::On { node: Node::new(id).ok()?, page }));
+        builder.push(bytes, place.unwrap_or(PageLocation::Absent));
     }
     builder.finish(true)
 }
 
 #[cfg(test)]
 impl Residency {
-    /// As where the kernel tells nothing of page sizes.
+    /// As where the kernel reports no page sizes.
     pub(crate) fn forget_page_sizes(&mut self) {
         self.page_sizes = None;
     }
@@ -354,14 +355,14 @@ mod tests {
 
     use super::*;
 
-    fn place(of: u8) -> Where {
+    fn place(of: u8) -> PageLocation {
         let node = |id| Node::new(id).unwrap();
         match of {
-            0 => Where::Absent,
-            1 => Where::Swapped,
-            2 => Where::On { node: node(0), page: PageSize::base() },
-            3 => Where::On { node: node(0), page: PageSize::HUGE_2M },
-            _ => Where::On { node: node(3), page: PageSize::base() },
+            0 => PageLocation::Absent,
+            1 => PageLocation::Swapped,
+            2 => PageLocation::On { node: node(0), page: PageSize::base() },
+            3 => PageLocation::On { node: node(0), page: PageSize::HUGE_2M },
+            _ => PageLocation::On { node: node(3), page: PageSize::base() },
         }
     }
 
@@ -379,9 +380,9 @@ mod tests {
             pages in prop::collection::vec((0_usize..4, 0_u8..5), 0..60)
         ) {
             let residency = built(&pages);
-            let model: Vec<Where> =
+            let model: Vec<PageLocation> =
                 pages.iter().flat_map(|&(count, of)| std::iter::repeat_n(place(of), count)).collect();
-            let told: Vec<Where> =
+            let told: Vec<PageLocation> =
                 residency.runs().iter().flat_map(|run| std::iter::repeat_n(run.place, run.range.len() / 4096)).collect();
             prop_assert_eq!(&told, &model);
             let mut end = 0;
@@ -391,15 +392,15 @@ mod tests {
                 end = run.range.end;
             }
             prop_assert!(residency.runs().windows(2).all(|pair| pair[0].place != pair[1].place));
-            let count = |which: &dyn Fn(Where) -> bool| {
+            let count = |which: &dyn Fn(PageLocation) -> bool| {
                 model.iter().filter(|place| which(**place)).count() as u64 * 4096
             };
             prop_assert_eq!(residency.size(), count(&|_| true));
-            prop_assert_eq!(residency.absent(), count(&|place| place == Where::Absent));
-            prop_assert_eq!(residency.swapped(), Some(count(&|place| place == Where::Swapped)));
+            prop_assert_eq!(residency.absent(), count(&|place| place == PageLocation::Absent));
+            prop_assert_eq!(residency.swapped(), Some(count(&|place| place == PageLocation::Swapped)));
             for id in 0..5 {
                 let node = Node::new(id).unwrap();
-                let there = count(&|place| matches!(place, Where::On { node: on, .. } if on == node));
+                let there = count(&|place| matches!(place, PageLocation::On { node: on, .. } if on == node));
                 prop_assert_eq!(residency.on(node), there);
                 prop_assert_eq!(residency.nodes().any(|(on, _)| on == node), there > 0);
             }
@@ -432,7 +433,7 @@ mod tests {
     fn totals_where_single_pages_are_not_known() {
         let node = |id| Node::new(id).unwrap();
         let mut builder = Builder::default();
-        let in_ram = Where::InRam { page: PageSize::base() };
+        let in_ram = PageLocation::InRam { page: PageSize::base() };
         builder.push(4096, place(2));
         builder.push(8 * 4096, in_ram);
         builder.push(4096, place(0));
@@ -452,7 +453,7 @@ mod tests {
              pages unknown)"
         );
         let error = residency.all_located().unwrap_err();
-        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert_eq!(error.kind(), ErrorKind::NotPermitted);
         assert!(format!("{error:#}").contains("move_pages"), "{error:#}");
 
         // Of part of a run.

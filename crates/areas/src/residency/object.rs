@@ -1,11 +1,11 @@
 //! What the page cache has of an object, mapped or not, and measuring an object that is not mapped
 //! here.
 //!
-//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it tells resident, swapped
-//! and absent apart without mapping, and counts pages that `fallocate` took and nobody touched,
-//! which mincore and SEEK_DATA do not. On older kernels, mincore and SEEK_DATA together tell the
-//! rest. mincore claims that all is in RAM if the file is somebody else's, so it is only believed
-//! about files of our own.
+//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it distinguishes resident,
+//! swapped and absent without mapping, and counts pages that `fallocate` took and that were never
+//! touched, which mincore and SEEK_DATA do not. On older kernels, mincore and SEEK_DATA together
+//! give the rest. mincore claims that all is in RAM if the file is another user's, so it is only
+//! believed about files of our own.
 
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use super::Residency;
 use super::measure::{Ruler, WINDOW};
 use super::table::{Table, View};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -72,7 +72,7 @@ impl Behind<'_> {
 /// How to learn what is in RAM of the memory behind a mapping.
 #[derive(Debug)]
 pub(super) enum Cache<'a> {
-    /// Our page tables tell all.
+    /// Our page tables have all.
     Table,
     /// `cachestat`, with mincore for quick answers about mixed ranges where it is to be believed.
     Stat { object: Behind<'a>, in_core: bool },
@@ -80,7 +80,7 @@ pub(super) enum Cache<'a> {
     Core { object: Behind<'a> },
     /// mincore alone: shared memory that has no descriptor.
     Anonymous,
-    /// SEEK_DATA alone, for somebody else's object before 6.5: what is swapped is brought in.
+    /// SEEK_DATA alone, for another process's object before 6.5: what is swapped is brought in.
     Data { object: Behind<'a> },
     /// A pool object all of whose pages are there.
     Full,
@@ -124,8 +124,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Pages of the pool: no call tells which ones an object has. But it may have all, or we may
-    /// have mapped all it has.
+    /// Hugetlb pages: no call reports which ones an object has. But it may have all, or we may have
+    /// mapped all it has.
     fn of_pool(allocated: u64, size: u64, table: &mut Table, view: Option<&View>) -> Result<Self> {
         if allocated >= size {
             return Ok(Cache::Full);
@@ -134,7 +134,7 @@ impl<'a> Cache<'a> {
         if mapped >= allocated {
             return Ok(Cache::Table);
         }
-        Err(Error::new(Kind::Unsupported, format!("measure an object of {}", Bytes(size)))
+        Err(Error::new(ErrorKind::Unsupported, format!("measure an object of {}", Bytes(size)))
             .detail(format!(
                 "{} of it are pages of the pool, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
                 Bytes(allocated),
@@ -174,7 +174,7 @@ impl<'a> Cache<'a> {
         !matches!(self, Cache::Table | Cache::Empty)
     }
 
-    /// Whether swapped pages can be told from absent ones.
+    /// Whether swapped pages can be distinguished from absent ones.
     pub(super) fn knows_swap(&self) -> bool {
         !matches!(self, Cache::Anonymous | Cache::Data { .. })
     }
@@ -298,16 +298,16 @@ fn by_data(object: Behind<'_>, range: Range<usize>, data: State, pieces: &mut Ve
 }
 
 fn failed(call: &'static str, errno: sys::Errno) -> Error {
-    Error::new(Kind::System, "ask which pages of an object are in RAM").call(call, errno)
+    Error::new(ErrorKind::System, "ask which pages of an object are in RAM").call(call, errno)
 }
 
 /// Where the first `len` bytes of an object are, by way of short read-only mappings of it. No page
 /// is taken or brought in that was not in RAM.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not tell
-/// which; [`Kind::Limit`] where there is no room for 128 MiB of addresses; [`Kind::System`] with
-/// what the kernel said.
+/// [`ErrorKind::Unsupported`] for a hugetlb object that has some of its pages: the kernel does not
+/// report which; [`ErrorKind::Limit`] where there is no room for 128 MiB of addresses;
+/// [`ErrorKind::System`] with what the kernel said.
 pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
     let (fd, stat) = its_own(object)?;
     measure_looked(object, fd, &stat, len)
@@ -341,14 +341,14 @@ fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) 
         }
         let range = start..mapped_end.min(start.saturating_add(step));
         start = range.end;
-        ruler.built.push(range.start - ruler.built.end, super::Where::Absent);
+        ruler.built.push(range.start - ruler.built.end, super::PageLocation::Absent);
         let mapping = map_window(object, &range)?;
         let view = View { base: mapping.base(), range };
         ruler.windows(&view, &cache)?;
         ruler.count_huge(&view);
         mapping.unmap()?;
     }
-    ruler.built.push(end - ruler.built.end, super::Where::Absent);
+    ruler.built.push(end - ruler.built.end, super::PageLocation::Absent);
     Ok(ruler.done(cache.knows_swap()))
 }
 
@@ -377,8 +377,8 @@ pub(crate) fn map_window(object: &Object, range: &Range<usize>) -> Result<Mappin
     }
 }
 
-/// An object's descriptor, and what the kernel says of it: not of what somebody has put under its
-/// number.
+/// An object's descriptor, and what the kernel says of it: not of what another program has put
+/// under its number.
 fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
     let fd = object.as_fd();
     match sys::file::stat(fd) {
@@ -392,8 +392,8 @@ fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
 /// `cachestat` (6.5).
 ///
 /// # Errors
-/// [`Kind::Unsupported`] for somebody else's object on an older kernel; [`Kind::System`] with what
-/// the kernel said.
+/// [`ErrorKind::Unsupported`] for another process's object on an older kernel;
+/// [`ErrorKind::System`] with what the kernel said.
 pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
     let (fd, stat) = its_own(object)?;
     // Of a part no more than it has.
@@ -402,7 +402,7 @@ pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
         false => stat.allocated.min(object.piece().of(stat.size)),
     };
     if stat.allocated == 0 || object.page_size() != PageSize::base() {
-        // Pages of the pool are never swapped.
+        // Hugetlb pages are never swapped.
         return Ok(allocated);
     }
     if !sys::sandbox::may(sys::sandbox::Call::Cachestat) {
@@ -418,7 +418,7 @@ pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
             if [stat.uid, 0].contains(&sys::process::user()) {
                 return resident_by_core(object);
             }
-            Err(Error::new(Kind::Unsupported, "ask how much of an object is in RAM")
+            Err(Error::new(ErrorKind::Unsupported, "ask how much of an object is in RAM")
                 .call("cachestat", errno)
                 .detail("the object belongs to another user, and the kernel answers only its owner")
                 .help("ask as that user, or with Linux 6.5 or later"))

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::totals::{self, Totals};
-use super::{Builder, Where};
-use crate::error::{Error, Kind, Result, remedy};
+use super::{Builder, PageLocation};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
 use crate::place::Node;
 use crate::size::Bytes;
@@ -62,7 +62,7 @@ pub(super) struct Table {
     /// `None` before the first look.
     pagemap: Option<OwnedFd>,
     /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do
-    /// not tell page sizes.
+    /// not report page sizes.
     pub(super) scans: bool,
     /// The pages that the mapping is made of.
     page: PageSize,
@@ -108,11 +108,11 @@ impl Table {
                         .call("open(\"/proc/thread-self/pagemap\")", errno)
                 };
                 match errno {
-                    sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-                    sys::Errno::ACCESS | sys::Errno::PERM => error(Kind::NotPermitted).help(
+                    sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
+                    sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted).help(
                         "a process that has changed its user is not dumpable: call prctl(PR_SET_DUMPABLE, 1) after that; or a sandbox forbids it",
                     ),
-                    _ => error(Kind::System).help("/proc must be mounted"),
+                    _ => error(ErrorKind::System).help("/proc must be mounted"),
                 }
             })?;
             self.pagemap = Some(opened);
@@ -154,7 +154,7 @@ impl Table {
                     return other.map(|(found, to)| (found, if to > start { to } else { end })).map_err(
                         |errno| {
                             Error::new(
-                                Kind::System,
+                                ErrorKind::System,
                                 format!("look at {} of page tables", Bytes::from(end - start)),
                             )
                             .call(format!("ioctl(pagemap, PAGEMAP_SCAN, {start:#x}..{end:#x})"), errno)
@@ -174,7 +174,7 @@ impl Table {
         self.words.resize(wanted.max(self.words.len()), [0; 8]);
         let words = &mut self.words[..wanted];
         let got = sys::pages::table_words(pagemap.as_fd(), start, words).map_err(|errno| {
-            Error::new(Kind::System, format!("look at {} of page tables", Bytes::from(end - start)))
+            Error::new(ErrorKind::System, format!("look at {} of page tables", Bytes::from(end - start)))
                 .call(format!("pread(\"/proc/thread-self/pagemap\", page {:#x})", start / page), errno)
         })?;
         let mut found = 0;
@@ -268,9 +268,9 @@ impl Table {
                     self.ask(view, part.clone(), has(HUGE), built)?;
                 } else if has(SWAPPED) && !has(GUARD) {
                     self.doubt(part.clone());
-                    built.push(part.len(), Where::Swapped);
+                    built.push(part.len(), PageLocation::Swapped);
                 } else {
-                    built.push(part.len(), Where::Absent);
+                    built.push(part.len(), PageLocation::Absent);
                 }
                 done = part.end;
             }
@@ -320,9 +320,9 @@ impl Table {
                     doubtful.push(done..next);
                 }
                 let place = match (same[0], node) {
-                    (_, Some(node)) => Where::On { node, page },
-                    (UNKNOWN, None) => Where::InRam { page },
-                    (_, None) => Where::Absent,
+                    (_, Some(node)) => PageLocation::On { node, page },
+                    (UNKNOWN, None) => PageLocation::InRam { page },
+                    (_, None) => PageLocation::Absent,
                 };
                 built.push(next - done, place);
                 done = next;
@@ -333,15 +333,15 @@ impl Table {
     }
 
     /// Pages that are present, where the kernel may not be asked for their nodes one by one: all
-    /// that a mapping has are on one node, or nobody knows which.
+    /// that a mapping has are on one node, or it is not known which.
     fn by_totals(&self, view: &View, part: Range<usize>, page: PageSize, built: &mut Builder) {
         let (mut at, end) = (view.number(part.start), view.number(part.end));
         while at < end {
             let mapped = self.totals.iter().find(|totals| totals.range.contains(&at));
             let next = mapped.map_or(end, |totals| totals.range.end.min(end));
             let place = match mapped.and_then(Totals::only_node) {
-                Some(node) => Where::On { node, page },
-                None => Where::InRam { page },
+                Some(node) => PageLocation::On { node, page },
+                None => PageLocation::InRam { page },
             };
             built.push(next - at, place);
             at = next;
@@ -379,7 +379,7 @@ impl Table {
                 }
                 Err(errno) => {
                     let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
-                    return Err(Error::new(Kind::System, WHAT).call(call, errno));
+                    return Err(Error::new(ErrorKind::System, WHAT).call(call, errno));
                 }
             }
             if !self.status[..count].contains(&-libc::ENOENT) {
@@ -396,7 +396,7 @@ impl Table {
                     self.status[index] = self.node_of_present(self.addresses[index])?
                 }
                 status => {
-                    return Err(Error::new(Kind::System, WHAT).call(
+                    return Err(Error::new(ErrorKind::System, WHAT).call(
                         format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]),
                         sys::Errno::from_raw_os_error(-status),
                     ));
@@ -429,10 +429,10 @@ impl Table {
         node.map_err(|errno| {
             let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
             match errno {
-                sys::Errno::FAULT => error(Kind::ReadOnly)
+                sys::Errno::FAULT => error(ErrorKind::ReadOnly)
                     .detail("its protection allows no access, and this kernel reports the node of accessible pages only")
                     .help("allow reading first, or use Linux 6.6 or later"),
-                _ => error(Kind::System),
+                _ => error(ErrorKind::System),
             }
         })
     }

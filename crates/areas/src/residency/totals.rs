@@ -17,7 +17,7 @@ use crate::sys;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) range: Range<usize>,
-    /// By ascending node; none has 0 bytes. Empty where nothing is told.
+    /// By ascending node; none has 0 bytes. Empty where nothing is reported.
     pub(super) nodes: Vec<(Node, u64)>,
 }
 
@@ -47,7 +47,7 @@ fn parse(maps: &str, numa_maps: &str, range: &Range<usize>) -> Vec<Totals> {
         .filter(|mapped| mapped.start < range.end && range.start < mapped.end)
         .collect();
     ranges.sort_unstable_by_key(|mapped| mapped.start);
-    // Two looks: what overlaps has changed in between.
+    // Two looks: what overlaps has changed concurrently.
     ranges.dedup_by(|next, before| next.start < before.end);
     let wanted = |start: &usize| ranges.iter().any(|mapped| mapped.start == *start);
     let lines = numa_maps.lines().filter_map(|line| {
@@ -156,14 +156,14 @@ mod tests {
         assert_eq!(told(numa_maps, 0x3000..0x10000), []);
         let both = parse(MAPS, numa_maps, &(0x10000..0x20001));
         assert_eq!((both[0].only_node(), both[1].only_node()), (None, Some(Node::of::<1>())));
-        // A mapping without pages has no numbers, and one that came in between has no line.
+        // A mapping without pages has no numbers, and one that came concurrently has no line.
         assert_eq!(
             told("00010000 default file=/x\n", 0x10000..0x20001),
             [(0x10000, String::new()), (0x20000, String::new())]
         );
     }
 
-    /// Whatever a file is called, and whoever made this file.
+    /// Whatever a file is called, and whichever program made this file.
     #[test]
     fn what_makes_no_sense_is_not_told() {
         let line = |rest: &str| told(&format!("00010000 {rest}\n"), 0x10000..0x20000)[0].1.clone();
@@ -193,7 +193,7 @@ mod tests {
         for rest in nothing {
             assert_eq!(line(rest), "", "{rest:?}");
         }
-        // What stands before the end is somebody's name, and not counted.
+        // What comes before the end is a file's name, and not counted.
         assert_eq!(line("default file=/a N5=9 mapped=2 N0=2 kernelpagesize_kB=4"), "0:0x2000");
         assert_eq!(line("default N0=0 N1=2 kernelpagesize_kB=4"), "1:0x2000");
     }

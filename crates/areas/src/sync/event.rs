@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::{futex_failed, once_more};
 use crate::area::{Area, Resizable, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
 
-/// How long to sleep without a look: nobody dies between the count and the wake, so that it is for
-/// peers with other manners, and for areas that are frozen.
+/// How long to sleep without a look: no process dies between the count and the wake, so that it is
+/// for peers with other manners, and for areas that are frozen.
 const SLICE: Duration = Duration::from_secs(1);
 /// Loads of a word that the kernel copies, until one was whole.
 const LOADS: u32 = 100;
@@ -40,7 +40,7 @@ impl<'a> From<&'a Area<Resizable>> for Place<'a> {
     }
 }
 
-/// A counter of events in 4 bytes of an area: whoever signals adds 1 and wakes all who wait.
+/// A counter of events in 4 bytes of an area: a signal adds 1 and wakes all that wait.
 ///
 /// Zeros are a counter that begins at 0. It wraps around. The value here only says where it is, and
 /// is copied freely.
@@ -62,9 +62,9 @@ impl<'a> From<&'a Area<Resizable>> for Place<'a> {
 /// # Ok::<(), areas::Error>(())
 /// ```
 ///
-/// What was written before a signal is seen by who has waited for it. Counting and waking are one
-/// system call, which is done or not: nobody who is killed leaves waiters asleep. It works for
-/// reading only, in pages of the pool, and in areas that may shrink: the kernel accesses the word.
+/// What was written before a signal is seen by those that have waited for it. Counting and waking
+/// are one system call, which is done or not: a kill leaves no waiters asleep. It works for reading
+/// only, in hugetlb pages, and in areas that may shrink: the kernel accesses the word.
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
     place: Place<'a>,
@@ -78,7 +78,7 @@ impl<'a> Event<'a> {
     /// The event counter at `offset`, a multiple of 4.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size, [`Kind::InvalidInput`] off the alignment.
+    /// [`ErrorKind::OutOfRange`] beyond the size, [`ErrorKind::InvalidInput`] off the alignment.
     pub fn new(area: impl Into<Place<'a>>, offset: usize) -> Result<Self> {
         let event = Event { place: area.into(), offset };
         event.address()?;
@@ -88,9 +88,9 @@ impl<'a> Event<'a> {
     /// The count of signals so far.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] where the area has become too small; [`Kind::ReadOnly`] where it may
-    /// not be read; [`Kind::NoMemory`] where a page of the pool was taken away; [`Kind::Busy`]
-    /// where the word in such a page changes all the time.
+    /// [`ErrorKind::OutOfRange`] where the area has become too small; [`ErrorKind::ReadOnly`] where
+    /// it may not be read; [`ErrorKind::NoMemory`] where a hugetlb page was taken away;
+    /// [`ErrorKind::Busy`] where the word in such a page changes all the time.
     pub fn load(&self) -> Result<u32> {
         if let Of::Shared(area) = self.place.0
             && self.object().page_size() == PageSize::base()
@@ -111,7 +111,7 @@ impl<'a> Event<'a> {
                 Err(errno) => return Err(self.failed("load", errno)),
             }
         }
-        Err(Error::new(Kind::Busy, self.what("load"))
+        Err(Error::new(ErrorKind::Busy, self.what("load"))
             .detail(format!("it changed at each of {LOADS} looks"))
             .help("try again"))
     }
@@ -121,8 +121,8 @@ impl<'a> Event<'a> {
     /// Signals (those of processes) do not end the wait, and their handlers run.
     ///
     /// # Errors
-    /// [`Kind::TimedOut`]; [`Kind::Frozen`] if the area was frozen, so that nobody can ever signal;
-    /// as [`load`](Event::load).
+    /// [`ErrorKind::TimedOut`]; [`ErrorKind::Frozen`] if the area was frozen, so that no process
+    /// can ever signal; as [`load`](Event::load).
     pub fn wait(&self, seen: u32, timeout: Duration) -> Result<u32> {
         let begun = Instant::now();
         loop {
@@ -132,11 +132,11 @@ impl<'a> Event<'a> {
             }
             let left = timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(Error::new(Kind::TimedOut, self.what("wait for"))
+                return Err(Error::new(ErrorKind::TimedOut, self.what("wait for"))
                     .detail(format!("it was not signalled within {timeout:?}: its count is still {count}")));
             }
             if self.object().is_frozen()? {
-                return Err(Error::new(Kind::Frozen, self.what("wait for"))
+                return Err(Error::new(ErrorKind::Frozen, self.what("wait for"))
                     .detail(format!("the area was frozen at count {count}: it cannot be signalled")));
             }
             once_more(sys::futex::wait(self.address()?, seen, left.min(SLICE)))
@@ -147,15 +147,15 @@ impl<'a> Event<'a> {
     /// Adds 1, and wakes all who wait, in all processes.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`] where the area may not be written; [`Kind::OutOfRange`] where it has
-    /// become too small, [`Kind::NoMemory`] where a page of the pool was taken away.
+    /// [`ErrorKind::ReadOnly`] where the area may not be written; [`ErrorKind::OutOfRange`] where
+    /// it has become too small, [`ErrorKind::NoMemory`] where a hugetlb page was taken away.
     pub fn signal(&self) -> Result<()> {
         let protection = match self.place.0 {
             Of::Shared(area) => area.protection(),
             Of::Resizable(area) => area.protection(),
         };
         if !protection.contains(Protection::WRITE) {
-            return Err(Error::new(Kind::ReadOnly, self.what("signal"))
+            return Err(Error::new(ErrorKind::ReadOnly, self.what("signal"))
                 .detail(format!("its protection is {protection}, and signalling requires write access"))
                 .help("open the area for writing, too: `open` instead of `open_read_only`"));
         }

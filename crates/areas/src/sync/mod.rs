@@ -1,20 +1,20 @@
 //! Locks and notifications for words in shared memory: each lives *in* an area, at an offset, and
 //! holds for all processes that have it.
 //!
-//! | | for | bytes | who is killed |
+//! | | for | bytes | after a kill |
 //! |---|---|---|---|
-//! | [`Mutex`] | one at a time | 8 | the next who locks is told that an owner died |
+//! | [`Mutex`] | one at a time | 8 | the next to lock gets the error that an owner died |
 //! | [`Event`] | waiting for what others do | 4 | nothing is left: counting and waking are one step of the kernel's |
-//! | [`SeqLock`] | one writer, many readers, who get all of one write | 16 and what is in it | readers are told, and the next write makes it whole |
+//! | [`SeqLock`] | one writer, many readers, who get all of one write | 16 and what is in it | readers get an error, and the next write makes it whole |
 //!
-//! Zeros are each of them as it begins: a new area needs no initialization, and nobody has to come
-//! first.
+//! Zeros are each of them as it begins: a new area needs no initialization, and no process has to
+//! come first.
 //!
-//! What another process wrote is not trusted. No call waits for longer than it was told to; a word
-//! that makes no sense is an error. Who may write the area may break what is guarded, as it may
-//! write that, too; it cannot make another process hang or fault. Where a right to read is enough
-//! (waiting for an event, reading a sequence lock), who has no more can disturb nobody who has
-//! locked already.
+//! What another process wrote is not trusted. No call waits longer than its timeout; a word that
+//! makes no sense is an error. A process that may write the area may break what is guarded, as it
+//! may write that, too; it cannot make another process hang or fault. Where a right to read is
+//! enough (waiting for an event, reading a sequence lock), a process that has no more cannot
+//! disturb those that have locked already.
 //!
 //! None of it is async-signal-safe. How an owner's death is proven, and what that costs:
 //! `docs/design/sync.md`.
@@ -33,7 +33,7 @@ pub use seqlock::DetachedWriter;
 pub use seqlock::{SeqLock, Writer};
 
 use crate::area::{Area, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::sys;
 
@@ -48,7 +48,7 @@ fn check_memory(area: &Area<Shared>, what: impl Fn() -> String) -> Result<()> {
     if area.object().page_size() == PageSize::base() {
         return Ok(());
     }
-    Err(Error::new(Kind::Unsupported, what())
+    Err(Error::new(ErrorKind::Unsupported, what())
         .detail("it is made of pages of the pool, which any process that may write it can take away: no word in them can be accessed without a fault")
         .help("put it into a small area of its own, of base pages (events work in pages of the pool)"))
 }
@@ -64,18 +64,18 @@ fn once_more(slept: sys::Result<()>) -> sys::Result<()> {
 fn futex_failed(what: String, errno: sys::Errno) -> Error {
     let error = |kind| Error::new(kind, what).call("futex", errno);
     match errno {
-        sys::Errno::FAULT => error(Kind::NoMemory)
+        sys::Errno::FAULT => error(ErrorKind::NoMemory)
             .detail("the word cannot be accessed: its page was taken away, or may not be accessed so"),
         sys::Errno::PERM | sys::Errno::NOSYS | sys::Errno::ACCESS => {
-            error(Kind::NotPermitted).help("a sandbox may forbid it: allow futex in its seccomp profile")
+            error(ErrorKind::NotPermitted).help("a sandbox may forbid it: allow futex in its seccomp profile")
         }
-        _ => error(Kind::System),
+        _ => error(ErrorKind::System),
     }
 }
 
 fn out_of_seqlock(area: &Area<Shared>, offset: usize, len: usize) -> Error {
     let header = SeqLock::HEADER;
-    Error::new(Kind::OutOfRange, format!("use a sequence lock at {offset} of {area}")).detail(format!(
+    Error::new(ErrorKind::OutOfRange, format!("use a sequence lock at {offset} of {area}")).detail(format!(
         "it takes {header} bytes and the {len} that are in it, and the area has {}",
         area.size()
     ))

@@ -1,4 +1,4 @@
-//! A mutex for processes, by a futex: its owner's death is detected, and told to the next one.
+//! A mutex for processes, by a futex: its owner's death is detected, and reported to the next one.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::owner::{self, Owner as Mark};
 use super::protocol::{self, INCONSISTENT, Outcome, Word};
 use super::{check_memory, futex_failed, once_more};
 use crate::area::{Area, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protection::Protection;
 use crate::sys;
 
@@ -43,20 +43,20 @@ const LONGEST: Duration = Duration::from_millis(80);
 ///
 /// The owner is a thread. Its death is the end of the thread (returning, `pthread_exit`), or of its
 /// process, by whatever way: `kill -9`, `exec`, a crash. The kernel says so, not a time-out: a
-/// stopped owner is alive. The next who locks is told ([`Locked::OwnerDied`]), and so is each after
-/// that, until one says that what the mutex guards is consistent again
-/// ([`Guard::mark_consistent`]). A forked child does not own what its parent has locked.
+/// stopped owner is alive. The next to lock gets [`Locked::OwnerDied`], and so does each after
+/// that, until one marks what the mutex guards as consistent again ([`Guard::mark_consistent`]). A
+/// forked child does not own what its parent has locked.
 ///
 /// (A thread that is ended by the system call `exit` alone, behind the C library's back, is taken
 /// to be alive as long as its process is.)
 ///
 /// # What others can do
 ///
-/// Who may write the area may write the word. No value of it makes a call wait beyond its time-out,
-/// or more than one owner think that all is well for long: a word that is not a mutex's is an
-/// error, and so is an unlock of what another process has taken away. A guard is as good as the
-/// manners of those who may write the area. In C and Rust all data behind it are reached by the
-/// area's own copies and words, which bear that.
+/// A process that may write the area may write the word. No value of it makes a call wait beyond
+/// its time-out, or more than one owner think that all is well for long: a word that is not a
+/// mutex's is an error, and so is an unlock of what another process has taken away. A guard is as
+/// good as the manners of those who may write the area. In C and Rust all data behind it are
+/// reached by the area's own copies and words, which bear that.
 #[derive(Clone, Copy)]
 pub struct Mutex<'a> {
     area: &'a Area<Shared>,
@@ -70,15 +70,15 @@ impl<'a> Mutex<'a> {
     /// The mutex at `offset`, a multiple of 8.
     ///
     /// # Errors
-    /// - [`Kind::OutOfRange`] beyond the size, [`Kind::InvalidInput`] off the alignment;
-    /// - [`Kind::ReadOnly`] for a clone for reading only: who locks writes;
-    /// - [`Kind::Unsupported`] for pages of the pool, which may be taken away under a word, and for
-    ///   low areas.
+    /// - [`ErrorKind::OutOfRange`] beyond the size, [`ErrorKind::InvalidInput`] off the alignment;
+    /// - [`ErrorKind::ReadOnly`] for a clone for reading only: who locks writes;
+    /// - [`ErrorKind::Unsupported`] for hugetlb pages, which may be taken away under a word, and
+    ///   for low areas.
     pub fn new(area: &'a Area<Shared>, offset: usize) -> Result<Self> {
         let what = || format!("use a mutex at {offset} of {area}");
         check_memory(area, what)?;
         if !area.protection().contains(Protection::READ_WRITE) {
-            return Err(Error::new(Kind::ReadOnly, what())
+            return Err(Error::new(ErrorKind::ReadOnly, what())
                 .detail(format!(
                     "its protection is {}, and locking a mutex requires write access",
                     area.protection()
@@ -94,17 +94,17 @@ impl<'a> Mutex<'a> {
     /// Signals do not end the wait, and their handlers run. Waiters get it in no particular order.
     ///
     /// # Errors
-    /// - [`Kind::TimedOut`]: its owner lives, and did not unlock it in time;
-    /// - [`Kind::Busy`]: this thread has it already, by whatever clone of the area, and would wait
-    ///   for itself; or its marks are in another process's way;
-    /// - [`Kind::InvalidInput`]: the word there is not a mutex's;
-    /// - [`Kind::Limit`], [`Kind::NotPermitted`], [`Kind::System`]: at the first lock of a thread
-    ///   in an area, for want of a descriptor for the length of the call, of a mapping, of the
-    ///   right to open the memory for writing, of `/proc`.
+    /// - [`ErrorKind::TimedOut`]: its owner lives, and did not unlock it in time;
+    /// - [`ErrorKind::Busy`]: this thread has it already, by whatever clone of the area, and would
+    ///   wait for itself; or its marks are in another process's way;
+    /// - [`ErrorKind::InvalidInput`]: the word there is not a mutex's;
+    /// - [`ErrorKind::Limit`], [`ErrorKind::NotPermitted`], [`ErrorKind::System`]: at the first
+    ///   lock of a thread in an area, for want of a descriptor for the length of the call, of a
+    ///   mapping, of the right to open the memory for writing, of `/proc`.
     pub fn lock(&self, timeout: Duration) -> Result<Locked<'a>> {
         match self.attempt(Some(timeout))? {
             Ok(locked) => Ok(locked),
-            Err(_) => Err(Error::new(Kind::TimedOut, self.what("lock"))
+            Err(_) => Err(Error::new(ErrorKind::TimedOut, self.what("lock"))
                 .detail(format!("its owner is alive, and did not unlock it within {timeout:?}"))
                 .help("wait for longer; an owner may be stopped (SIGSTOP), or hold it for long: `areas show` names the holders")),
         }
@@ -121,8 +121,8 @@ impl<'a> Mutex<'a> {
     /// Whose it is, at this moment.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] if the word there is not a mutex's; [`Kind::System`] if the program
-    /// has closed the area's descriptor.
+    /// [`ErrorKind::InvalidInput`] if the word there is not a mutex's; [`ErrorKind::System`] if the
+    /// program has closed the area's descriptor.
     pub fn owner(&self) -> Result<Owner> {
         let word = self.area.load(self.offset, Ordering::Acquire)?;
         match protocol::owner(word) {
@@ -164,7 +164,7 @@ impl<'a> Mutex<'a> {
                 Ok(Ok(if inconsistent { Locked::OwnerDied(guard) } else { Locked::Clean(guard) }))
             }
             Outcome::Held { owner } => Ok(Err(owner)),
-            Outcome::Own => Err(Error::new(Kind::Busy, self.what("lock"))
+            Outcome::Own => Err(Error::new(ErrorKind::Busy, self.what("lock"))
                 .detail("this thread has locked it already, and would wait for itself")
                 .help("unlock it first: a mutex is not recursive")),
             Outcome::Garbage(word) => Err(self.garbage("lock", word)),
@@ -196,13 +196,13 @@ impl<'a> Mutex<'a> {
     }
 
     fn not_ours(&self, verb: &str) -> Error {
-        Error::new(Kind::NotPermitted, self.what(verb))
+        Error::new(ErrorKind::NotPermitted, self.what(verb))
             .detail("this thread does not own it: it never locked it, or another process has written over the word, or the parent of this forked child owns it")
             .help("treat what it guards as inconsistent")
     }
 
     fn garbage(&self, verb: &str, word: u64) -> Error {
-        Error::new(Kind::InvalidInput, self.what(verb))
+        Error::new(ErrorKind::InvalidInput, self.what(verb))
             .detail(format!("the word there is {word:#x}, which is not a mutex's: something else is there, or a process has written over it"))
             .help("if no process uses it, store 0: that is an unlocked mutex")
     }
@@ -224,7 +224,7 @@ pub enum Owner {
     ThisThread,
     /// Another thread, here or in another process.
     Living,
-    /// A thread that has ended: the next who locks is told.
+    /// A thread that has ended: the next to lock gets [`Locked::OwnerDied`].
     Dead,
 }
 
@@ -234,7 +234,7 @@ pub enum Owner {
 pub enum Locked<'a> {
     /// All is well.
     Clean(Guard<'a>),
-    /// An owner died while it had the mutex, and since then nobody has said that what it guards is
+    /// An owner died while it had the mutex, and since then no process has marked what it guards as
     /// consistent: it may be half changed. The mutex is locked. Repair, and then
     /// [`mark_consistent`](Guard::mark_consistent).
     OwnerDied(Guard<'a>),
@@ -245,8 +245,8 @@ impl<'a> Locked<'a> {
     /// was said.
     ///
     /// # Errors
-    /// Those of `repair`: then the mutex is unlocked, and the next who locks it is told as well.
-    /// Those of [`mark_consistent`](Guard::mark_consistent).
+    /// Those of `repair`: then the mutex is unlocked, and the next to lock it gets
+    /// [`Locked::OwnerDied`] as well. Those of [`mark_consistent`](Guard::mark_consistent).
     pub fn or_repair<E: From<Error>>(
         self,
         repair: impl FnOnce(&Guard<'a>) -> Result<(), E>,
@@ -296,16 +296,16 @@ impl Guard<'_> {
     /// Unlocks.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] if it is not this thread's any more, as a process has written over
-    /// the word: what it guards may be inconsistent. [`Kind::ReadOnly`] where the area's protection
-    /// was changed.
+    /// [`ErrorKind::NotPermitted`] if it is not this thread's any more, as a process has written
+    /// over the word: what it guards may be inconsistent. [`ErrorKind::ReadOnly`] where the area's
+    /// protection was changed.
     pub fn unlock(self) -> Result<()> {
         let guard = std::mem::ManuallyDrop::new(self);
         guard.mutex.unlock_as(Some(guard.mark))
     }
 
-    /// Says that what the mutex guards is consistent again after an owner's death: nobody is told
-    /// of that any more.
+    /// Marks what the mutex guards as consistent again after an owner's death: no later lock
+    /// reports of that any more.
     ///
     /// # Errors
     /// As [`unlock`](Guard::unlock).
@@ -316,7 +316,7 @@ impl Guard<'_> {
     /// Whether no owner died, or what the mutex guards was said to be consistent since.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`] where the area's protection was changed.
+    /// [`ErrorKind::ReadOnly`] where the area's protection was changed.
     pub fn is_consistent(&self) -> Result<bool> {
         Ok(self.mutex.area.load::<u64>(self.mutex.offset, Ordering::Relaxed)? & INCONSISTENT == 0)
     }
@@ -324,7 +324,7 @@ impl Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        // What is not ours any more cannot be given back, and there is nobody to tell.
+        // What is not ours any more cannot be unlocked, and there is no one to report it to.
         let _ = self.mutex.unlock_as(Some(self.mark));
     }
 }
@@ -349,7 +349,7 @@ impl<'a> Attempt<'a> {
         Attempt { mutex, begun: Instant::now(), timeout, slice: Cell::new(SHORTEST) }
     }
 
-    /// A word of the same form, which nobody waits for.
+    /// A word of the same form, which no thread waits for.
     pub(super) fn at_once(area: &'a Area<Shared>, offset: usize) -> Self {
         Attempt::new(Mutex { area, offset }, None)
     }

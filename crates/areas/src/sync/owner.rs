@@ -5,9 +5,9 @@
 //! the area's memory, by a record lock of an open file (OFD, fcntl(2)). A mapping of one page keeps
 //! that file, without a descriptor, and is not inherited by forked children: so the kernel takes
 //! the mark back when the process ends, is killed or calls exec, and this library does when the
-//! thread ends or the area goes. Whoever has the area asks the kernel whether there is a mark: no
-//! process number is involved, so that pid namespaces do not matter, nor numbers that are used
-//! again.
+//! thread ends or the area goes. Any process that has the area asks the kernel whether there is a
+//! mark: no process number is involved, so that pid namespaces do not matter, nor numbers that are
+//! used again.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::protocol::{OWNER_BITS, is_number};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{ForkDetector, Mapping};
 use crate::object::{self, Object};
 use crate::presence;
@@ -90,7 +90,7 @@ struct Mine {
 }
 
 impl Drop for Mine {
-    /// What the thread has not unlocked, nobody will: the kernel says so from here on.
+    /// What the thread has not unlocked, none will: the kernel says so from here on.
     fn drop(&mut self) {
         if !self.known.get_mut().is_empty() {
             take_back(|mark| mark.thread == self.thread);
@@ -108,7 +108,7 @@ impl Owners {
     pub(crate) fn this_thread(&self, object: &Object) -> Result<Owner> {
         let (memory, life) = (self.memory(object), life()?);
         let ending = |_| {
-            Error::new(Kind::Unsupported, "own a lock in an area")
+            Error::new(ErrorKind::Unsupported, "own a lock in an area")
                 .detail("the thread is about to end, and its locals are gone")
         };
         MINE.try_with(|mine| {
@@ -135,7 +135,7 @@ impl Owners {
         MINE.try_with(find).ok().flatten()
     }
 
-    /// An owner that is no thread. [`give_back`] ends it.
+    /// An owner that is not a thread. [`give_back`] ends it.
     pub(crate) fn another(&self, object: &Object) -> Result<Owner> {
         take(object, self.memory(object), next())
     }
@@ -206,7 +206,7 @@ pub(super) fn is_alive(object: &Object, number: u64) -> Result<bool> {
     const WHAT: &str = "check whether a lock's owner is alive";
     let file = object.own_fd().map_err(|_| object::closed(WHAT.to_owned()))?;
     range_lock::is_alone(file, &byte(number))
-        .map_err(|errno| Error::new(Kind::System, WHAT).call("fcntl(F_OFD_GETLK, F_RDLCK)", errno))
+        .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_OFD_GETLK, F_RDLCK)", errno))
 }
 
 fn take(object: &Object, memory: u64, thread: u64) -> Result<Owner> {
@@ -218,7 +218,7 @@ fn take(object: &Object, memory: u64, thread: u64) -> Result<Owner> {
     let mut attempts = 1;
     while !is_number(number) || !presence::lock_byte(&file, &byte(number), WHAT)? {
         if attempts == ATTEMPTS {
-            return Err(Error::new(Kind::Busy, WHAT)
+            return Err(Error::new(ErrorKind::Busy, WHAT)
                 .call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
                 .detail("another process has record locks on the bytes behind the area's memory")
                 .help("end it: `areas show` names the holders, and no program has a reason to do so"));
@@ -228,7 +228,7 @@ fn take(object: &Object, memory: u64, thread: u64) -> Result<Owner> {
     let mapping = presence::keep(&file, object.page_size())?;
     mapping
         .advise(Advice::DontFork)
-        .map_err(|errno| Error::new(Kind::System, WHAT).call("madvise(MADV_DONTFORK)", errno))?;
+        .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("madvise(MADV_DONTFORK)", errno))?;
     // Before anybody forks.
     drop(file);
     book().marks.push(Mark { memory, thread, number, mapping });
@@ -251,7 +251,7 @@ fn take_back(which: impl Fn(&Mark) -> bool) {
 fn life() -> Result<u64> {
     if CANARY.get().is_none() {
         crate::forking::ready()
-            .map_err(|errno| Error::new(Kind::System, WHAT).call("pthread_atfork", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("pthread_atfork", errno))?;
         let _gate = gate();
         if CANARY.get().is_none() {
             let canary = ForkDetector::new()

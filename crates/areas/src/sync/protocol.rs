@@ -1,13 +1,13 @@
 //! The steps of a mutex that several processes have in memory which they all may write: what
 //! `models/` tries in all orders.
 //!
-//! One word of 64 bits says all: whose the mutex is (0 is nobody), whether somebody may sleep on
-//! it, and whether an owner died with it. An owner is there from the step that makes it one, and
-//! gone with the step that ends that, so that there is no moment in which a kill leaves a mutex
-//! that somebody has and nobody knows who. Sleepers sleep on the lower half of the word, for a
+//! One word of 64 bits says all: which thread owns the mutex (0 is none), whether a thread may
+//! sleep on it, and whether an owner died with it. An owner is there from the step that makes it
+//! one, and gone with the step that ends that, so that there is no moment in which a kill leaves a
+//! mutex that is owned by an unknown thread. Sleepers sleep on the lower half of the word, for a
 //! while: then they look again whether the owner lives.
 
-/// Somebody may sleep on the word.
+/// A thread may sleep on the word.
 pub(crate) const WAITERS: u64 = 0b0001;
 /// An owner died, and none since has said that what the mutex guards is consistent.
 pub(crate) const INCONSISTENT: u64 = 0b0010;
@@ -16,8 +16,8 @@ const RESERVED: u64 = 0b1100;
 const SHIFT: u32 = 4;
 /// Bits of an owner's number.
 pub(crate) const OWNER_BITS: u32 = u64::BITS - SHIFT;
-/// The part of it that is in the lower half of the word is never 0: whoever sleeps on that half
-/// notices when the mutex is free.
+/// The part of it that is in the lower half of the word is never 0: a thread that sleeps on that
+/// half notices when the mutex is free.
 const LOWER: u64 = (1 << (32 - SHIFT)) - 1;
 
 /// Whether an owner can have this number.
@@ -31,7 +31,7 @@ pub(crate) const fn owner(word: u64) -> Option<u64> {
     if word & RESERVED == 0 && (owner == 0 || is_number(owner)) { Some(owner) } else { None }
 }
 
-/// The word, and what whoever wants it does between looks at it.
+/// The word, and what a thread that wants it does between looks at it.
 pub(crate) trait Word {
     /// Why it cannot be had.
     type Error;
@@ -83,7 +83,7 @@ pub(crate) fn lock<W: Word>(word: &W, me: u64) -> Result<Outcome, W::Error> {
         let dead = owner != 0 && !early && !word.is_alive(owner)?;
         if owner == 0 || dead {
             let inconsistent = if dead { INCONSISTENT } else { seen & INCONSISTENT };
-            // Who has slept does not know whether others do.
+            // One that has slept does not know whether others do.
             let ours = me << SHIFT | inconsistent | seen & WAITERS | slept;
             if word.compare_exchange(seen, ours)?.is_ok() {
                 return Ok(Outcome::Locked { inconsistent: inconsistent != 0 });
@@ -108,8 +108,8 @@ pub(crate) fn unlock<W: Word>(word: &W, me: u64) -> Result<bool, W::Error> {
     if owner(word.load()?) != Some(me) {
         return Ok(false);
     }
-    // Nobody else changes it, but for the bit that somebody waits. Who is killed behind this step
-    // leaves sleepers that look again by themselves.
+    // No other thread changes it, but for the bit that one waits. A thread that is killed behind
+    // this step leaves sleepers that look again by themselves.
     if word.fetch_and(INCONSISTENT)? & WAITERS != 0 {
         word.wake_one()?;
     }

@@ -9,7 +9,7 @@ use super::protocol::{self, Outcome};
 use super::sequence::{self, Read, Sequence};
 use super::{check_memory, out_of_seqlock};
 use crate::area::{Area, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protection::Protection;
 
 /// Attempts of a reader, of which the first few spin.
@@ -21,9 +21,9 @@ const WRITER: usize = 8;
 /// Some bytes that one process writes and many read, whole or not at all, in a shared area.
 ///
 /// Readers need the right to read only, and write nothing: that there are many costs the writer
-/// nothing. The writer waits for nobody. A value is [`HEADER`](SeqLock::HEADER) bytes longer than
-/// what is in it. Zeros are one that was never written, with zeros in it. The value here only says
-/// where it is, and is copied freely.
+/// nothing. The writer never waits. A value is [`HEADER`](SeqLock::HEADER) bytes longer than what
+/// is in it. Zeros are one that was never written, with zeros in it. The value here only says where
+/// it is, and is copied freely.
 ///
 /// ```
 /// use areas::sync::SeqLock;
@@ -40,7 +40,7 @@ const WRITER: usize = 8;
 /// ```
 ///
 /// A writer that dies in the middle of a write leaves bytes that are half old and half new: readers
-/// are told ([`Kind::OwnerDied`]) until the next writer has written.
+/// get [`ErrorKind::OwnerDied`] until the next writer has written.
 #[derive(Clone, Copy)]
 pub struct SeqLock<'a> {
     area: &'a Area<Shared>,
@@ -56,9 +56,9 @@ impl<'a> SeqLock<'a> {
     /// how many there are.
     ///
     /// # Errors
-    /// [`Kind::OutOfRange`] beyond the size, [`Kind::InvalidInput`] off the alignment,
-    /// [`Kind::ReadOnly`] where the area may not be read, [`Kind::Unsupported`] for pages of the
-    /// pool, which may be taken away under a word, and for low areas.
+    /// [`ErrorKind::OutOfRange`] beyond the size, [`ErrorKind::InvalidInput`] off the alignment,
+    /// [`ErrorKind::ReadOnly`] where the area may not be read, [`ErrorKind::Unsupported`] for
+    /// hugetlb pages, which may be taken away under a word, and for low areas.
     pub fn new(area: &'a Area<Shared>, offset: usize, len: usize) -> Result<Self> {
         check_memory(area, || format!("use a sequence lock at {offset} of {area}"))?;
         area.load::<u64>(offset, Ordering::Relaxed)?;
@@ -73,13 +73,13 @@ impl<'a> SeqLock<'a> {
     /// writer is waited for.
     ///
     /// # Errors
-    /// [`Kind::Busy`] if another writer lives; [`Kind::ReadOnly`] for a clone for reading only;
-    /// [`Kind::InvalidInput`] if the words there are not a sequence lock's; else as for
+    /// [`ErrorKind::Busy`] if another writer lives; [`ErrorKind::ReadOnly`] for a clone for reading
+    /// only; [`ErrorKind::InvalidInput`] if the words there are not a sequence lock's; else as for
     /// [`Mutex::lock`](super::Mutex::lock) in a thread that locks for the first time.
     pub fn writer(&self) -> Result<Writer<'a>> {
         let what = || self.what("write");
         if !self.area.protection().contains(Protection::READ_WRITE) {
-            return Err(Error::new(Kind::ReadOnly, what())
+            return Err(Error::new(ErrorKind::ReadOnly, what())
                 .detail(format!("its protection is {}", self.area.protection()))
                 .help("open the area for writing, too: `open` instead of `open_read_only`"));
         }
@@ -97,10 +97,10 @@ impl<'a> SeqLock<'a> {
         }
         owner::give_back(mark);
         match outcome {
-            Outcome::Garbage(word) => Err(Error::new(Kind::InvalidInput, what())
+            Outcome::Garbage(word) => Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("its writer's word is {word:#x}, which is not one: something else is there, or a process has written over it"))
                 .help("if no process uses it, write 16 zeros there")),
-            _ => Err(Error::new(Kind::Busy, what())
+            _ => Err(Error::new(ErrorKind::Busy, what())
                 .detail("it has a writer, which is alive")
                 .help("it has one writer at a time: end the other one, or have writers take turns by a mutex")),
         }
@@ -110,15 +110,15 @@ impl<'a> SeqLock<'a> {
     /// so it says.
     ///
     /// # Errors
-    /// - [`Kind::InvalidInput`] if `into` is of another length than what is in it;
-    /// - [`Kind::Busy`] if no copy was whole in some thousand attempts: its writer writes all the
-    ///   time, or was stopped in the middle;
-    /// - [`Kind::OwnerDied`] if its writer died in the middle of a write, and no other one has
+    /// - [`ErrorKind::InvalidInput`] if `into` is of another length than what is in it;
+    /// - [`ErrorKind::Busy`] if no copy was whole in some thousand attempts: its writer writes all
+    ///   the time, or was stopped in the middle;
+    /// - [`ErrorKind::OwnerDied`] if its writer died in the middle of a write, and no other one has
     ///   written since.
     pub fn read(&self, into: &mut [u8]) -> Result<u64> {
         let what = || self.what("read");
         if into.len() != self.len {
-            return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
                 "it has {} bytes in it, and there is room for {}",
                 self.len,
                 into.len()
@@ -127,13 +127,13 @@ impl<'a> SeqLock<'a> {
         let data = self.offset + SeqLock::HEADER;
         match sequence::read(self, ATTEMPTS, || self.area.read_at(data, into))? {
             Read::Whole(count) => Ok(count / 2),
-            Read::Changing => Err(Error::new(Kind::Busy, what())
+            Read::Changing => Err(Error::new(ErrorKind::Busy, what())
                 .detail(format!("it was written at each of {ATTEMPTS} attempts"))
                 .help("try again; or have it written less often")),
-            Read::Unfinished if self.has_living_writer()? => Err(Error::new(Kind::Busy, what())
+            Read::Unfinished if self.has_living_writer()? => Err(Error::new(ErrorKind::Busy, what())
                 .detail("a write is under way, and its writer lives: it may be stopped, or wait for a CPU")
                 .help("try again")),
-            Read::Unfinished => Err(Error::new(Kind::OwnerDied, what())
+            Read::Unfinished => Err(Error::new(ErrorKind::OwnerDied, what())
                 .detail("its writer died in the middle of a write: it is half old and half new")
                 .help("the next write makes it whole: `writer`, `write`")),
         }
@@ -142,7 +142,7 @@ impl<'a> SeqLock<'a> {
     /// Whether it has a writer that lives.
     ///
     /// # Errors
-    /// [`Kind::System`] if the program has closed the area's descriptor.
+    /// [`ErrorKind::System`] if the program has closed the area's descriptor.
     pub fn has_living_writer(&self) -> Result<bool> {
         let word = self.area.load(self.offset + WRITER, Ordering::Acquire)?;
         match protocol::owner(word) {
@@ -213,9 +213,9 @@ impl<'a> Writer<'a> {
     /// Writes all of it.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for another number of bytes; [`Kind::NotPermitted`] in a forked
-    /// child, and if another process has written over the writer's word; [`Kind::ReadOnly`] where
-    /// the area's protection was changed.
+    /// [`ErrorKind::InvalidInput`] for another number of bytes; [`ErrorKind::NotPermitted`] in a
+    /// forked child, and if another process has written over the writer's word;
+    /// [`ErrorKind::ReadOnly`] where the area's protection was changed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write(self.area, bytes)
     }
@@ -233,7 +233,7 @@ impl Drop for Writer<'_> {
     }
 }
 
-/// A writer that is told at each call which area it writes.
+/// A writer that is given at each call the area that it writes.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct DetachedWriter {
@@ -256,7 +256,7 @@ impl DetachedWriter {
         let lock = SeqLock { area, offset: self.offset, len: self.len };
         let what = || lock.what("write");
         if bytes.len() != lock.len {
-            return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
                 "it has {} bytes in it, and these are {}",
                 lock.len,
                 bytes.len()
@@ -264,7 +264,7 @@ impl DetachedWriter {
         }
         let word = area.load(lock.offset + WRITER, Ordering::Relaxed)?;
         if !self.mark.is_own() || protocol::owner(word) != Some(self.mark.number) {
-            return Err(Error::new(Kind::NotPermitted, what())
+            return Err(Error::new(ErrorKind::NotPermitted, what())
                 .detail("this is not its writer any more: the parent of this forked child is, or another process has written over the word")
                 .help("become its writer again: `writer`"));
         }
@@ -273,7 +273,7 @@ impl DetachedWriter {
         Ok(())
     }
 
-    /// Lets another one come; where the area is no such area any more, its mark goes.
+    /// Lets another one come; where the area is not such an area any more, its mark is removed.
     pub fn end(&mut self, area: Option<&Area<Shared>>) {
         if !self.mark.is_own() {
             return;

@@ -157,7 +157,7 @@ mod tests {
         let reading = crate::sys::text::open(&path).unwrap();
         std::fs::remove_file(path).unwrap();
         with_low_numbers_free(|| {
-            // Whether this process has a record lock on the file, as the kernel tells it.
+            // Whether this process has a record lock on the file, as the kernel reports it.
             let is_locked = |file: &std::fs::File| {
                 let inode = fs::fstat(file).unwrap().st_ino;
                 let locks = crate::sys::text::read_to_string("/proc/locks").unwrap();

@@ -60,7 +60,7 @@ impl Guarded {
         self.identity
     }
 
-    /// Whether it still is that; an error where the kernel does not tell.
+    /// Whether it still is that; an error where the kernel does not report it.
     pub(crate) fn look(&self) -> Result<bool> {
         match file::stat(self.as_fd()) {
             Ok(stat) => Ok(stat.identity == self.identity),

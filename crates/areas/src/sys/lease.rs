@@ -30,7 +30,7 @@ pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
 
 /// Whether the lease is held and nobody waits for its end.
 pub(crate) fn is_whole(file: BorrowedFd<'_>) -> Result<bool> {
-    // Where somebody waits, the kernel tells what the lease has to become.
+    // Where somebody waits, the kernel reports what the lease has to become.
     fcntl(file, libc::F_GETLEASE, 0).map(|lease| lease == libc::F_WRLCK)
 }
 

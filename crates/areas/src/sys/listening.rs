@@ -111,7 +111,7 @@ pub(crate) enum Until {
     Ended,
 }
 
-/// Waits until something happens to one of the sockets, for at most so long (`None` is for ever),
+/// Waits until something happens to one of the sockets, for at most so long (`None` waits forever),
 /// and tells for each whether it did.
 ///
 /// A signal ends it early, with nothing told.

@@ -180,7 +180,7 @@ pub(crate) unsafe fn unmap_for_program(address: NonNull<u8>, len: usize) -> Resu
 /// Makes a mapping of a file longer, at addresses that the kernel chooses: where it is now.
 ///
 /// The new part has what the mapping has: where the program locks all its future mappings
-/// (`mlockall`), and this one is unlocked, that is no lock, and none is asked for.
+/// (`mlockall`), and this one is unlocked, that is not a lock, and none is asked for.
 ///
 /// # Safety
 /// The caller owns `address..address+len`, which is one mapping, and no reference into it outlives

@@ -70,7 +70,7 @@ pub(crate) fn mark_held(object: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// The size of the pool pages that an object is made of; `None` for base pages.
+/// The size of the hugetlb pages that an object is made of; `None` for base pages.
 pub(crate) fn pool_page(object: BorrowedFd<'_>) -> Result<Option<usize>> {
     const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
     let system = fs::fstatfs(object)?;

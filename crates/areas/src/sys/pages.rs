@@ -213,7 +213,7 @@ pub(crate) fn cache_of_number(number: i32, offset: u64, len: u64) -> Result<Cach
 /// What the page cache has of `len` bytes from `offset` on; to the end if `len` is 0. Faults
 /// nothing in.
 ///
-/// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of pool pages; EPERM for who neither owns the
+/// `cachestat`, Linux 6.5. EOPNOTSUPP for objects of hugetlb pages; EPERM for who neither owns the
 /// object nor may write it.
 pub(crate) fn cache_of(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Cached> {
     use linux_raw_sys::general::{__NR_cachestat, cachestat, cachestat_range};

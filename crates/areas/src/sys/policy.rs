@@ -57,7 +57,7 @@ pub(crate) fn bind(address: NonNull<u8>, len: usize, placement: &Placement) -> R
 }
 
 /// The same, and pages that are there and that no other process has mapped are moved to the
-/// policy's nodes (`MPOL_MF_MOVE`). Pages that cannot be moved stay, and that is no error.
+/// policy's nodes (`MPOL_MF_MOVE`). Pages that cannot be moved stay, and that is not an error.
 pub(crate) fn bind_and_move(address: NonNull<u8>, len: usize, placement: &Placement) -> Result<()> {
     mbind(address, len, placement, raw::MPOL_MF_MOVE)
 }

@@ -61,7 +61,7 @@ pub(crate) fn is_nonblocking(socket: BorrowedFd<'_>) -> Result<bool> {
     Ok(rustix::fs::fcntl_getfl(socket)?.contains(rustix::fs::OFlags::NONBLOCK))
 }
 
-/// How long a receiving call on it waits (`SO_RCVTIMEO`); `None` for ever.
+/// How long a receiving call on it waits (`SO_RCVTIMEO`); `None` forever.
 pub(crate) fn receive_timeout(socket: BorrowedFd<'_>) -> Result<Option<Duration>> {
     rustix::net::sockopt::socket_timeout(socket, rustix::net::sockopt::Timeout::Recv)
 }
@@ -81,8 +81,8 @@ pub(crate) enum For {
     TheEnd,
 }
 
-/// Waits, for at most so long (`None` is for ever). Whether the other side sends nothing more; what
-/// it has sent may still be there.
+/// Waits, for at most so long (`None` waits forever). Whether the other side sends nothing more;
+/// what it has sent may still be there.
 ///
 /// A signal ends it early.
 pub(crate) fn wait(socket: BorrowedFd<'_>, what: For, at_most: Option<Duration>) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::list;
 use crate::sys;
 
@@ -22,10 +22,11 @@ impl CpuSet {
     /// The CPUs on which the calling thread may run (`sched_getaffinity`).
     ///
     /// # Errors
-    /// [`Kind::System`] with what the kernel said.
+    /// [`ErrorKind::System`] with what the kernel said.
     pub fn of_this_thread() -> Result<Self> {
         let cpus = sys::process::processors().map_err(|errno| {
-            Error::new(Kind::System, "ask which processors may be used").call("sched_getaffinity(0)", errno)
+            Error::new(ErrorKind::System, "ask which processors may be used")
+                .call("sched_getaffinity(0)", errno)
         })?;
         Ok(cpus.into_iter().filter_map(|cpu| u32::try_from(cpu).ok()).collect())
     }

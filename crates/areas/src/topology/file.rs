@@ -27,7 +27,7 @@ pub(super) struct Notes(RefCell<Vec<Oddity>>);
 impl Notes {
     fn add(&self, oddity: Oddity) {
         let mut all = self.0.borrow_mut();
-        // A tree that lies in everything is not told in full. A file that is read twice is told
+        // Not all of a tree that lies everywhere is reported. A file that is read twice is told
         // once.
         if all.len() < MAX_ODDITIES && !all.contains(&oddity) {
             all.push(oddity);
@@ -39,8 +39,8 @@ impl Notes {
     }
 }
 
-/// A folder in the tree. What is not there is `None`: a fact that the kernel does not tell. What is
-/// there and makes no sense is `None`, too, and noted.
+/// A folder in the tree. What is not there is `None`: a fact that the kernel does not report.
+/// What is there and makes no sense is `None`, too, and noted.
 #[derive(Clone, Debug)]
 pub(super) struct Folder<'a> {
     path: PathBuf,
@@ -139,7 +139,7 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
 
 /// The whole text of a file, or `None` if there is none. The error is a phrase.
 fn text(path: &Path) -> Result<Option<String>, String> {
-    // A pipe does not hold us until somebody writes to it.
+    // A pipe does not hold us until it is written.
     let mut file = match sys::text::open(path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),

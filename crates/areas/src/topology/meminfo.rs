@@ -4,7 +4,7 @@ use super::node_info::Memory;
 use crate::place::list::excerpt;
 
 /// Reads lines such as `Node 1 MemFree: 57913400 kB`, or the same without `Node 1`. Of each line
-/// that says nothing it is a phrase why; what it should have told is not known.
+/// that says nothing it is a phrase why; what it should have said is not known.
 pub(crate) fn read(text: &str) -> (Memory, Vec<String>) {
     let mut memory = Memory::default();
     let mut odd = Vec::new();

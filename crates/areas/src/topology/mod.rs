@@ -15,8 +15,14 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::place::{Node, NodeSet};
 pub use cpuset::CpuSet;
-pub use node_info::{Access, CacheIndexing, CacheWrites, HugePool, Memory, MemorySideCache, NodeInfo};
+pub use node_info::{
+    CacheIndexing, CacheWrites, HugePool, Memory, MemoryPerformance, MemorySideCache, NodeInfo,
+};
 pub use oddity::Oddity;
+
+/// The older name of [`MemoryPerformance`].
+#[deprecated(since = "0.2.0", note = "use `MemoryPerformance`")]
+pub type Access = MemoryPerformance;
 
 /// The memory nodes of a machine at the moment of reading.
 ///
@@ -65,9 +71,10 @@ impl Topology {
     /// nodes come or go while they are read, it reads again.
     ///
     /// # Errors
-    /// - [`Kind::Unsupported`](crate::Kind::Unsupported) if the tree has neither nodes nor CPUs.
-    /// - [`Kind::Io`](crate::Kind::Io) if it has nodes, and no number of one can be read: the error
-    ///   names the file and its content.
+    /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the tree has neither nodes
+    ///   nor CPUs.
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if it has nodes, and no number of one can be read:
+    ///   the error names the file and its content.
     pub fn read_from(root: impl AsRef<Path>) -> Result<Self> {
         read::topology(root.as_ref())
     }
@@ -127,7 +134,7 @@ impl Topology {
         &self.cpus
     }
 
-    /// All CPUs that the machine has and that are offline, as far as the kernel tells
+    /// All CPUs that the machine has and that are offline, as far as the kernel reports
     /// (`/sys/devices/system/cpu/present`).
     #[must_use]
     pub fn offline_cpus(&self) -> &CpuSet {
@@ -141,7 +148,7 @@ impl Topology {
     }
 
     /// What could not be read, made no sense, or contradicts the rest, in the order of reading:
-    /// what it should have told is unknown. (Of a tree that is odd all over, some hundreds.)
+    /// what it should have said is unknown. (Of a tree that is odd all over, some hundreds.)
     #[must_use]
     pub fn oddities(&self) -> &[Oddity] {
         &self.oddities

@@ -6,7 +6,7 @@ use super::cpuset::CpuSet;
 use super::oddity::Oddity;
 use crate::place::{Node, NodeSet};
 
-/// What the kernel tells of one node. A fact that it does not tell is `None` or empty, never a
+/// What the kernel reports of one node. A fact that it does not report is `None` or empty, never a
 /// guess.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -16,7 +16,7 @@ pub struct NodeInfo {
     /// Whether it is online (`/sys/devices/system/node/online`).
     pub online: bool,
     /// Whether it has memory: by its own `meminfo`, and by `has_memory` (which old kernels call
-    /// `has_normal_memory`) where that tells no size. `None` if neither tells.
+    /// `has_normal_memory`) where that has no size. `None` if neither has.
     pub has_memory: Option<bool>,
     /// Whether devices on it, but no CPUs, start memory accesses (`has_generic_initiator`, Linux
     /// 5.10).
@@ -32,7 +32,7 @@ pub struct NodeInfo {
     pub huge_pools: Vec<HugePool>,
     /// How fast its memory is, from where: what is about CPUs (class 1) first, then class 0. Empty
     /// unless the firmware has an ACPI HMAT (or CDAT, for CXL).
-    pub access: Vec<Access>,
+    pub access: Vec<MemoryPerformance>,
     /// The caches that its memory has on its own side (`memory_side_cache/`, Linux 5.2), by level.
     /// Empty for most nodes: such a cache is of fast memory in front of more, slower memory, and no
     /// node by itself.
@@ -98,7 +98,7 @@ impl NodeInfo {
     /// How fast this node's memory is for accesses that start at `initiator`: class 1 if
     /// `initiator` is one of its initiators, else class 0 likewise, else `None`.
     #[must_use]
-    pub fn access_from(&self, initiator: Node) -> Option<&Access> {
+    pub fn access_from(&self, initiator: Node) -> Option<&MemoryPerformance> {
         self.access.iter().find(|access| access.initiators.contains(initiator))
     }
 }
@@ -110,7 +110,7 @@ impl NodeInfo {
 pub struct Memory {
     /// `MemTotal`: what the kernel manages, huge-page pools included.
     pub total: Option<u64>,
-    /// `MemFree`: what nobody uses. Free pages of huge-page pools do not count.
+    /// `MemFree`: what is not in use. Free pages of huge-page pools do not count.
     pub free: Option<u64>,
     /// `Active(file)` + `Inactive(file)` + `SReclaimable`: what the kernel could give up without
     /// swapping. An upper bound: dirty pages must be written first, and some of it is in use again
@@ -201,7 +201,7 @@ impl fmt::Display for CacheWrites {
     }
 }
 
-/// A node's pool of huge pages of one size. Counts are pages; what the kernel does not tell is
+/// A node's pool of huge pages of one size. Counts are pages; what the kernel does not report is
 /// `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -210,7 +210,7 @@ pub struct HugePool {
     pub page_size: u64,
     /// `nr_hugepages`: pages in the pool, surplus ones included.
     pub total: Option<u64>,
-    /// `free_hugepages`: pages that nobody has touched; some may be promised to mappings already.
+    /// `free_hugepages`: pages that were never touched; some may be promised to mappings already.
     pub free: Option<u64>,
     /// `surplus_hugepages`: pages above what the administrator set, which go when they are freed.
     pub surplus: Option<u64>,
@@ -222,10 +222,10 @@ pub struct HugePool {
 /// These are the rated values of the firmware, not measurements. Bandwidths are in the unit in
 /// which the kernel prints them: its numaperf page calls it MiB/s, its sysfs ABI page MB/s, and the
 /// ACPI table that they come from counts MB/s; do not build on the 5 % between the two. Latencies
-/// are nanoseconds. A value of 0 is what the kernel prints for "not told", and is `None` here.
+/// are nanoseconds. A value of 0 is what the kernel prints for "not reported", and is `None` here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Access {
+pub struct MemoryPerformance {
     /// 0: the best initiators of any kind, CPUs or devices. 1: the best among nodes with CPUs
     /// (Linux 5.10).
     pub class: u8,

@@ -10,7 +10,7 @@ use crate::text::escape_invisible;
 pub(super) const MAX_ODDITIES: usize = 256;
 
 /// A file of sysfs that could not be read, makes no sense, or contradicts others. What it should
-/// have told is unknown; all else stands.
+/// have said is unknown; all else is as reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Oddity {

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::cpuset::{self, CpuSet};
 use super::file::{self, Folder, Notes};
-use super::node_info::{Access, CacheIndexing, CacheWrites, HugePool, Memory, MemorySideCache, NodeInfo};
+use super::node_info::{
+    CacheIndexing, CacheWrites, HugePool, Memory, MemoryPerformance, MemorySideCache, NodeInfo,
+};
 use super::{Topology, meminfo};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::list::{self, excerpt};
 use crate::place::{Node, NodeSet};
 
@@ -29,14 +31,14 @@ pub(super) fn topology(root: &Path) -> Result<Topology> {
         if topology.nodes.is_empty() {
             let told = oddities.first().map_or("it names no node".to_owned(), ToString::to_string);
             let folder = root.join("devices/system/node");
-            return Err(Error::new(Kind::Io, format!("read {}", folder.display())).detail(told));
+            return Err(Error::new(ErrorKind::Io, format!("read {}", folder.display())).detail(told));
         }
         read = Some(Topology { oddities, ..topology });
         if before == after {
             break;
         }
     }
-    read.ok_or_else(|| Error::new(Kind::Io, format!("read the memory nodes of {}", root.display())))
+    read.ok_or_else(|| Error::new(ErrorKind::Io, format!("read the memory nodes of {}", root.display())))
 }
 
 /// The folders that matter.
@@ -65,7 +67,7 @@ impl<'a> Tree<'a> {
         if !self.cpus.exists() {
             let root = self.root.path();
             return Err(Error::new(
-                Kind::Unsupported,
+                ErrorKind::Unsupported,
                 format!("read the memory nodes of {}", root.display()),
             )
             .detail("it has neither devices/system/node nor devices/system/cpu")
@@ -225,7 +227,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Facts that one file tells of all nodes.
+/// Facts that one file has of all nodes.
 struct Shared {
     online: NodeSet,
     /// The nodes that a line of distances may be about.
@@ -302,7 +304,7 @@ fn huge_pools(folder: &Folder<'_>) -> Vec<HugePool> {
     pools
 }
 
-fn access(node: &Folder<'_>) -> Vec<Access> {
+fn access(node: &Folder<'_>) -> Vec<MemoryPerformance> {
     let mut all = Vec::new();
     for class in [1, 0] {
         let folder = node.sub(format!("access{class}/initiators"));
@@ -311,7 +313,7 @@ fn access(node: &Folder<'_>) -> Vec<Access> {
             continue;
         }
         let told = |name| folder.number(name).filter(|&value| value != 0);
-        all.push(Access {
+        all.push(MemoryPerformance {
             class,
             initiators,
             read_bandwidth: told("read_bandwidth"),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Protection};
+use areas::{ErrorKind, Protection};
 
 use super::support::kernel;
 use super::{bytes, page};
@@ -31,11 +31,11 @@ fn a_refused_copy_changes_nothing() {
     let before = bytes(&area);
     for (offset, len) in [(4999, 2), (5000, 1), (5001, 0), (usize::MAX, 1), (usize::MAX, 0), (1, 5000)] {
         let error = area.write_at(offset, &vec![1; len]).unwrap_err();
-        assert_eq!(error.kind(), Kind::OutOfRange, "{offset} {len}");
+        assert_eq!(error.kind(), ErrorKind::OutOfRange, "{offset} {len}");
         let mut into = vec![9; len];
-        assert_eq!(area.read_at(offset, &mut into).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.read_at(offset, &mut into).unwrap_err().kind(), ErrorKind::OutOfRange);
         assert!(into.iter().all(|&byte| byte == 9));
-        assert_eq!(area.slice(offset, len).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.slice(offset, len).unwrap_err().kind(), ErrorKind::OutOfRange);
     }
     assert!(bytes(&area) == before);
     area.write_at(5000, &[]).unwrap();
@@ -58,11 +58,15 @@ fn slices_are_windows_that_stay_inside() {
     assert_eq!(slice.load::<u16>(4, Ordering::Relaxed).unwrap(), 0x0304);
     for (offset, len) in [(50, 1), (45, 6), (51, 0), (usize::MAX, 0), (usize::MAX - 99, 1), (usize::MAX, 60)]
     {
-        assert_eq!(slice.write_at(offset, &vec![1; len]).unwrap_err().kind(), Kind::OutOfRange, "{offset}");
-        assert_eq!(slice.read_at(offset, &mut vec![1; len]).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(
+            slice.write_at(offset, &vec![1; len]).unwrap_err().kind(),
+            ErrorKind::OutOfRange,
+            "{offset}"
+        );
+        assert_eq!(slice.read_at(offset, &mut vec![1; len]).unwrap_err().kind(), ErrorKind::OutOfRange);
     }
-    assert_eq!(slice.load::<u64>(44, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
-    assert_eq!(slice.store(2, 1_u32, Ordering::Relaxed).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(slice.load::<u64>(44, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::OutOfRange);
+    assert_eq!(slice.store(2, 1_u32, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(area.slice(8192, 0).unwrap().is_empty());
 }
 
@@ -75,7 +79,7 @@ fn copies_between_areas() {
     for (offset, at, len) in
         [(4991, 0, 10), (0, 91, 10), (usize::MAX, 0, 1), (0, usize::MAX, 1), (0, 0, usize::MAX)]
     {
-        assert_eq!(from.copy_to(offset, &to, at, len).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(from.copy_to(offset, &to, at, len).unwrap_err().kind(), ErrorKind::OutOfRange);
     }
 }
 
@@ -94,7 +98,7 @@ fn overlapping_copies_are_refused() {
         let result = area.copy_to(offset, &area, at, len);
         assert_eq!(result.is_ok(), fine, "{offset} {at} {len}");
         if let Err(error) = result {
-            assert_eq!(error.kind(), Kind::InvalidInput);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
         }
     }
 }
@@ -114,12 +118,12 @@ fn protections_are_the_kernels() {
         assert_eq!(area.read_at(0, &mut [0]).is_ok(), protection.contains(Protection::READ));
         let write = area.write_at(0, &[1]);
         assert_eq!(write.is_ok(), protection.contains(Protection::WRITE), "{text}");
-        assert!(write.err().is_none_or(|error| error.kind() == Kind::ReadOnly));
+        assert!(write.err().is_none_or(|error| error.kind() == ErrorKind::ReadOnly));
         area.protect(Protection::READ_WRITE).unwrap();
         area.write_at(0, &[1]).unwrap();
         area.protect(Protection::READ).unwrap();
         assert_eq!(kernel::vma_at(area.as_ptr()).unwrap().permissions, "r--s");
-        assert_eq!(area.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(area.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
         assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 1);
     }
 }
@@ -131,9 +135,9 @@ fn private_areas_lend_what_their_protection_allows() {
     area.protect(Protection::READ).unwrap();
     assert_eq!(kernel::vma_at(area.as_ptr()).unwrap().permissions, "r--p");
     assert_eq!(area.as_bytes().unwrap().len(), 5000);
-    assert_eq!(area.as_bytes_mut().unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(area.as_bytes_mut().unwrap_err().kind(), ErrorKind::ReadOnly);
     area.protect(Protection::empty()).unwrap();
-    assert_eq!(area.as_bytes().unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(area.as_bytes().unwrap_err().kind(), ErrorKind::ReadOnly);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| area[0])).unwrap_err();
     assert!(panicked.downcast_ref::<String>().unwrap().contains("protection is ---"));
     area.protect(Protection::READ_WRITE).unwrap();

@@ -1,6 +1,6 @@
 //! Where an area is mapped: anywhere, or exactly there or not at all.
 
-use areas::{Address, Kind, PageSize, Pages};
+use areas::{Address, ErrorKind, PageSize, Pages};
 
 use super::page;
 use super::support::child::{Stage, test};
@@ -42,7 +42,7 @@ fn what_is_there_is_never_touched() {
             for error in [builder.private().unwrap_err(), builder.shared().unwrap_err()] {
                 assert_eq!(
                     (error.kind(), error.errno().map(|errno| errno.to_string()).as_deref()),
-                    (Kind::AddressInUse, Some("EEXIST"))
+                    (ErrorKind::AddressInUse, Some("EEXIST"))
                 );
             }
         }
@@ -51,7 +51,7 @@ fn what_is_there_is_never_touched() {
         // A reserve is in the way as well as bytes are.
         let growable = areas::builder(1).growable(1 << 20).shared().unwrap();
         let inside = Address::Exactly(growable.as_ptr().addr() + (1 << 19));
-        assert_eq!(areas::builder(1).at(inside).private().unwrap_err().kind(), Kind::AddressInUse);
+        assert_eq!(areas::builder(1).at(inside).private().unwrap_err().kind(), ErrorKind::AddressInUse);
         String::new()
     });
 }
@@ -59,12 +59,12 @@ fn what_is_there_is_never_touched() {
 #[test]
 fn addresses_that_no_process_has() {
     let cases = [
-        (1, Kind::InvalidInput),
-        (page() + 1, Kind::InvalidInput),
-        (usize::MAX, Kind::InvalidInput),
-        (usize::MAX - page() + 1, Kind::AddressInUse),
-        (1 << 47, Kind::AddressInUse),
-        ((1 << 47) - page(), Kind::AddressInUse),
+        (1, ErrorKind::InvalidInput),
+        (page() + 1, ErrorKind::InvalidInput),
+        (usize::MAX, ErrorKind::InvalidInput),
+        (usize::MAX - page() + 1, ErrorKind::AddressInUse),
+        (1 << 47, ErrorKind::AddressInUse),
+        ((1 << 47) - page(), ErrorKind::AddressInUse),
     ];
     for (at, kind) in cases {
         let builder = areas::builder(2 * page()).at(Address::Exactly(at));
@@ -80,13 +80,16 @@ fn address_0_and_its_neighbours_are_an_error_for_everybody() {
     test!("address_0_and_its_neighbours_are_an_error_for_everybody").alone(Stage::ordinary(), || {
         let error = areas::builder(1).at(Address::Exactly(0)).private().unwrap_err();
         assert!(
-            matches!(error.kind(), Kind::NotPermitted | Kind::AddressInUse | Kind::InvalidInput),
+            matches!(
+                error.kind(),
+                ErrorKind::NotPermitted | ErrorKind::AddressInUse | ErrorKind::InvalidInput
+            ),
             "{error:?}"
         );
         String::new()
     });
     let error = areas::builder(1).at(Address::Exactly(0)).private().unwrap_err();
-    assert_ne!(error.kind(), Kind::System, "{error:?}");
+    assert_ne!(error.kind(), ErrorKind::System, "{error:?}");
     let left = super::support::kernel::maps().iter().any(|vma| vma.start == 0);
     assert!(!left, "a mapping at 0 was left behind");
 }
@@ -95,6 +98,6 @@ fn address_0_and_its_neighbours_are_an_error_for_everybody() {
 fn a_huge_page_needs_a_huge_alignment() {
     let at = Address::Exactly((1 << 21) + page());
     let error = areas::builder(1).pages(Pages::Pool(PageSize::HUGE_2M)).at(at).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("2 MiB"), "{error}");
 }

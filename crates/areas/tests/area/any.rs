@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use areas::{AnyArea, Kind, Protection, registry};
+use areas::{AnyArea, ErrorKind, Protection, registry};
 
 use super::page;
 
@@ -36,10 +36,10 @@ fn each_kind_is_opened_as_what_it_is() {
     assert_eq!(open(&read_only).into_shared().unwrap().protection(), Protection::READ);
     // Another kind than was hoped for comes back whole.
     let rejected = open(&frozen).into_shared().unwrap_err();
-    assert_eq!((rejected.error.kind(), rejected.value.is_frozen()), (Kind::InvalidInput, true));
+    assert_eq!((rejected.error.kind(), rejected.value.is_frozen()), (ErrorKind::InvalidInput, true));
     let asked = registry::find(&frozen).unwrap();
     let error = asked.cloning().protection(Protection::READ_WRITE).open_any().unwrap_err();
-    assert_eq!(error.kind(), Kind::Frozen, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Frozen, "{error}");
     assert!(asked.cloning().protection(Protection::READ).open_any().unwrap().is_frozen());
 }
 
@@ -47,17 +47,23 @@ fn each_kind_is_opened_as_what_it_is() {
 fn a_private_area_is_one_of_any_kind_too() {
     let mut any = AnyArea::from(areas::builder(page()).private().unwrap());
     assert!(any.descriptor().is_none() && any.object().is_none() && any.id().is_none());
-    assert_eq!(any.publish("any").unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(any.publish("any").unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(any.unpublish(), None);
     let error = any.retire().unwrap_err();
-    assert!(error.kind() == Kind::Unsupported && error.to_string().contains("private memory"), "{error}");
+    assert!(
+        error.kind() == ErrorKind::Unsupported && error.to_string().contains("private memory"),
+        "{error}"
+    );
     let mut bytes = [1; 4];
     any.read_at(page() - 4, &mut bytes).unwrap();
-    assert_eq!((bytes, any.read_at(usize::MAX, &mut bytes).unwrap_err().kind()), ([0; 4], Kind::OutOfRange));
+    assert_eq!(
+        (bytes, any.read_at(usize::MAX, &mut bytes).unwrap_err().kind()),
+        ([0; 4], ErrorKind::OutOfRange)
+    );
     any.populate().unwrap();
     assert_eq!(any.residency().unwrap().resident(), page() as u64);
     any.protect(Protection::empty()).unwrap();
-    assert_eq!(any.read_at(0, &mut bytes).unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(any.read_at(0, &mut bytes).unwrap_err().kind(), ErrorKind::ReadOnly);
 }
 
 /// What a name and a mark do is the same for all that others find.
@@ -73,14 +79,14 @@ fn what_is_published_is_taken_back_and_retired_whatever_the_kind() {
         assert_eq!(registry::find(&name).unwrap().id(), id);
         assert_eq!(any.unpublish().unwrap().as_bytes(), name.as_bytes());
         assert!(any.id().is_none() && any.name().is_none(), "{any}");
-        assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+        assert_eq!(registry::find(&name).unwrap_err().kind(), ErrorKind::NoSuchArea);
         any.publish(&name).unwrap();
         let found = registry::find(&name).unwrap();
         any.retire().unwrap();
-        assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
-        assert_eq!(found.open_any().unwrap_err().kind(), Kind::NoSuchArea, "{any}");
+        assert_eq!(registry::find(&name).unwrap_err().kind(), ErrorKind::NoSuchArea);
+        assert_eq!(found.open_any().unwrap_err().kind(), ErrorKind::NoSuchArea, "{any}");
         // Its memory has the mark: no other name leads to it again.
-        assert_eq!(any.publish(&name).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(any.publish(&name).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }
 
@@ -97,7 +103,7 @@ fn each_kind_is_frozen_or_comes_back() {
     }
     let private = areas::builder(page()).private().unwrap();
     let rejected = frozen(AnyArea::from(private)).unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::Unsupported);
+    assert_eq!(rejected.error.kind(), ErrorKind::Unsupported);
     assert!(matches!(rejected.value, AnyArea::Private(_)), "{}", rejected.value);
     // As its kind has it: who may not write may not freeze.
     let shared = areas::builder(page()).protection(Protection::READ).shared().unwrap();
@@ -132,7 +138,7 @@ fn what_is_frozen_meanwhile_opens_as_one_or_the_other() {
                 }
                 Ok(AnyArea::Shared(area)) => assert_eq!(area.size(), page()),
                 Ok(other) => panic!("{other:?}"),
-                Err(error) => assert_eq!(error.kind(), Kind::NoSuchArea, "{error}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error}"),
             }
         }
     });

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Address, Kind, Protection};
+use areas::{Address, ErrorKind, Protection};
 use rustix::io::Errno;
 
 use super::page;
@@ -19,7 +19,7 @@ fn a_read_only_clone_is_kept_so_by_the_kernel() {
         let source = areas::registry::find(name).unwrap();
         let mut clone = source.open_read_only().unwrap();
         assert_eq!(clone.protection(), Protection::READ);
-        assert_eq!(clone.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(clone.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
         let vma = kernel::vma_at(clone.as_ptr()).unwrap();
         assert_eq!(&*vma.permissions, "r--s");
         assert!(!vma.has("mw"), "it could be made writable");
@@ -27,7 +27,7 @@ fn a_read_only_clone_is_kept_so_by_the_kernel() {
         let status =
             unsafe { libc::mprotect(clone.as_ptr().cast(), page(), libc::PROT_READ | libc::PROT_WRITE) };
         assert_eq!((status, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::EACCES)));
-        assert_eq!(clone.protect(Protection::READ_WRITE).unwrap_err().kind(), Kind::NotPermitted);
+        assert_eq!(clone.protect(Protection::READ_WRITE).unwrap_err().kind(), ErrorKind::NotPermitted);
         assert_eq!(clone.protection(), Protection::READ, "a refused change is none");
         assert_eq!(rustix::io::pwrite(&clone, b"x", 0), Err(Errno::BADF));
         assert!(rustix::fs::ftruncate(&clone, 0).is_err());
@@ -83,7 +83,7 @@ fn a_clone_outlives_its_origin() {
         assert_eq!(found.id(), clone.id().unwrap());
         let third = found.cloning().name("third").open().unwrap();
         drop((clone, found));
-        assert_eq!(areas::registry::find("torch").unwrap_err().kind(), Kind::NoSuchArea);
+        assert_eq!(areas::registry::find("torch").unwrap_err().kind(), ErrorKind::NoSuchArea);
         let mut text = [0; 5];
         third.read_at(0, &mut text).unwrap();
         assert_eq!((&text, third.name().unwrap().to_string()), (b"light", "third".to_owned()));
@@ -104,7 +104,7 @@ fn a_clone_goes_to_its_own_address() {
         area.store(8, 3_u64, Ordering::Relaxed).unwrap();
         assert_eq!(clone.load::<u64>(8, Ordering::Relaxed).unwrap(), 3);
         let occupied = source.cloning().at(Address::Exactly(area.as_ptr().addr())).open().unwrap_err();
-        assert_eq!(occupied.kind(), Kind::AddressInUse);
+        assert_eq!(occupied.kind(), ErrorKind::AddressInUse);
         assert_eq!(area.load::<u64>(8, Ordering::Relaxed).unwrap(), 3);
         String::new()
     });
@@ -132,7 +132,7 @@ fn a_clone_may_have_less_than_its_origin_and_not_more_than_another_team() {
             .unwrap();
         assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 5);
         let none = source.cloning().protection(Protection::empty()).open().unwrap();
-        assert_eq!(none.load::<u8>(0, Ordering::Relaxed).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(none.load::<u8>(0, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
         assert_eq!(kernel::vma_at(none.as_ptr()).unwrap().permissions, "---s");
         this.spawn(&mut Stage::here(), "other").hear()
     });

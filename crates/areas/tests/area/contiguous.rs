@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Kind, Lock, PageSize, Pages, Private, Shared};
+use areas::{Area, ErrorKind, Lock, PageSize, Pages, Private, Shared};
 
 use super::huge::{Filled, count, pool as alone_with_pool};
 use super::page;
@@ -30,7 +30,7 @@ fn contiguous(area: &Area<Shared>) -> Vec<u64> {
     frames
 }
 
-/// One page of the pool each, none of them beside another one in the pool's list.
+/// One hugetlb page each, none of them beside another one in the pool's list.
 fn single_pages(count: usize) -> Vec<Area<Private>> {
     let one = areas::builder(HUGE).pages(IN_POOL);
     (0..count).map(|_| one.private().unwrap()).collect()
@@ -73,7 +73,7 @@ fn machine_one_page_of_the_pool_is_contiguous() {
         );
         assert!(area.granted().fallbacks.is_empty());
         assert_eq!((contiguous(&area).len(), free()), (512, before - 1));
-        // smaps does not count pages of the pool as locked: they are never swapped.
+        // smaps does not count hugetlb pages as locked: they are never swapped.
         assert_eq!(
             kernel::vma_at(area.as_ptr()).unwrap().bytes("Shared_Hugetlb")
                 + kernel::vma_at(area.as_ptr()).unwrap().bytes("Private_Hugetlb"),
@@ -148,7 +148,7 @@ fn machine_pool_pages_apart_are_no_run() {
     drop((pages.remove(apart), last));
     assert_eq!(free(), 2);
     let error = areas::builder(2 * HUGE).pages(IN_POOL).lock(Lock::Contiguous).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     assert!(error.to_string().contains("2 pages of the pool were free; 1 side by side at most"), "{error:#}");
     assert!(error.remedy().unwrap().contains("hugepages-2048kB/nr_hugepages"), "{error:#}");
     assert_eq!((free(), count("resv_hugepages")), (2, 0));
@@ -192,7 +192,7 @@ fn machine_a_clone_is_measured_and_not_believed() {
         let before = frames(&area);
         assert!(before.windows(2).any(|pair| pair[0] + 1 != pair[1]), "{before:x?}");
         let error = source.open().unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
         assert!(error.to_string().contains("said to be locked as contiguous"), "{error}");
         String::new()
     });
@@ -268,7 +268,7 @@ fn what_is_below_4_gib_is_so_or_refused() {
                 assert_eq!(area.lock(), lock);
             }
             Err(error) => {
-                assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+                assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
                 assert!(error.remedy().unwrap().contains("memmap=4M$8M"), "{error:#}");
             }
         }
@@ -280,7 +280,7 @@ fn what_could_not_be_kept_is_refused() {
     for lock in [Lock::Contiguous, Lock::Low, Lock::Full32, Lock::Contiguous32] {
         let builder = areas::builder(page()).lock(lock);
         let error = builder.private().unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported, "{lock}: {error:#}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{lock}: {error:#}");
         assert!(error.to_string().contains("after a fork"), "{error:#}");
         for error in [
             builder.clone().growable(page()).shared().unwrap_err(),
@@ -288,9 +288,9 @@ fn what_could_not_be_kept_is_refused() {
             builder.resizable(page()).unwrap_err(),
             builder.resizable(2 * page()).unwrap_err(),
         ] {
-            assert_eq!(error.kind(), Kind::InvalidInput, "{lock}: {error:#}");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{lock}: {error:#}");
         }
     }
     let error = areas::builder(page()).lock(Lock::Low).pages(IN_POOL).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Address, Area, Kind, Protection, Resizable, Shared, Transfer, registry};
+use areas::{Address, Area, ErrorKind, Protection, Resizable, Shared, Transfer, registry};
 
 use super::page;
 use super::support::child::{Stage, hear, tell, test};
@@ -94,7 +94,7 @@ fn the_head_goes_and_the_rest_grows_and_shrinks() {
         assert!(left.is_empty());
         assert_eq!((rest.id(), rest.as_ptr()), (Some(id), base.wrapping_add(4 * page())));
         assert_eq!(numbers(&rest), pages(4..16));
-        assert_eq!(registry::id_at(base.addr()).unwrap_err().kind(), Kind::NoSuchArea);
+        assert_eq!(registry::id_at(base.addr()).unwrap_err().kind(), ErrorKind::NoSuchArea);
         assert_eq!(registry::id_at(base.addr() + 4 * page()).unwrap(), id);
         let told = registry::get(id).unwrap().info().unwrap();
         assert_eq!(
@@ -106,7 +106,7 @@ fn the_head_goes_and_the_rest_grows_and_shrinks() {
         rest.write_at(19 * page(), &[99]).unwrap();
         rest.resize(2 * page()).unwrap();
         assert_eq!(numbers(&rest), pages(4..6));
-        assert_eq!(rest.read_at(2 * page(), &mut [0]).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(rest.read_at(2 * page(), &mut [0]).unwrap_err().kind(), ErrorKind::OutOfRange);
         drop(rest);
         is_well(at, 2);
         String::new()
@@ -135,7 +135,7 @@ fn the_middle_goes_and_two_are_left_under_one_name() {
         // one ends where the memory does.
         let [before, behind] = [first, second].map(|area| registry::get(area.id().unwrap()).unwrap());
         assert!(before.ends_before_its_object() && !behind.ends_before_its_object());
-        assert_eq!(before.shrink(page()).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(before.shrink(page()).unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!((numbers(first), numbers(second)), (pages(0..6), pages(9..16)));
         // A clone is one of the part, by its own mapping.
         let clone = registry::get(second.id().unwrap()).unwrap().open_resizable().unwrap();
@@ -156,8 +156,8 @@ fn one_of_which_nothing_is_left_is_gone() {
         let (id, base, reserve) = (area.id().unwrap(), area.as_ptr(), area.reserve() / page());
         let at = stranger(base, 0, PAGES);
         assert!(area.reconcile().unwrap().is_empty());
-        assert_eq!(registry::get(id).unwrap_err().kind(), Kind::NoSuchArea);
-        assert_eq!(registry::find("gone").unwrap_err().kind(), Kind::NoSuchArea);
+        assert_eq!(registry::get(id).unwrap_err().kind(), ErrorKind::NoSuchArea);
+        assert_eq!(registry::find("gone").unwrap_err().kind(), ErrorKind::NoSuchArea);
         // Its reserve was its own, and is unmapped.
         assert!(kernel::vma_at(base.wrapping_add((reserve - 1) * page())).is_none());
         is_well(at, PAGES);
@@ -178,18 +178,18 @@ fn each_kind_is_cut() {
         let load = |area: &Area<Shared>, at: usize| area.load::<u8>(at * page(), Ordering::Relaxed);
         assert_eq!((first.size(), second.size()), (2 * page(), 4 * page()));
         assert_eq!((load(first, 1).unwrap(), load(second, 0).unwrap(), load(second, 3).unwrap()), (1, 4, 7));
-        assert_eq!(load(first, 2).unwrap_err().kind(), Kind::OutOfRange);
-        assert_eq!(load(second, 4).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(load(first, 2).unwrap_err().kind(), ErrorKind::OutOfRange);
+        assert_eq!(load(second, 4).unwrap_err().kind(), ErrorKind::OutOfRange);
         let clone = registry::get(second.id().unwrap()).unwrap().open().unwrap();
         assert_eq!((clone.size(), load(&clone, 3).unwrap()), (4 * page(), 7));
         // From one part into the other, which are the same object, and no bytes of it twice.
         second.copy_to(0, first, 0, page()).unwrap();
         assert_eq!(load(first, 0).unwrap(), 4);
         let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert_eq!(second.send(&ours).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(second.send(&ours).unwrap_err().kind(), ErrorKind::Unsupported);
         let mut left = left;
         let rejected = left.pop().unwrap().freeze().unwrap_err();
-        assert_eq!(rejected.error.kind(), Kind::Unsupported);
+        assert_eq!(rejected.error.kind(), ErrorKind::Unsupported);
         drop((rejected, left, clone));
 
         // One that grows: what goes up to its end grows on.
@@ -202,8 +202,8 @@ fn each_kind_is_cut() {
             (left[1].size(), load(&left[1], 3).unwrap(), load(&left[1], 5).unwrap()),
             (6 * page(), 7, 0)
         );
-        assert_eq!(left[1].grow(29 * page()).unwrap_err().kind(), Kind::InvalidInput);
-        assert_eq!(left[0].grow(3 * page()).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(left[1].grow(29 * page()).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(left[0].grow(3 * page()).unwrap_err().kind(), ErrorKind::InvalidInput);
         drop(left);
 
         // A frozen one lends what is left.
@@ -254,7 +254,7 @@ fn a_part_can_do_what_an_area_can() {
         first.resize(8 * page()).unwrap();
         assert_eq!(numbers(&first), [pages(0..4), vec![0; 4]].concat());
         let error = first.resize(9 * page()).unwrap_err();
-        assert_eq!(error.kind(), Kind::AddressInUse);
+        assert_eq!(error.kind(), ErrorKind::AddressInUse);
         assert_eq!(numbers(&moved), pages(8..16));
         assert_eq!(first.size(), 8 * page());
         String::new()
@@ -284,9 +284,9 @@ fn nobody_loses_what_the_maker_unmaps() {
         area = area.reconcile().unwrap().pop().unwrap();
         assert_eq!(numbers(&area), pages(2..12));
         // It ends before its object does, and cannot grow over what the other one has.
-        assert_eq!(area.resize(11 * page()).unwrap_err().kind(), Kind::AddressInUse);
+        assert_eq!(area.resize(11 * page()).unwrap_err().kind(), ErrorKind::AddressInUse);
         area.resize(5 * page()).unwrap();
-        assert_eq!(area.resize(6 * page()).unwrap_err().kind(), Kind::AddressInUse);
+        assert_eq!(area.resize(6 * page()).unwrap_err().kind(), ErrorKind::AddressInUse);
         drop(area);
         other.tell("look");
         assert_eq!(other.hear(), format!("{:?}", pages(0..16)));
@@ -317,7 +317,7 @@ fn without_a_descriptor_it_stays_as_it_was() {
         };
         assert_eq!(missing, [4 * page()..8 * page()]);
         let rejected = area.cut(&missing).unwrap_err();
-        assert_eq!(rejected.error.kind(), Kind::Limit);
+        assert_eq!(rejected.error.kind(), ErrorKind::Limit);
         drop(held);
         rustix::process::setrlimit(rustix::process::Resource::Nofile, before).unwrap();
         let area = rejected.value;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use areas::{Kind, Rejected};
+use areas::{ErrorKind, Rejected};
 
 use super::page;
 use super::support::kernel;
@@ -38,7 +38,7 @@ fn freezing_keeps_it_out() {
     let Err(Rejected { error, value: area }) = area.freeze_within(Duration::ZERO) else {
         panic!("frozen while a clone may write")
     };
-    assert_eq!(error.kind(), Kind::Busy);
+    assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(is_left_out(area.as_ptr()));
     drop(clone);
     let frozen = area.freeze().unwrap();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use areas::{Address, Kind, Protection};
+use areas::{Address, ErrorKind, Protection};
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 
@@ -46,7 +46,8 @@ fn what_is_no_text_hides_no_holder() {
             let refused = area.freeze_within(Duration::from_millis(20)).unwrap_err();
             let error = format!("{:#}", refused.error);
             assert!(
-                refused.error.kind() == Kind::Busy && error.contains(&format!("{} (", std::process::id())),
+                refused.error.kind() == ErrorKind::Busy
+                    && error.contains(&format!("{} (", std::process::id())),
                 "{error}"
             );
             drop((clone, refused.value));

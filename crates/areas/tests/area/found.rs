@@ -1,6 +1,6 @@
 //! An area that was found: what is told of it is what holds now, though it was looked up before.
 
-use areas::{Kind, Node, Policy, Protection, registry};
+use areas::{ErrorKind, Node, Policy, Protection, registry};
 
 use super::page;
 
@@ -14,7 +14,7 @@ fn one_opening_answers_all_questions() {
     let area = areas::builder(3 * page()).name(&name).shared().unwrap();
     area.write_at(page(), &[1]).unwrap();
     let source = registry::find(&name).unwrap();
-    let look = source.look().unwrap();
+    let look = source.inspect().unwrap();
     assert_eq!((look.info().id, look.info().size), (source.id(), 3 * page()));
     assert_eq!(look.resident().unwrap(), page() as u64);
     let residency = look.residency().unwrap();
@@ -24,11 +24,11 @@ fn one_opening_answers_all_questions() {
     area.write_at(0, &[1]).unwrap();
     assert_eq!(look.resident().unwrap(), 2 * page() as u64);
     let frozen = area.freeze().unwrap();
-    assert!(!look.is_frozen() && source.look().unwrap().is_frozen());
+    assert!(!look.is_frozen() && source.inspect().unwrap().is_frozen());
     // It keeps the memory, and nobody finds it any more.
     drop(frozen);
     assert_eq!(look.residency().unwrap().resident(), 3 * page() as u64);
-    assert_eq!(source.look().unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(source.inspect().unwrap_err().kind(), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -44,13 +44,13 @@ fn one_call_measures_what_an_opening_can_be_asked() {
     let measured = source.measure().unwrap();
     let residency = measured.residency.unwrap();
     assert_eq!((residency.resident(), residency.absent()), (page() as u64, 2 * page() as u64));
-    assert_eq!(residency, source.look().unwrap().residency().unwrap());
+    assert_eq!(residency, source.inspect().unwrap().residency().unwrap());
     assert_eq!((measured.resident, measured.frozen), (Some(page() as u64), false));
     let frozen = area.freeze().unwrap();
     assert!(source.measure().unwrap().frozen);
     // Nothing of it is kept: its memory goes with its holder.
     drop(frozen);
-    assert_eq!(source.measure().unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(source.measure().unwrap_err().kind(), ErrorKind::NoSuchArea);
 }
 
 #[test]

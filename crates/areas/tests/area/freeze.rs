@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Frozen, Kind, Lock, Protection};
+use areas::{Area, ErrorKind, Frozen, Lock, Protection};
 use rustix::io::Errno;
 
 use super::page;
@@ -145,7 +145,7 @@ fn map_for_writing(file: &std::fs::File) -> rustix::io::Result<()> {
 fn it_cannot_be_made_writable_again() {
     let mut frozen = frozen(b"ice");
     for protection in [Protection::READ_WRITE, Protection::WRITE, Protection::all()] {
-        assert_eq!(frozen.protect(protection).unwrap_err().kind(), Kind::Frozen, "{protection}");
+        assert_eq!(frozen.protect(protection).unwrap_err().kind(), ErrorKind::Frozen, "{protection}");
         assert_eq!((frozen.protection(), &frozen[..]), (Protection::READ, &b"ice"[..]));
     }
 }
@@ -178,10 +178,10 @@ fn a_mapping_that_others_made_before_is_read_only_or_in_the_way() {
         assert_ne!(lent.as_ptr(), frozen.as_ptr());
         assert_eq!(again.open().unwrap().protection(), Protection::READ);
         let refused = again.cloning().protection(Protection::READ_WRITE).open().unwrap_err();
-        assert_eq!(refused.kind(), Kind::Frozen);
+        assert_eq!(refused.kind(), ErrorKind::Frozen);
         // Frozen twice: through the clone that is still of the shared kind.
         let twice = reader.freeze().unwrap_err();
-        assert_eq!(twice.error.kind(), Kind::Frozen);
+        assert_eq!(twice.error.kind(), ErrorKind::Frozen);
         assert_eq!(twice.value.load::<u8>(0, Ordering::Relaxed).unwrap(), 1, "the area is back");
         String::new()
     });
@@ -211,7 +211,7 @@ fn a_thread_with_descriptors_of_its_own_freezes_its_own_area() {
 fn only_who_may_write_may_freeze() {
     let area = areas::builder(4096).protection(Protection::READ).shared().unwrap();
     let refused = area.freeze().unwrap_err();
-    assert_eq!(refused.error.kind(), Kind::ReadOnly);
+    assert_eq!(refused.error.kind(), ErrorKind::ReadOnly);
     assert!(!refused.value.object().is_frozen().unwrap());
 }
 
@@ -278,7 +278,7 @@ fn a_freeze_that_gives_up_as_another_succeeds() {
                 match result {
                     Ok(area) => assert_eq!(area.protection(), Protection::READ),
                     Err(areas::Rejected { error, value: area }) => {
-                        assert_eq!(error.kind(), Kind::Busy, "{error:#}");
+                        assert_eq!(error.kind(), ErrorKind::Busy, "{error:#}");
                         assert_eq!(area.protection(), Protection::READ_WRITE, "{error:#}");
                         area.store(0, 1_u8, Ordering::Relaxed).unwrap();
                         assert!(!some_frozen, "it is writable, and frozen elsewhere");
@@ -290,7 +290,7 @@ fn a_freeze_that_gives_up_as_another_succeeds() {
     });
 }
 
-/// Whoever has a descriptor of it can do that; then nobody can freeze it any more, and it is no
+/// Whoever has a descriptor of it can do that; then nobody can freeze it any more, and it is not a
 /// fault of this library's or the system's.
 #[test]
 fn what_is_sealed_against_further_seals_is_not_frozen() {
@@ -299,7 +299,7 @@ fn what_is_sealed_against_further_seals_is_not_frozen() {
     rustix::fs::fcntl_add_seals(area.as_fd(), rustix::fs::SealFlags::SEAL).unwrap();
     let address = area.as_ptr();
     let rejected = area.freeze().unwrap_err();
-    assert_eq!(rejected.error.kind(), Kind::NotPermitted);
+    assert_eq!(rejected.error.kind(), ErrorKind::NotPermitted);
     let text = format!("{:#}", rejected.error);
     assert!(text.contains("sealed it against further seals") && text.contains("copy its bytes"), "{text}");
     let area = rejected.value;

@@ -5,19 +5,19 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use areas::{Area, Kind, Lock, Protection, Rejected, Shared};
+use areas::{Area, ErrorKind, Lock, Protection, Rejected, Shared};
 
 use super::support::child::{Stage, hear, tell, test};
 use super::support::kernel;
 
-/// Checks that a freeze was refused as busy and that the area is what it was; gives it back.
+/// Checks that a freeze was refused as busy and that the area is what it was; returns it.
 #[track_caller]
 fn refused(
     result: Result<Area<areas::Frozen>, Rejected<Area<Shared>>>,
     at: *mut u8,
 ) -> (String, Area<Shared>) {
     let Rejected { error, value: area } = result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Busy);
+    assert_eq!(error.kind(), ErrorKind::Busy);
     assert_eq!((area.as_ptr(), area.protection()), (at, Protection::READ_WRITE));
     let vma = kernel::vma_at(at).unwrap();
     assert_eq!((vma.start, &*vma.permissions), (at.addr(), "rw-s"));
@@ -45,7 +45,7 @@ fn by_a_clone_in_this_process() {
         assert!(started.elapsed() >= Duration::from_millis(50), "it did not wait");
         let me = format!("mapped for writing by {} (", std::process::id());
         assert!(text.contains(&me), "{text}");
-        // Reading only for now is no promise: the right to write can be taken back at any time.
+        // Reading only for now is not a promise: the right to write can be taken back at any time.
         clone.protect(Protection::READ).unwrap();
         let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
         let mut kept = [0; 4];
@@ -191,7 +191,7 @@ fn who_clones_meanwhile_waits_for_the_outcome() {
             std::thread::sleep(Duration::from_millis(300));
             drop(pipe);
             let error = one_who_waits.join().unwrap();
-            assert_eq!(error.kind(), Kind::Frozen, "{error:#}");
+            assert_eq!(error.kind(), ErrorKind::Frozen, "{error:#}");
             freezer.join().unwrap().unwrap()
         });
         assert_eq!(frozen[0], 5);

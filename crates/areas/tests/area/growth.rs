@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Extent, Kind};
+use areas::{ErrorKind, Extent};
 
 use super::page;
 use super::support::child::{Stage, hear, tell, test};
@@ -25,19 +25,19 @@ fn it_grows_in_whole_pages_up_to_its_maximum() {
     assert_eq!(area.size(), 2 * page);
     assert_eq!(rustix::fs::ftruncate(&area, 0), Err(rustix::io::Errno::PERM));
     for beyond in [max + 1, usize::MAX, usize::MAX - page] {
-        assert_eq!(area.grow(beyond).unwrap_err().kind(), Kind::InvalidInput, "{beyond}");
+        assert_eq!(area.grow(beyond).unwrap_err().kind(), ErrorKind::InvalidInput, "{beyond}");
     }
     assert_eq!(area.size(), 2 * page);
     area.grow(max).unwrap();
     area.store(max - 8, 1_u64, Ordering::Relaxed).unwrap();
-    assert_eq!(area.load::<u64>(max, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.load::<u64>(max, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::OutOfRange);
 }
 
 #[test]
 fn a_fixed_area_does_not_grow() {
     let area = areas::builder(100).shared().unwrap();
     for size in [0, 100, 101, 4096] {
-        assert_eq!(area.grow(size).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(area.grow(size).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     assert_eq!((area.size(), area.object().extent()), (100, Extent::Fixed));
 }
@@ -49,10 +49,10 @@ fn a_maximum_below_the_size_is_refused() {
         // 2 bytes fit into the one page that a maximum of 0 is rounded up to.
         match refused {
             Ok(got) => assert!(size < page() && got == page(), "{size} {max}"),
-            Err(error) => assert_eq!(error.kind(), Kind::InvalidInput),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
         }
     }
-    assert_eq!(areas::builder(1).growable(usize::MAX).shared().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(areas::builder(1).growable(usize::MAX).shared().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_clone_in_this_process_reaches_the_new_bytes() {
         let area = areas::builder(page).growable(16 * page).name("ring").shared().unwrap();
         let clone = areas::registry::find("ring").unwrap().open().unwrap();
         let reader = areas::registry::find("ring").unwrap().open_read_only().unwrap();
-        assert_eq!(clone.load::<u8>(page, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(clone.load::<u8>(page, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::OutOfRange);
         area.grow(2 * page).unwrap();
         area.store(2 * page - 1, 7_u8, Ordering::Relaxed).unwrap();
         assert_eq!((clone.size(), reader.size()), (2 * page, 2 * page));
@@ -91,7 +91,7 @@ fn a_clone_in_this_process_reaches_the_new_bytes() {
         assert_eq!(reader.grow(16 * page).map_err(|error| error.kind()), Ok(()), "it is that large already");
         let small = areas::builder(1).growable(page * 2).name("small").shared().unwrap();
         let reader = areas::registry::find("small").unwrap().open_read_only().unwrap();
-        assert_eq!(reader.grow(2 * page).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(reader.grow(2 * page).unwrap_err().kind(), ErrorKind::ReadOnly);
         assert_eq!(small.size(), page);
         String::new()
     });
@@ -166,9 +166,9 @@ fn two_processes_that_grow_at_once_get_the_larger() {
 fn locked_areas_have_no_reserve() {
     for lock in [areas::Lock::Lazy, areas::Lock::Full] {
         let refused = areas::builder(1).growable(8192).lock(lock).shared().unwrap_err();
-        assert_eq!(refused.kind(), Kind::InvalidInput);
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     }
-    assert_eq!(areas::builder(1).growable(8192).private().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(areas::builder(1).growable(8192).private().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn growth_that_cannot_be_locked_changes_nothing() {
             let mut area = builder.resizable(2 * page).unwrap();
             let before = (area.size(), area.reserve(), kernel::allocated(&area));
             let error = area.resize(16 * page).unwrap_err();
-            assert_eq!(error.kind(), Kind::Limit, "{error}");
+            assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
             assert_eq!((area.size(), area.reserve(), kernel::allocated(&area)), before);
             let told = areas::registry::find("elastic").unwrap().info().unwrap();
             assert_eq!((told.size, told.reserve), (2 * page, 2 * page));
@@ -213,5 +213,5 @@ fn what_another_holder_makes_larger_than_its_maximum_is_no_larger_than_what_is_m
     area.store(4 * page() - 8, 7_u64, Ordering::Relaxed).unwrap();
     assert_eq!(area.load::<u64>(area.size() - 8, Ordering::Relaxed).unwrap(), 7);
     let mut byte = [0];
-    assert_eq!(area.read_at(4 * page(), &mut byte).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.read_at(4 * page(), &mut byte).unwrap_err().kind(), ErrorKind::OutOfRange);
 }

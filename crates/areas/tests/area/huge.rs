@@ -3,7 +3,7 @@
 //!
 //! Tests that fill the pool are named `machine_…`: they have it to themselves.
 
-use areas::{Kind, PageSize, Pages};
+use areas::{ErrorKind, PageSize, Pages};
 
 use super::support::child::{Stage, test};
 pub(super) use super::support::pool::{Filled, POOL, count, pool};
@@ -26,7 +26,7 @@ fn machine_an_empty_pool_is_an_error_with_a_remedy() {
     }
     let builder = areas::builder(MIB).pages(Pages::Pool(PageSize::HUGE_2M));
     for error in [builder.private().unwrap_err(), builder.shared().unwrap_err()] {
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:?}");
         assert!(error.remedy().unwrap().contains(&format!("{POOL}/nr_hugepages")), "{error:#}");
         assert!(error.facts().unwrap().contains("1 wanted"), "{error:#}");
     }
@@ -34,7 +34,7 @@ fn machine_an_empty_pool_is_an_error_with_a_remedy() {
     let odd = PageSize::of(64 << 20).unwrap();
     let builder = areas::builder(MIB).pages(Pages::Pool(odd));
     for error in [builder.private().unwrap_err(), builder.shared().unwrap_err()] {
-        assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     }
 }
 
@@ -53,7 +53,7 @@ fn machine_preferring_an_empty_pool_gives_base_pages_and_says_so() {
         assert_eq!((granted.page_size, granted.mapped), (PageSize::base(), 2 * page()));
         let [fallback] = granted.fallbacks else { panic!("{:?}", granted.fallbacks) };
         assert_eq!((&*fallback.asked, &*fallback.given), ("2 MiB pages of the pool", "base pages"));
-        assert_eq!(fallback.because.kind(), Kind::NoMemory);
+        assert_eq!(fallback.because.kind(), ErrorKind::NoMemory);
     }
     assert!(areas::builder(5000).private().unwrap().granted().fallbacks.is_empty());
 }
@@ -79,10 +79,10 @@ fn machine_a_filled_pool_gives_what_was_asked() {
     assert!(private.iter().all(|&byte| byte == 0));
     private[size - 1] = 1;
     shared.write_at(size - 3, b"end").unwrap();
-    assert_eq!(shared.write_at(size - 2, b"end").unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(shared.write_at(size - 2, b"end").unwrap_err().kind(), ErrorKind::OutOfRange);
     // The pool is empty but for two pages: the third area cannot be, and takes none.
     let error = builder.shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:?}");
     assert_eq!(count("free_hugepages"), free - 6, "a failed request keeps no page");
     let frozen = shared.freeze().unwrap();
     assert_eq!((frozen.len(), &frozen[size - 3..]), (size, &b"end"[..]));
@@ -147,7 +147,7 @@ fn machine_auto_without_a_pool_gathers_transparent_ones() {
     let residency = shared.residency().unwrap();
     let granted = shared.granted();
     let [fallback] = granted.fallbacks else { panic!("{granted:?}") };
-    assert_eq!(fallback.because.kind(), Kind::NoMemory);
+    assert_eq!(fallback.because.kind(), ErrorKind::NoMemory);
     assert!(fallback.given.contains("transparent"), "{fallback:?}");
     // All that whole huge pages can hold, and not one byte beyond the end.
     assert_eq!((granted.gathered, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
@@ -170,9 +170,9 @@ fn auto_grows_in_base_pages() {
     assert_eq!(area.size(), 8 * MIB);
 }
 
-/// Private pool pages are copied as any private memory is, when one side writes. Where the pool has
-/// no page for that, the kernel lets the parent have the one that there is, and the child faults
-/// when it comes to it.
+/// Private hugetlb pages are copied as any private memory is, when one side writes. Where the pool
+/// has no page for that, the kernel lets the parent have the one that there is, and the child
+/// faults when it comes to it.
 #[test]
 fn machine_of_private_pool_pages_the_parent_keeps_its_own() {
     const TEST: &str = "area::huge::machine_of_private_pool_pages_the_parent_keeps_its_own";

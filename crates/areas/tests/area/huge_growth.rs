@@ -1,12 +1,12 @@
-//! Growable and resizable areas in pages of the pool: no page is taken or set aside before it is
-//! part of the area, and every one comes back. Measured by the pool's own counts, st_blocks, and
-//! loads as a peer in C makes them.
+//! Growable and resizable areas in hugetlb pages: no page is taken or set aside before it is part
+//! of the area, and every one comes back. Measured by the pool's own counts, st_blocks, and loads
+//! as a peer in C makes them.
 
 #![expect(unsafe_code, reason = "touches new bytes as a peer in C would; each block has its proof")]
 
 use std::sync::atomic::Ordering;
 
-use areas::{Address, Area, Extent, Kind, PageSize, Pages, Private};
+use areas::{Address, Area, ErrorKind, Extent, PageSize, Pages, Private};
 
 use super::huge::{Filled, count};
 use super::support::child::{Stage, hear, tell, test};
@@ -20,7 +20,7 @@ fn pool() -> (usize, usize) {
     (count("free_hugepages"), count("resv_hugepages"))
 }
 
-/// Takes pages of the pool until only so many are free.
+/// Takes hugetlb pages until only so many are free.
 fn leave(free: usize) -> Option<Area<Private>> {
     let excess = pool().0.checked_sub(free).unwrap();
     (excess > 0).then(|| areas::builder(excess * PAGE).pages(IN_POOL).private().unwrap())
@@ -70,11 +70,11 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         // Three pages are free, and then two: not enough for three more, and nothing changes.
         let hog = leave(2);
         let error = area.grow(6 * PAGE).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         assert!(error.facts().unwrap().contains("3 wanted"), "{error:#}");
         assert!(error.remedy().unwrap().contains("nr_hugepages"), "{error:#}");
         assert_eq!((area.size(), pool(), kernel::allocated(&area)), (3 * PAGE, (2, 0), 3 * PAGE as u64));
-        assert_eq!(area.load::<u8>(3 * PAGE, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.load::<u8>(3 * PAGE, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::OutOfRange);
         area.grow(5 * PAGE).unwrap();
         assert_eq!((area.size(), pool()), (5 * PAGE, (0, 0)));
         drop(hog);
@@ -82,7 +82,7 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         // Frozen at its size; a busy one stays as it is, at its size.
         let clone = areas::registry::find("pool").unwrap().open().unwrap();
         let refused = area.freeze_within(std::time::Duration::ZERO).unwrap_err();
-        assert_eq!(refused.error.kind(), Kind::Busy);
+        assert_eq!(refused.error.kind(), ErrorKind::Busy);
         let area = refused.value;
         assert_eq!((area.size(), pool()), (5 * PAGE, (1, 0)), "mapping it again takes no page");
         area.store(0, 1_u8, Ordering::Relaxed).unwrap();
@@ -163,7 +163,7 @@ fn machine_resizable_areas_give_pages_back_at_once() {
         let mut bytes = [0; 3];
         clone.read_at(2 * PAGE - 3, &mut bytes).unwrap();
         assert_eq!(&bytes, b"end");
-        assert_eq!(clone.read_at(3 * PAGE, &mut bytes).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(clone.read_at(3 * PAGE, &mut bytes).unwrap_err().kind(), ErrorKind::OutOfRange);
         // A clone of a shrunk area maps all of its reserve, and takes no page for it.
         let second = areas::registry::find("pool").unwrap().open_resizable().unwrap();
         assert_eq!((second.size(), second.reserve(), pool()), (2 * PAGE, 4 * PAGE, (4, 0)));
@@ -176,7 +176,7 @@ fn machine_resizable_areas_give_pages_back_at_once() {
         area.read_at(3 * PAGE, &mut bytes).unwrap();
         assert_eq!(bytes, [0; 4]);
         let error = area.resize(8 * PAGE).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         assert_eq!((area.size(), area.reserve(), pool()), (6 * PAGE, 6 * PAGE, (0, 0)));
         area.resize(1).unwrap();
         assert_eq!((area.size(), pool()), (PAGE, (5, 0)));
@@ -197,6 +197,9 @@ fn machine_a_preferred_pool_that_is_empty_gives_resizable_areas_base_pages() {
     assert_eq!((area.granted().page_size, area.granted().fallbacks.len()), (PageSize::base(), 1));
     let growable = preferred.growable(PAGE).shared().unwrap();
     assert_eq!((growable.granted().page_size, growable.granted().fallbacks.len()), (PageSize::base(), 1));
-    assert_eq!(areas::builder(1).pages(IN_POOL).resizable(PAGE).unwrap_err().kind(), Kind::NoMemory);
-    assert_eq!(areas::builder(1).pages(IN_POOL).growable(PAGE).shared().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(areas::builder(1).pages(IN_POOL).resizable(PAGE).unwrap_err().kind(), ErrorKind::NoMemory);
+    assert_eq!(
+        areas::builder(1).pages(IN_POOL).growable(PAGE).shared().unwrap_err().kind(),
+        ErrorKind::NoMemory
+    );
 }

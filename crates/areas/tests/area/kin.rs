@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Kind, Lock, Protection, Resizable, Shared, registry};
+use areas::{Area, ErrorKind, Lock, Protection, Resizable, Shared, registry};
 
 use super::page;
 use super::support::child::{Stage, hear, tell, test};
@@ -73,7 +73,7 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
             second.kill();
             drop(first);
             for gone in ["first", "second"] {
-                assert_eq!(registry::find(gone).unwrap_err().kind(), Kind::NoSuchArea);
+                assert_eq!(registry::find(gone).unwrap_err().kind(), ErrorKind::NoSuchArea);
             }
             let fourth = clone("third", "fourth");
             assert_eq!(
@@ -187,7 +187,7 @@ fn never_above_what_another_team_gave() {
             .open()
             .unwrap();
         for more in [Protection::WRITE, Protection::READ_WRITE, Protection::all()] {
-            assert_eq!(reader.protect(more).map_err(refused), Err(Kind::NotPermitted), "{more}");
+            assert_eq!(reader.protect(more).map_err(refused), Err(ErrorKind::NotPermitted), "{more}");
         }
         assert_eq!(kernel::vma_at(reader.as_ptr()).unwrap().permissions, "r--s");
         assert!(!kernel::vma_at(reader.as_ptr()).unwrap().has("mw"), "the kernel would not allow it");
@@ -198,19 +198,19 @@ fn never_above_what_another_team_gave() {
         // the kernel would open it: of this area, this team has no more to give.
         let own = registry::find("mine").unwrap();
         let more = own.cloning().protection(Protection::READ_WRITE).open().map_err(refused);
-        assert_eq!(more.unwrap_err(), Kind::ReadOnly);
+        assert_eq!(more.unwrap_err(), ErrorKind::ReadOnly);
         assert_eq!(own.open().unwrap().protection(), Protection::READ);
         // What its holder may not write at all is refused at once.
         let source = registry::find("shown").unwrap();
         let more = source.cloning().protection(Protection::WRITE).open().map_err(refused);
-        assert_eq!(more.unwrap_err(), Kind::ReadOnly);
+        assert_eq!(more.unwrap_err(), ErrorKind::ReadOnly);
         // The same for areas that change their size.
         let source = registry::find("elastic").unwrap();
         let reader =
             source.cloning().name("my elastic").protection(Protection::READ).open_resizable().unwrap();
         let own = registry::find("my elastic").unwrap();
         let more = own.cloning().protection(Protection::READ_WRITE).open_resizable().map_err(refused);
-        assert_eq!(more.unwrap_err(), Kind::ReadOnly);
+        assert_eq!(more.unwrap_err(), ErrorKind::ReadOnly);
         drop(reader);
         return tell("done");
     }
@@ -323,7 +323,7 @@ fn at_the_address_that_the_source_has() {
         let offset = clone.load::<u64>(0, Ordering::Relaxed).unwrap() - clone.as_ptr().addr() as u64;
         tell(&clone.load::<u8>(usize::try_from(offset).unwrap(), Ordering::Relaxed).unwrap().to_string());
         // Once it is taken, it is that address or an error.
-        assert_eq!(source.cloning().same_address().open().unwrap_err().kind(), Kind::AddressInUse);
+        assert_eq!(source.cloning().same_address().open().unwrap_err().kind(), ErrorKind::AddressInUse);
         return tell("done");
     }
     this.alone(Stage::default(), || {

@@ -1,5 +1,5 @@
 //! Areas as owners of bytes for the libraries that everybody's data goes through: `bytes` and Arrow
-//! take them as they are, without a copy, and give them back.
+//! take them as they are, without a copy, and release them.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;

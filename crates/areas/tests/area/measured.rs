@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use areas::registry::{self, Measured, Source};
-use areas::{Kind, Lock};
+use areas::{ErrorKind, Lock};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::child::{Stage, hear, tell, test};
@@ -85,7 +85,7 @@ fn each_of_many_is_told_as_by_itself() {
             match measured {
                 Ok(_) => seen += 1,
                 Err(error) if source.pid() == victim => {
-                    assert_eq!(error.kind(), Kind::NoSuchArea, "{error}");
+                    assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error}");
                     gone += 1;
                 }
                 Err(error) => return Err(error),

@@ -4,7 +4,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-use areas::{Area, Kind, PageSize, Pages, Shared, Word};
+use areas::{Area, ErrorKind, PageSize, Pages, Shared, Word};
 
 use super::huge::Filled;
 use super::support::skip;
@@ -75,7 +75,10 @@ fn a_read_only_view_loads_in_every_order() {
         assert_eq!(shown.load::<u64>(64, order).unwrap(), 7, "{order:?}");
         assert_eq!(shown.slice(64, 8).unwrap().load::<u64>(0, order).unwrap(), 7, "{order:?}");
         let refused = shown.store(64, 8_u64, order).unwrap_err();
-        assert!(matches!(refused.kind(), Kind::ReadOnly | Kind::InvalidInput), "{order:?}: {refused:?}");
+        assert!(
+            matches!(refused.kind(), ErrorKind::ReadOnly | ErrorKind::InvalidInput),
+            "{order:?}: {refused:?}"
+        );
     }
 }
 
@@ -146,16 +149,16 @@ fn an_order_that_makes_no_sense_is_an_error() {
     let area = areas::builder(64).shared().unwrap();
     for order in [Release, AcqRel] {
         let error = area.load::<u64>(0, order).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput, "{order:?}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{order:?}");
         assert!(error.to_string().contains(&format!("with order {order:?}")), "{error}");
     }
     for order in [Acquire, AcqRel] {
-        assert_eq!(area.store(0, 1_u64, order).unwrap_err().kind(), Kind::InvalidInput, "{order:?}");
+        assert_eq!(area.store(0, 1_u64, order).unwrap_err().kind(), ErrorKind::InvalidInput, "{order:?}");
     }
     assert_eq!(area.load::<u64>(0, SeqCst).unwrap(), 0, "what was refused was not stored");
 }
 
-/// There the kernel copies: pages of the pool may be taken away at any moment.
+/// There the kernel copies: hugetlb pages may be taken away at any moment.
 #[test]
 fn machine_words_in_pages_of_the_pool() {
     let Some(_filled) = Filled::with(1, "area::races::machine_words_in_pages_of_the_pool") else { return };

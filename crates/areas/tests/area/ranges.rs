@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Kind, Shared};
+use areas::{Area, ErrorKind, Shared};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -69,12 +69,12 @@ impl Model {
     }
 }
 
-fn kind<T>(result: areas::Result<T>) -> Result<T, Kind> {
+fn kind<T>(result: areas::Result<T>) -> Result<T, ErrorKind> {
     result.map_err(|error| error.kind())
 }
 
 fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), TestCaseError> {
-    let outside = Err(Kind::OutOfRange);
+    let outside = Err(ErrorKind::OutOfRange);
     match *access {
         Access::Read { offset, len } => {
             let mut into = vec![0x77; len];
@@ -96,7 +96,7 @@ fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), Te
             let expected = match (model.has(offset, 4), offset % 4) {
                 (false, _) => outside.map(|()| 0),
                 (true, 0) => Ok(u32::from_ne_bytes(model.bytes[offset..offset + 4].try_into().unwrap())),
-                _ => Err(Kind::InvalidInput),
+                _ => Err(ErrorKind::InvalidInput),
             };
             prop_assert_eq!(kind(area.load::<u32>(offset, Ordering::Relaxed)), expected);
         }
@@ -104,7 +104,7 @@ fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), Te
             let expected = match (model.has(offset, 4), offset % 4) {
                 (false, _) => outside,
                 (true, 0) => Ok(()),
-                _ => Err(Kind::InvalidInput),
+                _ => Err(ErrorKind::InvalidInput),
             };
             prop_assert_eq!(kind(area.store(offset, value, Ordering::Relaxed)), expected);
             if expected.is_ok() {
@@ -115,7 +115,7 @@ fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), Te
             let overlap = len > 0 && offset.abs_diff(at) < len;
             let expected = match model.has(offset, len) && model.has(at, len) {
                 false => outside,
-                true if overlap => Err(Kind::InvalidInput),
+                true if overlap => Err(ErrorKind::InvalidInput),
                 true => Ok(()),
             };
             prop_assert_eq!(kind(area.copy_to(offset, area, at, len)), expected);
@@ -149,7 +149,7 @@ fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), Te
                     model.bytes.resize(rounded.max(model.bytes.len()), 0);
                     Ok(())
                 }
-                _ => Err(Kind::InvalidInput),
+                _ => Err(ErrorKind::InvalidInput),
             };
             prop_assert_eq!(kind(area.grow(size)), expected);
         }

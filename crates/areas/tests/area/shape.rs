@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Extent, Kind, Object, Pages, Protection, Request, System, provider::Provider};
+use areas::{Area, ErrorKind, Extent, Object, Pages, Protection, Request, System, provider::Provider};
 
 use super::support::child::{Stage, test};
 use super::support::held::Held;
@@ -133,23 +133,25 @@ fn every_failing_call_leaves_nothing_behind() {
         let mib = areas::builder(1 << 20);
         let node: areas::Policy = "bind:1023".parse().unwrap();
         type Call<'a> = &'a dyn Fn() -> areas::Result<()>;
-        let cases: [(&str, Kind, Call<'_>); 14] = [
-            ("size 0", Kind::InvalidInput, &|| areas::builder(0).private().map(drop)),
-            ("shared size 0", Kind::InvalidInput, &|| areas::builder(0).shared().map(drop)),
-            ("too large", Kind::NoMemory, &|| areas::builder(1 << 45).shared().map(drop)),
-            ("too large to grow", Kind::InvalidInput, &|| mib.clone().growable(1).shared().map(drop)),
-            ("bad name", Kind::InvalidInput, &|| mib.clone().name("").shared().map(drop)),
-            ("private name", Kind::InvalidInput, &|| mib.clone().name("x").private().map(drop)),
-            ("occupied", Kind::AddressInUse, &|| mib.clone().at(occupied).shared().map(drop)),
-            ("unaligned", Kind::InvalidInput, &|| {
+        let cases: [(&str, ErrorKind, Call<'_>); 14] = [
+            ("size 0", ErrorKind::InvalidInput, &|| areas::builder(0).private().map(drop)),
+            ("shared size 0", ErrorKind::InvalidInput, &|| areas::builder(0).shared().map(drop)),
+            ("too large", ErrorKind::NoMemory, &|| areas::builder(1 << 45).shared().map(drop)),
+            ("too large to grow", ErrorKind::InvalidInput, &|| mib.clone().growable(1).shared().map(drop)),
+            ("bad name", ErrorKind::InvalidInput, &|| mib.clone().name("").shared().map(drop)),
+            ("private name", ErrorKind::InvalidInput, &|| mib.clone().name("x").private().map(drop)),
+            ("occupied", ErrorKind::AddressInUse, &|| mib.clone().at(occupied).shared().map(drop)),
+            ("unaligned", ErrorKind::InvalidInput, &|| {
                 mib.clone().at(areas::Address::Exactly(4097)).shared().map(drop)
             }),
-            ("no node", Kind::NodeNotAllowed, &|| mib.clone().place(node).shared().map(drop)),
-            ("no such area", Kind::NoSuchArea, &|| areas::registry::find("nobody").map(drop)),
-            ("not frozen", Kind::InvalidInput, &|| holder.open_frozen().map(drop)),
-            ("clone at", Kind::AddressInUse, &|| holder.cloning().at(occupied).open().map(drop)),
-            ("clone's name", Kind::InvalidInput, &|| holder.cloning().name([b'x'; 256]).open().map(drop)),
-            ("busy", Kind::Busy, &|| {
+            ("no node", ErrorKind::NodeNotAllowed, &|| mib.clone().place(node).shared().map(drop)),
+            ("no such area", ErrorKind::NoSuchArea, &|| areas::registry::find("nobody").map(drop)),
+            ("not frozen", ErrorKind::InvalidInput, &|| holder.open_frozen().map(drop)),
+            ("clone at", ErrorKind::AddressInUse, &|| holder.cloning().at(occupied).open().map(drop)),
+            ("clone's name", ErrorKind::InvalidInput, &|| {
+                holder.cloning().name([b'x'; 256]).open().map(drop)
+            }),
+            ("busy", ErrorKind::Busy, &|| {
                 let area = holder.open()?;
                 area.freeze_within(std::time::Duration::ZERO).map(drop).map_err(Into::into)
             }),
@@ -174,13 +176,13 @@ fn an_empty_area_has_one_page_of_addresses_and_no_byte() {
     for lock in [areas::Lock::None, areas::Lock::Lazy, areas::Lock::Full] {
         let area = areas::builder(0).lock(lock).shared_or_empty().unwrap();
         assert_eq!((area.size(), area.reserve()), (0, page()), "{lock}");
-        assert_eq!(area.read_at(0, &mut [0]).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.read_at(0, &mut [0]).unwrap_err().kind(), ErrorKind::OutOfRange);
         area.read_at(0, &mut []).unwrap();
         let frozen = area.freeze().unwrap();
         assert_eq!(&*frozen, b"");
         assert_eq!(frozen.residency().unwrap().resident(), 0);
     }
-    assert_eq!(areas::builder(0).shared().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(areas::builder(0).shared().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -188,7 +190,9 @@ fn an_object_can_be_mapped_many_times_without_an_area() {
     let object = Object::create("plain", 5000, Extent::Fixed, areas::PageSize::base()).unwrap();
     assert_eq!((object.size(), object.extent(), object.is_frozen().unwrap()), (5000, Extent::Fixed, false));
     let maps: Vec<_> = (0..2).map(|_| System::new().map(&Request::object(&object)).unwrap()).collect();
-    assert!(maps.iter().all(|mapping| mapping.is_shared() && mapping.as_bytes().unwrap_err().kind() == Kind::Unsupported));
+    assert!(maps.iter().all(
+        |mapping| mapping.is_shared() && mapping.as_bytes().unwrap_err().kind() == ErrorKind::Unsupported
+    ));
     // SAFETY: 5000 bytes are mapped, writable and shared, and no reference to them is ever lent.
     #[expect(unsafe_code, reason = "as a peer in C writes")]
     unsafe {

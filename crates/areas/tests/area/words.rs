@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Protection};
+use areas::{ErrorKind, Protection};
 
 use super::support::child::{Stage, hear, tell, test};
 
@@ -36,13 +36,13 @@ fn words_must_be_aligned_and_inside() {
     // The last word would begin inside and end beyond.
     let cases = [
         (0, None),
-        (52, Some(Kind::InvalidInput)),
+        (52, Some(ErrorKind::InvalidInput)),
         (48, None),
-        (56, Some(Kind::OutOfRange)),
-        (61, Some(Kind::OutOfRange)),
-        (64, Some(Kind::OutOfRange)),
-        (usize::MAX, Some(Kind::OutOfRange)),
-        (usize::MAX - 7, Some(Kind::OutOfRange)),
+        (56, Some(ErrorKind::OutOfRange)),
+        (61, Some(ErrorKind::OutOfRange)),
+        (64, Some(ErrorKind::OutOfRange)),
+        (usize::MAX, Some(ErrorKind::OutOfRange)),
+        (usize::MAX - 7, Some(ErrorKind::OutOfRange)),
     ];
     for (offset, expected) in cases {
         assert_eq!(
@@ -74,7 +74,7 @@ fn atomics_need_both_rights() {
         let area = areas::builder(64).protection(protection).shared().unwrap();
         // SAFETY: nobody else has the area.
         let refused = unsafe { area.atomic_u32(0) }.unwrap_err();
-        assert_eq!(refused.kind(), Kind::ReadOnly, "{protection}");
+        assert_eq!(refused.kind(), ErrorKind::ReadOnly, "{protection}");
     }
 }
 

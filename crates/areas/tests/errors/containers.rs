@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Node, Policy, Residency, Where, registry};
+use areas::{ErrorKind, Node, PageLocation, Policy, Residency, registry};
 
 use super::sandbox::{Refuse, enter, kills, refuse};
 use super::support::child::{Stage, hear, tell, test};
@@ -39,7 +39,7 @@ fn assert_same(before: &Residency, after: &Residency) {
     );
     // Where all are on one node, that is the node of each.
     assert_eq!(after.knows_pages(), nodes(before).len() < 2, "{after}");
-    let unknown = |run: &areas::Run| matches!(run.place, Where::InRam { .. });
+    let unknown = |run: &areas::Run| matches!(run.place, PageLocation::InRam { .. });
     assert_eq!(after.runs().iter().any(unknown), !after.knows_pages());
     if after.knows_pages() {
         assert_eq!(after.runs(), before.runs());
@@ -80,7 +80,7 @@ fn the_nodes_of_areas_are_told_by_totals() {
         // What takes each page's node says so, where that is not known.
         match (after[0].knows_pages(), shared.verify()) {
             (true, verified) => assert!(verified.unwrap().holds()),
-            (false, verified) => assert_eq!(verified.unwrap_err().kind(), Kind::NotPermitted),
+            (false, verified) => assert_eq!(verified.unwrap_err().kind(), ErrorKind::NotPermitted),
         }
         after[0].to_string()
     });
@@ -95,7 +95,7 @@ fn moving_is_refused_with_the_call() {
         area.populate().unwrap();
         enter(&container());
         let error = area.migrate(Policy::Local).unwrap_err();
-        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert_eq!(error.kind(), ErrorKind::NotPermitted);
         assert_eq!(area.granted().page_size, areas::PageSize::base());
         format!("{error:#}")
     });

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Lock, Protection, Provider, Request, System};
+use areas::{ErrorKind, Lock, Protection, Provider, Request, System};
 use insta::assert_snapshot;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -111,7 +111,7 @@ fn file_size_is_an_error_and_not_a_deadly_signal() {
         growable.grow(1 << 20).unwrap();
         drop(growable);
         drop(areas::builder(1 << 20).shared().unwrap());
-        // Private memory is no file.
+        // Private memory is not a file.
         drop(areas::builder(4 << 20).private().unwrap());
         before.assert_no_more("sizes that were refused");
         told.push(failure(areas::builder(4096).name("joins").shared()));
@@ -237,7 +237,7 @@ fn the_first_published_area_needs_several_descriptors() {
             }
             drop(hoard.pop().unwrap());
         }
-        assert!(kinds.iter().all(|kind| [Kind::Limit, Kind::Registry].contains(kind)), "{kinds:?}");
+        assert!(kinds.iter().all(|kind| [ErrorKind::Limit, ErrorKind::Registry].contains(kind)), "{kinds:?}");
         assert!((2..12).contains(&kinds.len()), "{kinds:?}");
         String::new()
     });

@@ -52,7 +52,7 @@ fn more_than_is_available_is_refused_before_the_first_page() {
     );
     assert_eq!(rustix::fs::fstat(&shared).unwrap().st_blocks, 0);
     let refused = shared.freeze().unwrap_err();
-    assert_eq!(refused.error.kind(), areas::Kind::NoMemory);
+    assert_eq!(refused.error.kind(), areas::ErrorKind::NoMemory);
     refused.value.store(0, 1_u8, Ordering::Relaxed).unwrap();
 }
 

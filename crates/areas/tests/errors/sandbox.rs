@@ -29,7 +29,7 @@ impl Refuse {
     }
 }
 
-/// From here on, for all threads of this process, for ever.
+/// From here on, for all threads of this process, forever.
 pub(crate) fn enter(rules: &[Refuse]) {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
     let code = |code: u32| u16::try_from(code).unwrap();

@@ -76,7 +76,7 @@ fn measured() -> String {
 /// The pages come in all the same.
 fn gathered() -> String {
     let interleave = Policy::Interleave(areas::NodeSet::ALL);
-    // A growable one, which has no pages of the pool.
+    // A growable one, which has no hugetlb pages.
     let wanted = areas::builder(2 << 20).growable(4 << 20).pages(areas::Pages::Auto).place(interleave);
     let mut area = wanted.shared().unwrap();
     area.populate().unwrap();
@@ -284,14 +284,14 @@ fn full_locks_without_mlock2() {
         assert_eq!(locked_at(grows.as_ptr().addr()), LEN / 2);
         let before = Held::now();
         let refused = areas::builder(2 * LEN).lock(Lock::Full).shared().unwrap_err();
-        assert_eq!(refused.kind(), areas::Kind::Limit, "{refused:#}");
+        assert_eq!(refused.kind(), areas::ErrorKind::Limit, "{refused:#}");
         let refused = grows.resize(2 * LEN).unwrap_err();
-        assert_eq!(refused.kind(), areas::Kind::Limit, "{refused:#}");
+        assert_eq!(refused.kind(), areas::ErrorKind::Limit, "{refused:#}");
         assert_eq!((grows.size(), locked_at(grows.as_ptr().addr())), (LEN / 2, LEN / 2));
         before.assert_no_more("full locks that were refused");
         assert_eq!(
             areas::builder(LEN).lock(Lock::Lazy).shared().unwrap_err().kind(),
-            areas::Kind::Unsupported
+            areas::ErrorKind::Unsupported
         );
         String::new()
     });

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::gate::{self, OfferOptions, Outcome, Refusal, TakeOptions};
 
 use crate::{Folder, LONG, published, taken};
@@ -21,15 +21,15 @@ fn takers_keep_what_they_have_and_nobody_new_gets_it() {
     came.read_at(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"from the maker");
     // The memory is there, in the taker; the name is not.
-    assert_eq!(offer.check().unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(offer.check().unwrap_err().kind(), ErrorKind::NoSuchArea);
     let (answer, refused) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::Gone)), "{answer}");
     let refused = refused.unwrap_err();
-    assert_eq!(refused.kind(), Kind::NoSuchArea);
+    assert_eq!(refused.kind(), ErrorKind::NoSuchArea);
     assert!(refused.to_string().contains("the area is gone, no further process gets it"), "{refused}");
     drop(offer);
     let refused = gate::take(folder.socket()).unwrap_err();
-    assert_eq!(refused.kind(), Kind::NoSuchArea);
+    assert_eq!(refused.kind(), ErrorKind::NoSuchArea);
     came.read_at(0, &mut bytes).unwrap();
 }
 
@@ -63,7 +63,7 @@ fn retired_is_gone() {
     let (mut area, source) = published("retired");
     let mut offer = OfferOptions::new().open(&source, folder.socket()).unwrap();
     area.retire().unwrap();
-    assert_eq!(offer.check().unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(offer.check().unwrap_err().kind(), ErrorKind::NoSuchArea);
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::Gone)), "{answer}");
     assert!(came.is_err());
@@ -123,7 +123,7 @@ fn an_answer_is_not_waited_for_for_ever() {
             asked < 4
         })
         .unwrap_err();
-    assert_eq!(error.kind(), Kind::TimedOut);
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(begun.elapsed() < LONG && asked == 4);
     drop(offer);
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::gate::{OfferOptions, Outcome, Refusal, TakeOptions};
 use proptest::prelude::*;
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
@@ -40,7 +40,7 @@ fn who_never_reads_holds_up_nobody_for_long() {
     for _ in 0..3 * EACH {
         let (answer, came) = taken(&mut offer, &TakeOptions::new());
         assert!(matches!(answer.outcome, Outcome::Refused(Refusal::Busy)), "{answer}");
-        assert_eq!(came.unwrap_err().kind(), Kind::Busy);
+        assert_eq!(came.unwrap_err().kind(), ErrorKind::Busy);
     }
     assert_eq!(open_descriptors(), before + 2 * EACH);
     // Once one has gone there is room again.
@@ -107,7 +107,7 @@ fn without_a_free_descriptor_who_comes_waits() {
         all.push(copy);
     }
     let begun = Instant::now();
-    assert_eq!(offer.answer(Some(LONG)).unwrap_err().kind(), Kind::Limit);
+    assert_eq!(offer.answer(Some(LONG)).unwrap_err().kind(), ErrorKind::Limit);
     // It does not turn round and round meanwhile.
     assert!(offer.answer(Some(Duration::from_millis(50))).unwrap().is_none());
     assert!(begun.elapsed() >= Duration::from_millis(50));
@@ -249,12 +249,12 @@ fn who_dribbles_or_is_silent_is_given_up() {
         });
         let _socket = forger.accept();
         let (error, took) = taker.join().unwrap();
-        assert_eq!(error.kind(), Kind::TimedOut);
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(took < Duration::from_secs(3), "{took:?}");
     });
     // A packet is whole: one byte is no beginning that is waited for.
     let error = forged(&[(vec![b'A'], vec![]), (vec![b'R'], vec![])]).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#}");
 }
 
 /// The time is that of all steps: until somebody listens, and until that one answers.
@@ -271,7 +271,7 @@ fn who_is_silent_has_no_longer_than_was_said() {
         let _socket = forger.accept();
         taker.join().unwrap()
     });
-    assert_eq!(error.kind(), Kind::TimedOut);
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
     let text = error.to_string();
     assert!(text.contains(&format!("process {}", std::process::id())) && text.contains("400ms"), "{text}");
     assert!(took >= wait && took < LONG, "{took:?}");
@@ -291,7 +291,7 @@ fn a_name_too_long_for_a_socket_is_told_with_the_limit() {
     let (_area, source) = published("long");
     let path = folder.0.join("s".repeat(120));
     let error = OfferOptions::new().open(&source, &path).unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
     let text = format!("{error:#}");
     assert!(text.contains("ENAMETOOLONG") && text.contains("107") && text.contains("help: "), "{text}");
     // As long as it says that it may be.
@@ -354,7 +354,7 @@ fn a_full_line_is_waited_out() {
         }
     }
     let error = TakeOptions::new().take(folder.socket()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Busy, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error:#}");
     drop(forger);
 }
 

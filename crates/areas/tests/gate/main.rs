@@ -131,7 +131,7 @@ fn what_cannot_be_given_is_told_before_a_socket_is_there() {
     let _area = areas::builder(4096).name(&name).resizable(1 << 20).unwrap();
     let source = registry::find(&name).unwrap();
     let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
-    assert_eq!(error.kind(), areas::Kind::Unsupported);
+    assert_eq!(error.kind(), areas::ErrorKind::Unsupported);
     assert!(folder.names().is_empty());
     // Frozen, its size stays.
     let _frozen = _area.freeze().map_err(|rejected| rejected.error).unwrap();
@@ -148,7 +148,7 @@ fn bounds_are_the_takers() {
     let small = TakeOptions::new().bounds(areas::ReceiveOptions::new().max_bytes(4096));
     let (answer, came) = taken(&mut offer, &small);
     assert!(matches!(answer.outcome, Outcome::Given));
-    assert_eq!(came.unwrap_err().kind(), areas::Kind::Limit);
+    assert_eq!(came.unwrap_err().kind(), areas::ErrorKind::Limit);
     assert!(taken(&mut offer, &TakeOptions::new()).1.is_ok());
 }
 
@@ -167,7 +167,7 @@ fn who_waits_is_given_it_once_it_is_offered() {
     });
     let begun = std::time::Instant::now();
     let error = TakeOptions::new().wait(Duration::from_millis(120)).take(&path).unwrap_err();
-    assert_eq!(error.kind(), areas::Kind::TimedOut);
+    assert_eq!(error.kind(), areas::ErrorKind::TimedOut);
     assert!(begun.elapsed() >= Duration::from_millis(120));
-    assert_eq!(gate::take(&path).unwrap_err().kind(), areas::Kind::NoSuchArea);
+    assert_eq!(gate::take(&path).unwrap_err().kind(), areas::ErrorKind::NoSuchArea);
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::gate::{self, OfferOptions, Reach, TakeOptions};
 
 use crate::{Folder, knock, published, taken, user};
@@ -63,14 +63,14 @@ fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
         }
         // While it lives it is left alone, whether or not it listens yet.
         let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
-        assert_eq!(error.kind(), Kind::Busy, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error:#}");
         drop(socket);
         assert!(folder.socket().exists());
-        assert_eq!(gate::take(folder.socket()).unwrap_err().kind(), Kind::NoSuchArea);
+        assert_eq!(gate::take(folder.socket()).unwrap_err().kind(), ErrorKind::NoSuchArea);
         let mut offer = OfferOptions::new().open(&source, folder.socket()).unwrap();
         assert!(taken(&mut offer, &TakeOptions::new()).1.is_ok());
         let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
-        assert_eq!(error.kind(), Kind::Busy, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error:#}");
         // To ask has disturbed nobody.
         assert!(offer.answer(Some(std::time::Duration::ZERO)).unwrap().is_none());
         assert!(taken(&mut offer, &TakeOptions::new()).1.is_ok());
@@ -82,28 +82,28 @@ fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
 fn other_kinds_of_sockets_and_files_stay() {
     let folder = Folder::new();
     let (_area, source) = published("others");
-    let refused = |kind: Kind| {
+    let refused = |kind: ErrorKind| {
         let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
         assert_eq!(error.kind(), kind, "{error:#}");
         assert_eq!(folder.names(), ["socket"]);
         let error = gate::take(folder.socket()).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
         std::fs::remove_file(folder.socket()).unwrap();
     };
     let stream = UnixListener::bind(folder.socket()).unwrap();
-    refused(Kind::Busy);
+    refused(ErrorKind::Busy);
     drop(stream);
     let packets = UnixDatagram::bind(folder.socket()).unwrap();
-    refused(Kind::Busy);
+    refused(ErrorKind::Busy);
     drop(packets);
     std::fs::write(folder.socket(), "a file").unwrap();
-    refused(Kind::Io);
+    refused(ErrorKind::Io);
     // A link is not followed, wherever it leads: to a live socket of ours.
     let (_other, other) = published("behind a link");
     let elsewhere = Folder::new();
     let offer = OfferOptions::new().open(&other, elsewhere.socket()).unwrap();
     symlink(elsewhere.socket(), folder.socket()).unwrap();
-    refused(Kind::Io);
+    refused(ErrorKind::Io);
     drop(offer);
 }
 
@@ -124,10 +124,10 @@ fn the_way_goes_through_no_other_users_link() {
     // The same link as another user's.
     std::os::unix::fs::lchown(shared.0.join("link"), Some(12_345), Some(12_345)).unwrap();
     let error = gate::take(&path).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     drop(offer);
     let error = OfferOptions::new().open(&source, &path).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert!(error.to_string().contains("link of user 12345"), "{error}");
     assert!(target.names().is_empty());
 }
@@ -145,7 +145,7 @@ fn a_socket_of_another_user_is_left_alone() {
     drop(UnixListener::bind(folder.socket()).unwrap());
     std::os::unix::fs::chown(folder.socket(), Some(12_345), None).unwrap();
     let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert_eq!(folder.names(), ["socket"]);
 }
 
@@ -187,7 +187,7 @@ fn of_several_who_find_a_dead_one_one_listens() {
         });
         let (made, refused): (Vec<_>, Vec<_>) = offers.into_iter().partition(Result::is_ok);
         assert_eq!(made.len(), 1);
-        assert!(refused.into_iter().all(|error| error.unwrap_err().kind() == Kind::Busy));
+        assert!(refused.into_iter().all(|error| error.unwrap_err().kind() == ErrorKind::Busy));
         drop(knock(&folder.socket()));
         drop(made);
         assert!(folder.names().is_empty());

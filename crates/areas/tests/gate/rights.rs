@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use areas::gate::{OfferOptions, Outcome, Refusal, TakeOptions};
-use areas::{AnyArea, Kind, Protection};
+use areas::{AnyArea, ErrorKind, Protection};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -58,16 +58,16 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     let folder = Folder::new();
     let (area, source) = published("unenforced");
     let error = OfferOptions::new().read_only().open(&source, folder.socket()).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert!(error.to_string().contains("could still write it"), "{error}");
     let error = OfferOptions::new().to(0).read_only().open(&source, folder.socket()).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert!(folder.names().is_empty());
     // To everybody: each is looked at when it comes.
     let mut offer = OfferOptions::new().to_everybody().read_only().open(&source, folder.socket()).unwrap();
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotEnforced)), "{answer}");
-    assert_eq!(came.unwrap_err().kind(), Kind::NotPermitted);
+    assert_eq!(came.unwrap_err().kind(), ErrorKind::NotPermitted);
     // And this is why: who has a descriptor for reading, and is the same user, opens the memory
     // anew.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -137,7 +137,7 @@ fn what_may_only_be_read_here_is_offered_so_or_not_at_all() {
     came.publish(&name).unwrap();
     let source = areas::registry::find(&name).unwrap();
     let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
-    assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert!(error.remedy().unwrap().contains("--read-only"), "{error:#}");
 }
 
@@ -149,7 +149,7 @@ fn who_is_not_named_is_refused_without_a_descriptor() {
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotOffered)), "{answer}");
     let came = came.unwrap_err();
-    assert_eq!(came.kind(), Kind::NotPermitted);
+    assert_eq!(came.kind(), ErrorKind::NotPermitted);
     assert!(came.to_string().contains(&format!("it is not offered to user {}", user())), "{came}");
     let mut offer_to_us = OfferOptions::new().to(user()).open(&source, folder.0.join("other")).unwrap();
     assert!(taken(&mut offer_to_us, &TakeOptions::new()).1.is_ok());
@@ -162,7 +162,7 @@ fn it_is_not_taken_from_whoever_offers() {
     let mut offer = OfferOptions::new().open(&source, folder.socket()).unwrap();
     let (_, came) = taken(&mut offer, &TakeOptions::new().from(12_345));
     let came = came.unwrap_err();
-    assert_eq!(came.kind(), Kind::NotPermitted);
+    assert_eq!(came.kind(), ErrorKind::NotPermitted);
     assert!(came.to_string().contains(&format!("of user {} offers it", user())), "{came}");
     assert!(taken(&mut offer, &TakeOptions::new().from(12_345).from(user())).1.is_ok());
     assert!(taken(&mut offer, &TakeOptions::new().from_everybody()).1.is_ok());

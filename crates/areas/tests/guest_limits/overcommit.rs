@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use super::memory::obey;
 use super::support::child::{Stage, test};
@@ -12,7 +12,7 @@ use super::{MIB, Setting, in_guest};
 #[track_caller]
 fn named<T>(result: areas::Result<T>) -> String {
     let error: Error = result.map(drop).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     let report = format!("{error:#}");
     for part in [
         "vm.overcommit_memory is 2",

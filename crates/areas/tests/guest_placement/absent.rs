@@ -1,7 +1,7 @@
 //! A node that has a CPU and no memory: it is online, and nothing can be put there.
 
 use areas::place::Targets;
-use areas::{Kind, NodeSet, Policy, Topology, allowed_nodes};
+use areas::{ErrorKind, NodeSet, Policy, Topology, allowed_nodes};
 
 use crate::support::machine::OnCpu;
 use crate::support::memory::{Sort, placed};
@@ -15,7 +15,7 @@ fn a_node_without_memory_is_no_target() {
     assert_eq!(allowed_nodes().unwrap(), nodes([0, 2]));
     for policy in [Policy::Bind(nodes([1])), Policy::Bind(nodes([0, 1])), Policy::Preferred(node(1))] {
         let error = placed(Sort::Shared, 1, policy).unwrap_err();
-        assert_eq!(error.kind(), Kind::NodeNotAllowed);
+        assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
         assert_eq!(error.facts().unwrap(), "node 1 does not exist or may not be used; allowed are 0,2");
     }
     let nearest = Targets::of(&topology).from_node(node(1)).nearest().unwrap();

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use areas::{Kind, Lock, Placement, Policy};
+use areas::{ErrorKind, Lock, Placement, Policy};
 
 use crate::support::child::{Ended, in_child};
 use crate::support::machine::{OnCpu, Setting, has_weights, pool};
@@ -146,7 +146,7 @@ fn balancing_is_for_bind_and_preferred_many() {
         Policy::WeightedInterleave(set),
     ] {
         let error = placed(Sort::Private, 1, Placement::new(policy).balanced()).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
         assert!(error.to_string().contains("does not support balancing"), "{error:#}");
     }
     for sort in Sort::BASE {
@@ -160,7 +160,7 @@ fn balancing_is_for_bind_and_preferred_many() {
         match mode(Placement::new(Policy::PreferredMany(set)).balanced()) {
             Ok(mode) => assert_eq!(mode & BALANCED, BALANCED),
             Err(error) => {
-                assert_eq!(error.kind(), Kind::Unsupported, "{error:#}");
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#}");
                 assert!(error.remedy().unwrap().contains("`areas doctor`"), "{error:#}");
             }
         }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use areas::{Area, Kind, PageSize, Pages, Policy, Residency, Shared, Where};
+use areas::{Area, ErrorKind, PageLocation, PageSize, Pages, Policy, Residency, Shared};
 
 use crate::sandbox::{enter, refuse};
 use crate::support::child::{Ended, in_child};
@@ -53,11 +53,11 @@ fn interleaved_pages_are_told_as_totals() {
             let [run] = residency.runs() else { panic!("{residency:?}") };
             assert_eq!(
                 (run.range.clone(), run.place),
-                (0..64 * PAGE, Where::InRam { page: PageSize::base() })
+                (0..64 * PAGE, PageLocation::InRam { page: PageSize::base() })
             );
             assert!(residency.to_string().contains(", which pages unknown)"), "{residency}");
             // Not in place, and not elsewhere: it cannot be told.
-            assert_eq!(area.verify().unwrap_err().kind(), Kind::NotPermitted);
+            assert_eq!(area.verify().unwrap_err().kind(), ErrorKind::NotPermitted);
         });
     }
 }
@@ -101,7 +101,7 @@ fn areas_of_others_are_told_by_totals() {
         let known: usize = residency
             .runs()
             .iter()
-            .filter(|run| matches!(run.place, Where::On { node, .. } if node.get() == second[0]))
+            .filter(|run| matches!(run.place, PageLocation::On { node, .. } if node.get() == second[0]))
             .map(|run| run.range.len())
             .sum();
         assert_eq!(known, 6 * PAGE, "those of the second part: {residency:?}");
@@ -139,8 +139,8 @@ fn parts_of_a_mapping_are_unknown() {
     let (area, _) = placed(Policy::Interleave(nodes([0, 1])));
     let start = std::ptr::NonNull::new(area.as_ptr()).unwrap();
     contained(|| {
-        // Of what is no area, our own page tables are asked, and a child has none of shared memory
-        // until it touches it.
+        // Of what is not an area, our own page tables are asked, and a child has none of shared
+        // memory until it touches it.
         (0..64).for_each(|page| drop(area.load::<u8>(page * PAGE, std::sync::atomic::Ordering::Relaxed)));
         let part = areas::range::residency(start, 16 * PAGE).unwrap();
         assert_eq!((told(&part), part.node_unknown()), (BTreeMap::new(), 16 * PAGE as u64), "{part}");

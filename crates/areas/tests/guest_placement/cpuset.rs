@@ -1,6 +1,6 @@
 //! A cpuset that allows two of four nodes, as a container has it.
 
-use areas::{Kind, NodeSet, Placement, Policy, allowed_nodes};
+use areas::{ErrorKind, NodeSet, Placement, Policy, allowed_nodes};
 
 use crate::support::child::{Child, Ended, in_child};
 use crate::support::group::Group;
@@ -20,14 +20,14 @@ fn nodes_outside_of_the_cpuset_are_refused_by_name() {
         {
             for sort in Sort::BASE {
                 let error = placed(sort, 1, policy).unwrap_err();
-                assert_eq!(error.kind(), Kind::NodeNotAllowed);
+                assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
                 let facts = error.facts().unwrap();
                 assert_eq!(facts, "node 2 does not exist or may not be used; allowed are 1,3", "{policy}");
                 assert!(error.remedy().unwrap().contains("cpuset"));
             }
         }
         let home = Placement::new(Policy::Bind(nodes([1]))).home(node(0));
-        assert_eq!(placed(Sort::Private, 1, home).unwrap_err().kind(), Kind::NodeNotAllowed);
+        assert_eq!(placed(Sort::Private, 1, home).unwrap_err().kind(), ErrorKind::NodeNotAllowed);
         // All means the two.
         let area = areas::builder(32 * PAGE).place(Policy::Interleave(NodeSet::ALL)).shared().unwrap();
         assert_eq!(area.placement().policy(), Policy::Interleave(nodes([1, 3])));
@@ -43,7 +43,7 @@ fn nodes_outside_of_the_cpuset_are_refused_by_name() {
         assert!(found.iter().all(|on| [1, 3].contains(on)), "{found:?}");
         let mut anywhere = areas::builder(8 * PAGE).shared().unwrap();
         let error = anywhere.migrate(Policy::Bind(nodes([0]))).unwrap_err();
-        assert_eq!(error.kind(), Kind::NodeNotAllowed);
+        assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
     });
     assert_eq!(ended, Ended::Well);
 }
@@ -81,7 +81,10 @@ fn a_cpuset_that_shrinks_is_seen_at_once() {
         assert_eq!(allowed_nodes().unwrap(), nodes([0, 1, 2, 3]));
         group.set("cpuset.mems", "0,2");
         assert_eq!(allowed_nodes().unwrap(), nodes([0, 2]));
-        assert_eq!(area.place(0..PAGE, Policy::Bind(nodes([3]))).unwrap_err().kind(), Kind::NodeNotAllowed);
+        assert_eq!(
+            area.place(0..PAGE, Policy::Bind(nodes([3]))).unwrap_err().kind(),
+            ErrorKind::NodeNotAllowed
+        );
         // By their places in the set: 2 and 3 of 0-3 are 0 and 2 now.
         assert_eq!(pages::numa_maps(area.as_ptr(), area.mapped())[0].policy, "bind:0,2");
         area.populate().unwrap();

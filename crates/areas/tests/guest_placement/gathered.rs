@@ -2,7 +2,7 @@
 //! it.
 
 use areas::registry::{self, Source};
-use areas::{Area, Bytes, PageSize, Pages, Policy, Provider as _, Shared, System, Why};
+use areas::{Area, Bytes, PageSize, Pages, Policy, Provider as _, Shared, System, UnmovedReason};
 
 use crate::sandbox::{enter, refuse};
 use crate::support::child::{Child, Ended, as_nobody, in_child, set_variable};
@@ -181,7 +181,10 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
             let migration = source.migrate(Policy::Interleave(nodes(memory_nodes()))).unwrap();
             assert!(!migration.is_placed() && migration.moved() == 0, "{migration}");
             assert!(migration.to_string().ends_with("its policy is as it was"), "{migration}");
-            assert!(migration.stayed().iter().all(|part| part.why == Why::MappedByOthers), "{migration}");
+            assert!(
+                migration.stayed().iter().all(|part| part.why == UnmovedReason::MappedByOthers),
+                "{migration}"
+            );
         });
         assert_eq!(ended, Ended::Well);
         let policy = format!("bind:{}", all[0]);
@@ -262,7 +265,7 @@ fn what_comes_after_a_move_fits_in() {
     assert!(area.verify().unwrap().holds());
 }
 
-/// The policy of pages of the pool lies on each mapping: it is the holder's that is told.
+/// The policy of hugetlb pages lies on each mapping: it is the holder's that is told.
 #[test]
 fn policies_are_told_as_the_kernel_has_them() {
     guest!();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, AreaBuilder, Kind, PageSize, Pages, Policy, Residency};
+use areas::{Area, AreaBuilder, ErrorKind, PageSize, Pages, Policy, Residency};
 
 use crate::support::machine::pool_free;
 use crate::support::{guest, node, nodes, pages};
@@ -16,7 +16,7 @@ fn on(id: u32) -> AreaBuilder<'static> {
 }
 
 #[track_caller]
-fn is_on_its_node<K: areas::Access>(area: &Area<K>, size: usize) {
+fn is_on_its_node<K: areas::AreaKind>(area: &Area<K>, size: usize) {
     let residency: Residency = area.residency().unwrap();
     assert_eq!(residency.page_sizes().unwrap().collect::<Vec<_>>(), [(PageSize::HUGE_1G, size as u64)]);
     assert_eq!(residency.on(node(1)), size as u64, "{residency}");
@@ -28,7 +28,7 @@ fn a_page_of_a_gibibyte_is_on_its_node() {
     guest!();
     assert_eq!([0, 1].map(|node| pool_free(node, GIANT)), [0, ALL]);
     for error in [on(0).private().unwrap_err(), on(0).shared().unwrap_err()] {
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         // That node's pool, and its file.
         let text = format!("{error:#}");
         assert!(text.contains("/node0/hugepages/hugepages-1048576kB/nr_hugepages"), "{text}");
@@ -40,7 +40,7 @@ fn a_page_of_a_gibibyte_is_on_its_node() {
     assert_eq!(pool_free(1, GIANT), ALL - 1);
     // A part of it has no placement of its own, and where there is no room it stays and is named.
     let error = area.place(0x20_0000..GIANT, Policy::Bind(nodes([0]))).unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
     let migration = area.migrate(Policy::Bind(nodes([0]))).unwrap();
     assert_eq!((migration.moved(), migration.stayed().len()), (0, 1), "{migration}");
     assert!(!migration.is_placed(), "{migration}");
@@ -61,7 +61,7 @@ fn areas_grow_by_a_page_of_a_gibibyte() {
     is_on_its_node(&area, 2 * GIANT);
     assert_eq!(pages::nodes_of(area.as_ptr(), 2 * GIANT, GIANT), [1, 1]);
     let error = area.grow(3 * GIANT).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     let text = format!("{error:#}");
     assert!(text.contains("/node1/hugepages/hugepages-1048576kB/nr_hugepages"), "{text}");
     assert_eq!(area.size(), 2 * GIANT);

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use areas::{Area, Kind, Lock, PageSize, Pages, Placement, Policy, Shared, Topology};
+use areas::{Area, ErrorKind, Lock, PageSize, Pages, Placement, Policy, Shared, Topology};
 
 use crate::made;
 use crate::support::child::{Ended, in_child};
@@ -128,7 +128,7 @@ fn a_device_that_becomes_a_node_has_areas() {
     let before = Topology::read().unwrap();
     assert!(before.node(node(COMES)).is_none_or(|info| info.has_memory != Some(true)), "{before:?}");
     let error = areas::builder(PAGE).place(Policy::Bind(nodes([COMES]))).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::NodeNotAllowed, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NodeNotAllowed, "{error:#}");
 
     let memory = Memory::of_the_device();
     let machine = Topology::read().unwrap();
@@ -168,7 +168,7 @@ fn a_device_that_becomes_a_node_has_areas() {
     assert!(is_bound_to("device_dax") && !memory_nodes().contains(&COMES));
     allowed(false);
     let error = areas::builder(PAGE).place(bound).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::NodeNotAllowed, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NodeNotAllowed, "{error:#}");
 }
 
 /// It is the slow tier: what is reclaimed goes there, bound as it may be, but for what is locked.

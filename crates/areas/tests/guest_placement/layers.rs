@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "runs into guard pages on purpose, in a child; the block has its proof")]
 
-use areas::{Kind, PageSize, Pages, Placement, Policy, Provider as _, System};
+use areas::{ErrorKind, PageSize, Pages, Placement, Policy, Provider as _, System};
 
 use crate::support::child::{Ended, in_child};
 use crate::support::machine::{OnCpu, Setting, crowd, free, pool, pool_free, vmstat};
@@ -53,7 +53,7 @@ fn stripes_of_an_area_that_grows() {
     assert!(area.verify().unwrap().holds());
 }
 
-/// Pages of the pool are taken when they are mapped, so the stripes have to be there before.
+/// Hugetlb pages are taken when they are mapped, so the stripes have to be there before.
 #[test]
 fn stripes_of_pool_pages() {
     guest!();
@@ -74,7 +74,7 @@ fn stripes_of_pool_pages() {
     let provider = System::new().striped(nodes([0, 3]), 5);
     let builder = areas::builder(6 * HUGE).provider(&provider);
     let error = builder.clone().pages(Pages::Pool(PageSize::HUGE_2M)).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory);
+    assert_eq!(error.kind(), ErrorKind::NoMemory);
     let area = builder.pages(Pages::PreferPool(PageSize::HUGE_2M)).private().unwrap();
     assert_eq!(area.granted().page_size, PageSize::base());
     assert_eq!(area.granted().fallbacks.len(), 1);
@@ -225,16 +225,18 @@ fn a_list_of_nodes_with_room_on_the_first() {
     let mut area = areas::builder(4 * MIB).provider(&provider).shared().unwrap();
     area.populate().unwrap();
     assert_eq!(expand(&area.residency().unwrap(), PAGE), vec![2; 4 * MIB / PAGE]);
-    for (order, kind) in
-        [(vec![], Kind::InvalidInput), (vec![1, 1], Kind::InvalidInput), (vec![1, 9], Kind::NodeNotAllowed)]
-    {
+    for (order, kind) in [
+        (vec![], ErrorKind::InvalidInput),
+        (vec![1, 1], ErrorKind::InvalidInput),
+        (vec![1, 9], ErrorKind::NodeNotAllowed),
+    ] {
         let provider = System::new().spilled(order.iter().copied().map(node));
         let error = areas::builder(PAGE).provider(&provider).private().unwrap_err();
         assert_eq!(error.kind(), kind, "{order:?}");
     }
 }
 
-/// Pages of the pool run out on the first node, and go on at the next.
+/// Hugetlb pages run out on the first node, and go on at the next.
 #[test]
 fn a_list_of_nodes_with_pool_pages() {
     guest!();
@@ -280,7 +282,7 @@ fn a_budget_counts_whole_pages() {
     let area = builder.private().unwrap();
     assert_eq!(provider.used(), 2 * HUGE);
     let error = builder.private().unwrap_err();
-    assert_eq!(error.kind(), Kind::Limit);
+    assert_eq!(error.kind(), ErrorKind::Limit);
     assert_eq!((provider.used(), pool_free(3, HUGE)), (2 * HUGE, 2));
     drop(area);
     assert_eq!((provider.used(), pool_free(3, HUGE)), (0, 4));

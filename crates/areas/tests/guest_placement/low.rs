@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use areas::{Area, Kind, Lock, PageSize, Pages, Protection, Shared};
+use areas::{Area, ErrorKind, Lock, PageSize, Pages, Protection, Shared};
 
 use crate::support::child::{Child, Ended, in_child, without};
 use crate::support::machine::{pool, pool_free};
@@ -65,7 +65,7 @@ fn it_is_contiguous_below_16_mib_and_zero() {
         memory.read_exact_at(&mut there, frames[0] * PAGE as u64).unwrap();
         assert!(there[..MIB - 5].iter().all(|&byte| byte == 0xa5) && there[MIB - 5..] == [0; 5]);
         assert_eq!(area.load::<u8>(MIB - 6, Ordering::Relaxed).unwrap(), 0xa5);
-        assert_eq!(area.load::<u8>(MIB - 5, Ordering::Relaxed).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(area.load::<u8>(MIB - 5, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::OutOfRange);
     }
 }
 
@@ -77,11 +77,11 @@ fn no_two_areas_share_it_and_all_comes_back() {
         let taken: BTreeSet<u64> = all.iter().flat_map(in_range).collect();
         assert_eq!(taken.len(), 4 * MIB / PAGE, "each page belongs to one of them");
         let error = low(1).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         assert!(error.to_string().contains("4 MiB at 0x800000 set aside"), "{error:#}");
         // A gap is found again, and only what fits into it.
         let gap = in_range(&all.remove(1));
-        assert_eq!(low(MIB + 1).unwrap_err().kind(), Kind::NoMemory);
+        assert_eq!(low(MIB + 1).unwrap_err().kind(), ErrorKind::NoMemory);
         assert_eq!(in_range(&low(MIB).unwrap()), gap);
     }
     drop(low(4 * MIB).unwrap());
@@ -116,7 +116,7 @@ fn claims_at_the_same_time_are_apart() {
         child.wait();
     }
     // All 32 parts are theirs.
-    assert_eq!(low(1).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(low(1).unwrap_err().kind(), ErrorKind::NoMemory);
     for mut child in children {
         child.go();
         assert_eq!(child.end(), Ended::Well);
@@ -138,7 +138,7 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     let info = source.info().unwrap();
     assert_eq!((info.size, info.lock, info.physical), (4 * MIB, Lock::Low, Some(RESERVED.start)));
     assert_eq!(source.resident().unwrap(), 4 * MIB as u64);
-    assert_eq!(source.residency().unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(source.residency().unwrap_err().kind(), ErrorKind::Unsupported);
     let clone = source.cloning().same_name().open().unwrap();
     assert_eq!((clone.lock(), clone.size()), (Lock::Low, 4 * MIB));
     assert_eq!(in_range(&clone)[0], RESERVED.start / PAGE as u64);
@@ -146,8 +146,8 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     assert_eq!(source.holders().len(), 2, "{:?}", source.holders());
     // Killed: the clone keeps it.
     drop(first);
-    assert_eq!(source.open().unwrap_err().kind(), Kind::NoSuchArea);
-    assert_eq!(low(1).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(source.open().unwrap_err().kind(), ErrorKind::NoSuchArea);
+    assert_eq!(low(1).unwrap_err().kind(), ErrorKind::NoMemory);
     let mut bytes = [0; 4];
     clone.read_at(3 * MIB, &mut bytes).unwrap();
     assert_eq!(&bytes, b"kept");
@@ -155,14 +155,14 @@ fn a_claim_dies_with_its_last_holder_and_not_before() {
     // as well.
     let mut reader = areas::registry::find("low").unwrap().open_read_only().unwrap();
     assert_eq!(reader.load::<u8>(0, Ordering::Relaxed).unwrap(), b's');
-    assert_eq!(reader.protect(Protection::READ_WRITE).unwrap_err().kind(), Kind::NotPermitted);
+    assert_eq!(reader.protect(Protection::READ_WRITE).unwrap_err().kind(), ErrorKind::NotPermitted);
     let mut forked = Child::start(|line| {
         line.go();
         line.wait();
     });
     forked.wait();
     drop((clone, reader));
-    assert_eq!(low(1).unwrap_err().kind(), Kind::NoMemory, "the child has it");
+    assert_eq!(low(1).unwrap_err().kind(), ErrorKind::NoMemory, "the child has it");
     drop(forked);
     // With the last one it is free, and zero.
     let area = low(4 * MIB).unwrap();
@@ -221,7 +221,7 @@ fn a_clone_never_gets_what_another_area_has() {
                     cloned[usize::from(number == 2)] += 1;
                 }
                 Err(error) => {
-                    assert_eq!(error.kind(), Kind::NoSuchArea, "{error:#}");
+                    assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error:#}");
                     gone += 1;
                 }
             }
@@ -236,16 +236,16 @@ fn a_clone_never_gets_what_another_area_has() {
 fn what_a_low_area_cannot_do_is_said() {
     guest!();
     let area = low(2 * PAGE).unwrap();
-    assert_eq!(area.residency().unwrap_err().kind(), Kind::Unsupported);
-    assert_eq!(area.grow(3 * PAGE).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.residency().unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(area.grow(3 * PAGE).unwrap_err().kind(), ErrorKind::InvalidInput);
     let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     for error in [area.send(&ours).unwrap_err(), area.send_read_only(&ours).unwrap_err()] {
-        assert_eq!(error.kind(), Kind::Unsupported, "all of the machine's memory would travel with it");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "all of the machine's memory would travel with it");
     }
     let refused = area.freeze().unwrap_err();
-    assert_eq!(refused.error.kind(), Kind::Unsupported);
+    assert_eq!(refused.error.kind(), ErrorKind::Unsupported);
     let mut area = refused.value;
-    assert_eq!(area.migrate(areas::Policy::Local).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(area.migrate(areas::Policy::Local).unwrap_err().kind(), ErrorKind::Unsupported);
     area.populate().unwrap();
     // Filled, it is written where it is.
     let file = std::env::temp_dir().join("fill-low");
@@ -254,7 +254,7 @@ fn what_a_low_area_cannot_do_is_said() {
     assert_eq!(area.load::<u8>(2 * PAGE - 1, Ordering::Relaxed).unwrap(), 3);
     in_range(&area);
     let placed = areas::builder(PAGE).lock(Lock::Low).place(areas::Policy::Local).shared().unwrap_err();
-    assert_eq!(placed.kind(), Kind::Unsupported);
+    assert_eq!(placed.kind(), ErrorKind::Unsupported);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn without_the_privilege_it_says_which() {
     let ended = in_child(|| {
         without(CAP_SYS_RAWIO);
         let error = low(PAGE).unwrap_err();
-        assert_eq!(error.kind(), Kind::NotPermitted, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
         assert!(error.remedy().unwrap().contains("CAP_SYS_RAWIO"), "{error:#}");
     });
     assert_eq!(ended, Ended::Well);
@@ -289,10 +289,10 @@ fn devmem_gives_what_was_set_aside_and_nothing_else() {
 fn a_range_that_is_not_reserved_is_refused() {
     guest!();
     for (named, expected) in [
-        ("1000000-10fffff", Kind::NotPermitted),
-        ("700000-8fffff", Kind::NotPermitted),
-        ("nonsense", Kind::InvalidInput),
-        ("b00000-bfffff", Kind::NoMemory),
+        ("1000000-10fffff", ErrorKind::NotPermitted),
+        ("700000-8fffff", ErrorKind::NotPermitted),
+        ("nonsense", ErrorKind::InvalidInput),
+        ("b00000-bfffff", ErrorKind::NoMemory),
     ] {
         let ended = in_child(|| {
             // SAFETY: this child has one thread.
@@ -302,7 +302,7 @@ fn a_range_that_is_not_reserved_is_refused() {
             }
             let error = low(2 * MIB).unwrap_err();
             assert_eq!(error.kind(), expected, "{named}: {error:#}");
-            if expected == Kind::NoMemory {
+            if expected == ErrorKind::NoMemory {
                 assert_eq!(frames(&low(MIB).unwrap())[0], 0xb00);
             }
         });
@@ -324,8 +324,8 @@ fn below_4_gib() {
         (good(&full).len(), full.lock(), full.granted().page_size),
         (MIB / PAGE, Lock::Full32, PageSize::base())
     );
-    // Side by side too: a page of the pool; without one gathered, and where even that is
-    // impossible, what was set aside.
+    // Side by side too: a hugetlb page; without one gathered, and where even that is impossible,
+    // what was set aside.
     let _pool = pool(0, HUGE, 2);
     for pages in [Pages::Base, Pages::Pool(PageSize::HUGE_2M)] {
         let area = areas::builder(MIB).lock(Lock::Contiguous32).pages(pages).shared().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{NodeSet, PageSize, Pages, Policy, Why};
+use areas::{NodeSet, PageSize, Pages, Policy, UnmovedReason};
 
 use crate::support::machine::{OnCpu, SLACK, crowd, has_weights, pool, pool_free, weights};
 use crate::support::memory::expand;
@@ -113,7 +113,7 @@ fn weights_are_obeyed_when_moving() {
     if !has_weights() {
         let mut area = areas::builder(PAGE).private().unwrap();
         let error = area.migrate(Policy::WeightedInterleave(nodes([0, 1]))).unwrap_err();
-        assert_eq!(error.kind(), areas::Kind::Unsupported);
+        assert_eq!(error.kind(), areas::ErrorKind::Unsupported);
         return;
     }
     let _weights = weights(&[5, 2]);
@@ -163,7 +163,7 @@ fn a_full_node_takes_what_it_can() {
     let migration = area.migrate(Policy::Bind(nodes([3]))).unwrap();
     let stayed: u64 = migration.stayed().iter().map(|part| part.range.len() as u64).sum();
     assert!(
-        migration.stayed().iter().all(|part| part.why == Why::NoRoom && part.target == node(3)),
+        migration.stayed().iter().all(|part| part.why == UnmovedReason::NoRoom && part.target == node(3)),
         "{migration}"
     );
     assert_eq!(migration.moved() + stayed, 40 * MIB as u64, "{migration}");

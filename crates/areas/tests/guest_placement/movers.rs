@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Policy, Shared, Why};
+use areas::{Area, Policy, Shared, UnmovedReason};
 
 use crate::support::child::{Child, Ended, in_child, without_nice};
 use crate::support::memory::expand;
@@ -49,7 +49,7 @@ fn without_the_privilege_they_stay_and_are_named() {
         assert_eq!(migration.moved(), 28 * PAGE as u64, "{migration}");
         let [stayed] = migration.stayed() else { panic!("{migration}") };
         assert_eq!((stayed.range.clone(), stayed.target), (8 * PAGE..12 * PAGE, node(1)));
-        assert_eq!(stayed.why, Why::MappedByOthers);
+        assert_eq!(stayed.why, UnmovedReason::MappedByOthers);
         let [misplaced] = migration.verification().misplaced() else { panic!("{migration}") };
         assert_eq!(misplaced.range, stayed.range);
         assert!(migration.to_string().contains("CAP_SYS_NICE"), "{migration}");
@@ -70,7 +70,11 @@ fn pages_in_a_transfer_stay_and_are_named() {
     let held = crate::support::pages::hold(area.as_ptr().wrapping_add(10 * PAGE), 4 * PAGE);
     let migration = area.migrate(Policy::Bind(nodes([2]))).unwrap();
     let [stayed] = migration.stayed() else { panic!("{migration}") };
-    assert_eq!((stayed.range.clone(), stayed.why), (10 * PAGE..14 * PAGE, Why::Busy), "{migration}");
+    assert_eq!(
+        (stayed.range.clone(), stayed.why),
+        (10 * PAGE..14 * PAGE, UnmovedReason::Busy),
+        "{migration}"
+    );
     assert_eq!(migration.moved(), 28 * PAGE as u64, "{migration}");
     let expected = [[2; 10].as_slice(), &[0; 4], &[2; 18]].concat();
     assert_eq!(expand(&area.residency().unwrap(), PAGE), expected);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use areas::{Area, Kind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Private, Shared};
+use areas::{Area, ErrorKind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Private, Shared};
 
 use crate::support::child::{Ended, alarm, in_child};
 use crate::support::machine::{crowd, free, memory_nodes, pool, vmstat};
@@ -146,7 +146,7 @@ fn pages_of_memory_that_leaves_move_and_it_is_told() {
         areas::builder(PAGE).place(bound()).private().unwrap_err(),
         private.migrate(bound()).unwrap_err(),
     ] {
-        assert_eq!(error.kind(), Kind::NodeNotAllowed, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NodeNotAllowed, "{error:#}");
     }
     for block in &added.0 {
         fs::write(block.join("state"), "online_movable").unwrap();
@@ -246,6 +246,6 @@ fn what_is_bound_to_memory_that_has_left_is_an_error() {
         take_out(block).unwrap();
     }
     let error = area.populate().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     assert_eq!(area.residency().unwrap().resident(), 0);
 }

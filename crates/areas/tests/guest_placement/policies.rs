@@ -1,7 +1,7 @@
 //! Every policy on every set of nodes, for every kind of memory: each page is where the policy
 //! says.
 
-use areas::{Kind, Node, NodeSet, Placement, Policy, Topology};
+use areas::{ErrorKind, Node, NodeSet, Placement, Policy, Topology};
 
 use crate::support::machine::{OnCpu, has_weights, pool, weights};
 use crate::support::memory::{Memory, Sort, placed};
@@ -207,7 +207,7 @@ fn a_home_node_is_where_looking_begins() {
     assert_eq!(memory.nodes(), [0; 20]);
     for policy in [Policy::Interleave(set), Policy::Local, Policy::Preferred(node(1))] {
         let error = placed(Sort::Private, 1, Placement::new(policy).home(node(1))).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput, "{policy}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{policy}");
     }
 }
 
@@ -216,7 +216,7 @@ fn weights_of_five_to_two() {
     guest!();
     if !has_weights() {
         let error = placed(Sort::Private, 1, Policy::WeightedInterleave(nodes([0, 1]))).unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.remedy().unwrap().contains("`areas doctor`"), "{error:#}");
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Lock, PageSize, Pages, Policy, Provider as _, System};
+use areas::{ErrorKind, Lock, PageSize, Pages, Policy, Provider as _, System};
 
 use crate::support::child::{Ended, in_child};
 use crate::support::group::Group;
@@ -21,7 +21,7 @@ fn an_empty_pool_on_one_node_is_an_error() {
     let _cpu = OnCpu::of_node(0);
     let _pools = [pool(0, HUGE, 0), pool(1, HUGE, 4)];
     for error in [bound(2 * HUGE, 0).private().unwrap_err(), bound(2 * HUGE, 0).shared().unwrap_err()] {
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         assert!(error.to_string().contains("bind:0"), "{error}");
         assert!(error.remedy().unwrap().contains("hugepages"), "{error:#}");
     }
@@ -33,7 +33,7 @@ fn an_empty_pool_on_one_node_is_an_error() {
     let shared = bound(2 * HUGE, 1).shared().unwrap();
     assert_eq!(pages::nodes_of(shared.as_ptr(), shared.mapped(), HUGE), [1, 1]);
     assert_eq!(pool_free(1, HUGE), 0);
-    assert_eq!(bound(1, 1).private().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(bound(1, 1).private().unwrap_err().kind(), ErrorKind::NoMemory);
     drop(private);
     assert_eq!(pool_free(1, HUGE), 2);
     drop(shared);
@@ -46,7 +46,7 @@ fn a_pool_that_runs_dry_gives_all_back() {
     guest!();
     let _pools = [pool(0, HUGE, 4), pool(2, HUGE, 2)];
     for error in [bound(3 * HUGE, 2).private().unwrap_err(), bound(3 * HUGE, 2).shared().unwrap_err()] {
-        assert_eq!(error.kind(), Kind::NoMemory);
+        assert_eq!(error.kind(), ErrorKind::NoMemory);
         assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 2), "{error:#}");
     }
 }
@@ -123,7 +123,7 @@ fn grown_parts_are_on_their_node() {
     // One page is left there; those of the other node do not count, and what was taken on the way
     // goes back.
     let error = area.grow(4 * HUGE).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     assert!(error.to_string().contains("bind:1"), "{error}");
     assert_eq!((area.size(), pool_free(0, HUGE), pool_free(1, HUGE)), (2 * HUGE, 4, 1));
     area.grow(3 * HUGE).unwrap();
@@ -136,7 +136,7 @@ fn grown_parts_are_on_their_node() {
         area.write_at(page * HUGE, b"here").unwrap();
     }
     assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [1, 1, 1]);
-    assert_eq!(area.resize(4 * HUGE).unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(area.resize(4 * HUGE).unwrap_err().kind(), ErrorKind::NoMemory);
     assert_eq!((area.size(), pool_free(0, HUGE), pool_free(1, HUGE)), (3 * HUGE, 4, 0));
     area.resize(HUGE).unwrap();
     assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (4, 2));
@@ -171,7 +171,7 @@ fn runs_of_pages_are_on_their_node() {
     assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [2, 2, 2]);
     assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 21));
     // Not on a node that has too few, whatever the others have.
-    assert_eq!(bound(5 * HUGE, 0).lock(Lock::Contiguous).shared().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(bound(5 * HUGE, 0).lock(Lock::Contiguous).shared().unwrap_err().kind(), ErrorKind::NoMemory);
     assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 21));
     drop(area);
     assert_eq!(pool_free(2, HUGE), 24);
@@ -218,7 +218,7 @@ fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
             let _pool = pool(1, HUGE, there);
             let error = way().unwrap_err();
             let report = format!("{error:#}");
-            assert_eq!(error.kind(), Kind::NoMemory, "{what}: {report}");
+            assert_eq!(error.kind(), ErrorKind::NoMemory, "{what}: {report}");
             assert!(report.contains("node 1's pool of 2 MiB pages has "), "{what}: {report}");
             assert!(report.contains(&format!(" has {there} pages, ")), "{what}: {report}");
             assert!(report.contains(&format!("{machine} would not do")), "{what}: {report}");

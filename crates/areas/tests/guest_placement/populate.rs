@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use areas::{Kind, NodeSet, Policy, Provider as _, System};
+use areas::{ErrorKind, NodeSet, Policy, Provider as _, System};
 
 use crate::support::machine::{OnCpu, crowd, vmstat};
 use crate::support::memory::expand;
@@ -71,7 +71,7 @@ fn what_a_node_cannot_hold_is_refused_with_numbers() {
     let kills = vmstat("oom_kill");
     let bind = Policy::Bind(nodes([3]));
     let refused = |error: areas::Error| {
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         let facts = error.facts().unwrap().to_owned();
         assert!(facts.starts_with("bind:3 needs 64.0 MiB, node 3 can give "), "{facts}");
         assert!(error.remedy().is_some());
@@ -103,7 +103,7 @@ fn parts_that_a_node_cannot_hold_are_refused() {
     let striped = System::new().striped(nodes([2, 3]), 512);
     let mut area = areas::builder(160 * MIB).provider(&striped).shared().unwrap();
     let error = area.populate().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     assert!(error.facts().unwrap().contains("bind:3 needs 80.0 MiB, node 3 can give "), "{error:#}");
     drop(area);
 
@@ -126,7 +126,7 @@ fn parts_that_a_node_cannot_hold_are_refused() {
     assert_eq!(vmstat("oom_kill"), kills);
 }
 
-/// Preferred is no promise: it spills, and a measurement says so.
+/// Preferred is not a promise: it spills, and a measurement says so.
 #[test]
 fn preferred_spills_and_verify_says_so() {
     guest!();

@@ -1,6 +1,6 @@
 //! Parts of an area placed on their own.
 
-use areas::{Kind, PageSize, Pages, Policy};
+use areas::{ErrorKind, PageSize, Pages, Policy};
 
 use crate::support::machine::{OnCpu, pool};
 use crate::support::memory::expand;
@@ -64,7 +64,7 @@ fn parts_of_pool_areas_are_whole_pool_pages() {
         .private()
         .unwrap();
     let error = area.place(PAGE..HUGE, Policy::Bind(nodes([1]))).unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
     assert!(area.verify().unwrap().holds());
 }
 
@@ -74,12 +74,12 @@ fn ranges_that_are_none_are_refused() {
     let mut area = areas::builder(8 * PAGE).shared().unwrap();
     let bind = Policy::Bind(nodes([1]));
     for (range, kind) in [
-        (1..PAGE, Kind::InvalidInput),
-        (PAGE / 2..2 * PAGE, Kind::InvalidInput),
-        (0..9 * PAGE, Kind::OutOfRange),
-        (8 * PAGE..9 * PAGE, Kind::OutOfRange),
-        (0..usize::MAX, Kind::OutOfRange),
-        (std::ops::Range { start: 4 * PAGE, end: 2 * PAGE }, Kind::InvalidInput),
+        (1..PAGE, ErrorKind::InvalidInput),
+        (PAGE / 2..2 * PAGE, ErrorKind::InvalidInput),
+        (0..9 * PAGE, ErrorKind::OutOfRange),
+        (8 * PAGE..9 * PAGE, ErrorKind::OutOfRange),
+        (0..usize::MAX, ErrorKind::OutOfRange),
+        (std::ops::Range { start: 4 * PAGE, end: 2 * PAGE }, ErrorKind::InvalidInput),
     ] {
         let error = area.place(range.clone(), bind).unwrap_err();
         assert_eq!(error.kind(), kind, "{range:?}: {error:#}");

@@ -26,7 +26,7 @@ fn the_machine_is_as_it_was_made() {
 
 /// Node 3 is fast and node 2 is slow, whatever the distances say.
 #[test]
-fn fastest_nearest_roomiest() {
+fn fastest_nearest_most_free() {
     guest!();
     let topology = Topology::read().unwrap();
     let targets = Targets::of(&topology);
@@ -47,7 +47,7 @@ fn fastest_nearest_roomiest() {
 }
 
 #[test]
-fn the_roomiest_node_changes() {
+fn the_node_with_most_free_memory_changes() {
     guest!();
     let _crowded = crowd(2, 64 * MIB);
     let topology = Topology::read().unwrap();

@@ -1,7 +1,7 @@
 //! Nodes that are not there or not allowed: an error that names them, and nothing is bound to the
 //! rest.
 
-use areas::{Kind, NodeSet, Placement, Policy, allowed_nodes};
+use areas::{ErrorKind, NodeSet, Placement, Policy, allowed_nodes};
 
 use crate::support::machine::{OnCpu, pool};
 use crate::support::memory::{Sort, placed};
@@ -22,7 +22,7 @@ fn a_node_that_does_not_exist_is_named() {
     for policy in policies {
         for sort in Sort::ALL {
             let error = placed(sort, 1, policy).unwrap_err();
-            assert_eq!(error.kind(), Kind::NodeNotAllowed, "{policy}, {sort:?}");
+            assert_eq!(error.kind(), ErrorKind::NodeNotAllowed, "{policy}, {sort:?}");
             let facts = error.facts().unwrap();
             assert_eq!(
                 facts, "node 7 does not exist or may not be used; allowed are 0-3",
@@ -32,7 +32,7 @@ fn a_node_that_does_not_exist_is_named() {
     }
     let home = Placement::new(Policy::Bind(nodes([1]))).home(node(9));
     let error = placed(Sort::Private, 1, home).unwrap_err();
-    assert_eq!((error.kind(), error.facts().unwrap().contains("node 9")), (Kind::NodeNotAllowed, true));
+    assert_eq!((error.kind(), error.facts().unwrap().contains("node 9")), (ErrorKind::NodeNotAllowed, true));
 }
 
 /// Not intersected: what was there before stays, policy and pages.
@@ -43,9 +43,9 @@ fn a_refused_placement_changes_nothing() {
     let mut area = areas::builder(16 * PAGE).place(Policy::Bind(nodes([2]))).shared().unwrap();
     let before = area.placement();
     for placement in [Policy::Bind(nodes([1, 7])), Policy::Interleave(nodes([0, 1, 2, 3, 4]))] {
-        assert_eq!(area.place(0..16 * PAGE, placement).unwrap_err().kind(), Kind::NodeNotAllowed);
-        assert_eq!(area.place(0..PAGE, placement).unwrap_err().kind(), Kind::NodeNotAllowed);
-        assert_eq!(area.migrate(placement).unwrap_err().kind(), Kind::NodeNotAllowed);
+        assert_eq!(area.place(0..16 * PAGE, placement).unwrap_err().kind(), ErrorKind::NodeNotAllowed);
+        assert_eq!(area.place(0..PAGE, placement).unwrap_err().kind(), ErrorKind::NodeNotAllowed);
+        assert_eq!(area.migrate(placement).unwrap_err().kind(), ErrorKind::NodeNotAllowed);
     }
     assert_eq!(area.placement(), before);
     area.populate().unwrap();
@@ -66,7 +66,7 @@ fn an_empty_set_is_refused() {
     guest!();
     for policy in [Policy::Bind(NodeSet::EMPTY), Policy::Interleave(NodeSet::EMPTY)] {
         let error = placed(Sort::Private, 1, policy).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 }
 
@@ -83,7 +83,7 @@ fn a_shared_file_cannot_be_placed() {
     let backing = Backing::File { file: file.as_fd(), offset: 0, shared: true };
     let request = Request::new(PAGE).backed_by(backing);
     let error = System::new().map(&request.clone().placed(Policy::Bind(nodes([1])))).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.facts().unwrap().contains("ignores memory policies"), "{error}");
     System::new().map(&request).unwrap();
 }

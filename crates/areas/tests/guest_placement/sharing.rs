@@ -127,7 +127,7 @@ fn parts_of_the_reserve_are_placed_in_advance() {
     assert!(area.verify().unwrap().holds());
 }
 
-/// The policy of pool pages is the mapping's own: a clone sets it again, and the pages are there
+/// The policy of hugetlb pages is the mapping's own: a clone sets it again, and the pages are there
 /// already.
 #[test]
 fn clones_of_pool_pages_find_them_where_they_were_taken() {
@@ -193,7 +193,7 @@ fn what_others_place_anew_is_what_the_holder_tells() {
         let home = Placement::new(Policy::Bind(nodes([2, 3]))).home(node(3));
         match area.place(0..64 * PAGE, home) {
             Ok(()) => assert_eq!(area.placement(), home),
-            Err(error) => assert_eq!(error.kind(), areas::Kind::Unsupported, "{error:#}"),
+            Err(error) => assert_eq!(error.kind(), areas::ErrorKind::Unsupported, "{error:#}"),
         }
         assert_eq!(area.verify().unwrap().elsewhere(), 64 * PAGE as u64);
     });

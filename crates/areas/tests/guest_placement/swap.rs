@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Area, Lock, Policy, Shared, Where};
+use areas::{Area, Lock, PageLocation, Policy, Shared};
 
 use crate::support::child::{Ended, in_child};
 use crate::support::group::Group;
@@ -53,7 +53,7 @@ fn unlocked_pages_leave_and_locked_ones_stay() {
             let swapped = residency.swapped().unwrap();
             assert!(swapped >= SIZE as u64 / 2, "{residency}");
             assert_eq!(residency.resident() + swapped, SIZE as u64, "{residency}");
-            assert!(residency.runs().iter().any(|run| run.place == Where::Swapped));
+            assert!(residency.runs().iter().any(|run| run.place == PageLocation::Swapped));
         }
         for area in [&lazy, &full] {
             let residency = area.residency().unwrap();
@@ -107,7 +107,7 @@ fn a_group_that_cannot_hold_it_is_named() {
         group.enter();
         let mut area = areas::builder(48 * MIB).shared().unwrap();
         let error = area.populate().unwrap_err();
-        assert_eq!(error.kind(), areas::Kind::NoMemory);
+        assert_eq!(error.kind(), areas::ErrorKind::NoMemory);
         assert!(
             error.facts().unwrap().contains("control group /test-memory (memory.max is 20.0 MiB, "),
             "{error:#}"

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
 use crate::support::{Agent, Folder, refused};
@@ -113,7 +113,7 @@ fn who_comes_and_goes_is_seen_wherever_the_clock_has_jumped_to() {
         let age: u64 = reader.tell("age ring").parse().unwrap();
         assert!(age < 60 * 60, "{what}: {age} s old");
         newcomer.kill();
-        refused(reader.find("come"), Kind::NoSuchArea);
+        refused(reader.find("come"), ErrorKind::NoSuchArea);
         assert_eq!(reader.list().names(), ["ring"], "{what}");
         assert_eq!(folder.links().len(), 1, "{what}: the dead one's link is cleared away");
         assert_eq!(holder.id(ring), ring.id, "{what}");
@@ -159,7 +159,7 @@ fn a_wait_ends_after_the_time_that_was_asked_for() {
         let begun = Instant::now();
         let told = clock.unsteady(|| waiter.try_tell(&format!("wait nobody {}", TIMEOUT.as_millis())));
         let took = begun.elapsed();
-        refused(told, Kind::TimedOut);
+        refused(told, ErrorKind::TimedOut);
         // (That it ends at all is seen to by who waits for the agent's answer: a minute, by the
         // same clock.)
         assert!(took >= TIMEOUT, "it waited {took:?}");
@@ -208,7 +208,7 @@ fn a_freezers_patience_lasts_as_long_as_was_asked() {
     let begun = Instant::now();
     let told = clock.unsteady(|| holder.try_tell(&freeze));
     let took = begun.elapsed();
-    refused(told, Kind::Busy);
+    refused(told, ErrorKind::Busy);
     assert!(took >= PATIENCE, "it was patient for {took:?}");
     measured(&format!("a patience of {PATIENCE:?}: {took:?}"));
     // And it goes on trying for as long: the clone goes while the clock is far off.

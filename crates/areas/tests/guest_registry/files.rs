@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::guest;
 use crate::support::{Agent, Folder, refused};
@@ -58,21 +58,21 @@ fn every_call_says_that_the_machine_is_out_of_files_and_all_is_well_afterwards()
     {
         let _none = NoFiles::now();
         // Making and publishing.
-        let text = refused(holder.try_publish("more"), Kind::Limit);
+        let text = refused(holder.try_publish("more"), ErrorKind::Limit);
         assert!(text.contains("memfd_create") && text.contains("ENFILE"), "{text}");
         says_whose_limit(&text);
-        says_whose_limit(&refused(newcomer.try_publish("first"), Kind::Limit));
+        says_whose_limit(&refused(newcomer.try_publish("first"), ErrorKind::Limit));
         // Joining.
-        says_whose_limit(&refused(newcomer.try_tell("join").map(drop), Kind::Registry));
+        says_whose_limit(&refused(newcomer.try_tell("join").map(drop), ErrorKind::Registry));
         // Finding: what it has found before it finds. For another name it would have to meet who
         // came, and says that it cannot.
         assert_eq!(holder.find("others").unwrap().pid, other.pid());
         assert_eq!(holder.find("ring").unwrap().pid, holder.pid());
-        says_whose_limit(&refused(holder.find("late"), Kind::Registry));
-        says_whose_limit(&refused(holder.try_list(), Kind::Registry));
-        says_whose_limit(&refused(newcomer.find("ring"), Kind::Registry));
+        says_whose_limit(&refused(holder.find("late"), ErrorKind::Registry));
+        says_whose_limit(&refused(holder.try_list(), ErrorKind::Registry));
+        says_whose_limit(&refused(newcomer.find("ring"), ErrorKind::Registry));
         // Cloning.
-        says_whose_limit(&refused(holder.try_tell("read-only others").map(drop), Kind::Limit));
+        says_whose_limit(&refused(holder.try_tell("read-only others").map(drop), ErrorKind::Limit));
         // Nothing of what was there is lost.
         assert!(holder.has_bytes_of(ring, "ring"));
         holder.keep().unwrap();

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use areas::provider::Storage;
-use areas::{Area, Backing, Kind, PageSize, Policy, Protection, Provider, Request, Stored};
+use areas::{Area, Backing, ErrorKind, PageSize, Policy, Protection, Provider, Request, Stored};
 use areas_conformance::Suite;
 
 use made::DEVICE;
@@ -78,7 +78,7 @@ fn areas_are_parts_of_a_device() {
     two.write_at(HUGE - 2, b"over").unwrap();
     // The CPUs write it, and no kernel in between has anything to write back: that is said.
     let error = two.sync().unwrap_err();
-    assert!(error.kind() == Kind::Unsupported && format!("{error:#}").contains("CLWB"), "{error:#}");
+    assert!(error.kind() == ErrorKind::Unsupported && format!("{error:#}").contains("CLWB"), "{error:#}");
     drop((one, two));
     assert_eq!(storage.free(), storage.size());
     // What was stored is there: also for who opens the device anew.
@@ -88,7 +88,7 @@ fn areas_are_parts_of_a_device() {
     one.read_at(0, &mut hello).unwrap();
     two.read_at(HUGE - 2, &mut over).unwrap();
     assert_eq!((&hello, &over), (b"hello", b"over"));
-    assert_eq!(one.read_at(HUGE, &mut hello[..1]).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(one.read_at(HUGE, &mut hello[..1]).unwrap_err().kind(), ErrorKind::OutOfRange);
 }
 
 #[test]
@@ -98,21 +98,21 @@ fn what_a_device_cannot_be_is_refused() {
     let builder = areas::builder(HUGE).provider(&storage);
     let node = areas::allowed_nodes().unwrap().first().unwrap();
     for (error, kind) in [
-        (builder.private().unwrap_err(), Kind::Unsupported),
-        (builder.shared().unwrap_err(), Kind::Unsupported),
-        (builder.clone().place(Policy::Bind(node.into())).stored().unwrap_err(), Kind::Unsupported),
+        (builder.private().unwrap_err(), ErrorKind::Unsupported),
+        (builder.shared().unwrap_err(), ErrorKind::Unsupported),
+        (builder.clone().place(Policy::Bind(node.into())).stored().unwrap_err(), ErrorKind::Unsupported),
         (
             builder.clone().at(areas::Address::Exactly(0x7000_0000_1000)).stored().unwrap_err(),
-            Kind::InvalidInput,
+            ErrorKind::InvalidInput,
         ),
-        (areas::builder(1 << 40).provider(&storage).stored().unwrap_err(), Kind::NoMemory),
+        (areas::builder(1 << 40).provider(&storage).stored().unwrap_err(), ErrorKind::NoMemory),
         // A device is mapped shared or not at all.
-        (areas::builder(1).provider(&storage.copied()).stored().unwrap_err(), Kind::Unsupported),
+        (areas::builder(1).provider(&storage.copied()).stored().unwrap_err(), ErrorKind::Unsupported),
     ] {
         assert_eq!(error.kind(), kind, "{error:#}");
     }
     let mut shown = areas::builder(1).provider(&storage).protection(Protection::READ).stored().unwrap();
-    assert_eq!(shown.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(shown.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     shown.protect(Protection::READ_WRITE).unwrap();
     shown.write_at(0, b"x").unwrap();
     drop(shown);
@@ -127,7 +127,7 @@ fn a_device_conforms() {
     assert_eq!((storage.free(), storage.largest()), (storage.size(), storage.size()));
 }
 
-/// Its driver lets go of it while it is mapped: an access is an error, and no signal.
+/// Its driver releases it while it is mapped: an access is an error, and no signal.
 #[test]
 fn a_device_that_goes_is_an_error_and_no_signal() {
     let (_alone, file) = device!();
@@ -140,8 +140,8 @@ fn a_device_that_goes_is_an_error_and_no_signal() {
     let more = storage.map(&Request::new(1).backed_by(Backing::Stored)).map(drop);
     drop((area, storage));
     fs::write("/sys/bus/dax/drivers/device_dax/bind", "dax0.0").unwrap();
-    assert_eq!(gone.0.unwrap_err().kind(), Kind::OutOfRange);
-    assert_eq!(gone.1.unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(gone.0.unwrap_err().kind(), ErrorKind::OutOfRange);
+    assert_eq!(gone.1.unwrap_err().kind(), ErrorKind::OutOfRange);
     let more = format!("{:#}", more.unwrap_err());
     assert!(more.contains("the device") && !more.contains("nr_hugepages"), "{more}");
 }

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 
-use areas::{Address, Kind, PageSize, Pages, Policy, Provider, Request, Reservation, System};
+use areas::{Address, ErrorKind, PageSize, Pages, Policy, Provider, Request, Reservation, System};
 
 use crate::support::{Pool, child, frees, in_child, node, one_at_a_time, page, range, shown, shown_all};
 
@@ -147,11 +147,11 @@ fn what_it_cannot_guard_it_refuses() {
     let guarded = SYSTEM.guarded(1);
     let request = Request::new(page());
     let cases = [
-        (request.clone().inside(&reservation, 0), Kind::Unsupported),
-        (request.clone().at(Address::Exactly(1 << 40)), Kind::Unsupported),
-        (request.clone().aligned(5000), Kind::InvalidInput),
-        (request.clone().resized(0), Kind::InvalidInput),
-        (request.clone().resized(usize::MAX), Kind::InvalidInput),
+        (request.clone().inside(&reservation, 0), ErrorKind::Unsupported),
+        (request.clone().at(Address::Exactly(1 << 40)), ErrorKind::Unsupported),
+        (request.clone().aligned(5000), ErrorKind::InvalidInput),
+        (request.clone().resized(0), ErrorKind::InvalidInput),
+        (request.clone().resized(usize::MAX), ErrorKind::InvalidInput),
     ];
     for (request, kind) in cases {
         let error = guarded.map(&request).unwrap_err();

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use areas::{Address, Extent, Kind, Mapping, Object, PageSize, Pages, Provider, Request, Result, System};
+use areas::{
+    Address, ErrorKind, Extent, Mapping, Object, PageSize, Pages, Provider, Request, Result, System,
+};
 
 use crate::support::{Pool, Watching, page};
 
@@ -16,7 +18,7 @@ fn exact_and_free_again_after_drop_and_unmap() {
     let second = budget.map(&Request::new(2 * page())).unwrap();
     assert_eq!((budget.used(), budget.limit()), (3 * page(), 3 * page()));
     let error = budget.map(&one).unwrap_err();
-    assert_eq!(error.kind(), Kind::Limit);
+    assert_eq!(error.kind(), ErrorKind::Limit);
     if page() == 4096 {
         insta::assert_snapshot!(format!("{error:#}"), @r"
         cannot map 4 KiB: the provider is limited to 12 KiB, 12 KiB in use
@@ -63,14 +65,14 @@ fn objects_count_with_their_reserve() {
     assert_eq!((budget.used(), mapping.size()), (64 * page(), page()));
     drop(mapping);
     let error = budget.map(&Request::object(&object(65 * page()))).unwrap_err();
-    assert_eq!((error.kind(), budget.used()), (Kind::Limit, 0));
+    assert_eq!((error.kind(), budget.used()), (ErrorKind::Limit, 0));
 
     // And so do areas.
     let area = areas::builder(1).growable(40 * page()).provider(&budget).shared().unwrap();
     assert_eq!(budget.used(), 40 * page());
     assert_eq!(
         areas::builder(1).growable(40 * page()).provider(&budget).shared().unwrap_err().kind(),
-        Kind::Limit
+        ErrorKind::Limit
     );
     drop(area);
     assert_eq!(budget.used(), 0);
@@ -90,7 +92,7 @@ fn what_turns_out_larger_is_counted_as_it_is() {
     let first = budget.map(&Request::new(page())).unwrap();
     assert_eq!(budget.used(), 4 * page());
     let error = budget.map(&Request::new(page())).unwrap_err();
-    assert_eq!(error.kind(), Kind::Limit);
+    assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(page() != 4096 || error.to_string().contains("limited to 28 KiB, 16 KiB in use"), "{error}");
     assert_eq!(budget.used(), 4 * page());
     drop(first);
@@ -103,20 +105,20 @@ fn machine_huge_pages_count_whole() {
     let request = Request::new(1).pages(Pages::Pool(huge));
     // One byte less than a page: refused before a page is asked for.
     let tight = SYSTEM.limited(huge.bytes() - 1);
-    assert_eq!(tight.map(&request).unwrap_err().kind(), Kind::Limit);
+    assert_eq!(tight.map(&request).unwrap_err().kind(), ErrorKind::Limit);
     assert_eq!(tight.used(), 0);
 
     let Some(_pool) = Pool::with(1, "limited::machine_huge_pages_count_whole") else { return };
     let budget = SYSTEM.limited(huge.bytes());
     let mapping = budget.map(&request).unwrap();
     assert_eq!(budget.used(), huge.bytes());
-    assert_eq!(budget.map(&Request::new(1)).unwrap_err().kind(), Kind::Limit);
+    assert_eq!(budget.map(&Request::new(1)).unwrap_err().kind(), ErrorKind::Limit);
     drop(mapping);
     assert_eq!(budget.used(), 0);
     // More than was promised comes of a preference: that is refused, too, once it is known.
     let budget = SYSTEM.limited(huge.bytes() - 1);
     let error = budget.map(&Request::new(1).pages(Pages::PreferPool(huge))).unwrap_err();
-    assert_eq!((error.kind(), budget.used()), (Kind::Limit, 0));
+    assert_eq!((error.kind(), budget.used()), (ErrorKind::Limit, 0));
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn threads_never_exceed_it() {
                                 Ok(mapping) if round % 2 == 0 => budget.unmap(mapping).unwrap(),
                                 Ok(mapping) => drop(mapping),
                                 Err(error) => {
-                                    assert_eq!(error.kind(), Kind::Limit);
+                                    assert_eq!(error.kind(), ErrorKind::Limit);
                                     refused += 1;
                                 }
                             }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use areas::{Address, Kind, PageSize, Pages, Provider, Request, System};
+use areas::{Address, ErrorKind, PageSize, Pages, Provider, Request, System};
 
 use crate::support::{Pool, Watching, nowhere, one_at_a_time, page, unknown_node};
 
@@ -15,7 +15,7 @@ fn the_fallback_is_recorded_with_what_the_first_said() {
     let [fallback] = area.granted().fallbacks else { panic!("{:?}", area.granted()) };
     assert_eq!(fallback.asked, format!("System.placed(bind:{})", unknown_node()));
     assert_eq!(fallback.given, "System");
-    assert_eq!(fallback.because.kind(), Kind::NodeNotAllowed);
+    assert_eq!(fallback.because.kind(), ErrorKind::NodeNotAllowed);
 
     // Where the first one can, nothing was given instead.
     let area = areas::builder(5000).provider(&SYSTEM.or(SYSTEM.placed(nowhere()))).private().unwrap();
@@ -38,7 +38,7 @@ fn fallbacks_of_both_levels_are_recorded() {
 fn where_both_fail_all_reasons_are_told() {
     let (small, none) = (Watching::up_to(10), Watching::up_to(0));
     let error = (&small).or(SYSTEM.placed(nowhere())).map(&Request::new(11)).unwrap_err();
-    assert_eq!(error.kind(), Kind::NodeNotAllowed);
+    assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
     let text = error.to_string();
     assert!(text.contains("not exist or may not be used"), "{text}");
     assert!(text.ends_with("(cannot map so much: it is watched)"), "{text}");
@@ -114,5 +114,5 @@ fn machine_a_promise_of_huge_pages_with_a_fallback() {
     let request = Request::new(size).pages(Pages::Pool(PageSize::HUGE_2M));
     let mapping = SYSTEM.or(Base(SYSTEM)).map(&request).unwrap();
     assert_eq!(mapping.page_size(), PageSize::base());
-    assert_eq!(mapping.fallbacks()[0].because.kind(), Kind::NoMemory);
+    assert_eq!(mapping.fallbacks()[0].because.kind(), ErrorKind::NoMemory);
 }

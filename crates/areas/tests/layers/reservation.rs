@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use areas::{Extent, Kind, Mapping, Object, PageSize, Pages, Provider, Request, Reservation, Result, System};
+use areas::{
+    ErrorKind, Extent, Mapping, Object, PageSize, Pages, Provider, Request, Reservation, Result, System,
+};
 
 use crate::support::{Pool, frees, is_free, one_at_a_time, page, range, shown, shown_all, skipped};
 
@@ -54,8 +56,8 @@ fn parts_are_given_back_before_the_whole() {
     let reserved: Vec<_> = (0..17).filter(|&page_number| whole.still_has(page_number * page())).collect();
     assert_eq!(reserved, [2, 3, 4, 7, 8, 9, 10, 11, 12, 13]);
     assert_eq!([0, 2, 6, 8].map(|offset| whole.room_at(offset * page()) / page()), [0, 3, 0, 6]);
-    assert_eq!(map(&whole, page(), 0).unwrap_err().kind(), Kind::AddressInUse);
-    assert_eq!(whole.release(1..page()).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(map(&whole, page(), 0).unwrap_err().kind(), ErrorKind::AddressInUse);
+    assert_eq!(whole.release(1..page()).unwrap_err().kind(), ErrorKind::InvalidInput);
     // What was in use goes with its mapping, and what was not given back is reserved again.
     drop(mapping);
     assert_eq!(shown(5, 8), [None, None, none()]);
@@ -77,25 +79,25 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     first.as_bytes_mut().unwrap().fill(7);
     let cases = [
         // Over it, into it from both sides, inside it.
-        (2, 2, Kind::AddressInUse),
-        (2, 1, Kind::AddressInUse),
-        (2, 3, Kind::AddressInUse),
-        (1, 3, Kind::AddressInUse),
-        (8, 0, Kind::AddressInUse),
+        (2, 2, ErrorKind::AddressInUse),
+        (2, 1, ErrorKind::AddressInUse),
+        (2, 3, ErrorKind::AddressInUse),
+        (1, 3, ErrorKind::AddressInUse),
+        (8, 0, ErrorKind::AddressInUse),
         // Over the end, behind the end, far behind it.
-        (2, 7, Kind::OutOfRange),
-        (1, 8, Kind::OutOfRange),
-        (9, 0, Kind::OutOfRange),
-        (1, usize::MAX / page(), Kind::OutOfRange),
+        (2, 7, ErrorKind::OutOfRange),
+        (1, 8, ErrorKind::OutOfRange),
+        (9, 0, ErrorKind::OutOfRange),
+        (1, usize::MAX / page(), ErrorKind::OutOfRange),
     ];
     for (pages, offset, kind) in cases {
         let error = map(&whole, pages * page(), offset * page()).unwrap_err();
         assert_eq!(error.kind(), kind, "{pages} pages at {offset}: {error}");
     }
-    assert_eq!(map(&whole, 1, 1).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(map(&whole, 1, 1).unwrap_err().kind(), ErrorKind::InvalidInput);
     let aligned = Request::new(1).inside(&whole, 0).aligned(1 << 30);
     if !whole.address().is_multiple_of(1 << 30) {
-        assert_eq!(SYSTEM.map(&aligned).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(SYSTEM.map(&aligned).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     assert!(first.as_bytes().unwrap().iter().all(|&byte| byte == 7));
     // Neighbours fit without a gap.
@@ -151,12 +153,12 @@ fn at_an_address_of_ones_choice() {
     };
     let whole = Reservation::at(free, 4 * page()).unwrap();
     assert_eq!((whole.address(), whole.span()), (free, 4 * page()));
-    assert_eq!(Reservation::at(free + page(), page()).unwrap_err().kind(), Kind::AddressInUse);
+    assert_eq!(Reservation::at(free + page(), page()).unwrap_err().kind(), ErrorKind::AddressInUse);
     for (address, size) in [(free + 1, page()), (free, 0), (free, page() + 1)] {
-        assert_eq!(Reservation::at(address, size).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(Reservation::at(address, size).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     for (size, align) in [(0, 1), (1, 0), (1, 3), (usize::MAX, 1)] {
-        assert_eq!(Reservation::new(size, align).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(Reservation::new(size, align).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     let aligned = Reservation::new(1, 1 << 22).unwrap();
     assert!(aligned.address().is_multiple_of(1 << 22));
@@ -185,7 +187,7 @@ fn threads_share_it() {
                                 assert!(mapping.as_bytes().unwrap().iter().all(|&byte| byte == thread + 1));
                                 mapped += 1;
                             }
-                            Err(error) => assert_eq!(error.kind(), Kind::AddressInUse, "{error}"),
+                            Err(error) => assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}"),
                         }
                     }
                     mapped
@@ -209,7 +211,7 @@ fn machine_a_refusal_leaves_no_hole() {
     let object = Object::create("reserved", size, Extent::Fixed, huge).unwrap();
     for request in [Request::new(size).pages(Pages::Pool(huge)), Request::object(&object)] {
         let error = SYSTEM.map(&request.inside(&whole, 0)).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoMemory, "{error}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
         // Nobody else can have come to be there.
         assert_eq!([shown(all.start), shown(all.end - 1)], [none(), none()]);
         assert!(Reservation::at(all.start, all.len()).is_err());

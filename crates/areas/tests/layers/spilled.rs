@@ -1,6 +1,6 @@
 //! An ordered list of nodes. (What spills where is measured in the guest, where there are several.)
 
-use areas::{Kind, Node, NodeSet, Policy, Provider, Request, System};
+use areas::{ErrorKind, Node, NodeSet, Policy, Provider, Request, System};
 
 use crate::support::{Filling, node, page, policies, range, unknown_node};
 
@@ -8,11 +8,11 @@ const SYSTEM: System = System::new();
 
 #[test]
 fn lists_that_make_no_sense_are_refused() {
-    let cases: [(Vec<Node>, Kind, &str); 4] = [
-        (vec![], Kind::InvalidInput, "the list is empty, or names a node twice"),
-        (vec![node(), node()], Kind::InvalidInput, "the list is empty, or names a node twice"),
-        (vec![unknown_node()], Kind::NodeNotAllowed, "may not be used"),
-        (vec![node(), unknown_node()], Kind::NodeNotAllowed, "may not be used"),
+    let cases: [(Vec<Node>, ErrorKind, &str); 4] = [
+        (vec![], ErrorKind::InvalidInput, "the list is empty, or names a node twice"),
+        (vec![node(), node()], ErrorKind::InvalidInput, "the list is empty, or names a node twice"),
+        (vec![unknown_node()], ErrorKind::NodeNotAllowed, "may not be used"),
+        (vec![node(), unknown_node()], ErrorKind::NodeNotAllowed, "may not be used"),
     ];
     for (order, kind, text) in cases {
         let error = SYSTEM.spilled(order.clone()).map(&Request::new(page())).unwrap_err();
@@ -26,10 +26,10 @@ fn a_placement_in_the_request_is_refused_not_overridden() {
     let provider = SYSTEM.spilled([node()]);
     let request = Request::new(page()).placed(Policy::Interleave(NodeSet::ALL));
     let error = provider.map(&request).unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("wants its pages placed as interleave:all"), "{error}");
     let error = areas::builder(1).place(Policy::Local).provider(&provider).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Contiguous parts by weight. (Which page is on which node is measured in the guest, where there
 //! are several.)
 
-use areas::{Kind, Node, NodeSet, Policy, Provider, Request, System};
+use areas::{ErrorKind, Node, NodeSet, Policy, Provider, Request, System};
 
 use crate::support::{Filling, node, page, policies, range, unknown_node};
 
@@ -11,11 +11,11 @@ type Parts = Vec<(Node, u32)>;
 
 #[test]
 fn lists_that_make_no_sense_are_refused() {
-    let cases: [(Parts, Kind, &str); 4] = [
-        (vec![], Kind::InvalidInput, "the list is empty, or a weight is 0"),
-        (vec![(node(), 1), (node(), 0)], Kind::InvalidInput, "the list is empty, or a weight is 0"),
-        (vec![(unknown_node(), 1)], Kind::NodeNotAllowed, "may not be used"),
-        (vec![(node(), 1), (unknown_node(), 1)], Kind::NodeNotAllowed, "may not be used"),
+    let cases: [(Parts, ErrorKind, &str); 4] = [
+        (vec![], ErrorKind::InvalidInput, "the list is empty, or a weight is 0"),
+        (vec![(node(), 1), (node(), 0)], ErrorKind::InvalidInput, "the list is empty, or a weight is 0"),
+        (vec![(unknown_node(), 1)], ErrorKind::NodeNotAllowed, "may not be used"),
+        (vec![(node(), 1), (unknown_node(), 1)], ErrorKind::NodeNotAllowed, "may not be used"),
     ];
     for (parts, kind, text) in cases {
         let error = SYSTEM.split(parts.clone()).map(&Request::new(page())).unwrap_err();
@@ -74,13 +74,13 @@ fn a_part_of_an_area_is_split_where_it_is() {
     growing.populate().unwrap();
     assert_eq!(growing.verify().unwrap().in_place(), 8 * page() as u64);
     for (range, parts, kind, text) in [
-        (0..page(), vec![], Kind::InvalidInput, "the list is empty, or a weight is 0"),
-        (0..page(), vec![(node(), 0)], Kind::InvalidInput, "the list is empty, or a weight is 0"),
-        (0..page(), vec![(unknown_node(), 1)], Kind::NodeNotAllowed, "may not be used"),
-        (1..page(), vec![(node(), 1)], Kind::InvalidInput, "begins at a multiple of the page size"),
-        (page()..9 * page(), vec![(node(), 1)], Kind::OutOfRange, "bytes"),
-        (0..usize::MAX, vec![(node(), 1)], Kind::OutOfRange, "bytes"),
-        (9 * page()..9 * page(), vec![(node(), 1)], Kind::OutOfRange, "bytes"),
+        (0..page(), vec![], ErrorKind::InvalidInput, "the list is empty, or a weight is 0"),
+        (0..page(), vec![(node(), 0)], ErrorKind::InvalidInput, "the list is empty, or a weight is 0"),
+        (0..page(), vec![(unknown_node(), 1)], ErrorKind::NodeNotAllowed, "may not be used"),
+        (1..page(), vec![(node(), 1)], ErrorKind::InvalidInput, "begins at a multiple of the page size"),
+        (page()..9 * page(), vec![(node(), 1)], ErrorKind::OutOfRange, "bytes"),
+        (0..usize::MAX, vec![(node(), 1)], ErrorKind::OutOfRange, "bytes"),
+        (9 * page()..9 * page(), vec![(node(), 1)], ErrorKind::OutOfRange, "bytes"),
     ] {
         let error = growing.place_split(range.clone(), parts).unwrap_err();
         assert_eq!(error.kind(), kind, "{range:?}: {error}");

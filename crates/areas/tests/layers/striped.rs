@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use areas::{Backing, Kind, NodeSet, PageSize, Pages, Policy, Provider, Request, System};
+use areas::{Backing, ErrorKind, NodeSet, PageSize, Pages, Policy, Provider, Request, System};
 
 use crate::support::{Filling, Pool, node, nowhere, page, policies, range, unknown_node};
 
@@ -12,25 +12,30 @@ const SYSTEM: System = System::new();
 #[test]
 fn what_makes_no_sense_is_refused() {
     let request = Request::new(10 * page());
-    let cases: [(_, Request<'_>, Kind, &str); 5] = [
-        (SYSTEM.striped(NodeSet::ALL, 0), request.clone(), Kind::InvalidInput, "a block has no page"),
-        (SYSTEM.striped(NodeSet::EMPTY, 1), request.clone(), Kind::InvalidInput, "the set of nodes is empty"),
+    let cases: [(_, Request<'_>, ErrorKind, &str); 5] = [
+        (SYSTEM.striped(NodeSet::ALL, 0), request.clone(), ErrorKind::InvalidInput, "a block has no page"),
+        (
+            SYSTEM.striped(NodeSet::EMPTY, 1),
+            request.clone(),
+            ErrorKind::InvalidInput,
+            "the set of nodes is empty",
+        ),
         (
             SYSTEM.striped(NodeSet::single(unknown_node()), 1),
             request.clone(),
-            Kind::NodeNotAllowed,
+            ErrorKind::NodeNotAllowed,
             "may not be used",
         ),
         (
             SYSTEM.striped(NodeSet::ALL, 1),
             request.clone().placed(Policy::Bind(NodeSet::ALL)),
-            Kind::InvalidInput,
+            ErrorKind::InvalidInput,
             "wants its pages placed as bind:all",
         ),
         (
             SYSTEM.striped(NodeSet::ALL, 1),
             request.clone().placed(nowhere()),
-            Kind::InvalidInput,
+            ErrorKind::InvalidInput,
             "wants its pages",
         ),
     ];
@@ -107,7 +112,7 @@ fn shared_files_have_no_policy() {
     let (striped, spilled) = (SYSTEM.striped(NodeSet::ALL, 1), SYSTEM.spilled([node()]));
     for provider in [&striped as &dyn Provider, &spilled] {
         let error = provider.map(&backed(true)).unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("the page cache ignores memory policies"), "{error}");
         provider.map(&backed(false)).unwrap();
     }

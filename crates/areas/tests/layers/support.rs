@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use areas::{
-    Error, Kind, Mapping, Node, NodeSet, PageSize, Policy, Provider, Rejected, Request, Reservation, Result,
-    System,
+    Error, ErrorKind, Mapping, Node, NodeSet, PageSize, Policy, Provider, Rejected, Request, Reservation,
+    Result, System,
 };
 
 pub(crate) fn page() -> usize {
@@ -126,7 +126,7 @@ impl Watching {
 impl Provider for Watching {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         if request.size() > self.most {
-            return Err(Error::new(Kind::NoMemory, "map so much").detail("it is watched"));
+            return Err(Error::new(ErrorKind::NoMemory, "map so much").detail("it is watched"));
         }
         let mut mapping = System::new().map(request)?;
         self.maps.fetch_add(1, Ordering::SeqCst);

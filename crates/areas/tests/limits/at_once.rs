@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use super::MIB;
 use super::group::{Group, enter};
@@ -34,7 +34,7 @@ pub(crate) fn threads_of_one_process() {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
         });
         let refused: Vec<_> = ended.iter().filter_map(|ended| ended.as_ref().err()).collect();
-        assert!(refused.iter().all(|error| error.kind() == Kind::NoMemory), "{refused:?}");
+        assert!(refused.iter().all(|error| error.kind() == ErrorKind::NoMemory), "{refused:?}");
         // All over: what was promised is free again.
         let mut area = areas::builder(64 * MIB).shared().unwrap();
         area.populate().unwrap();
@@ -67,7 +67,7 @@ pub(crate) fn several_processes() {
             }
             let ended = area.populate();
             if let Err(error) = &ended {
-                assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+                assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
                 assert!(error.to_string().contains("control group "), "{error:#}");
             }
             tell(&ended.map_or_else(|error| error.to_string(), |()| "populated".to_owned()));

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::sync::atomic::Ordering;
 
-use areas::{Error, Kind, PageSize, Pages};
+use areas::{Error, ErrorKind, PageSize, Pages};
 
 use super::MIB;
 use super::group::{Group, enter};
@@ -57,7 +57,7 @@ pub(crate) fn machine_a_limit_is_named_and_not_the_pool() {
         let growable = areas::builder(2 * MIB).growable(8 * MIB).pages(pages).shared().unwrap();
         let refused = |result: areas::Result<()>| {
             let error: Error = result.unwrap_err();
-            assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+            assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
             format!("{error:#}")
         };
         let told = [

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use areas::{Error, Kind, Lock};
+use areas::{Error, ErrorKind, Lock};
 
 use super::MIB;
 use super::group::{Group, enter};
@@ -28,7 +28,7 @@ fn go_in() {
 
 #[track_caller]
 fn facts(error: &Error) -> String {
-    assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     format!("{error:#}")
 }
 
@@ -207,7 +207,7 @@ fn in_a_namespace_of_its_own() {
     let script = format!(
         r#"echo 0 > {folder}/cgroup.procs && exec unshare --cgroup --mount sh -c '{mount} && exec "$0" "$@"' "$0" "$@""#
     );
-    // The stage takes what is there for ever.
+    // The stage takes what is there forever.
     let mut stage = Stage::through(&["sh", "-c", script.leak()]);
     let mut peer = this.spawn(&mut stage, "in a namespace");
     let told = peer.hear();

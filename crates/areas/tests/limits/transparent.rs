@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use areas::{Access, Area, Pages};
+use areas::{Area, AreaKind, Pages};
 
 use super::MIB;
 use super::support::child::{Stage, test};
@@ -24,14 +24,14 @@ pub(crate) fn pool_is_empty() -> bool {
 }
 
 /// Bytes in transparent huge pages, measured.
-pub(crate) fn huge_bytes<K: Access>(area: &Area<K>) -> usize {
+pub(crate) fn huge_bytes<K: AreaKind>(area: &Area<K>) -> usize {
     let vma = kernel::vma_at(area.as_ptr()).unwrap();
     vma.bytes("AnonHugePages") + vma.bytes("ShmemPmdMapped")
 }
 
 /// What is said of an area as it is made, and once it is populated; and the bytes in huge pages:
 /// said and measured.
-pub(crate) fn populated<K: Access>(mut area: Area<K>) -> (String, Option<String>, usize, usize) {
+pub(crate) fn populated<K: AreaKind>(mut area: Area<K>) -> (String, Option<String>, usize, usize) {
     let given = area.granted().fallbacks[0].given.clone();
     area.populate().unwrap();
     // Twice is said once.

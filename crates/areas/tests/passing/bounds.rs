@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use areas::{Error, Kind, Lock, PageSize, ReceiveOptions};
+use areas::{Error, ErrorKind, Lock, PageSize, ReceiveOptions};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -13,7 +13,7 @@ use super::{FIXED, forge, growable_message, locked_message, memfd, pair, plain_m
 
 #[track_caller]
 fn refused(error: &Error, words: &str) {
-    assert_eq!(error.kind(), Kind::Limit, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error:#}");
     assert!(format!("{error:#}").contains(words), "{error:#}");
 }
 
@@ -94,7 +94,7 @@ fn a_lock_that_demands_page_frames_is_measured() {
     for (number, lock) in [(3, Lock::Contiguous), (4, Lock::Low), (6, Lock::Contiguous32)] {
         forge(&ours, &locked_message(number), &[fd.as_fd()]);
         let error = areas::receive(&theirs).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidInput, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
         assert!(error.to_string().contains(&format!("said to be locked as {lock}, and is not")), "{error}");
         // It is there still, for who believes nothing of that.
         let area = shared(ReceiveOptions::new().lock_at_most(Lock::Full).receive(&theirs).unwrap());

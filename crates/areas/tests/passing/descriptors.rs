@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use areas::{AnyArea, Kind, Protection, ReceiveOptions};
+use areas::{AnyArea, ErrorKind, Protection, ReceiveOptions};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use super::support::child::{Stage, test};
@@ -57,7 +57,7 @@ fn the_kind_is_what_the_seals_say() {
         let mut bytes = [1; 8];
         area.read_at(8184, &mut bytes).unwrap();
         assert_eq!(bytes, [0; 8]);
-        assert_eq!(area.read_at(8185, &mut bytes).unwrap_err().kind(), Kind::OutOfRange, "{expected}");
+        assert_eq!(area.read_at(8185, &mut bytes).unwrap_err().kind(), ErrorKind::OutOfRange, "{expected}");
     }
 }
 
@@ -68,10 +68,10 @@ fn a_descriptor_for_reading_gives_an_area_for_reading() {
     let read_only = File::open(&path).unwrap();
     let read = AnyArea::from_descriptor(read_only).unwrap().into_shared().unwrap();
     assert_eq!(read.protection(), Protection::READ);
-    assert_eq!(read.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(read.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     let write_only: OwnedFd = rustix::fs::open(&path, OFlags::WRONLY, Mode::empty()).unwrap();
     let refused = AnyArea::from_descriptor(write_only).unwrap_err();
-    assert_eq!(refused.error.kind(), Kind::NotPermitted, "{}", refused.error);
+    assert_eq!(refused.error.kind(), ErrorKind::NotPermitted, "{}", refused.error);
 }
 
 #[test]
@@ -85,11 +85,11 @@ fn room_to_grow_is_the_callers_word() {
     roomy.grow(1 << 16).unwrap();
     assert_eq!(roomy.size(), 1 << 16);
     let refused = ReceiveOptions::new().max_addresses(1 << 16).room(1 << 20).from_descriptor(memory());
-    assert_eq!(refused.unwrap_err().error.kind(), Kind::Limit);
+    assert_eq!(refused.unwrap_err().error.kind(), ErrorKind::Limit);
     let refused = ReceiveOptions::new().room(usize::MAX).from_descriptor(memory());
-    assert_eq!(refused.unwrap_err().error.kind(), Kind::Limit);
+    assert_eq!(refused.unwrap_err().error.kind(), ErrorKind::Limit);
     let refused = ReceiveOptions::new().max_bytes(4095).from_descriptor(memory());
-    assert_eq!(refused.unwrap_err().error.kind(), Kind::Limit);
+    assert_eq!(refused.unwrap_err().error.kind(), ErrorKind::Limit);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn what_is_no_memory_comes_back_as_it_was() {
         for (what, descriptor, options) in cases {
             let (number, before) = (descriptor.as_raw_fd(), open_descriptors());
             let refused = options.from_descriptor(descriptor).expect_err(what);
-            assert_eq!(refused.error.kind(), Kind::InvalidInput, "{what}: {}", refused.error);
+            assert_eq!(refused.error.kind(), ErrorKind::InvalidInput, "{what}: {}", refused.error);
             assert_eq!((refused.value.as_raw_fd(), open_descriptors()), (number, before), "{what}");
         }
         // With no descriptor to be had.
@@ -128,7 +128,7 @@ fn what_is_no_memory_comes_back_as_it_was() {
         let none = rustix::process::Rlimit { current: Some(0), ..limit };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, none).unwrap();
         let refused = AnyArea::from_descriptor(memory).expect_err("no descriptor");
-        assert_eq!(refused.error.kind(), Kind::Limit, "{}", refused.error);
+        assert_eq!(refused.error.kind(), ErrorKind::Limit, "{}", refused.error);
         rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
         let area = AnyArea::from_descriptor(refused.value).unwrap();
         // And all of it is given back.
@@ -140,7 +140,7 @@ fn what_is_no_memory_comes_back_as_it_was() {
     assert_eq!(told, "done");
 }
 
-/// Memory that another program made lets everybody open it, which an area's does not: that is no
+/// Memory that another program made lets everybody open it, which an area's does not: that is not a
 /// mark of ours.
 #[test]
 fn memory_of_another_program_is_published_and_found() {
@@ -155,7 +155,7 @@ fn memory_of_another_program_is_published_and_found() {
         let clone = found.open().unwrap();
         let AnyArea::Shared(mut area) = area else { panic!("{mode:o}: it is shared memory") };
         area.retire().unwrap();
-        assert_eq!(found.open().expect_err("it is retired").kind(), Kind::NoSuchArea, "{mode:o}");
+        assert_eq!(found.open().expect_err("it is retired").kind(), ErrorKind::NoSuchArea, "{mode:o}");
         clone.write_at(0, b"!").unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-use areas::{Kind, Protection, ReceiveOptions, Received};
+use areas::{ErrorKind, Protection, ReceiveOptions, Received};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use super::support::child::{Stage, test};
@@ -69,7 +69,7 @@ fn what_is_no_area_is_refused_and_closed() {
             good.send(&ours).unwrap();
             let before = open_descriptors();
             let error = areas::receive(&theirs).expect_err(what);
-            assert_eq!(error.kind(), Kind::InvalidInput, "{what}: {error}");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{what}: {error}");
             assert_eq!(open_descriptors(), before, "{what}");
             // It was dropped, and what came behind it is next.
             assert_eq!(shared(areas::receive(&theirs).expect(what)).size(), 4096, "{what}");
@@ -137,7 +137,7 @@ fn what_refuses_writers_comes_for_reading() {
         forge(&ours, &growable_message(8192), &[fd.as_fd()]);
         let area = shared(areas::receive(&theirs).unwrap());
         assert_eq!((area.protection(), area.size()), (Protection::READ, 4096));
-        assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     }
 }
 
@@ -148,8 +148,8 @@ fn what_is_no_message_of_ours_stays() {
     let (ours, mut theirs) = pair();
     forge(&ours, b"GET / HTTP/1.1\r\n", &[]);
     let error = areas::receive(&theirs).unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
-    assert_eq!(ReceiveOptions::new().discard(&theirs).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert_eq!(ReceiveOptions::new().discard(&theirs).unwrap_err().kind(), ErrorKind::InvalidInput);
     let mut bytes = [0; 16];
     theirs.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"GET / HTTP/1.1\r\n");

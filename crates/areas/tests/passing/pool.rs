@@ -1,11 +1,11 @@
-//! Pages of the pool that are missing, or that another process takes away: safe calls answer with
-//! an error, never with a SIGBUS. Tests that fill the pool are named `machine_…`: they have it to
+//! Hugetlb pages that are missing, or that another process takes away: safe calls answer with an
+//! error, never with a SIGBUS. Tests that fill the pool are named `machine_…`: they have it to
 //! themselves.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
-use areas::{Area, Kind, PageSize, Pages, Private, ReceiveOptions, Received, Shared};
+use areas::{Area, ErrorKind, PageSize, Pages, Private, ReceiveOptions, Received, Shared};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate};
 
 use super::support::child::{Stage, test};
@@ -65,10 +65,10 @@ fn missing_pages_are_taken_or_it_is_an_error() {
         let fd = memfd(size as u64, OF_POOL, seals);
         forge(&ours, &message, &[fd.as_fd()]);
         let error = areas::receive(&theirs).unwrap_err();
-        assert_eq!(error.kind(), Kind::Limit, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error:#}");
         assert!(error.to_string().contains("of its pages are missing"), "{error}");
         let error = options.max_pool_bytes(size).receive(&theirs).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoMemory, "{error:#}");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
         assert!(options.discard(&theirs).unwrap());
         drop(fd);
         assert_eq!(count("free_hugepages"), free);
@@ -77,7 +77,7 @@ fn missing_pages_are_taken_or_it_is_an_error() {
 
 /// Both directions between the two, all kinds of access, with what each is to give.
 #[track_caller]
-fn all_accesses(area: &Area<Shared>, expected: Option<Kind>) {
+fn all_accesses(area: &Area<Shared>, expected: Option<ErrorKind>) {
     let base = areas::builder(4096).shared().unwrap();
     let other = areas::builder(4096).shared().unwrap();
     let kind = |result: areas::Result<()>| result.err().map(|error| error.kind());
@@ -120,17 +120,17 @@ fn a_page_that_is_taken_away_is_an_error() {
         fallocate(area.as_fd(), away, 0, HUGE as u64).unwrap();
         let rest = take_the_rest();
         assert_eq!(count("free_hugepages"), 0);
-        all_accesses(&area, Some(Kind::NoMemory));
+        all_accesses(&area, Some(ErrorKind::NoMemory));
         let error = area.load::<u8>(0, Relaxed).unwrap_err();
         assert!(error.to_string().contains("a page is missing, and the pool has none"), "{error}");
         assert!(error.remedy().unwrap().contains("freeze"), "{error:#}");
         // What has a protection that forbids it says so first.
         let (ours, theirs) = pair();
         area.send_read_only(&ours).unwrap();
-        assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::NoMemory);
+        assert_eq!(areas::receive(&theirs).unwrap_err().kind(), ErrorKind::NoMemory);
         drop(rest);
         let clone = shared(areas::receive(&theirs).unwrap());
-        assert_eq!(clone.store(0, 1_u8, Relaxed).unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(clone.store(0, 1_u8, Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
         assert_eq!(clone.load::<u8>(16, Relaxed).unwrap(), 0);
         drop(clone);
         all_accesses(&area, None);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
-use areas::{Kind, Lock, Protection, Received};
+use areas::{ErrorKind, Lock, Protection, Received};
 
 use super::{pair, shared};
 
@@ -38,7 +38,7 @@ fn what_is_on_its_way_lives() {
     let mut bytes = [0; 12];
     received.read_at(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"in the queue");
-    assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::Io, "and no second one");
+    assert_eq!(areas::receive(&theirs).unwrap_err().kind(), ErrorKind::Io, "and no second one");
 }
 
 #[test]
@@ -48,10 +48,10 @@ fn for_reading_only_means_it() {
     area.send_read_only(&ours).unwrap();
     let mut clone = shared(areas::receive(&theirs).unwrap());
     assert_eq!(clone.protection(), Protection::READ);
-    assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     assert_eq!(
         clone.protect(Protection::READ_WRITE).unwrap_err().kind(),
-        Kind::NotPermitted,
+        ErrorKind::NotPermitted,
         "the kernel's word"
     );
     assert!(rustix::io::pwrite(clone.as_fd(), b"x", 0).is_err());
@@ -104,9 +104,9 @@ fn half_a_message_is_told() {
     let (mut ours, theirs) = pair();
     ours.write_all(b"AREAfd\0\x02").unwrap();
     drop(ours);
-    assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::Io);
+    assert_eq!(areas::receive(&theirs).unwrap_err().kind(), ErrorKind::Io);
     let file = std::fs::File::open("/dev/null").unwrap();
-    assert_eq!(areas::receive(&file).unwrap_err().kind(), Kind::Io, "no socket");
+    assert_eq!(areas::receive(&file).unwrap_err().kind(), ErrorKind::Io, "no socket");
 }
 
 #[test]

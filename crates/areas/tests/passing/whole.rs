@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use areas::{Errno, Kind, ReceiveOptions};
+use areas::{Errno, ErrorKind, ReceiveOptions};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -21,7 +21,7 @@ fn packets() -> (OwnedFd, OwnedFd) {
 }
 
 fn would_block(error: &areas::Error) -> bool {
-    (error.kind(), error.errno()) == (Kind::Io, Some(Errno::from_raw(libc::EAGAIN)))
+    (error.kind(), error.errno()) == (ErrorKind::Io, Some(Errno::from_raw(libc::EAGAIN)))
 }
 
 /// Whatever carries it, the area waits until there is a descriptor for it.
@@ -38,7 +38,7 @@ fn waits_for_a_descriptor(ours: impl AsFd, theirs: impl AsFd) {
         let error = areas::receive(&theirs).unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
-            (Kind::Limit, Some(Errno::from_raw(libc::EMFILE))),
+            (ErrorKind::Limit, Some(Errno::from_raw(libc::EMFILE))),
             "{error}"
         );
         assert!(error.to_string().contains("RLIMIT_NOFILE is 64"), "{error}");
@@ -69,7 +69,7 @@ fn without_descriptors_nothing_is_lost() {
         while let Ok(file) = File::open("/dev/null") {
             taken.push(file);
         }
-        assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::Limit);
+        assert_eq!(areas::receive(&theirs).unwrap_err().kind(), ErrorKind::Limit);
         assert!(ReceiveOptions::new().discard(&theirs).unwrap());
         assert!(!ReceiveOptions::new().discard(&theirs).unwrap());
         "done".to_owned()
@@ -88,12 +88,12 @@ fn a_timeout_in_mid_message_moves_nothing() {
         // By the socket's own time, by that of the call, and without waiting.
         theirs.set_read_timeout(Some(SHORT)).unwrap();
         let error = areas::receive(&theirs).unwrap_err();
-        assert_eq!(error.kind(), Kind::TimedOut, "{error}");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
         assert!(error.to_string().contains(&format!("{split} of {BYTES} bytes")), "{error}");
         theirs.set_read_timeout(None).unwrap();
         let begun = Instant::now();
         let error = ReceiveOptions::new().timeout(SHORT).receive(&theirs).unwrap_err();
-        assert_eq!(error.kind(), Kind::TimedOut, "{error}");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
         assert!(begun.elapsed() >= SHORT);
         theirs.set_nonblocking(true).unwrap();
         assert!(would_block(&areas::receive(&theirs).unwrap_err()));
@@ -119,14 +119,14 @@ fn a_silent_peer_can_be_given_up_on() {
     let (stream, packet) = (pair().0, packets().0);
     for socket in [stream.as_fd(), packet.as_fd()] {
         // Its other side is gone.
-        assert_eq!(areas::receive(socket).unwrap_err().kind(), Kind::Io);
+        assert_eq!(areas::receive(socket).unwrap_err().kind(), ErrorKind::Io);
     }
     let (stream, packets) = (pair(), packets());
     for socket in [stream.1.as_fd(), packets.1.as_fd()] {
         let error = ReceiveOptions::new().timeout(SHORT).receive(socket).unwrap_err();
-        assert_eq!(error.kind(), Kind::TimedOut, "{error}");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
         let error = ReceiveOptions::new().timeout(Duration::ZERO).receive(socket).unwrap_err();
-        assert_eq!(error.kind(), Kind::TimedOut, "{error}");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     }
     let area = areas::builder(4096).shared().unwrap();
     area.send(&stream.0).unwrap();
@@ -161,7 +161,7 @@ fn who_closes_in_mid_message_is_not_waited_for() {
     forge(&ours, &plain_message()[..20], &[area.as_fd()]);
     drop(ours);
     let error = areas::receive(&theirs).unwrap_err();
-    assert_eq!(error.kind(), Kind::Io);
+    assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("closed after 20 of"), "{error}");
 }
 
@@ -174,7 +174,7 @@ fn packets_of_another_length_stay() {
         let mut message = plain_message();
         message.resize(len, 0);
         forge(&ours, &message, &[area.as_fd()]);
-        assert_eq!(areas::receive(&theirs).unwrap_err().kind(), Kind::InvalidInput, "{len}");
+        assert_eq!(areas::receive(&theirs).unwrap_err().kind(), ErrorKind::InvalidInput, "{len}");
         let mut bytes = [0; 2 * BYTES];
         assert_eq!(rustix::io::read(&theirs, &mut bytes).unwrap(), len, "it is still there");
     }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use areas::{Error, Kind, Mapping, Provider, Rejected, Request, Result, System};
+use areas::{Error, ErrorKind, Mapping, Provider, Rejected, Request, Result, System};
 
 use super::page;
 use super::support::kernel;
@@ -68,7 +68,7 @@ impl<P: Provider> Provider for Rationed<P> {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         let take = |left: usize| left.checked_sub(request.size());
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|left| {
-            Error::new(Kind::NoMemory, format!("ration {} bytes", request.size()))
+            Error::new(ErrorKind::NoMemory, format!("ration {} bytes", request.size()))
                 .detail(format!("{left} are left"))
                 .help("give something back")
         })?;
@@ -135,7 +135,10 @@ fn one_of_ones_own_around_another() {
     drop(builder.private().unwrap());
     // What the inner one refuses is not taken off the ration.
     let provider = Rationed { inner: Shark::new(9), left: AtomicUsize::new(usize::MAX) };
-    assert_eq!(areas::builder(1 << 50).provider(&provider).private().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(
+        areas::builder(1 << 50).provider(&provider).private().unwrap_err().kind(),
+        ErrorKind::NoMemory
+    );
     assert_eq!(provider.left.load(Ordering::Relaxed), usize::MAX);
 }
 
@@ -161,5 +164,5 @@ fn a_provider_in_a_static_serves_many_threads() {
 fn what_it_cannot_do_it_says() {
     // The shark bites into bytes, and shared memory lends none.
     let error = areas::builder(100).provider(&Shark::new(1)).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use areas::{Backing, Kind, Pages, Policy, Protection, Provider, Request, System};
+use areas::{Backing, ErrorKind, Pages, Policy, Protection, Provider, Request, System};
 
 use super::page;
 use super::support::folder::Folder;
@@ -42,7 +42,7 @@ fn from_an_offset_shared_or_not() {
         assert_eq!(read(number), if shared { 9 } else { expected }, "whether a write reaches the file");
         // The file can change under us either way.
         assert!(mapping.is_shared());
-        assert_eq!(mapping.as_bytes().unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(mapping.as_bytes().unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }
 
@@ -53,16 +53,16 @@ fn what_a_file_cannot_do_is_refused() {
     let kernel = System::new();
     let read_only = File::open(folder.join("three")).unwrap();
     let cases = [
-        (kernel.map(&request(&file, 0, true).placed(Policy::Local)), Kind::Unsupported),
-        (kernel.map(&request(&file, 0, true).pages(Pages::Auto)), Kind::Unsupported),
-        (kernel.map(&request(&read_only, 0, true)), Kind::NotPermitted),
+        (kernel.map(&request(&file, 0, true).placed(Policy::Local)), ErrorKind::Unsupported),
+        (kernel.map(&request(&file, 0, true).pages(Pages::Auto)), ErrorKind::Unsupported),
+        (kernel.map(&request(&read_only, 0, true)), ErrorKind::NotPermitted),
         (
             kernel.map(&Request::new(1).backed_by(Backing::File {
                 file: file.as_fd(),
                 offset: 1,
                 shared: true,
             })),
-            Kind::InvalidInput,
+            ErrorKind::InvalidInput,
         ),
         (
             kernel.map(&Request::new(0).backed_by(Backing::File {
@@ -70,7 +70,7 @@ fn what_a_file_cannot_do_is_refused() {
                 offset: 0,
                 shared: true,
             })),
-            Kind::InvalidInput,
+            ErrorKind::InvalidInput,
         ),
     ];
     for (number, (result, kind)) in cases.into_iter().enumerate() {
@@ -102,5 +102,5 @@ fn an_area_is_never_a_file() {
     let folder = Folder::new();
     let provider = OfFile(three_pages(&folder));
     let error = areas::builder(page()).provider(&provider).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }

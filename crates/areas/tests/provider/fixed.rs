@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use areas::provider::Fixed;
 use areas::{
-    Address, Backing, Kind, Lock, Node, PageSize, Pages, Policy, Protection, Provider, Request, System,
+    Address, Backing, ErrorKind, Lock, Node, PageSize, Pages, Policy, Protection, Provider, Request, System,
 };
 
 const SYSTEM: System = System::new();
@@ -57,7 +57,7 @@ fn areas_are_parts_of_a_mapping() {
     }
     assert_eq!((fixed.free(), fixed.largest()), (6 * page(), 6 * page()));
     let error = areas::builder(7 * page()).provider(&fixed).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory);
+    assert_eq!(error.kind(), ErrorKind::NoMemory);
     assert!(format!("{error:#}").contains("are free"), "{error:#}");
     // A hole is used again, by what fits best, and full of zeros; its pages went back to the
     // kernel.
@@ -88,13 +88,13 @@ fn what_would_change_the_memory_is_refused() {
         (Request::new(1).pages(Pages::Pool(PageSize::HUGE_2M)), "and not 2 MiB"),
     ] {
         let error = fixed.map(&request).unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains(text), "{error}");
     }
     let wrong = fixed.map(&Request::new(1).aligned(5000)).unwrap_err();
     assert_eq!(
         (wrong.kind(), fixed.map(&Request::new(0)).unwrap_err().kind()),
-        (Kind::InvalidInput, Kind::InvalidInput)
+        (ErrorKind::InvalidInput, ErrorKind::InvalidInput)
     );
     let builder = areas::builder(page()).provider(&fixed);
     for lock in [Lock::Lazy, Lock::Full] {
@@ -111,7 +111,7 @@ fn what_would_change_the_memory_is_refused() {
         areas::builder(1).provider(&(&fixed).split([(node(), 1)])).private().unwrap_err(),
     ];
     for error in errors {
-        assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }
     // A fallback is on record; another provider may be asked instead.
     let auto = areas::builder(page()).pages(Pages::PreferPool(PageSize::HUGE_2M)).provider(&fixed).private();
@@ -122,7 +122,7 @@ fn what_would_change_the_memory_is_refused() {
     let Err(error) = Fixed::of(SYSTEM.map(&Request::new(1).protection(Protection::READ)).unwrap()) else {
         panic!()
     };
-    assert_eq!((error.error.kind(), error.value.size()), (Kind::Unsupported, 1));
+    assert_eq!((error.error.kind(), error.value.size()), (ErrorKind::Unsupported, 1));
     let Err(error) = Fixed::of(SYSTEM.map(&Request::new(1).backed_by(Backing::Inherited)).unwrap()) else {
         panic!()
     };
@@ -165,8 +165,8 @@ fn parts_of_a_slice_are_lent() {
     // It is the caller's again, with what was written.
     assert_eq!((memory[first], memory[last]), (9, 0));
     let mut small = [0_u8; 16];
-    assert_eq!(Fixed::borrowed(&mut small).unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(Fixed::borrowed(&mut []).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(Fixed::borrowed(&mut small).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(Fixed::borrowed(&mut []).unwrap_err().kind(), ErrorKind::InvalidInput);
     // For ever: a provider like any other.
     let leaked: &'static mut [u8] = Box::leak(vec![1_u8; 4 * page()].into_boxed_slice());
     let fixed = Fixed::borrowed(leaked).unwrap();

@@ -5,7 +5,8 @@
 //! of several is tested in guests.
 
 use areas::{
-    Area, Kind, Node, NodeSet, Placed, Placement, Policy, Provider, Request, Shared, System, allowed_nodes,
+    Area, ErrorKind, Node, NodeSet, Placed, Placement, Policy, Provider, Request, Shared, System,
+    allowed_nodes,
 };
 
 use super::support::child::{Stage, test};
@@ -42,7 +43,7 @@ fn the_kernel_has_the_policy_that_was_asked() {
     for (asked, expected) in policies() {
         let request = Request::new(1 << 20).placed(asked);
         let mapping = match System::new().map(&request) {
-            Err(error) if error.kind() == Kind::Unsupported => {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
                 skip(
                     "provider::policies::the_kernel_has_the_policy_that_was_asked",
                     &format!("this kernel has no {}", asked.name()),
@@ -113,13 +114,13 @@ fn a_home_node_goes_with_bind_and_preferred_many_only() {
         match result {
             Ok(mapping) => assert!(fine && mapping.policy().unwrap() == policy, "{policy}"),
             Err(error) if fine => {
-                assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
                 skip(
                     "provider::policies::a_home_node_goes_with_bind_and_preferred_many_only",
                     "this kernel has no home nodes",
                 );
             }
-            Err(error) => assert_eq!(error.kind(), Kind::InvalidInput, "{error:?}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}"),
         }
     }
     let layer = System::new().placed(Policy::Bind(nodes)).home(first());
@@ -162,14 +163,14 @@ fn a_node_that_is_not_there_is_an_error_before_any_memory() {
                 areas::builder(1 << 20).provider(&layer).shared().unwrap_err(),
                 layer.map(&Request::new(1 << 20)).unwrap_err(),
             ] {
-                assert_eq!(error.kind(), Kind::NodeNotAllowed, "{placement}");
+                assert_eq!(error.kind(), ErrorKind::NodeNotAllowed, "{placement}");
                 assert_eq!(error.system_call(), None, "no call was made for {placement}");
                 assert!(error.to_string().contains("1023"), "{error}");
             }
             before.assert_no_more(&placement.to_string());
         }
         let empty = areas::builder(1).place(Policy::Bind(NodeSet::EMPTY)).private().unwrap_err();
-        assert_eq!(empty.kind(), Kind::InvalidInput);
+        assert_eq!(empty.kind(), ErrorKind::InvalidInput);
         String::new()
     });
 }

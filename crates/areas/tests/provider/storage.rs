@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use areas::provider::Storage;
 use areas::{
-    Address, Area, Backing, Kind, Lock, Node, PageSize, Pages, Policy, Protection, Provider, Request, Stored,
-    System,
+    Address, Area, Backing, ErrorKind, Lock, Node, PageSize, Pages, Policy, Protection, Provider, Request,
+    Stored, System,
 };
 
 use super::page;
@@ -60,10 +60,10 @@ fn areas_are_parts_of_a_file() {
     assert_eq!(&bytes, b"here!");
     // Beyond the area is beyond it, although the file goes on.
     let mut much = vec![0; page()];
-    assert_eq!(areas[0].read_at(1, &mut much).unwrap_err().kind(), Kind::OutOfRange);
-    assert_eq!(areas[0].write_at(page() - 2, b"ab").unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(areas[0].read_at(1, &mut much).unwrap_err().kind(), ErrorKind::OutOfRange);
+    assert_eq!(areas[0].write_at(page() - 2, b"ab").unwrap_err().kind(), ErrorKind::OutOfRange);
     let error = stored(&storage, 3 * page()).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoMemory);
+    assert_eq!(error.kind(), ErrorKind::NoMemory);
     assert!(error.to_string().contains("free"), "{error}");
     // A hole is used again, by what fits best; what it holds is what was stored.
     drop(areas.into_iter().nth(1));
@@ -85,9 +85,9 @@ fn what_is_cut_off_is_an_error_and_no_signal() {
     other.set_len(page() as u64 + 10).unwrap();
     let mut bytes = vec![7; 2 * page()];
     let error = area.read_at(2 * page(), &mut bytes).unwrap_err();
-    assert_eq!(error.kind(), Kind::OutOfRange, "{error}");
+    assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
     assert!(format!("{error:#}").contains("the file has become shorter"), "{error:#}");
-    assert_eq!(area.write_at(2 * page(), b"x").unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.write_at(2 * page(), b"x").unwrap_err().kind(), ErrorKind::OutOfRange);
     assert!(area.populate().is_err());
     // What is there is there; and it does not grow again.
     area.write_at(page(), b"y").unwrap();
@@ -95,7 +95,7 @@ fn what_is_cut_off_is_an_error_and_no_signal() {
     assert_eq!((bytes[0], bytes[9], bytes[10]), (b'y', 2, 0));
     assert_eq!(other.metadata().unwrap().len(), page() as u64 + 10);
     other.set_len(0).unwrap();
-    assert_eq!(area.read_at(0, &mut bytes[..1]).unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(area.read_at(0, &mut bytes[..1]).unwrap_err().kind(), ErrorKind::OutOfRange);
     drop(area);
     assert_eq!(storage.free(), storage.size());
 }
@@ -131,28 +131,52 @@ fn what_it_cannot_do_is_refused() {
     let storage = Storage::of(file).unwrap();
     let builder = areas::builder(page()).provider(&storage);
     for (error, kind, text) in [
-        (builder.private().unwrap_err(), Kind::Unsupported, "which others may change"),
-        (builder.shared().unwrap_err(), Kind::Unsupported, "which others may change"),
-        (builder.clone().name("x").stored().unwrap_err(), Kind::InvalidInput, "only shared areas have names"),
-        (builder.clone().growable(99).stored().unwrap_err(), Kind::InvalidInput, "can grow"),
-        (builder.clone().lock(Lock::Lazy).stored().unwrap_err(), Kind::Unsupported, "to be locked as lazy"),
+        (builder.private().unwrap_err(), ErrorKind::Unsupported, "which others may change"),
+        (builder.shared().unwrap_err(), ErrorKind::Unsupported, "which others may change"),
+        (
+            builder.clone().name("x").stored().unwrap_err(),
+            ErrorKind::InvalidInput,
+            "only shared areas have names",
+        ),
+        (builder.clone().growable(99).stored().unwrap_err(), ErrorKind::InvalidInput, "can grow"),
+        (
+            builder.clone().lock(Lock::Lazy).stored().unwrap_err(),
+            ErrorKind::Unsupported,
+            "to be locked as lazy",
+        ),
         (
             builder.clone().place(Policy::Local).stored().unwrap_err(),
-            Kind::Unsupported,
+            ErrorKind::Unsupported,
             "wants its pages placed as local",
         ),
         (
             builder.clone().pages(Pages::Pool(PageSize::HUGE_2M)).stored().unwrap_err(),
-            Kind::Unsupported,
+            ErrorKind::Unsupported,
             "what its file system makes",
         ),
-        (builder.clone().at(Address::Exactly(1)).stored().unwrap_err(), Kind::InvalidInput, "a multiple of"),
-        (builder.clone().at(Address::Random).stored().unwrap_err(), Kind::Unsupported, "the kernel's choice"),
-        (areas::builder(0).provider(&storage).stored().unwrap_err(), Kind::InvalidInput, "the size is 0"),
-        (areas::builder(1).stored().unwrap_err(), Kind::Unsupported, "the kernel has no file of its own"),
+        (
+            builder.clone().at(Address::Exactly(1)).stored().unwrap_err(),
+            ErrorKind::InvalidInput,
+            "a multiple of",
+        ),
+        (
+            builder.clone().at(Address::Random).stored().unwrap_err(),
+            ErrorKind::Unsupported,
+            "the kernel's choice",
+        ),
+        (
+            areas::builder(0).provider(&storage).stored().unwrap_err(),
+            ErrorKind::InvalidInput,
+            "the size is 0",
+        ),
+        (
+            areas::builder(1).stored().unwrap_err(),
+            ErrorKind::Unsupported,
+            "the kernel has no file of its own",
+        ),
         (
             areas::builder(1).provider(&(&storage).split([(node(), 1)])).stored().unwrap_err(),
-            Kind::Unsupported,
+            ErrorKind::Unsupported,
             "places its parts",
         ),
     ] {
@@ -162,15 +186,15 @@ fn what_it_cannot_do_is_refused() {
     assert_eq!(storage.free(), storage.size(), "what was refused is free");
     // Nothing is lent, and a provider that answers with other memory makes no area.
     let mut mapping = storage.map(&Request::new(9).backed_by(Backing::Stored)).unwrap();
-    assert_eq!(mapping.as_bytes().unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(mapping.as_bytes().unwrap_err().kind(), ErrorKind::Unsupported);
     let mut bytes = [0; 9];
     mapping.copy_in(0, b"by copies").unwrap();
     mapping.copy_out(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"by copies");
     mapping.protect(Protection::READ).unwrap();
-    assert_eq!(mapping.copy_in(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(mapping.copy_in(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     mapping.protect(Protection::empty()).unwrap();
-    assert_eq!(mapping.copy_out(0, &mut bytes).unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(mapping.copy_out(0, &mut bytes).unwrap_err().kind(), ErrorKind::ReadOnly);
     #[derive(Debug)]
     struct Anonymous;
     impl Provider for Anonymous {
@@ -180,7 +204,7 @@ fn what_it_cannot_do_is_refused() {
     }
     let error = areas::builder(1).provider(&Anonymous).stored().unwrap_err();
     assert!(error.to_string().contains("asked for a file or a device, given private memory"), "{error}");
-    // What is no file.
+    // What is not a file.
     let error = Storage::of(File::open("/dev/null").unwrap()).unwrap_err();
     assert!(error.to_string().contains("is not a memory device"), "{error}");
     let error = Storage::of(File::open("/").unwrap()).unwrap_err();
@@ -188,14 +212,14 @@ fn what_it_cannot_do_is_refused() {
     std::fs::write(folder.join("short"), b"short").unwrap();
     let error = Storage::of(File::open(folder.join("short")).unwrap()).unwrap_err();
     assert!(
-        format!("{error:#}").contains("it has 5 bytes") && error.kind() == Kind::InvalidInput,
+        format!("{error:#}").contains("it has 5 bytes") && error.kind() == ErrorKind::InvalidInput,
         "{error:#}"
     );
     // One that is open for reading alone shows, and writes nowhere.
     let shown = Storage::of(File::open(folder.join("stored")).unwrap()).unwrap();
-    assert_eq!(stored(&shown, 1).unwrap_err().kind(), Kind::NotPermitted);
+    assert_eq!(stored(&shown, 1).unwrap_err().kind(), ErrorKind::NotPermitted);
     let area = areas::builder(1).provider(&shown).protection(Protection::READ).stored().unwrap();
-    assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     assert!(shown.copied().map(&Request::new(1).backed_by(Backing::Stored)).is_ok());
 }
 
@@ -214,7 +238,7 @@ fn a_descriptor_that_was_taken_away_is_noticed() {
     drop(unsafe { OwnedFd::from_raw_fd(number) });
     let error = stored(&storage, page()).unwrap_err();
     assert!(format!("{error:#}").contains("its descriptor was closed"), "{error:#}");
-    assert_eq!((error.kind(), first(&area)), (Kind::Io, 1));
+    assert_eq!((error.kind(), first(&area)), (ErrorKind::Io, 1));
 }
 
 #[test]
@@ -226,7 +250,7 @@ fn a_chosen_address_is_kept() {
     match areas::builder(page()).at(Address::Exactly(free)).provider(&storage).stored() {
         Ok(area) => assert_eq!(area.as_ptr().addr(), free),
         // Another test's thread was quicker.
-        Err(error) => assert_eq!(error.kind(), Kind::AddressInUse),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::AddressInUse),
     }
     let whole = areas::Reservation::new(4 * page(), page()).unwrap();
     let area = areas::builder(page()).inside(&whole, page()).provider(&storage).stored().unwrap();

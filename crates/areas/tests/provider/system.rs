@@ -9,8 +9,8 @@
 use std::sync::atomic::Ordering;
 
 use areas::{
-    Address, Backing, Extent, Fallback, Kind, Object, PageSize, Pages, Placed, Placement, Policy, Protection,
-    Provider, Request, System,
+    Address, Backing, ErrorKind, Extent, Fallback, Object, PageSize, Pages, Placed, Placement, Policy,
+    Protection, Provider, Request, System,
 };
 
 use super::page;
@@ -33,7 +33,7 @@ fn private_memory_is_lent() {
     mapping.as_bytes_mut().unwrap().fill(1);
     assert_eq!(mapping.as_bytes().unwrap().len(), 5000);
     mapping.protect(Protection::READ).unwrap();
-    assert_eq!(mapping.as_bytes_mut().unwrap_err().kind(), Kind::ReadOnly);
+    assert_eq!(mapping.as_bytes_mut().unwrap_err().kind(), ErrorKind::ReadOnly);
     assert_eq!(kernel::vma_at(mapping.as_ptr()).unwrap().permissions, "r--p");
     mapping.unmap().unwrap();
 }
@@ -61,7 +61,7 @@ fn unmapping_gives_the_addresses_back() {
             KERNEL.unmap(KERNEL.map(&Request::new(1 << 20)).unwrap()).unwrap();
             drop(KERNEL.map(&Request::new(1 << 20)).unwrap());
             let mut mapping = KERNEL.map(&Request::new(1)).unwrap();
-            let why = areas::Error::new(Kind::NoMemory, "test");
+            let why = areas::Error::new(ErrorKind::NoMemory, "test");
             mapping.record_fallback("more", "less", why);
             let [Fallback { asked, given, .. }] = mapping.fallbacks() else { panic!() };
             assert_eq!((&**asked, &**given), ("more", "less"));
@@ -78,7 +78,7 @@ fn inherited_memory_is_shared_with_a_child() {
         let shared = KERNEL.map(&Request::new(page()).backed_by(Backing::Inherited)).unwrap();
         let mut private = KERNEL.map(&Request::new(page())).unwrap();
         assert_eq!(kernel::vma_at(shared.as_ptr()).unwrap().permissions, "rw-s");
-        assert!(shared.is_shared() && shared.as_bytes().unwrap_err().kind() == Kind::Unsupported);
+        assert!(shared.is_shared() && shared.as_bytes().unwrap_err().kind() == ErrorKind::Unsupported);
         // SAFETY: the child only writes two bytes and leaves: it calls nothing that another
         // thread's mutex could stop.
         let pid = unsafe { libc::fork() };
@@ -120,7 +120,7 @@ fn exactly_there_or_not_at_all() {
         let at = Address::Exactly(there.as_ptr().addr());
         for backing in [Backing::Private, Backing::Inherited] {
             let error = KERNEL.map(&Request::new(1).at(at).backed_by(backing)).unwrap_err();
-            assert_eq!(error.kind(), Kind::AddressInUse);
+            assert_eq!(error.kind(), ErrorKind::AddressInUse);
         }
         assert!(there.as_bytes().unwrap().iter().all(|&byte| byte == 0xaa));
         there.unmap().unwrap();
@@ -138,10 +138,10 @@ fn exactly_there_or_not_at_all() {
 #[test]
 fn impossible_requests_are_refused() {
     let cases = [
-        (0, Kind::InvalidInput),
-        (usize::MAX, Kind::InvalidInput),
-        (1 << 46, Kind::NoMemory),
-        (usize::MAX / 2, Kind::NoMemory),
+        (0, ErrorKind::InvalidInput),
+        (usize::MAX, ErrorKind::InvalidInput),
+        (1 << 46, ErrorKind::NoMemory),
+        (usize::MAX / 2, ErrorKind::NoMemory),
     ];
     for (size, kind) in cases {
         for backing in [Backing::Private, Backing::Inherited] {

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use areas::{
-    Address, Backing, Extent, Kind, Mapping, Object, PageSize, Pages, Placed, Policy, Protection, Provider,
-    Request, Reservation, Result, System,
+    Address, Backing, ErrorKind, Extent, Mapping, Object, PageSize, Pages, Placed, Policy, Protection,
+    Provider, Request, Reservation, Result, System,
 };
 
 use super::page;
@@ -30,7 +30,7 @@ fn fewer_or_more_bytes_are_refused() {
         System::new().map(&Request::new(2 * request.size()))
     }] {
         let error = areas::builder(3 * page()).provider(&Wrong(map)).private().unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
         let facts = error.facts().unwrap();
         assert!(facts.contains("its provider Wrong(") && facts.contains("size: asked for"), "{error:?}");
     }
@@ -40,14 +40,14 @@ fn fewer_or_more_bytes_are_refused() {
 fn shared_memory_is_never_lent_as_private() {
     let shared = Wrong(|request| System::new().map(&request.clone().backed_by(Backing::Inherited)));
     let error = areas::builder(page()).provider(&shared).private().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
 #[test]
 fn private_memory_is_never_taken_for_shared() {
     let private = Wrong(|request| System::new().map(&Request::new(request.size())));
     let error = areas::builder(page()).provider(&private).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_part_of_an_object_is_not_an_area() {
         _ => System::new().map(request),
     });
     let error = areas::builder(3 * page()).provider(&part).shared().unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     // Nor is its file: it was asked for as an object, whose pages the kernel's provider knows how
     // to take.
     assert!(areas::builder(page()).provider(&part).shared().is_err());
@@ -168,7 +168,7 @@ fn no_area_is_over_anything_else() {
 
 /// Has nothing.
 fn refusing() -> impl Provider {
-    Wrong(|_| Err(areas::Error::new(Kind::NoMemory, "map what it does not have")))
+    Wrong(|_| Err(areas::Error::new(ErrorKind::NoMemory, "map what it does not have")))
 }
 
 #[test]
@@ -208,15 +208,15 @@ fn one_answer_is_not_for_two_requests() {
                 .lock()
                 .unwrap()
                 .replace(now)
-                .ok_or_else(|| areas::Error::new(Kind::NoMemory, "map the first"))
+                .ok_or_else(|| areas::Error::new(ErrorKind::NoMemory, "map the first"))
         }
     }
     let late = Late::default();
     let builder = areas::builder(page()).provider(&late);
-    assert_eq!(builder.shared().unwrap_err().kind(), Kind::NoMemory);
+    assert_eq!(builder.shared().unwrap_err().kind(), ErrorKind::NoMemory);
     let error = builder.shared().unwrap_err();
     assert!(error.facts().unwrap().contains("backing: asked for object "), "{error:?}");
     // Private memory is all the same, and each mapping is one area's.
-    assert_eq!(builder.private().unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(builder.private().unwrap_err().kind(), ErrorKind::Unsupported);
     drop(builder.private().unwrap());
 }

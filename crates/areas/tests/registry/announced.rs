@@ -3,16 +3,16 @@
 
 use std::process::Command;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Link, refused, skip, start_time, test_name};
 
 /// Announces it, and looks at what comes of cloning.
-fn announced(path: &str, seals: &str, kinds: &[Kind]) {
+fn announced(path: &str, seals: &str, kinds: &[ErrorKind]) {
     refuses(path, seals, &["clone announced-1", "read-only announced-1", "clone announced-1 again"], kinds);
 }
 
-fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[Kind]) {
+fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[ErrorKind]) {
     let folder = Folder::new();
     let (mut honest, mut hostile) = (Agent::start(&folder), Agent::start(&folder));
     honest.publish("announced-1");
@@ -64,7 +64,7 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[Kind]) {
     reader.publish("own");
     assert!(reader.clone_of("own").is_ok());
     hostile.kill();
-    refused(reader.find("announced-1"), Kind::NoSuchArea);
+    refused(reader.find("announced-1"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -72,13 +72,13 @@ fn a_fifo() {
     let folder = Folder::new();
     let fifo = folder.join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    announced(fifo.to_str().unwrap(), "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+    announced(fifo.to_str().unwrap(), "-", &[ErrorKind::NoSuchArea, ErrorKind::InvalidInput]);
 }
 
 #[test]
 fn devices_and_terminals() {
     for path in ["/dev/zero", "/dev/null", "/dev/ptmx"] {
-        announced(path, "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+        announced(path, "-", &[ErrorKind::NoSuchArea, ErrorKind::InvalidInput]);
     }
 }
 
@@ -87,25 +87,29 @@ fn a_folder_and_a_file() {
     let folder = Folder::new();
     let file = folder.join("file");
     std::fs::write(&file, [7; 4096]).unwrap();
-    announced(file.to_str().unwrap(), "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
-    announced("/", "-", &[Kind::NoSuchArea, Kind::InvalidInput]);
+    announced(file.to_str().unwrap(), "-", &[ErrorKind::NoSuchArea, ErrorKind::InvalidInput]);
+    announced("/", "-", &[ErrorKind::NoSuchArea, ErrorKind::InvalidInput]);
 }
 
 #[test]
 fn memory_that_may_shrink() {
-    announced("memory:4096", "none", &[Kind::InvalidInput]);
+    announced("memory:4096", "none", &[ErrorKind::InvalidInput]);
 }
 
 #[test]
 fn memory_that_is_larger_than_all_addresses() {
-    announced("memory:9223372036854771712", "fixed", &[Kind::NoMemory, Kind::Limit, Kind::InvalidInput]);
+    announced(
+        "memory:9223372036854771712",
+        "fixed",
+        &[ErrorKind::NoMemory, ErrorKind::Limit, ErrorKind::InvalidInput],
+    );
 }
 
 /// A table that claims physical memory: over what is none, and of parts that nobody set aside.
 #[test]
 fn low_memory_that_is_none() {
-    announced("memory:4096", "low-8388608", &[Kind::NoSuchArea]);
-    announced("/dev/zero", "low-8388608", &[Kind::NoSuchArea]);
+    announced("memory:4096", "low-8388608", &[ErrorKind::NoSuchArea]);
+    announced("/dev/zero", "low-8388608", &[ErrorKind::NoSuchArea]);
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn low_memory_that_is_the_kernels() {
             skip(test_name!(), "needs a /dev/mem that we may open");
             return;
         }
-        announced("/dev/mem", address, &[Kind::Registry, Kind::NoMemory, Kind::NotPermitted]);
+        announced("/dev/mem", address, &[ErrorKind::Registry, ErrorKind::NoMemory, ErrorKind::NotPermitted]);
     }
 }
 
@@ -124,5 +128,5 @@ fn low_memory_that_is_the_kernels() {
 fn memory_with_a_lease_on_it() {
     // It is an area like any other, but that whoever opens it would wait for its owner to give the
     // lease back.
-    refuses("memory:4096", "leased", &["read-only announced-1", "read-only announced-1"], &[Kind::Busy]);
+    refuses("memory:4096", "leased", &["read-only announced-1", "read-only announced-1"], &[ErrorKind::Busy]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, refused};
 
@@ -48,7 +48,7 @@ fn it_is_deleted() {
     survives(|folder| fs::remove_file(folder.control()).unwrap());
 }
 
-/// Where it is no file, nobody new can join, and those who are there, and readers, go on.
+/// Where it is not a file, nobody new can join, and those who are there, and readers, go on.
 fn refuses_newcomers(put: impl Fn(&Folder)) {
     let folder = Folder::new();
     let mut before = Agent::start(&folder);
@@ -56,7 +56,7 @@ fn refuses_newcomers(put: impl Fn(&Folder)) {
     fs::remove_file(folder.control()).unwrap();
     put(&folder);
     let mut newcomer = Agent::start(&folder);
-    let text = refused(newcomer.try_publish("second"), Kind::Registry);
+    let text = refused(newcomer.try_publish("second"), ErrorKind::Registry);
     assert!(text.contains("control"), "{text}");
     assert!(newcomer.clone_of("first").is_ok());
     before.publish("third");

@@ -2,7 +2,7 @@
 //! files under these numbers. Then what can be put right is, the rest is told, and nobody else's
 //! file is closed, written, or cut.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Link, refused};
 
@@ -14,7 +14,7 @@ fn a_holder_whose_table_was_closed_begins_a_new_one() {
     let before = folder.link_of(holder.pid());
     holder.tell("close-table");
     // Nobody can get at its table any more ...
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
     // ... until it looks after its publication, or publishes.
     holder.keep().unwrap();
     assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
@@ -62,20 +62,20 @@ fn everything_is_closed_and_the_numbers_are_somebody_elses() {
     let clone = holder.clone_of("others").unwrap();
     holder.tell("close-all");
     holder.tell(&format!("bystanders {} 40", folder.join("bystander").display()));
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
     // Mapped memory is there; what needs the descriptor says that it is gone.
     assert!(holder.has_bytes_of(area, "ring"));
     assert!(holder.has_bytes_of(clone, "others"));
-    let text = refused(holder.try_tell(&format!("grow {growing} 65536")), Kind::System);
+    let text = refused(holder.try_tell(&format!("grow {growing} 65536")), ErrorKind::System);
     assert!(text.contains("closed"), "{text}");
-    let text = refused(holder.try_tell(&format!("freeze {growing}")), Kind::System);
+    let text = refused(holder.try_tell(&format!("freeze {growing}")), ErrorKind::System);
     assert!(text.contains("closed"), "{text}");
     holder.tell("bystanders-are-well");
-    let text = refused(holder.keep(), Kind::Registry);
+    let text = refused(holder.keep(), ErrorKind::Registry);
     assert!(text.contains("descriptors of 2"), "{text}");
     // That it is its own, and why nobody finds it any more, is said by name and by address.
     for look in ["find ring".to_owned(), format!("at {}", area.handle)] {
-        let text = refused(holder.try_tell(&look), Kind::NoSuchArea);
+        let text = refused(holder.try_tell(&look), ErrorKind::NoSuchArea);
         assert!(
             text.contains("\"ring\" of this process is there") && text.contains("descriptor was closed"),
             "{look}: {text}"
@@ -108,7 +108,7 @@ fn a_door_that_was_closed_is_made_again() {
         let area = giver.tell(&format!("make shared {look} 4096 0"));
         let transfer = format!("transfer {} {} any", area.split(' ').next().unwrap(), target.pid());
         target.tell("close-door");
-        refused(giver.try_tell(&transfer), Kind::NoSuchTeam);
+        refused(giver.try_tell(&transfer), ErrorKind::NoSuchTeam);
         assert_eq!(target.tell("transferred"), "");
         target.tell(look);
         giver.tell(&transfer);
@@ -174,7 +174,7 @@ fn links_to_our_own_table_take_no_descriptors() {
     let before = holder.tell("descriptors");
     for _ in 0..20 {
         assert_eq!(holder.list().names(), ["ring"]);
-        refused(holder.find("nothing"), Kind::NoSuchArea);
+        refused(holder.find("nothing"), ErrorKind::NoSuchArea);
     }
     assert_eq!(holder.tell("descriptors"), before);
 }

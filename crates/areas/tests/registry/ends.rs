@@ -3,7 +3,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, eventually, refused};
 
@@ -21,12 +21,12 @@ fn ends_by(command: &str) -> std::process::ExitStatus {
     let pid = holder.pid();
     let mut look = || {
         for observer in [&mut reader, &mut newcomer] {
-            refused(observer.find("ring"), Kind::NoSuchArea);
-            refused(observer.get(area.id.unwrap()), Kind::NoSuchArea);
-            refused(observer.try_tell(&format!("next {pid} 0")), Kind::NoSuchTeam);
+            refused(observer.find("ring"), ErrorKind::NoSuchArea);
+            refused(observer.get(area.id.unwrap()), ErrorKind::NoSuchArea);
+            refused(observer.try_tell(&format!("next {pid} 0")), ErrorKind::NoSuchTeam);
             assert!(observer.list().is_empty());
         }
-        refused(reader.try_tell("remembered size"), Kind::NoSuchArea);
+        refused(reader.try_tell("remembered size"), ErrorKind::NoSuchArea);
         assert!(reader.has_bytes_of(kept, "ring"), "its clone is not disturbed");
     };
     look();

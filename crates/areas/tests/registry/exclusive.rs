@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use areas::{EXCLUSIVE_PATIENCE, Kind, registry};
+use areas::{EXCLUSIVE_TIMEOUT, ErrorKind, registry};
 use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Held, now, refused};
@@ -19,15 +19,15 @@ fn a_name_that_somebody_has_is_refused_and_says_who_has_it() {
     let (mut first, mut second) = (Agent::start(&folder), Agent::start(&folder));
     let area = Held::parse(&first.tell("exclusive create ring"));
     for agent in [&mut second, &mut first] {
-        let text = refused(agent.try_tell("exclusive create ring"), Kind::NameTaken);
+        let text = refused(agent.try_tell("exclusive create ring"), ErrorKind::NameTaken);
         assert!(text.contains(&format!("process {}", area_pid(&folder))), "{text}");
         assert!(text.contains(&format!("id {}", area.id.unwrap())), "{text}");
     }
     // One that is there already, too; and one that was published by who did not ask.
     let unnamed = Held::parse(&second.tell("unnamed"));
-    refused(second.try_tell(&format!("exclusive publish {} ring", unnamed.handle)), Kind::NameTaken);
+    refused(second.try_tell(&format!("exclusive publish {} ring", unnamed.handle)), ErrorKind::NameTaken);
     let plain = second.publish("plain");
-    refused(first.try_tell("exclusive create plain"), Kind::NameTaken);
+    refused(first.try_tell("exclusive create plain"), ErrorKind::NameTaken);
     second.drop_area(plain);
     assert!(first.try_tell("exclusive create plain").is_ok());
     // Free again when it goes, by whatever way.
@@ -62,7 +62,7 @@ fn of_many_who_want_a_name_at_once_one_gets_it() {
         let winners: Vec<usize> = (0..AGENTS).filter(|&agent| ends[agent].is_ok()).collect();
         assert_eq!(winners.len(), 1, "round {round}: {ends:?}");
         for lost in ends.iter().filter(|end| end.is_err()) {
-            refused(lost.clone(), Kind::NameTaken);
+            refused(lost.clone(), ErrorKind::NameTaken);
         }
         let found = reader.find("ring").unwrap();
         assert_eq!(found.pid, agents[winners[0]].pid());
@@ -115,7 +115,7 @@ fn of_many_who_rename_to_a_name_at_once_one_gets_it() {
             let (name, id) = match end {
                 Ok(id) => ("ring".to_owned(), id.parse().unwrap()),
                 Err(_) => {
-                    let text = refused(end.clone(), Kind::NameTaken);
+                    let text = refused(end.clone(), ErrorKind::NameTaken);
                     assert!(text.contains(&format!("process {}", agents[winners[0]].pid())), "{text}");
                     (format!("own-{number}"), areas[number].id.unwrap())
                 }
@@ -123,7 +123,7 @@ fn of_many_who_rename_to_a_name_at_once_one_gets_it() {
             let found = reader.find(&name).unwrap();
             assert_eq!((found.pid, found.id), (agents[number].pid(), id), "round {round}: {name}");
         }
-        refused(reader.find(&format!("own-{}", winners[0])), Kind::NoSuchArea);
+        refused(reader.find(&format!("own-{}", winners[0])), ErrorKind::NoSuchArea);
         assert_eq!(reader.list().areas.len(), AGENTS, "one record each");
         areas.drain(..);
         agents.iter_mut().for_each(|agent| drop(agent.tell("drop-all")));
@@ -146,7 +146,7 @@ fn who_is_killed_as_it_renames_leaves_both_names_free() {
             let area = Held::parse(&last.tell(&format!("exclusive create {name}")));
             last.drop_area(area);
         }
-        assert!(begun.elapsed() < EXCLUSIVE_PATIENCE, "round {round}: nobody was there to wait for");
+        assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: nobody was there to wait for");
     }
     assert!(last.list().is_empty());
 }
@@ -186,7 +186,7 @@ fn a_renamed_area_is_never_gone() {
         looker.join().unwrap();
     });
     assert_eq!(registry::find(name(ROUNDS)).unwrap().note().as_bytes(), b"stays");
-    assert_eq!(registry::get(before).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(registry::get(before).unwrap_err().kind(), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -196,11 +196,11 @@ fn what_cannot_be_renamed_is_as_it_was() {
     let other = areas::builder(4096).name(name("b")).shared().unwrap();
     let (id, address) = (area.id(), area.as_ptr().addr());
     let error = area.rename_exclusive(name("b")).unwrap_err();
-    assert_eq!(error.kind(), Kind::NameTaken, "{error}");
+    assert_eq!(error.kind(), ErrorKind::NameTaken, "{error}");
     assert!(error.to_string().contains(&format!("id {}", other.id().unwrap())), "{error}");
     for wrong in [Vec::new(), vec![0], vec![b'x'; 256]] {
-        assert_eq!(area.rename(&wrong).unwrap_err().kind(), Kind::InvalidInput);
-        assert_eq!(area.rename_exclusive(&wrong).unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(area.rename(&wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(area.rename_exclusive(&wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     assert_eq!((area.id(), Some(registry::id_at(address).unwrap())), (id, id));
     assert_eq!(registry::find(name("a")).unwrap().id(), id.unwrap());
@@ -210,7 +210,7 @@ fn what_cannot_be_renamed_is_as_it_was() {
     let second = registry::find(name("a")).unwrap().open().unwrap();
     assert_eq!(second.id(), None);
     let _second = areas::builder(4096).name(name("a")).shared().unwrap();
-    assert_eq!(area.rename_exclusive(name("a")).unwrap_err().kind(), Kind::NameTaken);
+    assert_eq!(area.rename_exclusive(name("a")).unwrap_err().kind(), ErrorKind::NameTaken);
     assert_eq!(area.id(), Some(own));
     // Without asking for it alone it may have what others have.
     area.rename(name("b")).unwrap();
@@ -225,17 +225,17 @@ fn what_cannot_be_renamed_is_as_it_was() {
     );
     // One without a name has none to be changed, and one that is retired gets none.
     let mut unnamed = areas::builder(4096).shared().unwrap();
-    assert_eq!(unnamed.rename(name("c")).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(unnamed.rename(name("c")).unwrap_err().kind(), ErrorKind::InvalidInput);
     area.retire().unwrap();
-    assert_eq!(area.rename(name("c")).unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(registry::find(name("c")).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(area.rename(name("c")).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(registry::find(name("c")).unwrap_err().kind(), ErrorKind::NoSuchArea);
     // Of any kind.
     let frozen = other.freeze().map_err(|rejected| rejected.error).unwrap();
     let mut any = areas::AnyArea::Frozen(frozen);
     let id = any.rename_exclusive(name("d")).unwrap();
     assert_eq!(registry::find(name("d")).unwrap().id(), id);
     let mut private = areas::AnyArea::Private(areas::builder(4096).private().unwrap());
-    assert_eq!(private.rename(name("e")).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(private.rename(name("e")).unwrap_err().kind(), ErrorKind::Unsupported);
     let mut resizable = areas::builder(4096).name(name("e")).resizable(8192).unwrap();
     resizable.rename_exclusive(name("f")).unwrap();
     resizable.resize(8192).unwrap();
@@ -260,7 +260,7 @@ fn threads_of_one_process_too() {
         });
         assert_eq!(winners.len(), 1, "round {round}");
     }
-    assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(registry::find(&name).unwrap_err().kind(), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn who_is_killed_leaves_the_name_free() {
         });
         let begun = Instant::now();
         let area = Held::parse(&last.tell("exclusive create ring"));
-        assert!(begun.elapsed() < EXCLUSIVE_PATIENCE, "round {round}: nobody was there to wait for");
+        assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: nobody was there to wait for");
         last.drop_area(area);
     }
     assert!(last.list().is_empty());
@@ -314,7 +314,7 @@ fn who_is_stopped_gets_nothing_that_another_has() {
         one.signal(Signal::STOP);
         let begun = Instant::now();
         let mine = other.try_tell("exclusive create ring");
-        assert!(begun.elapsed() < 3 * EXCLUSIVE_PATIENCE, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 3 * EXCLUSIVE_TIMEOUT, "{:?}", begun.elapsed());
         one.signal(Signal::CONT);
         let ones = one.end();
         match (&mine, &ones) {
@@ -341,15 +341,15 @@ fn a_claim_that_stays_is_told_and_found_by_nobody() {
     let (mut hostile, mut one) = (Agent::start(&folder), Agent::start(&folder));
     let area = hostile.publish("ring");
     hostile.tell("exclusive unsettle");
-    refused(one.find("ring"), Kind::NoSuchArea);
-    refused(one.get(area.id.unwrap()), Kind::NoSuchArea);
+    refused(one.find("ring"), ErrorKind::NoSuchArea);
+    refused(one.get(area.id.unwrap()), ErrorKind::NoSuchArea);
     assert!(one.list().is_empty());
     for _ in 0..2 {
         let begun = Instant::now();
-        let text = refused(one.try_tell("exclusive create ring"), Kind::Busy);
+        let text = refused(one.try_tell("exclusive create ring"), ErrorKind::Busy);
         assert!(text.contains(&format!("process {}", hostile.pid())), "{text}");
         let waited = begun.elapsed();
-        assert!(waited >= EXCLUSIVE_PATIENCE && waited < 3 * EXCLUSIVE_PATIENCE, "{waited:?}");
+        assert!(waited >= EXCLUSIVE_TIMEOUT && waited < 3 * EXCLUSIVE_TIMEOUT, "{waited:?}");
     }
     // Who does not ask is not kept from it, and another name is free.
     let plain = one.publish("ring");
@@ -370,7 +370,7 @@ fn no_record_lock_is_in_the_way() {
     let file = std::fs::File::options().read(true).write(true).open(folder.control()).unwrap();
     rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
     assert!(other.try_tell("exclusive create ring").is_ok());
-    refused(one.try_tell("exclusive create ring"), Kind::NameTaken);
+    refused(one.try_tell("exclusive create ring"), ErrorKind::NameTaken);
 }
 
 #[test]
@@ -379,9 +379,9 @@ fn a_retired_area_has_no_name() {
     let mut area = areas::builder(4096).name(&name).exclusive().shared().unwrap();
     area.retire().unwrap();
     let next = areas::builder(4096).name(&name).exclusive().shared().unwrap();
-    assert_eq!(areas::builder(1).exclusive().shared().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(areas::builder(1).exclusive().shared().unwrap_err().kind(), ErrorKind::InvalidInput);
     let resizable = areas::builder(4096).name(&name).exclusive().resizable(8192);
-    assert_eq!(resizable.unwrap_err().kind(), Kind::NameTaken);
+    assert_eq!(resizable.unwrap_err().kind(), ErrorKind::NameTaken);
     drop(next);
     let mut resizable = areas::builder(4096).name(&name).exclusive().resizable(8192).unwrap();
     resizable.resize(8192).unwrap();

@@ -1,7 +1,7 @@
 //! exec keeps the process number and the start time, and takes everything else: the areas are gone
 //! at once.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, refused, start_time};
 
@@ -17,8 +17,8 @@ fn what_was_before_exec_is_gone_at_once() {
     holder.exec();
     assert_eq!(start_time(holder.pid()), link.start_time);
     for reader in [&mut newcomer, &mut reader, &mut holder] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
-        refused(reader.get(id), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
+        refused(reader.get(id), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty());
     }
     assert!(!folder.has(&link));
@@ -36,7 +36,7 @@ fn the_new_program_is_a_team_of_its_own() {
     holder.publish("after");
     assert_eq!(reader.list().names(), ["after"]);
     assert_eq!(reader.find("after").unwrap().pid, holder.pid());
-    refused(reader.find("before"), Kind::NoSuchArea);
+    refused(reader.find("before"), ErrorKind::NoSuchArea);
     holder.kill();
     assert!(reader.list().is_empty());
     assert_eq!(folder.links(), []);

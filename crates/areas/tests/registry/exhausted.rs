@@ -1,7 +1,7 @@
 //! Nothing left: a full file system, a limit on files that was lowered later, no addresses, no
 //! mappings. Errors that say so, and all is well once there is something again.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name};
 
@@ -20,9 +20,9 @@ fn a_full_file_system() {
     // more are left.
     let area = holder.publish("ring");
     holder.tell("run touch /dev/shm/full /dev/shm/fuller");
-    let text = refused(late.try_publish("late"), Kind::Registry);
+    let text = refused(late.try_publish("late"), ErrorKind::Registry);
     assert!(text.contains("the file system is full"), "{text}");
-    // Who is there goes on, and memory is no file of it.
+    // Who is there goes on, and memory is not a file of it.
     let big = holder.tell(&format!("publish big {}", 1 << 20));
     assert!(holder.has_bytes_of(area, "ring"), "{big}");
     assert_eq!(reader.list().names(), ["big", "ring"]);
@@ -51,7 +51,7 @@ fn a_file_size_limit_that_was_lowered_later_is_an_error_and_no_signal() {
         // Somebody waits, which a publication tells by writing to the control file; and so does
         // waiting.
         other.begin("wait mine 30000");
-        refused(holder.try_tell("wait nobody 100"), Kind::TimedOut);
+        refused(holder.try_tell("wait nobody 100"), ErrorKind::TimedOut);
         holder.clone_as("others", "mine").unwrap();
         assert!(other.end().unwrap().ends_with("mine"));
         // More ids than were leased at once: clones are no new files, but the lease is written.
@@ -73,7 +73,7 @@ fn a_file_size_limit_that_was_lowered_later_is_an_error_and_no_signal() {
             assert!(limit >= 4096, "the lease lies beyond {limit} bytes");
         }
         if limit < 4096 {
-            let text = refused(holder.try_publish("more"), Kind::Limit);
+            let text = refused(holder.try_publish("more"), ErrorKind::Limit);
             assert!(text.contains("RLIMIT_FSIZE"), "{text}");
         }
         assert_eq!(other.find("ring").unwrap().pid, holder.pid());
@@ -118,9 +118,9 @@ fn no_addresses_are_left_for_tables() {
     assert_eq!(listed.names(), ["own"]);
     assert!(listed.unreadable[0].1.contains("RLIMIT_AS"), "{listed:?}");
     // Whether there is such an area is not known.
-    let text = refused(reader.find("ring"), Kind::Limit);
+    let text = refused(reader.find("ring"), ErrorKind::Limit);
     assert!(text.contains("RLIMIT_AS"), "{text}");
-    let text = refused(late.try_publish("late"), Kind::Limit);
+    let text = refused(late.try_publish("late"), ErrorKind::Limit);
     assert!(text.contains("RLIMIT_AS"), "{text}");
     assert!(!folder.links().iter().any(|link| link.pid == late.pid()), "it has not joined");
     // What it has is there, and found by those who can.

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name};
 
@@ -74,7 +74,7 @@ fn one_without_its_owners_rights_that_others_can_reach_into_is_refused() {
     let folder = Folder::of_user(65534);
     fs::set_permissions(folder.registry(), fs::Permissions::from_mode(0o070)).unwrap();
     let mut agent = Agent::start_as(&folder, 65534, None);
-    let text = refused(agent.try_publish("ring"), Kind::Registry);
+    let text = refused(agent.try_publish("ring"), ErrorKind::Registry);
     assert!(text.contains("chmod 700"), "{text}");
     assert_eq!(mode(&folder.registry()), 0o070);
 }
@@ -84,8 +84,8 @@ fn readers_make_nothing() {
     let folder = Folder::new();
     let mut reader = Agent::start(&folder);
     assert!(reader.list().is_empty());
-    refused(reader.find("ring"), Kind::NoSuchArea);
-    refused(reader.get(1), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
+    refused(reader.get(1), ErrorKind::NoSuchArea);
     reader.keep().unwrap();
     assert_eq!(reader.tell("path"), "-");
     assert!(!folder.registry().exists());
@@ -102,7 +102,7 @@ fn readers_make_nothing() {
 fn the_folder_above_it_must_be_there() {
     let folder = Folder::new();
     let mut holder = Launch::at(folder.join("no/such/folder")).start();
-    let text = refused(holder.try_publish("ring"), Kind::Registry);
+    let text = refused(holder.try_publish("ring"), ErrorKind::Registry);
     assert!(text.contains("ENOENT") && text.contains("make the folder above it"), "{text}");
     assert!(holder.list().is_empty());
     assert!(!folder.join("no").exists());
@@ -113,10 +113,10 @@ fn the_folder_above_it_must_be_there() {
 fn is_refused(folder: &Folder, says: &str) {
     let mut agent = Agent::start(folder);
     for text in [
-        refused(agent.try_publish("ring"), Kind::Registry),
-        refused(agent.find("ring"), Kind::Registry),
-        refused(agent.try_list(), Kind::Registry),
-        refused(agent.get(1), Kind::Registry),
+        refused(agent.try_publish("ring"), ErrorKind::Registry),
+        refused(agent.find("ring"), ErrorKind::Registry),
+        refused(agent.try_list(), ErrorKind::Registry),
+        refused(agent.get(1), ErrorKind::Registry),
     ] {
         assert!(text.contains(says) && text.contains("help:"), "{text}");
         assert!(text.contains(folder.registry().to_str().unwrap()), "it names the path: {text}");
@@ -184,12 +184,12 @@ fn somebody_elses() {
     let folder = Folder::new();
     Agent::start(&folder).publish("ring");
     let mut ordinary = Agent::start_as(&folder, 65534, None);
-    let text = refused(ordinary.try_publish("ring"), Kind::Registry);
+    let text = refused(ordinary.try_publish("ring"), ErrorKind::Registry);
     assert!(
         text.contains("it belongs to user 0, and we are user 65534") && text.contains("EACCES"),
         "{text}"
     );
-    refused(ordinary.try_list(), Kind::Registry);
+    refused(ordinary.try_list(), ErrorKind::Registry);
 }
 
 /// An agent in a mount namespace of its own, with a small file system at the place that is given
@@ -214,10 +214,10 @@ fn a_full_file_system_is_told_and_left_usable() {
     let folder = Folder::new();
     let Some((mut agent, place)) = on_tmpfs(test_name!(), &folder, "size=4k,mode=755") else { return };
     agent.tell(&format!("run dd if=/dev/zero of={place}/filler bs=4096 count=1 status=none"));
-    let text = refused(agent.try_publish("ring"), Kind::Registry);
+    let text = refused(agent.try_publish("ring"), ErrorKind::Registry);
     assert!(text.contains("ENOSPC") && text.contains("full"), "{text}");
     assert!(agent.list().is_empty());
-    refused(agent.find("ring"), Kind::NoSuchArea);
+    refused(agent.find("ring"), ErrorKind::NoSuchArea);
     agent.tell(&format!("run rm {place}/filler"));
     // Forked while there is nothing to inherit: there is no room here for a second team.
     let mut other = agent.fork();
@@ -261,12 +261,12 @@ fn a_file_system_that_cannot_be_written_can_be_read() {
     holder.tell(&format!("run mount -o remount,bind,ro {place}"));
     assert_eq!(reader.find("other").unwrap().pid, other.pid());
     assert!(reader.clone_of("other").is_ok());
-    let text = refused(reader.try_publish("more"), Kind::Registry);
+    let text = refused(reader.try_publish("more"), ErrorKind::Registry);
     assert!(text.contains("EROFS"), "{text}");
     // A dead team that cannot be cleared away is no trouble.
     other.kill();
     assert!(reader.list().is_empty());
-    refused(reader.find("other"), Kind::NoSuchArea);
+    refused(reader.find("other"), ErrorKind::NoSuchArea);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Link, refused, start_time};
 
@@ -43,8 +43,8 @@ fn a_copied_table_leads_to_no_memory() {
     // ... but there is no such object in the forger.
     holder.kill();
     assert_eq!(reader.find("ring").unwrap().pid, forger.pid());
-    refused(reader.clone_of("ring"), Kind::NoSuchArea);
-    refused(reader.try_tell("size ring"), Kind::NoSuchArea);
+    refused(reader.clone_of("ring"), ErrorKind::NoSuchArea);
+    refused(reader.try_tell("size ring"), ErrorKind::NoSuchArea);
     forger.kill();
     assert!(reader.list().is_empty());
 }

@@ -1,7 +1,7 @@
 //! fork: the child holds everything that its parent holds, shared, under ids of its own, from its
 //! first call on. The parent's table is the parent's.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, refused};
 
@@ -73,7 +73,7 @@ fn a_child_holds_the_area_when_its_parent_dies() {
     parent.kill();
     let mut newcomer = Agent::start(&folder);
     for reader in [&mut newcomer, &mut reader] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty(), "the child has not called yet");
     }
     assert_eq!(folder.links(), []);
@@ -84,7 +84,7 @@ fn a_child_holds_the_area_when_its_parent_dies() {
         assert!(reader.clone_of("ring").is_ok());
     }
     child.kill();
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
     let mut child = parent.fork();
     parent.kill();
     child.tell("take-record-lock");
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
 }
 

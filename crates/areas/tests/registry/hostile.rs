@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, Link, can_run, is_root, refused, start_time, test_name};
 
@@ -35,7 +35,7 @@ fn ring_is_found(folder: &Folder, holder: &Agent, slot: u32) {
     let mut reader = Agent::start(folder);
     assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
     assert!(reader.clone_of("ring").is_ok());
-    refused(reader.find("other"), Kind::NoSuchArea);
+    refused(reader.find("other"), ErrorKind::NoSuchArea);
     assert_eq!(reader.list().names(), ["ring"]);
     let id = i32::try_from(slot << 19 | 1).unwrap();
     assert!(reader.get(id).is_err());
@@ -93,7 +93,7 @@ fn a_link_to_memory_of_another_size() {
     leads_to("forge noise sealed 4294967296");
 }
 
-/// Whoever asks such a file system what a file is, waits for ever: FUSE without an answer, or a
+/// Whoever asks such a file system what a file is, waits forever: FUSE without an answer, or a
 /// network disk that is gone.
 #[test]
 fn a_link_to_a_file_system_that_never_answers() {
@@ -184,7 +184,7 @@ fn what_is_no_teams_link_is_left_alone() {
     for (name, target) in planted {
         folder.plant(name, target);
     }
-    // What is no link at all.
+    // What is not a link at all.
     fs::create_dir(folder.teams().join("9.1.1")).unwrap();
     fs::write(folder.teams().join("10.1.1"), real.target()).unwrap();
     assert!(Command::new("mkfifo").arg(folder.teams().join("11.1.1")).status().unwrap().success());
@@ -226,9 +226,9 @@ fn more_names_than_there_can_be_teams_are_an_error() {
         folder.plant(&format!("nothing {i}"), "/");
     }
     let mut reader = Agent::start(&folder);
-    let text = refused(reader.find("ring"), Kind::Registry);
+    let text = refused(reader.find("ring"), ErrorKind::Registry);
     assert!(text.contains("more entries than there can be teams"), "{text}");
-    refused(reader.try_list(), Kind::Registry);
+    refused(reader.try_list(), ErrorKind::Registry);
 }
 
 /// Whoever may write a folder may set its time; readers go by the one that nobody can set.
@@ -244,8 +244,8 @@ fn a_folder_whose_time_is_set_back_hides_nobody() {
     let mut reader = Agent::start(&folder);
     // Long enough ago for readers to rely on it.
     std::thread::sleep(std::time::Duration::from_millis(300));
-    refused(reader.find("late"), Kind::NoSuchArea);
-    refused(reader.find("late"), Kind::NoSuchArea);
+    refused(reader.find("late"), ErrorKind::NoSuchArea);
+    refused(reader.find("late"), ErrorKind::NoSuchArea);
     let mut late = Agent::start(&folder);
     late.publish("late");
     set_back();

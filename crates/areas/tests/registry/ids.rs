@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Held, Link, refused};
 
@@ -61,11 +61,11 @@ fn an_id_leads_to_its_area_in_every_process() {
             assert_eq!(agent.get(*id).unwrap().pid, *pid);
         }
         // One further on in somebody's block, and one in a slot of nobody.
-        refused(agent.get(held[0].1 + 1), Kind::NoSuchArea);
+        refused(agent.get(held[0].1 + 1), ErrorKind::NoSuchArea);
         let free = (0..SLOTS).find(|&free| held.iter().all(|(_, id)| slot(*id) != free)).unwrap();
-        refused(agent.get(i32::try_from(free << 19 | 1).unwrap()), Kind::NoSuchArea);
-        refused(agent.get(0), Kind::InvalidInput);
-        refused(agent.get(-7), Kind::InvalidInput);
+        refused(agent.get(i32::try_from(free << 19 | 1).unwrap()), ErrorKind::NoSuchArea);
+        refused(agent.get(0), ErrorKind::InvalidInput);
+        refused(agent.get(-7), ErrorKind::InvalidInput);
     }
 }
 
@@ -169,7 +169,7 @@ fn a_registry_full_of_living_teams_is_an_error() {
         folder.plant_link(&Link { slot, ..real.clone() });
     }
     let mut second = Agent::start(&folder);
-    let text = refused(second.try_publish("second"), Kind::Limit);
+    let text = refused(second.try_publish("second"), ErrorKind::Limit);
     assert!(text.contains("4096") && text.contains("AREAS_DIR"), "{text}");
     // Whoever is in is not disturbed.
     first.publish("more");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, eventually, refused};
 
@@ -20,14 +20,14 @@ fn after_a_log_out_areas_are_found_without_a_call_of_their_holder() {
         eventually("it is published again", || Agent::start(&folder).find("ring").is_ok());
         assert_eq!(Agent::start(&folder).find("ring").unwrap().id, area.id.unwrap());
     }
-    refused(Agent::start(&folder).find("unkept"), Kind::NoSuchArea);
+    refused(Agent::start(&folder).find("unkept"), ErrorKind::NoSuchArea);
     assert_eq!(holder.tell("keeper trouble"), "-");
     // It ends with its value, and the folder is as before.
     holder.tell("keeper end");
     assert_eq!(holder.tell("threads"), "1");
     fs::remove_dir_all(folder.registry()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(200));
-    refused(Agent::start(&folder).find("ring"), Kind::NoSuchArea);
+    refused(Agent::start(&folder).find("ring"), ErrorKind::NoSuchArea);
 }
 
 /// A double fork, and a daemon that calls nothing from then on.
@@ -56,7 +56,7 @@ fn a_daemon_that_keeps_is_found_at_once() {
 fn what_goes_wrong_is_told() {
     let folder = Folder::new();
     let mut holder = Agent::start(&folder);
-    refused(holder.try_tell("keeper 0"), Kind::InvalidInput);
+    refused(holder.try_tell("keeper 0"), ErrorKind::InvalidInput);
     holder.publish("ring");
     holder.tell("keeper 20");
     fs::remove_dir_all(folder.registry()).unwrap();

@@ -1,7 +1,7 @@
 //! Holders that die, in every way: at once nobody finds their areas, and what they leave is cleared
 //! away.
 
-use areas::Kind;
+use areas::ErrorKind;
 use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Launch, is_root, refused, test_name};
@@ -99,8 +99,8 @@ fn a_dropped_area_is_gone_and_its_team_stays() {
     let area = holder.publish("ring");
     reader.find("ring").unwrap();
     holder.drop_area(area);
-    refused(reader.find("ring"), Kind::NoSuchArea);
-    refused(reader.get(area.id.unwrap()), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
+    refused(reader.get(area.id.unwrap()), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
     assert!(folder.has(&folder.link_of(holder.pid())));
 }
@@ -118,8 +118,8 @@ fn after_kill_nobody_finds_it_and_the_link_is_reaped() {
     holder.kill();
     assert!(folder.has(&link), "nobody has looked yet");
     for reader in [&mut newcomer, &mut reader] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
-        refused(reader.get(id), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
+        refused(reader.get(id), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty());
         assert!(!folder.has(&link), "a dead team's link is cleared away");
     }
@@ -136,7 +136,7 @@ fn the_memory_of_a_clone_outlives_the_killed_source() {
     let clone = reader.clone_of("ring").unwrap();
     holder.kill();
     assert!(reader.has_bytes_of(clone, "ring"));
-    refused(reader.clone_of("ring"), Kind::NoSuchArea);
+    refused(reader.clone_of("ring"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_holder_that_dies_between_find_and_clone() {
     reader.tell("remember ring");
     holder.kill();
     for command in ["remembered clone", "remembered size"] {
-        let text = refused(reader.try_tell(command), Kind::NoSuchArea);
+        let text = refused(reader.try_tell(command), ErrorKind::NoSuchArea);
         assert!(text.contains("it was released concurrently"), "{text}");
     }
 }
@@ -162,8 +162,8 @@ fn an_area_that_went_is_not_mistaken_for_the_next() {
     holder.drop_area(area);
     // The same name, size, record, address and descriptor: another area.
     holder.publish("ring");
-    refused(reader.try_tell("remembered clone"), Kind::NoSuchArea);
-    refused(reader.try_tell("remembered size"), Kind::NoSuchArea);
+    refused(reader.try_tell("remembered clone"), ErrorKind::NoSuchArea);
+    refused(reader.try_tell("remembered size"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_zombie_is_dead_at_once() {
     reader.find("ring").unwrap();
     let mut newcomer = Agent::start(&folder);
     holder.kill_unreaped();
-    refused(newcomer.find("ring"), Kind::NoSuchArea);
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(newcomer.find("ring"), ErrorKind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
     assert_eq!(folder.links(), []);
 }
@@ -210,7 +210,7 @@ fn a_zombie_is_dead_to_an_ordinary_user_too() {
     assert!(reader.clone_of("ring").is_ok());
     holder.kill_unreaped();
     for reader in [&mut newcomer, &mut reader] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty());
     }
     assert_eq!(folder.links(), []);
@@ -262,7 +262,7 @@ fn without_its_record_lock_a_team_lives_by_its_link() {
     assert_eq!(reader.find("more").unwrap().pid, holder.pid());
     holder.kill();
     for reader in [&mut reader, &mut newcomer] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Programs that lock all that they map (`mlockall`): of others' tables they have in RAM what they
 //! look at, and no more.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, is_root, refused, test_name};
 
@@ -73,12 +73,14 @@ fn a_limit_of_locked_memory_that_is_in_the_way_is_told_as_that() {
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start_as(&folder, USER, None));
     let id = holder.publish("ring").id.unwrap();
     // What it takes to say so is there already.
-    refused(reader.find("nothing"), Kind::NoSuchArea);
+    refused(reader.find("nothing"), ErrorKind::NoSuchArea);
     let mut late = Agent::start_as(&folder, USER, None);
     let late_id = late.publish("late").id.unwrap();
     reader.tell("lock-everything future");
     reader.tell("limit locked 1");
-    for text in [refused(reader.find("late"), Kind::Limit), refused(reader.get(late_id), Kind::Limit)] {
+    for text in
+        [refused(reader.find("late"), ErrorKind::Limit), refused(reader.get(late_id), ErrorKind::Limit)]
+    {
         assert!(text.contains("RLIMIT_MEMLOCK"), "{text}");
     }
     assert_eq!(reader.find("ring").unwrap().id, id);

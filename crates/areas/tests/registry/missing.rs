@@ -2,7 +2,7 @@
 //! closed the descriptor by mistake, and another file has the number. They stand in nobody's way,
 //! and what is said of them is true.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Held, is_root, refused, test_name};
 
@@ -45,14 +45,14 @@ fn a_younger_area_of_the_same_name_is_found() {
     let other = first.publish("other");
     second.publish("ring");
     lose(&folder, &mut first, area);
-    let text = refused(reader.clone_of("ring"), Kind::NoSuchArea);
+    let text = refused(reader.clone_of("ring"), ErrorKind::NoSuchArea);
     assert!(text.contains(&format!("process {} lists it as its descriptor", first.pid())), "{text}");
     assert!(!text.contains("concurrently"), "{text}");
     assert_eq!(reader.find("ring").unwrap().pid, second.pid());
     assert!(reader.clone_of("ring").is_ok());
     // One of the same team, too.
     let third = first.publish("ring");
-    refused(reader.try_tell(&format!("clone-of-id {}", area.id.unwrap())), Kind::NoSuchArea);
+    refused(reader.try_tell(&format!("clone-of-id {}", area.id.unwrap())), ErrorKind::NoSuchArea);
     drop(second);
     assert_eq!(Some(reader.find("ring").unwrap().id), third.id);
     assert!(reader.clone_of("ring").is_ok());
@@ -66,19 +66,19 @@ fn where_there_is_no_other_that_is_said() {
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
     let area = holder.publish("ring");
     lose(&folder, &mut holder, area);
-    let text = refused(reader.try_tell("size ring"), Kind::NoSuchArea);
+    let text = refused(reader.try_tell("size ring"), ErrorKind::NoSuchArea);
     assert!(text.contains("is not the area's memory any more"), "{text}");
     let lists = format!("process {} lists one, and its descriptor is not", holder.pid());
-    let text = refused(reader.find("ring"), Kind::NoSuchArea);
+    let text = refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(text.contains(&lists), "{text}");
-    let text = refused(reader.try_tell("wait ring 50"), Kind::TimedOut);
+    let text = refused(reader.try_tell("wait ring 50"), ErrorKind::TimedOut);
     assert!(text.contains(&lists), "{text}");
     // Its holder itself says what has happened.
-    let text = refused(holder.clone_of("ring"), Kind::NoSuchArea);
+    let text = refused(holder.clone_of("ring"), ErrorKind::NoSuchArea);
     assert!(text.contains("this process has closed its descriptor"), "{text}");
     // Dropped, it is gone like any.
     holder.drop_area(area);
-    let text = refused(reader.find("ring"), Kind::NoSuchArea);
+    let text = refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(!text.contains("lists one"), "{text}");
     holder.publish("ring");
     assert!(reader.clone_of("ring").is_ok());
@@ -93,7 +93,7 @@ fn no_holder_gives_more_than_it_has() {
     second.tell("clone-for-reading ring mirror");
     lose(&folder, &mut first, area);
     reader.tell("remember ring");
-    refused(reader.try_tell("remembered clone"), Kind::NoSuchArea);
+    refused(reader.try_tell("remembered clone"), ErrorKind::NoSuchArea);
     assert_eq!(reader.tell("remembered size"), "4096");
     reader.tell("remembered read-only");
 }
@@ -112,7 +112,7 @@ fn ones_own_areas_are_cloned_after_a_chroot() {
     let clone = agent.clone_of("ring").unwrap();
     agent.tell(&format!("fill {} other", clone.handle));
     assert!(agent.has_bytes_of(area, "other"));
-    let text = refused(agent.try_tell("read-only ring"), Kind::System);
+    let text = refused(agent.try_tell("read-only ring"), ErrorKind::System);
     assert!(text.contains("/proc does not show"), "{text}");
 }
 
@@ -139,6 +139,6 @@ fn a_wait_in_vain_names_those_that_cannot_be_read() {
     let mut reader = Agent::start_as(&folder, USER, None);
     holder.publish("ring");
     holder.tell("dumpable no");
-    let text = refused(reader.try_tell("wait ring 50"), Kind::TimedOut);
+    let text = refused(reader.try_tell("wait ring 50"), ErrorKind::TimedOut);
     assert!(text.contains(&format!("1 process holds areas and cannot be read: {}", holder.pid())), "{text}");
 }

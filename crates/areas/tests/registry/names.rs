@@ -1,6 +1,6 @@
 //! Names: which of several areas of one name is found, and what clones do for it.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, refused};
 
@@ -23,7 +23,7 @@ fn the_oldest_of_a_name_wins_then_the_next_oldest() {
         }
         agents[agent].drop_area(oldest);
     }
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_name_that_comes_again_is_found_anew() {
         assert!(reader.clone_of("ring").is_ok());
         before = area.id;
         holder.drop_area(area);
-        refused(reader.find("ring"), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
     }
 }
 
@@ -98,7 +98,7 @@ fn a_clone_has_a_name_of_its_own() {
     let clone = holder.clone_as("ring", "copy").unwrap();
     source.kill();
     let mut reader = Agent::start(&folder);
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert_eq!(Some(reader.find("copy").unwrap().id), clone.id);
     assert!(holder.has_bytes_of(clone, "ring"), "the bytes are the source's");
 }
@@ -117,8 +117,8 @@ fn any_bytes_but_nul_make_a_name_and_up_to_255() {
         assert!(reader.clone_of(name).is_ok());
     }
     for wrong in ["", &"x".repeat(256)] {
-        refused(holder.try_publish(wrong), Kind::InvalidInput);
-        refused(reader.find(wrong), Kind::InvalidInput);
+        refused(holder.try_publish(wrong), ErrorKind::InvalidInput);
+        refused(reader.find(wrong), ErrorKind::InvalidInput);
     }
     assert_eq!(reader.list().areas.len(), names.len(), "what was refused left nothing");
 }

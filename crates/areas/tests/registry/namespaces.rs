@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, can_run, eventually, refused, test_name};
 
@@ -17,9 +17,9 @@ fn spaces(folder: &Folder) -> Vec<String> {
 /// Everything is refused, and the error says what is wrong with /proc.
 fn is_refused(agent: &mut Agent, folder: &Folder, says: &str) {
     for text in [
-        refused(agent.try_publish("ring"), Kind::Registry),
-        refused(agent.find("ring"), Kind::Registry),
-        refused(agent.try_list(), Kind::Registry),
+        refused(agent.try_publish("ring"), ErrorKind::Registry),
+        refused(agent.find("ring"), ErrorKind::Registry),
+        refused(agent.try_list(), ErrorKind::Registry),
     ] {
         assert!(text.contains(says) && text.contains("help: /proc must be mounted"), "{text}");
     }
@@ -71,7 +71,7 @@ fn two_pid_namespaces_in_one_folder_do_not_see_each_other() {
     assert_eq!(inner.find("ring").unwrap().pid, inner.pid());
     assert_eq!(inner.list().names(), ["inner", "ring"]);
     assert_eq!(outer.list().names(), ["ring"]);
-    refused(outer.find("inner"), Kind::NoSuchArea);
+    refused(outer.find("inner"), ErrorKind::NoSuchArea);
     // Joining once more does not disturb it either.
     Agent::start(&folder).publish("more");
     assert!(inner.fork().clone_of("inner").is_ok());
@@ -123,7 +123,7 @@ fn a_time_namespace_has_a_registry_of_its_own() {
     usual.publish("ring");
     let link = folder.link_of(usual.pid());
     let mut shifted = Launch::new(&folder).within(&within).start();
-    // The kernel tells it other start times for the very same processes, and "oldest" would mean
+    // The kernel reports it other start times for the very same processes, and "oldest" would mean
     // nothing.
     assert!(shifted.list().is_empty());
     shifted.publish("shifted");

@@ -1,6 +1,6 @@
 //! Notes: what a holder publishes beside an area.
 
-use areas::{Area, Kind, Note, registry};
+use areas::{Area, ErrorKind, Note, registry};
 
 use crate::support::{Agent, Folder, Held, refused};
 
@@ -42,7 +42,7 @@ fn a_clone_has_its_sources_note_and_goes_on_with_it() {
     holder.drop_area(clone);
     assert_eq!(note_of(&mut reader, "frames"), "f4");
     holder.drop_area(other);
-    refused(reader.find("frames"), Kind::NoSuchArea);
+    refused(reader.find("frames"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn a_transferred_area_has_its_note() {
 fn a_note_too_long_changes_nothing() {
     let name = format!("note-too-long-{}", std::process::id());
     let builder = areas::builder(4096).name(&name).note([7; Note::MAX + 1]);
-    assert_eq!(builder.shared().unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(builder.shared().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(registry::find(&name).unwrap_err().kind(), ErrorKind::NoSuchArea);
     let mut area = areas::builder(4096).name(&name).note([7; Note::MAX]).shared().unwrap();
-    assert_eq!(area.set_note([8; Note::MAX + 1]).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.set_note([8; Note::MAX + 1]).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(registry::find(&name).unwrap().note().as_bytes(), [7; Note::MAX]);
-    assert_eq!(areas::builder(4096).note("x").private().unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(areas::builder(4096).note("x").private().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 /// It waits for the name.

@@ -1,6 +1,6 @@
 //! Process numbers come again: a link means one process, not whoever has its number by now.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, Link, can_run, refused, test_name};
 
@@ -59,8 +59,8 @@ fn a_number_that_came_again_is_somebody_else() {
     // It even has something like a table, where the first one had its own.
     second.tell(&format!("forge noise sealed {size}"));
     for reader in [&mut newcomer, &mut reader, &mut second] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
-        refused(reader.get(id), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
+        refused(reader.get(id), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty());
     }
     second.publish("ring");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Link, refused};
 
@@ -238,8 +238,8 @@ fn what_cannot_be_made_again_is_told_until_it_can() {
     let area = holder.publish("ring");
     fs::remove_dir_all(folder.registry()).unwrap();
     fs::write(folder.registry(), "in the way").unwrap();
-    refused(holder.keep(), Kind::Registry);
-    refused(holder.try_publish("more"), Kind::Registry);
+    refused(holder.keep(), ErrorKind::Registry);
+    refused(holder.try_publish("more"), ErrorKind::Registry);
     assert!(holder.has_bytes_of(area, "ring"));
     fs::remove_file(folder.registry()).unwrap();
     holder.keep().unwrap();

@@ -1,7 +1,7 @@
 //! Sizes that change under several processes: all see every change at once, with no call of theirs;
 //! two who resize at once, and a kill in the middle, harm nobody.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, eventually, refused};
 
@@ -67,7 +67,7 @@ fn the_tail_faults_for_all_and_comes_back_as_zeros() {
     for agent in &mut agents {
         assert_eq!(agent.tell(&format!("peek 0 {}", 7 * PAGE)), bus_error);
         assert_eq!(agent.tell(&format!("peek 0 {}", RESERVE - 1)), bus_error, "the reserve too");
-        refused(agent.try_tell(&format!("get-byte 0 {}", 7 * PAGE)), Kind::OutOfRange);
+        refused(agent.try_tell(&format!("get-byte 0 {}", 7 * PAGE)), ErrorKind::OutOfRange);
         assert_eq!(agent.tell(&format!("peek 0 {}", 7 * PAGE - 1)), "0");
     }
     agents[2].tell(&format!("resize 0 {}", 8 * PAGE));
@@ -135,7 +135,7 @@ fn beyond_the_reserve_a_clone_of_another_team_stands_in_the_way() {
     let folder = Folder::new();
     let mut agents = three(&folder);
     let beyond = format!("resize 0 {}", 2 * RESERVE);
-    let why = refused(agents[0].try_tell(&beyond), Kind::AddressInUse);
+    let why = refused(agents[0].try_tell(&beyond), ErrorKind::AddressInUse);
     for agent in &agents[1..] {
         assert!(why.contains(&format!("process {}", agent.pid())), "{why}");
     }
@@ -144,11 +144,11 @@ fn beyond_the_reserve_a_clone_of_another_team_stands_in_the_way() {
         assert_eq!(agent.tell("extent 0"), format!("{PAGE} {RESERVE}"));
     }
     // Memory that the machine does not have is another error, and final.
-    refused(agents[0].try_tell("resize 0 1125899906842624"), Kind::NoMemory);
+    refused(agents[0].try_tell("resize 0 1125899906842624"), ErrorKind::NoMemory);
     let [mut creator, second, third] = agents;
     // Who is gone stands in nobody's way. (There is room behind: it was asked for.)
     second.kill();
-    refused(creator.try_tell(&beyond), Kind::AddressInUse);
+    refused(creator.try_tell(&beyond), ErrorKind::AddressInUse);
     third.kill();
     match creator.try_tell(&beyond) {
         Ok(_) => assert_eq!(creator.tell("told-extent elastic"), format!("{} {}", 2 * RESERVE, 2 * RESERVE)),
@@ -163,8 +163,8 @@ fn who_may_only_read_resizes_nothing() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.tell(&format!("resizable elastic {PAGE} {RESERVE}"));
     reader.tell("join-to-read elastic");
-    refused(reader.try_tell(&format!("resize 0 {}", 2 * PAGE)), Kind::ReadOnly);
-    refused(reader.try_tell("put-byte 0 0 1"), Kind::ReadOnly);
+    refused(reader.try_tell(&format!("resize 0 {}", 2 * PAGE)), ErrorKind::ReadOnly);
+    refused(reader.try_tell("put-byte 0 0 1"), ErrorKind::ReadOnly);
     assert_eq!(holder.tell("extent 0"), format!("{PAGE} {RESERVE}"));
     // It sees what those do who may.
     holder.tell(&format!("resize 0 {}", 3 * PAGE));

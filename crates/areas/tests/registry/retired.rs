@@ -1,6 +1,6 @@
 //! Names taken back while the mapping stays, and memory that nobody finds any more.
 
-use areas::{Kind, registry};
+use areas::{ErrorKind, registry};
 
 use crate::support::{Agent, Folder, refused};
 
@@ -14,8 +14,8 @@ fn an_unpublished_area_stays_and_can_be_published_again() {
     assert_eq!(holder.tell(&format!("unpublish {}", area.handle)), "-");
     assert_eq!(holder.id(area), None);
     for agent in [&mut reader, &mut holder, &mut Agent::start(&folder)] {
-        refused(agent.find("ring"), Kind::NoSuchArea);
-        refused(agent.get(area.id.unwrap()), Kind::NoSuchArea);
+        refused(agent.find("ring"), ErrorKind::NoSuchArea);
+        refused(agent.get(area.id.unwrap()), ErrorKind::NoSuchArea);
         assert!(agent.list().is_empty());
     }
     assert!(holder.has_bytes_of(area, "ring") && reader.has_bytes_of(clone, "ring"));
@@ -41,22 +41,23 @@ fn who_has_retired_memory_keeps_it_and_nobody_else_gets_it() {
     // Any holder can.
     holder.tell(&format!("retire {}", clone.handle));
     assert_eq!(holder.id(clone), None);
-    refused(holder.find("model"), Kind::NoSuchArea);
+    refused(holder.find("model"), ErrorKind::NoSuchArea);
     // Who comes, and who was there.
     for agent in [&mut Agent::start(&folder), &mut other] {
-        let text = refused(agent.clone_of("model"), Kind::NoSuchArea);
+        let text = refused(agent.clone_of("model"), ErrorKind::NoSuchArea);
         assert!(text.contains("retired"), "{text}");
-        let text = refused(agent.try_tell(&format!("clone-of-id {}", area.id.unwrap())), Kind::NoSuchArea);
+        let text =
+            refused(agent.try_tell(&format!("clone-of-id {}", area.id.unwrap())), ErrorKind::NoSuchArea);
         assert!(text.contains("is retired"), "{text}");
         assert_eq!(agent.tell(&format!("is-retired {}", area.id.unwrap())), "true");
     }
     // Who had found it before is led to it once more at most, and never opens it.
-    refused(met.try_tell("remembered clone"), Kind::NoSuchArea);
-    refused(met.find("model"), Kind::NoSuchArea);
+    refused(met.try_tell("remembered clone"), ErrorKind::NoSuchArea);
+    refused(met.find("model"), ErrorKind::NoSuchArea);
     // Its maker has not heard of it: it lists it, and finds it no more.
-    refused(maker.clone_of("model"), Kind::NoSuchArea);
-    refused(maker.find("model"), Kind::NoSuchArea);
-    refused(maker.try_tell(&format!("publish-again {} anew", area.handle)), Kind::InvalidInput);
+    refused(maker.clone_of("model"), ErrorKind::NoSuchArea);
+    refused(maker.find("model"), ErrorKind::NoSuchArea);
+    refused(maker.try_tell(&format!("publish-again {} anew", area.handle)), ErrorKind::InvalidInput);
     for (agent, held) in [(&mut maker, area), (&mut holder, clone), (&mut met, has)] {
         assert!(agent.has_bytes_of(held, "model"));
     }
@@ -109,17 +110,17 @@ fn it_stays_retired_whatever_is_done_to_it() {
     let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     area.send_read_only(&ours).unwrap();
     area.write_at(0, b"still ours").unwrap();
-    assert_eq!(area.publish(&name).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(area.publish(&name).unwrap_err().kind(), ErrorKind::InvalidInput);
     let mut frozen = area.freeze().unwrap();
     assert_eq!(&frozen[..10], b"still ours");
-    assert_eq!(frozen.publish(&name).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(frozen.publish(&name).unwrap_err().kind(), ErrorKind::InvalidInput);
     let mut resizable = areas::builder(4096).name(&name).resizable(8192).unwrap();
     resizable.retire().unwrap();
     resizable.widen_reserve(1 << 20).unwrap();
     resizable.trim_reserve(4096);
     resizable.resize(8192).unwrap();
-    assert_eq!(resizable.publish(&name).unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(resizable.publish(&name).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(registry::find(&name).unwrap_err().kind(), ErrorKind::NoSuchArea);
 }
 
 /// A frozen one, by a holder that has it for reading only.
@@ -129,6 +130,6 @@ fn a_frozen_area_can_be_retired() {
     let area = areas::builder(4096).name(&name).shared().unwrap().freeze().unwrap();
     let mut clone = registry::find(&name).unwrap().open_frozen().unwrap();
     clone.retire().unwrap();
-    assert_eq!(registry::find(&name).unwrap_err().kind(), Kind::NoSuchArea);
+    assert_eq!(registry::find(&name).unwrap_err().kind(), ErrorKind::NoSuchArea);
     assert_eq!((&area[..], area.id()), (&[0; 4096][..], None));
 }

@@ -1,6 +1,6 @@
 //! Many: areas in one process, teams in one registry, names looked up by one reader.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Seen, refused, skip, test_name};
 
@@ -174,18 +174,18 @@ fn a_thousand_teams() {
         assert_eq!(reader.tell(&format!("next {} {address}", team.pid())), "end");
     }
     assert!(reader.clone_of("team-0").is_ok() && reader.clone_of(&format!("team-{}", count - 1)).is_ok());
-    refused(reader.find("nobody's"), Kind::NoSuchArea);
+    refused(reader.find("nobody's"), ErrorKind::NoSuchArea);
     // Half of them die, and then all.
     for team in teams.drain(..count / 2) {
         parent.tell(&format!("kill {}", team.pid()));
     }
     assert_eq!(reader.list().areas.len(), count - count / 2);
     assert_eq!(folder.links().len(), count - count / 2);
-    refused(reader.find("team-0"), Kind::NoSuchArea);
+    refused(reader.find("team-0"), ErrorKind::NoSuchArea);
     for team in teams {
         parent.tell(&format!("kill {}", team.pid()));
     }
-    refused(reader.find(&format!("team-{}", count - 1)), Kind::NoSuchArea);
+    refused(reader.find(&format!("team-{}", count - 1)), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
     assert_eq!(folder.links(), []);
     // As if nobody had ever been here.
@@ -217,7 +217,7 @@ fn more_teams_than_a_reader_can_open() {
     // What it can see, it finds; of the rest it says that there is more.
     assert_eq!(reader.find(&listed.areas[0].name).unwrap().pid, listed.areas[0].pid);
     let hidden = teams.iter().position(|team| team.pid() == listed.unreadable[0].0).unwrap();
-    let told = refused(reader.find(&format!("team-{hidden}")), Kind::Limit);
+    let told = refused(reader.find(&format!("team-{hidden}")), ErrorKind::Limit);
     assert!(told.contains("cannot be read"), "{told}");
     reader.tell("limit files none");
     assert_eq!(reader.list().areas.len(), 100, "and all, once it may");
@@ -254,7 +254,7 @@ fn machine_a_hundred_thousand_areas() {
             assert_eq!(reader.tell(&format!("size {name}")), "4096");
         }
         assert!(reader.clone_of(&format!("team{i}-{}", EACH - 1)).is_ok());
-        refused(reader.find(&format!("team{i}-{EACH}")), Kind::NoSuchArea);
+        refused(reader.find(&format!("team{i}-{EACH}")), ErrorKind::NoSuchArea);
     }
     let listed = reader.list();
     assert_eq!(listed.unreadable, []);

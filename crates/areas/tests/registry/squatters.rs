@@ -1,7 +1,7 @@
 //! Where the registry is without `AREAS_DIR`, on a machine where others may have been first. Each
 //! in a mount namespace with an empty `/dev/shm`.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Launch, can_run, is_root, refused, test_name};
 
@@ -77,7 +77,7 @@ fn where_all_names_are_taken_the_error_says_what_to_do() {
     all_taken(&mut machine, 65534);
     let mut agent = machine.fork();
     agent.become_user(65534, 65534, None);
-    let text = refused(agent.try_publish("ring"), Kind::Registry);
+    let text = refused(agent.try_publish("ring"), ErrorKind::Registry);
     for word in [
         "AREAS_DIR",
         "all 16 names",
@@ -143,7 +143,7 @@ fn where_dev_shm_takes_no_names_there_is_one_that_only_the_user_can_make() {
         let mut ordinary = machine.fork();
         machine.tell("run mount -o remount,ro /dev/shm");
         ordinary.become_user(65534, 65534, None);
-        let text = refused(ordinary.try_publish("ring"), Kind::Registry);
+        let text = refused(ordinary.try_publish("ring"), ErrorKind::Registry);
         assert!(
             text.contains("/dev/shm/areas-65534: it cannot be made (EROFS") && text.contains("AREAS_DIR"),
             "{text}"

@@ -2,15 +2,15 @@
 //! file nor closes it. To close it would drop the looker's own record locks on it, and wait for its
 //! file system, which may never answer.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Held, Launch, can_run, is_root, refused, test_name};
 
 /// Everything that looks at an area, or would open it.
 fn look_at_everything(looker: &mut Agent, name: &str) {
-    refused(looker.clone_of(name), Kind::NoSuchArea);
-    refused(looker.try_tell(&format!("read-only {name}")), Kind::NoSuchArea);
-    refused(looker.try_tell(&format!("size {name}")), Kind::NoSuchArea);
+    refused(looker.clone_of(name), ErrorKind::NoSuchArea);
+    refused(looker.try_tell(&format!("read-only {name}")), ErrorKind::NoSuchArea);
+    refused(looker.try_tell(&format!("size {name}")), ErrorKind::NoSuchArea);
     looker.list();
 }
 
@@ -106,12 +106,12 @@ fn of_an_area_that_went_nothing_is_taken() {
         holder.tell(&format!("open {}", file.display()));
     }
     let before = descriptors(&mut looker);
-    refused(looker.try_tell("remembered clone"), Kind::NoSuchArea);
+    refused(looker.try_tell("remembered clone"), ErrorKind::NoSuchArea);
     assert_eq!(descriptors(&mut looker), before);
     assert_eq!(other.tell(&format!("is-locked {}", file.display())), "true");
 }
 
-/// Whoever closed it would wait for ever, and could not be killed.
+/// Whoever closed it would wait forever, and could not be killed.
 #[test]
 fn a_file_that_is_never_flushed_holds_nobody() {
     if !is_root(test_name!()) || !can_run(test_name!(), &["unshare", "--mount", "test", "-c", "/dev/fuse"]) {

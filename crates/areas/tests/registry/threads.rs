@@ -1,6 +1,6 @@
 //! Threads: the process lives as long as one does, whether or not it is the leader.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, is_root, refused, test_name};
 
@@ -35,7 +35,7 @@ fn lives_on(start: impl Fn() -> Agent) {
     }
     holder.kill();
     for reader in [&mut newcomer, &mut reader] {
-        refused(reader.find("ring"), Kind::NoSuchArea);
+        refused(reader.find("ring"), ErrorKind::NoSuchArea);
         assert!(reader.list().is_empty());
     }
 }
@@ -55,8 +55,8 @@ fn nor_does_it_need_the_record_lock_then() {
         assert_eq!(reader.list().names(), ["ring"]);
     }
     holder.kill();
-    refused(newcomer.find("ring"), Kind::NoSuchArea);
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(newcomer.find("ring"), ErrorKind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_process_without_its_leader_can_join() {
     assert_eq!(other.find("late").unwrap().pid, agent.pid());
     assert!(other.clone_of("late").is_ok());
     agent.kill();
-    refused(other.find("late"), Kind::NoSuchArea);
+    refused(other.find("late"), ErrorKind::NoSuchArea);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Held, eventually, is_root, refused, start_time, test_name};
@@ -100,16 +100,16 @@ fn within_a_team_it_moves_at_once() {
         assert_eq!(text(&mut owner, area, 0, name.len()), name);
         // The old id and the old address are nobody's; the name is the new one's.
         for agent in [&mut owner, &mut other] {
-            refused(agent.get(before.id), Kind::NoSuchArea);
+            refused(agent.get(before.id), ErrorKind::NoSuchArea);
             assert_eq!(agent.find(&name).unwrap().id, after.id);
             assert_eq!(agent.get(after.id).unwrap().name, name);
         }
         let at = format!("area-for {}", before.address);
-        refused(owner.try_tell(&at), Kind::NoSuchArea);
+        refused(owner.try_tell(&at), ErrorKind::NoSuchArea);
         assert_eq!(owner.tell(&format!("area-for {}", after.address + 1)), new);
         assert_eq!(holds(owner.pid()), (1, 1), "the old mapping is gone");
         owner.tell(&format!("release {}", area.handle));
-        refused(other.find(&name), Kind::NoSuchArea);
+        refused(other.find(&name), ErrorKind::NoSuchArea);
     }
 }
 
@@ -124,10 +124,10 @@ fn within_a_team_each_form_of_address() {
     };
     let first = transfer("random").unwrap();
     // Over itself: something is there, and nothing changes.
-    let text = refused(transfer(&format!("exactly:{}", first.address)), Kind::AddressInUse);
+    let text = refused(transfer(&format!("exactly:{}", first.address)), ErrorKind::AddressInUse);
     assert!(text.contains(&format!("{:#x}", first.address)), "{text}");
-    refused(transfer(&format!("exactly:{}", first.address + 1)), Kind::InvalidInput);
-    refused(transfer("exactly:0"), Kind::InvalidInput);
+    refused(transfer(&format!("exactly:{}", first.address + 1)), ErrorKind::InvalidInput);
+    refused(transfer("exactly:0"), ErrorKind::InvalidInput);
     assert_eq!(describe(&mut owner, area), first, "refused: as it was");
     let free: usize = owner.tell("free-address 65536").parse().unwrap();
     let mut transfer = |form: &str| {
@@ -154,7 +154,7 @@ fn within_a_team_a_lock_needs_no_room_for_two() {
     assert_ne!(before.address, after.address);
     assert!(before.locked && after.locked);
     // Nothing that is locked is left behind: there is room for no more, and for no less.
-    refused(owner.try_tell("make shared more 4096 0 full"), Kind::Limit);
+    refused(owner.try_tell("make shared more 4096 0 full"), ErrorKind::Limit);
     owner.tell(&format!("release {}", area.handle));
     make(&mut owner, "shared more 65536 0 full");
 }
@@ -172,8 +172,8 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
         assert_eq!(holds(giver.pid()), (0, 0), "no mapping, no descriptor");
         // On its way it is nobody's: neither by name nor by id.
         for agent in [&mut giver, &mut reader] {
-            refused(agent.find(&name), Kind::NoSuchArea);
-            refused(agent.get(before.id), Kind::NoSuchArea);
+            refused(agent.find(&name), ErrorKind::NoSuchArea);
+            refused(agent.get(before.id), ErrorKind::NoSuchArea);
         }
         assert_eq!(holds(target.pid()), (0, 0), "the target has not called yet");
         let came = target.tell("transferred");
@@ -192,7 +192,7 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
         assert_eq!(text(&mut target, taken, 0, name.len()), name);
         assert_eq!(target.tell("transferred"), "");
         target.tell(&format!("release {}", taken.handle));
-        refused(reader.find(&name), Kind::NoSuchArea);
+        refused(reader.find(&name), ErrorKind::NoSuchArea);
         assert_eq!(holds(target.pid()), (0, 0));
     }
 }
@@ -234,7 +234,7 @@ fn a_known_name_and_a_known_address_cost_no_look() {
     give(&mut giver, area, &target);
     target.find("own").unwrap();
     target.tell(&format!("area-for {address}"));
-    refused(reader.find("ring"), Kind::NoSuchArea);
+    refused(reader.find("ring"), ErrorKind::NoSuchArea);
     // What it does not know yet, it looks for.
     assert_eq!(target.find("ring").unwrap().pid, target.pid());
 }
@@ -344,7 +344,7 @@ fn locks_and_rights_come_along() {
         let described = describe(&mut target, taken);
         assert_eq!((described.lock.as_str(), described.locked), (lock, true), "by the kernel's word");
         assert_eq!(described.protection, "r--");
-        refused(target.try_tell(&format!("put {} 0 x", taken.handle)), Kind::ReadOnly);
+        refused(target.try_tell(&format!("put {} 0 x", taken.handle)), ErrorKind::ReadOnly);
     }
 }
 
@@ -445,10 +445,10 @@ fn addresses_in_the_other_team() {
     let before = describe(&mut giver, area);
     let mut transfer =
         |form: &str| giver.try_tell(&format!("transfer {} {} {form}", area.handle, target.pid()));
-    let text = refused(transfer(&format!("exactly:{taken_already}")), Kind::AddressInUse);
+    let text = refused(transfer(&format!("exactly:{taken_already}")), ErrorKind::AddressInUse);
     assert!(text.contains(&target.pid().to_string()), "{text}");
-    refused(transfer("exactly:4097"), Kind::InvalidInput);
-    refused(transfer(&format!("exactly:{}", usize::MAX - 0xffff)), Kind::AddressInUse);
+    refused(transfer("exactly:4097"), ErrorKind::InvalidInput);
+    refused(transfer(&format!("exactly:{}", usize::MAX - 0xffff)), ErrorKind::AddressInUse);
     assert_eq!(describe(&mut giver, area), before, "refused: as it was");
     assert_eq!(giver.find("ring").unwrap().id, before.id);
     let free: usize = target.tell("free-address 65536").parse().unwrap();
@@ -473,7 +473,7 @@ fn addresses_in_the_other_team() {
 fn who_waits_is_woken() {
     let folder = Folder::new();
     let [mut giver, mut target, mut by_name] = std::array::from_fn(|_| Agent::start(&folder));
-    refused(target.try_tell("wait-transferred 30"), Kind::TimedOut);
+    refused(target.try_tell("wait-transferred 30"), ErrorKind::TimedOut);
     by_name.tell("join");
     target.begin("wait-transferred 60000");
     by_name.begin("wait token 60000");

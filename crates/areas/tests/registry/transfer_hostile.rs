@@ -1,4 +1,4 @@
-//! What comes to a team's door that is no offer, or lies: nothing of it is believed, nothing is
+//! What comes to a team's door that is not an offer, or lies: nothing of it is believed, nothing is
 //! left of it, and honest offers behind it come through.
 
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use areas::Kind;
+use areas::ErrorKind;
 use rustix::fs::{
     CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create, openat,
 };
@@ -229,7 +229,7 @@ fn a_file_that_came_unasked_is_not_closed() {
     // From now on nothing is looked at: what comes stays in line, and that is said.
     send(&door, &good, &[memory.as_fd()]);
     for _ in 0..3 {
-        let text = refused(target.try_tell("transferred"), Kind::Limit);
+        let text = refused(target.try_tell("transferred"), ErrorKind::Limit);
         assert!(text.contains("files that are not areas' memory"), "{text}");
         assert_eq!(descriptors(&mut target), before + KEPT);
     }
@@ -291,7 +291,7 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
         target.tell(&format!("replace-descriptor {} {leads_to}", u32::from_le_bytes(number) - 1));
         let area = Held::parse(&giver.tell("make shared ring 4096 0"));
         let transfer = format!("transfer {} {} any", area.handle, target.pid());
-        let said = refused(giver.try_tell(&transfer), Kind::NoSuchTeam);
+        let said = refused(giver.try_tell(&transfer), ErrorKind::NoSuchTeam);
         assert!(said.contains("closed its socket for transfers"), "{said}");
         assert_eq!(giver.find("ring").unwrap().id, area.id.unwrap());
         assert_eq!(target.list().names(), ["ring"]);
@@ -312,7 +312,7 @@ fn a_flood_leaves_descriptors_to_the_program() {
     // It knows the giver, and has opened all that this takes.
     giver.tell("make shared known 4096 0");
     target.find("known").unwrap();
-    refused(target.find("absent"), Kind::NoSuchArea);
+    refused(target.find("absent"), ErrorKind::NoSuchArea);
     let before = descriptors(&mut target);
     let (mut given, mut refusals) = (0, 0);
     while refusals < 3 {
@@ -320,13 +320,13 @@ fn a_flood_leaves_descriptors_to_the_program() {
         match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
             Ok(_) => given += 1,
             said => {
-                refused(said, Kind::Busy);
+                refused(said, ErrorKind::Busy);
                 giver.tell(&format!("release {}", area.handle));
                 refusals += 1;
             }
         }
         // It looks, and takes nothing.
-        refused(target.find("absent"), Kind::NoSuchArea);
+        refused(target.find("absent"), ErrorKind::NoSuchArea);
         assert!(given <= 4 * MAX + 1000, "there is an end to it");
     }
     assert_eq!(target.tell("transferred").split('\u{1e}').count(), MAX);
@@ -371,7 +371,7 @@ fn a_lock_is_measured_and_bounded() {
         assert_eq!(target.tell("transferred"), "");
     };
     for lock in [3, 6] {
-        claim("none", lock, Kind::InvalidInput, "contiguous");
+        claim("none", lock, ErrorKind::InvalidInput, "contiguous");
     }
-    claim("65536", 2, Kind::Limit, "at most 64 KiB are locked at another process's request");
+    claim("65536", 2, ErrorKind::Limit, "at most 64 KiB are locked at another process's request");
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use areas::Kind;
+use areas::ErrorKind;
 use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Link, eventually, lock_bytes, locked_byte, refused, skip, test_name};
@@ -41,7 +41,7 @@ fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
         assert!(seen.insert(told) && told != area.id.unwrap());
         assert_eq!(claimed(&folder), Some(told), "by the kernel's word");
         for agent in [&mut giver, &mut third] {
-            refused(agent.get(told), Kind::NoSuchArea);
+            refused(agent.get(told), ErrorKind::NoSuchArea);
         }
         // A look by that very id is a call that takes it in.
         let found = target.get(told).unwrap();
@@ -55,7 +55,7 @@ fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
         assert_eq!(text(&mut target, taken, 0, kind.len()), kind);
         target.tell(&format!("release {}", taken.handle));
         for agent in [&mut giver, &mut target, &mut third] {
-            refused(agent.get(told), Kind::NoSuchArea);
+            refused(agent.get(told), ErrorKind::NoSuchArea);
         }
     }
 }
@@ -78,7 +78,7 @@ fn no_two_givers_are_told_the_same() {
                     told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round))
                 }
                 said => {
-                    refused(said, Kind::Busy);
+                    refused(said, ErrorKind::Busy);
                     break 'full;
                 }
             }
@@ -121,7 +121,7 @@ fn a_claim_lasts_as_long_as_the_offer_whoever_dies() {
         if dies == "both" {
             target.kill();
             eventually("nobody claims it", || claimed(&folder).is_none());
-            refused(giver.get(told), Kind::NoSuchArea);
+            refused(giver.get(told), ErrorKind::NoSuchArea);
         } else {
             assert_eq!(target.get(told).unwrap().name, "ring");
             assert_eq!(claimed(&folder), None);
@@ -137,8 +137,8 @@ fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
     let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
     target.tell(&format!("limit addresses {}", 1_usize << 39));
     let told = give(&mut giver, big, &target);
-    refused(target.try_tell("transferred"), Kind::Limit);
-    refused(target.get(told), Kind::NoSuchArea);
+    refused(target.try_tell("transferred"), ErrorKind::Limit);
+    refused(target.get(told), ErrorKind::NoSuchArea);
     assert_eq!(claimed(&folder), Some(told), "it is tried again");
     target.tell("limit addresses none");
     assert_eq!(target.get(told).unwrap().name, "big");
@@ -146,7 +146,10 @@ fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
     let big = make(&mut giver, &format!("shared more 4096 {}", 1_usize << 40));
     target.tell(&format!("limit addresses {}", 1_usize << 39));
     give(&mut giver, big, &target);
-    refused(target.try_tell("keep").and(target.try_tell("make shared over 4096 1099511627776")), Kind::Limit);
+    refused(
+        target.try_tell("keep").and(target.try_tell("make shared over 4096 1099511627776")),
+        ErrorKind::Limit,
+    );
     assert_eq!(target.tell("refuse"), "true");
     assert_eq!(claimed(&folder), None);
 }
@@ -211,7 +214,8 @@ fn who_claims_nothing_gets_nothing() {
     }
     // As long as all are claimed by one process no other can give anything: it says so.
     let area = make(&mut giver, "shared third 4096 0");
-    let said = refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Busy);
+    let said =
+        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), ErrorKind::Busy);
     assert!(said.contains("claimed by other givers"), "{said}");
     drop(hostile);
     let told = give(&mut giver, area, &target);
@@ -290,9 +294,9 @@ fn who_has_joined_to_look_can_be_given_something() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
     let area = make(&mut giver, "shared ring 4096 0");
-    refused(target.find("absent"), Kind::NoSuchArea);
+    refused(target.find("absent"), ErrorKind::NoSuchArea);
     let said = giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid()));
-    refused(said, Kind::NoSuchTeam);
+    refused(said, ErrorKind::NoSuchTeam);
     // Twice is as once; and a forked child of it is a team when it says so itself.
     target.tell("join-once");
     target.tell("join-once");
@@ -301,7 +305,7 @@ fn who_has_joined_to_look_can_be_given_something() {
     assert_eq!(target.get(told).unwrap().name, "ring");
     let second = make(&mut giver, "shared second 4096 0");
     let said = giver.try_tell(&format!("transfer {} {} any", second.handle, child.pid()));
-    refused(said, Kind::NoSuchTeam);
+    refused(said, ErrorKind::NoSuchTeam);
     child.tell("join-once");
     let told = give(&mut giver, second, &child);
     assert_eq!(child.get(told).unwrap().pid, child.pid());
@@ -332,7 +336,7 @@ fn who_only_looks_costs_others_nothing() {
     let slots: HashSet<u32> = folder.links().iter().map(|link| link.slot).collect();
     assert_eq!(slots.len(), 1 + LOOKERS, "each has a slot of its own");
     assert_eq!(folder.links().iter().filter(|link| link.empty).count(), LOOKERS);
-    refused(reader.find("absent"), Kind::NoSuchArea);
+    refused(reader.find("absent"), ErrorKind::NoSuchArea);
     assert_eq!(reader.list().names(), ["ring"]);
     assert_eq!(descriptors(&mut reader), before, "nothing of them is open here");
     // One that publishes is seen at once, under its slot; and stays seen when it has nothing any

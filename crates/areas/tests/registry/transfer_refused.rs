@@ -1,6 +1,6 @@
 //! Transfers that cannot be: the area stays whose it was, or waits in line.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Held, is_root, refused, test_name};
 use crate::transfer::{describe, give, holds, make, take, text};
@@ -17,27 +17,27 @@ fn who_cannot_be_given_anything() {
         assert_eq!(describe(&mut giver, area), before, "it comes back as it was");
     };
     for nobody in [0, 1 << 30, u32::MAX] {
-        refuse(nobody, Kind::NoSuchTeam, "no live process");
+        refuse(nobody, ErrorKind::NoSuchTeam, "no live process");
     }
-    refuse(stranger.pid(), Kind::NoSuchTeam, "registry::join");
+    refuse(stranger.pid(), ErrorKind::NoSuchTeam, "registry::join");
     let dead = Agent::start(&folder);
     let pid = dead.pid();
     dead.kill();
-    refuse(pid, Kind::NoSuchTeam, "no live process");
+    refuse(pid, ErrorKind::NoSuchTeam, "no live process");
     let mut gone = Agent::start(&folder);
     gone.publish("briefly");
-    refuse(stranger.pid(), Kind::NoSuchTeam, "has not joined the registry");
+    refuse(stranger.pid(), ErrorKind::NoSuchTeam, "has not joined the registry");
     let pid = gone.kill();
-    refuse(pid, Kind::NoSuchTeam, "no live process");
+    refuse(pid, ErrorKind::NoSuchTeam, "no live process");
     // exec ends the team, too.
     stranger.tell("join");
     stranger.exec();
-    refuse(stranger.pid(), Kind::NoSuchTeam, "has not joined the registry");
+    refuse(stranger.pid(), ErrorKind::NoSuchTeam, "has not joined the registry");
     let unnamed = make(&mut giver, "shared - 4096 0");
     stranger.tell("join");
     let text = refused(
         giver.try_tell(&format!("transfer {} {} any", unnamed.handle, stranger.pid())),
-        Kind::InvalidInput,
+        ErrorKind::InvalidInput,
     );
     assert!(text.contains("not published"), "{text}");
     assert_eq!(holds(giver.pid()), (2, 2));
@@ -53,8 +53,10 @@ fn who_may_not_be_looked_into_is_not_given_anything() {
     target.tell("join");
     target.tell("dumpable no");
     let area = make(&mut giver, "shared ring 4096 0");
-    let text =
-        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unreadable);
+    let text = refused(
+        giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())),
+        ErrorKind::Unreadable,
+    );
     assert!(text.contains("not dumpable"), "{text}");
     target.tell("dumpable yes");
     give(&mut giver, area, &target);
@@ -79,7 +81,7 @@ fn a_full_queue_gives_the_area_back() {
             Err(refused) => break (area, refused),
         }
     };
-    let said = refused::<()>(Err(said), Kind::Busy);
+    let said = refused::<()>(Err(said), ErrorKind::Busy);
     assert!(said.contains("max_dgram_qlen") && said.contains(&target.pid().to_string()), "{said}");
     assert!(given > 0);
     assert_eq!(holds(giver.pid()), (1, 1));
@@ -108,8 +110,10 @@ fn without_a_descriptor_left() {
     let before = describe(&mut giver, area);
     for left in [0, 1] {
         giver.tell(&format!("descriptors-left {left}"));
-        let said =
-            refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Limit);
+        let said = refused(
+            giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())),
+            ErrorKind::Limit,
+        );
         assert!(said.contains("RLIMIT_NOFILE"), "{said}");
         giver.tell("limit files none");
         assert_eq!(describe(&mut giver, area), before);
@@ -128,13 +132,13 @@ fn a_target_without_a_descriptor_left_loses_nothing() {
     give(&mut giver, area, &target);
     giver.kill();
     for _ in 0..2 {
-        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        let said = refused(target.try_tell("transferred"), ErrorKind::Limit);
         assert!(said.contains("RLIMIT_NOFILE"), "{said}");
     }
     // One is enough for it, and not for what freezing it on its way asks for besides.
     third.tell(&format!("freeze-any {}", clone.handle));
     target.tell("descriptors-left 1");
-    refused(target.try_tell("transferred"), Kind::Limit);
+    refused(target.try_tell("transferred"), ErrorKind::Limit);
     target.tell("limit files none");
     let taken = take(&mut target);
     assert_eq!(target.tell(&format!("kind {}", taken.handle)), "frozen");
@@ -152,7 +156,7 @@ fn what_cannot_be_taken_in_stays_in_line() {
     give(&mut giver, big, &target);
     give(&mut giver, small, &target);
     for _ in 0..2 {
-        let said = refused(target.try_tell("transferred"), Kind::Limit);
+        let said = refused(target.try_tell("transferred"), ErrorKind::Limit);
         assert!(said.contains("RLIMIT_AS") && said.contains(&giver.pid().to_string()), "{said}");
     }
     // All else works.
@@ -170,7 +174,7 @@ fn what_cannot_be_taken_in_stays_in_line() {
     give(&mut giver, big, &target);
     give(&mut giver, small, &target);
     take(&mut target);
-    refused(target.try_tell("transferred"), Kind::Limit);
+    refused(target.try_tell("transferred"), ErrorKind::Limit);
     assert_eq!(target.tell("refuse"), "true");
     assert!(target.tell("transferred").ends_with("less"));
     assert_eq!(target.tell("refuse"), "false");
@@ -190,7 +194,7 @@ fn what_the_kernel_does_not_explain_stays_in_line() {
     giver.kill();
     for line in ["first", "second"] {
         for _ in 0..2 {
-            let said = refused(target.try_tell("transferred"), Kind::System);
+            let said = refused(target.try_tell("transferred"), ErrorKind::System);
             assert!(said.contains("fstatfs: EPERM") && said.contains("refuse_transfer"), "{line}: {said}");
         }
         assert_eq!(target.tell("refuse"), "true", "{line} was in line");
@@ -209,11 +213,13 @@ fn who_has_no_door_is_not_given_anything_and_has_all_the_rest() {
     giver.find("its-own").unwrap();
     let area = make(&mut giver, "shared ring 4096 0");
     let before = describe(&mut giver, area);
-    let said =
-        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), Kind::Unsupported);
+    let said = refused(
+        giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())),
+        ErrorKind::Unsupported,
+    );
     assert!(said.contains("has no socket for transfers") && said.contains("registry::join"), "{said}");
     assert_eq!(describe(&mut giver, area), before);
     // There the reason is told.
-    let said = refused(target.try_tell("join"), Kind::NotPermitted);
+    let said = refused(target.try_tell("join"), ErrorKind::NotPermitted);
     assert!(said.contains("socket(AF_UNIX, SOCK_DGRAM): EPERM"), "{said}");
 }

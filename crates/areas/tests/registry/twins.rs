@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, refused};
 
@@ -97,5 +97,5 @@ fn both_go_with_the_process_and_with_a_fork_each_has_a_child() {
     assert!(reader.clone_of("first").is_ok());
     drop(child);
     crate::support::eventually("the child has ended", || reader.list().is_empty());
-    refused(reader.find("second"), Kind::NoSuchArea);
+    refused(reader.find("second"), ErrorKind::NoSuchArea);
 }

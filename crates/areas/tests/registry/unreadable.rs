@@ -1,7 +1,7 @@
 //! Holders that live and may not be looked into: said to be there, refused with the reason, and
 //! never taken for dead.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name};
 
@@ -18,9 +18,9 @@ fn stays_unreadable(folder: &Folder, holder: &Agent, id: i32, reader: &mut Agent
         let (pid, why) = &listed.unreadable[0];
         assert_eq!(*pid, holder.pid());
         assert!(why.contains(reason), "{why}");
-        let text = refused(reader.find("secret"), Kind::NoSuchArea);
+        let text = refused(reader.find("secret"), ErrorKind::NoSuchArea);
         assert!(text.contains(&holder.pid().to_string()), "the error names the process: {text}");
-        let text = refused(reader.get(id), Kind::Unreadable);
+        let text = refused(reader.get(id), ErrorKind::Unreadable);
         assert!(text.contains(&holder.pid().to_string()) && text.contains(reason), "{text}");
         assert!(folder.has(&link), "who is not proven dead is never reaped");
         if round == 0 {
@@ -63,7 +63,7 @@ fn a_holder_that_becomes_unreadable_once_it_is_known() {
     holder.tell("dumpable no");
     // Its table is mapped already; what is no longer possible is told as what it is.
     assert_eq!(reader.find("secret").unwrap().pid, holder.pid());
-    refused(reader.clone_of("secret"), Kind::Unreadable);
+    refused(reader.clone_of("secret"), ErrorKind::Unreadable);
     // Without its record lock, too, it is not taken for dead.
     holder.tell("dumpable yes");
     holder.tell("lose-record-lock");
@@ -73,7 +73,7 @@ fn a_holder_that_becomes_unreadable_once_it_is_known() {
     reader.list();
     assert!(folder.has(&link));
     holder.kill();
-    refused(reader.find("secret"), Kind::NoSuchArea);
+    refused(reader.find("secret"), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
 }
 
@@ -86,9 +86,9 @@ fn an_unreadable_holder_that_dies_is_reaped() {
     let mut holder = Agent::start_as(&folder, USER, Some("net-bind-service"));
     let mut reader = Agent::start_as(&folder, USER, None);
     let id = holder.publish("secret").id.unwrap();
-    refused(reader.get(id), Kind::Unreadable);
+    refused(reader.get(id), ErrorKind::Unreadable);
     holder.kill_unreaped();
-    refused(reader.get(id), Kind::NoSuchArea);
+    refused(reader.get(id), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
     assert_eq!(folder.links(), []);
 }
@@ -154,7 +154,7 @@ fn a_holder_that_hidepid_hides() {
     let id = holder.publish("secret").id.unwrap();
     stays_unreadable(&folder, &holder, id, &mut reader, "hidepid");
     holder.kill();
-    refused(reader.get(id), Kind::NoSuchArea);
+    refused(reader.get(id), ErrorKind::NoSuchArea);
     assert_eq!(reader.list().names(), ["mine"]);
 }
 
@@ -176,7 +176,7 @@ fn a_holder_whose_leader_is_gone() {
     holder.tell("dumpable yes");
     assert!(late.clone_of("secret").is_ok());
     holder.kill();
-    refused(late.find("secret"), Kind::NoSuchArea);
+    refused(late.find("secret"), ErrorKind::NoSuchArea);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Two users of one machine: neither sees nor disturbs the other.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name};
 
@@ -30,11 +30,11 @@ fn neither_sees_the_other() {
             let listed = agent.list();
             assert_eq!(listed.names(), ["ring"]);
             assert_eq!(listed.unreadable, []);
-            refused(agent.find("roots"), Kind::NoSuchArea);
+            refused(agent.find("roots"), ErrorKind::NoSuchArea);
         }
         assert_eq!(reader.find("ring").unwrap().pid, users[i].pid());
         assert_eq!(reader.get(ids[i]).unwrap().pid, users[i].pid());
-        refused(reader.get(ids[1 - i]), Kind::NoSuchArea);
+        refused(reader.get(ids[1 - i]), ErrorKind::NoSuchArea);
         assert!(reader.clone_of("ring").is_ok());
     }
     assert_eq!(machine.list().names(), ["roots"], "root's registry is root's");
@@ -57,10 +57,10 @@ fn neither_disturbs_the_other() {
     let link = folder.link_of(owner.pid());
     // The other one knows where it is, and may do what such a user can.
     let mut other = Agent::start_as(&folder, USERS[1], None);
-    refused(other.try_publish("ring"), Kind::Registry);
-    refused(other.find("ring"), Kind::Registry);
-    refused(other.get(area.id.unwrap()), Kind::Registry);
-    refused(other.try_list(), Kind::Registry);
+    refused(other.try_publish("ring"), ErrorKind::Registry);
+    refused(other.find("ring"), ErrorKind::Registry);
+    refused(other.get(area.id.unwrap()), ErrorKind::Registry);
+    refused(other.try_list(), ErrorKind::Registry);
     let teams = folder.teams();
     for attempt in [
         format!("ls {}", teams.display()),
@@ -119,7 +119,7 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         // What root has made can be had as its holder has it, and not be opened anew for reading
         // only.
         assert!(of_user.clone_of("before").is_ok());
-        let text = refused(of_user.try_tell("read-only before"), Kind::Unreadable);
+        let text = refused(of_user.try_tell("read-only before"), ErrorKind::Unreadable);
         assert!(
             text.contains(
                 "it belongs to user 0, and we are user 65533: it came over a socket, or was made before"
@@ -130,7 +130,7 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         let own = daemon.clone_of("before").unwrap();
         daemon.tell(&format!("fill {} own", own.handle));
         assert!(daemon.has_bytes_of(before, "own"));
-        let text = refused(daemon.try_tell("read-only before"), Kind::Unreadable);
+        let text = refused(daemon.try_tell("read-only before"), ErrorKind::Unreadable);
         assert!(
             text.contains(
                 "it belongs to user 0, and we are user 65533: it came over a socket, or was made before"
@@ -140,7 +140,7 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         // The old team is gone for root's processes: not unreadable, not alive.
         let listed = of_root.list();
         assert!(listed.is_empty() && listed.unreadable.is_empty(), "{notices_by}: {listed:?}");
-        refused(of_root.find("before"), Kind::NoSuchArea);
+        refused(of_root.find("before"), ErrorKind::NoSuchArea);
         if notices_by == "publish" {
             assert_eq!(of_user.find("after").unwrap().pid, daemon.pid());
             assert!(of_user.clone_of("after").is_ok());
@@ -163,7 +163,7 @@ fn after_a_change_of_user_a_process_is_not_dumpable() {
     daemon.publish("after");
     assert_eq!(daemon.list().names(), ["after", "before"]);
     assert_eq!(daemon.find("after").unwrap().pid, daemon.pid());
-    let text = refused(of_user.find("after"), Kind::NoSuchArea);
+    let text = refused(of_user.find("after"), ErrorKind::NoSuchArea);
     assert!(text.contains("PR_SET_DUMPABLE"), "{text}");
     let listed = of_user.list();
     assert_eq!(listed.unreadable.len(), 1, "{listed:?}");
@@ -208,7 +208,7 @@ fn a_new_user_without_a_folder_is_told() {
     let mut daemon = Agent::start(&folder);
     let area = daemon.publish("ring");
     daemon.become_user(USERS[0], USERS[0], None);
-    let text = refused(daemon.try_publish("more"), Kind::Registry);
+    let text = refused(daemon.try_publish("more"), ErrorKind::Registry);
     assert!(text.contains("belongs to user 0") || text.contains("may not be opened"), "{text}");
     assert!(text.contains("AREAS_DIR"), "{text}");
     // What it has is usable all the same.

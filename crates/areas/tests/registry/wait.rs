@@ -1,6 +1,6 @@
 //! Waiting for a name that is not there yet.
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, refused};
 
@@ -47,10 +47,10 @@ fn it_begins_before_there_is_a_registry() {
 fn it_ends_with_its_time() {
     let folder = Folder::new();
     let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
-    refused(waiter.try_tell("wait ring 50"), Kind::TimedOut);
+    refused(waiter.try_tell("wait ring 50"), ErrorKind::TimedOut);
     holder.publish("other");
-    refused(waiter.try_tell("wait ring 50"), Kind::TimedOut);
-    refused(waiter.try_tell("wait ring 0"), Kind::TimedOut);
+    refused(waiter.try_tell("wait ring 50"), ErrorKind::TimedOut);
+    refused(waiter.try_tell("wait ring 0"), ErrorKind::TimedOut);
 }
 
 #[test]
@@ -82,5 +82,5 @@ fn a_control_file_that_is_a_fifo_delays_nobody_for_long() {
     std::thread::sleep(std::time::Duration::from_millis(50));
     let id = holder.publish("ring").id.unwrap().to_string();
     assert!(waiter.end().unwrap().contains(&id));
-    refused(waiter.try_tell("wait nothing 50"), Kind::TimedOut);
+    refused(waiter.try_tell("wait nothing 50"), ErrorKind::TimedOut);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use crate::support::{Agent, Folder, Held, is_root, refused, skip, test_name};
 
@@ -92,13 +92,13 @@ fn the_end_is_the_end_again_and_again_and_no_team_is_something_else() {
     // A number that no process has: the highest that there can be, and one.
     let highest: u32 = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().parse().unwrap();
     for nobody in [0, highest + 1, u32::MAX] {
-        refused(reader.try_tell(&format!("next {nobody} 0")), Kind::NoSuchTeam);
+        refused(reader.try_tell(&format!("next {nobody} 0")), ErrorKind::NoSuchTeam);
     }
     // A team that dies, before and after its status is fetched.
     holder.kill_unreaped();
-    refused(reader.try_tell(&format!("next {pid} 0")), Kind::NoSuchTeam);
+    refused(reader.try_tell(&format!("next {pid} 0")), ErrorKind::NoSuchTeam);
     holder.kill();
-    refused(reader.try_tell(&format!("next {pid} {address}")), Kind::NoSuchTeam);
+    refused(reader.try_tell(&format!("next {pid} {address}")), ErrorKind::NoSuchTeam);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_thread_is_no_team() {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .find(|&thread| thread != holder.pid())
         .unwrap();
-    refused(reader.try_tell(&format!("next {thread} 0")), Kind::NoSuchTeam);
+    refused(reader.try_tell(&format!("next {thread} 0")), ErrorKind::NoSuchTeam);
     holder.tell("idle");
 }
 
@@ -127,7 +127,7 @@ fn what_may_not_be_read_is_said() {
         (Agent::start_as(&folder, USER, None), Agent::start_as(&folder, USER, None));
     hidden.publish("hidden");
     hidden.tell("dumpable no");
-    let why = refused(other.try_tell(&format!("next {} 0", hidden.pid())), Kind::Unreadable);
+    let why = refused(other.try_tell(&format!("next {} 0", hidden.pid())), ErrorKind::Unreadable);
     assert!(why.contains("cannot be read"), "{why}");
     hidden.tell("dumpable yes");
     assert!(next(&mut other, hidden.pid(), 0).is_some());

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::sync::{Mutex, Owner};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -126,7 +126,7 @@ fn a_stopped_owner_is_alive() {
             kill_process(pid, Signal::STOP).unwrap();
             let mutex = Mutex::new(&area, 0).unwrap();
             let begun = Instant::now();
-            assert_eq!(mutex.lock(SHORT * 5).unwrap_err().kind(), Kind::TimedOut);
+            assert_eq!(mutex.lock(SHORT * 5).unwrap_err().kind(), ErrorKind::TimedOut);
             assert!(begun.elapsed() < LONG / 4);
             kill_process(pid, Signal::CONT).unwrap();
             owner.tell("unlock");

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::sync::Event;
 
 use super::support::child::{Stage, hear, tell, test};
@@ -65,7 +65,7 @@ fn who_waits_in_vain_is_told_in_time() {
     let area = area();
     let begun = Instant::now();
     let error = Event::new(&area, 0).unwrap().wait(0, SHORT).unwrap_err();
-    assert_eq!(error.kind(), Kind::TimedOut);
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(begun.elapsed() >= SHORT);
 }
 
@@ -76,7 +76,7 @@ fn a_process_that_may_read_only_waits_too() {
         Some("reader") => {
             let area = areas::registry::find("events").unwrap().open_read_only().unwrap();
             let event = Event::new(&area, 0).unwrap();
-            assert_eq!(event.signal().unwrap_err().kind(), Kind::ReadOnly);
+            assert_eq!(event.signal().unwrap_err().kind(), ErrorKind::ReadOnly);
             tell("waits");
             let begun = Instant::now();
             tell(&event.wait(0, LONG).unwrap().to_string());
@@ -111,7 +111,7 @@ fn of_a_frozen_area_nothing_is_waited_for() {
             let waiter = scope.spawn(|| {
                 let begun = Instant::now();
                 let error = Event::new(&reader, 0).unwrap().wait(0, LONG).unwrap_err();
-                assert_eq!(error.kind(), Kind::Frozen);
+                assert_eq!(error.kind(), ErrorKind::Frozen);
                 assert!(begun.elapsed() < Duration::from_secs(5));
             });
             std::thread::sleep(SHORT);
@@ -134,9 +134,9 @@ fn an_area_that_shrinks_under_it_is_an_error() {
         event.signal().unwrap();
         assert_eq!(event.load().unwrap(), 1);
         area.resize(page).unwrap();
-        assert_eq!(event.signal().unwrap_err().kind(), Kind::OutOfRange);
-        assert_eq!(event.load().unwrap_err().kind(), Kind::OutOfRange);
-        assert_eq!(event.wait(1, LONG).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(event.signal().unwrap_err().kind(), ErrorKind::OutOfRange);
+        assert_eq!(event.load().unwrap_err().kind(), ErrorKind::OutOfRange);
+        assert_eq!(event.wait(1, LONG).unwrap_err().kind(), ErrorKind::OutOfRange);
         "done".to_owned()
     });
     assert_eq!(told, "done");
@@ -149,7 +149,7 @@ fn it_works_in_what_has_grown() {
         let page = rustix::param::page_size();
         let area = areas::builder(page).growable(4 * page).name("grows").shared().unwrap();
         let clone = found("grows");
-        assert_eq!(Event::new(&clone, page).unwrap_err().kind(), Kind::OutOfRange);
+        assert_eq!(Event::new(&clone, page).unwrap_err().kind(), ErrorKind::OutOfRange);
         area.grow(2 * page).unwrap();
         Event::new(&clone, page).unwrap().signal().unwrap();
         assert_eq!(Event::new(&area, page).unwrap().wait(0, LONG).unwrap(), 1);

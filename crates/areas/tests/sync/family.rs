@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::sync::{Mutex, Owner, SeqLock};
 
 use super::support::child::{Stage, test};
@@ -42,10 +42,11 @@ fn a_child_does_not_own_what_its_parent_has() {
         let mut guard = Some(guard);
         assert!(in_child(|| {
             let inherited = guard.take().unwrap();
-            let refused = inherited.unlock().is_err_and(|error| error.kind() == Kind::NotPermitted);
-            let forgotten = mutex.unlock_forgotten().is_err_and(|error| error.kind() == Kind::NotPermitted);
+            let refused = inherited.unlock().is_err_and(|error| error.kind() == ErrorKind::NotPermitted);
+            let forgotten =
+                mutex.unlock_forgotten().is_err_and(|error| error.kind() == ErrorKind::NotPermitted);
             let parents = mutex.owner().is_ok_and(|owner| owner == Owner::Living);
-            let waits = mutex.lock(SHORT).is_err_and(|error| error.kind() == Kind::TimedOut);
+            let waits = mutex.lock(SHORT).is_err_and(|error| error.kind() == ErrorKind::TimedOut);
             // It locks for itself.
             let own = other.lock(LONG).unwrap().into_guard();
             let owns = other.owner().is_ok_and(|owner| owner == Owner::ThisThread);
@@ -116,9 +117,10 @@ fn a_child_is_not_its_parents_writer() {
         writer.as_mut().unwrap().write(b"parent's").unwrap();
         assert!(in_child(|| {
             let mut writer = writer.take().unwrap();
-            let refused = writer.write(b"child's!").is_err_and(|error| error.kind() == Kind::NotPermitted);
+            let refused =
+                writer.write(b"child's!").is_err_and(|error| error.kind() == ErrorKind::NotPermitted);
             drop(writer);
-            let busy = value.writer().is_err_and(|error| error.kind() == Kind::Busy);
+            let busy = value.writer().is_err_and(|error| error.kind() == ErrorKind::Busy);
             let mut bytes = [0; 8];
             refused && busy && value.read(&mut bytes).is_ok() && &bytes == b"parent's"
         }));

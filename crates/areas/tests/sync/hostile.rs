@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::sync::{Event, Mutex, Owner, SeqLock};
 
 use super::{SHORT, area, lock};
@@ -18,7 +18,7 @@ fn words_that_are_not_a_mutexs_are_errors_or_dead_owners() {
         for error in
             [mutex.lock(SHORT).unwrap_err(), mutex.try_lock().unwrap_err(), mutex.owner().unwrap_err()]
         {
-            assert_eq!(error.kind(), Kind::InvalidInput, "{word:#x}");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{word:#x}");
             assert!(error.to_string().contains(&format!("{word:#x}")), "{error}");
         }
     }
@@ -44,8 +44,8 @@ fn what_was_taken_away_is_told_and_left_alone() {
         area.store(0, 0_u64, Relaxed).unwrap();
         let guard = lock(&mutex);
         area.store(0, word, Relaxed).unwrap();
-        assert_eq!(guard.mark_consistent().unwrap_err().kind(), Kind::NotPermitted);
-        assert_eq!(guard.unlock().unwrap_err().kind(), Kind::NotPermitted);
+        assert_eq!(guard.mark_consistent().unwrap_err().kind(), ErrorKind::NotPermitted);
+        assert_eq!(guard.unlock().unwrap_err().kind(), ErrorKind::NotPermitted);
         assert_eq!(area.load::<u64>(0, Relaxed).unwrap(), word);
     }
 }
@@ -100,11 +100,11 @@ fn a_count_that_is_odd_without_a_writer_is_told() {
     let value = SeqLock::new(&area, 0, 16).unwrap();
     area.store(0, 7_u64, Relaxed).unwrap();
     let begun = Instant::now();
-    assert_eq!(value.read(&mut [0; 16]).unwrap_err().kind(), Kind::OwnerDied);
+    assert_eq!(value.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::OwnerDied);
     assert!(begun.elapsed() < Duration::from_secs(10));
     area.store(8, 4_u64, Relaxed).unwrap();
-    assert_eq!(value.writer().unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(value.read(&mut [0; 16]).unwrap_err().kind(), Kind::OwnerDied);
+    assert_eq!(value.writer().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(value.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::OwnerDied);
     area.store(8, 0_u64, Relaxed).unwrap();
     let mut writer = value.writer().unwrap();
     assert!(writer.is_interrupted());
@@ -113,5 +113,5 @@ fn a_count_that_is_odd_without_a_writer_is_told() {
     assert_eq!(value.read(&mut [0; 16]).unwrap(), 4);
     // Its word written over: it writes no more.
     area.store(8, 16_u64, Relaxed).unwrap();
-    assert_eq!(writer.write(&[4; 16]).unwrap_err().kind(), Kind::NotPermitted);
+    assert_eq!(writer.write(&[4; 16]).unwrap_err().kind(), ErrorKind::NotPermitted);
 }

@@ -44,7 +44,7 @@ fn must(area: &Area<Shared>, so: bool, what: u64) {
     }
 }
 
-/// Locks and counts, for ever.
+/// Locks and counts, forever.
 fn work(number: usize) -> ! {
     let area = found("many");
     let mutex = Mutex::new(&area, MUTEX).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use areas::Kind;
+use areas::ErrorKind;
 use areas::sync::{Locked, Mutex, Owner};
 
 use super::support::child::{Stage, test};
@@ -57,7 +57,7 @@ fn who_waits_in_vain_is_told_in_time() {
             for timeout in [Duration::ZERO, Duration::from_micros(1), SHORT] {
                 let begun = Instant::now();
                 let error = Mutex::new(&area, 0).unwrap().lock(timeout).unwrap_err();
-                assert_eq!(error.kind(), Kind::TimedOut);
+                assert_eq!(error.kind(), ErrorKind::TimedOut);
                 assert!(begun.elapsed() >= timeout && begun.elapsed() < timeout + Duration::from_secs(5));
             }
         });
@@ -85,7 +85,7 @@ fn a_thread_does_not_wait_for_itself() {
     let mutex = Mutex::new(&area, 0).unwrap();
     let _guard = lock(&mutex);
     for error in [mutex.lock(LONG).unwrap_err(), mutex.try_lock().unwrap_err()] {
-        assert_eq!(error.kind(), Kind::Busy);
+        assert_eq!(error.kind(), ErrorKind::Busy);
         assert!(error.to_string().contains("this thread has locked it already"), "{error}");
     }
     // Another one of the same area is another one.
@@ -126,7 +126,7 @@ fn a_repair_that_fails_leaves_it_to_the_next_one() {
     let area = ended.join().unwrap();
     let mutex = Mutex::new(&area, 0).unwrap();
     let failed = mutex.lock(LONG).unwrap().or_repair(|_| area.store(4096, 0_u8, Relaxed));
-    assert_eq!(failed.unwrap_err().kind(), Kind::OutOfRange);
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::OutOfRange);
     assert_eq!(mutex.owner().unwrap(), Owner::Nobody, "it was unlocked");
     assert!(mutex.try_lock().unwrap().unwrap().owner_died());
 }
@@ -140,9 +140,9 @@ fn clones_of_one_memory_have_the_same_owner() {
         let (mutex, same) = (Mutex::new(&area, 0).unwrap(), Mutex::new(&clone, 0).unwrap());
         let guard = lock(&mutex);
         assert_eq!(same.owner().unwrap(), Owner::ThisThread);
-        assert_eq!(same.lock(LONG).unwrap_err().kind(), Kind::Busy);
+        assert_eq!(same.lock(LONG).unwrap_err().kind(), ErrorKind::Busy);
         same.unlock_forgotten().unwrap();
-        assert_eq!(guard.unlock().unwrap_err().kind(), Kind::NotPermitted);
+        assert_eq!(guard.unlock().unwrap_err().kind(), ErrorKind::NotPermitted);
         // The marks stay with either.
         let guard = lock(&same);
         drop(area);
@@ -193,11 +193,11 @@ fn where_it_cannot_be() {
     let told = me.alone(Stage::default(), || {
         let area = areas::builder(4096).name("read only").shared().unwrap();
         let refused = |offset| Mutex::new(&area, offset).unwrap_err().kind();
-        assert_eq!(refused(4), Kind::InvalidInput);
-        assert_eq!([refused(4096), refused(usize::MAX - 7)], [Kind::OutOfRange; 2]);
+        assert_eq!(refused(4), ErrorKind::InvalidInput);
+        assert_eq!([refused(4096), refused(usize::MAX - 7)], [ErrorKind::OutOfRange; 2]);
         let clone = areas::registry::find("read only").unwrap().open_read_only().unwrap();
         let error = Mutex::new(&clone, 0).unwrap_err();
-        assert_eq!(error.kind(), Kind::ReadOnly);
+        assert_eq!(error.kind(), ErrorKind::ReadOnly);
         assert!(error.remedy().unwrap().contains("open the area for writing"), "{error:#}");
         "done".to_owned()
     });
@@ -210,7 +210,7 @@ fn machine_pages_of_the_pool_are_refused() {
     let pages = areas::Pages::Pool(areas::PageSize::HUGE_2M);
     let area = areas::builder(2 << 20).pages(pages).shared().unwrap();
     let error = Mutex::new(&area, 0).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.remedy().unwrap().contains("base pages"), "{error:#}");
     // Events do.
     let event = areas::sync::Event::new(&area, 64).unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use areas::sync::SeqLock;
-use areas::{Area, Kind, Shared};
+use areas::{Area, ErrorKind, Shared};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::area;
@@ -30,7 +30,7 @@ fn what_is_read_is_all_of_one_write() {
                     while !over.load(Relaxed) {
                         let version = match SeqLock::new(area, 8, LEN).unwrap().read(&mut bytes) {
                             Ok(version) => version,
-                            Err(error) if error.kind() == Kind::Busy => continue,
+                            Err(error) if error.kind() == ErrorKind::Busy => continue,
                             Err(error) => panic!("{error}"),
                         };
                         assert!(bytes.iter().all(|&byte| byte == bytes[0]), "torn");
@@ -69,28 +69,31 @@ fn one_writer_at_a_time() {
     assert!(!value.has_living_writer().unwrap());
     let writer = value.writer().unwrap();
     assert!(value.has_living_writer().unwrap());
-    assert_eq!(value.writer().unwrap_err().kind(), Kind::Busy);
+    assert_eq!(value.writer().unwrap_err().kind(), ErrorKind::Busy);
     // It goes to another thread, and ends there.
     std::thread::scope(|scope| {
         let mut writer = writer;
         scope.spawn(move || writer.write(b"elsewher").unwrap());
     });
     assert!(!value.has_living_writer().unwrap());
-    assert_eq!(value.writer().unwrap().write(b"short").unwrap_err().kind(), Kind::InvalidInput);
-    assert_eq!(value.read(&mut [0; 7]).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(value.writer().unwrap().write(b"short").unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(value.read(&mut [0; 7]).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
 fn where_it_cannot_be() {
     let area = area();
     let refused = |offset, len| SeqLock::new(&area, offset, len).unwrap_err().kind();
-    assert_eq!(refused(4, 8), Kind::InvalidInput);
-    assert_eq!([refused(4096 - 16, 1), refused(0, 4096 - 15), refused(8, usize::MAX)], [Kind::OutOfRange; 3]);
+    assert_eq!(refused(4, 8), ErrorKind::InvalidInput);
+    assert_eq!(
+        [refused(4096 - 16, 1), refused(0, 4096 - 15), refused(8, usize::MAX)],
+        [ErrorKind::OutOfRange; 3]
+    );
     SeqLock::new(&area, 0, 4096 - 16).unwrap();
     SeqLock::new(&area, 4096 - 16, 0).unwrap();
 }
 
-/// Writes for ever.
+/// Writes forever.
 fn writes(area: &Area<Shared>) -> ! {
     let mut writer = SeqLock::new(area, 0, LEN).unwrap().writer().unwrap();
     tell("writes");
@@ -117,7 +120,7 @@ fn a_writer_that_dies_in_the_middle_is_told_of() {
                 writer.kill();
                 let torn = match value.read(&mut bytes) {
                     Ok(_) => false,
-                    Err(error) if error.kind() == Kind::OwnerDied => true,
+                    Err(error) if error.kind() == ErrorKind::OwnerDied => true,
                     Err(error) => panic!("{error}"),
                 };
                 assert!(torn || bytes.iter().all(|&byte| byte == bytes[0]));
@@ -157,7 +160,7 @@ fn a_writer_that_is_stopped_in_the_middle_is_busy() {
                 {}
                 let error = value.read(&mut [0; LEN]).err();
                 let unfinished = area.load::<u64>(0, Relaxed).unwrap() % 2 == 1;
-                assert_eq!(error.map(|error| error.kind()), unfinished.then_some(Kind::Busy));
+                assert_eq!(error.map(|error| error.kind()), unfinished.then_some(ErrorKind::Busy));
                 if unfinished {
                     return "done".to_owned();
                 }

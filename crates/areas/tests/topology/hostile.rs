@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use areas::place::Targets;
-use areas::{Kind, Topology};
+use areas::{ErrorKind, Topology};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -159,7 +159,7 @@ fn nonsense_in_one_file_is_one_unknown_that_is_named() {
 fn no_node_at_all_is_an_error() {
     let tree = Tree::empty().with(&format!("{NODES}/online"), "?\n");
     let error = Topology::read_from(&tree.0).unwrap_err();
-    assert_eq!(error.kind(), Kind::Io);
+    assert_eq!(error.kind(), ErrorKind::Io);
     let folder = tree.0.join(NODES);
     let expected = format!(
         "cannot read {}: {}: \"?\" is not a number",

@@ -1,8 +1,8 @@
 //! What is read from a tree: everything it tells, and nothing that it does not.
 
 use areas::place::Targets;
-use areas::topology::Access;
-use areas::{Kind, Topology};
+use areas::topology::MemoryPerformance;
+use areas::{ErrorKind, Topology};
 
 use crate::tree::{NODES, Tree};
 use crate::{info, node, ranking, set};
@@ -40,8 +40,15 @@ fn everything_that_a_tree_tells() {
 
     assert_eq!(six.access.iter().map(|access| access.class).collect::<Vec<_>>(), [1, 0]);
     let from_cpus = six.access_from(node(0)).unwrap();
-    let Access { class, initiators, read_bandwidth, write_bandwidth, read_latency, write_latency, .. } =
-        from_cpus;
+    let MemoryPerformance {
+        class,
+        initiators,
+        read_bandwidth,
+        write_bandwidth,
+        read_latency,
+        write_latency,
+        ..
+    } = from_cpus;
     assert_eq!((*class, *initiators), (1, set("0")));
     assert_eq!((*read_bandwidth, *write_bandwidth), (Some(300), Some(200)));
     assert_eq!((*read_latency, *write_latency), (Some(120), None), "0 is what the kernel prints for unknown");
@@ -102,7 +109,7 @@ fn unknown_is_unknown() {
 
     let nothing = Tree::empty();
     let error = Topology::read_from(&nothing.0).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("neither devices/system/node nor devices/system/cpu"), "{error}");
 }
 

@@ -7,7 +7,7 @@ mod odd;
 mod targets;
 mod tree;
 
-use areas::place::{Ranked, Source};
+use areas::place::{Ranked, RankedBy};
 use areas::topology::NodeInfo;
 use areas::{Node, NodeSet, Topology};
 
@@ -28,8 +28,8 @@ fn ranking(ranked: areas::Result<Vec<Ranked>>) -> String {
     match ranked {
         Ok(ranked) => {
             let each = ranked.iter().map(|Ranked { node, value, source, .. }| match source {
-                Source::Hmat { class } => format!("{node}:{value}/access{class}"),
-                Source::Distance => format!("{node}:{value}/distance"),
+                RankedBy::Hmat { class } => format!("{node}:{value}/access{class}"),
+                RankedBy::Distance => format!("{node}:{value}/distance"),
                 _ => format!("{node}:{value}"),
             });
             each.collect::<Vec<_>>().join(" ")

@@ -1,7 +1,7 @@
 //! Nodes ranked by what they are good at.
 
 use areas::place::{MemorySpace, Ranked, Space, Targets};
-use areas::{Kind, NodeSet};
+use areas::{ErrorKind, NodeSet};
 
 use crate::tree::{NODES, Tree};
 use crate::{node, ranking, set};
@@ -144,7 +144,7 @@ fn spaces_of_equal_nodes() {
     assert_eq!(all.space(Space::HighestBandwidth).unwrap().nodes(), set("2-3"));
     assert_eq!(all.space(Space::LowestLatency).unwrap().nodes(), set("0-1"));
     assert_eq!(all.from_cpu(1).space(Space::HighestBandwidth).unwrap().nodes(), set("3"));
-    // A machine without an HMAT, whose node 1 does not tell how much memory it has.
+    // A machine without an HMAT, whose node 1 does not report how much memory it has.
     let tree = Tree::empty()
         .with(&format!("{NODES}/online"), "0-1")
         .with(&format!("{NODES}/has_memory"), "0-1")
@@ -156,6 +156,6 @@ fn spaces_of_equal_nodes() {
     let all = Targets::of(&topology);
     assert_eq!(space(all.space(Space::All)), "0-1: ");
     assert_eq!(space(all.space(Space::HighestCapacity)), "0: 0:409600 ?1");
-    assert_eq!(all.space(Space::HighestBandwidth).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(all.space(Space::HighestBandwidth).unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(space(all.or_distance().space(Space::LowestLatency)), "0: 0:10/distance ?0-1");
 }

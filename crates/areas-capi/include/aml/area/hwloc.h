@@ -3,7 +3,7 @@
  * other, the best first.
  *
  * The library does not need hwloc, and does not load it. Which node is best is its own knowledge of the machine (what the kernel
- * tells of bandwidth, latency, distances and free memory). Where a program hands in a set of hwloc's, its numbers are read, by the
+ * reports of bandwidth, latency, distances and free memory). Where a program hands in a set of hwloc's, its numbers are read, by the
  * functions of the program's own hwloc: link it with -lhwloc, as programs do that make such sets. A set that cannot be read, because there
  * is no hwloc in the program, is AML_ENOTSUP.
  *
@@ -109,7 +109,7 @@ struct aml_area_hwloc_options {
 
 /* Which nodes are best. Where bandwidth or latency is not known, it is by distance. */
 enum aml_area_hwloc_rank {
-	/* The nearest, by the distances that the firmware tells (SLIT). */
+	/* The nearest, by the distances that the firmware reports (SLIT). */
 	AML_AREA_HWLOC_RANK_DISTANCE = 0,
 	/* The highest read bandwidth (HMAT). */
 	AML_AREA_HWLOC_RANK_BANDWIDTH = 1,
@@ -126,7 +126,7 @@ extern struct aml_area_ops aml_area_hwloc_preferred_ops;
  * Makes an area over all nodes that are allowed and have memory, best first, as seen from some CPUs (of several nodes: each node counts
  * by what it is for the one that it is best for); of NULL, for the machine as a whole. AML does not have this function. On failure, *area
  * is NULL: -AML_EINVAL for another ranking, a set without CPUs that are online, or no place for the area; -AML_ENOTSUP where the
- * kernel does not tell, or the set cannot be read; -AML_ENOMEM.
+ * kernel does not report it, or the set cannot be read; -AML_ENOMEM.
  */
 int aml_area_hwloc_ranked_create(struct aml_area **area, hwloc_const_bitmap_t cpus, enum aml_area_hwloc_rank rank);
 
@@ -141,7 +141,7 @@ int aml_area_hwloc_preferred_destroy(struct aml_area **area);
 
 /*
  * Maps private memory: as much of it as the first node has free now prefers that, the next part the second, and so on; the last one has the
- * rest. A node that somebody fills meanwhile is no error: the kernel goes on elsewhere. `opts` mean nothing, as in AML.
+ * rest. A node that is filled concurrently is not an error: the kernel goes on elsewhere. `opts` mean nothing, as in AML.
  */
 void *aml_area_hwloc_preferred_mmap(const struct aml_area_data *data, size_t size, struct aml_area_mmap_options *opts);
 

@@ -17,7 +17,7 @@ extern "C" {
 
 /* From which nodes pages are taken as they are touched for the first time. */
 enum aml_area_linux_policy {
-	/* What the touching thread has: the node of its CPU, if nobody changed that. Nodes mean nothing here. */
+	/* What the touching thread has: the node of its CPU, unless that was changed. Nodes mean nothing here. */
 	AML_AREA_LINUX_POLICY_DEFAULT = 0,
 	/* The nodes of the mask and no other, however full they are. */
 	AML_AREA_LINUX_POLICY_BIND = 1,
@@ -69,8 +69,8 @@ void aml_area_linux_destroy(struct aml_area **area);
 
 /*
  * Places a range as an area asks, whoever mapped it. Pages that are there and lie on other nodes are moved. One that cannot be moved
- * (another process has it mapped too, something has it pinned, its node has no room) stays where it is, and that is no error, as the
- * policy is in force then: aml_area_linux_check_binding tells. `ptr` is the beginning of a page. -AML_EINVAL for data or an address
+ * (another process has it mapped too, something has it pinned, its node has no room) stays where it is, and that is not an error, as the
+ * policy is in force then: aml_area_linux_check_binding reports it. `ptr` is the beginning of a page. -AML_EINVAL for data or an address
  * that makes no sense, or a range that is not all mapped (to the default policy, gaps do not matter); -AML_ENOMEM for more than there
  * are addresses; -AML_EDOM for a node that may not be used; -AML_ENOTSUP, -AML_EPERM where the kernel or a sandbox refuses.
  */

@@ -43,7 +43,7 @@ struct aml_allocator_ops {
 /* At least `size` bytes; or NULL, with aml_errno set: AML_EINVAL, AML_ENOMEM, or what the area says. */
 void *aml_alloc(struct aml_allocator *allocator, size_t size);
 
-/* Gives back what aml_alloc gave. NULL is nothing to do; anything else that is not out is -AML_EINVAL. */
+/* Frees what aml_alloc returned. NULL does nothing; anything else that is not allocated is -AML_EINVAL. */
 int aml_free(struct aml_allocator *allocator, void *ptr);
 
 /* The same with a chunk. AML_ENOTSUP where the allocator has none. */

@@ -63,7 +63,7 @@ static inline void *aml_inner_calloc(size_t head, size_t align, size_t n, size_t
 {
 	size_t begin = aml_inner_extra(head, align, n, each);
 
-	/* What would not fit into memory is no smaller block, but none. */
+	/* What would not fit into memory is not allocated at all. */
 	return extra > SIZE_MAX - begin || begin == SIZE_MAX ? NULL : calloc(1, begin + extra);
 }
 

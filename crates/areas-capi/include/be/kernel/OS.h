@@ -3,11 +3,11 @@
  *
  * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user on one machine (and pid
  * namespace). Memory is freed when no area refers to it any more, however its teams end; nothing has to be cleaned up.
- * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for tells them). Others find them from the
+ * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for returns them). Others find them from the
  * child's first call on: a daemon makes one right after its last fork (areas_keep of areas.h, or any call here). A team that makes no calls
  * for a long time calls areas_keep once a second, so that it is found again where a log-out has removed the registry's folder.
  * An allocator whose memory is areas must not be used by both: each would give out what the other has in use (docs/beos.md).
- * Memory that was not made by these calls (malloc's, mmap's, a stack) is no area: area_for gives B_ERROR for it.
+ * Memory that was not made by these calls (malloc's, mmap's, a stack) is not an area: area_for returns B_ERROR for it.
  * After setuid and the like, the areas are the new user's from the next call on that makes one.
  *
  * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their
@@ -109,7 +109,7 @@ extern status_t _get_next_area_info(team_id team, ssize_t *cookie, area_info *in
 /* --- Teams --- */
 
 #define B_CURRENT_TEAM 0
-/* The kernel is no team here, and no process has this number. (Haiku's kernel is team 1, which on Linux is a process like any other.) */
+/* The kernel is not a team here, and no process has this number. (Haiku's kernel is team 1, which on Linux is a process like any other.) */
 #define B_SYSTEM_TEAM 0x7fffffff
 
 typedef struct team_info {

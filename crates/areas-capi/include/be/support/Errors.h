@@ -99,7 +99,7 @@ extern "C" {
 
 /*
  * strerror, for programs that include these headers: one of the errors above in words, and of a number of errno what the C library says.
- * What it gives for a number that nobody has written down stays until the thread's next call. The C library's own strerror is as it was.
+ * What it returns for a number that is not listed stays until the thread's next call. The C library's own strerror is as it was.
  */
 extern char *areas_be_strerror(int error);
 

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 
 use areas::registry;
-use areas::{CreatedOrOpened, Error, Kind, ReceiveOptions};
+use areas::{CreatedOrOpened, Error, ErrorKind, ReceiveOptions};
 
 use super::super::counting::{Row, Sides, functions};
 use super::super::record::Record;
@@ -201,7 +201,7 @@ fn set_error() {
 fn fail(sides: &mut Sides) {
     let mut kept = None;
     sides.count(&mut set_error, &mut || {
-        let error = Error::new(Kind::Busy, WHAT.to_string_lossy().into_owned());
+        let error = Error::new(ErrorKind::Busy, WHAT.to_string_lossy().into_owned());
         kept = Some(error.help(HELP.to_string_lossy().into_owned()));
     });
     assert!(kept.is_some());

@@ -280,7 +280,7 @@ static void keeping(void)
 static int counted(const areas_info *info, void *context)
 {
 	int *count = (int *)context;
-	CHECK(info->size_of_this == sizeof *info);
+	CHECK(info->struct_size == sizeof *info);
 	++*count;
 	return 0;
 }
@@ -363,7 +363,7 @@ static void noting(void)
 	areas_area *area, *clone, *private_area;
 	unsigned char longest[AREAS_LONGEST_NOTE + 1];
 	struct {
-		size_t size_of_this;
+		size_t struct_size;
 		char rest[576 - sizeof(size_t)];
 	} older;
 	memset(longest, 0xff, sizeof longest);
@@ -404,7 +404,7 @@ static void noting(void)
 	/* A program that was built before there were notes gets what it knows. */
 	area = plain("noted", PAGE, AREAS_SHARED);
 	memset(&older, 0x55, sizeof older);
-	older.size_of_this = 568;
+	older.struct_size = 568;
 	OK(areas_get(areas_id(area), (areas_info *)(void *)&older));
 	CHECK_EQ(older.rest[568 - sizeof(size_t)], 0x55);
 	areas_release(area);
@@ -581,7 +581,7 @@ static void freezing(void)
 	((char *)start)[0] = 'F';
 	CHECK_STR((char *)areas_address(writer), "For ever");
 	areas_release(writer);
-	OK(areas_freeze(area, AREAS_PATIENCE));
+	OK(areas_freeze(area, AREAS_DEFAULT_TIMEOUT));
 	CHECK(areas_address(area) == start);
 	CHECK_EQ(check_touch((char *)start, 1), SIGSEGV);
 	OK(areas_look(area, &info));
@@ -599,7 +599,7 @@ static void freezing(void)
 	areas_release(reader);
 	areas_release(area);
 	area = plain("frozen", PAGE, AREAS_RESIZABLE);
-	OK(areas_freeze(area, AREAS_PATIENCE));
+	OK(areas_freeze(area, AREAS_DEFAULT_TIMEOUT));
 	reader = areas_clone_named("frozen", NULL);
 	CHECK(reader != NULL);
 	areas_release(reader);
@@ -636,7 +636,7 @@ static void dumping(void)
 	wanted.flags = AREAS_NOT_DUMPED;
 	area = create(&wanted);
 	CHECK_EQ(dumped(areas_address(area)), 0);
-	OK(areas_freeze(area, AREAS_PATIENCE));
+	OK(areas_freeze(area, AREAS_DEFAULT_TIMEOUT));
 	CHECK_EQ(dumped(areas_address(area)), 0);
 	areas_release(area);
 }
@@ -753,7 +753,7 @@ static void forking(void)
 
 static int on_node(const areas_node *node, void *context)
 {
-	CHECK(node->size_of_this == sizeof *node);
+	CHECK(node->struct_size == sizeof *node);
 	CHECK((node->cache_count > 0) == (node->caches != NULL));
 	CHECK(node->known & AREAS_KNOWS_TOTAL || node->total == 0);
 	if (node->allowed)
@@ -769,6 +769,14 @@ static void machine(void)
 	CHECK(areas_nodes(on_node, &allowed) >= 1);
 	CHECK(allowed >= 1);
 	CHECK_EQ(areas_distance(0, 0), 10);
+}
+
+/* Names of before version 0.2, which compile for one version more. */
+static void older_names(void)
+{
+	areas_info info = { .size_of_this = sizeof(areas_info) };
+	CHECK_EQ(info.struct_size, sizeof info);
+	CHECK_EQ(AREAS_PATIENCE, AREAS_DEFAULT_TIMEOUT);
 }
 
 int main(int count, char **words)
@@ -792,5 +800,6 @@ int main(int count, char **words)
 	killing();
 	forking();
 	machine();
+	older_names();
 	return 0;
 }

@@ -24,7 +24,7 @@ static areas_area *frozen(size_t size, char byte)
 {
 	areas_area *area = made(AREAS_SHARED, size);
 	memset(areas_address(area), byte, size);
-	CHECK_EQ(areas_freeze(area, AREAS_PATIENCE), 0);
+	CHECK_EQ(areas_freeze(area, AREAS_DEFAULT_TIMEOUT), 0);
 	return area;
 }
 
@@ -184,7 +184,7 @@ static void from_a_file(void)
 	CHECK_EQ(areas_fill(area, -1, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_fill(area, 987654, NULL, NULL), AREAS_ERROR_IO);
 	CHECK_EQ(areas_fill(NULL, file, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
-	CHECK_EQ(areas_freeze(area, AREAS_PATIENCE), 0);
+	CHECK_EQ(areas_freeze(area, AREAS_DEFAULT_TIMEOUT), 0);
 	CHECK_EQ(areas_fill(area, file, NULL, NULL), AREAS_ERROR_FROZEN);
 	areas_release(area);
 	area = made(AREAS_PRIVATE, PAGE);
@@ -247,7 +247,7 @@ static void by_id(void)
 	CHECK_EQ(areas_resident(-1, &bytes), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_resident(0x7fffffff, &bytes), AREAS_ERROR_NO_SUCH_AREA);
 	CHECK_EQ(areas_is_frozen(id), 0);
-	CHECK_EQ(areas_freeze(area, AREAS_PATIENCE), 0);
+	CHECK_EQ(areas_freeze(area, AREAS_DEFAULT_TIMEOUT), 0);
 	CHECK_EQ(areas_is_frozen(areas_id(area)), 1);
 	CHECK_EQ(areas_is_frozen(-1), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_is_frozen(0x7fffffff), AREAS_ERROR_NO_SUCH_AREA);

@@ -21,7 +21,7 @@ int main()
 	areas_attributes wanted = AREAS_ATTRIBUTES;
 	areas_residency residency = AREAS_RESIDENCY;
 	size_t bytes = 0;
-	CHECK_EQ(wanted.size_of_this, sizeof wanted);
+	CHECK_EQ(wanted.struct_size, sizeof wanted);
 	wanted.size = 8192;
 	areas_area *area = areas_create(&wanted);
 	CHECK(area != nullptr);

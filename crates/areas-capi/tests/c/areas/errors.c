@@ -64,19 +64,19 @@ static void creating(void)
 		MAKES_NOTHING(areas_create(&wanted), error); \
 	} while (0)
 	MAKES_NOTHING(areas_create(NULL), AREAS_ERROR_INVALID_INPUT);
-	WRONG(size_of_this, 0, AREAS_ERROR_INVALID_INPUT);
+	WRONG(struct_size, 0, AREAS_ERROR_INVALID_INPUT);
 	CHECK(strstr(areas_error_help(), "AREAS_ATTRIBUTES") != NULL);
-	WRONG(size_of_this, 8, AREAS_ERROR_INVALID_INPUT);
+	WRONG(struct_size, 8, AREAS_ERROR_INVALID_INPUT);
 	/* The first version of the header ended before the flags. */
-	WRONG(size_of_this, offsetof(areas_attributes, flags) - 1, AREAS_ERROR_INVALID_INPUT);
+	WRONG(struct_size, offsetof(areas_attributes, flags) - 1, AREAS_ERROR_INVALID_INPUT);
 	wanted = asked();
-	wanted.size_of_this = offsetof(areas_attributes, flags);
+	wanted.struct_size = offsetof(areas_attributes, flags);
 	wanted.flags = UINT64_MAX;
 	first = areas_create(&wanted);
 	CHECK(first != NULL);
 	areas_release(first);
 	WRONG(flags, 2, AREAS_ERROR_INVALID_INPUT);
-	WRONG(size_of_this, SIZE_MAX, AREAS_ERROR_INVALID_INPUT);
+	WRONG(struct_size, SIZE_MAX, AREAS_ERROR_INVALID_INPUT);
 	WRONG(size, 0, AREAS_ERROR_INVALID_INPUT);
 	WRONG(size, (size_t)1 << 46, AREAS_ERROR_NO_MEMORY);
 	WRONG(size, SIZE_MAX, AREAS_ERROR_INVALID_INPUT);
@@ -130,7 +130,7 @@ static void creating(void)
 	/* A program that knows more than the library: what it asks beyond that is refused, and nothing is fine. */
 	memset(&newer, 0, sizeof newer);
 	newer.known = asked();
-	newer.known.size_of_this = sizeof newer;
+	newer.known.struct_size = sizeof newer;
 	newer.more = 1ULL << 40;
 	MAKES_NOTHING(areas_create(&newer.known), AREAS_ERROR_INVALID_INPUT);
 	CHECK(strstr(areas_error_help(), "newer") != NULL);
@@ -267,10 +267,10 @@ static void areas(void)
 	FAILS(areas_publish(area, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_publish(area, ""), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_look(area, NULL), AREAS_ERROR_INVALID_INPUT);
-	info.size_of_this = 4;
+	info.struct_size = 4;
 	FAILS(areas_look(area, &info), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_measure(area, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
-	residency.size_of_this = 0;
+	residency.struct_size = 0;
 	FAILS(areas_measure(area, &residency, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_granted(area, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_verify(area, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
@@ -309,9 +309,9 @@ static void areas(void)
 	FAILS(areas_transfer(area, 1, 77, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_transfer(area, 1, AREAS_AT_SOURCE, NULL), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_find("errors"), areas_id(area)); /* it came back */
-	how.size_of_this = 1;
+	how.struct_size = 1;
 	MAKES_NOTHING(areas_clone_named("errors", &how), AREAS_ERROR_INVALID_INPUT);
-	how.size_of_this = sizeof how;
+	how.struct_size = sizeof how;
 	how.address_form = 6;
 	MAKES_NOTHING(areas_clone_named("errors", &how), AREAS_ERROR_INVALID_INPUT);
 	how.address_form = 0;
@@ -320,7 +320,7 @@ static void areas(void)
 	how.protection = 0;
 	how.name = "";
 	MAKES_NOTHING(areas_clone_named("errors", &how), AREAS_ERROR_INVALID_INPUT);
-	CHECK_EQ(areas_freeze(area, AREAS_PATIENCE), 0);
+	CHECK_EQ(areas_freeze(area, AREAS_DEFAULT_TIMEOUT), 0);
 	how.name = NULL;
 	how.protection = AREAS_READ | AREAS_WRITE;
 	MAKES_NOTHING(areas_clone_named("errors", &how), AREAS_ERROR_FROZEN);
@@ -364,7 +364,7 @@ static void areas(void)
 	receiving.flags = 0;
 	receiving.max_bytes = 1;
 	MAKES_NOTHING(areas_from_descriptor(areas_descriptor(area), &receiving), AREAS_ERROR_LIMIT);
-	receiving.size_of_this = 0;
+	receiving.struct_size = 0;
 	MAKES_NOTHING(areas_receive_with(sockets[1], &receiving), AREAS_ERROR_INVALID_INPUT);
 	MAKES_NOTHING(areas_from_descriptor(areas_descriptor(area), &receiving), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_discard(-1), AREAS_ERROR_INVALID_INPUT);

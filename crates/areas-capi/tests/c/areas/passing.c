@@ -188,7 +188,7 @@ static void of_descriptors(void)
 	CHECK_EQ(info.kind, AREAS_SHARED);
 	CHECK_STR((char *)areas_address(area) + 3 * PAGE, "by its descriptor");
 	CHECK(areas_publish(area, "by its descriptor") > 0);
-	CHECK_EQ(areas_freeze(area, AREAS_PATIENCE), 0);
+	CHECK_EQ(areas_freeze(area, AREAS_DEFAULT_TIMEOUT), 0);
 	again = areas_from_descriptor(areas_descriptor(area), NULL);
 	CHECK(again != NULL);
 	CHECK_EQ(areas_look(again, &info), 0);

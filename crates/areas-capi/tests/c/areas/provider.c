@@ -111,7 +111,7 @@ static void custom(void)
 	CHECK(shared != NULL);
 	CHECK_EQ(*(unsigned char *)areas_address(shared), 0x5a);
 	CHECK_STR(check_maps(areas_address(shared)), "rw-s");
-	CHECK_EQ(areas_freeze(shared, AREAS_PATIENCE), 0);
+	CHECK_EQ(areas_freeze(shared, AREAS_DEFAULT_TIMEOUT), 0);
 
 	for (i = 0; i < sizeof failures / sizeof *failures; i++) {
 		shark.fail = failures[i][0];
@@ -434,9 +434,9 @@ static void statistics(void)
 	counted = areas_provider_counted(NULL);
 	CHECK(counted != NULL);
 	CHECK_EQ(areas_provider_statistics(counted, NULL), AREAS_ERROR_INVALID_INPUT);
-	told.size_of_this = 47;
+	told.struct_size = 47;
 	CHECK_EQ(areas_provider_statistics(counted, &told), AREAS_ERROR_INVALID_INPUT);
-	told.size_of_this = sizeof told;
+	told.struct_size = sizeof told;
 	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
 	CHECK(told.mapped == 0 && told.peak == 0 && told.maps == 0 && told.unmaps == 0 && told.failures == 0);
 

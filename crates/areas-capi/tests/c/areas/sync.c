@@ -242,7 +242,7 @@ static void refusals(void)
 	CHECK_EQ(areas_seqlock_interrupted(NULL), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_mutex_lock(private, 0, 0), AREAS_ERROR_UNSUPPORTED);
 	CHECK_EQ(areas_event_signal(private, 0), AREAS_ERROR_UNSUPPORTED);
-	OK(areas_freeze(frozen, AREAS_PATIENCE));
+	OK(areas_freeze(frozen, AREAS_DEFAULT_TIMEOUT));
 	CHECK_EQ(areas_mutex_lock(frozen, 0, 0), AREAS_ERROR_FROZEN);
 	CHECK_EQ(areas_event_wait(frozen, 0, 0, -1, &count), AREAS_ERROR_FROZEN);
 	wanted.protection = AREAS_READ;

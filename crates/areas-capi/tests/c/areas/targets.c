@@ -84,7 +84,7 @@ static void errors(void)
 	areas_targets wanted = AREAS_TARGETS, none = AREAS_TARGETS;
 	CHECK_EQ(areas_rank(NULL, takes, NULL), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_rank(&wanted, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
-	none.size_of_this = 0;
+	none.struct_size = 0;
 	CHECK_EQ(rank(&none), AREAS_ERROR_INVALID_INPUT);
 	wanted.by = AREAS_ALL_NODES;
 	CHECK_EQ(rank(&wanted), AREAS_ERROR_INVALID_INPUT);

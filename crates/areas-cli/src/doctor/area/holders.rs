@@ -108,7 +108,7 @@ fn freezing(looked: &Looked<'_>) -> Check {
     .words("or have them drop it, or clone it for reading only")
 }
 
-/// Pages that a transfer has pinned can be neither sealed nor moved. The kernel tells how many
+/// Pages that a transfer has pinned can be neither sealed nor moved. The kernel reports how many
 /// there are, and of each process what it has pinned for long; not which pages these are.
 fn pinned(looked: &Looked<'_>) -> Check {
     let (id, title) = ("area.pinned", "pinned pages");

@@ -5,8 +5,8 @@ mod holders;
 mod pages;
 mod place;
 
-use areas::registry::{Holder, Info, Look, Source};
-use areas::{Error, Kind, Placement, Policy, Residency};
+use areas::registry::{Holder, Info, Inspection, Source};
+use areas::{Error, ErrorKind, Placement, Policy, Residency};
 
 use super::check::{Check, Group, State};
 use super::facts::Facts;
@@ -17,7 +17,7 @@ struct Looked<'a> {
     facts: &'a Facts,
     source: &'a Source,
     info: Info,
-    look: Look,
+    look: Inspection,
     residency: areas::Result<Residency>,
     /// What the kernel goes by now.
     policies: areas::Result<Vec<Policy>>,
@@ -27,12 +27,13 @@ struct Looked<'a> {
 /// All checks of an area.
 ///
 /// # Errors
-/// `Kind::NoSuchArea` if it went in between, `Kind::Unreadable` if it may not be looked into.
+/// `ErrorKind::NoSuchArea` if it went in between, `ErrorKind::Unreadable` if it may not be looked
+/// into.
 pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>> {
-    let look = source.look()?;
+    let look = source.inspect()?;
     let policies = match calls::deadly(facts).contains(&"get_mempolicy") {
         false => source.policies(),
-        true => Err(Error::new(Kind::NotPermitted, "ask for its policy")
+        true => Err(Error::new(ErrorKind::NotPermitted, "ask for its policy")
             .detail("a sandbox kills the process for get_mempolicy")),
     };
     // We have it open as well, as long as we look.

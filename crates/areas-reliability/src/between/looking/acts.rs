@@ -96,7 +96,7 @@ pub(super) fn info() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn look() -> Result<Box<dyn Act>> {
-    asking(|source| source.look().map(drop))
+    asking(|source| source.inspect().map(drop))
 }
 
 pub(super) fn measure() -> Result<Box<dyn Act>> {
@@ -108,7 +108,7 @@ fn asking(ask: fn(&mut Source) -> areas::Result<()>) -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn residency() -> Result<Box<dyn Act>> {
-    With::new(found()?.look()?, |look| look.residency().map(drop), |look| told(look.resident()).map(drop))
+    With::new(found()?.inspect()?, |look| look.residency().map(drop), |look| told(look.resident()).map(drop))
         .boxed()
 }
 
@@ -143,7 +143,7 @@ pub(super) fn open_new() -> Result<Box<dyn Act>> {
     .boxed()
 }
 
-fn opening<K: areas::Access + 'static>(
+fn opening<K: areas::AreaKind + 'static>(
     run: fn(&mut Opening<K>) -> areas::Result<()>,
     check: fn(&mut Opening<K>) -> Result<(), String>,
 ) -> Result<Box<dyn Act>> {
@@ -312,7 +312,7 @@ pub(super) fn freeze() -> Result<Box<dyn Act>> {
 }
 
 /// A clone that is there before the operation begins.
-fn cloned<K: areas::Access + 'static>(
+fn cloned<K: areas::AreaKind + 'static>(
     open: fn(&Source) -> areas::Result<Area<K>>,
     run: fn(&mut Area<K>) -> areas::Result<()>,
     check: fn(&mut Area<K>) -> Result<(), String>,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::Reservation;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::size::Bytes;
 
 impl Reservation {
@@ -43,7 +43,7 @@ impl Reservation {
         let mut parts = self.hold();
         if let Some(other) = parts.in_the_way(&part) {
             return Err(Error::new(
-                Kind::AddressInUse,
+                ErrorKind::AddressInUse,
                 format!("map {} behind an area", Bytes::from(range.len())),
             )
             .detail(format!(

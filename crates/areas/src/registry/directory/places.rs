@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::meeting::{Places, Seen};
 use super::root::{clear_space, is_of_space};
 use super::{is_removed, problem};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::registry::anothers;
 use crate::registry::peer::OWN_DESCRIPTORS;
 use crate::sys;
@@ -103,7 +103,7 @@ fn refuse_relative(path: &Path) -> Result<()> {
     if path.is_absolute() {
         return Ok(());
     }
-    Err(Error::new(Kind::Registry, format!("use {} as the registry", path.display()))
+    Err(Error::new(ErrorKind::Registry, format!("use {} as the registry", path.display()))
         .detail("AREAS_DIR is a relative path, which is another folder for each process that runs elsewhere")
         .help(format!(
             "set AREAS_DIR to the whole path, from / on: `export AREAS_DIR=\"$PWD/{}\"`",
@@ -191,7 +191,7 @@ impl Candidates {
         };
         let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(told).collect();
         let (first, own) = (all.first().cloned().unwrap_or_default(), all.get(shared..).unwrap_or_default());
-        Error::new(Kind::Registry, "join the registry")
+        Error::new(ErrorKind::Registry, "join the registry")
             .detail(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))
             .help(
                 "set AREAS_DIR to a folder of your own, for all processes that share areas; or have the entries that block it removed (`ls -ld`, root)",
@@ -217,7 +217,7 @@ fn c_path(path: &Path) -> Result<CString> {
 }
 
 fn unusable(path: &Path, detail: String) -> Error {
-    Error::new(Kind::Registry, format!("use {} as the registry", path.display())).detail(detail)
+    Error::new(ErrorKind::Registry, format!("use {} as the registry", path.display())).detail(detail)
 }
 
 impl Places for Candidates {

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::number;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{door, id::SLOTS};
 use crate::sys;
 use crate::sys::file::CWD;
@@ -17,7 +17,7 @@ use crate::sys::file::CWD;
 /// very same processes, by which they would take the living for dead.
 pub(super) fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
-        Error::new(Kind::Registry, "use the registry").detail(detail).help(
+        Error::new(ErrorKind::Registry, "use the registry").detail(detail).help(
             "/proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`",
         )
     };

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::Extent;
 use crate::page::PageSize;
 use crate::registry::table::Record;
@@ -189,27 +189,27 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
     let folders = (Folder::path(folder), Folder::path(OWN_DESCRIPTORS));
     match open_object_in(folders, record, rights, folder == OWN_DESCRIPTORS) {
         Ok(Some(fd)) => Ok(fd),
-        Ok(None) if !is_shown() => Err(Error::new(Kind::System, what())
+        Ok(None) if !is_shown() => Err(Error::new(ErrorKind::System, what())
             .detail("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
             .help("areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before")),
-        Ok(None) => Err(Error::new(Kind::NoSuchArea, what())
+        Ok(None) => Err(Error::new(ErrorKind::NoSuchArea, what())
             .detail("it was released concurrently: its holder dropped it or died")
             .help("look for the name again: another holder may be there")),
         Err((call, errno)) => {
             let kind = match errno {
-                sys::Errno::ACCESS | sys::Errno::PERM => Kind::Unreadable,
-                sys::Errno::MFILE | sys::Errno::NFILE => Kind::Limit,
-                sys::Errno::AGAIN => Kind::Busy,
-                _ => Kind::System,
+                sys::Errno::ACCESS | sys::Errno::PERM => ErrorKind::Unreadable,
+                sys::Errno::MFILE | sys::Errno::NFILE => ErrorKind::Limit,
+                sys::Errno::AGAIN => ErrorKind::Busy,
+                _ => ErrorKind::System,
             };
             let error = Error::new(kind, what())
                 .call(format!("{call}({folder}/{}, {flag})", record.descriptor), errno);
             Err(match kind {
-                Kind::Limit => crate::error::remedy::open_files(error),
-                Kind::Busy => error
+                ErrorKind::Limit => crate::error::remedy::open_files(error),
+                ErrorKind::Busy => error
                     .detail("another process has a lease on it (F_SETLEASE), and may keep it for most of a minute")
                     .help("try again later"),
-                Kind::Unreadable => error.help(
+                ErrorKind::Unreadable => error.help(
                     "the holder's memory may not be opened so: run with the same user, group and capabilities, or \
                      have it passed over a socket; a frozen area opens for reading only",
                 ),

@@ -5,7 +5,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::{Key, Known, State};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::registry::directory::Directory;
 use crate::registry::exclusive::{Contender, Outcome, Seen, contend};
 use crate::registry::id::AreaId;
@@ -58,7 +58,7 @@ impl State {
                 }
                 Known::Unreadable(reason) if reason.own_limit => {
                     return Err(Error::new(
-                        Kind::Limit,
+                        ErrorKind::Limit,
                         format!("look up the holder of the name {:?}", Name::from_table(name)),
                     )
                     .detail(format!(
@@ -188,7 +188,7 @@ impl Drop for One {
 /// Publishes an area under a name that no other area has.
 ///
 /// # Errors
-/// [`Kind::NameTaken`]; [`Kind::Busy`] where somebody claims it and does not go on.
+/// [`ErrorKind::NameTaken`]; [`ErrorKind::Busy`] where somebody claims it and does not go on.
 pub(in crate::registry) fn publish_alone(area: Announcement, patience: Duration) -> Result<(Key, AreaId)> {
     let what = format!("publish area {:?} exclusively", area.name);
     get_alone(area, None, patience, &what)
@@ -207,7 +207,7 @@ pub(in crate::registry) fn rename(
 ) -> Result<(Key, AreaId)> {
     let mut state = super::state_up_to_date()?;
     let Some(held) = state.held.get(&before) else {
-        return Err(Error::new(Kind::NoSuchArea, what.to_owned()).detail("it is not published any more"));
+        return Err(Error::new(ErrorKind::NoSuchArea, what.to_owned()).detail("it is not published any more"));
     };
     let area = Announcement { name, ..held.area.clone() };
     let Some(patience) = alone else {
@@ -217,7 +217,7 @@ pub(in crate::registry) fn rename(
     };
     drop(state);
     get_alone(area, Some(before), patience, what).map_err(|error| match error.kind() {
-        Kind::NameTaken => {
+        ErrorKind::NameTaken => {
             error.help("choose another name, or rename it without asking for an exclusive name")
         }
         _ => error,
@@ -242,18 +242,18 @@ fn get_alone(
         // From here on its owner takes it back.
         Outcome::Ours => match one.ours.take() {
             Some((key, id, _)) => Ok((key, id)),
-            None => Err(Error::new(Kind::Registry, what()).detail("its claim is gone")),
+            None => Err(Error::new(ErrorKind::Registry, what()).detail("its claim is gone")),
         },
         Outcome::Taken(source) => Err(taken(what(), &source)),
         Outcome::Stuck(Claim { pid, .. }) => {
             let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
-            Err(Error::new(Kind::Busy, what())
+            Err(Error::new(ErrorKind::Busy, what())
                 .detail(format!(
                     "process {pid}{command} is in the middle of taking the name, and has not continued within {patience:?}: it may be stopped"
                 ))
                 .help(format!("continue it (`kill -CONT {pid}`) or end it, and try again")))
         }
-        Outcome::Restless => Err(Error::new(Kind::Registry, what())
+        Outcome::Restless => Err(Error::new(ErrorKind::Registry, what())
             .detail("the registry's folder is removed again and again")
             .help("see which process removes it, or set AREAS_DIR to a folder of your own")),
     }
@@ -263,7 +263,7 @@ fn get_alone(
 pub(in crate::registry) fn taken(what: String, source: &Source) -> Error {
     let pid = source.pid();
     let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
-    Error::new(Kind::NameTaken, what)
+    Error::new(ErrorKind::NameTaken, what)
         .detail(format!("process {pid}{command} holds an area of that name, with id {}", source.id()))
         .help("choose another name, or open the one that is there (`create_or_open` does either)")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::State;
 use super::teams::Known;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::registry::by_address::{Has, Place};
 use crate::registry::directory::{Directory, Now};
 use crate::registry::id::AreaId;
@@ -196,7 +196,7 @@ impl State {
             Some((pid, reason)) => Error::new(reason.kind(), what)
                 .detail(format!("its id belongs to process {pid}, which cannot be read: {}", reason.text))
                 .help("run with the same user, group and capabilities, or have it passed over a socket"),
-            None => Error::new(Kind::NoSuchArea, what)
+            None => Error::new(ErrorKind::NoSuchArea, what)
                 .detail("no live area of this user and pid namespace has that id")
                 .help("`areas ls` lists what there is"),
         })
@@ -230,7 +230,7 @@ impl State {
                 .detail(format!("it has some, and cannot be read: {}", reason.text))
                 .help("run with the same user, group and capabilities")),
             (None, None) if own || process_lives(pid) => Ok(None),
-            (None, None) => Err(Error::new(Kind::NoSuchTeam, what())
+            (None, None) => Err(Error::new(ErrorKind::NoSuchTeam, what())
                 .detail("no live process has that number")
                 .help("`areas ls` lists the processes that hold areas")),
         }
@@ -312,15 +312,15 @@ impl State {
     pub(in crate::registry) fn no_such(&self, name: &Name) -> Error {
         let what = format!("find area {name:?}");
         if self.has_lost(name) {
-            return crate::registry::lost(Error::new(Kind::NoSuchArea, what), name);
+            return crate::registry::lost(Error::new(ErrorKind::NoSuchArea, what), name);
         }
         let error = match self.hidden(name) {
-            None => Error::new(Kind::NoSuchArea, what)
+            None => Error::new(ErrorKind::NoSuchArea, what)
                 .detail("no live process of this user and pid namespace holds an area of that name"),
             Some(hidden) => Error::new(hidden.kind, what)
                 .detail(format!("no process that can be read holds an area of that name; {}", hidden.text)),
         };
-        let limited = error.kind() == Kind::Limit;
+        let limited = error.kind() == ErrorKind::Limit;
         error.help(if limited {
             "raise that limit, and look again"
         } else {
@@ -333,7 +333,7 @@ impl State {
     pub(in crate::registry) fn hidden(&self, name: &Name) -> Option<Hidden> {
         /// More would only be the same again.
         const TOLD: usize = 3;
-        let mut kind = Kind::NoSuchArea;
+        let mut kind = ErrorKind::NoSuchArea;
         let mut unreadable: Vec<(u32, &String)> = Vec::new();
         let mut missing: Vec<u32> = Vec::new();
         for (link, team) in &self.teams {
@@ -343,7 +343,7 @@ impl State {
                     // For want of something in this very process it is not known whether there is
                     // such an area.
                     if reason.own_limit {
-                        kind = Kind::Limit;
+                        kind = ErrorKind::Limit;
                     }
                 }
                 Known::Readable(peer) if peer.has_missing(name.as_bytes()) => missing.push(link.pid),
@@ -375,7 +375,7 @@ impl State {
 #[derive(Debug)]
 pub(in crate::registry) struct Hidden {
     /// What kind of error that makes of it.
-    pub(in crate::registry) kind: Kind,
+    pub(in crate::registry) kind: ErrorKind,
     /// For people.
     pub(in crate::registry) text: String,
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{Ordering, fence};
 
 use super::{Key, Known, State};
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::lock::Lock;
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, closed};
@@ -153,7 +153,7 @@ impl State {
                 let _ = team.withdraw(number);
             }
             return Err(Error::new(
-                Kind::AddressInUse,
+                ErrorKind::AddressInUse,
                 "accept an area that another holder has grown on its way",
             )
             .help("look again: it is mapped elsewhere then")
@@ -249,12 +249,12 @@ impl State {
         descriptor: BorrowedFd<'_>,
     ) -> Result<AreaId> {
         let Some(record) = self.own_record(key) else {
-            return Err(Error::new(Kind::Registry, format!("transfer an area to process {pid}"))
+            return Err(Error::new(ErrorKind::Registry, format!("transfer an area to process {pid}"))
                 .detail("it is not published by this process"));
         };
         let what = format!("transfer area {} {:?} to process {pid}", record.id, record.name);
         if ![0, sys::process::user()].contains(&sys::process::real_user()) {
-            return Err(Error::new(Kind::NotPermitted, what)
+            return Err(Error::new(ErrorKind::NotPermitted, what)
                 .detail(format!(
                     "this process was started by user {} and works for user {}: the other team would refuse it",
                     sys::process::real_user(),
@@ -267,7 +267,7 @@ impl State {
         let limited =
             |error: Error| match error.errno().map(|errno| sys::Errno::from_raw_os_error(errno.raw())) {
                 Some(sys::Errno::MFILE | sys::Errno::NFILE) => {
-                    remedy::open_files(Error::new(Kind::Limit, what.clone()).caused_by(error))
+                    remedy::open_files(Error::new(ErrorKind::Limit, what.clone()).caused_by(error))
                 }
                 _ => error,
             };
@@ -285,7 +285,7 @@ impl State {
             if let Address::Exactly(start) = address
                 && peer.maps().is_some_and(|maps| !is_free(&maps, start, used))
             {
-                return Err(Error::new(Kind::AddressInUse, what)
+                return Err(Error::new(ErrorKind::AddressInUse, what)
                     .detail(format!("process {pid} does not have {used} bytes free at {start:#x}"))
                     .help("choose another address, or let its kernel choose one"));
             }
@@ -308,7 +308,7 @@ impl State {
         }
         Err(match refused {
             Some(refused) => explain(what, refused),
-            None => Error::new(Kind::Unsupported, what)
+            None => Error::new(ErrorKind::Unsupported, what)
                 .detail(format!(
                     "process {pid} has no socket for transfers: none could be made when it joined, or its library is of another version"
                 ))
@@ -370,9 +370,9 @@ impl State {
         match hidden {
             Some(reason) => unreadable(what, reason),
             None if !process_lives(pid) => {
-                Error::new(Kind::NoSuchTeam, what).detail("no live process has that number")
+                Error::new(ErrorKind::NoSuchTeam, what).detail("no live process has that number")
             }
-            None => Error::new(Kind::NoSuchTeam, what)
+            None => Error::new(ErrorKind::NoSuchTeam, what)
                 .detail("that process has not joined the registry: it has published no area, or belongs to another user")
                 .help("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
         }
@@ -382,7 +382,7 @@ impl State {
 fn unreadable(what: String, reason: &Reason) -> Error {
     let error = Error::new(reason.kind(), what).detail(format!("it cannot be read: {}", reason.text));
     match reason.kind() {
-        Kind::Limit => remedy::open_files(error),
+        ErrorKind::Limit => remedy::open_files(error),
         _ => error.help("send it over a socket: `Area::send`, `receive`"),
     }
 }
@@ -423,22 +423,22 @@ fn is_full(untaken: &[Arrival]) -> bool {
 fn explain(what: String, Refused { call, errno }: Refused) -> Error {
     let error = |kind| Error::new(kind, what.clone()).call(call, errno);
     match errno {
-        sys::Errno::AGAIN => error(Kind::Busy)
+        sys::Errno::AGAIN => error(ErrorKind::Busy)
             .detail(format!(
                 "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
                 sys::text::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
             ))
             .help("it accepts them at its next call into the registry, as long as its program takes what has come: try again then"),
-        sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-        sys::Errno::TOOMANYREFS => error(Kind::Limit)
+        sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
+        sys::Errno::TOOMANYREFS => error(ErrorKind::Limit)
             .detail("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
             .help("have them taken, or raise the limit (`ulimit -n`, LimitNOFILE=)"),
-        sys::Errno::ACCESS | sys::Errno::PERM => error(Kind::NotPermitted)
+        sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted)
             .detail("it can be read, but nothing can be sent to it")
             .help("send it over a socket: `Area::send`, `receive`"),
         sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => {
-            error(Kind::NoSuchTeam).detail("it ended concurrently, or has closed its socket for transfers")
+            error(ErrorKind::NoSuchTeam).detail("it ended concurrently, or has closed its socket for transfers")
         }
-        _ => error(Kind::System),
+        _ => error(ErrorKind::System),
     }
 }

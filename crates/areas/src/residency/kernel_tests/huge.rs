@@ -30,8 +30,10 @@ fn gathered_pages_are_huge_in_every_mapping() {
     for residency in [measure(&mapping, Some(&object), len).unwrap(), measure_object(&object, len).unwrap()] {
         let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
         assert_eq!(sizes, [(PageSize::base(), base), (huge, gathered)], "{residency}");
-        let run =
-            residency.runs().iter().find(|run| matches!(run.place, Where::On { page, .. } if page == huge));
+        let run = residency
+            .runs()
+            .iter()
+            .find(|run| matches!(run.place, PageLocation::On { page, .. } if page == huge));
         let expected = has_scan().then_some(huge.bytes()..2 * huge.bytes());
         assert_eq!(run.map(|run| run.range.clone()), expected);
         assert_eq!(residency.absent(), page() as u64);
@@ -121,7 +123,7 @@ fn machine_pool_pages_are_measured_and_none_is_taken() {
     assert_eq!(residency.resident(), 2 * huge.bytes() as u64);
     // Without a mapping it is not, and it is not guessed.
     let error = measure_object(&object, object.size()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(Pool::free(), free - 2);
     // All there: every page is found, mapped or not.
     sys::memory::advise(shared.base(), shared.span(), Advice::PopulateWrite).unwrap();

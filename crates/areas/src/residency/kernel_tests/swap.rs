@@ -32,7 +32,10 @@ fn swapped_pages_are_found_and_stay_swapped() {
         assert_eq!(residency.swapped(), Some(half as u64), "{residency:?}");
         assert_eq!(residency.resident(), (len - half) as u64);
         assert_eq!(residency.absent(), page() as u64);
-        assert_eq!((residency.runs()[0].range.clone(), residency.runs()[0].place), (0..half, Where::Swapped));
+        assert_eq!(
+            (residency.runs()[0].range.clone(), residency.runs()[0].place),
+            (0..half, PageLocation::Swapped)
+        );
     };
     let mut mapping = private(len + page());
     mapping.as_bytes_mut().unwrap()[..len].fill(7);

@@ -55,7 +55,7 @@ fn pool_file(node: u32, page: usize, name: &str) -> String {
     format!("/sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/{name}", page >> 10)
 }
 
-/// Pages of the pool of a node that nobody has.
+/// Hugetlb pages of a node that nobody has.
 pub(crate) fn pool_free(node: u32, page: usize) -> u64 {
     number(&pool_file(node, page, "free_hugepages"))
 }

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 
 use areas::{
-    Area, Backing, Mapping, PageSize, Pages, Placement, Private, Provider as _, Request, Residency, Result,
-    Shared, System, Verification, Where,
+    Area, Backing, Mapping, PageLocation, PageSize, Pages, Placement, Private, Provider as _, Request,
+    Residency, Result, Shared, System, Verification,
 };
 
 use super::{HUGE, PAGE, pages};
@@ -49,7 +49,8 @@ pub(crate) enum Memory {
     File(Mapping),
 }
 
-/// Memory of so many pages, placed, not touched yet (but for pool pages, which are taken at once).
+/// Memory of so many pages, placed, not touched yet (but for hugetlb pages, which are taken at
+/// once).
 pub(crate) fn placed(sort: Sort, count: usize, placement: impl Into<Placement>) -> Result<Memory> {
     let (size, placement) = (count * sort.page(), placement.into());
     let builder = areas::builder(size).pages(sort.pages()).place(placement);
@@ -135,7 +136,7 @@ impl Memory {
 #[track_caller]
 pub(crate) fn expand(residency: &Residency, page: usize) -> Vec<u32> {
     let runs = residency.runs().iter().flat_map(|run| match run.place {
-        Where::On { node, page: size } => {
+        PageLocation::On { node, page: size } => {
             assert!(size.bytes() >= page);
             std::iter::repeat_n(node.get(), run.range.len() / page)
         }

@@ -14,7 +14,7 @@ use areas::{Node, NodeSet};
 
 pub(crate) const PAGE: usize = 4096;
 pub(crate) const MIB: usize = 1 << 20;
-/// A page of the pool.
+/// A hugetlb page.
 pub(crate) const HUGE: usize = 2 * MIB;
 
 /// The first line of every test here: goes on in a guest, and says aloud elsewhere that it does

@@ -24,7 +24,7 @@ pub(crate) fn close_everything() -> Result<(), Failure> {
     Ok(raw::close_all_but(&channels)?)
 }
 
-/// Puts somebody else's file in place of the door, which is the one socket that is connected to
+/// Puts another process's file in place of the door, which is the one socket that is connected to
 /// nobody.
 pub(crate) fn close_door() -> Result<(), Failure> {
     for number in sockets()? {

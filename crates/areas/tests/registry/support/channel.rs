@@ -53,8 +53,8 @@ impl Channel {
     }
 }
 
-/// Where a forked child reports. The name is no file, so that every user and every mount namespace
-/// can come.
+/// Where a forked child reports. The name is not a file, so that every user and every mount
+/// namespace can come.
 #[derive(Debug)]
 pub(crate) struct Ear {
     listener: UnixListener,

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use areas::{CreatedOrOpened, Kind, Received};
+use areas::{CreatedOrOpened, ErrorKind, Received};
 
 use super::serve::{Failure, Holdings};
 
@@ -19,7 +19,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         ["find-then-create", name, at] => {
             until(at)?;
             match areas::registry::find(name) {
-                Ok(_) => Err(areas::Error::new(Kind::NameTaken, "create").into()),
+                Ok(_) => Err(areas::Error::new(ErrorKind::NameTaken, "create").into()),
                 Err(_) => Ok(holdings.keep(areas::builder(4096).name(name).shared()?)),
             }
         }
@@ -41,7 +41,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
                 for name in [one, other] {
                     match area.rename_exclusive(name) {
                         Ok(_) => got += 1,
-                        Err(error) if [Kind::NameTaken, Kind::Busy].contains(&error.kind()) => {}
+                        Err(error) if [ErrorKind::NameTaken, ErrorKind::Busy].contains(&error.kind()) => {}
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -61,14 +61,14 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             holdings.keep(area);
             Ok(format!("{made} {id}"))
         }
-        // Takes a name and gives it back, again and again; how often it got it.
+        // Takes a name and releases it, again and again; how often it got it.
         ["again", name, millis] => {
             let end = Instant::now() + Duration::from_millis(millis.parse()?);
             let mut got = 0;
             while Instant::now() < end {
                 match areas::builder(4096).name(name).exclusive().shared() {
                     Ok(area) => drop(area),
-                    Err(error) if [Kind::NameTaken, Kind::Busy].contains(&error.kind()) => {}
+                    Err(error) if [ErrorKind::NameTaken, ErrorKind::Busy].contains(&error.kind()) => {}
                     Err(error) => return Err(error.into()),
                 }
                 got += 1;

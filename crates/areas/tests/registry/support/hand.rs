@@ -57,7 +57,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             let taken = came.take()?;
             // A second time there is nothing.
             match came.take() {
-                Err(error) if error.kind() == areas::Kind::NoSuchArea => Ok(keep(holdings, taken)),
+                Err(error) if error.kind() == areas::ErrorKind::NoSuchArea => Ok(keep(holdings, taken)),
                 other => Err(format!("taken twice: {other:?}").into()),
             }
         }
@@ -315,7 +315,7 @@ fn told(came: &Transferred) -> String {
 }
 
 /// `ID ADDRESS SIZE SPAN PROTECTION LOCK LOCKED FALLBACKS`; LOCKED is what the kernel says.
-fn describe<K: areas::Access>(area: &Area<K>) -> String {
+fn describe<K: areas::AreaKind>(area: &Area<K>) -> String {
     let address = area.as_ptr().addr();
     format!(
         "{} {address} {} {} {} {} {} {}",

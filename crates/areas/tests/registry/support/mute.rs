@@ -1,5 +1,5 @@
 //! A file system (FUSE) that answers all questions but one: what is to be flushed, is never
-//! answered. So whoever closes a file of it waits for ever, and cannot be killed, as with a network
+//! answered. So whoever closes a file of it waits forever, and cannot be killed, as with a network
 //! disk that is gone.
 
 use std::fs::File;

@@ -60,7 +60,7 @@ pub(crate) fn end_thread() -> ! {
     }
 }
 
-/// A shared, writable mapping of a file, for ever: what a hostile owner has of its own table.
+/// A shared, writable mapping of a file, forever: what a hostile owner has of its own table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scratch {
     base: NonNull<u64>,
@@ -90,7 +90,7 @@ impl Scratch {
         if index < self.words {
             // SAFETY: inside the mapping, as was just checked.
             let at = unsafe { self.base.add(index) };
-            // SAFETY: mapped for writing for ever, aligned as mappings are, and the file behind it
+            // SAFETY: mapped for writing forever, aligned as mappings are, and the file behind it
             // is sealed against shrinking or never shrunk.
             unsafe { at.write_volatile(word) };
         }

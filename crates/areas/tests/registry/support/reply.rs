@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use areas::Kind;
+use areas::ErrorKind;
 
 /// An area that an agent holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) struct Refused {
 
 /// What was said, if it was refused as it should be.
 #[track_caller]
-pub(crate) fn refused<T: Debug>(result: Result<T, Refused>, kind: Kind) -> String {
+pub(crate) fn refused<T: Debug>(result: Result<T, Refused>, kind: ErrorKind) -> String {
     match result {
         Err(refused) if refused.kind == format!("{kind:?}") => refused.text,
         other => panic!("it should be refused as {kind:?}: {other:?}"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use areas::{Area, Extent, Kind, Protection, Reservation, Resizable, registry};
+use areas::{Area, ErrorKind, Extent, Protection, Reservation, Resizable, registry};
 
 use super::raw::{self, Peeked};
 use super::serve::{Failure, Holdings};
@@ -118,7 +118,7 @@ fn storm(
         area.resize(size)?;
         match area.write_at(size - 1, &[1]) {
             Ok(()) => {}
-            Err(error) if error.kind() == Kind::OutOfRange => {}
+            Err(error) if error.kind() == ErrorKind::OutOfRange => {}
             Err(error) => return Err(error.into()),
         }
     }

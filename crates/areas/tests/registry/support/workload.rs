@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
-use areas::{Kind, Mapping, Protection, Provider, Request, System};
+use areas::{ErrorKind, Mapping, Protection, Provider, Request, System};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::serve::{Failure, Holdings};
@@ -162,7 +162,7 @@ fn churn_while_removed(name: &str, count: u32) -> Result<String, Failure> {
 }
 
 /// Publishes, finds, clones and drops under ever the same names, together with others who do so.
-/// What goes in between is no error; wrong bytes are.
+/// What goes in between is not an error; wrong bytes are.
 fn storm(own: &str, all: &[String], time: Duration) -> Result<u32, Failure> {
     let end = Instant::now() + time;
     let mut rounds = 0;
@@ -174,7 +174,7 @@ fn storm(own: &str, all: &[String], time: Duration) -> Result<u32, Failure> {
             return Err(format!("the id {id} of {own} leads elsewhere").into());
         }
         for other in all {
-            let went = |kind| kind == Kind::NoSuchArea;
+            let went = |kind| kind == ErrorKind::NoSuchArea;
             match registry::find(other) {
                 Ok(source) => match area::clone(&source, other, None) {
                     Ok(_) => found += 1,
@@ -194,7 +194,7 @@ fn storm(own: &str, all: &[String], time: Duration) -> Result<u32, Failure> {
         }
         drop(area);
         match registry::get(id) {
-            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
             other => return Err(format!("a dropped area is still there: {other:?}").into()),
         }
         rounds += 1;

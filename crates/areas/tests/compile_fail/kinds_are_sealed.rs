@@ -2,6 +2,6 @@
 #[derive(Debug)]
 struct Sometimes;
 
-impl areas::Access for Sometimes {}
+impl areas::AreaKind for Sometimes {}
 
 fn main() {}

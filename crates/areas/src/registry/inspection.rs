@@ -10,21 +10,21 @@ use crate::object::Object;
 use crate::residency::{Residency, measure_fresh, measure_object, resident_bytes};
 use crate::sys::file::Stat;
 
-/// An area that was found, open to be asked about: [`Source::look`].
+/// An area that was found, open to be asked about: [`Source::inspect`].
 ///
 /// What the kernel said of it then is remembered; where its pages are is asked when it is to be
 /// told. Nothing of it is mapped but for the time of a measurement. Its memory stays for as long as
 /// this is kept.
 #[derive(Debug)]
-pub struct Look {
+pub struct Inspection {
     info: Info,
     object: Object,
 }
 
-impl Look {
+impl Inspection {
     pub(super) fn new(source: &Source, object: Object) -> Self {
         let (size, retired) = (object.file_size() as u64, object.was_retired());
-        Look { info: Info::of_part(source.record(), source.pid(), size, retired), object }
+        Inspection { info: Info::of_part(source.record(), source.pid(), size, retired), object }
     }
 
     /// What its holder told of it, and its size, when it was opened.
@@ -36,10 +36,10 @@ impl Look {
     /// Measures where its pages are, by a mapping of our own that faults nothing in.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::Kind::Unsupported) for low areas, and for some of pages of the pool;
-    /// [`NotPermitted`](crate::Kind::NotPermitted) where a sandbox hides even the page tables;
-    /// [`System`](crate::Kind::System) with what the kernel said. Where it forbids `move_pages`,
-    /// the nodes are told as totals.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for low areas, and for some of hugetlb pages;
+    /// [`NotPermitted`](crate::ErrorKind::NotPermitted) where a sandbox hides even the page tables;
+    /// [`System`](crate::ErrorKind::System) with what the kernel said. Where it forbids
+    /// `move_pages`, the nodes are told as totals.
     pub fn residency(&self) -> Result<Residency> {
         self.object.refuse_physical(|| format!("measure area {} {:?}", self.info.id, self.info.name))?;
         measure_object(&self.object, self.object.size_in_pages())
@@ -48,7 +48,7 @@ impl Look {
     /// The bytes of it that are in RAM now, swapped ones not counted.
     ///
     /// # Errors
-    /// As [`residency`](Look::residency), but for low areas, which are in RAM.
+    /// As [`residency`](Inspection::residency), but for low areas, which are in RAM.
     pub fn resident(&self) -> Result<u64> {
         match self.object.physical() {
             Some(_) => Ok(self.object.size_in_pages() as u64),
@@ -80,7 +80,7 @@ pub struct Measured {
     pub info: Info,
     /// Whether it was frozen: then nobody can write it any more.
     pub frozen: bool,
-    /// Where its pages were, as [`Look::residency`] tells it, or why that cannot be told.
+    /// Where its pages were, as [`Inspection::residency`] tells it, or why that cannot be told.
     pub residency: Result<Residency>,
     /// The bytes of it that were in RAM, swapped ones not counted; `None` where that cannot be
     /// told.
@@ -91,16 +91,16 @@ impl Measured {
     /// Asks all at once: between the first question and the last nobody else does anything in this
     /// thread, so that the descriptor is not looked at again.
     pub(super) fn of(source: &Source, object: Object, stat: Option<&Stat>) -> Self {
-        let look = Look::new(source, object);
+        let opened = Inspection::new(source, object);
         let residency = match stat {
-            Some(stat) => measure_fresh(&look.object, stat),
-            None => look.residency(),
+            Some(stat) => measure_fresh(&opened.object, stat),
+            None => opened.residency(),
         };
         let resident = match &residency {
             Ok(residency) => Some(residency.resident()),
-            Err(_) => look.resident().ok(),
+            Err(_) => opened.resident().ok(),
         };
-        let Look { info, object } = look;
+        let Inspection { info, object } = opened;
         let frozen = object.was_frozen();
         object.close_fresh();
         Measured { info, frozen, residency, resident }

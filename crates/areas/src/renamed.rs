@@ -1,0 +1,63 @@
+//! Names that items had before version 0.2, each for one version more.
+
+use std::time::Duration;
+
+use crate::area::AreaKind;
+use crate::error::ErrorKind;
+use crate::migrate::{UnmovedRange, UnmovedReason};
+use crate::residency::PageLocation;
+
+/// The older name of [`ErrorKind`].
+#[deprecated(since = "0.2.0", note = "use `ErrorKind`")]
+pub type Kind = ErrorKind;
+
+/// The older name of [`PageLocation`].
+#[deprecated(since = "0.2.0", note = "use `PageLocation`")]
+pub type Where = PageLocation;
+
+/// The older name of [`UnmovedReason`].
+#[deprecated(since = "0.2.0", note = "use `UnmovedReason`")]
+pub type Why = UnmovedReason;
+
+/// The older name of [`UnmovedRange`].
+#[deprecated(since = "0.2.0", note = "use `UnmovedRange`")]
+pub type Stayed = UnmovedRange;
+
+/// The older name of [`AreaKind`], which every kind of area has.
+#[deprecated(since = "0.2.0", note = "use `AreaKind`")]
+pub trait Access: AreaKind {}
+
+#[expect(deprecated, reason = "the older name is for all that have the new one")]
+impl<K: AreaKind> Access for K {}
+
+/// The older name of [`DEFAULT_FREEZE_TIMEOUT`](crate::DEFAULT_FREEZE_TIMEOUT).
+#[deprecated(since = "0.2.0", note = "use `DEFAULT_FREEZE_TIMEOUT`")]
+pub const FREEZE_PATIENCE: Duration = crate::area::DEFAULT_FREEZE_TIMEOUT;
+
+/// The older name of [`EXCLUSIVE_TIMEOUT`](crate::EXCLUSIVE_TIMEOUT).
+#[deprecated(since = "0.2.0", note = "use `EXCLUSIVE_TIMEOUT`")]
+pub const EXCLUSIVE_PATIENCE: Duration = crate::area::EXCLUSIVE_TIMEOUT;
+
+#[cfg(test)]
+mod tests {
+    #![expect(deprecated, reason = "that is what is tried")]
+
+    use crate::registry::{self, Look};
+
+    /// A program that was written for 0.1, by its names.
+    #[test]
+    fn older_names_mean_what_they_meant() {
+        fn whole<K: crate::Access>(area: &crate::Area<K>) -> bool {
+            area.size() == 1
+        }
+        assert!(whole(&crate::builder(1).private().unwrap()));
+        let error = crate::builder(0).private().unwrap_err();
+        assert!(matches!(error.kind(), crate::Kind::InvalidInput));
+        let _: (crate::Where, crate::Why) = (crate::Where::Absent, crate::Why::Busy);
+        let _: [Option<crate::Stayed>; 1] = [None];
+        let _: (crate::topology::Access, crate::place::Source);
+        let _: fn(&registry::Source) -> crate::Result<Look> = registry::Source::look;
+        assert_eq!(crate::FREEZE_PATIENCE, crate::DEFAULT_FREEZE_TIMEOUT);
+        assert_eq!(crate::EXCLUSIVE_PATIENCE, crate::EXCLUSIVE_TIMEOUT);
+    }
+}
