@@ -166,8 +166,8 @@ mod tests {
         keep(Error::new(ErrorKind::Busy, "do this").help("do that\0 instead"));
         let words = [Words::Line, Words::Help, Words::Remedy].map(in_words);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
-        // Put aside and back, for a call of somebody else's code that may fail without the caller's
-        // being told.
+        // Put aside and back, for a call of other code that may fail without the caller's being
+        // told.
         let before = take();
         assert!(before.is_some() && take().is_none());
         keep(Error::new(ErrorKind::Busy, "do something else"));

@@ -41,7 +41,7 @@ const DONE: u64 = u64::MAX;
 /// error.
 ///
 /// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its
-/// parent's number, and begins anew. At worst the functions are called twice around its own forks:
+/// parent's number, and starts over. At worst the functions are called twice around its own forks:
 /// so none of them waits for what its thread has already.
 pub(crate) fn ready() -> i32 {
     loop {

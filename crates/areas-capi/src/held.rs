@@ -1,7 +1,7 @@
 //! The areas that C code holds. It knows them by id; here are the values that own them.
 //!
 //! They are kept by address, which a forked child has in common with its parent: ids are new there,
-//! and the registry tells which address an id belongs to.
+//! and the registry says which address an id belongs to.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -118,7 +118,7 @@ pub(crate) fn begin_taking() {
 }
 
 /// Says that it has been done, and looked at. (A child that was forked in between has [begun
-/// anew](let_go_in_child).)
+/// again](let_go_in_child).)
 pub(crate) fn end_taking() {
     let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
 }
@@ -426,7 +426,7 @@ impl Entered {
         if let Some(place) = here() {
             return Ok(place);
         }
-        // Another thread may have deleted it in between.
+        // Another thread may have deleted it concurrently.
         Err(registry::get(source.id()).err().unwrap_or_else(|| {
             Error::new(ErrorKind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
                 .detail("another part of this program holds it")

@@ -128,7 +128,7 @@ fn is_text(bytes: &[u8]) -> bool {
 /// Asks whether what is not text is to be written to the terminal, which may obey it.
 ///
 /// # Errors
-/// If it is not to be, or there is nobody to ask.
+/// If it is not to be, or no user can be asked.
 fn ask(source: &Source) -> Result<()> {
     let what = || format!("write area {} {:?} to the terminal", source.id(), source.name());
     let refused = |why: &'static str| {

@@ -17,7 +17,7 @@ use crate::stdio;
 pub(crate) enum Contents {
     /// A regular file with that many bytes.
     File(File, usize),
-    /// A pipe, a terminal, a device, a file of `/proc`: its end tells how much there is.
+    /// A pipe, a terminal, a device, a file of `/proc`: its end says how much there is.
     Stream(Box<File>),
 }
 

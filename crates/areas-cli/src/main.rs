@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 /// clap.
 fn usage(mut error: clap::Error) -> Result<ExitCode, Failure> {
     if error.use_stderr() {
-        // Of a value that means nothing clap tells what is wrong, and not what to do.
+        // Of a value that means nothing clap says what is wrong, and not what to do.
         let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
         if let Some(remedy) = source.and_then(areas::Error::remedy) {
             let tips = vec![remedy.to_owned().into()];

@@ -27,7 +27,7 @@ pub(crate) struct Report {
     /// Bytes that are swapped out.
     pub(crate) swapped: Option<u64>,
     /// Bytes in RAM that are not where its policy now would have them; `None` where that was not
-    /// asked, or cannot be told.
+    /// asked, or is not known.
     pub(crate) misplaced: Option<u64>,
     /// What its lock does.
     pub(crate) locked: Option<Locked>,
@@ -57,8 +57,8 @@ impl Report {
     /// Asks about an area.
     ///
     /// # Errors
-    /// `ErrorKind::NoSuchArea` if it went in between. What merely cannot be found out is not an
-    /// error.
+    /// `ErrorKind::NoSuchArea` if it was dropped concurrently. What merely cannot be found out is
+    /// not an error.
     pub(crate) fn of(source: &Source) -> areas::Result<Self> {
         let measured = source.measure();
         let residency = measured.as_ref().ok().and_then(|measured| measured.residency.as_ref().ok()).cloned();
@@ -74,7 +74,7 @@ impl Report {
     }
 
     /// Where new pages come from, as the kernel has it now; `None` where it does not report that.
-    /// Memory that was set aside belongs to no node, and has what was asked.
+    /// Memory that was reserved belongs to no node, and has what was asked.
     pub(crate) fn policy(&self) -> Option<String> {
         let asked = self.info.placement;
         if self.info.physical.is_some() {
@@ -143,7 +143,7 @@ impl Report {
         Timestamp::try_from(self.info.created()).ok()?.round(Unit::Millisecond).ok()
     }
 
-    /// Its lock as a word, and what came of it where that is not what was asked.
+    /// Its lock as a word, and the outcome where that is not what was asked.
     pub(crate) fn lock(&self) -> String {
         let lock = self.info.lock;
         match self.locked {

@@ -61,7 +61,7 @@ pub(crate) fn looked_into(named: Option<&str>) -> u32 {
 }
 
 /// Looks into the registries of all users that run processes, one after the other. What is wrong
-/// with some of them is given back: the others are looked into all the same.
+/// with some of them is released: the others are looked into all the same.
 ///
 /// # Errors
 /// This process is not root's.

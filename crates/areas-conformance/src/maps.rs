@@ -70,7 +70,7 @@ fn same_permissions(of: &Range<usize>, entries: &[Entry]) -> Result<String, Stri
 const MARK: Protection = Protection::WRITE;
 const MARKED: &str = "-w-";
 
-/// Marks a mapping, so that its entries can be told from all others.
+/// Marks a mapping, so that its entries can be distinguished from all others.
 pub(crate) fn mark(mapping: &mut Mapping) -> Result<()> {
     mapping.protect(MARK)
 }

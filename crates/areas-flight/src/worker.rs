@@ -219,7 +219,7 @@ fn foreign(
     })
 }
 
-/// What is told of an area must make sense, and be within what is taken.
+/// What is reported of an area must make sense, and be within what is taken.
 fn checked(what: &str, offered: &Offered, fetch: &Fetch) -> Result<Checksum> {
     let refuse = |kind, detail: String| Error::new(kind, what.to_owned()).detail(detail);
     if let Some(most) = fetch.max_size.filter(|most| offered.size > most.0) {

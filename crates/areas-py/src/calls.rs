@@ -152,7 +152,7 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
 /// How often an area that went as it was opened is looked for again.
 const TRIES: usize = 100;
 
-/// The oldest area of that name, opened. Where its holder goes in between (a forked child, say,
+/// The oldest area of that name, opened. Where its holder ends concurrently (a forked child, say,
 /// which holds what its parent does), another one's.
 pub(crate) fn found(name: &[u8], write: bool, keep_name: bool) -> Result<Any, Error> {
     for _ in 1..TRIES {

@@ -29,7 +29,7 @@ impl Offer {
     }
 }
 
-/// What came of a connection, who it was (user, process), and why not.
+/// The outcome of a connection, who it was (user, process), and why not.
 type Told = (&'static str, Option<u32>, Option<u32>, Option<String>);
 
 fn told(answer: gate::Answer) -> Told {

@@ -209,7 +209,7 @@ impl Holding {
         measured::verification(py, &measured.map_err(|error| raised(py, &error))?)
     }
 
-    /// Places it anew, and moves the pages that are elsewhere.
+    /// Changes its placement, and moves the pages that are elsewhere.
     #[pyo3(name = "move", signature = (policy=None, nodes=None, home=None, progress=None))]
     fn migrate<'py>(
         &self,

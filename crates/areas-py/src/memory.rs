@@ -255,7 +255,7 @@ impl Layout {
             }
         }
         let (address, readonly) = (view.buf.expose_provenance(), view.readonly != 0);
-        // SAFETY: it was filled by the call above, and is given back once. Nothing of it is used
+        // SAFETY: it was filled by the call above, and is released once. Nothing of it is used
         // behind this.
         unsafe { ffi::PyBuffer_Release(&raw mut view) };
         Ok(few.then_some(Layout { address, readonly, dims, strides, ndim }))

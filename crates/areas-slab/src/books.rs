@@ -224,7 +224,7 @@ impl Books {
         all.map(|(number, slot)| (number, slot.generation, slot.owners))
     }
 
-    /// Has none of the blocks that the owner has now ever be used anew.
+    /// Has none of the blocks that the owner has now ever be reused.
     pub(crate) fn pin(&mut self) {
         for slot in self.slots.iter_mut().filter(|slot| slot.fate == Fate::Owned) {
             slot.owners += 1;

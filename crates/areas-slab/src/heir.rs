@@ -1,7 +1,7 @@
 //! What a forked child has of its parent's slices and leases.
 //!
 //! A child has its parent's mappings, and whatever lies in its memory of slices and leases. It
-//! holds none of the blocks by that: their owner would use them anew under it as soon as the parent
+//! holds none of the blocks by that: their owner would reuse them under it as soon as the parent
 //! drops them. So who forks first takes a reader's seat for the child, and says there that the
 //! child reads whatever the parent has.
 

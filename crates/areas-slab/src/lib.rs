@@ -16,7 +16,7 @@
 //! let batch = open(&areas_slab::Handle::from_bytes(&handle)?)?;
 //! assert_eq!(batch.to_vec()?, b"a batch");
 //!
-//! // The block is used anew when both have dropped it.
+//! // The block is reused when both have dropped it.
 //! drop(slice);
 //! assert_eq!(slab.reclaim()?, 0);
 //! drop(batch);
@@ -28,7 +28,7 @@
 //!
 //! - The process that makes a slab **owns** it, and it alone takes blocks. Its books are in its
 //!   private memory: whatever others write into the area, no two blocks overlap, and nothing
-//!   crashes. (What they may destroy is what is in the blocks, and which of them are used anew too
+//!   crashes. (What they may destroy is what is in the blocks, and which of them are reused too
 //!   early, or never: they may write the memory.)
 //! - A **slice** is the owner's: it holds its block. [`Slice::handle`] is good as long as the slice
 //!   is.

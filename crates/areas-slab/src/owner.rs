@@ -68,7 +68,7 @@ impl SlabBuilder {
     ///   for the table of the slots;
     /// - [`ErrorKind::Busy`] if it is in another slab's use: its owner, or a reader of it, lives;
     /// - [`ErrorKind::ReadOnly`] for an area that may not be written; [`ErrorKind::NotPermitted`],
-    ///   [`ErrorKind::System`] where the memory cannot be opened anew (`/proc` is not mounted).
+    ///   [`ErrorKind::System`] where the memory cannot be reopened (`/proc` is not mounted).
     pub fn over(&self, area: Area<Shared>) -> Result<Slab, Rejected<Area<Shared>>> {
         self.make(area, false)
     }
@@ -182,9 +182,9 @@ impl Owner {
 ///
 /// The process that makes it owns it: it alone takes blocks ([`alloc`](Slab::alloc),
 /// [`put`](Slab::put)), and keeps the books of them in its private memory. Others
-/// [`open`](crate::open) slices by their handles. A block is used anew when its owner has dropped
-/// it and nobody reads it any more: who reads says so in the area, and whose process is dead,
-/// killed or not, reads nothing.
+/// [`open`](crate::open) slices by their handles. A block is reused when its owner has dropped it
+/// and nobody reads it any more: who reads says so in the area, and whose process is dead, killed
+/// or not, reads nothing.
 ///
 /// All its methods may be called by several threads at once. In a forked child they are errors.
 #[derive(Clone)]
@@ -293,8 +293,8 @@ impl Slab {
         heir
     }
 
-    /// Keeps the blocks that this process has slices of from ever being used anew: for a forked
-    /// child that could not be given a part in them.
+    /// Keeps the blocks that this process has slices of from ever being reused: for a forked child
+    /// that could not be given a part in them.
     ///
     /// # Errors
     /// [`ErrorKind::NotPermitted`] in a forked child.

@@ -1,4 +1,4 @@
-//! Who may use a block anew: the order of loads and stores by which an owner and its readers agree,
+//! Who may reuse a block: the order of loads and stores by which an owner and its readers agree,
 //! which `models/` tries in all orders.
 //!
 //! A reader says that it reads a block, and then looks at the block's generation; the owner says
@@ -68,7 +68,7 @@ impl Word {
     }
 }
 
-/// What tells blocks apart, without what tells what becomes of one.
+/// What distinguishes blocks, without what says what becomes of one.
 fn tag(generation: u32) -> u16 {
     u16::try_from((generation / STEP) & 0xffff).unwrap_or(0)
 }

@@ -36,7 +36,7 @@ impl Reader {
     /// - [`ErrorKind::InvalidInput`] if no slab is in it;
     /// - [`ErrorKind::ReadOnly`] for a clone for reading only;
     /// - [`ErrorKind::Limit`] if as many processes read it as may;
-    /// - [`ErrorKind::NotPermitted`], [`ErrorKind::System`] where the memory cannot be opened anew
+    /// - [`ErrorKind::NotPermitted`], [`ErrorKind::System`] where the memory cannot be reopened
     ///   (`/proc` is not mounted).
     pub fn attach(area: Area<Shared>) -> Result<Self, Rejected<Area<Shared>>> {
         match Reader::prepare(&area) {

@@ -111,7 +111,7 @@ impl Seat {
                 Begun::Undecided(word) => word,
             };
             if !Presence::is_taken(table.area.object(), OWNER..OWNER + 1)? {
-                // A dead owner uses nothing anew.
+                // A dead owner reuses nothing.
                 return Ok(Some(word));
             }
             if Instant::now() >= deadline {

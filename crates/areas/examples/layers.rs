@@ -28,7 +28,7 @@ impl<P: Provider> Provider for Filled<P> {
     }
 }
 
-/// Makes an area, and tells what came of it.
+/// Makes an area, and prints the outcome.
 fn show(what: &str, provider: &dyn Provider, size: usize, pages: Pages) -> Result<()> {
     println!("\n{what}\n  {provider:?}");
     let mut area = match areas::builder(size).pages(pages).provider(provider).private() {

@@ -67,7 +67,7 @@ fn heaps_grow_in_place_in_reserved_addresses() {
         assert_eq!(shown(last).unwrap(), "rw-s");
         assert_eq!(heaps.of(last).unwrap().as_ptr().addr(), first, "every byte leads to its heap");
     }
-    // The next heap stands in the way: try elsewhere. Nothing has changed.
+    // The next heap is in the way: try elsewhere. Nothing has changed.
     let error = heaps.of(first).unwrap().resize(ROOM + PAGE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
     assert_eq!(heaps.of(first).unwrap().size(), ROOM);

@@ -1,5 +1,5 @@
-//! Areas that grow and shrink under everybody: what clones see, what is freed, who stands in the
-//! way. Measured in the kernel.
+//! Areas that grow and shrink under everybody: what clones see, what is freed, who is in the way.
+//! Measured in the kernel.
 
 use std::os::fd::AsFd;
 

@@ -111,7 +111,7 @@ pub(super) unsafe extern "C" fn aml_area_mmap(
     })
 }
 
-/// Gives back what was mapped. NULL and no bytes are nothing to do.
+/// Releases what was mapped. NULL and no bytes are nothing to do.
 ///
 /// # Safety
 /// As for C: an area or NULL, and what it mapped.

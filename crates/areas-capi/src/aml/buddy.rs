@@ -83,8 +83,8 @@ impl Table {
             // SAFETY: a box of ours that was in the table until now.
             drop(unsafe { Box::from_raw(chunk.as_ptr()) });
         }
-        // One pool that is wholly free is kept for what comes; a second one is given back. Where
-        // that fails, it stays.
+        // One pool that is wholly free is kept for what comes; a second one is released. Where that
+        // fails, it stays.
         if let Some((base, order)) = spare
             && source.unmap(base, 1 << order).is_ok()
         {

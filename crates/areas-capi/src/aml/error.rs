@@ -122,7 +122,7 @@ fn set(code: Code) {
 }
 
 /// What this thread's `aml_errno` is, negative, as functions give it: for calls that failed in
-/// somebody else's code.
+/// other code.
 pub(super) fn told_by_others() -> c_int {
     match ERRNO.with(Cell::get) {
         // Those who give numbers give them negative; some put them there as they are.
@@ -139,7 +139,7 @@ pub(super) fn told_by_others() -> c_int {
 #[derive(Debug)]
 pub(super) struct Before(c_int, Option<crate::error::Kept>);
 
-/// Puts `aml_errno` and the last error aside, so that a failure of somebody else's code can be told
+/// Puts `aml_errno` and the last error aside, so that a failure of other code can be distinguished
 /// from what was there before.
 pub(super) fn untold() -> Before {
     Before(ERRNO.with(|errno| errno.replace(SUCCESS)), crate::error::take())
@@ -208,7 +208,7 @@ unsafe extern "C" fn aml_perror(message: *const c_char) {
         // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it
         // meanwhile answers for the order, as in C.
         let stream = unsafe { stderr };
-        // Where stderr is closed, there is nobody to tell.
+        // Where stderr is closed, it cannot be reported.
         let _ = print(stream, &line);
     });
 }

@@ -311,7 +311,7 @@ unsafe extern "C" fn aml01_area_mmap(
     })
 }
 
-/// Gives back what was mapped. NULL and no bytes are nothing to do.
+/// Releases what was mapped. NULL and no bytes are nothing to do.
 ///
 /// # Safety
 /// As for C: an area or NULL, and what it mapped.

@@ -30,7 +30,7 @@ impl Source {
         Ok(start.addr())
     }
 
-    /// Gives back what was mapped.
+    /// Releases what was mapped.
     pub(super) fn unmap(&self, start: usize, size: usize) -> Result<(), c_int> {
         let start = std::ptr::with_exposed_provenance_mut(start);
         // SAFETY: this allocator mapped it from this area, and has no use for it any more.
@@ -40,8 +40,8 @@ impl Source {
         }
     }
 
-    /// Gives back all that was mapped, by address and bytes. What the area does not take back
-    /// stays; the last failure then.
+    /// Releases all that was mapped, by address and bytes. What the area does not take back stays;
+    /// the last failure then.
     pub(super) fn unmap_all(&self, mapped: &mut HashMap<usize, usize>) -> c_int {
         let mut status = SUCCESS;
         mapped.retain(|&start, &mut size| match self.unmap(start, size) {

@@ -102,7 +102,7 @@ unsafe extern "C" fn aml_allocator_sized_create(
     })
 }
 
-/// Unmaps all pools, whether their chunks were given back or not.
+/// Unmaps all pools, whether their chunks were released or not.
 ///
 /// # Safety
 /// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.

@@ -1,4 +1,4 @@
-//! What can be told of areas: one's own and everybody's.
+//! The description of areas: one's own and others'.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -16,7 +16,7 @@ use crate::held::Entered;
 
 const WHAT: &str = "describe an area";
 
-/// What is told of an area: its size and the bytes of it in RAM as the kernel has them now.
+/// What is reported of an area: its size and the bytes of it in RAM as the kernel has them now.
 fn describe(source: &Source) -> Result<AreaInfo, Status> {
     if let Some((info, resident)) = source.told_here() {
         return Ok(described(&info, resident));
@@ -91,14 +91,14 @@ fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
         let source = found.ok_or_else(|| end("it was the team's last one"))?;
         after = source.address();
         match as_it_is(source).and_then(|source| describe(&source)) {
-            // It went in between: the next one then.
+            // It was dropped concurrently: the next one then.
             Err(BAD_VALUE) => {}
             other => return other,
         }
     }
 }
 
-/// What can be told of an area.
+/// The description of an area.
 ///
 /// # Safety
 /// `info` is NULL, or points to `size` bytes.
@@ -114,7 +114,7 @@ unsafe extern "C" fn _get_area_info(id: i32, info: *mut AreaInfo, size: usize) -
     })
 }
 
-/// What can be told of a team's next area, in the order of addresses: `ENTRY_NOT_FOUND` after the
+/// The description of a team's next area, in the order of addresses: `ENTRY_NOT_FOUND` after the
 /// last.
 ///
 /// # Safety

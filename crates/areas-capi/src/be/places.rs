@@ -206,14 +206,14 @@ pub(super) fn resize_alone(
     }
 }
 
-/// Gives back what areas of ours have reserved and do not use. Whether there was any.
+/// Releases what areas of ours have reserved and do not use. Whether there was any.
 fn give_reserves_back(entered: &Entered) -> bool {
     let mut given = false;
     for place in entered.below(usize::MAX) {
         // The area in whose call we are is another thread's business, or this one's.
         let Ok(mut held) = place.try_lock() else { continue };
         let has_reserve = |held: &Option<Held>| matches!(held, Some(Held::Resizable(area)) if area.reserve() > area.mapped());
-        // Only what is its own is given back.
+        // Only what is its own is released.
         if !has_reserve(&held) || entered.settle(&place, &mut held).is_err() {
             continue;
         }
@@ -262,7 +262,7 @@ pub(super) fn at_exact<T>(
     }
 }
 
-/// Gives back what areas of ours have reserved in a range, but do not use. Whether there was any.
+/// Releases what areas of ours have reserved in a range, but do not use. Whether there was any.
 fn clear(entered: &Entered, address: usize, size: usize) -> bool {
     let mut cleared = false;
     for place in entered.below(address.saturating_add(size)) {
@@ -273,7 +273,7 @@ fn clear(entered: &Entered, address: usize, size: usize) -> bool {
             break;
         }
         if area.lock() == Lock::None && address > start && start + area.mapped() <= address {
-            // Only what is its own is given back.
+            // Only what is its own is released.
             if entered.settle(&place, &mut held).is_err() {
                 continue;
             }
@@ -318,7 +318,7 @@ pub(super) fn make_way(address: usize, size: usize) -> areas::Result<()> {
     Ok(())
 }
 
-/// Gives back all that areas of ours have reserved in a range, and do not use.
+/// Releases all that areas of ours have reserved in a range, and do not use.
 pub(super) fn clear_reserves(entered: &Entered, range: &Range<usize>) {
     for place in entered.below(range.end) {
         let mut held = open(&place);

@@ -16,8 +16,7 @@ use super::places::{Spec, at_exact, clear_reserves, page, refuse_the_kernels, wh
 use crate::edge::guarded;
 use crate::held::Entered;
 
-/// By first address and bytes: where a part was given back, another range may begin that lies in
-/// it.
+/// By first address and bytes: where a part was released, another range may begin that lies in it.
 type Ranges = BTreeMap<(usize, usize), Arc<Reservation>>;
 
 static RANGES: Mutex<Ranges> = Mutex::new(BTreeMap::new());

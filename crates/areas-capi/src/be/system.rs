@@ -70,7 +70,7 @@ fn version_number(release: &str) -> i64 {
     (0..3).fold(0, |number, _| number << 8 | i64::from(parts.next().unwrap_or(0)))
 }
 
-/// What can be told of the machine.
+/// The description of the machine.
 ///
 /// # Safety
 /// `info` is NULL or points to a structure.

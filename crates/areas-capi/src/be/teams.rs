@@ -88,7 +88,7 @@ fn check(info: *mut c_void, size: usize) -> Result<(), Status> {
     Ok(())
 }
 
-/// What can be told of a team; 0 is the caller's.
+/// The description of a team; 0 is the caller's.
 ///
 /// # Safety
 /// `info` is NULL, or points to `size` bytes.
@@ -105,7 +105,7 @@ unsafe extern "C" fn _get_team_info(team: i32, info: *mut c_void, size: usize) -
     })
 }
 
-/// What can be told of the next team, in the order of their numbers: `BAD_TEAM_ID` after the last.
+/// The description of the next team, in the order of their numbers: `BAD_TEAM_ID` after the last.
 ///
 /// # Safety
 /// `cookie` is NULL or points to a number; `info` is NULL, or points to `size` bytes.
@@ -119,7 +119,7 @@ unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, si
         if let Err(status) = check(info, size) {
             return status;
         }
-        // One that went in between is passed over.
+        // One that ended concurrently is passed over.
         let next = proc::numbers_of_teams()
             .into_iter()
             .filter(|&team| team > after)

@@ -130,7 +130,7 @@ unsafe extern "C" fn find_thread(name: *const c_char) -> i32 {
     })
 }
 
-/// What can be told of a thread.
+/// The description of a thread.
 ///
 /// # Safety
 /// `info` is NULL, or points to `size` bytes.

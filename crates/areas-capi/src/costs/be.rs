@@ -120,7 +120,7 @@ fn tell_of(id: i32, info: &mut Record) {
     assert_eq!(unsafe { _get_area_info(id, info.as_mut_ptr(), info.size()) }, 0);
 }
 
-/// What the library does for the same: the area, what is told of it, and its bytes in RAM.
+/// What the library does for the same: the area, what is reported of it, and its bytes in RAM.
 fn told(source: &Source) -> usize {
     let look = source.inspect().unwrap();
     look.info().mapped + usize::try_from(look.resident().unwrap()).unwrap()
@@ -388,8 +388,8 @@ fn beos_calls_cost_what_the_library_does() {
     super::counting::check(ROWS.iter());
 }
 
-/// What is told of an own area is asked of its own descriptor. With the look that comes first, that
-/// takes no more calls than opening the area.
+/// What is reported of an own area is asked of its own descriptor. With the look that comes first,
+/// that takes no more calls than opening the area.
 #[test]
 fn telling_of_an_own_area_takes_no_more_than_opening_it() {
     let [(telling, _), (opening, _)] = super::counting::sides(|sides| {

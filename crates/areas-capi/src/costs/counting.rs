@@ -224,7 +224,7 @@ impl Sides {
         }
         writeln!(self.pipe, "allocated {} {}", allocated[0], allocated[1]).unwrap();
         ptrace::traceme().unwrap();
-        // Each part begins and ends with a signal that stops this process; the first one tells what
+        // Each part begins and ends with a signal that stops this process; the first one says what
         // that takes.
         let part = |does: &mut dyn FnMut()| {
             raise(Signal::SIGSTOP).unwrap();

@@ -281,7 +281,7 @@ pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const 
     };
     let begun = Instant::now();
     in_steps(Some(whole), |step| {
-        // Whoever connects in a step is not to give up at its end, and to begin anew.
+        // A process that connects in a step is not to give up at its end, and to start over.
         let answer = match whole.is_zero() {
             true => ANSWER,
             false => whole.saturating_sub(begun.elapsed()).min(ANSWER),

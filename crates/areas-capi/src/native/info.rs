@@ -148,7 +148,7 @@ impl Told {
             _ => kind,
         };
         if let Some(id) = id {
-            // What others placed anew is not in our table.
+            // Placements that others changed are not in our table.
             let placement = Placed::of(each!(area, area => area.placement()));
             return Ok(Told { kind, placement, ..Told::of(&areas::registry::get(id)?.info()?) });
         }

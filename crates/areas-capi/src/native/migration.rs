@@ -1,4 +1,4 @@
-//! Placing an area anew, and moving its pages.
+//! Changing the placement of an area, and moving its pages.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 

@@ -140,7 +140,7 @@ fn tiers(facts: &Facts, topology: &Topology) -> Check {
     }
 }
 
-/// Whether the firmware tells how fast nodes are.
+/// Whether the firmware reports how fast nodes are.
 fn told(topology: &Topology) -> Check {
     let (id, title) = ("numa.hmat", "speed of nodes");
     let with_memory: Vec<_> = topology.nodes().iter().filter(|info| info.has_memory != Some(false)).collect();

@@ -250,7 +250,7 @@ fn capabilities(facts: &Facts) -> Check {
         .words("AmbientCapabilities=CAP_SYS_NICE in the systemd unit; `--cap-add SYS_NICE` of the container")
 }
 
-/// Memory that was set aside at boot, for locks that demand low memory.
+/// Memory that was reserved at boot, for locks that demand low memory.
 fn low_memory(facts: &Facts) -> Check {
     let (id, title) = ("sight.low-memory", "memory set aside");
     let parameters = match facts.text("/proc/cmdline") {

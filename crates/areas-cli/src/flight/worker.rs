@@ -1,5 +1,5 @@
 //! The process that fetches: `areas-flight`, and what it says (`crates/areas-flight/src/worker.rs`
-//! tells what goes to and fro).
+//! describes the messages).
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;

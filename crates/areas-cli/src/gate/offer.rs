@@ -195,7 +195,7 @@ fn reach(reach: Reach) -> &'static str {
     }
 }
 
-/// What came of a connection.
+/// The outcome of a connection.
 #[derive(Debug, Serialize)]
 struct AnswerJson {
     event: &'static str,

@@ -179,9 +179,9 @@ fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublish
     Ok(Some(unpublished))
 }
 
-/// What can be told of each, one after the other: of many areas, what is told takes less memory
-/// than what is known. Areas that go while we look are left out: they are gone. What is said of
-/// those that are still listed and cannot be opened is given back.
+/// The description of each, one after the other: of many areas, what is told takes less memory than
+/// what is known. Areas that go while we look are left out: they are gone. What is said of those
+/// that are still listed and cannot be opened is released.
 fn each(ls: &Ls, areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<Error>> {
     let with_policy = ls.json || ls.columns.contains(&Column::Policy) || ls.sort == Some(Column::Policy);
     let mut holders = Holders::default();

@@ -39,8 +39,8 @@ pub(crate) fn text<T: Serialize>(content: T, one_line: bool) -> Result<String> {
     Ok(harmless(&text) + "\n")
 }
 
-/// The same JSON, in which characters that a terminal would obey or nobody would see stand as
-/// `\u202e`. They are in strings only.
+/// The same JSON, in which characters that a terminal would obey or is invisible stand as `\u202e`.
+/// They are in strings only.
 fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for line in json.split_inclusive('\n') {

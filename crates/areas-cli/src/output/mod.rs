@@ -39,7 +39,7 @@ pub(crate) fn complain(text: &str) {
     // What others called their programs may be in it.
     let text = text.split('\n').map(escape_invisible).collect::<Vec<_>>().join("\n");
     let text = Terminal::stderr().plain(&text);
-    // Where stderr is closed there is nobody to tell.
+    // Where stderr is closed it cannot be reported.
     let _ = writeln!(io::stderr().lock(), "areas: {text}");
 }
 

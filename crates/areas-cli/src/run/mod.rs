@@ -179,7 +179,7 @@ fn tell(run: &Run, told: Told, file: Option<File>) -> Result<()> {
         (Some(mut file), Some(path)) => {
             file.write_all(text.as_bytes()).map_err(|error| io_error(format!("write {path:?}"), error))?;
         }
-        // Where stderr is closed there is nobody to tell.
+        // Where stderr is closed it cannot be reported.
         _ => _ = std::io::stderr().lock().write_all(text.as_bytes()),
     }
     Ok(())

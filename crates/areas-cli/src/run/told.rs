@@ -1,4 +1,4 @@
-//! What is told of a program that ran: as text, as JSON.
+//! What is reported of a program that ran: as text, as JSON.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! What an `areas reap` that was interrupted has left: a file under the name that it was given
-//! before it was to go, which tells what it was called.
+//! before it was to go, which says what it was called.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

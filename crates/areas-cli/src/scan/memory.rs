@@ -1,4 +1,4 @@
-//! What is told of one memory.
+//! What is reported of one memory.
 
 use std::path::PathBuf;
 

@@ -9,7 +9,7 @@
 //! | `posix.rs`, `sysv.rs`, `huge.rs`, `nameless.rs` | the kinds of memory |
 //! | `proof.rs` | the kernel's word that nobody has a file |
 //! | `published.rs` | what registries say of areas |
-//! | `memory.rs`, `rows.rs`, `json.rs` | what is told of it |
+//! | `memory.rs`, `rows.rs`, `json.rs` | what is reported of it |
 //! | `reap.rs`, `left.rs` | freeing, and what is left where that is interrupted |
 
 pub(crate) mod args;

@@ -2,7 +2,7 @@
 //!
 //! A file: the kernel's write lease says that nobody has it open or mapped. It is renamed, which
 //! takes it from whoever would come, and looked at again: if it is another file than was looked at,
-//! or somebody opened it in between (who waits then for the end of the lease), it gets its name
+//! or somebody opened it concurrently (who waits then for the end of the lease), it gets its name
 //! back. Only then it goes. A segment: nobody has it attached, says the kernel's count, and neither
 //! its maker nor who had it last runs any more.
 

@@ -1,4 +1,4 @@
-//! Claims: what the tour says, with a mark that tells whether it was found to be so.
+//! Claims: what the tour says, with a mark that says whether it was found to be so.
 
 use std::process::ExitCode;
 use std::time::Duration;

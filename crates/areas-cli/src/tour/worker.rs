@@ -71,7 +71,7 @@ pub(crate) fn run(worker: &TourWorker) -> Result<ExitCode> {
 }
 
 /// Compares a file with `size` bytes, piece by piece, up to the first piece that is not the same.
-/// The memory in use is looked at before any of it is given back.
+/// The memory in use is looked at before any of it is released.
 fn compare(
     file: &File,
     size: usize,

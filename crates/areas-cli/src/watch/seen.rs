@@ -51,7 +51,7 @@ impl Area {
         })
     }
 
-    /// Whether it is the same area under a new id: its holder has published it anew.
+    /// Whether it is the same area under a new id: its holder has published it again.
     fn is_successor_of(&self, before: &Area) -> bool {
         (self.pid, self.object, self.address) == (before.pid, before.object, before.address)
     }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(told(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 8)]), ["published 2"]);
         // The last look's id has been given to another memory.
         assert_eq!(told(std::slice::from_ref(&one), &[area(1, 12, 9)]), ["published 1"]);
-        // Published anew by its holder: the same area.
+        // Published again by its holder: the same area.
         let renamed = Area { id: 5, frozen: true, ..one.clone() };
         assert_eq!(told(std::slice::from_ref(&one), &[renamed]), ["frozen 5"]);
         let changed = Area {

@@ -307,7 +307,7 @@ fn an_area_that_is_as_it_was_asked_to_be() {
     assert_eq!(registry.run(["doctor", "well", "--root", "/"]).code, Some(2));
 }
 
-/// What is told of an area, with and without a terminal; numbers of processes and areas aside.
+/// What is reported of an area, with and without a terminal; numbers of processes and areas aside.
 #[test]
 fn an_area_at_80_columns_and_in_a_pipe() {
     let registry = Registry::new();

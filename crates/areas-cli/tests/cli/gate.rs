@@ -185,7 +185,7 @@ os.execvp(sys.argv[3], sys.argv[3:])";
     holder.wait();
 }
 
-/// What another user, who was given it, tries: to open the memory that the taker holds anew, for
+/// What another user, who was given it, tries: to reopen the memory that the taker holds, for
 /// writing.
 const TRY: &str = "for f in /proc/$PPID/fd/*; do case $(readlink $f) in /memfd:area:*)
 (exec 3<$f) 2>/dev/null && echo read; (exec 3<>$f) 2>/dev/null && echo write; esac; done; echo tried";
@@ -227,7 +227,7 @@ fn another_user_is_given_it_for_reading_and_held_to_that() {
     let ran = registry.run(["take", socket, "--name", "mine", "--", "sh", "-c", TRY]);
     assert_eq!(ran.stdout(), "read\nwrite\ntried\n", "{ran:?}");
     drop(offer);
-    // For writing, another user gets a descriptor that writes, and opens nothing anew.
+    // For writing, another user gets a descriptor that writes, and reopens nothing.
     let _offer = registry.hold(["offer", "model", "--socket", socket, "--to", &nobody]);
     let ran = Ran::of(&mut user.areas(&user.registry(), &attack));
     assert_eq!(ran.stdout(), "read\ntried\n", "{ran:?}");
@@ -243,7 +243,7 @@ fn sealed_root_does_not_write_it_either() {
     let (_folder, socket) = folder();
     let socket = socket.to_str().unwrap();
     let _offer = registry.hold(["offer", "model", "--socket", socket, "--seal"]);
-    // To open it anew works, and to write does not.
+    // Reopening it works, writing does not.
     let script = "for f in /proc/$PPID/fd/*; do case $(readlink $f) in /memfd:area:*)
 (exec 3<>$f) 2>/dev/null && echo opened
 (printf X 1<>$f) 2>/dev/null && echo written

@@ -96,7 +96,7 @@ impl Registry {
         serde_json::from_str(&ran.stdout()).unwrap()
     }
 
-    /// Nothing is there, and nothing stands in the way of the next one.
+    /// Nothing is there, and nothing is in the way of the next one.
     pub(crate) fn assert_empty(&self) {
         assert_eq!(self.list(), Vec::<Value>::new());
     }

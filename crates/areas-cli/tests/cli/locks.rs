@@ -101,7 +101,7 @@ fn what_a_program_unlocks_is_not_told_as_locked() {
     let registry = Registry::new();
     let mut program = Program::start(&registry);
     let page = 4096;
-    // What is told of each: its lock, bytes that are locked, bytes that are not any more.
+    // What is reported of each: its lock, bytes that are locked, bytes that are not any more.
     let told = |name: &str| {
         let list = registry.list();
         let area = list.iter().find(|area| area["name"] == name).unwrap();

@@ -86,7 +86,7 @@ fn memory_side_caches_are_shown() {
     assert_eq!((&told["oddities"], &told["cpus_without_node"]), (&json!([]), &json!("")));
 }
 
-/// The spaces of a machine whose firmware tells bandwidths of some nodes, seen from all of it and
+/// The spaces of a machine whose firmware reports bandwidths of some nodes, seen from all of it and
 /// from one of its CPUs.
 #[test]
 fn memory_spaces_are_shown() {

@@ -121,7 +121,7 @@ fn machine_what_is_not_leaked_is_refused() {
     refused("shm", "/etc/passwd", 3, "its path below /dev/shm");
     refused("huge", "/etc/passwd", 2, "lies on another file system");
     refused("shm", "t-reap-nothing", 3, "there is no such file");
-    // Several at once: what can be freed is, and the status tells that not all was; 3 only where
+    // Several at once: what can be freed is, and the status says that not all was; 3 only where
     // there was nothing to do at all.
     let ran = registry.run(["reap", "shm", "t-reap-nothing", "t-reap-nothing-2", "--yes"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
@@ -220,8 +220,9 @@ fn machine_what_leaks_in_another_mount_namespace() {
     assert!(Path::new(&format!("/proc/{pid}/root/dev/shm/{name}-held")).exists());
 }
 
-/// Threads open, map and close a memory all the time while it is to be freed, and make it anew once
-/// it is. Whoever has it has its bytes; what somebody had all the while is never said to be freed.
+/// Threads open, map and close a memory all the time while it is to be freed, and make it again
+/// once it is. Whoever has it has its bytes; what somebody had all the while is never said to be
+/// freed.
 #[test]
 fn machine_what_is_held_is_never_freed_in_a_storm() {
     let registry = Registry::new();

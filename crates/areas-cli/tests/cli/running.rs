@@ -1,4 +1,4 @@
-//! `areas run`: programs under a memory policy, and what is told of them.
+//! `areas run`: programs under a memory policy, and what is reported of them.
 
 use std::fs;
 use std::process::Stdio;

@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Download {
     pub(crate) peer: Peer,
     pub(crate) name: Name,
-    /// What is told of the area: by a server that was started again, anew.
+    /// What is reported of the area: again, by a server that was restarted.
     offered: Mutex<Offered>,
     pub(crate) checksum: Checksum,
     area: Area<Shared>,

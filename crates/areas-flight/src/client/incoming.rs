@@ -140,7 +140,7 @@ impl Incoming {
         if first.len() == len {
             return Ok(first);
         }
-        // As it comes: what is told of a length is not yet there.
+        // As it comes: what is reported of a length is not yet there.
         let mut all = BytesMut::from(&first[..]);
         while all.len() < len {
             all.extend_from_slice(&self.some(len - all.len()).await?);

@@ -16,7 +16,7 @@ use crate::{print, runtime};
 
 /// More areas than so many are not listed: the server may never end.
 const MAX: usize = 100_000;
-/// And what is told of all of them is no larger.
+/// And what is reported of all of them is no larger.
 const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Serialize)]

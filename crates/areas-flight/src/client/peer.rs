@@ -31,7 +31,7 @@ const WINDOW: u32 = 8 << 20;
 /// A frame of HTTP/2: a larger one is gathered before any of it is seen, smaller ones are more
 /// calls of the kernel.
 const FRAME: u32 = 256 << 10;
-/// What is told of an area is no larger: its schema, mostly.
+/// What is reported of an area is no larger: its schema, mostly.
 const MAX_MESSAGE: usize = 16 << 20;
 
 pub(crate) type Client = FlightServiceClient<InterceptedService<Channel, Auth>>;

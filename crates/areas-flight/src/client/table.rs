@@ -3,7 +3,7 @@
 //!
 //! Such a server tells neither how many bytes will come nor their checksum, and sends no part of
 //! them again: so there is a bound on how many are taken, and a connection that fails is the end of
-//! it. What came whole is read as a table before it is given back.
+//! it. What came whole is read as a table before it is released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
 //! Receivers that have no room: of a control group, of addresses, of a disk. Each is told, nothing
-//! is published, and what was taken is given back.
+//! is published, and what was taken is released.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Servers that are broken, or mean harm: whatever they say, nothing is published, and the memory
-//! is given back.
+//! is released.
 
 use std::net::TcpListener;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The process that looks: it has areas, a file and a lock of its own, runs an operation, and tells
+//! The process that looks: it has areas, a file and a lock of its own, runs an operation, and says
 //! what it got.
 
 use std::fs::File;

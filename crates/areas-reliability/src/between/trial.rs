@@ -51,7 +51,7 @@ pub(super) fn points(calls: &[String]) -> Vec<Point> {
     points.collect()
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     pub(super) calls: Vec<String>,

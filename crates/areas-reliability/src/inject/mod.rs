@@ -89,7 +89,8 @@ struct Fault {
     call: Call,
     /// Whether it is made from the program's own code.
     own: bool,
-    /// How many of its kind there are up to it. (Not of all: with threads, others come in between.)
+    /// How many of its kind there are up to it. (Not of all: with threads, others come
+    /// concurrently.)
     nth: usize,
     errno: i32,
 }
@@ -236,7 +237,7 @@ impl Trial {
     fn new(operation: &'static Operation) -> Result<Self> {
         let stage = Stage::new()?;
         let bystander = (!operation.alone).then(|| Looker::bystander(&stage)).transpose()?;
-        // A folder that has just changed is read anew at each look: all runs shall make the same
+        // A folder that has just changed is read again at each look: all runs shall make the same
         // calls.
         std::thread::sleep(SETTLED);
         Ok(Trial { operation, stage, bystander })

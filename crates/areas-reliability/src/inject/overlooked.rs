@@ -157,7 +157,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
-    // Room to grow. (What fails for want of descriptors or memory is asked for anew by the next
+    // Room to grow. (What fails for want of descriptors or memory is asked for again by the next
     // area.)
     rule(&["openat", "read"], "where there is room to grow: unknown, so the kernel chooses the addresses, and the area grows as far as its reserve")
         .about(&["/maps"])

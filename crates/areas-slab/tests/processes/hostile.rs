@@ -1,6 +1,5 @@
 //! A neighbour who writes over everything in the area: what is in the blocks is lost, and which of
-//! them are used anew; but no block overlaps another, no access leaves the area, and nothing
-//! panics.
+//! them are reused; but no block overlaps another, no access leaves the area, and nothing panics.
 
 use std::alloc::Layout;
 use std::time::{Duration, Instant};

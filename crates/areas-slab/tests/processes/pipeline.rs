@@ -57,7 +57,7 @@ fn consumers_are_killed_at_any_moment() {
             let mut random = fastrand::Rng::with_seed(11);
             let mut killed = 0;
             for number in 0..BATCHES {
-                // No more than a few fit, so that blocks are used anew all the time.
+                // No more than a few fit, so that blocks are reused all the time.
                 let layout = Layout::from_size_align(4 * random.usize(1..16_000), 64).unwrap();
                 let slice = slab.alloc_within(layout, Duration::from_secs(20)).unwrap();
                 slice.write_at(0, &number.to_le_bytes().repeat(layout.size() / 4)).unwrap();

@@ -166,7 +166,7 @@ impl Worker {
         self.held.push(held);
     }
 
-    /// Many areas, one after the other: sequence numbers run out, and begin anew.
+    /// Many areas, one after the other: sequence numbers run out, and start over.
     pub(super) fn churn(&mut self) {
         let count = self.random.usize(100..2500);
         let name = format!("{}-churn", self.options.tag);

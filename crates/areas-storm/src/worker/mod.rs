@@ -244,7 +244,7 @@ impl Worker {
         }
     }
 
-    /// Where the folder was removed, our areas are published anew, perhaps under other ids.
+    /// Where the folder was removed, our areas are published again, perhaps under other ids.
     fn meet_new_folder(&mut self) {
         let epoch = self.shared.epoch();
         if epoch == self.epoch || epoch % 2 == 1 {

@@ -187,7 +187,7 @@ impl Worker {
         }
     }
 
-    /// Places somebody's area anew and moves its pages, without cloning it.
+    /// Changes the placement of another's area and moves its pages, without cloning it.
     pub(super) fn move_somebodys(&mut self) {
         let name = self.common_name();
         let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };

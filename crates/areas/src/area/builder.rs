@@ -206,7 +206,7 @@ impl<'a> AreaBuilder<'a> {
                 Ok(self.placement)
             }
             None => resolve(self.placement),
-            // Somebody else's provider may place nothing, and so refuse nothing.
+            // A custom provider may place nothing, and so refuse nothing.
             Some(_) => resolve(self.placement),
         }
     }
@@ -386,13 +386,13 @@ impl<'a> AreaBuilder<'a> {
             let error = match crate::registry::find(name.as_bytes()) {
                 Ok(source) => match source.cloning().same_name().open_any() {
                     Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
-                    // It went in between, or was retired.
+                    // It was dropped concurrently, or retired.
                     Err(error) if error.kind() == ErrorKind::NoSuchArea => error,
                     Err(error) => return Err(error),
                 },
                 Err(error) if error.kind() == ErrorKind::NoSuchArea => match alone.shared() {
                     Ok(area) => return Ok(CreatedOrOpened::Created(area)),
-                    // It came in between.
+                    // It was published concurrently.
                     Err(error) if error.kind() == ErrorKind::NameTaken => error,
                     Err(error) => return Err(error),
                 },

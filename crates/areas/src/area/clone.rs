@@ -404,8 +404,8 @@ impl<'a> CloneBuilder<'a> {
         let mapping = System::new().map(&request)?;
         // Not before there is a clone that could lose something, and before anything of it is used.
         if object.mark_held()? {
-            // Whoever made it keeps its memory from now on, whatever he unmaps of it. What he had
-            // unmapped before, he has told of.
+            // Its maker keeps its memory from now on, whatever it unmaps of it. What it had
+            // unmapped before, it has reported.
             self.source.refuse_cut()?;
         }
         let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);

@@ -83,7 +83,7 @@ impl<K: AreaKind> Area<K> {
     /// As [`reconcile`](Area::reconcile).
     #[doc(hidden)]
     pub fn cut(mut self, lost: &[Range<usize>]) -> Result<Vec<Self>, Rejected<Self>> {
-        // What had bytes when it was last looked at is no mere reserve: another holder may have
+        // What had bytes when it was last looked at is not only a reserve: another holder may have
         // made the area smaller since, and make it larger again.
         let seen = self.object.as_ref().map_or(0, Object::size_seen);
         let seen = self.mapping.page_size().round_up(seen).unwrap_or(usize::MAX).min(self.mapping.span());
@@ -104,7 +104,7 @@ impl<K: AreaKind> Area<K> {
         // From here on nothing fails.
         let all: Vec<_> = left.kept.iter().chain(&left.remnants).cloned().collect();
         let mut mappings = self.mapping.keep(&all);
-        // What is left of a reserve that lies behind a gap: nobody grows into it.
+        // What is left of a reserve that lies behind a gap: it is not grown into.
         drop(mappings.split_off(left.kept.len().saturating_sub(1).min(mappings.len())));
         let others: Vec<Self> = left
             .kept
@@ -181,7 +181,7 @@ impl<K: AreaKind> Area<K> {
             && let (Extent::Resizable { .. }, false) = (object.extent(), object.is_capped())
             && object.piece().first + self.mapping.span() as u64 != before.first + span as u64
         {
-            // Its descriptor may be closed: then nobody is led to it either.
+            // Its descriptor may be closed: then no process is led to it either.
             let _ = object.mark_uneven();
         }
     }

@@ -101,8 +101,8 @@ impl<K: AreaKind> Area<K> {
                 .detail(format!("its protection is {before}"))
                 .help("freezing requires write access: freeze it where it can be written"));
         }
-        // Nobody locks here any more, and the marks of who did would be in the way as what may be
-        // written.
+        // No thread locks here any more, and the marks of those that did would be in the way as
+        // what may be written.
         self.owners.release();
         // Reading a hole of a frozen object would take memory at a moment when there may be none.
         self.populate()?;
@@ -118,7 +118,7 @@ impl<K: AreaKind> Area<K> {
             return Err(error);
         }
         // From here on it is frozen, and what follows only tidies up: older kernels map a sealed
-        // object through a descriptor for reading only, and nobody has to open it for more.
+        // object through a descriptor for reading only, and no process has to open it for more.
         let mut whole = Ok(());
         if let Some(object) = &mut self.object {
             whole = object.settle().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
@@ -212,7 +212,7 @@ impl<K: AreaKind> Area<K> {
             .and_then(|()| self.lock_again());
         match restored {
             Ok(()) => Some(error),
-            // It is there, at its address, with all its bytes; what it lacks is told.
+            // It is there, at its address, with all its bytes; what it lacks is reported.
             Err(second) => {
                 let help =
                     format!("{}; {second}", error.remedy().unwrap_or("it could not be put back as it was"));

@@ -31,7 +31,7 @@ impl Area<Frozen> {
         //   `size_seen` bytes of it forever: it is sealed against shrinking and growing;
         // - it is readable (checked), and stays so as long as the bytes are lent: `protect` takes
         //   `&mut self`;
-        // - nobody changes a byte: the seal on writing is on (checked by whoever makes an
+        // - no process changes a byte: the seal on writing is on (checked by the code that makes an
         //   `Area<Frozen>`), which the kernel gives only when no writable mapping exists, and after
         //   which it makes none.
         unsafe { std::slice::from_raw_parts(self.mapping.as_ptr(), object.size_seen()) }

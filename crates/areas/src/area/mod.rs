@@ -86,8 +86,8 @@ mod sealed {
 /// area that is no longer needed is freed by [`resize`](Area::resize), or a drop.
 #[must_use = "an area that is dropped is gone"]
 pub struct Area<K: AreaKind> {
-    // In the order in which they have to go: first nobody finds it, then it is unmapped, then the
-    // object is closed.
+    // In the order in which they have to go: first it is not found any more, then it is unmapped,
+    // then the object is closed.
     publication: Option<Publication>,
     /// This process's owners of locks that are in it.
     owners: Owners,
@@ -305,7 +305,7 @@ impl<K: AreaKind> Area<K> {
             progress(Progress { done: total, total });
             return Ok(());
         }
-        // Others may shrink a resizable area meanwhile: what they cut off need not come in.
+        // Others may shrink a resizable area concurrently: what they cut off need not come in.
         const MAX_CUTS: usize = 100;
         for cuts in 0.. {
             let job = Job {
@@ -378,7 +378,7 @@ impl<K: AreaKind> Area<K> {
         Ok(())
     }
 
-    /// A refused protection, with the reason where it is that nobody may write any more.
+    /// A refused protection, with the reason where it is that the area is frozen.
     fn explain_refused(&self, protection: Protection, error: Error) -> Error {
         let frozen = || self.object.as_ref().is_some_and(|object| object.is_frozen().unwrap_or(false));
         if error.kind() != ErrorKind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
@@ -777,7 +777,7 @@ impl Area<Resizable> {
     #[must_use]
     pub fn object(&self) -> &Object {
         let object = object_of(self.object.as_ref());
-        // Where it cannot be marked, its descriptor is closed, and leads nobody to it.
+        // Where it cannot be marked, its descriptor is closed, and leads no process to it.
         let _ = object.mark_held();
         object
     }

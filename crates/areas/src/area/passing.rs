@@ -42,7 +42,7 @@ impl Area<Shared> {
     pub fn send_read_only(&self, socket: impl AsFd) -> Result<()> {
         self.object().refuse_physical(|| format!("send {self} for reading only"))?;
         self.refuse_part(|| format!("send {self} for reading only"))?;
-        // Whoever gets a descriptor can open its file again through /proc, as far as its mode
+        // A process that gets a descriptor can reopen its file through /proc, as far as its mode
         // allows.
         self.object().set_rights(&format!("send {self} for reading only"), 0o600)?;
         let read_only = self.object().reopen_read_only()?;

@@ -157,8 +157,8 @@ impl Area<Resizable> {
             false => self.own().resize(wanted, self.placement, &whose),
         };
         let locked = resized.and_then(|()| {
-            // Where the new bytes cannot be locked, nobody gets them. (Somebody else's resize in
-            // between stands.)
+            // Where the new bytes cannot be locked, no holder gets them. (Another holder's resize
+            // in between stands.)
             self.lock_tail(&whose).inspect_err(|_| {
                 if wanted > size && self.size() == wanted {
                     let _ = self.own().resize(size, self.placement, &whose);

@@ -242,7 +242,7 @@ macro_rules! atomics {
                 ///
                 /// # Safety
                 /// As long as the reference lives, every process that has the area accesses these
-                /// bytes atomically and with this size only, and nobody changes the area's
+                /// bytes atomically and with this size only, and no code changes the area's
                 /// protection to less than reading and writing.
                 ///
                 /// # Errors

@@ -163,7 +163,7 @@ impl<K: AreaKind> Area<K> {
         let protection = self.protection();
         let Some(object) = &mut self.object else { unreachable!("what is published has an object") };
         let before = object.span();
-        // The policy of hugetlb pages lies on the mapping, and is asked for anew below.
+        // The policy of hugetlb pages lies on the mapping, and is asked for again below.
         let mapping = map_with_room(object, &Wish { address, home, protection, placement: None })?;
         let moved = self.move_over(mapping, before, &whose);
         if let (Err(_), Some(object)) = (&moved, &mut self.object)

@@ -168,7 +168,7 @@ fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<Vec<&'a [u8]>> {
         return (!rest.iter().any(up)).then(|| rest.to_vec());
     }
     // A mount from outside of the namespace shows groups above its root: how they lead to ours is
-    // not told.
+    // not known.
     (!root.is_empty() && root.iter().all(up) && !path.first().is_some_and(up)).then(Vec::new)
 }
 

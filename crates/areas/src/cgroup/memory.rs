@@ -76,7 +76,7 @@ fn of_version_one(level: &Level, plenty: u64) -> Vec<Room> {
     rooms.collect()
 }
 
-/// The limit of a group above the topmost that can be seen, which version 1 tells; how much of it
+/// The limit of a group above the topmost that can be seen, which version 1 reports; how much of it
 /// others use, it does not.
 fn above(top: &Level) -> Option<Room> {
     let stat = top.read("memory.stat")?;

@@ -18,9 +18,10 @@
 //! // In another process, of another user or in a container:
 //! let taker = std::thread::spawn({ let path = path.clone(); move || gate::take(path) });
 //!
-//! // A process that connects is checked, and given the area or refused: let answer =
-//! offer.answer(Some(Duration::from_secs(10)))?.expect("a process connected");
-//! assert!(matches!(answer.outcome, Outcome::Given)); let taken = taker.join().unwrap()?;
+//! // A process that connects is checked, and given the area or refused:
+//! let answer = offer.answer(Some(Duration::from_secs(10)))?.expect("a process connected");
+//! assert!(matches!(answer.outcome, Outcome::Given));
+//! let taken = taker.join().unwrap()?;
 //! assert_eq!(taken.size(), 1 << 20); // the same memory
 //! # drop(offer);
 //! # std::fs::remove_dir_all(folder)?;

@@ -240,7 +240,7 @@ impl Mapping {
     }
 
     /// What was attached, of that type, in the order in which it was: how a provider knows again
-    /// what it mapped. (An address does not say so: it may have been unmapped and mapped anew.)
+    /// what it mapped. (An address does not say so: it may have been unmapped and mapped again.)
     pub fn attachments<T: Any>(&self) -> impl Iterator<Item = &T> {
         let attached = self.notes.iter().flat_map(|notes| &notes.attached);
         attached.filter_map(|value| value.downcast_ref())

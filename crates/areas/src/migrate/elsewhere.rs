@@ -2,12 +2,12 @@
 //!
 //! The kernel lets an ordinary user move pages that one process has mapped, and no other. A clone
 //! of our own would be a second one. So the pages are moved through the processes that have them
-//! mapped (`move_pages` takes a process), and only what nobody has mapped (what was written by
-//! `pwrite` or taken by `fallocate`, and gathered huge pages that were never touched since) is
+//! mapped (`move_pages` takes a process), and only what no process has mapped (what was written by
+//! `pwrite` or taken by `fallocate`, and collapsed huge pages that were never touched since) is
 //! mapped here, piece by piece, with nothing beside it: the kernel would map neighbours along. The
 //! holder that the area was found by comes first: most areas have no other, and to know of others
-//! takes a look at every process. Who has `CAP_SYS_NICE` needs none of that, and moves all through
-//! windows here.
+//! takes a look at every process. A process with `CAP_SYS_NICE` needs none of that, and moves all
+//! through windows here.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -31,7 +31,7 @@ const WINDOW: usize = 128 << 20;
 const MAX_WINDOWS: usize = 512;
 const MAX_SHOWN: usize = 256 << 20;
 
-/// An object, and who has it mapped.
+/// An object, and the processes that have it mapped.
 pub(crate) struct Elsewhere<'a> {
     object: &'a Object,
     /// All of its addresses, untouched: to place it by. `None` for hugetlb pages, whose policy lies
@@ -76,8 +76,8 @@ impl<'a> Elsewhere<'a> {
             }
             let pages: Vec<Wanted> = there.iter().map(|&index| batch[index].clone()).collect();
             let address = |at: usize| std::ptr::without_provenance(mapped.address_of(at));
-            // Who has gone, or may not be looked into, moves nothing for us; what comes of it is
-            // told page by page.
+            // A process that has gone, or may not be looked into, moves nothing for us; the result
+            // is reported page by page.
             let Ok(told) = Mover::through(mapped.pid).shift(&pages, address) else { continue };
             left = others;
             for (&index, why) in there.iter().zip(told) {

@@ -1,7 +1,7 @@
 //! Moving pages to where they are asked to be.
 //!
-//! The kernel moves pages one by one to the nodes that it is told (`move_pages`), in large batches;
-//! a huge page is one page, and is named once. Success is not proof: it is measured again
+//! The kernel moves pages one by one to the nodes that it is given (`move_pages`), in large
+//! batches; a huge page is one page, and is named once. Success is not proof: it is measured again
 //! afterwards, and whatever stayed is reported with the kernel's reason. Only then new pages come
 //! from the new place: where nothing would move, the policy is as it was.
 //!
@@ -36,7 +36,7 @@ use crate::verify::Verification;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnmovedReason {
-    /// Somebody holds on to it: a transfer has it pinned, or it is being written back.
+    /// It is pinned (by DMA, for instance), or being written back.
     Busy,
     /// Other processes have it mapped too, and moving such pages takes `CAP_SYS_NICE`.
     MappedByOthers,
@@ -174,8 +174,8 @@ pub(crate) trait Ground {
 /// How often pages that came in while others were moved are moved after them.
 const ROUNDS: usize = 3;
 
-/// Moves what is elsewhere, and places what is to come. What would not move is told. The placement
-/// is resolved.
+/// Moves what is elsewhere, and places what is to come. What would not move is reported. The
+/// placement is resolved.
 pub(crate) fn run(
     ground: &mut dyn Ground,
     placement: Placement,

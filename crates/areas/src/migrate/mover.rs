@@ -76,7 +76,7 @@ impl Mover {
                 break;
             };
             // The pages for one node that it failed at are not tried again; what comes behind them
-            // is. It does not tell why they stayed, but for a lack of memory.
+            // is. It does not report why they stayed, but for a lack of memory.
             let at = start + reached;
             let errno = answer.err().unwrap_or(sys::Errno::BUSY).raw_os_error();
             start = at;
@@ -145,8 +145,8 @@ pub(super) fn note(stayed: &mut Vec<UnmovedRange>, page: &Wanted, why: UnmovedRe
 fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
     match answer {
         node if node == target.get().cast_signed() => None,
-        // It is on another node, and no error was told: somebody else moved it, or the kernel could
-        // not.
+        // It is on another node, and no error was reported: another process moved it, or the kernel
+        // could not.
         0.. => Some(UnmovedReason::Busy),
         error => Some(match -error {
             libc::EBUSY | libc::EAGAIN => UnmovedReason::Busy,

@@ -80,7 +80,7 @@ struct Page {
     begin: usize,
     size: PageSize,
     node: Node,
-    /// Whether the kernel has told its size; else it is a block that may be a huge page.
+    /// Whether the kernel has reported its size; else it is a block that may be a huge page.
     is_told: bool,
 }
 
@@ -160,7 +160,7 @@ mod tests {
         let huge = crate::residency::made_up_of(&[(2 * HUGE, Some((0, PageSize::HUGE_2M)))]);
         let wanted = targets.wanted(&huge, 0);
         assert_eq!(wanted, [Wanted { range: HUGE..2 * HUGE, target: node(1) }]);
-        // The kernel has huge pages there, and has not told which they are.
+        // The kernel has huge pages there, and has not reported which they are.
         let mut untold = made_up(&[(2 * 512, Some(0)), (2, Some(0))]);
         untold.forget_page_sizes();
         let wanted = targets.wanted(&untold, 0);

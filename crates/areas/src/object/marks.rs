@@ -2,8 +2,8 @@
 //! that looks at its size reads it by the same call.
 //!
 //! The kernel changes a mode as a whole, so that who sets a bit could take away another one that
-//! came in between. So who does takes a record lock on a byte far behind the object's end first: of
-//! an open file of its own, dropped by the kernel whatever becomes of the process.
+//! came concurrently. So who does takes a record lock on a byte far behind the object's end first:
+//! of an open file of its own, dropped by the kernel whatever becomes of the process.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;

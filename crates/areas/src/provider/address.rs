@@ -29,7 +29,7 @@ impl Reservation {
     /// addresses that were wanted.
     pub fn placed(address: Address, size: usize) -> Result<Arc<Self>> {
         let page = PageSize::base();
-        // A size that cannot be is told where there is no wish.
+        // A size that cannot be is reported where there is no hint.
         let Some(span) = page.round_up(size).filter(|&span| span > 0) else {
             return Reservation::new(size, 1);
         };

@@ -29,7 +29,7 @@ impl Request<'_> {
     /// [`AreaBuilder`](crate::AreaBuilder) does so with whatever its provider answers. For those
     /// who ask a provider themselves, and for tests of providers.
     ///
-    /// (Not compared: placement and page size of memory that is no object's, which `Mapping`
+    /// (Not compared: placement and page size of memory that belongs to no object, which `Mapping`
     /// reports as they are.)
     ///
     /// # Errors

@@ -80,7 +80,7 @@ impl<P: Provider> Provider for Limited<P> {
         let mut mapping = self.inner.map(request)?;
         if let Some(more) = mapping.span().checked_sub(least).filter(|&more| more > 0) {
             let more = Share::take(&self.used, more, self.limit)
-                // Our own share is not what stands in the way.
+                // Our own share is not what is in the way.
                 .map_err(|used| self.over(mapping.span(), used.saturating_sub(least)))?;
             mapping.attach(more);
         }

@@ -82,8 +82,8 @@ impl<A: Provider, B: Provider> Provider for Or<A, B> {
         };
         let mut mapping = match self.second.map(request) {
             Ok(mapping) => mapping,
-            // The error of the second is told: it was the last hope. Why the first one failed is in
-            // its text.
+            // The error of the second is returned: it was the last attempt. Why the first one
+            // failed is in its text.
             Err(error) => {
                 return Err(match error.source().map(ToString::to_string) {
                     None => error.caused_by(because),

@@ -9,7 +9,7 @@ use crate::mapping::Mapping;
 use crate::place::{Node, NodeSet, Placement, Policy};
 
 /// Blocks of so many pages, the first on the first node, the next on the next one, and round:
-/// exactly, whoever touches them first.
+/// exactly, whichever thread touches them first.
 ///
 /// It is interleaving with a grain of one's own, and with a known beginning. Each block is a range
 /// with a policy of its own (bind), and so a mapping of the kernel's: 65,530 of them fit a process,

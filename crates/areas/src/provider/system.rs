@@ -144,7 +144,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         Backing::Object(object) => {
             let mut flags = MapFlags::SHARED;
             if pool && object.has_reserve() {
-                // No hugetlb page is set aside for what lies beyond its end.
+                // No hugetlb page is reserved for what lies beyond its end.
                 flags |= MapFlags::NORESERVE;
             }
             let fd = object

@@ -4,9 +4,9 @@
 //! It is a sorted array, cut into chunks so that an insertion moves few words: one level that says
 //! where each chunk begins, and the chunks. All of it is atomic words whose memory is never freed
 //! or used for something else, so that a reader who is overtaken by the writer reads nonsense and
-//! no foreign memory; the count around each change (odd while it is under way) tells him, and he
-//! looks again. Who has no luck for long gives up: then the answer is to be had under the writer's
-//! mutex.
+//! no foreign memory; the count around each change (odd while it is under way) shows that, and the
+//! reader looks again. One that has no luck for long gives up: then the answer is to be had under
+//! the writer's mutex.
 //!
 //! A reader costs two binary searches, of which the second takes the same steps each time, and
 //! writes nothing: readers do not slow each other down. `models/` tries this very file out in all
@@ -124,7 +124,7 @@ impl Chunk {
         self.set_len(len);
     }
 
-    /// Begins anew, whatever it was before, with one entry.
+    /// Begins again, whatever it was before, with one entry.
     fn begin(&self, entry: &Entry) {
         self.put(0, entry);
         self.set_len(CHUNK);
@@ -197,8 +197,8 @@ impl Addresses {
         }
     }
 
-    /// The entry that has an address; `None` also where that could not be told. Of one that is
-    /// [`SURE`] beyond the address, the far words are 0.
+    /// The entry that has an address; `None` also where that is not known. Of one that is [`SURE`]
+    /// beyond the address, the far words are 0.
     #[inline]
     pub(super) fn find(&self, address: u64) -> Option<Entry> {
         self.undisturbed(|| self.look(address))?
@@ -216,7 +216,7 @@ impl Addresses {
     }
 
     /// Whether an entry has one of the addresses from `start` to `end`; `None` where that could not
-    /// be told.
+    /// be known.
     pub(super) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
         let last = end.checked_sub(1)?;
         // Entries do not overlap: the last one that begins below the end is the one that reaches

@@ -28,8 +28,8 @@ pub(super) fn is_anothers() -> bool {
 /// into its own again. For the command, which root runs.
 ///
 /// # Errors
-/// [`ErrorKind::NotPermitted`] for whoever is not root, [`ErrorKind::Registry`] where this process
-/// has joined a registry already.
+/// [`ErrorKind::NotPermitted`] for processes that are not root, [`ErrorKind::Registry`] where this
+/// process has joined a registry already.
 #[doc(hidden)]
 pub fn look_into(user: Option<u32>) -> Result<()> {
     let own = sys::process::user();

@@ -2,9 +2,9 @@
 //! without the kernel.
 //!
 //! Programs ask that for each pointer that they are given, from many threads. So what the answer
-//! takes lies in [`Addresses`], beside the state: kept by whoever has the state's mutex, read by
-//! everybody. It may lack an area for a moment (a forked child begins with none), and is never
-//! wrong: a reader who finds nothing asks the state.
+//! takes lies in [`Addresses`], beside the state: kept by the thread that has the state's mutex,
+//! read by all. It may lack an area for a moment (a forked child begins with none), and is never
+//! wrong: a reader that finds nothing asks the state.
 //!
 //! What can grow or shrink has addresses that are not its own yet, and where it ends is the
 //! kernel's truth, not ours. But the first page is always an area's own, and what a growable area
@@ -30,7 +30,7 @@ static ADDRESSES: Addresses = Addresses::new();
 /// What readers need.
 #[derive(Debug)]
 pub(super) struct Here {
-    /// Not set in a forked child that has not begun anew: what it inherited are its parent's ids.
+    /// Not set in a forked child that has not begun again: what it inherited are its parent's ids.
     pub(super) fork_detector: ForkDetector,
     /// Whether this process is a team, as far as was seen last: what
     /// [`join_once`](super::join_once) asks first.
@@ -40,10 +40,10 @@ pub(super) struct Here {
 /// The writer's side.
 pub(super) type Places = Keeper<&'static Addresses>;
 
-/// This process's, with the right to write; called once, by who has the state's mutex.
+/// This process's, with the right to write; called once, by the thread that has the state's mutex.
 pub(super) fn begin() -> Result<(&'static Here, Places)> {
     if HERE.get().is_none() {
-        // Nobody else is here: the mutex.
+        // No other thread is here: the mutex.
         let _ = HERE.set(Here { fork_detector: ForkDetector::new()?, is_team: AtomicBool::new(false) });
     }
     let here = HERE.get().ok_or_else(|| Error::new(ErrorKind::System, "use the registry"))?;
@@ -132,8 +132,8 @@ impl Place {
     }
 
     /// Whether what is mapped at an address is the byte of its object that belongs there, and all
-    /// before it, too. (But its first page, which may be a mapping of its own: whoever has lost it
-    /// alone is still the same area, and begins behind it.)
+    /// before it, too. (But its first page, which may be a mapping of its own: a thread that has
+    /// lost it alone is still the same area, and begins behind it.)
     fn is_mapped_up_to(&self, region: &Region, address: u64) -> bool {
         let wanted = self.first.wrapping_add(address.wrapping_sub(self.start));
         let found = region.offset.wrapping_add(address.wrapping_sub(region.start as u64));
@@ -186,7 +186,7 @@ fn id_of(entry: &Entry) -> Option<AreaId> {
     AreaId::new(half(entry[3] >> 32)?).ok()
 }
 
-/// Whether this process is known to be a team. A forked child that has not begun anew is none.
+/// Whether this process is known to be a team. A forked child that has not begun again is none.
 #[inline]
 pub(super) fn is_team() -> bool {
     HERE.get().is_some_and(|here| here.fork_detector.is_set() && here.is_team.load(Ordering::Relaxed))
@@ -214,7 +214,7 @@ pub enum AtAddress {
     Mapped(AreaId),
     /// Not all of it up to there: the program has unmapped some, or it is more than one mapping.
     Elsewhere(AreaId),
-    /// Nobody has asked yet: [`ask_by_address`](super::ask_by_address).
+    /// Not asked yet: [`ask_by_address`](super::ask_by_address).
     NotAsked(AreaId),
     /// No area, as far as is known here.
     Unknown,
@@ -238,14 +238,15 @@ pub(super) fn mapped_at(address: u64) -> AtAddress {
         At::CannotBeAsked => AtAddress::Mapped(place.id),
         At::NotAsked => AtAddress::NotAsked(place.id),
     };
-    // A child that was forked meanwhile (by a signal handler) has asked by its parent's descriptor.
+    // A child that was forked during this (by a signal handler) has asked by its parent's
+    // descriptor.
     if here.fork_detector.is_set() { told } else { unknown }
 }
 
 /// Whether a range may reach into an area of ours. Only `false` says something.
 pub(super) fn may_overlap(start: u64, len: u64) -> bool {
     let Some(here) = HERE.get() else { return false };
-    // A forked child has what its parent had, and nobody has said here what that is.
+    // A forked child has what its parent had, and that is not known here.
     !here.fork_detector.is_set()
         || len > 0 && ADDRESSES.reach_into(start, start.saturating_add(len)).unwrap_or(true)
 }

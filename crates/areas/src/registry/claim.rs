@@ -1,14 +1,16 @@
-//! The id that an area on its way will have where it goes: claimed by its giver, and told at once.
+//! The id that an area on its way will have where it goes: claimed by its giver, and returned at
+//! once.
 //!
 //! Of a team's sequence numbers a quarter is for what others give it ([`FIRST_GIVEN`]), and its
 //! givers choose among them. That no two choose the same is the kernel's doing: a giver takes a
 //! record lock on the id's own byte of the control file, beyond its end, by an open file of its
 //! own, and that open file goes with the offer. So the claim lasts as long as the offer does,
-//! whoever dies: in the giver's hands, in the queue, and in the target's until the area is in its
-//! table, where all see that the id is taken.
+//! whichever side dies: it is held by the giver, then by the queue, then by the target until the
+//! area is in its table, where all see that the id is taken.
 //!
-//! The target believes a claim only if the open file that came has that record lock: who claims no
-//! id gets none, and who repeats another giver's gets a number that nobody knew before.
+//! The target believes a claim only if the open file that came has that record lock: a giver that
+//! claims no id gets none, and one that repeats another giver's gets a number that was not known
+//! before.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -82,7 +84,7 @@ impl Claim {
             match range_lock::take(file.as_fd(), Hold::Alone, &byte_of(id)) {
                 // What came with the former claim may be in the table by now.
                 Ok(()) if !is_live(id) => return Ok(Claim { id, file, control: stat.identity }),
-                // It goes with the open file, or at the latest with this process; nobody misses it.
+                // It goes with the open file, or at the latest with this process.
                 Ok(()) | Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => claimed += 1,
                 Err(errno) => return Err(failed("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
             }
@@ -117,7 +119,7 @@ impl Claim {
     /// file that all use.
     ///
     /// The open file takes it once more: that works where it has it, and, if it came without, where
-    /// nobody else has.
+    /// no other has.
     pub(super) fn holds(&self, directory: &Directory, slot: u32) -> bool {
         self.id.slot() == slot
             && self.id.sequence() >= FIRST_GIVEN
@@ -130,7 +132,7 @@ impl Claim {
 fn ids_from(slot: u32, from: u32) -> impl Iterator<Item = AreaId> {
     const COUNT: u32 = SEQUENCES - FIRST_GIVEN;
     let slot = slot % SLOTS;
-    // Whoever wrote it: any number is a good one to begin with.
+    // Whichever process wrote it: any number is a good one to begin with.
     let from = from % COUNT;
     (0..COUNT).map(move |step| AreaId::from_parts(slot, FIRST_GIVEN + (from + step) % COUNT))
 }

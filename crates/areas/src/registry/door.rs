@@ -1,10 +1,10 @@
-//! A team's door: the socket at which others offer it areas.
+//! A team's door: its transfer socket, to which others transfer areas.
 //!
-//! What was offered waits in the socket's queue, which is the kernel's: it holds the memory though
-//! its giver is dead, and releases it when the team dies. The socket's address is a name in the
-//! registry's folder for as long as it takes to open that name; then the name goes, and what leads
-//! to the socket is `/proc/PID/fd/N`, as with all else that a team has. So only those reach a door
-//! who may look into its owner, and nothing of it is left behind.
+//! A pending transfer waits in the socket's queue, which is the kernel's: it holds the memory
+//! though its giver is dead, and releases it when the team dies. The socket's address is a name in
+//! the registry's folder for as long as it takes to open that name; then the name goes, and what
+//! leads to the socket is `/proc/PID/fd/N`, as with all else that a team has. So only those reach a
+//! door that may look into its owner, and nothing of it is left behind.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -64,7 +64,7 @@ impl Door {
         let entry = opened.map_err(failed("openat(O_PATH)"))?;
         let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat"))?;
         if stat.mode & 0o200 == 0 {
-            // A umask may have taken the owner's right to write, which is what offering takes.
+            // A umask may have taken the owner's right to write, which is what sending to it takes.
             sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
         }
         let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
@@ -129,7 +129,7 @@ impl Door {
         Ok(None)
     }
 
-    /// Drops the first in line if it cannot be taken. Whether it was so.
+    /// Drops the first in line if it cannot be accepted. Whether it was so.
     pub(super) fn refuse(&self, control: Option<Identity>) -> bool {
         let Ok(socket) = self.socket.checked() else { return false };
         if !sys::foreign::may_take() {
@@ -195,8 +195,8 @@ pub(super) struct Refused {
     pub(super) errno: sys::Errno,
 }
 
-/// The name that a door has until it is open. `lot` tells apart what one process makes at once: two
-/// copies of this library.
+/// The name that a door has until it is open. `lot` distinguishes what one process makes at once:
+/// two copies of this library.
 fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
     CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
 }

@@ -1,19 +1,19 @@
 //! How of several that want a name for themselves alone at most one gets it: without mutual
-//! exclusion, and with nobody waiting forever.
+//! exclusion, and without any process waiting forever.
 //!
-//! Who wants it *claims* it: a record in its own table that others of its kind see, and nobody
-//! finds. Then it looks at all tables. Whoever has the name has won before. Whoever else claims it
-//! may not have seen us, or we not them:
+//! A process that wants it *claims* it: a record in its own table that other claimants see, and
+//! that is not found. Then it looks at all tables. A process that has the name has won before.
+//! Another that claims it may not have seen us, or we not it:
 //!
-//! - Of two claims, whichever comes to be seen later is seen by whoever made the earlier one, or
-//!   sees that one: both look *after* they can be seen. So never do two look and find nobody.
-//! - A claim that was not there at our first look is of somebody who sees ours: it is in nobody's
+//! - Of two claims, whichever comes to be seen later is seen by the maker of the earlier one, or
+//!   sees that one: both look *after* they can be seen. So never do two look and find no other.
+//! - A claim that was not there at our first look is of a process that sees ours: it is in no one's
 //!   way.
-//! - One that was there may be of somebody who has not seen ours. The younger of the two withdraws
-//!   and looks again; the older one waits until the other has withdrawn or got the name.
+//! - One that was there may be of a process that has not seen ours. The younger of the two
+//!   withdraws and looks again; the older one waits until the other has withdrawn or got the name.
 //!
 //! A claim goes with its process. One that stays although its process lives (stopped, or hostile)
-//! is waited for as long as the caller has patience, and then told.
+//! is waited for until the caller's timeout, and then reported.
 //!
 //! Nothing but the order of the steps is here, over whatever tables there are, so that it can be
 //! tried out in all orders: `models/` does that, with this very file.
@@ -21,19 +21,19 @@
 /// What others have of the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen<H, C> {
-    /// Somebody has it.
+    /// Another process has it.
     Taken(H),
-    /// Nobody has it; these claim it.
+    /// No process has it; these claim it.
     Claimed(Vec<C>),
 }
 
-/// Somebody who wants the name, and what they can do and ask. Each call is a step between which
+/// A process that wants the name, and what it can do and ask. Each call is a step between which
 /// others may do anything.
 pub(crate) trait Contender {
     type Error;
-    /// Who has the name.
+    /// The owner of the name.
     type Holder;
-    /// Who claims it: the older one is less, and no two are equal.
+    /// A claimant: the older one is less, and no two are equal.
     type Claim: Copy + Ord;
 
     /// Lets others see that we claim it, before all that we see behind this.
@@ -44,18 +44,18 @@ pub(crate) trait Contender {
     fn settle(&mut self) -> Result<bool, Self::Error>;
     /// Takes our claim back.
     fn withdraw(&mut self);
-    /// Lets others get on; `false` if patience is at its end.
+    /// Lets others get on; `false` if the timeout has passed.
     fn wait(&mut self) -> bool;
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome<H, C> {
     /// The name is ours.
     Ours,
-    /// Somebody has it.
+    /// Another process has it.
     Taken(H),
-    /// Somebody claims it, and does not go on.
+    /// Another process claims it, and does not go on.
     Stuck(C),
     /// What the claim stands in was taken away again and again.
     Restless,
@@ -64,7 +64,7 @@ pub(crate) enum Outcome<H, C> {
 /// How often others may not have seen our claim all the while.
 const MAX_UNSEEN: u32 = 100;
 
-/// What came of a claim.
+/// The outcome of a claim.
 enum Ended<H, C> {
     With(Outcome<H, C>),
     /// An older one was there: ours is to be withdrawn, and all begins again.
@@ -73,11 +73,11 @@ enum Ended<H, C> {
     Unseen,
 }
 
-/// Gets the name, or says who has it.
+/// Gets the name, or returns its owner.
 pub(crate) fn contend<C: Contender>(who: &mut C) -> Result<Outcome<C::Holder, C::Claim>, C::Error> {
     let mut unseen = 0;
     loop {
-        // Before a claim of ours is in anybody's way.
+        // Before a claim of ours is in another's way.
         match who.look()? {
             Seen::Taken(holder) => return Ok(Outcome::Taken(holder)),
             Seen::Claimed(claims) => {

@@ -11,7 +11,8 @@ use super::offer::Offer;
 use super::process::ProcessStat;
 pub(crate) use super::table::fuzz::table;
 
-/// A record as it stands in a table; or what comes to a team's door, if there is enough of it.
+/// A record as it stands in a table; or what comes to a team's transfer socket, if there is enough
+/// of it.
 pub(crate) fn record(bytes: &[u8]) {
     super::table::fuzz::record(bytes);
     if let Some(bytes) = bytes.first_chunk::<{ Offer::BYTES }>()

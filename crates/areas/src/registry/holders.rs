@@ -39,7 +39,7 @@ impl fmt::Display for Holder {
 }
 
 /// The processes that have the memory of that identity, by number: those that this process may look
-/// into. Of physical memory it is a part, and only who has a share of that counts.
+/// into. Of physical memory it is a part, and only processes that have a share of that count.
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
 pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
@@ -134,8 +134,8 @@ pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
 /// of a part of physical memory.
 ///
 /// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects
-/// are unique on their device, and the path says that it is one. Its end is what somebody called
-/// it, in any encoding.
+/// are unique on their device, and the path says that it is one. Its end is a name that a program
+/// chose, in any encoding.
 pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
     let mut fields = fields(line);
     let permissions = fields.nth(1)?;

@@ -1,4 +1,4 @@
-//! What can be told of an area: one's own or another team's.
+//! The description of an area: one's own or another team's.
 
 use std::time::{Duration, SystemTime};
 
@@ -37,7 +37,7 @@ pub struct Info {
     /// Bytes in whole pages that the holder has mapped: less than `size` where another process made
     /// the area larger than the holder's addresses.
     pub mapped: usize,
-    /// Bytes of addresses that the holder has taken, for growth; no more than `mapped` where it
+    /// Bytes of addresses that the holder has taken, for growth; not more than `mapped` where it
     /// cannot grow.
     pub reserve: usize,
     /// Whether, and how far, it may grow.
@@ -59,13 +59,13 @@ pub struct Info {
     /// Bytes of its object that lie before it: not 0 only of what is left where its holder has
     /// unmapped the beginning.
     pub offset: usize,
-    /// The physical address at which it begins, if it is memory that was set aside when the machine
+    /// The physical address at which it begins, if it is memory that was reserved when the machine
     /// booted.
     pub physical: Option<u64>,
     /// What its holder has noted beside it: its word, unchecked.
     pub note: Note,
-    /// Whether its memory is [retired](crate::Area::retire): its holder keeps it, and nobody else
-    /// gets it.
+    /// Whether its memory is [retired](crate::Area::retire): its holders keep it, and no other
+    /// process gets it.
     pub retired: bool,
     /// Nanoseconds since boot at which it was published.
     pub created_since_boot: u64,
@@ -88,7 +88,7 @@ impl Info {
             name: record.name.clone(),
             pid,
             size: exact.filter(|&exact| exact <= file_size).unwrap_or(file_size),
-            // Its holder does not map more, however large somebody made it.
+            // Its holder does not map more, however large another made it.
             mapped: record.page.round_up(file_size.max(1)).map_or(span, |pages| pages.min(span)),
             reserve: span,
             extent: record.extent,
@@ -109,8 +109,7 @@ impl Info {
         }
     }
 
-    /// The command name of the process that holds it, where it can be read: read now, for who wants
-    /// it.
+    /// The command name of the process that holds it, where it can be read: read at this call.
     #[must_use]
     pub fn command(&self) -> Option<String> {
         command_of(self.pid)

@@ -12,9 +12,9 @@ use crate::sys::file::Stat;
 
 /// An area that was found, open to be asked about: [`Source::inspect`].
 ///
-/// What the kernel said of it then is remembered; where its pages are is asked when it is to be
-/// told. Nothing of it is mapped but for the time of a measurement. Its memory stays for as long as
-/// this is kept.
+/// What the kernel said of it then is remembered; where its pages are is measured when it is asked
+/// for. It is mapped only for the time of a measurement. Its memory stays for as long as this is
+/// kept.
 #[derive(Debug)]
 pub struct Inspection {
     info: Info,
@@ -27,7 +27,7 @@ impl Inspection {
         Inspection { info: Info::of_part(source.record(), source.pid(), size, retired), object }
     }
 
-    /// What its holder told of it, and its size, when it was opened.
+    /// What its holder published of it, and its size, when it was opened.
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
@@ -39,7 +39,7 @@ impl Inspection {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for low areas, and for some of hugetlb pages;
     /// [`NotPermitted`](crate::ErrorKind::NotPermitted) where a sandbox hides even the page tables;
     /// [`System`](crate::ErrorKind::System) with what the kernel said. Where it forbids
-    /// `move_pages`, the nodes are told as totals.
+    /// `move_pages`, the nodes are reported as totals.
     pub fn residency(&self) -> Result<Residency> {
         self.object.refuse_physical(|| format!("measure area {} {:?}", self.info.id, self.info.name))?;
         measure_object(&self.object, self.object.size_in_pages())
@@ -56,14 +56,14 @@ impl Inspection {
         }
     }
 
-    /// Whether it was frozen when it was opened: then nobody can write it any more.
+    /// Whether it was frozen when it was opened: then no process can write it any more.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         self.object.was_frozen()
     }
 
     /// Whether a holder has sealed it against further seals (`F_SEAL_SEAL`), so that it cannot be
-    /// frozen; `None` where that cannot be told.
+    /// frozen; `None` where that is not known.
     #[doc(hidden)]
     #[must_use]
     pub fn is_sealed_shut(&self) -> Option<bool> {
@@ -72,24 +72,23 @@ impl Inspection {
     }
 }
 
-/// What was told of an area, and measured: [`Source::measure`].
+/// What was published of an area, and measured: [`Source::measure`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Measured {
-    /// What its holder told of it, and its size.
+    /// What its holder published of it, and its size.
     pub info: Info,
-    /// Whether it was frozen: then nobody can write it any more.
+    /// Whether it was frozen: then no process can write it any more.
     pub frozen: bool,
-    /// Where its pages were, as [`Inspection::residency`] tells it, or why that cannot be told.
+    /// Where its pages were, as [`Inspection::residency`] returns it, or why that is not known.
     pub residency: Result<Residency>,
-    /// The bytes of it that were in RAM, swapped ones not counted; `None` where that cannot be
-    /// told.
+    /// The bytes of it that were in RAM, swapped ones not counted; `None` where that is not known.
     pub resident: Option<u64>,
 }
 
 impl Measured {
-    /// Asks all at once: between the first question and the last nobody else does anything in this
-    /// thread, so that the descriptor is not looked at again.
+    /// Asks all at once: between the first question and the last no other code runs in this thread,
+    /// so that the descriptor is not looked at again.
     pub(super) fn of(source: &Source, object: Object, stat: Option<&Stat>) -> Self {
         let opened = Inspection::new(source, object);
         let residency = match stat {

@@ -107,7 +107,7 @@ impl Drop for Keeper {
         }
         lock(&self.shared.0).ends = true;
         self.shared.1.notify_all();
-        // It ends within one call; what it panicked of, if it did, it has told.
+        // It ends within one call; what it panicked of, if it did, it has reported.
         let _ = thread.join();
     }
 }

@@ -2,9 +2,9 @@
 //! say now.
 //!
 //! A program can undo a lock by itself (`munlock`, `munlockall`), and a forked child inherits none.
-//! `smaps` tells which mappings are locked (`lo` among their flags), and how much of each is there.
-//! It is expensive: the kernel walks the page tables of the whole process. So only who has an area
-//! with a lock is asked, and each once.
+//! `smaps` shows which mappings are locked (`lo` among their flags), and how much of each is there.
+//! It is expensive: the kernel walks the page tables of the whole process. So only a process that
+//! has an area with a lock is asked, and each once.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

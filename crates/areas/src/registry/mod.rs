@@ -1,6 +1,6 @@
 //! The registry: which processes hold which areas, by what names and ids.
 //!
-//! **Each process publishes one table of its own areas; nobody writes anybody else's memory; the
+//! **Each process publishes one table of its own areas; no process writes another's memory; the
 //! kernel frees everything.** A process that holds areas is a *team*. Its table is a memory object
 //! that goes with it; others find the object through one symbolic link into `/proc`, which leads
 //! nowhere once the process is gone. There is no daemon, nothing to repair after a crash, and no
@@ -102,10 +102,10 @@ pub type Look = Inspection;
 
 /// The oldest live area of that name that this process may read.
 ///
-/// Names need not be unique. A name that was found once is found again without asking anybody but
-/// its holder's table. An area whose holder has closed the descriptor of its memory is passed over
-/// once an attempt to open it has shown that; so is one that was [retired](crate::Area::retire),
-/// which is looked at when a name is found for the first time.
+/// Names need not be unique. A name that was found once is found again by its holder's table alone.
+/// An area whose holder has closed the descriptor of its memory is passed over once an attempt to
+/// open it has shown that; so is one that was [retired](crate::Area::retire), which is looked at
+/// when a name is found for the first time.
 ///
 /// # Errors
 /// [`ErrorKind::NoSuchArea`] if there is none, [`ErrorKind::Limit`] if there is none that can be
@@ -135,9 +135,9 @@ pub fn get(id: AreaId) -> Result<Source> {
 /// A process's published area that begins at the lowest address above `after`; `None` at the end,
 /// however often it is asked.
 ///
-/// Begin with 0 and go on with the [address](Source::address) of the last one. Whatever comes or
-/// goes in between, an area that stays is met once, because addresses stay while ids and places in
-/// a table may be given to others.
+/// Start with 0 and continue with the [address](Source::address) of the last one. Whatever comes or
+/// goes concurrently, an area that stays is met once, because addresses stay while ids and places
+/// in a table may be given to others.
 ///
 /// ```
 /// let pid = std::process::id();
@@ -167,8 +167,8 @@ pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
 /// All published areas that can be seen, and the teams that cannot be looked into.
 ///
 /// # Errors
-/// [`ErrorKind::Registry`] if the registry's folder is not as it must be. No folder is no error:
-/// nothing is published.
+/// [`ErrorKind::Registry`] if the registry's folder is not as it must be. A missing folder is not
+/// an error: nothing is published.
 pub fn list() -> Result<Listing> {
     state::state_up_to_date()?.list()
 }
@@ -178,7 +178,7 @@ pub(crate) fn list_of(object: Identity) -> Result<Listing> {
     state::state_up_to_date()?.list_of(Some(object))
 }
 
-/// An error where somebody has that name already: before anything is made for it.
+/// An error where another area has that name already: before anything is made for it.
 pub(crate) fn refuse_taken(name: &Name) -> Result<()> {
     match state::state()?.find(name.as_bytes())? {
         Some(source) => Err(state::taken(format!("publish area {name:?} exclusively"), &source)),
@@ -192,12 +192,12 @@ pub(crate) fn retire_own(object: Identity) -> Result<()> {
     Ok(())
 }
 
-/// Measures areas one after the other, as [`Source::measure`] does, and tells each: for who asks
-/// about many, as each takes two walks through `/proc` less. In the order in which [`list`] gives
-/// them it is the cheapest.
+/// Measures areas one after the other, as [`Source::measure`] does, and reports each: for callers
+/// that ask about many, as each takes two walks through `/proc` less. In the order of [`list`] it
+/// is cheapest.
 ///
 /// # Errors
-/// Those that `tell` gives back: the first one ends it.
+/// Those that `tell` returns: the first one ends it.
 pub fn measure_each<E>(
     areas: impl IntoIterator<Item = Source>,
     mut tell: impl FnMut(&Source, Result<Measured>) -> std::result::Result<(), E>,
@@ -243,9 +243,10 @@ fn lost(error: Error, name: &Name) -> Error {
 
 /// The id of this process's own published area that holds an address, as [`at`] finds it.
 ///
-/// It waits for nobody, and mostly asks nobody: threads that look up addresses do not disturb each
-/// other, and however many areas there are, it is two searches in sorted arrays. Beyond the first
-/// page of an area that may shrink, and where one that grows has just grown, it takes an `fstat`.
+/// It never waits, and mostly makes no system call: threads that look up addresses do not disturb
+/// each other, and however many areas there are, it is two searches in sorted arrays. Beyond the
+/// first page of an area that may shrink, and where one that grows has just grown, it takes an
+/// `fstat`.
 ///
 /// # Errors
 /// [`ErrorKind::NoSuchArea`] if there is none.
@@ -289,7 +290,7 @@ pub fn asks_by_address() -> bool {
 }
 
 /// Whether a range of addresses may reach into a published area of this process, its reserve
-/// included: `false` is sure. It waits for nobody, and makes no system call: for the C edge.
+/// included: `false` is sure. It never waits, and makes no system call: for the C edge.
 #[doc(hidden)]
 #[must_use]
 pub fn may_overlap(start: usize, len: usize) -> bool {
@@ -305,23 +306,23 @@ pub fn wait(name: impl AsRef<[u8]>, timeout: Option<Duration>) -> Result<Source>
     wait::wait(&Name::new(name)?, timeout)
 }
 
-/// Joins the registry without an area, so that others can transfer areas to this process. Whoever
-/// has published one has joined.
+/// Joins the registry without an area, so that others can transfer areas to this process. A process
+/// that has published one has joined.
 ///
 /// # Errors
 /// [`ErrorKind::Registry`], [`ErrorKind::Limit`] where it cannot be joined;
-/// [`ErrorKind::NotPermitted`] where a sandbox forbids the socket at which areas are offered.
+/// [`ErrorKind::NotPermitted`] where a sandbox forbids the socket to which areas are transferred.
 pub fn join() -> Result<()> {
     state::state()?.join()
 }
 
-/// Joins the registry where this process, or this forked child, has not: for programs in which
-/// whoever looks can be given areas, as each of BeOS's can. The C calls of `OS.h` do so before they
-/// look; [`find`] and the other calls of this module do not.
+/// Joins the registry where this process, or this forked child, has not: for programs in which a
+/// process that looks can be given areas, as in BeOS. The C calls of `OS.h` do so before they look;
+/// [`find`] and the other calls of this module do not.
 ///
 /// From the second time on it makes no system call. What keeps it from joining (no folder can be
 /// made, no slot is free, no descriptor) is not an error: looking works without. It is tried again
-/// a second later at the earliest; [`join`] tells the reason.
+/// a second later at the earliest; [`join`] returns the reason.
 pub fn join_once() {
     if !by_address::is_team()
         && let Ok(mut state) = state::state()
@@ -333,11 +334,11 @@ pub fn join_once() {
 /// The areas that other teams have transferred to this process and that the program has not taken
 /// yet, in the order in which they came. [`Transferred::take`] takes one.
 ///
-/// Every call into the registry that asks the kernel anyway takes in what was transferred: it is
+/// Every call into the registry that asks the kernel anyway accepts what was transferred: it is
 /// mapped and published from then on, whether or not the program takes it.
 ///
 /// # Errors
-/// Where there is none, and one that was transferred cannot be taken in: as for new areas, for
+/// Where there is none, and one that was transferred cannot be accepted: as for new areas, for
 /// instance [`ErrorKind::Limit`] for its lock. It is tried again at each call; [`refuse_transfer`]
 /// drops it.
 pub fn transferred() -> Result<Vec<Transferred>> {
@@ -364,8 +365,8 @@ pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     })
 }
 
-/// Drops the area that was transferred to this process and cannot be taken in ([`transferred()`]
-/// says why): what comes behind it is taken in then. Whether there was one.
+/// Drops the area that was transferred to this process and cannot be accepted ([`transferred()`]
+/// says why): the next one is accepted then. Returns whether there was one.
 ///
 /// # Errors
 /// As [`list`].
@@ -408,7 +409,7 @@ pub fn path_remark() -> Result<Option<String>> {
 }
 
 /// An area's place in the registry, in this process and in the children that inherit it. Dropping
-/// it takes the area back.
+/// it withdraws the area.
 #[derive(Debug)]
 pub(crate) struct Publication(state::Key);
 
@@ -429,7 +430,7 @@ impl Publication {
         Ok((Publication(key), id))
     }
 
-    /// Publishes the area under another name instead of its own; alone, if there is patience for
+    /// Publishes the area under another name instead of its own; alone, if there is a timeout for
     /// that. The id that it has from then on. After an error all is as it was. `what` completes
     /// "cannot …".
     pub(crate) fn rename(&mut self, name: Name, alone: Option<Duration>, what: &str) -> Result<AreaId> {
@@ -449,12 +450,12 @@ impl Publication {
         }
     }
 
-    /// Tells what is noted beside the area from now on.
+    /// Publishes what is noted beside the area from now on.
     pub(crate) fn set_note(&self, note: Note) -> Result<()> {
         state::state()?.set_note(self.0, note)
     }
 
-    /// Tells how many bytes of addresses the area has now, and up to where it may grow.
+    /// Publishes how many bytes of addresses the area has now, and up to where it may grow.
     pub(crate) fn set_extent(&self, span: u64, extent: Extent) {
         if let Ok(mut state) = state::state() {
             state.update(self.0, |area| (area.span, area.extent) = (span, extent));
@@ -462,14 +463,14 @@ impl Publication {
     }
 
     /// The place of an area that another team has transferred to us, and whether it is frozen;
-    /// `None` if somebody was quicker.
+    /// `None` if another thread was quicker.
     pub(crate) fn take(transferred: &Transferred) -> Result<Option<(Self, Arrival, bool)>> {
         let taken = state::state()?.take(transferred.key())?;
         Ok(taken.map(|(arrival, frozen)| (Publication(arrival.key()), arrival, frozen)))
     }
 
-    /// Offers the area to another team, which has it from then on. The id that it will have there.
-    /// At exact addresses `used` bytes must be free.
+    /// Transfers the area to another team, which has it from then on. The id that it will have
+    /// there. At exact addresses `used` bytes must be free.
     pub(crate) fn offer(
         &self,
         team: u32,
@@ -480,7 +481,7 @@ impl Publication {
         state::state()?.offer(self.0, team, (address, used), descriptor)
     }
 
-    /// Publishes the area anew, under a new id.
+    /// Publishes the area again, under a new id.
     pub(crate) fn replace(&self, area: Announcement) -> Result<()> {
         state::state()?.replace(self.0, area)
     }

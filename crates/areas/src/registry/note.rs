@@ -1,5 +1,5 @@
-//! Notes: a few bytes that a holder publishes with an area, for whoever finds it. They mean what
-//! the program says: nobody here looks into them.
+//! Notes: a few bytes that a holder publishes with an area, for those that find it. They mean what
+//! the program says: the library does not interpret them.
 
 use std::fmt;
 
@@ -9,9 +9,8 @@ use crate::text::escape_invisible_bytes;
 /// What a holder has published with an area: up to 256 bytes, which mean what the program says (a
 /// type and a shape, a version, a schema).
 ///
-/// An empty note is the same as none. Who reads one reads what another process wrote: it is whole
-/// (never part of one note and part of another), of no more than [`Note::MAX`] bytes, and otherwise
-/// unchecked.
+/// An empty note is the same as none. A note is what another process wrote: whole (never part of
+/// one note and part of another), at most [`Note::MAX`] bytes, and otherwise unchecked.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Note(Box<[u8]>);
 
@@ -55,7 +54,7 @@ impl Note {
 
 impl fmt::Display for Note {
     /// As [`Name`](super::Name)'s: as UTF-8, so that a terminal shows it instead of obeying it, and
-    /// with what is no UTF-8 as `\xff`.
+    /// with what is not UTF-8 as `\xff`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&escape_invisible_bytes(&self.0))
     }

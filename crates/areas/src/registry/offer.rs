@@ -1,4 +1,4 @@
-//! An offer: what is told of an area that is on its way to another team, beside its descriptor.
+//! A pending transfer: what is sent of an area on its way to another team, beside its descriptor.
 //!
 //! A record as it stands in a table, where the giver wants the area to be, and the id that it has
 //! claimed for it there ([`Claim`]). Who receives one believes the kernel (who sent it, what the
@@ -141,7 +141,8 @@ impl Parcel {
     /// folder was another one.
     ///
     /// # Errors
-    /// The kernel did not say what came: it may be an area, of which nobody else has the memory.
+    /// The kernel did not say what came: it may be an area, of which no other process has the
+    /// memory.
     pub(super) fn open(
         packet: Packet,
         bytes: &[u8; Offer::BYTES],
@@ -161,7 +162,7 @@ impl Parcel {
         };
         let record = &offer.record;
         if record.physical.is_some() {
-            // It is not offered: whoever says so may mean any memory of the machine.
+            // It is not transferred: a process that says so may mean any memory of the machine.
             return Ok(None);
         }
         let unknown = || {
@@ -205,7 +206,7 @@ impl Parcel {
         }
         let mut protection = record.protection;
         if object.refused_writers() {
-            // It may have been frozen on its way: then nobody had it mapped for writing.
+            // It may have been frozen on its way: then no process had it mapped for writing.
             protection = protection.difference(Protection::WRITE);
         } else if protection.contains(Protection::WRITE) && !writable {
             return Ok(None);

@@ -8,7 +8,7 @@
 
 use super::table::{Record, View};
 
-/// How often a walk sorts anew, at most.
+/// How often a walk sorts again, at most.
 const SORTS: usize = 8;
 
 /// What is remembered of a table's order.

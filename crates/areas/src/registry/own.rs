@@ -49,7 +49,7 @@ pub(super) fn is_mapped(record: &Record) -> bool {
     missing(start, span, backed_by).map_or(true, |missing| missing.is_empty())
 }
 
-/// What can be told of an area of ours, and its bytes in RAM, by its own descriptor: two or three
+/// The description of an area of ours, and its bytes in RAM, by its own descriptor: two or three
 /// calls. `None` where it takes more than that: hugetlb pages, physical memory, a kernel or a
 /// sandbox without `cachestat`, a descriptor that is closed.
 pub(super) fn told(record: &Record) -> Option<(Info, u64)> {

@@ -57,7 +57,7 @@ pub(super) const TABLE_SEALS: SealFlags =
 #[derive(Debug)]
 pub(super) enum State {
     Live(Box<Peer>),
-    /// It lives, as far as can be told, and we may not look into it.
+    /// It lives, as far as is known, and we may not look into it.
     Unreadable(Reason),
     Dead,
 }
@@ -167,7 +167,7 @@ fn among_threads(process: &str, shows_table: impl Fn(&str) -> sys::Result<bool>)
                         // The kernel shows a zombie's descriptors, of which there are none, to root
                         // alone.
                         Ok(stat) if stat.holds_nothing() => {}
-                        // A thread that has ended in between.
+                        // A thread that has ended concurrently.
                         Err(_) if std::fs::metadata(thread).is_err() => {}
                         _ => refused = Some(errno),
                     }
@@ -204,7 +204,7 @@ fn stat_under(folder: &str, number: i32) -> sys::Result<Stat> {
 
 /// Whether a file can be the table that the link names. Its seals are looked at once it is open.
 fn is_table(stat: &Stat, link: &Link) -> bool {
-    // Whoever looks into another user's registry could be led to the table of a third one.
+    // A process that looks into another user's registry could be led to the table of a third one.
     let is_theirs = !anothers::is_anothers() || stat.uid == anothers::user();
     stat.is_file()
         && stat.links == 0
@@ -353,8 +353,8 @@ impl Peer {
         {
             return true;
         }
-        // The record lock can be lost without a death: whoever closes a second descriptor of the
-        // table drops it.
+        // The record lock can be lost without a death: a process that closes a second descriptor of
+        // the table drops it.
         match self.locate() {
             Place::At(folder) => stat_under(&folder, self.link.descriptor)
                 .is_ok_and(|stat| stat.identity == self.table.identity()),
@@ -555,7 +555,7 @@ impl Peer {
             {
                 looked
             }
-            // Another file has the number by now, or cannot be told from one.
+            // Another file has the number by now, or cannot be distinguished from one.
             _ => {
                 // Another area's memory is often no more than one that came as ours went.
                 if !sys::foreign::close_memory(fd) {
@@ -568,9 +568,8 @@ impl Peer {
         if rights != Rights::Reading {
             return Some(Opened { fd, looked, pages });
         }
-        // The kernel holds whoever reads only to that if it was opened so; by way of our own
-        // number, which is shorter than the owner's. It is the same object: its seals and size are
-        // what they were.
+        // The kernel holds a reader to that if it was opened so; by way of our own number, which is
+        // shorter than the owner's. It is the same object: its seals and size are what they were.
         let found = Looked { fd, stat: looked.stat };
         match open_looked(&found, OFlags::RDONLY) {
             Ok(fd) => Some(Opened { fd, looked, pages }),
@@ -591,7 +590,7 @@ impl Peer {
         self.view.owner().is_ok_and(|owner| owner.slot == self.link.slot)
     }
 
-    /// Offers an area at its door; `None` if it has none.
+    /// Sends an area to its door; `None` if it has none.
     pub(super) fn offer(
         &self,
         bytes: &[u8; Offer::BYTES],
@@ -623,7 +622,7 @@ impl Peer {
                 return None;
             }
             let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
-            // Whoever lives now lived when the handle was made: the number was not another
+            // A process that lives now lived when the handle was made: the number was not another
             // process's.
             self.is_live().then_some(handle)
         });

@@ -75,12 +75,12 @@ pub(super) fn process_lives(pid: u32) -> bool {
         Ok(threads) => threads.len() > 1,
         Err(_) => sys::process::exists(pid),
     };
-    // Only who has no addresses is asked about.
+    // Only processes without addresses are asked about.
     let is_kernels = field("VmSize:").is_empty() && ProcessStat::of(pid).is_ok_and(ProcessStat::is_kernels);
     is_process && (!ended || others()) && !is_kernels
 }
 
-/// Whether it is proven that the process of that number which started at that time is no more.
+/// Whether it is proven that the process of that number which started at that time has ended.
 pub(super) fn is_dead(pid: u32, start_time: u64) -> bool {
     match ProcessStat::of(pid) {
         Ok(stat) => stat.start_time != start_time || (stat.holds_nothing() && !process_lives(pid)),

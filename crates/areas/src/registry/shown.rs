@@ -136,7 +136,7 @@ pub struct MapLine<'a> {
     pub device: u64,
     /// See `device`.
     pub inode: u64,
-    /// Any bytes, as the kernel escapes them: somebody chose them.
+    /// Any bytes, as the kernel escapes them: a program chose them.
     pub path: &'a [u8],
 }
 

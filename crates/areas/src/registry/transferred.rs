@@ -7,13 +7,13 @@ use super::state::Key;
 /// An area that another team has transferred to this process, and that the program has not taken
 /// yet.
 ///
-/// It is this process's own by now: mapped, published, found by everybody, and listed under this
+/// It is this process's own by now: mapped, published, found by others, and listed under this
 /// process, which holds it until the program takes it with `take` and drops it, or ends.
 ///
-/// As long as it is not taken it counts: a program has at most 256 of them, no more than an eighth
-/// of the descriptors that it may have (`RLIMIT_NOFILE`), 4 TiB of addresses, half of the RAM and
-/// an eighth of it locked. What is offered beyond that waits with the kernel, and comes when others
-/// were taken.
+/// As long as it is not taken it counts: a program has at most 256 of them, at most an eighth of
+/// the descriptors that it may have (`RLIMIT_NOFILE`), 4 TiB of addresses, half of the RAM and an
+/// eighth of it locked. Transfers beyond that stay pending in the kernel, and are accepted when
+/// others were taken.
 #[derive(Clone, Debug)]
 pub struct Transferred {
     key: Key,
@@ -31,7 +31,7 @@ impl Transferred {
         self.key
     }
 
-    /// What can be told of it: its name, its id now, its address.
+    /// Its description: its name, its id now, its address.
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
@@ -43,7 +43,7 @@ impl Transferred {
         self.source.id()
     }
 
-    /// The id that it had where it came from. Nobody has it any more, unless it was given anew
+    /// The id that it had where it came from. No area has it any more, unless it was assigned again
     /// since.
     #[must_use]
     pub fn former_id(&self) -> AreaId {

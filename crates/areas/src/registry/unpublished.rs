@@ -1,6 +1,6 @@
 //! Memory that processes hold as areas' and that no team publishes: areas without a name, clones
 //! whose publisher has ended, areas whose holder lost the way by which others would find them. It
-//! takes RAM like any other, and no table tells of it: `/proc` does.
+//! takes RAM like any other, and is not in any table: `/proc` shows it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
@@ -37,7 +37,7 @@ pub struct Unpublished {
     pub size: Option<u64>,
     /// Bytes for which there is memory, swapped ones included; `None` as for `size`.
     pub allocated: Option<u64>,
-    /// Who holds it.
+    /// Its holders.
     pub holders: Vec<Holder>,
 }
 

@@ -1,14 +1,14 @@
 //! Waiting for a name: a futex on two words of the control file.
 //!
-//! The file is everybody's of the user, so what it says is a hint and no more: who waits looks
-//! again at least once a second. It is mapped for the futex calls alone, which give an error where
-//! the file was cut short; its words are read and written by calls.
+//! All processes of the user can write the file, so what it says is only a hint: a process that
+//! waits looks again at least once a second. It is mapped for the futex calls alone, which give an
+//! error where the file was cut short; its words are read and written by calls.
 //!
-//! Who waits sets the flag, has the folder's time say that there is news, looks for the name, and
-//! sleeps as long as the count is what it was. Who publishes makes the area visible, looks at the
-//! folder, which it does anyway, and where its time is another one than when the flag was last seen
-//! not to be set, looks at the flag (`state/news.rs`); only if it is set it changes the count and
-//! wakes. A publication that nobody waits for costs nothing for it.
+//! A process that waits sets the flag, has the folder's time say that there is news, looks for the
+//! name, and sleeps as long as the count is what it was. One that publishes makes the area visible,
+//! looks at the folder, which it does anyway, and where its time is another one than when the flag
+//! was last seen not to be set, looks at the flag (`state/news.rs`); only if it is set it changes
+//! the count and wakes. A publication that no process waits for costs nothing for it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{Ordering, fence};
@@ -27,7 +27,7 @@ use crate::sys::memory::{At, MapFlags};
 
 /// Where in the control file the count of publications that were waited for is.
 const COUNT: u64 = 8;
-/// Where the flag is that somebody waits.
+/// Where the flag is that a process waits.
 const WAITERS: u64 = 12;
 /// How long to sleep without looking.
 const SLICE: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ pub(super) fn wait_until<T>(
 
 /// Publications and transfers of others: first [expected](Publications::expect), then one looks,
 /// then one [sleeps](Publications::sleep) until there was one since. For who waits for something
-/// that is not told, and looks now and then all the same.
+/// that is not notified, and looks now and then all the same.
 #[derive(Debug, Default)]
 pub struct Publications {
     word: Option<Word>,
@@ -126,8 +126,8 @@ impl Word {
         let Some(control) = state::state()?.control()? else { return Ok(None) };
         let mapping = match map(control.as_fd()) {
             Ok(mapping) => mapping,
-            // Another process has put what is no file in its place: there is nothing to sleep on,
-            // and what is looked for is found without.
+            // Another process has put what is not a file in its place: there is nothing to sleep
+            // on, and what is looked for is found without.
             Err(error)
                 if error.errno().map(|errno| errno.raw()) == Some(sys::Errno::NODEV.raw_os_error()) =>
             {
@@ -140,9 +140,9 @@ impl Word {
         Ok(Some(Word { control, mapping }))
     }
 
-    /// Says that somebody waits; the count to sleep on.
+    /// Says that a process waits; the count to sleep on.
     fn expect(&self) -> sys::Result<u32> {
-        // A long wait: somebody may have closed it meanwhile, and have another file there.
+        // A long wait: it may have been closed, and another file be there.
         let control = self.control.checked()?;
         let count = word_at(control, COUNT)?;
         sys::file::write_at(control, &1_u32.to_le_bytes(), WAITERS)?;

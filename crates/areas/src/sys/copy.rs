@@ -3,7 +3,7 @@
 //! No Rust reference is ever made to such memory, and the compiler must not assume anything about
 //! what it holds. Single words are atomics. Whole ranges are copied by libc, called from `asm!`: to
 //! the language that is one access from outside of it, as another process's is, so that two threads
-//! which copy at once are no data race; what one of them gets may be in parts old and new.
+//! which copy at once are not a data race; what one of them gets may be in parts old and new.
 //! (`docs/reliability/undefined-behaviour.md` has the reasons, and what was measured.)
 
 #![expect(unsafe_code, reason = "raw accesses; each block has its proof")]

@@ -7,7 +7,7 @@
 //! number would drop.
 //!
 //! Between the two system calls another thread may still print. From the first low number on, the
-//! free ones are therefore taken by descriptors that nobody can read or write (`O_PATH`), for as
+//! free ones are therefore taken by descriptors that cannot be read or written (`O_PATH`), for as
 //! long as a call lasts that yields a descriptor: printing fails as it does where they are closed.
 //! A process in which 0, 1 and 2 are open pays a comparison for all that.
 
@@ -21,7 +21,7 @@ use super::{Errno, Result, foreign};
 /// The lowest number that may be ours.
 const FIRST: i32 = 3;
 
-/// Whether the kernel gave us a low number, and nobody took all of them since.
+/// Whether the kernel gave us a low number, and not all of them were taken since.
 static LOW_ARE_FREE: AtomicBool = AtomicBool::new(false);
 
 fn is_low(descriptor: &OwnedFd) -> bool {
@@ -179,7 +179,7 @@ mod tests {
             }
             crate::sys::guarded::open_under(0).expect("kept");
 
-            // A memory object that nobody has locked: the number is free again.
+            // A memory object that no process has locked: the number is free again.
             let object = object::create(c"low", Pages::Base).unwrap();
             let taken = take(object.as_raw_fd()).unwrap();
             assert!(taken.as_raw_fd() >= FIRST);
@@ -227,8 +227,8 @@ mod tests {
             let second = own(|| {
                 let opened = fs::open(c"/", OFlags::PATH, Mode::empty());
                 given = opened.as_ref().ok().map(AsRawFd::as_raw_fd);
-                // What another thread prints meanwhile goes nowhere.
-                // (The numbers are open, for a path alone.)
+                // What another thread prints concurrently goes nowhere. (The numbers are open, for
+                // a path alone.)
                 for number in 0..FIRST {
                     assert!(crate::sys::guarded::open_under(number).is_ok());
                 }

@@ -12,7 +12,7 @@ use super::descriptor::own;
 use super::object::retry;
 use super::{Errno, Result};
 
-/// What `stat` tells, as far as we ask.
+/// What `stat` returns, as far as we ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     /// Device and inode: which file it is.
@@ -26,7 +26,7 @@ pub(crate) struct Stat {
     /// Whether it is marked as [`mark_held`](super::object::mark_held) does; `None` where that was
     /// not asked, or cannot be.
     pub(crate) held: Option<bool>,
-    /// Time of the last change of anything, in nanoseconds since 1970: nobody can set it back, as
+    /// Time of the last change of anything, in nanoseconds since 1970: it cannot be set back, as
     /// that of contents.
     pub(crate) changed: i128,
     /// Time of the last change of its contents, alike: of a folder, when something in it came or
@@ -75,7 +75,7 @@ fn stat_of(raw: &fs::Stat) -> Stat {
     }
 }
 
-/// A device, as `stat` tells it, of the two numbers that it is shown with elsewhere.
+/// A device, as `stat` returns it, of the two numbers that it is shown with elsewhere.
 pub(crate) fn device(major: u32, minor: u32) -> u64 {
     fs::makedev(major, minor)
 }
@@ -98,8 +98,8 @@ pub(crate) fn stat_within(folder: BorrowedFd<'_>) -> Result<Stat> {
     fs::statat(folder, c".", AtFlags::empty()).map(|raw| stat_of(&raw))
 }
 
-/// What the file of a descriptor's number is, whoever may have closed it meanwhile: then an error,
-/// or another file.
+/// What the file of a descriptor's number is, even if it was closed concurrently: then an error, or
+/// another file.
 pub(crate) fn stat_number(number: i32) -> Result<Stat> {
     if number < 0 {
         return Err(Errno::BADF);
@@ -209,7 +209,7 @@ pub(crate) fn remove_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
 
 /// The names in a folder, without `.` and `..`; at most `limit` of them.
 pub(crate) fn names_in(folder: BorrowedFd<'_>, limit: usize) -> Result<Vec<CString>> {
-    // A descriptor of its own: this one's position is everybody's who has it.
+    // A descriptor of its own: this one's position is shared by all that have it.
     names_of(open_at(folder, c".", OFlags::DIRECTORY | OFlags::RDONLY, 0)?, limit)
 }
 
@@ -285,7 +285,7 @@ pub(crate) fn share_folder(folder: BorrowedFd<'_>) -> Result<()> {
     fs::flock(folder, fs::FlockOperation::NonBlockingLockShared)
 }
 
-/// Whether nobody marks the folder as in use; it stays ours until the descriptor is closed.
+/// Whether no process marks the folder as in use; it stays ours until the descriptor is closed.
 pub(crate) fn claim_folder(folder: BorrowedFd<'_>) -> Result<()> {
     fs::flock(folder, fs::FlockOperation::NonBlockingLockExclusive)
 }

@@ -1,5 +1,5 @@
 //! Descriptors of files that are none of ours, which this process came to have by taking what
-//! another process has under a number, or that came to its door unasked.
+//! another process has under a number, or that came to its transfer socket unasked.
 //!
 //! To close such a descriptor is an act on that file: a file system is asked to flush it, and may
 //! never answer (FUSE without a server, a network disk that is gone: the caller cannot even be
@@ -28,8 +28,8 @@ pub(crate) fn keep(descriptor: OwnedFd) {
     let _ = descriptor.into_raw_fd();
 }
 
-/// Closes what another process sent unasked, where that is no act on a file: a memory object, or no
-/// regular file at all. The rest is kept.
+/// Closes what another process sent unasked, where that does not act on a file: a memory object, or
+/// no regular file at all. The rest is kept.
 pub(crate) fn dispose(descriptor: OwnedFd) {
     let is_harmless = || {
         // Open for nothing: closing it does nothing.
@@ -47,9 +47,9 @@ pub(crate) fn dispose(descriptor: OwnedFd) {
 /// Leaves a low number (0, 1 or 2) that the kernel gave to what was taken, and that has a copy
 /// under another one by now.
 ///
-/// It is closed where that is no act on a file. The rest is kept under it, as everywhere, but for
-/// what can be written by it: what this program prints would go into another process's file. That
-/// is worse than what closing can do.
+/// It is closed where that does not act on a file. The rest is kept under it, as everywhere, but
+/// for what can be written by it: what this program prints would go into another process's file.
+/// That is worse than what closing can do.
 #[cold]
 pub(crate) fn leave_low(descriptor: OwnedFd) {
     match can_be_written(&descriptor) {
@@ -85,8 +85,8 @@ pub(crate) fn close_memory(descriptor: OwnedFd) -> bool {
     closes
 }
 
-/// Whether it is a memory object that can be closed: nobody has a record lock on it, this process
-/// least of all (it has one on its own table, which closing would drop).
+/// Whether it is a memory object that can be closed: no process has a record lock on it, this
+/// process least of all (it has one on its own table, which closing would drop).
 fn is_memory(descriptor: &OwnedFd, stat: &file::Stat) -> bool {
     stat.links == 0
         && object::seals(descriptor.as_fd()).is_ok()

@@ -30,7 +30,7 @@ pub(crate) fn wait(word: *mut u8, expected: u32, longest: Duration) -> Result<()
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Wakes everybody who sleeps on the word, in all processes.
+/// Wakes all threads that sleep on the word, in all processes.
 pub(crate) fn wake_all(word: *mut u8) -> Result<()> {
     // SAFETY: the kernel checks the address, and does not access it.
     let status = unsafe {
@@ -64,7 +64,7 @@ pub(crate) fn wake_one(word: *mut u8) -> Result<()> {
     if status >= 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Adds 1 to the word and wakes everybody who sleeps on it: one call, so that nobody can be killed
+/// Adds 1 to the word and wakes all that sleep on it: one call, so that no thread can be killed
 /// between the two. The kernel accesses the word: where it may not be written, or nothing is behind
 /// it, that is an error (EFAULT), and no signal.
 ///

@@ -1,9 +1,9 @@
 //! Descriptors that are kept for long, in a process whose other parts may do with descriptors what
 //! they like.
 //!
-//! A program may close all the numbers that it does not know (`close_range(3, ~0)`), and soon
-//! somebody else has other files under them. So before such a descriptor is closed, or used for
-//! anything that changes a file, it is asked what it is.
+//! A program may close all the numbers that it does not know (`close_range(3, ~0)`), and soon other
+//! files are open under them. So before such a descriptor is closed, or used for anything that
+//! changes a file, it is asked what it is.
 
 #![expect(unsafe_code, reason = "asks what is open under a number; the block has its proof")]
 
@@ -69,13 +69,13 @@ impl Guarded {
         }
     }
 
-    /// Whether it still is that, as far as can be told.
+    /// Whether it still is that, as far as is known.
     pub(crate) fn is_intact(&self) -> bool {
         self.look().unwrap_or(false)
     }
 
-    /// The descriptor, after a look at what it is; EBADF where somebody closed it, whatever its
-    /// number means by now.
+    /// The descriptor, after a look at what it is; EBADF where it was closed, whatever its number
+    /// means by now.
     ///
     /// Another thread that closes it between the look and the use cannot be guarded against.
     pub(crate) fn checked(&self) -> Result<BorrowedFd<'_>> {
@@ -101,7 +101,8 @@ impl AsFd for Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // What stays open by mistake stays for good: that it is no longer ours is looked at twice.
+        // What stays open by mistake stays permanently: that it is no longer ours is looked at
+        // twice.
         if self.fd.is_some()
             && !self.is_intact()
             && !self.is_intact()
@@ -135,7 +136,7 @@ mod tests {
         let mut guarded = Guarded::new(object).unwrap();
         let number = guarded.as_fd().as_raw_fd();
         assert!(guarded.is_intact());
-        // As if it had been closed, and the number taken by somebody who opened a file.
+        // As if it had been closed, and the number taken by a file that was opened.
         let file = File::open("/proc/self/stat").unwrap();
         file::replace(file.as_fd(), guarded.fd.as_mut().unwrap()).unwrap();
         assert_eq!(guarded.checked().err(), Some(Errno::BADF));

@@ -4,8 +4,8 @@
 //! reading or writing, however it is kept: by a descriptor of any process in any namespace, by a
 //! mapping alone, in the queue of a socket, by a ring of `io_uring`, by a loop device, as a program
 //! that runs. What it does not count are descriptors that open nothing (`O_PATH`). While it is
-//! held, whoever opens the file waits (or gets EWOULDBLOCK, if it would not wait) until the lease
-//! is given back, or `/proc/sys/fs/lease-break-time` has passed.
+//! held, a process that opens the file waits (or gets EWOULDBLOCK, if it would not wait) until the
+//! lease is released, or `/proc/sys/fs/lease-break-time` has passed.
 
 #![expect(unsafe_code, reason = "fcntl calls that no wrapper has; each block has its proof")]
 
@@ -22,15 +22,15 @@ const F_SETSIG: i32 = linux_raw_sys::general::F_SETSIG as i32;
 /// has it open, EACCES for who neither owns the file nor has CAP_LEASE, EINVAL where its file
 /// system has no leases.
 pub(crate) fn take(file: BorrowedFd<'_>) -> Result<()> {
-    // Who is to hear that somebody waits is this process: by a signal that does nothing to it
-    // unless it asked for that, and not by SIGIO, which would end it.
+    // The process to be notified that another waits is this one: by a signal that does nothing to
+    // it unless it asked for that, and not by SIGIO, which would end it.
     fcntl(file, F_SETSIG, libc::SIGURG)?;
     fcntl(file, libc::F_SETLEASE, libc::F_WRLCK).map(drop)
 }
 
-/// Whether the lease is held and nobody waits for its end.
+/// Whether the lease is held and no process waits for its end.
 pub(crate) fn is_whole(file: BorrowedFd<'_>) -> Result<bool> {
-    // Where somebody waits, the kernel reports what the lease has to become.
+    // Where a process waits, the kernel reports what the lease has to become.
     fcntl(file, libc::F_GETLEASE, 0).map(|lease| lease == libc::F_WRLCK)
 }
 

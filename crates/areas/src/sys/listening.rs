@@ -72,7 +72,7 @@ pub struct Credentials {
 /// behaviour there.
 ///
 /// # Errors
-/// The kernel's: it is no connected socket of this machine.
+/// The kernel's: it is not a connected socket of this machine.
 pub fn peer(socket: BorrowedFd<'_>) -> Result<Credentials> {
     let mut credentials = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     #[expect(clippy::cast_possible_truncation, reason = "12 bytes")]
@@ -97,7 +97,8 @@ pub fn peer(socket: BorrowedFd<'_>) -> Result<Credentials> {
     }
 }
 
-/// Whether the other side has ended a connection without taking all that was sent. It is told once.
+/// Whether the other side has ended a connection without taking all that was sent. It is reported
+/// once.
 pub(crate) fn was_reset(socket: BorrowedFd<'_>) -> bool {
     matches!(sockopt::socket_error(socket), Ok(Err(Errno::CONNRESET)))
 }
@@ -112,9 +113,9 @@ pub(crate) enum Until {
 }
 
 /// Waits until something happens to one of the sockets, for at most so long (`None` waits forever),
-/// and tells for each whether it did.
+/// and reports for each whether it did.
 ///
-/// A signal ends it early, with nothing told.
+/// A signal ends it early, with nothing reported.
 pub(crate) fn wait_for(sockets: &[(BorrowedFd<'_>, Until)], at_most: Option<Duration>) -> Result<Vec<bool>> {
     let mut asked: Vec<PollFd<'_>> = sockets
         .iter()

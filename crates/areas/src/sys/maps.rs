@@ -104,8 +104,8 @@ pub(crate) fn read_own() -> std::io::Result<String> {
 /// The mappings that lie in a range of this process's addresses, or reach into it, in order.
 ///
 /// Three system calls where the kernel answers questions and it is one mapping, one more for each
-/// other one; else the whole text is read. Other threads may map and unmap meanwhile: each answer
-/// is of its moment.
+/// other one; else the whole text is read. Other threads may map and unmap concurrently: each
+/// answer is of its moment.
 pub(crate) fn within(range: Range<usize>) -> Result<Vec<Region>> {
     let file = super::text::open(OWN).map_err(errno_of)?;
     match asked(&file, range.clone()) {
@@ -132,7 +132,7 @@ pub(crate) enum At {
 }
 
 /// The number of a descriptor of this process's `maps` that stays open, so that a question is one
-/// system call. Whoever has it asks: it is closed under nobody but by the program.
+/// system call. Only the program itself closes it.
 ///
 /// A number that the program has closed, and another file has, answers nothing that could be taken
 /// for an answer: no file but a `maps` knows the question.
@@ -143,8 +143,8 @@ const NO_USE: i32 = -2;
 /// Its owner.
 static OWNER: Mutex<Option<Guarded>> = Mutex::new(None);
 
-/// What is mapped at an address: one system call, which opens and allocates nothing, and waits for
-/// nobody.
+/// What is mapped at an address: one system call, which opens and allocates nothing, and never
+/// waits.
 #[inline]
 pub(crate) fn at(address: usize) -> At {
     let number = KEPT.load(Ordering::Acquire);
@@ -358,7 +358,7 @@ mod tests {
         )
         .unwrap();
         let at = base.addr().get();
-        // SAFETY: pages 2 and 3 of 8 that were just mapped, and nobody uses.
+        // SAFETY: pages 2 and 3 of 8 that were just mapped, and nothing uses.
         let second = unsafe { base.add(2 * page) };
         // SAFETY: as above.
         unsafe { protect(second, 2 * page, MprotectFlags::READ) }.unwrap();
@@ -380,7 +380,7 @@ mod tests {
                 assert_eq!(region.offset, (region.start - at) as u64);
             }
             assert_eq!(way(at + 6 * page..at + 7 * page).unwrap(), []);
-            // What reaches in from outside is told whole.
+            // What reaches in from outside is reported whole.
             assert_eq!(way(at + page..at + 2 * page).unwrap(), found[..1]);
         }
         for (from, pages) in [(0, 6), (7, 1)] {

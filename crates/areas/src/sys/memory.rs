@@ -26,7 +26,7 @@ pub(crate) enum At {
 
 /// Maps `len` bytes. `fd` and its offset, or none for anonymous memory.
 ///
-/// Making a new mapping disturbs nobody, which is why this one is safe: it never replaces what is
+/// Making a new mapping disturbs nothing, which is why this one is safe: it never replaces what is
 /// there.
 #[inline]
 pub(crate) fn map(
@@ -47,7 +47,7 @@ pub(crate) fn map(
     match at {
         // Kernels before 4.17 (and valgrind) take FIXED_NOREPLACE for a hint.
         At::Exactly(address) if got.as_ptr().addr() != address => {
-            // SAFETY: the mapping was made two lines above, and nobody else knows of it.
+            // SAFETY: the mapping was made two lines above, and nothing else knows of it.
             unsafe { unmap(got, len) }?;
             Err(Errno::EXIST)
         }
@@ -88,7 +88,7 @@ unsafe fn raw_map(
         // SAFETY: as above.
         None => unsafe { mm::mmap_anonymous(hint, len, protection, flags) },
     }?;
-    // A mapping at address 0 cannot be told from null in Rust, and root may make one.
+    // A mapping at address 0 cannot be distinguished from null in Rust, and root may make one.
     NonNull::new(got.cast::<u8>()).ok_or(Errno::INVAL)
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Raw {
     pub(crate) offset: i64,
 }
 
-/// `mmap` with whatever flags somebody asks for.
+/// `mmap` with any flags.
 ///
 /// # Safety
 /// With `MAP_FIXED` among the flags, the caller owns `hint..hint+len`, and no reference into it
@@ -125,7 +125,7 @@ pub(crate) unsafe fn map_raw(asked: &Raw) -> Result<NonNull<u8>> {
     let got = NonNull::new(got.cast::<u8>()).ok_or(Errno::INVAL)?;
     // Kernels before 4.17 (and valgrind) take FIXED_NOREPLACE for a hint.
     if flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE && got.addr().get() != hint {
-        // SAFETY: the mapping was made a few lines above, and nobody else knows of it.
+        // SAFETY: the mapping was made a few lines above, and nothing else knows of it.
         unsafe { unmap(got, len) }?;
         return Err(Errno::EXIST);
     }
@@ -139,7 +139,7 @@ thread_local! {
 }
 
 /// Whether this thread is in a call of the library's own that unmaps: for who interposes munmap and
-/// mremap, and is to tell those calls from the program's.
+/// mremap, and has to distinguish those calls from the program's.
 pub(crate) fn is_unmapping() -> bool {
     UNMAPPING.get()
 }
@@ -217,9 +217,9 @@ pub(crate) enum Advice {
     PopulateRead,
     /// Fault all pages in for writing (5.14).
     PopulateWrite,
-    /// Gather the range's pages into huge ones now (6.1).
+    /// Collapse the range's pages into huge ones now (6.1).
     Collapse,
-    /// No transparent huge pages here, wherever they are enabled for everybody.
+    /// No transparent huge pages here, wherever they are enabled for all processes.
     #[cfg(test)]
     BasePages,
     /// Swap the pages out now (5.4).

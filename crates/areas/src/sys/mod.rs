@@ -1,13 +1,12 @@
 //! The system calls, one typed function each. Nothing else in the library makes one.
 //!
 //! `sys` knows no areas, takes no decisions and builds no messages: a function here takes checked
-//! values, makes its call and gives back the kernel's error number. What the kernel demands of the
+//! values, makes its call and returns the kernel's error number. What the kernel demands of the
 //! arguments is written at the function, and the quirks (mbind's count of bits,
 //! `MAP_FIXED_NOREPLACE` on kernels that ignore it) are known here and nowhere else.
 //!
-//! Functions that could invalidate memory which somebody else has are `unsafe`; those that only
-//! ask, place, lock or fault in are not: the worst that a wrong address makes of them is an error
-//! number.
+//! Functions that could invalidate memory of other code are `unsafe`; those that only ask, place,
+//! lock or fault in are not: the worst that a wrong address makes of them is an error number.
 
 pub(crate) mod copy;
 pub(crate) mod descriptor;
@@ -38,7 +37,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use rustix::io::Errno;
 
-/// What a system call gives back.
+/// What a system call returns.
 pub(crate) type Result<T> = rustix::io::Result<T>;
 
 /// The size of a base page, asked of the kernel: once, as it never changes.

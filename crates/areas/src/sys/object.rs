@@ -15,7 +15,7 @@ use super::{Errno, Result};
 /// Which pages an object is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pages {
-    /// Base pages (which may be gathered into transparent huge ones).
+    /// Base pages (which may be collapsed into transparent huge ones).
     Base,
     /// Pages of the hugetlb pool, by the logarithm of their size.
     Pool(u32),
@@ -35,7 +35,7 @@ pub(crate) fn create(name: impl Arg + Copy, pages: Pages) -> Result<OwnedFd> {
     })
 }
 
-/// The device on which objects of these pages are: the kernel's own, which nobody mounts.
+/// The device on which objects of these pages are: the kernel's own, which is never mounted.
 pub(crate) fn device(pages: Pages) -> Result<u64> {
     let object = create(c"areas", pages)?;
     super::file::stat(object.as_fd()).map(|stat| stat.identity.device)
@@ -58,7 +58,7 @@ pub(crate) fn punch(object: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()>
 
 /// Marks an object, once and for all: others than its maker have it. (The flag is dump(8)'s, which
 /// never meets such a file; to set it is atomic, and takes no right to write.
-/// [`look`](super::file::look) tells it. ENOTTY before 6.1, and where the kernel was built
+/// [`look`](super::file::look) returns it. ENOTTY before 6.1, and where the kernel was built
 /// without.)
 pub(crate) fn mark_held(object: BorrowedFd<'_>) -> Result<()> {
     // The kernel reads an int; by its number it is a long, which is what valgrind looks at.
@@ -83,7 +83,7 @@ pub(crate) fn seal(object: BorrowedFd<'_>, seals: SealFlags) -> Result<()> {
     fs::fcntl_add_seals(object, seals)
 }
 
-/// The seals that are on; EINVAL for what is no memory object.
+/// The seals that are on; EINVAL for what is not a memory object.
 pub(crate) fn seals(object: BorrowedFd<'_>) -> Result<SealFlags> {
     fs::fcntl_get_seals(object)
 }
@@ -101,7 +101,7 @@ pub(crate) struct SealedStat {
 /// Looks at what is open, in the only order that proves a size: first the seals, then the size.
 ///
 /// A size that was read before the seals proves nothing: another process can cut the object and
-/// then seal it in between. The descriptor stays the same, so that what it was opened on (device
+/// then seal it concurrently. The descriptor stays the same, so that what it was opened on (device
 /// and inode, in the same answer) cannot change between the two. It may be anything, on any file
 /// system: neither call waits for another process.
 pub(crate) fn sealed_stat(object: BorrowedFd<'_>) -> Result<SealedStat> {
@@ -128,7 +128,7 @@ pub(crate) fn first_data(object: BorrowedFd<'_>, from: u64) -> Result<Option<u64
     }
 }
 
-/// Calls again when a signal came in between.
+/// Calls again when a signal interrupted it.
 pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {

@@ -54,8 +54,8 @@ pub(crate) fn move_to(
     }
     let flags =
         if all { linux_raw_sys::mempolicy::MPOL_MF_MOVE_ALL } else { linux_raw_sys::mempolicy::MPOL_MF_MOVE };
-    // SAFETY: the three arrays have the same length, which is told, and outlive the call; moving a
-    // page changes neither its content nor its address.
+    // SAFETY: the three arrays have the same length, which is passed, and outlive the call; moving
+    // a page changes neither its content nor its address.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,

@@ -13,7 +13,7 @@ use super::memory::last_errno;
 use super::{Errno, Result};
 use crate::place::{Node, NodeSet, Placement, Policy};
 
-/// Words of a mask, and what the kernel must be told of its length.
+/// Words of a mask, and the length that the kernel is given.
 const MASK_WORDS: usize = 16;
 const MAXNODE: usize = MASK_WORDS * 64 + 1;
 
@@ -95,7 +95,7 @@ pub(crate) fn number_of(policy: &Policy) -> u8 {
     u8::try_from(mode_of(policy) as u32).unwrap_or(u8::MAX)
 }
 
-/// The policy that a number and a mask stand for; `None` for what is no policy.
+/// The policy that a number and a mask stand for; `None` for what is not a policy.
 pub(crate) fn from_number(number: u32, nodes: NodeSet) -> Option<Policy> {
     use raw::_bindgen_ty_1 as mode;
     let known = [
@@ -151,7 +151,7 @@ pub(crate) fn of_thread() -> Result<Policy> {
 fn thread() -> Result<(libc::c_int, [u64; MASK_WORDS])> {
     let (mut mode, mut words) = (0, [0; MASK_WORDS]);
     // SAFETY: both outlive the call, and the kernel writes at most MAXNODE - 1 bits, which fit;
-    // without an address it tells of the thread.
+    // without an address it reports the thread's.
     let status = unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,

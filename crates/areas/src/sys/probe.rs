@@ -3,10 +3,9 @@
 //!
 //! A seccomp filter may answer a call with an error number, kill for it, or ask a supervisor who
 //! never answers. All of that is the child's to bear: it says before each call which one comes, and
-//! afterwards what came of it. Where it falls silent, the call that it had announced was the
-//! reason, and another child goes on behind it. Each call is made such that it does nothing: with
-//! no bytes, or with arguments that the kernel refuses once it has looked at the call's number and
-//! flags.
+//! afterwards the result. Where it falls silent, the call that it had announced was the reason, and
+//! another child goes on behind it. Each call is made such that it does nothing: with no bytes, or
+//! with arguments that the kernel refuses once it has looked at the call's number and flags.
 
 #![expect(unsafe_code, reason = "forks, and makes bare system calls in the child; each block has its proof")]
 
@@ -23,7 +22,7 @@ use super::memory::last_errno;
 use super::pages::PAGEMAP_SCAN;
 use super::{Errno, Result};
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -55,11 +54,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_SILENT: usize = 3;
 /// Announces a call, where an error number would stand otherwise.
 const BEGUN: u8 = u8::MAX;
-/// Bytes of what the child writes at once: which call, what came of it, what it gave, and one that
+/// Bytes of what the child writes at once: which call, the result, what it returned, and one that
 /// is not used.
 const RECORD: usize = 4;
 
-/// What came of each call and of each feature of one, by name, in a fixed order.
+/// The result of each call and of each feature of one, by name, in a fixed order.
 #[must_use]
 pub fn answers() -> Vec<(&'static str, Answer)> {
     let mut answers = vec![Answer::Unasked; PROBES.len()];
@@ -150,7 +149,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
         return Err(last_errno());
     }
     let [from, to] = ends.map(|end| {
-        // SAFETY: the kernel has just given us this descriptor, and nobody else knows its number.
+        // SAFETY: the kernel has just given us this descriptor, and nothing else knows its number.
         unsafe { OwnedFd::from_raw_fd(end) }
     });
     Ok((move_up(from)?, move_up(to)?))
@@ -273,7 +272,7 @@ static PROBES: [Probe; 50] = [
     probe("flock", || bare(libc::SYS_flock, [NONE, int(libc::LOCK_SH), 0, 0, 0, 0]), FILE),
     probe("pread64", || bare(libc::SYS_pread64, [NONE, 0, 0, 0, 0, 0]), FILE),
     probe("pwrite64", || bare(libc::SYS_pwrite64, [NONE, 0, 0, 0, 0, 0]), FILE),
-    // Waking nobody, at no address: the kernel looks for the address.
+    // Waking no thread, at no address: the kernel looks for the address.
     probe("futex", || bare(libc::SYS_futex, [0, int(libc::FUTEX_WAKE), 0, 0, 0, 0]), RANGE),
     probe("kill", || bare(libc::SYS_kill, [own_number()?, 0, 0, 0, 0, 0]), NOTHING),
     probe("sched_setaffinity", || bare(libc::SYS_sched_setaffinity, [SELF, 0, 0, 0, 0, 0]), RANGE),
@@ -297,8 +296,8 @@ static PROBES: [Probe; 50] = [
     ),
     probe("pidfd_getfd", || bare(libc::SYS_pidfd_getfd, [NONE, 0, 0, 0, 0, 0]), FILE),
     probe("process_vm_writev", || bare(libc::SYS_process_vm_writev, [own_number()?, 0, 0, 0, 0, 0]), NOTHING),
-    // Where nothing may be locked (RLIMIT_MEMLOCK is 0) the answer is EPERM: that is told where the
-    // limit is.
+    // Where nothing may be locked (RLIMIT_MEMLOCK is 0) the answer is EPERM: that is reported where
+    // the limit is.
     probe("mlock", || bare(libc::SYS_mlock, [0, 0, 0, 0, 0, 0]), NOTHING),
     probe("mlock2", || bare(libc::SYS_mlock2, [0, 0, 1, 0, 0, 0]), NOTHING),
     probe("munlock", || bare(libc::SYS_munlock, [0, 0, 0, 0, 0, 0]), NOTHING),

@@ -36,8 +36,8 @@ pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
     if secure { None } else { std::env::var_os(name).filter(|value| !value.is_empty()) }
 }
 
-/// Whether a process of this number exists, a zombie included; no number (0, or more than `i32`
-/// holds) is nobody's.
+/// Whether a process of this number exists, a zombie included; a number that
+/// is none (0, or more than `i32` holds) belongs to no process.
 pub(crate) fn exists(pid: u32) -> bool {
     let Some(pid) = to_pid(pid) else { return false };
     // EPERM says that it exists and is not ours.
@@ -120,7 +120,7 @@ pub(crate) fn file_time() -> u64 {
     nanoseconds(ClockId::RealtimeCoarse)
 }
 
-/// Nanoseconds since some time in the past, a tick coarse: the cheapest clock, which nobody sets.
+/// Nanoseconds since some time in the past, a tick coarse: the cheapest clock, which cannot be set.
 pub(crate) fn coarse_time() -> u64 {
     nanoseconds(ClockId::MonotonicCoarse)
 }

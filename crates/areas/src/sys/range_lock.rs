@@ -15,7 +15,7 @@ use super::{Errno, Result};
 /// Who else may have a record lock on the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// Nobody.
+    /// No process.
     Alone,
     /// Those who share it, too.
     Shared,
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(is_alone(other.as_fd(), &(4096..4097)), Ok(true));
         assert_eq!(is_alone(one.as_fd(), &(4096..4097)), Ok(false), "its own does not show");
         take(other.as_fd(), Hold::Alone, &(8192..8193)).unwrap();
-        // Shared from now on: with whoever shares it, and with nobody who wants it alone.
+        // Shared from now on: with those that share it, and with none that wants it alone.
         take(one.as_fd(), Hold::Shared, &(4096..8192)).unwrap();
         take(other.as_fd(), Hold::Shared, &(4096..8192)).unwrap();
         let third = open();
@@ -118,7 +118,7 @@ mod tests {
         );
         drop(one);
         assert_eq!(in_the_way(third.as_fd(), &(0..1 << 20)), Ok(Some(4096..8192)));
-        // SAFETY: mapped above, and nobody else knows of it.
+        // SAFETY: mapped above, and nothing else knows of it.
         unsafe { sys::memory::unmap(mapping.unwrap(), 4096) }.unwrap();
         assert_eq!(in_the_way(third.as_fd(), &(0..1 << 20)), Ok(None));
         assert_eq!(take(third.as_fd(), Hold::Alone, &(0..0)), Err(Errno::INVAL), "not all that follows");

@@ -16,9 +16,9 @@ pub(crate) enum Call {
     PidfdGetfd,
     /// Resident bytes of an object: else `mincore`, on a mapping.
     Cachestat,
-    /// Resident pages of a mapping: without it they are not told.
+    /// Resident pages of a mapping: without it they are not reported.
     Mincore,
-    /// The nodes of pages: without it only totals are told.
+    /// The nodes of pages: without it only totals are reported.
     MovePages,
 }
 
@@ -55,7 +55,8 @@ pub(crate) fn may(call: Call) -> bool {
     without & call.bit() == 0
 }
 
-/// Leaves out calls, by name, whatever the variable says: for who has found out which of them kill.
+/// Leaves out calls, by name, whatever the variable says: for callers that have found out which of
+/// them kill.
 pub fn leave_out(names: &[&str]) {
     let bits = Call::ALL.into_iter().filter(|call| names.contains(&call.name())).map(Call::bit);
     // So that what the variable says, and what a filter makes likely, is looked up first.
@@ -77,8 +78,8 @@ fn look_up(named: Option<&str>, is_filtered: impl FnOnce() -> bool) -> u8 {
     }
 }
 
-/// Whether this thread has a seccomp filter. `prctl(PR_GET_SECCOMP)` would tell, and may be what
-/// the filter kills for.
+/// Whether this thread has a seccomp filter. `prctl(PR_GET_SECCOMP)` would say, and may be what the
+/// filter kills for.
 fn is_filtered() -> bool {
     match text::read_to_string("/proc/thread-self/status") {
         Ok(status) => has_filter(&status),

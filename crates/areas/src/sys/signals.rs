@@ -11,7 +11,7 @@ const OF_THE_THREAD: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
 
 /// As long as it lives, this thread gets no signals, and the threads that it starts never do. What
-/// comes meanwhile goes to another thread, or to this one afterwards.
+/// comes in that time goes to another thread, or to this one afterwards.
 #[derive(Debug)]
 pub(crate) struct Blocked {
     /// `None` where the kernel did not let it be.
@@ -79,7 +79,7 @@ mod tests {
         let worker = worker.join().unwrap();
         for signal in 1..=64 {
             let open = OF_THE_THREAD.contains(&signal)
-                // Nobody can block these, and the C library keeps two for itself.
+                // These cannot be blocked, and the C library keeps two for itself.
                 || [libc::SIGKILL, libc::SIGSTOP, 32, 33].contains(&signal);
             assert!(open || worker & (1 << (signal - 1)) != 0, "signal {signal}: {worker:#x}");
             assert!(

@@ -111,7 +111,7 @@ pub(crate) fn packets() -> Result<OwnedFd> {
     own(|| rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None))
 }
 
-/// Has the kernel tell who sends what this socket receives.
+/// Has the kernel report the sender of what this socket receives.
 pub(crate) fn name_senders(socket: BorrowedFd<'_>) -> Result<()> {
     rustix::net::sockopt::set_socket_passcred(socket, true)
 }
@@ -153,7 +153,7 @@ pub(crate) struct Packet {
     /// Whether descriptors came that could not be given to this process: there was no number free,
     /// or no right to have them.
     pub(crate) lacks: bool,
-    /// The kernel's word; `None` where it was not asked to tell.
+    /// The kernel's word; `None` where it was not asked.
     pub(crate) sender: Option<Sender>,
     /// Close-on-exec, all of them.
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -253,7 +253,7 @@ fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Resul
                     if number < 0 {
                         continue;
                     }
-                    // SAFETY: the kernel has just made this descriptor for us, and nobody else
+                    // SAFETY: the kernel has just made this descriptor for us, and nothing else
                     // knows of it.
                     let given = unsafe { OwnedFd::from_raw_fd(number) };
                     match move_up(given) {

@@ -11,7 +11,7 @@ use super::memory::last_errno;
 /// What the kernel says of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// By which processes find it; 0 where only who has the number does.
+    /// By which processes find it; 0 where only those with the number do.
     pub key: i32,
     /// Bytes.
     pub size: u64,
@@ -55,7 +55,7 @@ pub(crate) fn look(id: i32) -> Result<Segment> {
     })
 }
 
-/// Removes a segment: nobody finds it any more, and its memory goes with the last process that has
+/// Removes a segment: it is not found any more, and its memory goes with the last process that has
 /// it attached, at once where none has. EPERM for who is neither its owner nor its maker.
 pub(crate) fn remove(id: i32) -> Result<()> {
     // SAFETY: the command takes no argument; memory that a process has attached stays.

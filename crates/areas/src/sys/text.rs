@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::file::{self, CWD, OFlags};
 
-/// Opens a file for reading, in no way that waits for somebody.
+/// Opens a file for reading, in a way that never waits for another process.
 pub(crate) fn open(path: impl AsRef<Path>) -> io::Result<File> {
     Ok(opened(path.as_ref(), OFlags::NONBLOCK)?.into())
 }

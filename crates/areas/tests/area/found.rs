@@ -1,4 +1,5 @@
-//! An area that was found: what is told of it is what holds now, though it was looked up before.
+//! An area that was found: what is reported of it is what holds now, though it was looked up
+//! before.
 
 use areas::{ErrorKind, Node, Policy, Protection, registry};
 

@@ -15,7 +15,7 @@ use super::support::{is_root, kernel, skip};
 const PAGE: usize = 2 << 20;
 const IN_POOL: Pages = Pages::Pool(PageSize::HUGE_2M);
 
-/// Free pages, and those set aside for somebody.
+/// Free pages, and those reserved for somebody.
 fn pool() -> (usize, usize) {
     (count("free_hugepages"), count("resv_hugepages"))
 }
@@ -124,7 +124,7 @@ fn machine_two_who_grow_at_once_come_to_the_larger_size() {
             let grown = area.grow(ours * PAGE);
             let told = other.hear();
             assert_eq!(grown.is_ok(), ours == 3, "{grown:?}");
-            // The other one may have met with the pages that were set aside for us, for a moment.
+            // The other one may have met with the pages that were reserved for us, for a moment.
             let pages = if told == "true" { 5 } else { 1.max(if ours == 3 { 3 } else { 1 }) };
             assert_eq!((area.size(), pool()), (pages * PAGE, (8 - pages, 0)), "round {round}: {told}");
             assert!(round % 2 == 1 || told == "true", "there is room for both");

@@ -63,7 +63,7 @@ impl Stage {
         Stage { registry: Some(path), ..self }
     }
 
-    /// The folder of everybody on this stage. Made anew at first use, and the user's own.
+    /// The folder of everybody on this stage. Made again at first use, and the user's own.
     fn folder(&mut self) -> &Folder {
         let (ordinary, folder) = (self.ordinary && is_root(), &mut self.folder);
         folder.get_or_insert_with(|| {
@@ -115,7 +115,7 @@ impl Test {
         std::env::var(ROLE).ok()
     }
 
-    /// Runs `body` in a process of its own; gives back what it returned there.
+    /// Runs `body` in a process of its own; releases what it returned there.
     ///
     /// The other process comes here too, and never returns from here.
     pub(crate) fn alone(self, mut stage: Stage, body: impl FnOnce() -> String) -> String {

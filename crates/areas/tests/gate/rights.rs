@@ -25,7 +25,7 @@ pub(crate) fn skipped(test: &str, why: &str) {
     }
 }
 
-/// What a descriptor's memory lets this process do, after it was opened anew for writing by way of
+/// What a descriptor's memory lets this process do, after it was reopened for writing by way of
 /// `/proc`.
 fn write_anew(descriptor: BorrowedFd<'_>) -> [Result<(), Errno>; 4] {
     let path = CString::new(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).unwrap();
@@ -68,8 +68,7 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotEnforced)), "{answer}");
     assert_eq!(came.unwrap_err().kind(), ErrorKind::NotPermitted);
-    // And this is why: who has a descriptor for reading, and is the same user, opens the memory
-    // anew.
+    // And this is why: who has a descriptor for reading, and is the same user, reopens the memory.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     area.send_read_only(&ours).unwrap();
     let came = areas::receive(&theirs).unwrap();
@@ -90,7 +89,7 @@ fn sealed_nobody_writes_it_anew_and_who_wrote_it_goes_on() {
     let mut came = came.unwrap();
     assert_eq!(came.protection(), Protection::READ);
     assert!(came.protect(Protection::READ_WRITE).is_err());
-    // The same user, and root: opening it anew helps nobody.
+    // The same user, and root: opening it again helps nobody.
     let tried = write_anew(came.descriptor().unwrap());
     assert_eq!(tried, [Ok(()), Err(Errno::PERM), Err(Errno::PERM), Err(Errno::PERM)]);
     let mut byte = [1];

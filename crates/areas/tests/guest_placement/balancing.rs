@@ -165,7 +165,7 @@ fn balancing_is_for_bind_and_preferred_many() {
             }
         }
     }
-    // A move asks for it anew, and it is told.
+    // A move asks for it again, and it is told.
     let mut area = areas::builder(4096).shared().unwrap();
     let balanced = Placement::new(Policy::Bind(set)).balanced();
     area.migrate(balanced).unwrap();

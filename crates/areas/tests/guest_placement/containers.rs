@@ -56,7 +56,7 @@ fn interleaved_pages_are_told_as_totals() {
                 (0..64 * PAGE, PageLocation::InRam { page: PageSize::base() })
             );
             assert!(residency.to_string().contains(", which pages unknown)"), "{residency}");
-            // Not in place, and not elsewhere: it cannot be told.
+            // Not in place, and not elsewhere: it is not known.
             assert_eq!(area.verify().unwrap_err().kind(), ErrorKind::NotPermitted);
         });
     }

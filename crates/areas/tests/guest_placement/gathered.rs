@@ -202,7 +202,7 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// Where nobody tells which node a page is on, nothing is gathered onto the wrong one: it is
+/// Where nothing says which node a page is on, nothing is collapsed onto the wrong one: it is
 /// populated all the same, and told.
 #[test]
 fn what_cannot_be_told_apart_is_not_gathered() {

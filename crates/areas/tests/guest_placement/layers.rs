@@ -134,7 +134,7 @@ fn parts_of_parts_by_weight() {
     assert_eq!(pages::nodes_of(clone.as_ptr(), clone.mapped(), PAGE), expected);
     let answer = shared.verify().unwrap();
     assert_eq!((answer.in_place(), answer.elsewhere()), (99 * PAGE as u64, PAGE as u64), "{answer}");
-    // Divided anew, over the borders of what was asked before.
+    // Divided again, over the borders of what was asked before.
     let mut private = areas::builder(64 * PAGE).place(Policy::Bind(nodes([1]))).private().unwrap();
     private.place_split(16 * PAGE..48 * PAGE, list(&[(3, 1), (2, 1)])).unwrap();
     private.place_split(24 * PAGE..64 * PAGE, list(&[(0, 1), (1, 4)])).unwrap();

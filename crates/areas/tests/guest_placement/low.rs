@@ -271,7 +271,7 @@ fn without_the_privilege_it_says_which() {
 }
 
 /// The kernel's own guard (CONFIG_STRICT_DEVMEM, which these kernels have) does not stand in the
-/// way of memory that was set aside, and does in that of all other.
+/// way of memory that was reserved, and does in that of all other.
 #[test]
 fn devmem_gives_what_was_set_aside_and_nothing_else() {
     guest!();
@@ -325,7 +325,7 @@ fn below_4_gib() {
         (MIB / PAGE, Lock::Full32, PageSize::base())
     );
     // Side by side too: a hugetlb page; without one gathered, and where even that is impossible,
-    // what was set aside.
+    // what was reserved.
     let _pool = pool(0, HUGE, 2);
     for pages in [Pages::Base, Pages::Pool(PageSize::HUGE_2M)] {
         let area = areas::builder(MIB).lock(Lock::Contiguous32).pages(pages).shared().unwrap();

@@ -14,7 +14,7 @@ fn processors_of_workers() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for task in std::fs::read_dir("/proc/self/task").unwrap() {
         let path = task.unwrap().path();
-        // It may have ended in between.
+        // It may have ended concurrently.
         let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
         if read("comm").trim() == "areas-populate" {
             let status = read("status");

@@ -1,4 +1,4 @@
-//! Nodes chosen by what they are good at, on a machine whose firmware tells it (HMAT).
+//! Nodes chosen by what they are good at, on a machine whose firmware says it (HMAT).
 
 use areas::place::Targets;
 use areas::{NodeSet, Policy, Topology};

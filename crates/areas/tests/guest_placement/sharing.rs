@@ -155,8 +155,9 @@ fn clones_of_pool_pages_find_them_where_they_were_taken() {
     assert_eq!(pool_free(2, HUGE), 4);
 }
 
-/// Another process places an area anew, all of it or a part, and its holder goes by that: what it
-/// says of its placement is what the kernel has (`numa_maps`), and pages are held against it.
+/// Another process changes the placement of an area, all of it or a part, and its holder goes by
+/// that: what it says of its placement is what the kernel has (`numa_maps`), and pages are held
+/// against it.
 #[test]
 fn what_others_place_anew_is_what_the_holder_tells() {
     guest!();

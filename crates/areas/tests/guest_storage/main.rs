@@ -81,7 +81,7 @@ fn areas_are_parts_of_a_device() {
     assert!(error.kind() == ErrorKind::Unsupported && format!("{error:#}").contains("CLWB"), "{error:#}");
     drop((one, two));
     assert_eq!(storage.free(), storage.size());
-    // What was stored is there: also for who opens the device anew.
+    // What was stored is there: also for a process that reopens the device.
     let again = Storage::of(File::options().read(true).write(true).open(DEVICE).unwrap()).unwrap();
     let (one, two) = (stored(&again, HUGE), stored(&again, 2 * HUGE));
     let (mut hello, mut over) = ([0; 5], [0; 4]);

@@ -1,5 +1,4 @@
-//! Inaccessible pages around: who steps over the edge is ended at once, and all of it is given
-//! back.
+//! Inaccessible pages around: who steps over the edge is ended at once, and all of it is released.
 
 #![expect(unsafe_code, reason = "touches memory just outside of mappings, in processes of their own")]
 

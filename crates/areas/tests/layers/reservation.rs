@@ -1,4 +1,4 @@
-//! Addresses taken in advance: mappings fit exactly, go again, and the range is given back in one
+//! Addresses taken in advance: mappings fit exactly, go again, and the range is released in one
 //! piece.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Limits on hugetlb pages: the kernel says the same of them as of an empty pool, and the error
-//! tells which it was.
+//! says which it was.
 
 use std::fs::{self, File};
 use std::sync::atomic::Ordering;

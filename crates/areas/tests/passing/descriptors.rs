@@ -131,7 +131,7 @@ fn what_is_no_memory_comes_back_as_it_was() {
         assert_eq!(refused.error.kind(), ErrorKind::Limit, "{}", refused.error);
         rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
         let area = AnyArea::from_descriptor(refused.value).unwrap();
-        // And all of it is given back.
+        // And all of it is released.
         let before = open_descriptors();
         drop(area);
         assert_eq!(open_descriptors(), before - 1);

@@ -8,7 +8,7 @@ use areas::{Error, ErrorKind, Mapping, Provider, Rejected, Request, Result, Syst
 use super::page;
 use super::support::kernel;
 
-/// Fills what it maps with bites, and keeps what is given back for the next one who asks for the
+/// Fills what it maps with bites, and keeps what is released for the next one who asks for the
 /// same.
 #[derive(Debug)]
 struct Shark {

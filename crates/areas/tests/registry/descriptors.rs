@@ -116,7 +116,7 @@ fn a_door_that_was_closed_is_made_again() {
         target.tell("take");
     }
     assert_eq!(folder.link_of(target.pid()), before);
-    // With all else, too: a table that begins anew has a door.
+    // With all else, too: a table that starts over has a door.
     target.tell("close-all");
     target.tell(&format!("bystanders {} 20", folder.join("bystander").display()));
     target.publish("another");

@@ -52,7 +52,7 @@ fn of_many_who_want_a_name_at_once_one_gets_it() {
     let mut agents: Vec<Agent> = (0..AGENTS).map(|_| Agent::start(&folder)).collect();
     let mut reader = Agent::start(&folder);
     for round in 0..ROUNDS {
-        // Some of them have published nothing yet, or come anew.
+        // Some of them have published nothing yet, or come again.
         if round % 10 == 9 {
             agents[round % AGENTS] = Agent::start(&folder);
         }

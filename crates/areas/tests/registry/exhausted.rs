@@ -48,7 +48,7 @@ fn a_file_size_limit_that_was_lowered_later_is_an_error_and_no_signal() {
         holder.publish("ring");
         other.publish("others");
         holder.tell(&format!("limit file-size {limit}"));
-        // Somebody waits, which a publication tells by writing to the control file; and so does
+        // A process waits, which a publication notices by writing to the control file; and so does
         // waiting.
         other.begin("wait mine 30000");
         refused(holder.try_tell("wait nobody 100"), ErrorKind::TimedOut);

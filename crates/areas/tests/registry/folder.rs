@@ -192,8 +192,8 @@ fn somebody_elses() {
     refused(ordinary.try_list(), ErrorKind::Registry);
 }
 
-/// An agent in a mount namespace of its own, with a small file system at the place that is given
-/// back.
+/// An agent in a mount namespace of its own, with a small file system at the place that is
+/// released.
 fn on_tmpfs(test: &str, folder: &Folder, options: &str) -> Option<(Agent, String)> {
     let place = folder.join("small");
     fs::create_dir(&place).unwrap();

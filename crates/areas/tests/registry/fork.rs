@@ -171,7 +171,7 @@ fn a_fork_among_busy_threads_leaves_the_child_able_to_call() {
     let folder = Folder::new();
     let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = parent.publish("ring");
-    // Threads that publish, look for and drop areas all the while; the forks come in between.
+    // Threads that publish, look for and drop areas all the while; the forks come in the middle.
     parent.tell("busy 4");
     let mut children: Vec<Agent> = (0..20).map(|_| parent.fork()).collect();
     for child in &mut children {

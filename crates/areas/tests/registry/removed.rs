@@ -105,7 +105,7 @@ fn the_folder_while_teams_come_publish_and_look() {
         }
     });
     for agent in &mut agents {
-        // The last time, the folder may have stayed, because somebody was just making it anew, and
+        // The last time, the folder may have stayed, because somebody was just making it again, and
         // lost its links: that is what `keep` looks for.
         agent.keep().unwrap();
         agent.publish("after");
@@ -138,7 +138,7 @@ fn the_folder_at_the_moment_of_a_look() {
         while moment.elapsed() < std::time::Duration::from_micros(20) * round {
             std::hint::spin_loop();
         }
-        // Not all of it goes, if it is made anew meanwhile.
+        // Not all of it goes, if it is made again meanwhile.
         let _ = fs::remove_dir_all(folder.registry());
         holder.keep().unwrap();
         for looker in [&mut onlooker, &mut team] {

@@ -64,7 +64,7 @@ fn neither_takes_the_others_record_lock_or_more_and_more_descriptors() {
     assert_eq!(tables.len(), 2);
     let before: usize = both.tell("descriptors").parse().unwrap();
     for round in 0..20 {
-        // Everybody is met anew.
+        // Everybody is met again.
         fs::remove_dir_all(folder.registry()).unwrap();
         both.keep().unwrap();
         twin(&mut both, "keep");

@@ -116,8 +116,7 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         let id = daemon.id(before).unwrap();
         assert_eq!(of_user.get(id).unwrap().pid, daemon.pid());
         assert_eq!(daemon.tell(&format!("at {}", before.handle)), id.to_string());
-        // What root has made can be had as its holder has it, and not be opened anew for reading
-        // only.
+        // What root has made can be had as its holder has it, and not be reopened for reading only.
         assert!(of_user.clone_of("before").is_ok());
         let text = refused(of_user.try_tell("read-only before"), ErrorKind::Unreadable);
         assert!(

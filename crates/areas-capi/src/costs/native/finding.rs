@@ -213,7 +213,7 @@ fn join(sides: &mut Sides) {
     });
 }
 
-/// What is told of it.
+/// What is reported of it.
 fn looked_at(found: &Residency) {
     assert!(found.size() == PAGE as u64 && found.node_unknown() == 0 && found.runs().len() == 1);
 }

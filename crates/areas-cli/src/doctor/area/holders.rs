@@ -141,7 +141,7 @@ fn pins(facts: &Facts, pid: u32) -> bool {
     if facts.bytes(format!("/proc/{pid}/status"), "VmPin").is_ok_and(|bytes| bytes > 0) {
         return true;
     }
-    // A ring's descriptor tells how many buffers are registered with it.
+    // A ring's descriptor says how many buffers are registered with it.
     let numbers = facts.names(format!("/proc/{pid}/fd")).unwrap_or_default();
     numbers.iter().any(|number| {
         let is_ring = std::fs::read_link(facts.path(format!("/proc/{pid}/fd/{number}")))

@@ -27,8 +27,8 @@ struct Looked<'a> {
 /// All checks of an area.
 ///
 /// # Errors
-/// `ErrorKind::NoSuchArea` if it went in between, `ErrorKind::Unreadable` if it may not be looked
-/// into.
+/// `ErrorKind::NoSuchArea` if it was dropped concurrently, `ErrorKind::Unreadable` if it may not be
+/// looked into.
 pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>> {
     let look = source.inspect()?;
     let policies = match calls::deadly(facts).contains(&"get_mempolicy") {

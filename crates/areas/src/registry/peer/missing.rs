@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::asking;
 use crate::registry::id::AreaId;
 
-/// More are not remembered: who has so many of them is begun with again.
+/// More are not remembered: for a team with so many of them it begins again.
 const MAX_REMEMBERED: usize = 4096;
 
 /// The areas of a peer that were found missing. (The mutex is a peer's own: see [`asking`].)

@@ -86,14 +86,14 @@ pub(in crate::registry) fn is_object(stat: &Stat, record: &Record) -> sys::Resul
 /// mutex: a forked child could inherit it held.)
 static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
-/// The pages of an area's object, where its device tells them.
+/// The pages of an area's object, where its device shows them.
 pub(in crate::registry) fn known_pages(stat: &Stat, record: &Record) -> Option<PageSize> {
     let device = DEVICES[usize::from(record.page.log2()) % 64].load(Ordering::Relaxed);
     (device != 0 && device == stat.identity.device).then_some(record.page)
 }
 
-/// Whether it is a memory object of such pages: those have a device of their own, on which nobody
-/// can make anything else.
+/// Whether it is a memory object of such pages: those have a device of their own, on which no
+/// process can make anything else.
 pub(crate) fn is_memory(stat: &Stat, page: PageSize) -> sys::Result<bool> {
     let known = &DEVICES[usize::from(page.log2()) % 64];
     let mut device = known.load(Ordering::Relaxed);
@@ -143,7 +143,7 @@ pub(crate) enum Rights {
 pub(in crate::registry) struct Opened {
     pub(in crate::registry) fd: OwnedFd,
     pub(in crate::registry) looked: SealedStat,
-    /// `None` where its device does not tell them.
+    /// `None` where its device does not show them.
     pub(in crate::registry) pages: Option<PageSize>,
 }
 

@@ -48,7 +48,7 @@ fn pool_pages_are_unmapped_whole() {
     assert_eq!(pool_free(0, HUGE), 2);
 }
 
-/// A writable mapping moves the end of an object of hugetlb pages, and sets pages aside; one that
+/// A writable mapping moves the end of an object of hugetlb pages, and reserves pages; one that
 /// becomes writable later, and asks for no pages, does neither. One for reading sets aside, and
 /// moves nothing.
 #[test]

@@ -77,7 +77,7 @@ impl Agent {
         self.channel.send(command).expect("the agent listens");
     }
 
-    /// What came of it.
+    /// The outcome.
     pub(crate) fn end(&mut self) -> Result<String, Refused> {
         let answer = self.receive();
         match answer.split_once(' ').unwrap_or((&answer, "")) {

@@ -208,7 +208,7 @@ pub(crate) fn mount_silent(path: &str) -> io::Result<File> {
     if status == 0 { Ok(device) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Takes a lease on a file: whoever opens it waits until it is given back, for up to
+/// Takes a lease on a file: whoever opens it waits until it is released, for up to
 /// `/proc/sys/fs/lease-break-time` seconds. We are told by a signal that is ignored unless somebody
 /// asks for it.
 pub(crate) fn lease(file: &File) -> io::Result<()> {

@@ -162,7 +162,7 @@ fn churn_while_removed(name: &str, count: u32) -> Result<String, Failure> {
 }
 
 /// Publishes, finds, clones and drops under ever the same names, together with others who do so.
-/// What goes in between is not an error; wrong bytes are.
+/// What is dropped concurrently is not an error; wrong bytes are.
 fn storm(own: &str, all: &[String], time: Duration) -> Result<u32, Failure> {
     let end = Instant::now() + time;
     let mut rounds = 0;
