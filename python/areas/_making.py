@@ -198,7 +198,7 @@ def _as_array(obj: Any, dtype: Any, shape: Any) -> np.ndarray[Any, Any]:
 
 def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
     area = create(shape=array.shape, dtype=array.dtype, **asked)
-    # What is locked or gathered into huge pages has to come in by way of the mapping.
+    # What is locked or collapsed into huge pages has to come in by way of the mapping.
     _copy(area, array, tell, by_kernel=asked["huge"] is asked["lock"] is None)
     return area
 

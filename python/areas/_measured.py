@@ -124,7 +124,7 @@ class Granted:
     span: int
     #: Bytes of the pages that it is mapped with.
     page_size: int
-    #: Bytes that were gathered into transparent huge pages.
+    #: Bytes that were collapsed into transparent huge pages.
     huge: int
     fallbacks: list[Fallback]
 

@@ -68,7 +68,7 @@ class Mutex:
         OutOfRange: It is beyond the area's bytes.
         InvalidInput: The offset is not a multiple of 8.
         ReadOnly, Frozen: The area was opened for reading; it is frozen.
-        Unsupported: The area is made of pages of the pool.
+        Unsupported: The area is made of hugetlb pages.
     """
 
     __slots__ = ("__weakref__", "_offset", "_repair", "_words")
@@ -153,7 +153,7 @@ class Event:
             seen = news.wait(seen)
 
     What was written before a signal is there behind it. Nobody who is killed leaves waiters asleep. It works in all areas that others write, those
-    in pages of the pool, too.
+    in hugetlb pages, too.
 
     Args:
         area: Open for writing where it is to be signalled.
@@ -224,7 +224,7 @@ class SeqLock:
         OutOfRange: It reaches beyond the area's bytes.
         InvalidInput: The offset is not a multiple of 8.
         Frozen: The area is frozen.
-        Unsupported: The area is made of pages of the pool.
+        Unsupported: The area is made of hugetlb pages.
     """
 
     __slots__ = ("__weakref__", "_nbytes", "_offset", "_words")

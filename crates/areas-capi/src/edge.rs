@@ -76,8 +76,8 @@ pub(crate) fn may_be_cancelled() -> bool {
     NotCancelled::new().before == ENABLED
 }
 
-/// Runs `body`; gives `broken` should it panic, which is a bug of ours and is told on stderr by the
-/// panic itself.
+/// Runs `body`; gives `broken` should it panic, which is a bug of ours and is reported on stderr by
+/// the panic itself.
 pub(crate) fn guarded<T>(broken: T, body: impl FnOnce() -> T) -> T {
     let _until_the_end = (NotCancelled::new(), Inside::new());
     // What a panic leaves half changed in the library is behind its own mutexes, which it treats as
@@ -88,8 +88,8 @@ pub(crate) fn guarded<T>(broken: T, body: impl FnOnce() -> T) -> T {
 /// The same for a `body` without a cancellation point (pthreads(7)), but in what is guarded itself:
 /// allocating from tables takes a few nanoseconds, and the state of the thread as many. A deferred
 /// `pthread_cancel` waits for such a point. It is not said that the thread is inside
-/// ([`is_inside`]): what it may hold is an allocator's table, which nobody else waits for who may
-/// be called in there.
+/// ([`is_inside`]): what it may hold is an allocator's table, which no thread waits for that may be
+/// called in there.
 #[inline]
 pub(crate) fn caught<T>(broken: T, body: impl FnOnce() -> T) -> T {
     // As above.

@@ -9,7 +9,7 @@ use areas::Error;
 
 use crate::slot::Slot;
 
-/// An error, and what was said of it, put in words when somebody asks.
+/// An error, and what was said of it, put in words when it is asked for.
 #[derive(Debug)]
 pub(crate) struct Kept {
     error: Error,
@@ -88,7 +88,7 @@ pub(crate) fn in_words(which: Words) -> *const std::ffi::c_char {
 
 /// Errors of a thread that ends: of calls in destructors of keys (`pthread_key_create`), which come
 /// after those of thread-local values. What is kept then is dropped by such a destructor, too. (At
-/// the end of the process, in `atexit`, nobody drops it.)
+/// the end of the process, in `atexit`, nothing drops it.)
 mod late {
     use std::ffi::c_void;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +116,7 @@ mod late {
             known = match KEY.compare_exchange(NONE, key.into(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => key.into(),
                 Err(others) => {
-                    // SAFETY: made above, and used by nobody.
+                    // SAFETY: made above, and used by nothing.
                     unsafe { libc::pthread_key_delete(key) };
                     others
                 }

@@ -59,7 +59,7 @@ impl Areas {
     /// So many are kept.
     const SPARE: usize = 16;
 
-    /// A place with nothing in it, which nobody knows.
+    /// A place with nothing in it, which is not known yet.
     fn empty_place(&mut self) -> Place {
         let unused = |mut place: Place| Arc::get_mut(&mut place).is_some().then_some(place);
         // Who still looks at a former area finds its place empty, and nothing else in it.
@@ -98,7 +98,7 @@ pub(crate) fn note_moved() {
     UNSETTLED.fetch_or(MOVED, Ordering::AcqRel);
 }
 
-/// Whether all areas have the addresses that are told of them, as far as is known here.
+/// Whether all areas have the addresses that are reported for them, as far as is known here.
 #[inline]
 pub(crate) fn is_settled() -> bool {
     UNSETTLED.load(Ordering::Acquire) == 0
@@ -111,8 +111,8 @@ fn take_moved() -> bool {
     !is_settled() && UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Acquire, under_way).is_ok()
 }
 
-/// Says that the program is about to call something that may take addresses away from areas:
-/// whoever is told of an address from now on looks at it.
+/// Says that the program is about to call something that may take addresses away from areas: a
+/// caller that gets an address from now on looks at it.
 pub(crate) fn begin_taking() {
     UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
 }
@@ -139,9 +139,8 @@ pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
     })
 }
 
-/// Held for reading by whoever is in the middle of something with an area, for writing by who
-/// forks: so a child finds every area whole, and no mutex that a thread holds which it does not
-/// have.
+/// Held for reading by threads in the middle of something with an area, for writing by who forks:
+/// so a child finds every area whole, and no mutex that a thread holds which it does not have.
 static GATE: RwLock<()> = RwLock::new(());
 
 thread_local! {
@@ -218,7 +217,7 @@ impl Entered {
     /// One that another thread, or this very call, is in the middle of something with is looked at
     /// by the next call.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
-        // What cannot be settled now stays as it is, and whoever asks for it is told.
+        // What cannot be settled now stays as it is, and a caller that asks for it is told.
         let _ = self.each_in(range, false, |place, held| self.settle(place, held));
     }
 
@@ -328,8 +327,8 @@ impl Entered {
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
         let (start, span) = (area.as_ptr().addr(), area.reserve());
-        // Whoever finds a part by its id finds its place, too, and waits there until it is known
-        // what is left. The first part keeps the area's own.
+        // A thread that finds a part by its id finds its place, too, and waits there until it is
+        // known what is left. The first part keeps the area's own.
         let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
         let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
         behind.retain(|&end| Some(end) != head);

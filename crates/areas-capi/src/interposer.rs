@@ -43,9 +43,9 @@ unsafe extern "C" {
 }
 
 /// The program calls something that may take addresses away from areas. Before: whether some are
-/// there, so that it is to be told afterwards, too; from then to the end of that, who asks for an
-/// address is told what the kernel has. Afterwards: what was an area's, and is not there any more,
-/// is cut from it.
+/// there, so that it has to be called afterwards, too; from then to the end of that, who asks for
+/// an address is told what the kernel has. Afterwards: what was an area's, and is not there any
+/// more, is cut from it.
 ///
 /// Called at any moment, by whatever thread.
 extern "C" fn look(what: c_int, start: *mut c_void, length: usize) -> c_int {
@@ -79,7 +79,7 @@ fn entered(what: impl FnOnce(&Entered)) -> bool {
         && edge::guarded(false, || Entered::new().map(|entered| what(&entered)).is_ok())
 }
 
-/// Whether there is one: then areas are cut at once, and nobody need ask whether the memory of one
+/// Whether there is one: then areas are cut at once, and no call need ask whether the memory of one
 /// is still there.
 pub(crate) fn is_there() -> bool {
     // SAFETY: as in `register`.
@@ -89,11 +89,11 @@ pub(crate) fn is_there() -> bool {
 /// Has the interposer tell us from now on, if there is one. Before the first area.
 pub(crate) fn register() {
     // SAFETY: a word of this object, which the loader has filled in before any code of ours ran,
-    // and nobody writes. 0 is `None`; another value is the address of the interposer's function,
+    // and nothing writes. 0 is `None`; another value is the address of the interposer's function,
     // which has this type.
     if let Some(register) = unsafe { areas_cut_registrar } {
-        // It has room for more copies of this library than there are; one too many is told at its
-        // next call that changes an area.
+        // It has room for more copies of this library than there are; one too many is reported at
+        // its next call that changes an area.
         let _ = register(look);
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 /// A thread-local place for one value. It has no destructor, and so is there as long as the thread
-/// is: what is in it at the end of the thread is not dropped, unless somebody takes it out.
+/// is: what is in it at the end of the thread is not dropped, unless it is taken out.
 pub(crate) struct Slot<T>(Cell<ManuallyDrop<Option<T>>>);
 
 impl<T> Slot<T> {
@@ -23,7 +23,7 @@ impl<T> Slot<T> {
         ManuallyDrop::into_inner(self.0.replace(ManuallyDrop::new(value)))
     }
 
-    /// Looks at the value, which is not in its place meanwhile.
+    /// Looks at the value, which is not in its place in the meantime.
     pub(crate) fn look<R>(&self, at: impl FnOnce(&T) -> R) -> Option<R> {
         let value = self.take();
         let seen = value.as_ref().map(at);

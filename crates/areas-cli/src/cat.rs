@@ -3,9 +3,9 @@
 //! They are sent and read by calls, not through a mapping: of a hole both give zeros and take no
 //! memory, which touching it would.
 //!
-//! The kernel sends them by itself (`sendfile`) where nobody can tell: pages that wait in a pipe or
-//! a socket keep their area from being frozen for as long as the reader likes, so that there only
-//! what is frozen already is sent. All else is copied.
+//! The kernel sends them by itself (`sendfile`) where no process can tell: pages that wait in a
+//! pipe or a socket keep their area from being frozen for as long as the reader likes, so that
+//! there only what is frozen already is sent. All else is copied.
 
 use std::fs::{File, FileType};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -82,7 +82,7 @@ const PIECE: u64 = 64 << 20;
 /// still fits into a cache.
 const PIPE: usize = 256 << 10;
 
-/// Makes a pipe roomy; one that somebody made larger stays so, and it works as well without.
+/// Makes a pipe roomy; one that a process made larger stays so, and it works as well without.
 fn widen(pipe: &File) {
     if rustix::pipe::fcntl_getpipe_size(pipe).is_ok_and(|size| size < PIPE) {
         let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);

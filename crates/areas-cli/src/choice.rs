@@ -89,7 +89,7 @@ impl FromStr for Choice {
 }
 
 impl Choice {
-    /// The nodes. A choice by property is told on stderr, with what it was made by.
+    /// The nodes. A choice by property is reported on stderr, with what it was made by.
     pub(crate) fn resolve(self, quiet: bool) -> areas::Result<NodeSet> {
         if let Choice::These(nodes) = self {
             return Ok(nodes);

@@ -25,7 +25,7 @@ pub(crate) struct Running {
 /// is given that a shell gives.
 ///
 /// # Errors
-/// If nobody can wait for it.
+/// If no process can wait for it.
 pub(crate) fn start(
     mut command: Command,
     program: &OsString,
@@ -43,7 +43,7 @@ pub(crate) fn start(
     let pid = pid_of(&child)?;
     let sender = events.clone();
     let watch = move || {
-        // It stays a zombie, so that its number is nobody else's when a signal is passed on.
+        // It stays a zombie, so that its number is no other process's when a signal is passed on.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(rustix::process::waitid(WaitId::Pid(pid), ended), Err(rustix::io::Errno::INTR)) {}
         let _ = sender.send(Event::Ended);

@@ -35,7 +35,7 @@ impl Contents {
                 .detail("it is a directory")
                 .help("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
         }
-        // Of the standard input, somebody may have read a part.
+        // Of the standard input, a process may have read a part.
         if !metadata.is_file() || is_made_up(&metadata) || file.stream_position().map_err(failed)? != 0 {
             return Ok(Contents::Stream(Box::new(file)));
         }
@@ -45,7 +45,7 @@ impl Contents {
     }
 
     /// Makes an area of just this size and fills it. `ask` makes the request for a size; progress
-    /// is shown meanwhile.
+    /// is shown in the meantime.
     pub(crate) fn into_area(
         self,
         ask: impl Fn(usize) -> AreaBuilder<'static>,

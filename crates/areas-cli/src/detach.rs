@@ -1,13 +1,13 @@
 //! `--detach`: a holder in the background.
 //!
 //! This process has published the areas, so that everything that can go wrong has gone wrong here,
-//! where somebody reads it. Then it starts another one of itself, which leaves the session
-//! (`setsid`) and starts a third: that one can never get a terminal, and is nobody's child. It
-//! clones the areas, publishes them under the same names, and says so through a pipe. This process
-//! tells its user, and says through another pipe that it has; then it ends, and at no moment was a
-//! name gone. Where it cannot tell (a full disk), or is killed meanwhile, the other pipe ends, and
-//! the holder with it: nobody would know of it. A `fork` alone would not do: a child of a program
-//! with threads may do next to nothing but start another program.
+//! where a process reads it. Then it starts another one of itself, which leaves the session
+//! (`setsid`) and starts a third: that one can never get a terminal, and has no parent that waits
+//! for it. It clones the areas, publishes them under the same names, and says so through a pipe.
+//! This process tells its user, and says through another pipe that it has; then it ends, and at no
+//! moment was a name gone. Where it cannot tell (a full disk), or is killed in the meantime, the
+//! other pipe ends, and the holder with it: no process would know of it. A `fork` alone would not
+//! do: a child of a program with threads may do next to nothing but start another program.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
@@ -41,7 +41,7 @@ struct Ready {
 /// Has a process in the background hold the areas from now on.
 ///
 /// # Errors
-/// If there is none, or nobody can be told of it: then they go with this process.
+/// If there is none, or no process can be notified of it: then they go with this process.
 pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> Result<ExitCode> {
     let ids = held.iter().filter_map(AnyArea::id).map(|id| id.to_string());
     let mut worker = program()
@@ -55,7 +55,7 @@ pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> R
     let told = worker.stdin.take();
     let mut output = worker.stdout.take().map(BufReader::new);
     let ready = output.as_mut().map_or_else(|| Err(ended()), ready);
-    // The first one ends at once, and its end is nobody else's business.
+    // The first one ends at once, and its end is no other process's business.
     let _ = worker.wait();
     let ready = ready?;
     for (area, id) in held.iter().zip(&ready.ids) {
@@ -85,7 +85,7 @@ fn ended() -> Failure {
 
 /// This program once more.
 fn program() -> Command {
-    // Where it was replaced meanwhile, its file has no name any more.
+    // Where it was replaced concurrently, its file has no name any more.
     let path = std::env::current_exe().ok().filter(|path| path.exists());
     Command::new(path.unwrap_or_else(|| "/proc/self/exe".into()))
 }

@@ -15,7 +15,7 @@ pub(crate) enum Failure {
     /// The standard output could not be written, and what has been done by then: a sentence of what
     /// is so from now on.
     Unwritten { error: io::Error, done: Option<String> },
-    /// Whoever read our output has gone: nothing is to be said, and nobody is there to hear it.
+    /// Whoever read our output has gone: nothing is to be said, and no reader is left.
     Unread,
     /// This signal came, and what was begun has been undone.
     Signal(i32),

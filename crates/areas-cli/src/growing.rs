@@ -2,7 +2,7 @@
 //!
 //! A thread reads; the one that holds the area makes it larger, writes, and notes how many bytes
 //! are there, in this order: who reads the note finds the bytes. Two buffers go back and forth, so
-//! that nobody reads more than there is room for.
+//! that no process reads more than there is room for.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -11,7 +11,7 @@
 //! | `inout/` | bytes between areas and files: get, cmp, fill |
 //! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
 //! | `moving.rs`, `resize.rs` | changing what is there |
-//! | `scan/` | all shared memory of the machine: who holds it, and freeing what nobody does |
+//! | `scan/` | all shared memory of the machine: who holds it, and freeing what no process does |
 //! | `watch/` | what happens to areas, and waiting for it |
 //! | `users.rs` | users, and the registries that root may look into |
 //! | `doctor/` | what of the machine, or of an area, is not as it could be, and what mends it |
@@ -80,8 +80,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help and versions are results, which have to reach somebody; what was wrongly used is told by
-/// clap.
+/// Help and versions are results, which have to reach the reader; what was wrongly used is reported
+/// by clap.
 fn usage(mut error: clap::Error) -> Result<ExitCode, Failure> {
     if error.use_stderr() {
         // Of a value that means nothing clap says what is wrong, and not what to do.

@@ -85,7 +85,7 @@ fn why(error: &Error) -> String {
     error.facts().map_or_else(|| error.to_string(), str::to_owned)
 }
 
-/// More are not told but in JSON.
+/// More are reported in JSON only.
 const MAX_ODDITIES: usize = 10;
 
 /// The CPUs that are in no row of the table.

@@ -40,7 +40,7 @@ fn filled(put: &Put, path: &Path, quiet: bool) -> Result<AnyArea> {
     let contents = Contents::open(path)?;
     let ask = |size| put.placing.builder(size, placement).lock(lock);
     let mut area = contents.into_area(ask, put.placing.stage(placement), quiet)?;
-    // Filling goes past the mapping: huge pages are gathered, and lazily locked ones stay, once
+    // Filling goes past the mapping: huge pages are collapsed, and lazily locked ones stay, once
     // they are mapped.
     if pages == Pages::Auto || lock == Lock::Lazy {
         area.populate()?;
@@ -81,7 +81,7 @@ fn follow(put: &Put, names: Vec<Name>, quiet: bool) -> Result<ExitCode> {
 }
 
 /// The stream is the reader's alone: a command that is started does not take bytes from it, and who
-/// writes into it learns when nobody reads any more.
+/// writes into it learns when no process reads any more.
 fn leave_input() -> Result<()> {
     let null = std::fs::File::open("/dev/null").map_err(|error| io_error("open \"/dev/null\"", error))?;
     rustix::stdio::dup2_stdin(&null)

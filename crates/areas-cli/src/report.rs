@@ -1,4 +1,4 @@
-//! All that is told of one area: what its holder published, and what was measured now.
+//! All that is reported of one area: what its holder published, and what was measured now.
 
 use std::collections::BTreeMap;
 
@@ -252,7 +252,7 @@ pub(crate) struct AreaJson {
     /// The same where it is not UTF-8: `hex:` and its bytes.
     note_bytes: Option<String>,
     frozen: Option<bool>,
-    /// Whether nobody but its holders gets it any more.
+    /// Whether no process but its holders gets it any more.
     retired: bool,
     pid: u32,
     command: Option<String>,

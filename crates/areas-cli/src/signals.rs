@@ -51,7 +51,7 @@ pub(crate) enum Event {
 /// order, and a status.)
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Are passed on to a command, which knows what they mean to it: all that somebody sends to a
+/// Are passed on to a command, which knows what they mean to it: all that a process sends to a
 /// process to say something, and that would end us or be lost.
 ///
 /// Left as they are: those that stop and continue a process; those by which the kernel notifies of
@@ -71,7 +71,7 @@ const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// Reports signals from now on, instead of being ended by them.
 ///
-/// Those that we were told to ignore stay ignored: `nohup areas put …`, and background jobs of a
+/// Those that we were started to ignore stay ignored: `nohup areas put …`, and background jobs of a
 /// script.
 pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<()> {
     let wanted: &[i32] = if with_command { &FORWARDED } else { &ENDING };
@@ -81,7 +81,7 @@ pub(crate) fn watch(with_command: bool, events: Sender<Event>) -> areas::Result<
         Signals::new(wanted.iter().filter(|&&signal| !is_in(ignored, signal))).map_err(failed)?;
     if with_command {
         for signal in REAL_TIME.filter(|&signal| !is_in(ignored, signal)) {
-            // Where the C library keeps it to itself, nobody sends it.
+            // Where the C library keeps it to itself, no process sends it.
             let _ = signals.add_signal(signal);
         }
     }
@@ -114,7 +114,7 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
-    /// From now on those signals do no more than that. Those that we were told to ignore stay
+    /// From now on those signals do no more than that. Those that we were started to ignore stay
     /// ignored.
     pub(crate) fn by_signals() -> areas::Result<Self> {
         let failed = |error| Error::new(ErrorKind::System, "wait for signals").caused_by(error);
@@ -127,7 +127,7 @@ impl Wake {
         Ok(Wake { pipe, other, signal, unread: Arc::default() })
     }
 
-    /// From now on it can be read, too, once nobody can read our standard output any more.
+    /// From now on it can be read, too, once no process can read our standard output any more.
     pub(crate) fn without_reader(&self) -> Result<()> {
         let failed =
             |error| Error::new(ErrorKind::System, "wait for the reader of the output").caused_by(error);
@@ -139,7 +139,7 @@ impl Wake {
         })
     }
 
-    /// Whether nobody can read our output any more.
+    /// Whether no process can read our output any more.
     pub(crate) fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Acquire)
     }
@@ -166,7 +166,7 @@ pub(crate) fn pass_on(signal: i32, to: Pid) {
     let _ = rustix::process::kill_process(to, signal);
 }
 
-/// Whether we were told to ignore it when we were started: `nohup`, background jobs of a script.
+/// Whether we were started to ignore it when we were started: `nohup`, background jobs of a script.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     is_in(ignored(), signal)
 }

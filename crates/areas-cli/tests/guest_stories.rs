@@ -127,7 +127,7 @@ fn examined(name: &str) -> (Value, Option<i32>) {
     (serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")), code)
 }
 
-/// Pages that somebody moved behind its back (migratepages): `areas move` is the line, and it
+/// Pages that a process moved behind its back (migratepages): `areas move` is the line, and it
 /// mends.
 #[test]
 fn an_interleaved_area_that_was_moved_to_one_node() {

@@ -1,8 +1,8 @@
 //! What the kernel shows about our addresses: `/proc/self/maps`, `smaps` and `numa_maps`.
 //!
 //! Other threads map and unmap all the while, and the kernel shows neighbours as one entry where
-//! they are alike. So a mapping that is looked at is *marked* first, with a protection that nobody
-//! else has: then its entries are its alone.
+//! they are alike. So a mapping that is looked at is *marked* first, with a protection that no
+//! other process has: then its entries are its alone.
 
 use std::ops::Range;
 
@@ -66,7 +66,7 @@ fn same_permissions(of: &Range<usize>, entries: &[Entry]) -> Result<String, Stri
     }
 }
 
-/// Nobody maps memory that may only be written.
+/// No process maps memory that may only be written.
 const MARK: Protection = Protection::WRITE;
 const MARKED: &str = "-w-";
 

@@ -10,7 +10,8 @@ pub(crate) struct Notes {
     not_here: Option<String>,
 }
 
-/// So many complaints are told in full; a broken provider has one for each of hundreds of rounds.
+/// So many complaints are reported in full; a broken provider has one for each of hundreds of
+/// rounds.
 const TOLD: usize = 4;
 
 impl Notes {

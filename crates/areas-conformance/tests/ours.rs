@@ -108,7 +108,7 @@ fn split() {
     conforms(&check(&SYSTEM.limited(64 << 20).split([(node(), 1)]).guarded(1)), &[]);
 }
 
-/// Memory that somebody else gives: all but what would change it.
+/// Memory that another process gives: all but what would change it.
 #[test]
 fn fixed() {
     let whole = SYSTEM.map(&Request::new(64 << 20)).unwrap();
@@ -119,7 +119,7 @@ fn fixed() {
     conforms(&Suite::new(&counted).sizes([1, 4097, 100_000]).run(), &["shared"]);
     let told = counted.statistics();
     assert_eq!((told.mapped, told.maps), (0, told.unmaps), "{told:?}");
-    // Somebody's own slice: its pages are there already.
+    // A process's own slice: its pages are there already.
     let slice: &'static mut [u8] = Box::leak(vec![0xa5; 16 << 20].into_boxed_slice());
     let borrowed = Fixed::borrowed(slice).unwrap();
     conforms(&Suite::new(&borrowed).may_touch(true).run(), &["shared", "untouched"]);

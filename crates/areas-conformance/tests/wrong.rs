@@ -216,7 +216,7 @@ fn one_mapping_leaks_with_each() {
     let leaking = Made {
         name: "leaking",
         map: |request: &Request<'_>| {
-            // Nobody asked for that one, and nobody frees it.
+            // That one was not asked for, and is not freed.
             let _leak = ManuallyDrop::new(SYSTEM.map(&Request::new(request.size()))?);
             SYSTEM.map(request)
         },
@@ -296,7 +296,7 @@ fn dropped_mappings_count_for_ever() {
             Ok(mapping)
         },
         unmap: |mapping: Mapping| {
-            // Nobody says so when one is dropped: `attach` would have.
+            // No process says so when one is dropped: `attach` would have.
             left.fetch_sub(1, Ordering::Relaxed);
             mapping.unmap()
         },

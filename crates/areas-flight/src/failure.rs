@@ -11,7 +11,7 @@ const NOTHING: &str = "transport error";
 /// What stands before what to do about an error, in `{:#}`.
 const HELP: &str = "\n  help: ";
 
-/// Of what another machine says no more is told.
+/// Of what another machine says no more is reported.
 const MAX_TEXT: usize = 1000;
 
 /// An error of a file, in the library's form: `what` completes "cannot …".

@@ -17,7 +17,7 @@ pub(crate) const HEADER: u32 = 2;
 /// and its body.
 pub(crate) const BODY: u32 = 1000;
 
-/// A message's prefix and its length; `None` if it is compressed, which nobody asked for.
+/// A message's prefix and its length; `None` if it is compressed, which was not asked for.
 pub(crate) fn length_of(prefix: [u8; PREFIX]) -> Option<usize> {
     let [compressed, length @ ..] = prefix;
     usize::try_from(u32::from_be_bytes(length)).ok().filter(|_| compressed == 0)

@@ -121,7 +121,7 @@ pub(crate) fn read_secret(path: &Path, what: &str, most: u64) -> Result<Option<V
     Ok(Some(bytes))
 }
 
-/// Where a token is if nobody says where.
+/// Where a token is if no process says where.
 pub(crate) fn default_path() -> Option<PathBuf> {
     let named = |variable| std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
     let folder = named("XDG_CONFIG_HOME")

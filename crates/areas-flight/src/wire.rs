@@ -10,7 +10,7 @@ use crate::checksum::Checksum;
 /// The version of what is below.
 pub(crate) const VERSION: u32 = 1;
 
-/// So many bytes one message has at most: few clients take more than 4 MiB without being told to.
+/// So many bytes one message has at most: few clients take more than 4 MiB without being asked to.
 pub(crate) const CHUNK: usize = 2 << 20;
 
 /// How a client asks for an area's bytes: the command of a `FlightDescriptor`. (A path asks for

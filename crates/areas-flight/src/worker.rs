@@ -35,7 +35,7 @@ use crate::place::Location;
 use crate::wire::{self, Offered};
 use crate::{code_of, complain, runtime};
 
-/// Of a server that does not report how much there is, no more is taken without being told to.
+/// Of a server that does not report how much there is, no more is taken without being asked to.
 const MAX_UNTOLD: u64 = 1 << 30;
 
 /// What is said of a fetch.
@@ -117,7 +117,7 @@ fn fetched(fetch: &Fetch) -> Result<()> {
     // Which a process that is stopped does not see.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| crate::failure::io_error("end with the process that started this", error.into()))?;
-    // Here, so that whoever started this is told in its own words.
+    // Here, so that the process that started this gets it in its own words.
     let Location { place, name } = Location::new(fetch.location.clone())?;
     let peer = Peer::new(place, &fetch.reaching, true)?;
     let runtime = runtime()?;

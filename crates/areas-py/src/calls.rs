@@ -112,7 +112,7 @@ pub(crate) fn create(
         if populate {
             match told.watch(|tell| area.populate_with(tell)) {
                 Some(populated) => populated?,
-                // What was raised is told below, and the area goes.
+                // What was raised is reported below, and the area goes.
                 None => return Ok(None),
             }
         }

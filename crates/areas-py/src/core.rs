@@ -251,11 +251,11 @@ impl Drop for Freezing<'_> {
 }
 
 impl Drop for Core {
-    /// Unmapping much memory takes a while: others may run meanwhile.
+    /// Unmapping much memory takes a while: others may run in that time.
     fn drop(&mut self) {
         held::forget(self.inode);
         let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Nobody reads it: so the kernel is not asked who this is.
+        // No process reads it: so the kernel is not asked who this is.
         let taken = Slot::Taken { what: "drop", by: (0, std::thread::current().id()) };
         let Slot::Here(any) = std::mem::replace(slot, taken) else { return };
         let mapped = of_any!(&*any, area => area.mapped());

@@ -44,7 +44,7 @@ fn told(answer: gate::Answer) -> Told {
 
 #[pymethods]
 impl Offer {
-    /// Answers the next one who connects; None where nobody came in time, or it was closed.
+    /// Answers the next one who connects; None where no process came in time, or it was closed.
     #[pyo3(signature = (timeout=None))]
     fn answer(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Told>> {
         let begun = Instant::now();

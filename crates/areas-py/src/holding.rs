@@ -319,14 +319,14 @@ impl Holding {
         id.map(areas::AreaId::get).map_err(|error| raised(py, &error))
     }
 
-    /// Whether the memory itself is marked: nobody finds it any more.
+    /// Whether the memory itself is marked: no process finds it any more.
     #[getter]
     fn retired(&self, py: Python<'_>) -> PyResult<bool> {
         let retired = self.core.look(py, |any| of_any!(any, area => area.object().is_retired()))?;
         retired.map_err(|error| raised(py, &error))
     }
 
-    /// Marks the memory itself, and takes the name back: nobody finds it any more, by whatever
+    /// Marks the memory itself, and takes the name back: no process finds it any more, by whatever
     /// holder. Who has it keeps it. Whether it was not marked before.
     fn retire(&self, py: Python<'_>) -> PyResult<bool> {
         let first = self.core.run(py, "retire", |any| {
@@ -337,7 +337,7 @@ impl Holding {
         first.map_err(|error| raised(py, &error))
     }
 
-    /// Takes its name back: nobody finds it by way of this process any more. The memory stays.
+    /// Takes its name back: no process finds it by way of this process any more. The memory stays.
     pub(crate) fn withdraw(&self, py: Python<'_>) -> PyResult<()> {
         // A few words in this process's own table.
         self.core.change(py, names::withdraw)

@@ -73,7 +73,7 @@ impl Blocks {
         }
     }
 
-    /// Frees what nobody holds any more. How many blocks that is.
+    /// Frees what no process holds any more. How many blocks that is.
     fn collect(&self, py: Python<'_>) -> PyResult<usize> {
         py.detach(|| self.0.reclaim()).map_err(|error| raised(py, &error))
     }

@@ -94,7 +94,7 @@ impl Words {
 
 #[pymethods]
 impl Words {
-    /// Of what this process holds of an area. Raises Frozen where nobody can write it.
+    /// Of what this process holds of an area. Raises Frozen where no process can write it.
     #[new]
     fn new(holding: &Bound<'_, Holding>) -> PyResult<Self> {
         let py = holding.py();

@@ -116,8 +116,8 @@ impl Provider for Svm {
             )
         })?;
         let block = Block { context: self.context.clone(), start };
-        // SAFETY: the block is readable and writable until it is dropped, and known to nobody else.
-        // It is the host's at any time (fine grain).
+        // SAFETY: the block is readable and writable until it is dropped, and known to nothing
+        // else. It is the host's at any time (fine grain).
         let fixed = unsafe { Fixed::from_raw_parts(start, bytes, block) }?;
         fixed.map(request)
     }

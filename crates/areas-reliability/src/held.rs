@@ -25,7 +25,7 @@ fn door_of_any_name(path: &str) -> String {
     }
 }
 
-/// What malloc may take meanwhile. Private areas in operations are larger.
+/// What malloc may take in the meantime. Private areas in operations are larger.
 const SLACK: usize = 1 << 20;
 
 impl Held {
@@ -74,8 +74,8 @@ impl Held {
             let len = number(end) - number(start);
             let permissions = words.next().unwrap_or_default();
             match words.nth(3) {
-                // Addresses that nobody may access cost nothing: malloc takes 64 MiB of them for
-                // each thread.
+                // Addresses that no process may access cost nothing: malloc takes 64 MiB of them
+                // for each thread.
                 None if permissions.starts_with("---") => {}
                 None => self.anonymous += len,
                 Some("[heap]") => {}

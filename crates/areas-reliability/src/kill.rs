@@ -22,7 +22,7 @@ use crate::watch::Watch;
 pub(crate) struct Row {
     pub(crate) operation: &'static str,
     pub(crate) what: &'static str,
-    /// The system calls of a run that nobody disturbs; the last one is the end.
+    /// The system calls of a run that no process disturbs; the last one is the end.
     pub(crate) calls: Vec<String>,
     pub(crate) killed: usize,
     /// Runs that ended before they came to the call: those of several threads are not all alike.
@@ -166,7 +166,7 @@ impl Trial {
         command.spawn().context("start a victim")
     }
 
-    /// The calls of a run that nobody disturbs, the end included.
+    /// The calls of a run that no process disturbs, the end included.
     fn count(&mut self) -> Result<Vec<String>> {
         let mut victim = self.victim()?;
         let mut calls = Vec::new();
@@ -229,8 +229,8 @@ impl Trial {
                 let pid = u32::try_from(stop.pid.as_raw()).context("a process number")?;
                 objects = objects_of(pid).difference(others).copied().collect();
                 watch.add(pid, |object| others.contains(&object))?;
-                // A bystander that looks takes in what was offered to it: the other times nobody
-                // has when the giver dies.
+                // A bystander that looks takes in what was offered to it: the other times no
+                // process has when the giver dies.
                 if let Some(bystander) = bystander
                     && (operation.hands != Hands::Gives || looks(number))
                 {
@@ -321,7 +321,7 @@ impl Trial {
                 drop(newcomer);
                 let next = Looker::newcomer(&self.stage, expected)?;
                 let linked = next.pid();
-                // A link stays until somebody comes: it is there although its team is killed here.
+                // A link stays until a process comes: it is there although its team is killed here.
                 drop(next);
                 linked
             }

@@ -1,5 +1,5 @@
-//! What is left when a holder dies, and what is told when the kernel refuses: tried at every system
-//! call.
+//! What is left when a holder dies, and what is reported when the kernel refuses: tried at every
+//! system call.
 //!
 //! `areas-reliability kill` runs each operation of the library in a process of its own under
 //! ptrace, counts its system calls, and then runs it again for each of them, killed as it enters

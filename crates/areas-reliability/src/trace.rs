@@ -1,8 +1,8 @@
 //! Stopping a process at each of its system calls, by ptrace.
 //!
 //! A victim says when its operation begins and ends by two calls that no kernel has; only what is
-//! between them counts. What it does before is not stopped at all. Threads that it starts meanwhile
-//! are followed like itself.
+//! between them counts. What it does before is not stopped at all. Threads that it starts in the
+//! meantime are followed like itself.
 
 #![expect(unsafe_code, reason = "a union of the kernel's; the block has its proof")]
 
@@ -211,7 +211,7 @@ impl Tracer {
                 WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK) => {
                     let child = i32::try_from(ptrace::getevent(tid)?).context("a process number")?;
                     self.subject = Some(Pid::from_raw(child));
-                    // The parent is nobody's business from here on.
+                    // The parent concerns no other process from here on.
                     ptrace::detach(tid, None).context("PTRACE_DETACH")?;
                 }
                 WaitStatus::PtraceEvent(..) => go_on(tid, None)?,

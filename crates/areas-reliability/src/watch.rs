@@ -16,7 +16,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::stage::{Identity, is_object};
 
-/// Nobody takes so long to die, even on a machine that is busy.
+/// No process takes so long to die, even on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Memory objects that are watched, and not gone yet.
@@ -41,8 +41,8 @@ impl Watch {
         Ok(Watch { inotify, alive: BTreeMap::new() })
     }
 
-    /// Watches the objects that a process has, but for some. It may be stopped; it must not end
-    /// meanwhile.
+    /// Watches the objects that a process has, but for some. It may be stopped; it must not end in
+    /// the meantime.
     pub(crate) fn add(&mut self, pid: u32, but: impl Fn(Identity) -> bool) -> Result<()> {
         // Where descriptors are, and, for who may see them, mappings whose descriptor is closed.
         for folder in ["fd", "map_files"] {
@@ -75,7 +75,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The areas' objects that somebody still has.
+    /// The areas' objects that a process still has.
     pub(crate) fn areas(&self) -> impl Iterator<Item = Identity> {
         self.alive.values().filter(|(what, _)| *what == What::Area).map(|(_, identity)| *identity)
     }

@@ -25,7 +25,7 @@ enum Fate {
     Owned,
     /// The owner has none any more, and has given it to others, who have not all taken it.
     Given,
-    /// The owner has none any more, and waits for nobody to take it; others may still read it.
+    /// The owner has none any more, and never waits to take it; others may still read it.
     Dropped,
 }
 
@@ -274,8 +274,8 @@ impl Books {
         }
     }
 
-    /// Looks at so many of the blocks that wait for others, at each once: frees those that nobody
-    /// reads any more. How many.
+    /// Looks at so many of the blocks that wait for others, at each once: frees those that no
+    /// process reads any more. How many.
     pub(crate) fn settle(&mut self, table: &Table, most: usize, older: Option<Duration>) -> usize {
         let mut freed = 0;
         for _ in 0..self.waiting.len().min(most) {
@@ -295,7 +295,7 @@ impl Books {
     }
 
     /// Frees a block that the owner has dropped, if others let it: those it was given to have taken
-    /// it (or had `older` for that), and nobody reads it.
+    /// it (or had `older` for that), and no process reads it.
     fn try_free(&mut self, table: &Table, number: u32, older: Option<Duration>) -> bool {
         let (slot, at) = (&mut self.slots[number as usize], table.view().slot(number));
         if slot.fate == Fate::Given {
@@ -367,7 +367,7 @@ impl Books {
     }
 }
 
-/// So many granules can be told apart, and searched.
+/// So many granules can be distinguished, and searched.
 const MAX_GRANULES: u32 = 1 << 31;
 
 impl std::fmt::Debug for Books {

@@ -101,8 +101,7 @@ impl Table {
         area.store(AT_MAGIC, MAGIC, Release)
     }
 
-    /// What the header of somebody's slab says, checked: `None` where it says nothing that could
-    /// be.
+    /// What the header of another's slab says, checked: `None` where it says nothing that could be.
     pub(crate) fn read(area: &Area<Shared>) -> Result<Option<(Geometry, u64)>> {
         if area.size() < HEADER || area.load::<u64>(AT_MAGIC, Acquire)? != MAGIC {
             return Ok(None);

@@ -35,7 +35,7 @@
 //! - A **lease** is a reader's. A block that its owner has dropped stays as long as a process has a
 //!   lease of it; and as long as it is there it can be opened: [`Lease::handle`] hands it on.
 //! - [`Slice::give`] makes a handle that holds the block until one process [takes](take) it: a
-//!   producer gives a batch and drops it at once. What nobody takes, [`Slab::take_back`] frees.
+//!   producer gives a batch and drops it at once. What no process takes, [`Slab::take_back`] frees.
 //!
 //! # What dies
 //!

@@ -141,10 +141,10 @@ pub(crate) fn finish<S: Slot>(slot: &S, reader: u32, word: Word) -> Result<(), S
     slot.say(reader, Word { reads: false, ..word })
 }
 
-/// The owner, which has dropped a block and given it to nobody who has not come, ends its
-/// generation if nobody who lives reads it. Whether it has ended.
+/// The owner, which has dropped a block and given it to no process that has not come, ends its
+/// generation if no process who lives reads it. Whether it has ended.
 pub(crate) fn end<S: Slot>(slot: &S, generation: u32, lives: impl Fn(u32) -> bool) -> Result<bool, S::Error> {
-    // Mostly there is somebody, and nobody has to wait for that.
+    // Mostly there is one, and no process has to wait for that.
     if is_read(slot, generation, &lives)? {
         return Ok(false);
     }

@@ -53,8 +53,8 @@ impl Seat {
         Ok(seat)
     }
 
-    /// What a process read that had this place before and died, nobody reads any more. How often it
-    /// took what, still counts.
+    /// What a process read that had this place before and died, no process reads any more. How
+    /// often it took what, still counts.
     fn forget_predecessor(&self, view: View<'_>) -> Result<()> {
         for slot in 0..view.highest()? {
             let (slot, word) = (view.slot(slot), view.slot(slot).word(self.reader())?);
@@ -76,8 +76,8 @@ impl Seat {
         self.presence.number() - 1
     }
 
-    /// Says that its process reads a block, whose generation cannot end meanwhile for good: who
-    /// calls has it.
+    /// Says that its process reads a block, whose generation cannot end in the meantime for good:
+    /// who calls has it.
     pub(crate) fn read(&self, table: &Table, slot: u32, held: Held) -> Result<()> {
         let at = table.view().slot(slot);
         let before = at.word(self.reader())?.of(held.generation);

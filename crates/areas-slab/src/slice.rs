@@ -107,8 +107,8 @@ impl Slice {
     }
 
     /// A handle to give away: one process [takes](crate::take) it, once, and the block stays until
-    /// it has, whatever becomes of this slice. Where nobody takes it (the process that was to is
-    /// dead), [`Slab::take_back`](crate::Slab::take_back) ends the wait.
+    /// it has, whatever becomes of this slice. Where no process takes it (the process that was to
+    /// is dead), [`Slab::take_back`](crate::Slab::take_back) ends the wait.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](areas::ErrorKind::Limit) after 32,767 times,

@@ -50,7 +50,7 @@ fn a_block_is_used_anew_when_nobody_reads_it() {
         drop(lease);
         assert_eq!(slab.reclaim().unwrap(), 0);
     }
-    // As long as somebody reads it, it can be opened.
+    // As long as a process reads it, it can be opened.
     let again = open(&three.handle()).unwrap();
     assert_eq!(three.handle(), handle);
     drop(three);
@@ -96,7 +96,7 @@ fn what_comes_back_to_its_owner_is_a_slice_again() {
     drop(again);
     assert_eq!(slab.usage().unwrap().blocks, 1);
     assert_eq!(slab.again(&handle).unwrap_err().kind(), ErrorKind::NoSuchArea);
-    // Read by others, it waits for them; and is the owner's again meanwhile.
+    // Read by others, it waits for them; and is the owner's again in the meantime.
     let lease = open(&of_other).unwrap();
     drop(other);
     assert_eq!(slab.usage().unwrap().read, 64);
@@ -151,7 +151,7 @@ fn what_is_given_stays_until_it_is_taken() {
     assert_eq!(second.to_vec().unwrap(), b"given twice");
     drop(second);
     assert_eq!(slab.reclaim().unwrap(), 1);
-    // Nobody comes for this one.
+    // No process comes for this one.
     let lost = slab.put(b"lost").unwrap();
     let handle = lost.give().unwrap();
     drop(lost);

@@ -118,8 +118,8 @@ impl Board {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.folder.join(name))
     }
 
-    /// A file that nobody else has locked while it is open here; `None` if somebody has had it for
-    /// so long.
+    /// A file that no other process has locked while it is open here; `None` if a process has had
+    /// it for so long.
     pub(crate) fn alone(&self, name: &str, patience: Duration) -> io::Result<Option<File>> {
         let file = self.open(name)?;
         let end = Instant::now() + patience;
@@ -162,7 +162,7 @@ impl Board {
         (0..SLOTS).map_while(|number| self.look(number)).map(|place| place.who().checked).sum()
     }
 
-    /// Another process's place; `None` if nobody ever had it.
+    /// Another process's place; `None` if no process ever had it.
     pub(crate) fn look(&self, number: usize) -> Option<Place> {
         let file = File::open(self.folder.join(number.to_string())).ok()?;
         Some(Place { file })
@@ -223,7 +223,7 @@ impl Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     GoOn = 0,
-    /// Nobody forks for now: more processes would only wait for each other.
+    /// No process forks for now: more processes would only wait for each other.
     Crowded = 1,
     /// The storm is over: whoever has ended an operation begins no other, and keeps what it has.
     Rest = 2,
@@ -303,7 +303,7 @@ impl Slot {
         self.write_entry(entry, entry_now);
     }
 
-    /// From now on nobody has to find it.
+    /// From now on no process is to find it.
     pub(crate) fn strike(&mut self, entry: usize) {
         self.generation += 2;
         self.write_entry(entry, Entry { generation: self.generation + 1, ..Entry::default() });
@@ -317,7 +317,7 @@ impl Slot {
     }
 }
 
-/// Somebody else's place.
+/// Another process's place.
 #[derive(Debug)]
 pub(crate) struct Place {
     file: File,
@@ -342,7 +342,7 @@ impl Place {
     pub(crate) fn lives_on(&self, who: &Who) -> bool {
         self.living().is_some_and(|now| (now.pid, now.life, now.ending) == (who.pid, who.life, 0))
             && !crate::proc::is_exiting(who.pid)
-            // Whoever died and was replaced meanwhile is somebody else.
+            // Whoever died and was replaced concurrently is another process.
             && self.living().is_some_and(|now| now.life == who.life)
     }
 
@@ -368,7 +368,7 @@ pub(crate) fn now() -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// A number for the life of a process that nobody else has: the moment, and who asks.
+/// A number for the life of a process that no other process has: the moment, and who asks.
 pub(crate) fn new_life() -> u64 {
     now() << 15 | u64::from(std::process::id() & 0x7fff)
 }

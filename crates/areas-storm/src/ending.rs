@@ -1,5 +1,5 @@
-//! After everybody was killed: memory is back, nobody has an object of the storm, the folder holds
-//! next to nothing, and the next process to come works and clears up.
+//! After everybody was killed: memory is back, no process has an object of the storm, the folder
+//! holds next to nothing, and the next process to come works and clears up.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::finding::Rule;
 use crate::sabotage::Sabotage;
 use crate::supervisor::Supervisor;
 
-/// What other programs of the machine may take meanwhile.
+/// What other programs of the machine may take in the meantime.
 const NOISE: u64 = 32 << 20;
 /// How long the kernel may take to tear down what was killed.
 const PATIENCE: Duration = Duration::from_secs(30);

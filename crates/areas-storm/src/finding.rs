@@ -66,8 +66,8 @@ impl Findings {
         let line = format!("{}\n", json!({ "rule": rule.name(), "by": who, "what": what }));
         let mut file = &self.file;
         if file.write_all(line.as_bytes()).is_err() {
-            // A finding that cannot be told must not be lost quietly: the storm counts deaths by
-            // this status.
+            // A finding that cannot be reported must not be lost quietly: the storm counts deaths
+            // by this status.
             crate::fork::leave(97);
         }
     }

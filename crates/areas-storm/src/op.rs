@@ -40,8 +40,8 @@ operations! {
     CreatePrivate "create private":;
     CreateLocked "create locked":;
     CreatePlaced "create placed":;
-    // A clone that nobody could ask, as it was not published, while another holder grew the area
-    // beyond its addresses.
+    // A clone that no process could ask, as it was not published, while another holder grew the
+    // area beyond its addresses.
     Publish "publish": AddressInUse;
     // The holder dropped it, or died.
     Find "find": NoSuchArea;
@@ -58,25 +58,25 @@ operations! {
     // Its addresses are taken here: that is the usual answer.
     CloneSameAddress "clone at its address": NoSuchArea AddressInUse;
     Write "write":;
-    // Somebody cut it short meanwhile.
+    // A process truncated it concurrently.
     WriteResizable "write resizable": OutOfRange;
     Check "check":;
-    // Somebody froze it.
+    // A process froze it.
     Grow "grow": Frozen;
     // The same; and growth beyond the reserve, with a clone in the way.
     Resize "resize": Frozen AddressInUse;
     LoneResize "resize alone":;
-    // Somebody can write it; somebody was faster; somebody made it larger, and here is no room for
-    // the rest: then it is frozen all the same.
+    // A process can write it; a process was faster; a process made it larger, and here is no room
+    // for the rest: then it is frozen all the same.
     Freeze "freeze": Busy Frozen AddressInUse;
     Protect "protect": Frozen;
     At "at":;
-    // Nobody published it within a few milliseconds.
+    // No process published it within a few milliseconds.
     Wait "wait": TimedOut;
-    // Somebody has it, or is just taking it and is held up.
+    // A process has it, or is just taking it and is held up.
     Exclusive "take a name alone": NameTaken Busy;
-    // Its holder dropped it, or died; somebody else is just making one. (The name goes to a new one
-    // where the folder was removed.)
+    // Its holder dropped it, or died; another process is just making one. (The name goes to a new
+    // one where the folder was removed.)
     Locks "find a mutex": NoSuchArea NameTaken Busy;
     Lock "lock":;
     WaitForChild "wait for a child": TimedOut;

@@ -2,8 +2,8 @@
 //! has any mapping of it can check any byte of it, without being told anything.
 //!
 //! No byte of the pattern is zero. All who write an object write the same, so it does not matter
-//! who comes first, nor whether one dies in the middle: a byte is its pattern's, or zero where
-//! nobody has written since the kernel gave the page.
+//! who comes first, nor whether one dies in the middle: a byte is its pattern's, or zero where no
+//! process has written since the kernel gave the page.
 
 /// The pattern word at an index, of an object of that inode.
 fn word(object: u64, index: u64) -> u64 {
@@ -24,8 +24,8 @@ pub(crate) fn fill(object: u64, offset: usize, bytes: &mut [u8]) {
 /// What is said of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// They were written before anybody else saw them, and nobody can have cut them off: each is
-    /// the pattern's.
+    /// They were written before anybody else saw them, and no process can have cut them off: each
+    /// is the pattern's.
     Written,
     /// They may be new: each is the pattern's, or zero.
     Perhaps,

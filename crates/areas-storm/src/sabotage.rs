@@ -18,7 +18,7 @@ pub(crate) enum Sabotage {
     Hang,
     /// A worker releases an area without dropping it.
     Leak,
-    /// A worker dies of a signal that nobody sent.
+    /// A worker dies of a signal that no process sent.
     Crash,
     /// A worker panics.
     Panic,
@@ -26,7 +26,7 @@ pub(crate) enum Sabotage {
     Holder,
     /// A worker goes inside without locking.
     Lock,
-    /// Somebody leaves a file in the registry's folder.
+    /// A process leaves a file in the registry's folder.
     Folder,
 }
 

@@ -115,7 +115,7 @@ fn what_a_kill_of_both_leaves_behind() {
         report(&format!("| {name} | {} | {:.1} MiB |", left.names.len(), left.bytes as f64 / MIB as f64));
         left.remove();
         if way == Way::Areas {
-            // Without a name, and held by nobody: the kernel has freed it.
+            // Without a name, and held by no process: the kernel has freed it.
             let holders = holders(&got["lies_in"]["inode"]);
             assert!(holders.is_empty(), "{name}: the area is still held by {holders:?}");
         }

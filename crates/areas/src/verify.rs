@@ -374,7 +374,7 @@ mod tests {
         let policy = interleave(&[0, 2]);
         assert!(check(&dealt([0, 2, 0, 2], 512), policy).holds());
         assert!(check(&dealt([2, 0], 512), policy).holds());
-        // What gathering on the majority's node came to.
+        // What collapsing on the majority's node came to.
         assert_eq!(check(&dealt([0; 12], 512), policy).elsewhere(), 6 * (2 << 20));
         // A block of base pages between huge pages, with a beginning of its own, and the rest of a
         // block behind them.

@@ -99,7 +99,7 @@ fn an_address_leads_to_its_area() {
     assert_eq!(at(behind), None);
     growable.grow(2 * 4096).unwrap();
     assert_eq!(at(behind), growable.id());
-    // Nor memory that is nobody's area, nor what was dropped.
+    // Nor memory that is no process's area, nor what was dropped.
     assert_eq!((at(1), at(usize::MAX)), (None, None));
     let unnamed = areas::builder(4096).shared().unwrap();
     assert_eq!(at(unnamed.as_ptr().addr()), None);

@@ -92,7 +92,7 @@ fn what_a_heap_gives_back_is_reserved_again() {
     let first = heaps.open(0).unwrap();
     heaps.of(first).unwrap().resize(ROOM).unwrap();
     heaps.of(first).unwrap().write_at(0, &[7; ROOM]).unwrap();
-    // All of its addresses, those that it grew into too: nobody else can come to be there.
+    // All of its addresses, those that it grew into too: no other process can come to be there.
     heaps.areas.remove(&first);
     for offset in [0, PAGE, ROOM - 1] {
         assert_eq!(shown(first + offset).unwrap(), "---p");

@@ -53,7 +53,7 @@ fn what_is_cut_off_is_freed_and_comes_back_as_zeros() {
     assert_eq!(bytes(&area, PAGE, 63 * PAGE), vec![0; 63 * PAGE]);
 }
 
-/// What somebody cuts off while it is populated need not come in, and is not an error.
+/// What a process cuts off while it is populated need not come in, and is not an error.
 #[test]
 fn populating_while_another_shrinks_it() {
     let name = name("populated");
@@ -166,7 +166,7 @@ fn what_stands_in_the_way_is_named_and_nothing_has_changed() {
     assert_eq!(bytes(&area, 0, 4), b"kept");
     drop(clone);
     area.resize(3 * PAGE).unwrap();
-    // Memory that nobody has is another error than addresses that are taken.
+    // Memory that no process has is another error than addresses that are taken.
     assert_eq!(area.resize(1 << 50).unwrap_err().kind(), ErrorKind::NoMemory);
     assert_eq!(area.resize(usize::MAX).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(area.resize(0).unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -404,7 +404,8 @@ fn a_reserve_is_taken_and_given_back() {
     area.write_at(16 * page - 1, &[7]).unwrap();
 }
 
-/// Who grows an area cannot ask clones that nobody published, and they may have fewer addresses.
+/// Who grows an area cannot ask clones that no process published, and they may have fewer
+/// addresses.
 #[test]
 fn a_clone_that_is_too_small_for_it_freezes_all_or_says_that_it_cannot() {
     for blocked in [false, true] {
@@ -442,7 +443,7 @@ fn hunt() -> std::time::Duration {
     std::time::Duration::from_secs(seconds.unwrap_or(1))
 }
 
-/// One holder trims its reserve, and another area takes the addresses; meanwhile another holder
+/// One holder trims its reserve, and another area takes the addresses; concurrently another holder
 /// grows into the reserve. Either the growth is refused, or the addresses stay the area's.
 #[test]
 fn a_reserve_that_is_trimmed_while_another_holder_grows() {
@@ -576,7 +577,7 @@ fn measuring_an_area_that_was_made_very_large() {
     assert_eq!(measured.runs().last().unwrap().range.end, size);
     assert_eq!(source.resident().unwrap(), 3 * PAGE as u64);
     area.residency().unwrap();
-    // It can be made small again: by whoever finds it, too, though nobody could map it all.
+    // It can be made small again: by whoever finds it, too, though no process could map it all.
     assert_eq!(source.open_resizable().unwrap_err().kind(), ErrorKind::NoMemory);
     source.shrink(3 * PAGE - 1).unwrap();
     assert_eq!((area.size(), allocated(&area)), (3 * PAGE, PAGE as u64));

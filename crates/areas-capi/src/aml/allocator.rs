@@ -100,7 +100,7 @@ pub(super) unsafe fn create<T: Send + 'static>(
     let state = unsafe { &raw mut (*handle).state };
     // SAFETY: as above.
     let data = unsafe { &raw mut (*handle).allocator.data };
-    // SAFETY: as above, and nobody else knows of it.
+    // SAFETY: as above, and nothing else knows of it.
     unsafe { data.write(state.cast()) };
     // SAFETY: as at the beginning.
     unsafe { out.write(handle.cast()) };
@@ -110,7 +110,7 @@ pub(super) unsafe fn create<T: Send + 'static>(
 /// Ends an allocator of ours, once `release` has given back what it had mapped.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator, which nobody uses again where this
+/// As for C: NULL, or a place that has NULL or an allocator, which nothing uses again where this
 /// succeeds. Only allocators of this type have these operations.
 pub(super) unsafe fn destroy<T: Send + 'static>(
     allocator: *mut *mut Allocator,
@@ -132,14 +132,14 @@ pub(super) unsafe fn destroy<T: Send + 'static>(
         Some(_) => {}
     }
     let handle = made.cast::<Handle<T>>();
-    // SAFETY: made by `create`, as its operations show, and nobody else uses it meanwhile (the
+    // SAFETY: made by `create`, as its operations show, and nothing else uses it concurrently (the
     // caller's promise).
     let state = unsafe { &(*handle).state };
     let status = state.table.with(|table| release(&state.source, table));
     if status == SUCCESS {
         // SAFETY: a place for a pointer, as above.
         unsafe { allocator.write(std::ptr::null_mut()) };
-        // SAFETY: made by `Box::into_raw`, and nobody uses it again.
+        // SAFETY: made by `Box::into_raw`, and nothing uses it again.
         drop(unsafe { Box::from_raw(handle) });
     }
     status
@@ -219,7 +219,7 @@ unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c
 }
 
 /// # Safety
-/// As for C: NULL or an allocator, NULL or what it gave, which nobody uses again.
+/// As for C: NULL or an allocator, NULL or what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> c_int {
     // SAFETY: NULL or an allocator (the caller's promise).
@@ -257,7 +257,7 @@ unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: 
 }
 
 /// # Safety
-/// As for C: NULL or an allocator, NULL or a chunk that it gave, which nobody uses again.
+/// As for C: NULL or an allocator, NULL or a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: *mut Chunk) -> c_int {
     guarded(broken(), || {

@@ -62,7 +62,7 @@ unsafe impl<O> Sync for Area<O> {}
 /// An operation of an area, with the data that it wants.
 ///
 /// # Errors
-/// What the caller of the area is told: no area, no operations, or not this one.
+/// What the caller of the area gets: no area, no operations, or not this one.
 ///
 /// # Safety
 /// `area` is NULL or an area whose operations are NULL or a table.

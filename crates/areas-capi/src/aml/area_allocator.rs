@@ -40,7 +40,7 @@ unsafe extern "C" fn aml_allocator_area_create(
 /// Unmaps all that is still out.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.
+/// As for C: NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
@@ -68,7 +68,7 @@ unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and what it gave, which nobody uses again.
+/// As for C: the data of such an allocator, and what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| {

@@ -101,7 +101,7 @@ impl Asked {
         Asked { wish, nodes, known }
     }
 
-    /// The nodes, all of them allowed and at least one. Asks the kernel only where nobody has yet.
+    /// The nodes, all of them allowed and at least one. Asks the kernel only where no call has yet.
     fn resolved(&self) -> Result<NodeSet> {
         match self.nodes {
             _ if !self.wish.names_nodes() => Ok(NodeSet::EMPTY),
@@ -133,7 +133,8 @@ impl Asked {
             (placed, _) => placed,
         };
         match placed {
-            // Of our own areas nobody has looked since they were made: the cpuset may have changed.
+            // Of our own areas no call has looked since they were made: the cpuset may have
+            // changed.
             Err(error) if self.known && unsupported(&error) => check_allowed(nodes).and(Err(error)),
             placed => placed,
         }

@@ -104,7 +104,7 @@ fn number(text: &str) -> Option<usize> {
 /// The bitmap at a pointer, unless that is NULL.
 ///
 /// # Safety
-/// `map` is NULL or points to a bitmap that nobody writes meanwhile.
+/// `map` is NULL or points to a bitmap that nothing writes concurrently.
 unsafe fn read<'a>(map: *const Bitmap) -> Option<&'a Bitmap> {
     // SAFETY: NULL or a bitmap (the caller's promise); every bit pattern is one.
     unsafe { map.as_ref() }
@@ -113,7 +113,7 @@ unsafe fn read<'a>(map: *const Bitmap) -> Option<&'a Bitmap> {
 /// The same, to write.
 ///
 /// # Safety
-/// `map` is NULL or points to a bitmap that nobody else uses meanwhile.
+/// `map` is NULL or points to a bitmap that nothing else uses concurrently.
 unsafe fn write<'a>(map: *mut Bitmap) -> Option<&'a mut Bitmap> {
     // SAFETY: NULL or a bitmap of which this is the only user (the caller's promise); every bit
     // pattern is one.
@@ -447,7 +447,7 @@ unsafe extern "C" fn aml_bitmap_destroy(map: *mut *mut Bitmap) {
     }
     // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
     let made = unsafe { map.replace(std::ptr::null_mut()) };
-    // SAFETY: NULL or made by malloc (the caller's promise), and nobody uses it again.
+    // SAFETY: NULL or made by malloc (the caller's promise), and nothing uses it again.
     unsafe { libc::free(made.cast::<c_void>()) };
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Each block has a record, in one cache line, that knows its neighbours in memory and, if it is
 //! free, in the list of its order: so an allocation takes the first of a list, and only a block's
-//! address is looked up, once, when it comes back. Which block of an order is taken is nobody's
+//! address is looked up, once, when it comes back. Which block of an order is taken is left open
 //! business: the one that came back last, which the processor may still have at hand.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +22,7 @@ const ORDERS: usize = 64;
 pub(super) type ByAddress<T> = HashMap<usize, T, BuildHasherDefault<Addresses>>;
 
 /// Hashes an address: one multiplication, whose halves are put together, as an address has its
-/// zeros at the end. The addresses are the kernel's, and nobody chooses them so that they collide.
+/// zeros at the end. The addresses are the kernel's, and are not chosen so that they collide.
 #[derive(Debug, Default)]
 pub(super) struct Addresses(u64);
 

@@ -123,7 +123,7 @@ unsafe extern "C" fn aml_allocator_buddy_create(
 /// Refuses as long as anything is out.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.
+/// As for C: NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
@@ -162,7 +162,7 @@ pub(super) unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size:
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and what it gave, which nobody uses again.
+/// As for C: the data of such an allocator, and what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back =
@@ -186,7 +186,7 @@ unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usiz
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and a chunk that it gave, which nobody uses again.
+/// As for C: the data of such an allocator, and a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut Chunk) -> c_int {
     guarded(broken(), || {

@@ -69,8 +69,8 @@ pub(super) fn code_of(error: &Error) -> Code {
     }
 }
 
-/// A failure that the caller of a function that gives numbers is told: negative; `aml_errno` and
-/// the last error are set.
+/// A failure that the caller of a function that returns numbers gets: negative; `aml_errno`
+/// and the last error are set.
 pub(super) fn failed(error: Error) -> c_int {
     let code = code_of(&error);
     crate::error::keep(error);
@@ -205,8 +205,8 @@ unsafe extern "C" fn aml_perror(message: *const c_char) {
             false => [unsafe { CStr::from_ptr(message) }.to_bytes(), b": "],
         };
         let line = [before[0], before[1], meaning, b"\n"].concat();
-        // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it
-        // meanwhile answers for the order, as in C.
+        // SAFETY: it is there as long as libc, which sets it up before `main`; who writes to it in
+        // the meantime answers for the order, as in C.
         let stream = unsafe { stderr };
         // Where stderr is closed, it cannot be reported.
         let _ = print(stream, &line);

@@ -138,7 +138,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
         // SAFETY: asks for memory of that size; what is given is checked.
         let made = unsafe { libc::malloc(size_of::<Made>()) }.cast::<Made>();
         if made.is_null() {
-            // SAFETY: the copy of above, which nobody else knows of.
+            // SAFETY: the copy of above, which nothing else knows of.
             unsafe { hwloc_sets::free(copy) };
             return no_memory(WHAT);
         }
@@ -169,11 +169,11 @@ unsafe extern "C" fn aml_area_hwloc_destroy(area: *mut *mut Area) {
         // SAFETY: NULL or an area that was made (the caller's promise).
         let Some(data) = (unsafe { made.as_ref() }).map(|made| &made.data) else { return };
         let nodeset = data.nodeset;
-        // Before the address can be somebody else's.
+        // Before the address can belong to others.
         let _ = nodes::forget(nodeset.cast_const().cast());
-        // SAFETY: the copy that `create` made, and nobody uses it again.
+        // SAFETY: the copy that `create` made, and nothing uses it again.
         unsafe { hwloc_sets::free(nodeset) };
-        // SAFETY: memory of malloc (the caller's promise), which nobody uses again.
+        // SAFETY: memory of malloc (the caller's promise), which nothing uses again.
         unsafe { libc::free(made.cast()) };
     });
 }
@@ -200,7 +200,7 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
 }
 
 /// # Safety
-/// As for C: what was mapped, and nobody uses it again.
+/// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: the caller's promise, passed on.

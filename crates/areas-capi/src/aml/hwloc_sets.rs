@@ -60,7 +60,7 @@ unsafe extern "C" {
 
 fn functions() -> &'static Functions {
     // SAFETY: three addresses, above, which the linker has filled in, or left NULL, before anything
-    // runs; nobody writes to them.
+    // runs; nothing writes to them.
     unsafe { &areas_hwloc_functions }
 }
 
@@ -145,7 +145,7 @@ pub(super) unsafe fn copy(set: *const Bitmap) -> Result<Option<*mut Bitmap>> {
 /// Frees a copy; NULL is nothing to do.
 ///
 /// # Safety
-/// NULL or of [`copy`], and nobody uses it again.
+/// NULL or of [`copy`], and nothing uses it again.
 pub(super) unsafe fn free(set: *mut Bitmap) {
     if let Some(free) = functions().free
         && !set.is_null()

@@ -2,7 +2,7 @@
 //!
 //! What AML got wrong is right here: the nodes of a mask are exactly those that are bound, the last
 //! one too; a binding is checked page by page; mapping moves nothing, as there is nothing yet; the
-//! real cause of a failure is told; several preferred nodes take one call.
+//! real cause of a failure is reported; several preferred nodes take one call.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -111,7 +111,7 @@ pub(super) unsafe fn make<O, D>(
             SUCCESS
         }
         Err(error) => {
-            // SAFETY: made by malloc above, and nobody else knows of it.
+            // SAFETY: made by malloc above, and nothing else knows of it.
             unsafe { libc::free(block.cast()) };
             failed(error)
         }
@@ -121,7 +121,7 @@ pub(super) unsafe fn make<O, D>(
 #[unsafe(no_mangle)]
 static aml_area_linux_data_default: LinuxData = LinuxData { nodeset: std::ptr::null_mut(), policy: 0 };
 
-/// A C program may put operations of its own into it: nobody here writes to it, and who uses an
+/// A C program may put operations of its own into it: nothing here writes to it, and who uses an
 /// area looks at it for that moment only.
 #[unsafe(no_mangle)]
 static mut aml_area_linux_ops: Ops = Ops {
@@ -169,9 +169,9 @@ pub(super) unsafe fn forget<O, D>(area: *mut *mut Area<O>) {
     }
     // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
     let made = unsafe { area.replace(std::ptr::null_mut()) };
-    // Before the address can be somebody else's.
+    // Before the address can belong to others.
     let _ = nodes::forget(in_the_block::<O, D>(made).cast());
-    // SAFETY: NULL or memory of malloc (the caller's promise), which nobody uses again.
+    // SAFETY: NULL or memory of malloc (the caller's promise), which nothing uses again.
     unsafe { libc::free(made.cast()) };
 }
 
@@ -342,11 +342,11 @@ pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<N
 }
 
 /// Takes a mapping back that could not be placed. At addresses that the program had before, nothing
-/// can be reached any more, and they stay the program's: a hole would be given to whoever maps
-/// next, over which the program would map again.
+/// can be reached any more, and they stay the program's: a hole would be given to whatever
+/// maps next, over which the program would map again.
 ///
 /// # Safety
-/// `made` was mapped at `start`, and nobody uses it.
+/// `made` was mapped at `start`, and nothing uses it.
 unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
     let had_before = made.flags & libc::MAP_FIXED != 0;
     // Where the kernel refuses, it stays mapped: why it could not be placed is the error to tell.
@@ -367,16 +367,16 @@ unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
             fd: -1,
             offset: 0,
         };
-        // SAFETY: over what was mapped there, which nobody uses (the caller).
+        // SAFETY: over what was mapped there, which nothing uses (the caller).
         let _ = unsafe { cover.map() };
     } else {
-        // SAFETY: what was mapped there, which nobody uses (the caller).
+        // SAFETY: what was mapped there, which nothing uses (the caller).
         let _ = unsafe { range::unmap(start, made.len) };
     }
 }
 
 /// # Safety
-/// As for C: what was mapped, and nobody uses it again.
+/// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: the caller's promise, passed on.
@@ -386,7 +386,7 @@ unsafe extern "C" fn aml_area_linux_munmap(_data: *const Data, start: *mut c_voi
 /// Unmaps.
 ///
 /// # Safety
-/// What was mapped, and nobody uses it again.
+/// What was mapped, and nothing uses it again.
 pub(super) unsafe fn unmap(start: *mut c_void, size: usize) -> c_int {
     let Some(start) = NonNull::new(start.cast::<u8>()) else {
         return invalid("unmap a range", "its address is NULL");

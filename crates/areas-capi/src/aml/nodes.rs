@@ -60,7 +60,7 @@ impl Owned {
     }
 
     /// # Safety
-    /// Made by [`Owned::on_the_heap`], and nobody uses it again.
+    /// Made by [`Owned::on_the_heap`], and nothing uses it again.
     pub(super) unsafe fn free(mask: *mut Bitmask) {
         // SAFETY: memory of malloc (the caller's promise).
         unsafe { libc::free(mask.cast()) };
@@ -101,14 +101,14 @@ static KNOWN: RwLock<BTreeMap<usize, NodeSet>> = RwLock::new(BTreeMap::new());
 /// Whether that bitmask is one of an area that was made with these very nodes, which were allowed
 /// then.
 pub(super) fn is_known(mask: *const Bitmask, nodes: NodeSet) -> bool {
-    // Never waits: where somebody is making an area at this moment (or forks), the question is
+    // Never waits: where a thread is making an area at this moment (or forks), the question is
     // asked.
     KNOWN.try_read().is_ok_and(|known| known.get(&mask.addr()) == Some(&nodes))
 }
 
 /// Remembers the set of a new area. Where that cannot be done, the kernel is asked each time.
 pub(super) fn remember(mask: *const Bitmask, nodes: NodeSet) {
-    // A child that could be forked meanwhile would never be able to write here.
+    // A child that could be forked in the meantime would never be able to write here.
     if forking::ready() == 0
         && let Some(mut known) = to_write()
     {
@@ -121,7 +121,7 @@ pub(super) fn forget(mask: *const Bitmask) -> bool {
     to_write().is_some_and(|mut known| known.remove(&mask.addr()).is_some())
 }
 
-/// The table, unless somebody has it for longer than a change takes: a thread that forks, this one
+/// The table, unless a thread has it for longer than a change takes: a thread that forks, this one
 /// not excepted.
 fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
     const TRIES: usize = 10_000;

@@ -77,7 +77,7 @@ fn check_flags(mmap_flags: c_int, binding_flags: c_int) -> Result<()> {
 static aml01_area_linux_data_default: LinuxData =
     LinuxData { nodeset: std::ptr::null_mut(), binding_flags: libc::MPOL_DEFAULT, mmap_flags: PRIVATE };
 
-/// A C program may put operations of its own into it: nobody here writes to it, and who uses an
+/// A C program may put operations of its own into it: nothing here writes to it, and who uses an
 /// area looks at it for that moment only.
 #[unsafe(no_mangle)]
 static mut aml01_area_linux_ops: Ops =
@@ -170,7 +170,7 @@ unsafe extern "C" fn aml01_area_linux_fini(area: *mut Area<Ops>) {
         // That of an area of `create` is a part of the area, and goes with it.
         let apart = nodeset.cast_const().cast::<u8>() != in_the_block::<Ops, LinuxData>(area);
         if !nodeset.is_null() && nodes::forget(nodeset) && apart {
-            // SAFETY: it was known, so `Owned::on_the_heap` made it, and nobody uses it again.
+            // SAFETY: it was known, so `Owned::on_the_heap` made it, and nothing uses it again.
             unsafe { Owned::free(nodeset) };
         }
     });
@@ -279,7 +279,7 @@ unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
 }
 
 /// # Safety
-/// As for C: what was mapped, and nobody uses it again.
+/// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: the caller's promise, passed on.

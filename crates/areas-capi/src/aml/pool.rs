@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use super::area::{Area, Options, aml_area_mmap, aml_area_munmap};
 use super::error::{SUCCESS, told_by_others, untold};
 
-/// An area that outlives its allocator, as whoever made that promised.
+/// An area that outlives its allocator, as its maker promised.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) area: *const Area,

@@ -1,6 +1,6 @@
 //! AML's "preferred" hwloc areas: nodes in the order of how good they are for some CPUs, filled one
 //! after the other. AML asks hwloc for the order; here it is the library's own ([`Targets`]), from
-//! what the kernel tells.
+//! what the kernel reports.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -216,7 +216,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_destroy(area: *mut *mut Area) -> c
         if !area.is_null() {
             // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
             let made = unsafe { area.replace(std::ptr::null_mut()) };
-            // SAFETY: NULL or memory of calloc (the caller's promise), which nobody uses again.
+            // SAFETY: NULL or memory of calloc (the caller's promise), which nothing uses again.
             unsafe { libc::free(made.cast()) };
         }
         SUCCESS
@@ -261,8 +261,8 @@ unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
             // SAFETY: without MAP_FIXED nothing is replaced.
             let start = unsafe { range::Mmap::private(size).map() }?;
             range::place_in_order(start, size, &nodes).map(|()| start).inspect_err(|_| {
-                // Why it cannot be placed is the error to tell.
-                // SAFETY: mapped above, and nobody uses it.
+                // Why it cannot be placed is the error to return.
+                // SAFETY: mapped above, and nothing uses it.
                 let _ = unsafe { range::unmap(start, size) };
             })
         });
@@ -274,7 +274,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
 }
 
 /// # Safety
-/// As for C: what was mapped, and nobody uses it again.
+/// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
     _data: *const Data,

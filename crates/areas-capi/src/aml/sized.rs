@@ -105,7 +105,7 @@ unsafe extern "C" fn aml_allocator_sized_create(
 /// Unmaps all pools, whether their chunks were released or not.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator that nobody uses again.
+/// As for C: NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
@@ -136,7 +136,7 @@ pub(super) unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size:
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and what it gave, which nobody uses again.
+/// As for C: the data of such an allocator, and what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| state.table.with(|table| table.give_back(start));

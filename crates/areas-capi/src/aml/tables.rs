@@ -32,7 +32,7 @@ struct Shared<T> {
 /// All tables, by their addresses.
 static ALL: Mutex<BTreeMap<usize, Arc<dyn Takable>>> = Mutex::new(BTreeMap::new());
 
-/// Whether somebody is about to fork: who has this mutex.
+/// Whether a thread is about to fork: who has this mutex.
 static FORKING: AtomicBool = AtomicBool::new(false);
 static TURNSTILE: Mutex<()> = Mutex::new(());
 
@@ -56,9 +56,9 @@ fn this_thread() -> usize {
 
 /// A table of any kind, for who forks.
 trait Takable: Send + Sync {
-    /// Takes it, if nobody has it.
+    /// Takes it, if no thread has it.
     fn take(self: Arc<Self>) -> Option<Box<dyn Any>>;
-    /// Waits until nobody has it.
+    /// Waits until no thread has it.
     fn wait(&self);
     fn user(&self) -> usize;
 }
@@ -77,7 +77,7 @@ impl<T: Send + 'static> Takable for Shared<T> {
             Err(TryLockError::WouldBlock) => return None,
         };
         // SAFETY: the mutex stays where it is as long as `self`, which is kept beside the guard and
-        // dropped after it (the order of the fields of `Kept`; nobody takes it apart).
+        // dropped after it (the order of the fields of `Kept`; it is never taken apart).
         let table = unsafe { std::mem::transmute::<MutexGuard<'_, T>, MutexGuard<'static, T>>(table) };
         Some(Box::new(Kept { table, _shared: self }))
     }
@@ -91,8 +91,8 @@ impl<T: Send + 'static> Takable for Shared<T> {
     }
 }
 
-/// A mutex, for this thread. A panic in one of a table's calls is a bug, which is told; the table
-/// is still the best that there is.
+/// A mutex, for this thread. A panic in one of a table's calls is a bug, which is reported; the
+/// table is still the best that there is.
 fn plain<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -143,7 +143,7 @@ impl<T: Send + 'static> Table<T> {
         Table(shared)
     }
 
-    /// Does something with the table, which this thread alone has meanwhile.
+    /// Does something with the table, which this thread alone has in the meantime.
     #[inline]
     pub(super) fn with<R>(&self, does: impl FnOnce(&mut T) -> R) -> R {
         if FORKING.load(Ordering::Acquire)
@@ -164,7 +164,7 @@ impl<T: Send + 'static> Table<T> {
     #[cold]
     fn while_someone_forks(&self) -> Option<Box<Kept<T>>> {
         let kept = self.taken_by_this_thread();
-        // One that was made since is nobody's else.
+        // One that was made since is no other thread's.
         if kept.is_none() && !forks() && !has_one() {
             drop(plain(&TURNSTILE));
         }

@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_int};
 #[repr(transparent)]
 struct Text(*const c_char);
 
-// SAFETY: it points to bytes that nobody ever writes.
+// SAFETY: it points to bytes that nothing ever writes.
 unsafe impl Sync for Text {}
 
 const REVISION: &CStr = c"";

@@ -1,5 +1,5 @@
-//! Growth of an area that has clones in this very team which have too few addresses: nobody can map
-//! into another process, but into this one.
+//! Growth of an area that has clones in this very team which have too few addresses: no process can
+//! map into another process, but into this one.
 
 use std::sync::MutexGuard;
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `areas.rs` | areas: made, cloned, found, resized, protected, handed over, deleted |
 //! | `places.rs`, `clones.rs`, `words.rs` | where they come to lie, and grow with their clones; protections and locks |
-//! | `info.rs` | what can be told of areas |
+//! | `info.rs` | descriptions of areas |
 //! | `ranges.rs` | reserved ranges of addresses |
 //! | `teams.rs`, `threads.rs`, `system.rs` | the companions that programs with areas use |
 //! | `proc.rs` | what they read |

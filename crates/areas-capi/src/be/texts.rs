@@ -88,7 +88,7 @@ const TEXTS: [(Status, &CStr); 57] = [
     (posix(43), c"Operation not supported"),
 ];
 
-/// Room for a number that nobody has written down, in words.
+/// Room for a number that is not listed, in words.
 type Unknown = [u8; 40];
 
 thread_local! {

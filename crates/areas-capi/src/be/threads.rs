@@ -95,12 +95,12 @@ fn wait(id: i32) -> Result<i32, Status> {
         Err(Errno::INTR) => return Err(guarded(ERROR, || wrong(INTERRUPTED, WAIT, "a signal came"))),
         Err(_) => {}
     }
-    // Nobody is a child of its own, so that a child needs no question who asks.
+    // No process is its own child, so that a child needs no question who asks.
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     if id == own || id == gettid().as_raw_nonzero().get() {
         return Err(bad("it would wait for itself"));
     }
-    // No child of ours. Linux tells nobody else how it ended.
+    // No child of ours. Linux tells no other process how it ended.
     let found = || Stat::read(id).filter(|stat| !stat.is_kernels()).map(|stat| stat.started());
     let started = guarded(None, found).ok_or_else(|| bad(NO_THREAD))?;
     let lives = |stat: Stat| stat.started() == started && !stat.has_ended();

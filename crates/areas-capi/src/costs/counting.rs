@@ -25,7 +25,7 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// The functions that were called, as long as somebody wants to know.
+    /// The functions that were called, as long as they are wanted.
     static CALLED: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
     /// In a row's child: who is told of a panic.
     static TOLD: RefCell<Option<PipeWriter>> = const { RefCell::new(None) };
@@ -75,7 +75,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// After this time a registry in which nobody comes or goes is known, and not read again.
+/// After this time a registry in which nothing comes or goes is known, and not read again.
 const SETTLED: Duration = Duration::from_millis(150);
 /// Each side is counted so many times. What is usual counts: a call may be interrupted, and a first
 /// one has more to do.
@@ -297,7 +297,7 @@ fn be_the_child(run: fn(&mut Sides), mut sides: Sides) -> ! {
     TOLD.set(sides.pipe.try_clone().ok());
     let registry = CString::new(sides.folder.join("registry").into_os_string().into_vec()).unwrap();
     // Not by the standard library, which has a lock: another thread of the parent may have had it.
-    // SAFETY: two strings; a forked child has one thread, and nobody else looks.
+    // SAFETY: two strings; a forked child has one thread, and nothing else looks.
     assert_eq!(unsafe { libc::setenv(c"AREAS_DIR".as_ptr(), registry.as_ptr(), 1) }, 0);
     let done = catch_unwind(AssertUnwindSafe(|| run(&mut sides)));
     // SAFETY: ends this process, without the handlers of the parent's.

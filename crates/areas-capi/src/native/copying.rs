@@ -42,8 +42,8 @@ pub unsafe extern "C" fn areas_read_at(
         match area {
             Any::Private(area) => {
                 let from = private(area, offset, size, Protection::READ, WHAT)?;
-                // SAFETY: `size` bytes that are mapped and readable (`private`), and that nobody
-                // writes meanwhile (C's promise); `into` is as long, and no part of an area (C's
+                // SAFETY: `size` bytes that are mapped and readable (`private`), and that nothing
+                // writes concurrently (C's promise); `into` is as long, and no part of an area (C's
                 // promise).
                 unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), size) };
                 Ok(())
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn areas_copy(
                         return Err(invalid(WHAT, "the two ranges overlap"));
                     }
                     // SAFETY: `size` bytes each that are mapped, readable and writable (`private`),
-                    // do not overlap (checked), and that nobody uses meanwhile (C's promise).
+                    // do not overlap (checked), and that nothing uses concurrently (C's promise).
                     unsafe { std::ptr::copy_nonoverlapping(from, to, size) };
                     Ok(())
                 }
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn areas_copy(
             (Any::Private(from), to) => {
                 let from = private(from, offset, size, Protection::READ, WHAT)?;
                 // SAFETY: `size` bytes that are mapped and readable (`private`), of no other area,
-                // and that nobody writes meanwhile (C's promise).
+                // and that nothing writes concurrently (C's promise).
                 put(to, at, unsafe { std::slice::from_raw_parts(from, size) }, WHAT)
             }
             (Any::Frozen(from), to) => put(to, at, sealed(from, offset, size, WHAT)?, WHAT),
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn areas_copy(
             (Any::Shared(from), Any::Private(to)) => {
                 let into = private(to, at, size, Protection::WRITE, WHAT)?;
                 // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area,
-                // and that nobody uses meanwhile (C's promise).
+                // and that nothing uses concurrently (C's promise).
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Stored(from), Any::Private(to)) => {
@@ -205,9 +205,9 @@ fn put(area: &mut Any, offset: usize, bytes: &[u8], what: &'static str) -> Resul
     match area {
         Any::Private(area) => {
             let into = private(area, offset, bytes.len(), Protection::WRITE, what)?;
-            // SAFETY: as many bytes that are mapped and writable (`private`), and that nobody uses
-            // meanwhile (C's promise); those that are copied are not a part of this area: they are
-            // the caller's own, or another area's.
+            // SAFETY: as many bytes that are mapped and writable (`private`), and that nothing uses
+            // concurrently (C's promise); those that are copied are not a part of this area: they
+            // are the caller's own, or another area's.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), into, bytes.len()) };
             Ok(())
         }

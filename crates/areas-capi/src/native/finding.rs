@@ -143,7 +143,7 @@ pub unsafe extern "C" fn areas_list(
         }
         let Some(tell) = on_area else { return Ok(()) };
         for source in &listing.areas {
-            // What went meanwhile is not there.
+            // What was dropped concurrently is not there.
             let Ok(info) = source.info() else { continue };
             let told = Told { struct_size: size_of::<Told>(), ..Told::of(&info) };
             // SAFETY: C's own function, with its context, and a structure that lives as long as the

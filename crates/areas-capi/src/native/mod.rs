@@ -6,7 +6,7 @@
 //! | `area.rs` | the handle of an area, whatever its kind; what it tells at once; letting it go |
 //! | `attributes.rs` | what is asked of a new area, and making it |
 //! | `clones.rs` | clones of published areas |
-//! | `info.rs`, `finding.rs` | what can be told of an area; finding areas by name, id, address, one after the other |
+//! | `info.rs`, `finding.rs` | the description of an area; finding areas by name, id, address, one after the other |
 //! | `forgetting.rs` | addresses that the program has taken away from areas itself |
 //! | `changes.rs` | publishing, resizing, protecting, freezing, populating |
 //! | `granted.rs`, `residency.rs`, `verification.rs`, `migration.rs` | what was given, where it is, whether that is right, and moving it |

@@ -216,7 +216,7 @@ pub unsafe extern "C" fn areas_seqlock_write(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "write a sequence lock";
-        // SAFETY: NULL or a writer that was not ended, and that nobody else uses (C's promise).
+        // SAFETY: NULL or a writer that was not ended, and that nothing else uses (C's promise).
         let writing = unsafe { writer.as_mut() }.ok_or_else(|| invalid(WHAT, "the writer is NULL"))?;
         // SAFETY: its area's handle was not released (C's promise).
         let area = unsafe { shared(writing.area, WHAT) }?;

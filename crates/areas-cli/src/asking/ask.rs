@@ -42,7 +42,7 @@ impl Within {
     }
 }
 
-/// Why nobody answers for a process.
+/// Why no process answers for a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
     /// It does not listen, or says what makes no sense: it is no `areas` command that holds areas,
@@ -115,11 +115,11 @@ impl Holder {
         }
     }
 
-    /// Asks it to freeze an area; a holder that is asked hears no signals meanwhile, so it is asked
-    /// for a moment at a time.
+    /// Asks it to freeze an area; a holder that is asked hears no signals in the meantime, so it is
+    /// asked for a moment at a time.
     ///
     /// # Errors
-    /// As [`ask`](Holder::ask); `ErrorKind::Busy` where somebody could still write at the end.
+    /// As [`ask`](Holder::ask); `ErrorKind::Busy` where a process could still write at the end.
     pub(crate) fn freeze(&self, id: i32, what: &str, within: &Within) -> areas::Result<()> {
         /// With less time than that it is not asked once more.
         const TOO_LITTLE: Duration = Duration::from_millis(50);
@@ -175,7 +175,7 @@ impl Holder {
     }
 }
 
-/// Whether a process is stopped (SIGSTOP, a debugger), so that it answers nobody.
+/// Whether a process is stopped (SIGSTOP, a debugger), so that it answers no process.
 pub(crate) fn is_stopped(pid: u32) -> bool {
     ProcessStat::of(pid).is_ok_and(|stat| matches!(stat.state, b'T' | b't'))
 }

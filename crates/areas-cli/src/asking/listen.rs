@@ -15,7 +15,7 @@ use crate::signals::Event;
 /// How long one who asks may take to say it; and to hear the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest that a holder waits for writers at the request of another process: it hears no
-/// signal meanwhile.
+/// signal in the meantime.
 pub(super) const LONGEST_FREEZE: Duration = Duration::from_millis(500);
 
 /// A request, and where the answer goes.
@@ -56,7 +56,7 @@ impl From<Error> for Answer {
 }
 
 /// Listens from now on. Where that cannot be (another process has the address, a sandbox forbids
-/// sockets) nobody can ask, and is told so: the areas are held all the same.
+/// sockets) no process can ask, and is told so: the areas are held all the same.
 pub(crate) fn listen(events: Sender<Event>) {
     let bind = || UnixListener::bind_addr(&SocketAddr::from_abstract_name(address(std::process::id())?)?);
     let Ok(listener) = bind() else { return };
@@ -72,7 +72,7 @@ pub(crate) fn listen(events: Sender<Event>) {
             }
         }
     };
-    // Without a thread nobody listens, as above.
+    // Without a thread no process listens, as above.
     let _ = std::thread::Builder::new().name("requests".to_owned()).spawn(serve);
 }
 

@@ -133,7 +133,7 @@ mod tests {
         assert!(Instant::now() >= deadline);
         drop(ours);
         dribble.join().unwrap();
-        // Nobody reads: what has no room is not waited for.
+        // No process reads: what has no room is not waited for.
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let deadline = Instant::now() + Duration::from_millis(50);
         let error = Timed { stream: &ours, deadline }.write_all(&vec![0; 8 << 20]).unwrap_err();

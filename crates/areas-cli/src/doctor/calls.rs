@@ -121,7 +121,7 @@ const USES: [Use; 15] = [
         "sandbox.copying",
         "resizable areas",
         &["process_vm_writev"],
-        "resizable areas, and pages of the pool, cannot be read by safe calls",
+        "resizable areas, and hugetlb pages, cannot be read by safe calls",
     ),
     useful("sandbox.locks", "locks", &["mlock", "mlock2", "munlock"], "locks are an error"),
     Use {
@@ -209,7 +209,7 @@ impl Use {
         let finding = format!("{}; {cost}", parts.join("; "));
         let deadly: Vec<&str> = failed.killed.iter().chain(&failed.silent).copied().collect();
         let only_missing = deadly.is_empty() && failed.refused.is_empty();
-        // What a kernel lacks is told among its features.
+        // What a kernel lacks is reported among its features.
         let state = if deadly.is_empty() { without } else { State::Broken };
         let check =
             Check::fine(id, title, finding).in_state(if only_missing { State::Remark } else { state });

@@ -144,7 +144,7 @@ impl Feature {
         let errno = match facts.answer(self.probe) {
             Some(Answer::Works(_)) => return Check::fine(id, title, "the kernel has it"),
             Some(Answer::Refused(errno)) => errno.to_string(),
-            // What sandboxes do is told where sandboxes are.
+            // What sandboxes do is reported where sandboxes are.
             Some(Answer::Kills | Answer::Silent) => {
                 return Check::unknown(id, title, "a sandbox keeps it from being tried");
             }

@@ -172,7 +172,7 @@ fn machine_files(facts: &Facts) -> Check {
     }
 }
 
-/// What vm.max_map_count is, if nobody changed it.
+/// What vm.max_map_count is, if no process changed it.
 const USUAL_MAPPINGS: u64 = 65_530;
 /// A sixteenth of the mappings is left to the rest of the program.
 const PART: u64 = 16;

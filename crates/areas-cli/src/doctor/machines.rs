@@ -301,7 +301,7 @@ fn folders_of_the_registry() {
         "{check:?}"
     );
     assert_eq!(check.remedies, [Remedy::Shell(format!("rm -r '/dev/shm/areas-{uid}/a file'"))]);
-    // Somebody else's link in its place.
+    // Another process's link in its place.
     machine.remove(&format!("dev/shm/areas-{uid}"));
     symlink("/etc", machine.0.path().join(format!("dev/shm/areas-{uid}"))).unwrap();
     let check = find(&machine, "registry.folder");

@@ -85,8 +85,8 @@ fn machine(facts: &Facts) -> Vec<Group> {
     .into()
 }
 
-/// A word for a shell: as it is where it means nothing to one, else in quotes; with what nobody
-/// sees escaped, as bash takes it.
+/// A word for a shell: as it is where it means nothing to one, else in quotes; with what is
+/// invisible escaped, as bash takes it.
 fn quoted(word: &str) -> String {
     quoted_bytes(word.as_bytes())
 }

@@ -101,7 +101,7 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
                 refused.push((place, error));
                 continue;
             }
-            // One's own, and not as it must be: nobody goes on to the next.
+            // One's own, and not as it must be: no process goes on to the next.
             Err(error) => {
                 refused = vec![(place, error)];
                 break;
@@ -149,11 +149,11 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
     }
     match std::fs::DirBuilder::new().mode(0o700).create(place) {
         Ok(()) => {
-            // Where somebody has just begun to use it, it stays.
+            // Where a process has just begun to use it, it stays.
             let _ = std::fs::remove_dir(place);
             Ok(())
         }
-        // Somebody else has just made it.
+        // Another process has just made it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(tell(error)),
     }
@@ -164,7 +164,7 @@ const MAKE: &str = "mkdir -p";
 const LOOK: &str = "ls -ld";
 
 /// The line that mends a folder that cannot be used. Only what has a registry's usual name is ever
-/// to be removed: AREAS_DIR may name anything, `/tmp` or somebody's home.
+/// to be removed: AREAS_DIR may name anything, `/tmp` or a user's home.
 fn mend(check: Check, path: &str, error: &Error, is_usual: bool) -> Check {
     let said = error.remedy().unwrap_or_default();
     let path = quoted(path);
@@ -201,7 +201,7 @@ fn usable(
 }
 
 /// What lies in the folder: links of teams that are gone, folders of namespaces, and what belongs
-/// to nobody.
+/// to no process.
 fn entries(facts: &Facts, folder: &Path) -> Check {
     let (id, title) = ("registry.entries", "entries");
     let shown = facts.shown(folder).into_owned();

@@ -107,7 +107,7 @@ const OF_CALLS: &[&str] = &[
     "this needs Linux 4.14",
     "raise that limit",
     "use the nodes that are allowed",
-    "pages of the pool are not moved",
+    "hugetlb pages are not moved",
     "the kernel's log names the address",
     "write ranges as /proc/iomem does",
     "as root, or as the user who runs that process",
@@ -219,7 +219,7 @@ fn for_each_remedy_of_the_library_there_is_a_check() {
         .map(|(file, text)| format!("{}: {text}", file.display()))
         .collect();
     assert!(not_found.is_empty(), "no check finds these:\n{}", not_found.join("\n"));
-    // Each entry is still said by somebody.
+    // Each entry is still said by some check.
     let everything: String = all.iter().map(|(_, text)| text.as_str()).collect();
     let unsaid: Vec<&&str> = known.iter().filter(|word| !everything.contains(**word)).collect();
     assert!(unsaid.is_empty(), "no error says these any more: {unsaid:?}");

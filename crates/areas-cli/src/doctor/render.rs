@@ -10,9 +10,9 @@ use crate::output::style::{Look, Terminal};
 /// The widest that a title is given room for.
 const WIDEST: usize = 23;
 
-/// Groups with a line for each check. What is fine is told by name alone, a line a group, unless
-/// `all` is asked for. Lines are as wide as the terminal at most, but for commands, which are to be
-/// copied.
+/// Groups with a line for each check. What is fine is reported by name alone, a line a group,
+/// unless `all` is asked for. Lines are as wide as the terminal at most, but for commands, which
+/// are to be copied.
 pub(super) fn text(groups: &[Group], all: bool, terminal: Terminal) -> String {
     let page = Page::new(groups, terminal);
     let mut text = String::new();

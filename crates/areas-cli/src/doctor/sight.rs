@@ -252,7 +252,7 @@ fn capabilities(facts: &Facts) -> Check {
 
 /// Memory that was reserved at boot, for locks that demand low memory.
 fn low_memory(facts: &Facts) -> Check {
-    let (id, title) = ("sight.low-memory", "memory set aside");
+    let (id, title) = ("sight.low-memory", "reserved memory");
     let parameters = match facts.text("/proc/cmdline") {
         Ok(text) => text,
         Err(why) => return Check::unknown(id, title, why.to_string()),
@@ -271,7 +271,7 @@ fn low_memory(facts: &Facts) -> Check {
         [] => Check::fine(id, title, format!("none: the lock `low` cannot be had{locked_down}"))
             .words("on the kernel's command line: memmap=4M$8M takes 4 MiB from 8 MiB on (in GRUB's files the $ is written \\$)")
             .words(
-                "CONFIG_STRICT_DEVMEM keeps what is not set aside, CONFIG_IO_STRICT_DEVMEM what drivers have (iomem=relaxed), \
+                "CONFIG_STRICT_DEVMEM keeps what is not reserved, CONFIG_IO_STRICT_DEVMEM what drivers have (iomem=relaxed), \
                  lockdown all",
             )
             .shell("export AREAS_LOW_MEMORY=800000-bfffff"),

@@ -143,8 +143,8 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It ends by itself once nobody is at the other end of the socket; after an error, that is
-        // now.
+        // It ends by itself once no process is at the other end of the socket; after an error, that
+        // is now.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
     }

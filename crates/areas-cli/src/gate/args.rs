@@ -105,7 +105,7 @@ impl FromStr for User {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "any" => Ok(User::Any),
-            // -1 is nobody's.
+            // -1 is no user's.
             _ => {
                 text.parse().ok().filter(|&number| number != u32::MAX).map(User::Number).ok_or_else(|| {
                     "it is neither a user's number (`id -u NAME` prints it) nor `any`".to_owned()

@@ -95,7 +95,7 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
     }
 }
 
-/// What goes wrong, and is told once, not every second.
+/// What goes wrong, and is reported once, not every second.
 #[derive(Default)]
 struct Trouble(Option<String>);
 

@@ -1,6 +1,6 @@
-//! `areas freeze`: nobody can change an area any more.
+//! `areas freeze`: no process can change an area any more.
 //!
-//! The kernel seals a memory object when nobody has it mapped for writing. A holder that is an
+//! The kernel seals a memory object when no process has it mapped for writing. A holder that is an
 //! `areas` command has it mapped so, only for others to clone it with that right, so each of those
 //! is asked to freeze it: all at once, as each waits for the others to let go. Where there is none,
 //! this command freezes a clone of its own.
@@ -120,7 +120,7 @@ fn why_not(asked: Vec<(u32, Asked)>, source: &Source, whose: &str, within: &With
 }
 
 /// The error that names who can still write it, but for the holders that were asked; `None` where
-/// nobody is seen.
+/// no holder is seen.
 fn in_the_way(source: &Source, asked: &[u32]) -> Option<Error> {
     let writes = |other: &Having| other.mapped.is_some_and(|mapped| mapped.contains(Protection::WRITE));
     let others = source.holders().into_iter().filter(|other| !asked.contains(&other.pid) && writes(other));
@@ -134,7 +134,7 @@ fn in_the_way(source: &Source, asked: &[u32]) -> Option<Error> {
 fn candidates(source: &Source) -> Result<BTreeMap<u32, i32>> {
     let object = source.info()?.object;
     let areas = registry::list()?.areas.into_iter();
-    // One that went meanwhile is none.
+    // One that ended concurrently is none.
     let of_it = areas.filter(|area| area.info().is_ok_and(|info| info.object == object));
     Ok(of_it.map(|area| (area.pid(), area.id().get())).collect())
 }

@@ -60,8 +60,8 @@ impl AreaBytes {
         Ok(AreaBytes { part, frozen, before })
     }
 
-    /// Whether somebody was seen to write it by a call, or to change its size, since it was opened.
-    /// Who writes through a mapping is not seen.
+    /// Whether a process was seen to write it by a call, or to change its size, since it was
+    /// opened. Who writes through a mapping is not seen.
     pub(super) fn was_seen_to_change(&self) -> bool {
         let stamp = |metadata: &Metadata| (metadata.size(), metadata.mtime(), metadata.mtime_nsec());
         !self.part.file.metadata().is_ok_and(|now| stamp(&now) == stamp(&self.before))
@@ -127,7 +127,7 @@ impl Part {
         }
         let end = seek(&self.file, SeekFrom::Hole(self.start + start))
             .map_or(range.end, |found| found.saturating_sub(self.start).min(range.end));
-        // A hole that somebody makes at this moment may be found where the data began.
+        // A hole that a process makes at this moment may be found where the data began.
         Some(start..end.max(start + 1))
     }
 }

@@ -153,6 +153,7 @@ struct GetJson {
     data: u64,
     /// Whether the area was frozen: then the copy is exact.
     frozen: bool,
-    /// Whether somebody was seen to write it meanwhile. (Who writes through a mapping is not seen.)
+    /// Whether a process was seen to write it concurrently. (Who writes through a mapping is not
+    /// seen.)
     changed: bool,
 }

@@ -146,7 +146,7 @@ impl NewFile {
         self.file.set_permissions(PermissionsExt::from_mode(old.mode() & 0o7777))
     }
 
-    /// Gives it its name, which nobody has.
+    /// Gives it its name, which no process has.
     fn name_it(&mut self) -> rustix::io::Result<()> {
         match &self.stand_in {
             None => self.link(&self.name),
@@ -214,7 +214,7 @@ fn open_unnamed(folder: &OwnedFd) -> rustix::io::Result<Option<File>> {
     }
 }
 
-/// A file under a name that nobody else uses.
+/// A file under a name that nothing else uses.
 fn open_named(folder: &OwnedFd, name: &OsStr) -> rustix::io::Result<(File, OsString)> {
     let name = stand_in(name);
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;

@@ -23,11 +23,11 @@ use crate::users;
 use rows::Rows;
 use total::{Objects, in_words};
 
-/// Up to so many areas, what nobody publishes is counted unasked: each process has to be asked for
-/// all that it has open and mapped, which takes as long again as the listing.
+/// Up to so many areas, what no process publishes is counted unasked: each process has to be asked
+/// for all that it has open and mapped, which takes as long again as the listing.
 const COUNTED_UP_TO: usize = 1000;
 
-/// What is told where an area was asked for and there is none.
+/// What is reported where an area was asked for and there is none.
 const NO_SUCH_AREA: u8 = 3;
 
 pub(crate) fn run(ls: &Ls, quiet: bool) -> Result<ExitCode> {
@@ -84,8 +84,8 @@ fn in_json(ls: &Ls, listing: Listing) -> Result<()> {
         reports.push(report);
     })?;
     rows::sort(&mut reports, ls);
-    // What was found not to be where its table says is told among what is not published, so that
-    // comes after the areas.
+    // What was found not to be where its table says is reported among what is not published, so
+    // that comes after the areas.
     let unpublished = nobody_publishes(ls, reports.len())?;
     json::print(ls, &reports, unpublished.as_deref(), &listing.unreadable, objects.total())?;
     lost.iter().for_each(|error| output::complain(&error.to_string()));
@@ -134,7 +134,7 @@ fn columns_of(ls: &Ls) -> Vec<Column> {
     }
 }
 
-/// The end: what all take together, what nobody publishes, and where was looked. It is one line
+/// The end: what all take together, what no process publishes, and where was looked. It is one line
 /// where there is room for one.
 fn summary(
     ls: &Ls,
@@ -161,8 +161,8 @@ fn summary(
     Ok(if fits { one_line } else { parts.join("\n") })
 }
 
-/// Memory that processes hold as areas' and that nobody publishes, of what was asked for; `None`
-/// where it is not counted.
+/// Memory that processes hold as areas' and that no process publishes, of what was asked for;
+/// `None` where it is not counted.
 fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublished>>> {
     if areas > COUNTED_UP_TO && !ls.all {
         return Ok(None);
@@ -179,9 +179,9 @@ fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublish
     Ok(Some(unpublished))
 }
 
-/// The description of each, one after the other: of many areas, what is told takes less memory than
-/// what is known. Areas that go while we look are left out: they are gone. What is said of those
-/// that are still listed and cannot be opened is released.
+/// The description of each, one after the other: of many areas, what is reported takes less memory
+/// than what is known. Areas that go while we look are left out: they are gone. What is said of
+/// those that are still listed and cannot be opened is released.
 fn each(ls: &Ls, areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<Error>> {
     let with_policy = ls.json || ls.columns.contains(&Column::Policy) || ls.sort == Some(Column::Policy);
     let mut holders = Holders::default();

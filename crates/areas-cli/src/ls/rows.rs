@@ -17,8 +17,8 @@ pub(super) struct Rows<'a> {
     ls: &'a Ls,
     columns: Vec<Column>,
     table: Table,
-    /// Only where they are sorted, turned round or put together: of many areas, what is told takes
-    /// less memory than what is known.
+    /// Only where they are sorted, turned round or put together: of many areas, what is reported
+    /// takes less memory than what is known.
     kept: Vec<Report>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Puts in what was kept, and then what nobody publishes.
+    /// Puts in what was kept, and then what no process publishes.
     pub(super) fn finish(mut self, unpublished: &[Unpublished]) -> Table {
         let mut kept = std::mem::take(&mut self.kept);
         sort(&mut kept, self.ls);
@@ -73,7 +73,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Memory that nobody publishes: without an id, and with all who hold it.
+    /// Memory that no process publishes: without an id, and with all who hold it.
     fn unpublished(&mut self, memory: &Unpublished) {
         for column in &self.columns {
             self.table.cell(of_unpublished(*column, memory, self.ls.bytes));

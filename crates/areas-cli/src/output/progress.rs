@@ -1,4 +1,4 @@
-//! How far something is: a bar on stderr, where that is a terminal and nobody asked for quiet.
+//! How far something is: a bar on stderr, where that is a terminal and quiet was not asked for.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ impl Bar {
 pub(crate) struct Count {
     bar: ProgressBar,
     begun: Instant,
-    /// Whether somebody may see it.
+    /// Whether a process may see it.
     shown: bool,
 }
 

@@ -9,14 +9,14 @@ use rustix::stdio::stdout;
 
 use crate::failure::{Failure, Result};
 
-/// From now on this process ends, quietly, as soon as nobody can read its standard output any more:
-/// for those who have nothing to undo.
+/// From now on this process ends, quietly, as soon as no process can read its standard output any
+/// more: for those who have nothing to undo.
 pub(crate) fn end_without_reader() -> Result<()> {
     when_gone(|| std::process::exit(i32::from(Failure::UNREAD)))
 }
 
-/// Calls this once nobody can read the standard output any more, in a thread of its own. A file and
-/// a terminal always have somebody.
+/// Calls this once no process can read the standard output any more, in a thread of its own. A file
+/// and a terminal always have a reader.
 pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
     if !can_go() {
         return Ok(());

@@ -65,7 +65,7 @@ impl Looking {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    /// Looks. What has ended meanwhile has no memory, and the look before stays the last one.
+    /// Looks. What has ended since has no memory, and the look before stays the last one.
     pub(super) fn look(&mut self) {
         let begin = processor_time();
         let mut seen = Seen {
@@ -77,7 +77,7 @@ impl Looking {
         };
         for pid in with_descendants(self.pid) {
             match fs::read(format!("/proc/{pid}/numa_maps")) {
-                // A process that has ended, and nobody has waited for.
+                // A process that has ended, and no process has waited for.
                 Ok(text) if text.is_empty() => {}
                 Ok(text) => {
                     seen.usage.add(&text);

@@ -69,7 +69,7 @@ pub(crate) fn run(run: &Run, quiet: bool) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Waits for a signal or the program's end, and looks meanwhile.
+/// Waits for a signal or the program's end, and looks in the meantime.
 fn next(events: &Receiver<Event>, looking: &mut Looking) -> Option<Event> {
     loop {
         match events.recv_timeout(looking.until_next()) {

@@ -12,7 +12,7 @@ use crate::output::json::in_order;
 use crate::output::style::Terminal;
 use crate::output::table::{Holds, Table};
 
-/// What is to be told.
+/// What is to be reported.
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
     /// The program, as it was named.

@@ -33,7 +33,7 @@ impl Blind {
         }
     }
 
-    /// Why somebody might hold a memory of whom nothing is seen.
+    /// Why a process of which nothing is seen might hold a memory.
     pub(super) fn told(&self) -> Vec<String> {
         let mut lines = Vec::new();
         match self.refused.len() {

@@ -27,7 +27,7 @@ pub(super) struct Memory {
     /// What it is called: its name, a segment's number, or what its makers have called it. Any
     /// bytes: another process chose them.
     pub(super) name: Vec<u8>,
-    /// `None` of a segment that nobody has attached, which shows nowhere as a file.
+    /// `None` of a segment that no process has attached, which shows nowhere as a file.
     pub(super) object: Option<Object>,
     /// The user that owns it; `None` where only mappings of it are seen.
     pub(super) owner: Option<u32>,
@@ -53,14 +53,14 @@ pub(super) struct Memory {
     pub(super) areas: Vec<Published>,
 }
 
-/// Whether anybody holds a memory. What is to be told first comes first.
+/// Whether anybody holds a memory. What is to be reported first comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
-    /// Nobody, and the kernel says so.
+    /// No process, and the kernel says so.
     Leaked,
-    /// Nobody at this moment, and who made it, or had it last, still runs.
+    /// No process at this moment, and who made it, or had it last, still runs.
     Idle,
-    /// Nobody is seen, and it cannot be proved.
+    /// No process is seen, and it cannot be proved.
     Unknown,
     Held,
 }

@@ -1,5 +1,5 @@
 //! `areas scan`: all shared memory that can be seen, ours or not, and whether anybody holds it.
-//! `areas reap`: what nobody holds, freed.
+//! `areas reap`: what no process holds, freed.
 //!
 //! | file | what |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `walk.rs`, `blind.rs` | all processes, and what a look at them leaves out |
 //! | `mounts.rs` | which file systems are memory |
 //! | `posix.rs`, `sysv.rs`, `huge.rs`, `nameless.rs` | the kinds of memory |
-//! | `proof.rs` | the kernel's word that nobody has a file |
+//! | `proof.rs` | the kernel's word that no process has a file |
 //! | `published.rs` | what registries say of areas |
 //! | `memory.rs`, `rows.rs`, `json.rs` | what is reported of it |
 //! | `reap.rs`, `left.rs` | freeing, and what is left where that is interrupted |
@@ -41,7 +41,7 @@ use mounts::Mounts;
 use published::Registries;
 use walk::{Walk, Wanted};
 
-/// What is told where nothing was found of what was asked for.
+/// What is reported where nothing was found of what was asked for.
 const NOTHING_LEAKED: u8 = 3;
 
 /// Who holds memory of which the kernel says that it is held, and no process is seen.

@@ -1,5 +1,5 @@
 //! Memory without a name in a file system: memory objects, areas, shared anonymous memory, files
-//! whose name is gone. It lives as long as somebody holds it, so that it cannot leak; who holds it
+//! whose name is gone. It lives as long as a process holds it, so that it cannot leak; who holds it
 //! is all that tells of it.
 
 use std::ffi::OsStr;

@@ -109,8 +109,8 @@ fn state_of(holders: &[Holder], path: &Path, object: Object) -> (State, Option<S
     }
 }
 
-/// Why a file that nobody holds is wanted all the same: it is known that its program opens it again
-/// each time that it runs.
+/// Why a file that no process holds is wanted all the same: it is known that its program opens it
+/// again each time that it runs.
 pub(super) fn kept(path: &Path) -> Option<&'static str> {
     let name = path.file_name().unwrap_or_default().as_bytes();
     let podmans = name == b"libpod_lock" || name.starts_with(b"libpod_rootless_lock_");
@@ -154,7 +154,7 @@ pub(super) fn list(
     list_in(CWD, point.as_os_str(), (point, begin), device, DEEPEST, files, trouble);
 }
 
-/// Follows no link and leaves the file system nowhere: others may change it meanwhile.
+/// Follows no link and leaves the file system nowhere: others may change it concurrently.
 fn list_in(
     above: impl AsFd,
     name: &OsStr,

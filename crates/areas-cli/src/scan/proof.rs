@@ -1,4 +1,5 @@
-//! Whether nobody has a file open or mapped: asked of the kernel, which alone knows all of them.
+//! Whether no process has a file open or mapped: asked of the kernel, which alone knows all of
+//! them.
 //!
 //! What `/proc` shows is never all: processes of other users and of other pid namespaces,
 //! descriptors on their way through a socket, files that a loop device or a ring of io_uring has. A
@@ -15,16 +16,16 @@ use rustix::io::Errno;
 
 use super::memory::{Memory, Object};
 
-/// How often, and after what time, it is asked again whether somebody has a file.
+/// How often, and after what time, it is asked again whether a process has a file.
 const MOMENTS: u32 = 3;
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// The kernel's answer.
 #[derive(Debug)]
 pub(super) enum Proof {
-    /// Nobody has it open or mapped, for as long as the lease is undisturbed.
+    /// No process has it open or mapped, for as long as the lease is undisturbed.
     Nobody(Lease),
-    /// Somebody has.
+    /// A process has.
     Somebody,
     /// It cannot be asked: why, for people.
     Unknown(String),
@@ -67,7 +68,7 @@ impl Looked {
         rustix::fs::statat(&self.file, "", AtFlags::EMPTY_PATH).map(|stat| stat.st_nlink.into())
     }
 
-    /// Opens it for reading: this very file, whatever has its name by now, and waiting for nobody.
+    /// Opens it for reading: this very file, whatever has its name by now, and without waiting.
     pub(super) fn open(&self) -> rustix::io::Result<OwnedFd> {
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -92,7 +93,7 @@ impl Looked {
         }
         let opened = match self.open() {
             Ok(opened) => opened,
-            // Somebody has a lease on it, and so has it open; or runs it, or swaps to it.
+            // A process has a lease on it, and so has it open; or runs it, or swaps to it.
             Err(Errno::AGAIN | Errno::TXTBSY) => return Proof::Somebody,
             Err(errno) => return Proof::Unknown(self.because(&errno.into())),
         };
@@ -116,7 +117,7 @@ impl Looked {
     }
 }
 
-/// Asks about a file of which nobody is seen to have it: by its path, if that still leads to it.
+/// Asks about a file of which no holder of it is seen: by its path, if that still leads to it.
 pub(super) fn ask(path: &Path, object: Object) -> Proof {
     match Looked::at(CWD, path) {
         Ok(looked) if looked.object() == object => looked.prove(),

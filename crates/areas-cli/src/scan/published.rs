@@ -23,7 +23,7 @@ impl Registries {
     /// Reads this user's registry, or all users'.
     ///
     /// # Errors
-    /// All users' were asked for by somebody who is not root.
+    /// All users' were asked for by a user other than root.
     pub(super) fn read(all_users: bool) -> Result<Self> {
         let mut found = Registries::default();
         let own = rustix::process::geteuid().as_raw();

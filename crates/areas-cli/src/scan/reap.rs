@@ -1,10 +1,10 @@
-//! `areas reap`: frees what nobody holds, proved at that moment.
+//! `areas reap`: frees what no process holds, proved at that moment.
 //!
-//! A file: the kernel's write lease says that nobody has it open or mapped. It is renamed, which
-//! takes it from whoever would come, and looked at again: if it is another file than was looked at,
-//! or somebody opened it concurrently (who waits then for the end of the lease), it gets its name
-//! back. Only then it goes. A segment: nobody has it attached, says the kernel's count, and neither
-//! its maker nor who had it last runs any more.
+//! A file: the kernel's write lease says that no process has it open or mapped. It is renamed,
+//! which takes it from whoever would come, and looked at again: if it is another file than was
+//! looked at, or a process opened it concurrently (who waits then for the end of the lease), it
+//! gets its name back. Only then it goes. A segment: no process has it attached, says the kernel's
+//! count, and neither its maker nor who had it last runs any more.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -40,7 +40,7 @@ enum Outcome {
     Freed(u64),
     /// It would be, if that was asked for.
     WouldFree(u64),
-    /// Its name is gone; somebody had just opened it, and keeps it.
+    /// Its name is gone; a process had just opened it, and keeps it.
     Kept,
 }
 
@@ -272,8 +272,8 @@ fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {
         .help("what is held is not freed; end these processes first, if they are not needed")
 }
 
-/// Takes a file away, which nobody has: by way of another name, from which it comes back if it is
-/// not what was looked at, or if somebody has opened it.
+/// Takes a file away, which no process has: by way of another name, from which it comes back if it
+/// is not what was looked at, or if a process has opened it.
 fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &Lease) -> areas::Result<()> {
     let failed = |call: &'static str, errno: Errno| {
         refused(kind, label, Fault::Io).call(call, errno).help("only its owner and root may remove it")
@@ -305,7 +305,7 @@ fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &
         Ok(()) => Err(refused(kind, label, Fault::Busy)
             .detail(format!("{reason}: it has its name again"))
             .help("look again: `areas scan`")),
-        // A new one of that name was made meanwhile: whoever opened the old one keeps it.
+        // A new one of that name was made concurrently: whoever opened the old one keeps it.
         Err(Errno::EXIST) => Err(refused(kind, label, Fault::Busy).detail(format!(
             "{reason}, and a new one of that name was made: the old one is called {} now",
             areas::escape_invisible_bytes(away.as_os_str().as_bytes())

@@ -85,7 +85,7 @@ fn how(memory: &Memory) -> &'static str {
     }
 }
 
-/// Who has it; or, of what nobody has, what to do or why that is not sure. JSON says all of it.
+/// Who has it; or, of what no process has, what to do or why that is not sure. JSON says all of it.
 fn held_by(memory: &Memory, breaks: bool) -> String {
     let named = memory.holders.iter().take(NAMED).map(Holder::short);
     let mut told = named.collect::<Vec<String>>().join(", ");

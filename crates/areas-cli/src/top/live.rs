@@ -120,7 +120,8 @@ impl Live {
         (!self.view.paused).then(|| pause.saturating_sub(read_at.elapsed()))
     }
 
-    /// Looks at all areas. What goes wrong is told on the screen, and may be better the next time.
+    /// Looks at all areas. What goes wrong is reported on the screen, and may be better the next
+    /// time.
     fn look(&mut self) {
         let now = Instant::now();
         self.read_at = Some(now);

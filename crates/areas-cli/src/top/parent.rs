@@ -1,5 +1,5 @@
 //! The process that a shell has started: it has another one draw, and does nothing but wait, so
-//! that somebody is left to give the terminal back when that one is killed. (When this one is
+//! that a process is left to give the terminal back when that one is killed. (When this one is
 //! killed, the other one does: it has the kernel send it a signal then.)
 
 use std::ffi::OsString;
@@ -77,7 +77,7 @@ struct Process {
 
 impl Process {
     fn send(&self, signal: Signal) {
-        // It is our child, and not waited for yet: its number is nobody else's.
+        // It is our child, and not waited for yet: its number is no other process's.
         let _ = kill_process(self.pid, signal);
     }
 
@@ -109,7 +109,7 @@ impl Process {
         if status.stopped() {
             before.restore(Typed::Dropped);
             self.stop_the_job(signals).map_err(|error| io_error("stop", error.into()))?;
-            // Here somebody had us go on.
+            // Here a process had us go on.
             self.go_on();
             return Ok(None);
         }

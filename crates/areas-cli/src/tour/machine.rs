@@ -1,5 +1,5 @@
-//! What the tour measures of the machine and its processes, and the file that it takes if nobody
-//! names one.
+//! What the tour measures of the machine and its processes, and the file that it takes if no
+//! process names one.
 
 use std::path::PathBuf;
 use std::process::Command;

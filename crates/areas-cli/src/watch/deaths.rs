@@ -1,4 +1,4 @@
-//! The end of processes, which the kernel tells at once.
+//! The end of processes, which the kernel reports at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! How an event is told: a line for people, or a document.
+//! How an event is reported: a line for people, or a document.
 
 use areas::Bytes;
 use jiff::{Timestamp, Unit};

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `args.rs` | what can be said on the command line |
 //! | `seen.rs` | what is known of an area at one look, and what has happened between two |
-//! | `event.rs` | how that is told |
+//! | `event.rs` | how that is reported |
 //! | `deaths.rs` | the end of processes |
 //! | `wait.rs` | waiting for one thing |
 
@@ -31,7 +31,7 @@ use deaths::Deaths;
 use event::{Event, What};
 use seen::Seen;
 
-/// What is told where the time passed first.
+/// What is reported where the time passed first.
 const TIMED_OUT: u8 = 4;
 
 /// How long to sleep for a publication: who listens looks all the same, at each interval.

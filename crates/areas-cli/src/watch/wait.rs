@@ -1,4 +1,4 @@
-//! `areas wait`: until somebody publishes a name; until it is frozen, or gone.
+//! `areas wait`: until a process publishes a name; until it is frozen, or gone.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::output::{self, json, reader};
 use crate::report::Report;
 
-/// How often to look for what nobody tells.
+/// How often to look for what no process tells.
 const BETWEEN: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(wait: &Wait, quiet: bool) -> Result<ExitCode> {

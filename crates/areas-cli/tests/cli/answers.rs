@@ -1,5 +1,5 @@
-//! Who does not answer, or answers what makes no sense: nobody is waited for longer than was said,
-//! and it is told who it was. And what comes of two who ask for the same.
+//! Who does not answer, or answers what makes no sense: no process is waited for longer than was
+//! said, and it is told who it was. And what comes of two who ask for the same.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::gate::{folder, held};
 use crate::harness::{AREAS, Holder, Ran, Registry, within};
 
-/// A holder whose address somebody listens at, with its own process number, and says nothing. So it
-/// is where a holder hangs. (It is made by who listens there, and becomes the holder, which finds
-/// its address taken.)
+/// A holder whose address a process listens at, with its own process number, and says nothing. So
+/// it is where a holder hangs. (It is made by who listens there, and becomes the holder, which
+/// finds its address taken.)
 fn silent_holder(registry: &Registry, backlog: u32) -> Holder {
     let script = "import os, socket, sys\n\
          name = f'\\0areas-holder-{os.stat(\"/proc/self/ns/pid\").st_ino}-{os.getpid()}'\n\

@@ -108,7 +108,7 @@ fn what_fails_is_not_in_the_background() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
-/// Nobody would know of it: so it ends. What there was before stays.
+/// No process would know of it: so it ends. What there was before stays.
 #[test]
 fn what_cannot_be_told_is_not_held_in_the_background() {
     let registry = Registry::new();
@@ -155,7 +155,7 @@ fn what_cannot_be_told_is_not_held_in_the_background() {
 fn one_whose_starter_is_killed_ends() {
     let registry = Registry::new();
     let _background = Background(&registry);
-    // It cannot say it: nobody reads, and the pipe is full.
+    // It cannot say it: no process reads, and the pipe is full.
     let (reader, mut writer) = std::io::pipe().unwrap();
     let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
     rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();

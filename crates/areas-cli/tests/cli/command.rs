@@ -84,7 +84,7 @@ fn signals_are_passed_on_to_the_command() {
     }
 }
 
-/// Whatever somebody sends to say something: none of them ends us before the command, and none is
+/// Whatever a process sends to say something: none of them ends us before the command, and none is
 /// lost.
 #[test]
 fn each_signal_that_says_something_is_passed_on() {

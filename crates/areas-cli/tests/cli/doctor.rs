@@ -173,7 +173,7 @@ fn the_lines_that_are_named_mend() {
     }
 }
 
-/// Standard streams that are closed, children that nobody may wait for, and no folder.
+/// Standard streams that are closed, children that no process may wait for, and no folder.
 #[test]
 fn odd_programs_around_it() {
     let registry = Registry::new();
@@ -312,7 +312,7 @@ fn an_area_that_is_as_it_was_asked_to_be() {
 fn an_area_at_80_columns_and_in_a_pipe() {
     let registry = Registry::new();
     let holder = bound(&registry, "well");
-    // Whom nobody may look into depends on who runs this, and what is pinned on what else runs.
+    // Whom no process may look into depends on who runs this, and what is pinned on what else runs.
     let without_chance = |text: String| -> String {
         let text = text.replace(&holder.pid().to_string(), "[PID]").replace('\r', "");
         let lines = text.lines().filter(|line| !line.contains("pinned"));

@@ -208,7 +208,7 @@ fn another_user_is_given_it_for_reading_and_held_to_that() {
     assert_eq!(area["protection"], "r--", "{area}");
     assert_eq!(area["object"], registry.show("model")["object"], "one memory");
     drop(taker);
-    // Nobody of that user opens it for writing, though reading works.
+    // No process of that user opens it for writing, though reading works.
     let attack = ["take", socket, "--name", "mine", "--", "sh", "-c", TRY];
     let ran = Ran::of(&mut user.areas(&user.registry(), &attack));
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "read\ntried\n"), "{ran:?}");
@@ -319,8 +319,8 @@ impl Drop for UserNamespace {
     }
 }
 
-/// In a user namespace the kernel says 65534 of all who have no number in it: nobody is taken for
-/// that user.
+/// In a user namespace the kernel says 65534 of all who have no number in it: no process is taken
+/// for that user.
 #[test]
 fn a_user_without_a_number_is_nobody_in_particular() {
     let test = "gate::a_user_without_a_number_is_nobody_in_particular";
@@ -332,7 +332,7 @@ fn a_user_without_a_number_is_nobody_in_particular() {
     let (registry, _holder) = held(5000, &[]);
     let (_folder, socket) = folder();
     let path = socket.to_str().unwrap();
-    // An area that somebody in the namespace has, offered from there.
+    // An area that a process in the namespace has, offered from there.
     let inside = |registry: &Path, arguments: &[&str]| {
         let mut command = Command::new("nsenter");
         command.arg(space.argument()).args(["setpriv", "--reuid", "0", "--regid", "0", "--clear-groups"]);

@@ -151,8 +151,8 @@ fn a_stopped_holder_is_told_as_such() {
     assert_eq!(registry.run(["drop", "x"]).code, Some(0));
 }
 
-/// A holder that is no `areas` command that holds areas (it is the tour's worker, which answers
-/// nobody).
+/// A holder that is no `areas` command that holds areas (it is the tour's worker, which answers no
+/// process).
 #[test]
 fn who_does_not_answer_is_neither_renamed_nor_dropped() {
     let registry = Registry::new();

@@ -1,4 +1,4 @@
-//! What of `areas ls` can be chosen: rows, columns, their order; and what is told beside them.
+//! What of `areas ls` can be chosen: rows, columns, their order; and what is reported beside them.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ fn columns_and_bytes_as_asked() {
     );
     let told = rows(&registry, &["--sort", "name", "--columns", "name,max,lock,prot"]);
     assert_eq!(told[0], "a 1.50 GiB none rw-");
-    // Each thing that a column may be is told, and none is empty but where there is nothing.
+    // Each thing that a column may be is reported, and none is empty but where there is nothing.
     let every = "id,name,size,ram,nodes,lock,prot,pid,command,object,mapped,max,created,policy,pages,address";
     let text = registry.run(["ls", "a", "--columns", every]).stdout();
     let heading = text.lines().next().unwrap();
@@ -94,8 +94,8 @@ fn rows_as_asked() {
     assert!(ran.stderr.contains("as a pattern of names"), "{ran:?}");
 }
 
-/// A clone that `open()` has made is published by nobody: when the maker ends, it is told all the
-/// same.
+/// A clone that `open()` has made is published by no process: when the maker ends, it is told all
+/// the same.
 #[test]
 fn what_nobody_publishes_is_in_the_last_line() {
     let registry = Registry::new();

@@ -235,7 +235,7 @@ fn what_cannot_be_seen_is_escaped() {
     }
     let ran = registry.run(["show", &format!("no{name}")]);
     assert!(ran.code == Some(3) && ran.stderr.contains(escaped) && !deceives(&ran.stderr), "{ran:?}");
-    // In JSON all of it is there, to be read by programs, and shown to nobody by mistake.
+    // In JSON all of it is there, to be read by programs, and shown to no one by mistake.
     for command in [&["ls", "--json"][..], &["show", name, "--json"], &["wait", name, "--json"]] {
         let text = said(command);
         assert!(text.contains('ö') && !deceives(&text), "{text}");
@@ -246,7 +246,7 @@ fn what_cannot_be_seen_is_escaped() {
     }
 }
 
-/// JSON has no bytes that are not text: a name that has some is told twice, once as the command
+/// JSON has no bytes that are not text: a name that has some is reported twice, once as the command
 /// takes it.
 #[test]
 fn a_name_that_is_no_text_goes_by_json() {

@@ -1,5 +1,5 @@
 //! `areas nodes` of machines that are not this one: trees that look like `/sys`, and what of them
-//! is odd. And what is told where a sandbox hides which page is where.
+//! is odd. And what is reported where a sandbox hides which page is where.
 
 use std::fs;
 use std::path::{Path, PathBuf};

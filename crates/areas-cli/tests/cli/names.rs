@@ -56,7 +56,7 @@ fn machine_what_is_no_text_looks_the_same_everywhere() {
     assert!(ran.stdout().contains(r#"shm "t-names\xff-"#), "{ran:?}");
 }
 
-/// Memory that nobody publishes has the name that it was made under, any bytes.
+/// Memory that no process publishes has the name that it was made under, any bytes.
 #[test]
 fn a_label_that_is_no_text() {
     let registry = Registry::new();

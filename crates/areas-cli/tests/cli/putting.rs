@@ -353,7 +353,7 @@ fn one_line_when_ready() {
     assert_eq!(holder.ready, format!("{}\n", registry.list()[0]["id"]));
 }
 
-/// Nobody reads the ready line: then nobody wants the area.
+/// No process reads the ready line: then no process wants the area.
 #[test]
 fn a_closed_output_ends_it_quietly() {
     let registry = Registry::new();
@@ -434,7 +434,7 @@ fn memory_that_was_not_set_aside_cannot_be_had() {
     if fs::read_to_string("/proc/cmdline").unwrap().contains("memmap=") {
         return skipped(
             "cli::putting::memory_that_was_not_set_aside_cannot_be_had",
-            "this machine sets memory aside",
+            "this machine reserves memory",
         );
     }
     let ran = registry.run(["create", "--name", "x", "--size", "1M", "--lock", "low"]);

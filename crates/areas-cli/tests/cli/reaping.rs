@@ -69,12 +69,12 @@ fn machine_segments() {
 
     let segment = Segment::new(8192);
     let name = segment.0.to_string();
-    // SAFETY: attached anywhere, and used by nobody.
+    // SAFETY: attached anywhere, and used by nothing.
     let address = unsafe { libc::shmat(segment.0, std::ptr::null(), 0) };
     let ran = registry.run(["reap", "sysv", &name, "--yes"]);
     assert_eq!((ran.code, segment.is_there()), (Some(1), true), "{ran:?}");
     assert!(ran.stderr.contains(&format!("held by process {} ", std::process::id())), "{ran:?}");
-    // SAFETY: attached above, and used by nobody.
+    // SAFETY: attached above, and used by nothing.
     assert_eq!(unsafe { libc::shmdt(address) }, 0);
     let ran = registry.run(["reap", "sysv", &name, "--yes"]);
     assert_eq!((ran.code, segment.is_there()), (Some(1), true), "{ran:?}");
@@ -221,7 +221,7 @@ fn machine_what_leaks_in_another_mount_namespace() {
 }
 
 /// Threads open, map and close a memory all the time while it is to be freed, and make it again
-/// once it is. Whoever has it has its bytes; what somebody had all the while is never said to be
+/// once it is. Whoever has it has its bytes; what a process had all the while is never said to be
 /// freed.
 #[test]
 fn machine_what_is_held_is_never_freed_in_a_storm() {
@@ -261,7 +261,7 @@ fn machine_what_is_held_is_never_freed_in_a_storm() {
             let ran = registry.run(["reap", "shm", path.file_name().unwrap().to_str().unwrap(), "--yes"]);
             match ran.code {
                 Some(0) if ran.stdout().starts_with("freed ") => freed.push((start, Instant::now(), inode)),
-                // Somebody opened it at that very moment, and keeps it.
+                // A process opened it at that very moment, and keeps it.
                 Some(0) => assert!(ran.stderr.contains("keeps its memory"), "{ran:?}"),
                 Some(1) => refused += 1,
                 _ => panic!("{ran:?}"),

@@ -33,7 +33,7 @@ fn machine_all_else_is_scanned() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         let scanned: Value = serde_json::from_str(&ran.stdout()).unwrap();
         assert_eq!(row(&scanned, "shm", memory.name()).unwrap()["state"], "leaked");
-        // It stands under the name that it was made with; that nobody publishes it is not said.
+        // It stands under the name that it was made with; that no process publishes it is not said.
         let all = scanned["memories"].as_array().unwrap();
         let is_ours = |row: &&Value| row["kind"] == "area" && row["holders"][0]["pid"] == area.pid();
         let told = all.iter().find(is_ours).unwrap();
@@ -93,7 +93,7 @@ fn the_doctor_tries_whether_the_folder_can_be_made() {
     assert_eq!(finding(&registry, &deep).1["state"], "fine");
     assert_eq!(publish().code, Some(0));
 
-    // In sysfs nobody makes a folder.
+    // In sysfs no process makes a folder.
     let (code, told) = finding(&registry, Path::new("/sys/areas-t-doctor"));
     assert_eq!((code, &told["state"]), (Some(1), &"broken".into()), "{told}");
     assert!(told["finding"].as_str().unwrap().contains("cannot be made: mkdir(0700): "), "{told}");

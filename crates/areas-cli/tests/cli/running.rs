@@ -107,7 +107,7 @@ fn nothing_is_started_that_cannot_be_had() {
     assert!(!ran_file.exists());
 }
 
-/// Policy, CPUs and huge pages, as the kernel tells the program itself.
+/// Policy, CPUs and huge pages, as the kernel reports the program itself.
 #[test]
 fn a_program_starts_with_what_was_asked() {
     let registry = Registry::new();

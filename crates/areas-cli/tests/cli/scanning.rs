@@ -154,7 +154,7 @@ fn machine_posix_memory_is_held_by_a_descriptor_or_a_mapping() {
     assert_eq!((&row["state"], &row["free_with"]), (&"held".into(), &Value::Null), "{row}");
     let by = ours(&row).unwrap();
     assert_eq!((&by["mapped"], &by["descriptors"]), (&false.into(), &1.into()), "{row}");
-    // SAFETY: a new mapping, which nobody reads.
+    // SAFETY: a new mapping, which no process reads.
     let mapping = unsafe {
         rustix::mm::mmap(
             std::ptr::null_mut(),
@@ -237,12 +237,12 @@ fn machine_segments_are_leaked_idle_or_held() {
     let name = segment.0.to_string();
     let row = found(&registry, "sysv", &name);
     assert_eq!((&row["state"], &row["size"]), (&"leaked".into(), &8192.into()), "{row}");
-    // SAFETY: attached anywhere, and used by nobody.
+    // SAFETY: attached anywhere, and used by nothing.
     let address = unsafe { libc::shmat(segment.0, std::ptr::null(), 0) };
     assert_ne!(address.addr(), usize::MAX);
     let row = found(&registry, "sysv", &name);
     assert_eq!((&row["state"], &ours(&row).unwrap()["mapped"]), (&"held".into(), &true.into()), "{row}");
-    // SAFETY: attached above, and used by nobody.
+    // SAFETY: attached above, and used by nothing.
     assert_eq!(unsafe { libc::shmdt(address) }, 0);
     // This process, which had it last, still runs.
     let row = found(&registry, "sysv", &name);
@@ -261,7 +261,7 @@ fn machine_semaphores_memory_objects_and_areas() {
         unsafe { libc::sem_open(c_name.as_ptr(), libc::O_CREAT | libc::O_EXCL, 0o600_u32, 1_u32) };
     assert!(!semaphore.is_null());
     assert!(ours(&found(&registry, "sem", &format!("sem.{name}"))).is_some());
-    // SAFETY: opened above, and used by nobody.
+    // SAFETY: opened above, and used by nothing.
     assert_eq!(unsafe { libc::sem_close(semaphore) }, 0);
     assert_eq!(found(&registry, "sem", &format!("sem.{name}"))["state"], "leaked");
 
@@ -304,7 +304,7 @@ fn machine_odd_names_are_escaped() {
     let row = all.iter().find(|row| row["name"].as_str().unwrap().starts_with("t-scan\n")).unwrap();
     let command = row["free_with"].as_str().unwrap();
     assert!(row["name_bytes"].as_str().unwrap().starts_with("hex:742d"), "{row}");
-    // The command that is told does it, in a shell.
+    // The command that is named does it, in a shell.
     let ran = registry.shell(command);
     assert_eq!((ran.code, memory.is_there()), (Some(0), false), "{command}: {ran:?}");
 }
@@ -334,7 +334,7 @@ fn machine_folders_and_options() {
     assert_eq!(registry.run(["scan", "--leaked", "--kind", "memfd"]).code, Some(3));
 }
 
-/// From inside of a pid namespace, whoever is outside is not seen, and is not taken for nobody.
+/// From inside of a pid namespace, whoever is outside is not seen, and is not taken for no process.
 #[test]
 fn machine_holders_outside_of_a_pid_namespace_are_not_nobody() {
     let test = "scanning::machine_holders_outside_of_a_pid_namespace_are_not_nobody";
@@ -392,7 +392,7 @@ fn machine_of_other_users_memory_it_is_said_that_nothing_is_known() {
     let ran = nobody(&["reap", "shm", roots.name(), "--yes"]);
     assert_eq!((ran.code, roots.is_there()), (Some(1), true), "{ran:?}");
     // Its own it may ask about; that a process of root's has it open, which it may not look into,
-    // the kernel tells.
+    // the kernel reports.
     let theirs = Posix { path: Path::new("/dev/shm").join(unique("t-scan-theirs")) };
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&theirs.path).unwrap();
     std::os::unix::fs::chown(&theirs.path, Some(65534), Some(65534)).unwrap();

@@ -160,7 +160,7 @@ fn nodes(registry: &Registry) -> Vec<String> {
     vec![printed(registry, &["nodes", "--json"]), of(&cached), of(&odd)]
 }
 
-/// A machine on which something is broken is told of as any other: with status 1.
+/// A machine on which something is broken is reported as any other: with status 1.
 fn doctor(registry: &Registry) -> Vec<String> {
     let machine = registry.run(["doctor", "--json"]);
     assert!(matches!(machine.code, Some(0 | 1)), "{machine:?}");

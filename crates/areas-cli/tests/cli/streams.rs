@@ -1,4 +1,4 @@
-//! Pipes and other things whose size nobody knows, and output that nobody reads.
+//! Pipes and other things whose size is not known, and output that no process reads.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -168,7 +168,7 @@ fn a_full_disk_is_told() {
     }
 }
 
-/// What was done before is told, where the output cannot be: it is not undone.
+/// What was done before is reported, where the output cannot be: it is not undone.
 #[test]
 fn what_was_done_is_told_where_the_output_cannot_be() {
     let registry = Registry::new();
@@ -235,12 +235,12 @@ fn a_closed_output_is_told() {
             };
             assert!(ran.code == Some(1) && is_told, "{arguments} {closed}: {ran:?}");
         }
-        // Without anybody to be told.
+        // Without a reader to report to.
         let ran = registry.shell(&format!("areas {arguments} <&- >&- 2>&-"));
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{arguments}");
     }
     assert_eq!(registry.list().len(), 1);
-    // What goes nowhere by somebody's will is printed, also where it is opened as the runtime does.
+    // What goes nowhere on purpose is printed, also where it is opened as the runtime does.
     for to in [">/dev/null", "1<>/dev/null"] {
         let ran = registry.shell(&format!("areas cat x {to} && areas ls {to} && areas --help {to}"));
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{to}");

@@ -100,7 +100,7 @@ fn bytes_that_are_no_text_are_not_written_to_a_terminal_unasked() {
         assert_eq!(text.contains('\x1b'), expected, "{typed:?}: {text:?}");
         assert_eq!(ran.code, Some(if expected { 0 } else { 1 }), "{typed:?}: {text:?}");
     }
-    // Nobody can be asked.
+    // No user can be asked.
     let text = shown(&registry, "cat escapes < /dev/null", &[]).unwrap();
     assert!(text.contains("it has bytes that are not text") && !text.contains('\x1b'), "{text:?}");
     assert_eq!(registry.run(["cat", "escapes"]).output, b"some text \x1b[31m red");
@@ -157,7 +157,7 @@ fn names_are_not_obeyed() {
     }
 }
 
-/// Nor what somebody's program is called.
+/// Nor what another's program is called.
 #[test]
 fn commands_are_not_obeyed() {
     let registry = Registry::new();

@@ -40,7 +40,7 @@ fn wrong_usage_is_told_and_ends_with_2() {
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
         assert!(ran.stderr.contains(message), "{arguments:?}: {ran:?}");
     }
-    // What to do about a value is told, too.
+    // What to do about a value is reported, too.
     let ran = registry.run(["put", "x", "--name", "x", "--nodes", "0-1023"]);
     assert!(ran.stderr.contains("\n  tip: write numbers from 0 to 1023 "), "{ran:?}");
     registry.assert_empty();

@@ -18,7 +18,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// `None`, said aloud, where we may not become somebody else.
+    /// `None`, said aloud, where we may not become another user.
     pub(crate) fn new(test: &str) -> Option<Self> {
         if !is_root() {
             skipped(test, "only root can become another user");
@@ -191,7 +191,7 @@ fn root_looks_into_a_users_registry() {
     let left = teams();
     assert_eq!(total_of(&look(&["ls", "--user", "nobody"]).stdout()), "0 areas, 0 B in RAM");
     assert_eq!((left, teams()), (1, 1));
-    // Nobody else may, and who is not there has none.
+    // No other process may, and who is not there has none.
     for arguments in [&["ls", "--user", "root"][..], &["scan", "--all-users"]] {
         let ran = Ran::of(&mut user.areas(&user.registry(), arguments));
         assert_eq!((ran.code, ran.output.len()), (Some(1), 0), "{arguments:?}: {ran:?}");
@@ -206,7 +206,7 @@ fn root_looks_into_a_users_registry() {
     let told = format!("it belongs to user {owner}, and the registry of user 65534 was asked for\n");
     assert!(foreign.stderr.contains(&told) && !foreign.stderr.contains("we are"), "{foreign:?}");
     assert!(foreign.stderr.contains("help: set AREAS_DIR to the folder of user 65534"), "{foreign:?}");
-    // Root's own is told by number as well, and AREAS_DIR holds for it, too.
+    // Root's own is reported by number as well, and AREAS_DIR holds for it, too.
     let _ours = root.hold(["create", "--name", "ours", "--size", "1M"]);
     for named in ["0", "root"] {
         let ran = root.run(["ls", "--user", named]);

@@ -19,7 +19,7 @@ const RUNTIMES: [&str; 2] = ["/usr/sbin/runc", "/usr/bin/runc"];
 /// How large the file `/model.bin` of each container is.
 pub(crate) const MODEL: usize = 64 << 20;
 
-/// A storage and a root folder that nobody else uses. What runs in it ends with it.
+/// A storage and a root folder that nothing else uses. What runs in it ends with it.
 pub(crate) struct Podman {
     folder: TempDir,
     runtime: &'static str,

@@ -51,7 +51,7 @@ fn two_that_share_a_volume_have_one_memory() {
     let before = shared_memory();
     let _maker = maker(&podman, "--freeze", "");
     let made = shared_memory();
-    // Others free and take a little meanwhile.
+    // Others free and take a little concurrently.
     assert!(made.abs_diff(before + size) < some, "{before} {made}");
     // Half of what it is given to read: a copy would not fit.
     let _taker = taker(&podman, &["--memory", "32m"]);
@@ -69,7 +69,7 @@ fn two_that_share_a_volume_have_one_memory() {
     assert_eq!(list["unreadable"], Value::Array(Vec::new()));
 }
 
-/// What somebody tries who was given it: to open the memory that the taker holds again, for
+/// What a process tries who was given it: to open the memory that the taker holds again, for
 /// writing.
 const TRY: &str = "for f in /proc/$PPID/fd/*; do case $(readlink $f) in /memfd:area:*)
 (exec 3<$f) 2>/dev/null && echo read; (exec 3<>$f) 2>/dev/null && echo write; esac; done; echo tried";
@@ -111,7 +111,7 @@ fn a_container_that_is_killed_leaves_takers_what_they_have() {
     assert_same_bytes(&podman, "taker", "mine");
     assert_eq!(podman.memories("taker"), memories);
     assert_eq!(memories.iter().map(|&(_, _, bytes)| bytes).collect::<Vec<_>>(), [MODEL as u64]);
-    // The socket is a dead one, and nobody new gets anything.
+    // The socket is a dead one, and no other process gets anything.
     let ran = podman.shell(&SHARED, "areas take /shared/model.sock");
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(ran.stderr.contains("nothing is offered there"), "{ran:?}");
@@ -144,7 +144,7 @@ fn one_pid_namespace_and_one_folder_share_names() {
     assert_eq!(ran.stdout(), "same\n", "{ran:?}");
     // In a namespace of its own the same folder shows nothing.
     assert_eq!(list(&registry)["areas"], Value::Array(Vec::new()));
-    // With fewer capabilities it may not look into the other one, which is told.
+    // With fewer capabilities it may not look into the other one, which is reported.
     let fewer = list(&[&inside[..], &["--cap-drop", "ALL"]].concat());
     assert_eq!((&fewer["areas"], &fewer["unreadable"][0]["pid"]), (&Value::Array(Vec::new()), &1.into()));
     assert_ne!(fewer["unreadable"][0]["reason"], "", "{fewer}");

@@ -44,7 +44,7 @@ fn the_profile_leaves_what_areas_need() {
     let list = inside(&[], "areas ls --json");
     for area in [&inside(&[], "areas show x --json"), &list["areas"][0]] {
         assert_eq!((&area["name"], &area["resident"]), (&"x".into(), &MIB.into()), "{area}");
-        // Where move_pages is forbidden, totals are told: all of it, on nodes that are known or
+        // Where move_pages is forbidden, totals are reported: all of it, on nodes that are known or
         // not.
         let nodes = area["nodes"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
         assert_eq!(nodes + area["node_unknown"].as_u64().unwrap(), MIB, "{area}");

@@ -13,7 +13,7 @@ use std::process::Command;
 use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
-/// What the program takes, and how it is told.
+/// What the program takes, and how it is reported.
 const TAKES: u64 = 48 * MIB;
 const TOLD: &str = "AREAS_TEST_TAKES_MEMORY";
 

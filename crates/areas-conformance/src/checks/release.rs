@@ -1,4 +1,4 @@
-//! What is released: by `unmap`, by dropping, and nothing that nobody knows of.
+//! What is released: by `unmap`, by dropping, and nothing that it is not known of.
 
 use areas::{Mapping, Provider, Request, System};
 

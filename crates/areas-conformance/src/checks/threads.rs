@@ -1,4 +1,4 @@
-//! Four threads at a time: each gets what it asked for, and nobody else's.
+//! Four threads at a time: each gets what it asked for, and no other process's.
 
 use super::{Bench, Check, broken, bytes_of, write_pattern};
 use crate::notes::Notes;

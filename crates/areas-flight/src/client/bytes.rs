@@ -3,7 +3,7 @@
 //!
 //! Nothing that the server says is believed: each message must be the next bytes of its range, no
 //! fewer than one and no more than are left, and at the end the checksum of all of them must be the
-//! one that was told at the beginning.
+//! one that was reported at the beginning.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -68,7 +68,7 @@ impl From<Status> for Trouble {
 }
 
 impl Download {
-    /// Into an area of the size that was told.
+    /// Into an area of the size that was reported.
     pub(crate) fn new(
         peer: Peer,
         name: Name,

@@ -212,7 +212,7 @@ impl Incoming {
 
 /// What headers say of how it ended.
 fn status_in(mut headers: HeaderMap) -> Option<Status> {
-    // Nobody here reads them, and tonic panics where they are not in base64.
+    // No process here reads them, and tonic panics where they are not in base64.
     headers.remove("grpc-status-details-bin");
     Status::from_header_map(&headers)
 }

@@ -142,7 +142,7 @@ impl TableDownload {
     }
 
     /// Has the area reach to there, if it may. Whether there is room is asked before, so that what
-    /// it does not fit into is told, and kills nobody.
+    /// it does not fit into is reported, and kills no process.
     fn make_room(&mut self, end: Option<usize>) -> Result<usize> {
         let Some(end) = end.filter(|&end| end <= self.most) else {
             return Err(Error::new(ErrorKind::Limit, self.what.clone())

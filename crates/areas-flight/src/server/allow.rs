@@ -174,7 +174,7 @@ impl Offer {
         Offered::new(&opened.info, checksum, opened.table.is_some())
     }
 
-    /// What is known of an area, or is computed now, while nobody waits for anything else.
+    /// What is known of an area, or is computed now, while no process waits for anything else.
     fn know<T>(
         &self,
         opened: &Opened,
@@ -201,7 +201,7 @@ impl Offer {
     }
 }
 
-/// Said alike of what is not there and of what is not for others: who asks is not told which.
+/// Said alike of what is not there and of what is not for others: who asks does not learn which.
 fn not_offered(which: String) -> Error {
     Error::new(ErrorKind::NoSuchArea, format!("serve {which}")).detail("nothing is offered under that name")
 }

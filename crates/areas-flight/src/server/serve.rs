@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 pub(crate) fn run(serve: Serve) -> Result<ExitCode> {
     serves(&serve).inspect_err(|error| {
         if serve.json_errors {
-            // Who cannot be told hears it from the standard error.
+            // One that cannot be notified gets it on the standard error.
             let _ = worker::say_failed(error);
         }
     })

@@ -38,7 +38,7 @@ impl Service {
         self.apart(find).await
     }
 
-    /// Does what asks the kernel, or reads much memory, where it holds nobody up.
+    /// Does what asks the kernel, or reads much memory, where it holds up no other call.
     async fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Offer) -> areas::Result<T> + Send + 'static,

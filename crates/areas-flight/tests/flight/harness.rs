@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// For what takes no time on a machine that has nothing else to do.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// The `areas` command, beside the program that is tested: built, if nobody has.
+/// The `areas` command, beside the program that is tested: built, if no process has.
 pub(crate) fn areas_command() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -111,7 +111,7 @@ impl Machine {
         ran.output
     }
 
-    /// Nobody publishes anything.
+    /// No process publishes anything.
     pub(crate) fn assert_empty(&self) {
         let ran = self.run(["ls", "--json"]);
         let list: Value = serde_json::from_slice(&ran.output).unwrap();
@@ -257,7 +257,7 @@ pub(crate) fn objects_of(pid: u32) -> Vec<u64> {
     all
 }
 
-/// Nobody on this machine has these any more: the kernel has their memory back.
+/// No process on this machine has these any more: the kernel has their memory back.
 pub(crate) fn assert_freed(objects: &[u64]) {
     assert!(!objects.is_empty());
     let holder = || {

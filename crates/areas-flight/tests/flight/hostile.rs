@@ -123,7 +123,7 @@ impl Stream for Sent {
             (None, Then::End) => Poll::Ready(None),
             (None, Then::Again) => Poll::Ready(Some(Ok(self.last.clone()))),
             (None, Then::Drips) => self.ticks.poll_tick(cx).map(|_| Some(Ok(self.last.clone()))),
-            // Nobody wakes it.
+            // No process wakes it.
             (None, Then::Silence) => Poll::Pending,
         }
     }
@@ -288,7 +288,7 @@ fn messages_without_sense() {
         let lies = batch_that_says(rows, offset, length, vec![0; 64]);
         check(Hostile::new(size, vec![lies], Then::End), 1, "are its column");
     }
-    // As large as it likes, if that is what was told: it is gathered nowhere.
+    // As large as it likes, if that is what was reported: it is gathered nowhere.
     check(Hostile::new(64 << 20, vec![batch(64 << 20)], Then::End), 1, "those of the area have");
 }
 

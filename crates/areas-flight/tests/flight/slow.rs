@@ -66,7 +66,7 @@ fn a_client_that_does_not_read_pins_nothing_for_ever() {
         let mut client = client(u16::try_from(port).unwrap()).await;
         let ticket = info(&there, &mut client).await.unwrap().endpoint[0].ticket.clone().unwrap();
         let mut stream = client.do_get(with_token(&there, ticket)).await.unwrap().into_inner();
-        // The schema comes, and then nobody reads.
+        // The schema comes, and then no process reads.
         stream.message().await.unwrap().unwrap();
         let objects = objects_of(pid);
         assert!(!objects.is_empty(), "the server holds the area while it sends it");

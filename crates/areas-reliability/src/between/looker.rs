@@ -163,7 +163,7 @@ fn not_shadowed() -> Result<(), String> {
 /// Whatever is there by now can be listed and asked about: with answers or errors.
 fn look_around() -> Result<(), String> {
     let listing = match registry::list() {
-        // A folder that nobody may look into is told as that.
+        // A folder that no process may look into is reported as that.
         Err(error) if error.kind() == ErrorKind::Registry && !is_strict() => return Ok(()),
         listing => listing.map_err(|error| format!("list: {error:#}"))?,
     };

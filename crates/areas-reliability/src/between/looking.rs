@@ -207,7 +207,7 @@ pub(super) static ALL: [Looking; 36] = [
     ),
     looking("open-frozen", "open what is frozen", Offer::Frozen, OPENING, acts::open_frozen),
     looking("open-locked", "open what is locked, and lock the clone", Offer::Locked, OPENING, acts::open),
-    looking("open-pool", "open what is in pages of the pool", Offer::Pool, OPENING, acts::open),
+    looking("open-pool", "open what is in hugetlb pages", Offer::Pool, OPENING, acts::open),
     looking("receive", "receive an area over a socket", Offer::Fixed, RECEIVING, acts::receive)
         .by(By::Socket),
     looking("receive-growable", "receive what may grow", Offer::Growable, RECEIVING, acts::receive)
@@ -216,7 +216,7 @@ pub(super) static ALL: [Looking; 36] = [
         .by(By::Socket),
     looking(
         "receive-pool",
-        "receive what is in pages of the pool",
+        "receive what is in hugetlb pages",
         Offer::PoolGrowable,
         RECEIVING,
         acts::receive,

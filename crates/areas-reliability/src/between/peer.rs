@@ -100,7 +100,7 @@ pub(super) struct Peer {
     scene: Scene,
     /// The number under which the object is announced.
     number: i32,
-    /// The object, by a descriptor that nobody else knows.
+    /// The object, by a descriptor that nothing else knows.
     object: OwnedFd,
     table: Table,
     table_file: Option<OwnedFd>,

@@ -40,7 +40,7 @@ pub(super) struct Point {
     nth: usize,
 }
 
-/// The points of a run that nobody disturbs.
+/// The points of a run that no process disturbs.
 pub(super) fn points(calls: &[String]) -> Vec<Point> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let points = calls.iter().enumerate().map(|(index, call)| {

@@ -154,7 +154,7 @@ pub(crate) static RULES: &[Rule] = &[
                        (`Mapping::unmap` tells)")
         .of(&["unpublish", "create-huge", "create-contiguous", "wait", "wait-in-vain", "transfer-own", "transfer", "move", "move-unprivileged"])
         .leaving(),
-    rule(&["munmap"], "what was mapped to set pages aside stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
+    rule(&["munmap"], "what was mapped to reserve pages stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
     rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
     // Room to grow. (What fails for want of descriptors or memory is asked for again by the next
@@ -406,10 +406,10 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fcntl(F_ADD_SEALS)"], "somebody has a page pinned: it is tried again until the patience ends").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),
     rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat", "mmap"],
-         "no page of the pool: base pages are gathered, which is the next way to such a lock").of(&["create-contiguous"]),
-    rule(&["mmap"], "no pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
+         "no hugetlb page: base pages are collapsed, which is the next way to such a lock").of(&["create-contiguous"]),
+    rule(&["mmap"], "no hugetlb pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
     rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat"],
-         "no object of pool pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
+         "no object of hugetlb pages: base pages, as `Pages::Auto` allows; `granted` says so").of(&["create-huge"]),
 ];
 
 /// The first rule that covers a failure, and its number.

@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// An area that is offered, or to be.
 struct Gate {
-    // First nobody is given it any more.
+    // First no process is given it any more.
     offer: Option<Offer>,
     _area: Area<Shared>,
     source: registry::Source,
@@ -45,7 +45,7 @@ fn open(it: &mut Gate) -> areas::Result<()> {
     Ok(())
 }
 
-/// Connects, and waits for nobody.
+/// Connects, and never waits.
 fn knock(it: &mut Gate) -> Result<()> {
     let flags = SocketFlags::CLOEXEC;
     let client = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;

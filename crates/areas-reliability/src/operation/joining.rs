@@ -18,7 +18,7 @@ pub(super) fn directory() -> Result<PathBuf> {
     std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")
 }
 
-/// An area with the victim's bytes that nobody can find yet.
+/// An area with the victim's bytes that no process can find yet.
 pub(super) fn unpublished() -> areas::Result<Area<Shared>> {
     let area = areas::builder(SIZE).shared()?;
     area.write_at(0, &pattern(VICTIM, SIZE))?;
@@ -63,7 +63,7 @@ pub(super) fn join_without_area() -> Result<Box<dyn Act>> {
         .boxed()
 }
 
-/// The same, as who only looks does it. Nobody hears of an error.
+/// The same, as who only looks does it. No process hears of an error.
 pub(super) fn join_to_look() -> Result<Box<dyn Act>> {
     let look = |(): &mut ()| {
         registry::join_once();
@@ -98,7 +98,7 @@ pub(super) fn publish() -> Result<Box<dyn Act>> {
         .boxed()
 }
 
-/// Under a name that nobody else has.
+/// Under a name that no other process has.
 pub(super) fn publish_alone() -> Result<Box<dyn Act>> {
     let publish = |area: &mut Area<Shared>| area.publish_exclusive(VICTIM).map(drop);
     With::new(unpublished()?, publish, |area| is_found(area)).unchanged(|area| is_not_found(area)).boxed()
@@ -130,7 +130,7 @@ pub(super) fn retire() -> Result<Box<dyn Act>> {
     With::new(published()?, |area| area.retire(), |area| is_not_found(area)).boxed()
 }
 
-/// Leaves what a pid namespace leaves in which nobody is any more.
+/// Leaves what a pid namespace leaves in which no process is any more.
 pub(super) fn clear() -> Result<Box<dyn Act>> {
     let space = directory()?.join("pid-1");
     fs::DirBuilder::new().mode(0o700).recursive(true).create(space.join("teams"))?;

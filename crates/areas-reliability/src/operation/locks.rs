@@ -56,7 +56,7 @@ pub(super) fn lock() -> Result<Box<dyn Act>> {
         .boxed()
 }
 
-/// One whose owner has died: here, a number that nobody has.
+/// One whose owner has died: here, a number that no process has.
 pub(super) fn lock_dead() -> Result<Box<dyn Act>> {
     const DEAD: u64 = 0x1234_5678_9abc_def0;
     let area = marked_area()?;

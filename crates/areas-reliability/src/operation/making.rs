@@ -12,7 +12,7 @@ use areas::{
 use super::pool::Pool;
 use super::{Act, With, is, told};
 
-/// Larger than what malloc may take meanwhile, so that what is left behind is seen.
+/// Larger than what malloc may take in the meantime, so that what is left behind is seen.
 const LARGE: usize = 4 << 20;
 const SMALL: usize = 64 << 10;
 

@@ -55,7 +55,7 @@ pub(crate) enum Hands {
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// Whether nobody else is in the registry: else there is a bystander.
+    /// Whether no other process is in the registry: else there is a bystander.
     pub(crate) alone: bool,
     /// Whether the process keeps some things for later, with an error or without: teams that it has
     /// met, stacks of threads.
@@ -265,7 +265,7 @@ pub(crate) static ALL: [Operation; 67] = [
     Operation::new("event-in-vain", "wait for an event that does not come", locks::event_in_vain),
     Operation::new("sequence-lock", "write a sequence lock, and read it", locks::sequence),
     Operation::new("grow", "grow a published area", changing::grow),
-    Operation::new("grow-pool", "grow a published area in pages of the pool", changing::grow_in_pool)
+    Operation::new("grow-pool", "grow a published area in hugetlb pages", changing::grow_in_pool)
         .needing(pool_has_pages),
     Operation::new("resize", "make a published area larger, within its reserve", changing::resize),
     Operation::new("resize-beyond", "the same, beyond its reserve", changing::resize_beyond).cold(),

@@ -45,7 +45,7 @@ pub(crate) struct Size {
 }
 
 /// As many open files as may be: for root at least those of the largest trial, beyond the hard
-/// limit (which is 4,096 where nobody has raised it).
+/// limit (which is 4,096 where no process has raised it).
 pub(super) fn raise_limit() -> Result<()> {
     const WANTED: u64 = 20_000;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("getrlimit")?;
@@ -61,7 +61,7 @@ fn publish(prefix: &str, count: usize) -> Result<Vec<Area<Shared>>> {
     (0..count).map(make).collect()
 }
 
-/// A holder's own part: holds until it is killed or nobody listens any more.
+/// A holder's own part: holds until it is killed or no process listens any more.
 pub(crate) fn hold(prefix: &str, count: usize) -> Result<bool> {
     let held = publish(prefix, count)?;
     println!("holds {}", held.len());

@@ -55,7 +55,7 @@ impl Child {
 /// Kills a child that was not waited for, and waits for it.
 fn kill(pid: i32) {
     let mut status = 0;
-    // SAFETY: it is still this process's child: so nobody else has its number.
+    // SAFETY: it is still this process's child: so nothing else has its number.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
     // SAFETY: a number that outlives the call.
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);

@@ -30,7 +30,7 @@ impl Worker {
         }
     }
 
-    /// Writes again what is there, or what others grew and nobody wrote yet.
+    /// Writes again what is there, or what others grew and no process wrote yet.
     pub(super) fn write_one(&mut self) {
         let Some(at) = self.any_held(|held| held.writable) else { return };
         let mut held = self.held.swap_remove(at);

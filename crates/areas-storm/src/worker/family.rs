@@ -14,8 +14,8 @@ use crate::finding::{Findings, Rule};
 use crate::fork::{self, Forked};
 use crate::op::Op;
 
-/// What areas of threads are called: a child that was forked meanwhile has them too, and nobody in
-/// it to drop them.
+/// What areas of threads are called: a child that was forked at that time has them too, and no
+/// process in it to drop them.
 pub(super) const THREADS: &str = "of-a-thread";
 /// Children at once.
 const MAX_CHILDREN: usize = 3;
@@ -191,7 +191,7 @@ impl Worker {
         }
     }
 
-    /// Children that died: nobody finds them any more.
+    /// Children that died: no process finds them any more.
     pub(super) fn reap(&mut self) {
         let mut at = 0;
         while at < self.children.len() {

@@ -196,7 +196,7 @@ impl Held {
                 let len = CHUNK.min(to - at).min(bytes.len());
                 match self.read_at(at, &mut bytes[..len]) {
                     Ok(()) => {}
-                    // Somebody cut it short meanwhile.
+                    // A process truncated it concurrently.
                     Err(error)
                         if error.kind() == ErrorKind::OutOfRange
                             && matches!(self.memory, Memory::Resizable(_)) =>

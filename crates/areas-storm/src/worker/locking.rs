@@ -12,12 +12,13 @@ use crate::finding::Rule;
 use crate::op::Op;
 use crate::sabotage::Sabotage;
 
-/// Where the mutex is; who is inside, by his life; and two counts that are the same when nobody is.
+/// Where the mutex is; who is inside, by his life; and two counts that are the same when no process
+/// is.
 const MUTEX: usize = 0;
 const INSIDE: usize = 64;
 const ONE: usize = 72;
 const OTHER: usize = 80;
-/// Owners are stopped for a moment, and many wait: but nobody for so long.
+/// Owners are stopped for a moment, and many wait: but no process for so long.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Worker {
@@ -39,8 +40,8 @@ impl Worker {
         }
     }
 
-    /// The area with the mutex: somebody else's, or a new one. (Where the folder has gone there may
-    /// be several of that name, each with its own.)
+    /// The area with the mutex: another process's, or a new one. (Where the folder has gone there
+    /// may be several of that name, each with its own.)
     fn find_locks(&mut self) -> areas::Result<Area<Shared>> {
         // Not by a name that begins as others do: whose bytes carry the pattern.
         let name = format!("locks-of-{}", self.options.tag);

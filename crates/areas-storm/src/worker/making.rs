@@ -196,7 +196,7 @@ impl Worker {
             before = sequence;
             let shown = registry::get(id)
                 .map(|source| (source.is_own(), source.name().as_bytes() == name.as_bytes()));
-            // Where the folder was removed meanwhile, it may have another id.
+            // Where the folder was removed concurrently, it may have another id.
             if !matches!(shown, Ok((true, true))) && area.id() == Some(id) {
                 self.found(Rule::Own, &format!("id {id} was just given to {name:?}, and leads to {shown:?}"));
             }
@@ -207,7 +207,8 @@ impl Worker {
         self.slot.end(Op::Churn, None);
     }
 
-    /// A resizable area that nobody else has: what is cut off is freed, and comes back as zeros.
+    /// A resizable area that no other process has: what is cut off is freed, and comes back as
+    /// zeros.
     pub(super) fn resize_alone(&mut self) {
         if self.held.len() >= MAX_HELD {
             return;

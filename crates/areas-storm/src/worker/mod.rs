@@ -325,7 +325,7 @@ impl Worker {
         }
     }
 
-    /// An area of a life that ended: nobody may find it in that process.
+    /// An area of a life that ended: no process may find it in that process.
     fn nobody_finds(&self, life: u64, pid: i32, why: &str) {
         let name = life_name(&self.options.tag, life);
         match registry::find(&name) {

@@ -35,7 +35,7 @@ impl Worker {
         }
     }
 
-    /// Somebody's published area, by its id, as its holder recorded it. As long as the record
+    /// A process's published area, by its id, as its holder recorded it. As long as the record
     /// stands and the holder lives, the id leads there.
     pub(super) fn get_by_id(&mut self) {
         for _ in 0..8 {
@@ -109,7 +109,7 @@ impl Worker {
         }
     }
 
-    /// Clones somebody's area, our own included; checks it at once and keeps it.
+    /// Clones another's area, our own included; checks it at once and keeps it.
     pub(super) fn clone_one(&mut self) {
         let source = match self.random.u32(0..3) {
             0 => {
@@ -193,8 +193,8 @@ impl Worker {
         let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
         let policy = self.any_policy();
         let Some(moved) = self.tried(Op::Move, |_| source.migrate(policy)) else { return };
-        // What came in meanwhile may be anywhere that the policy before allowed; nothing of what is
-        // told may contradict itself.
+        // What came in concurrently may be anywhere that the policy before allowed; nothing of what
+        // is told may contradict itself.
         let stayed: usize = moved.stayed().iter().map(|part| part.range.len()).sum();
         if moved.is_placed()
             && moved.stayed().is_empty()
@@ -211,7 +211,7 @@ impl Worker {
         let mut held = self.held.swap_remove(at);
         if let Memory::Shared(area) = &mut held.memory {
             let told = self.tried(Op::Verify, |_| area.verify());
-            // Of several nodes, somebody else's move may be half done.
+            // Of several nodes, another process's move may be half done.
             let one_node = areas::allowed_nodes().is_ok_and(|nodes| nodes.len() == 1);
             if let Some(told) = told.filter(|told| one_node && !told.holds()) {
                 self.found(Rule::Info, &format!("placed as {} on one node: {told}", area.placement()));
@@ -227,10 +227,10 @@ impl Worker {
         self.tried(Op::Wait, |_| registry::wait(&name, Some(patience)));
     }
 
-    /// Takes a name that no other area may have, holds it for a moment, and releases it. That
-    /// nobody else has it is told by a record lock, which the kernel drops at death as it does the
-    /// area. (Where the folder is removed, who holds a name and who comes do not see each other:
-    /// the file of each folder is another.)
+    /// Takes a name that no other area may have, holds it for a moment, and releases it. That no
+    /// other process has it is told by a record lock, which the kernel drops at death as it does
+    /// the area. (Where the folder is removed, who holds a name and who comes do not see each
+    /// other: the file of each folder is another.)
     pub(super) fn take_alone(&mut self) {
         /// Of one that is dying, the area may be gone before the record lock.
         const PATIENCE: Duration = Duration::from_secs(2);

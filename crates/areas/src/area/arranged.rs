@@ -47,7 +47,7 @@ impl AreaBuilder<'_> {
             .detail(format!(
                 "{ATTEMPTS} times the kernel moved it before it was locked; the last time, {why}"
             ))
-            .help("try again; pages of the pool are not moved"))
+            .help("try again; hugetlb pages are not moved"))
     }
 
     /// The object, in memory that meets the lock's demand.
@@ -64,8 +64,8 @@ impl AreaBuilder<'_> {
                 (Ok((mut mapping, object)), first) => {
                     // Side by side all the same, but of less use against those who move pages.
                     if let (Way::Base, Some(because)) = (way, first) {
-                        let given = "base pages that lie side by side now";
-                        mapping.record_fallback("pages of the pool side by side", given, because);
+                        let given = "base pages that are contiguous now";
+                        mapping.record_fallback("contiguous hugetlb pages", given, because);
                     }
                     return Ok((mapping, object));
                 }
@@ -83,8 +83,8 @@ impl AreaBuilder<'_> {
         let small = self.size <= PageSize::base().bytes();
         if self.lock == Lock::Low {
             let wrong = match (self.pages, placement.is_default()) {
-                (Pages::Pool(_), _) => Some("memory that was set aside has no huge pages"),
-                (_, false) => Some("memory that was set aside belongs to no node"),
+                (Pages::Pool(_), _) => Some("reserved memory has no huge pages"),
+                (_, false) => Some("reserved memory belongs to no node"),
                 _ => None,
             };
             return match wrong {

@@ -419,12 +419,12 @@ impl<'a> AreaBuilder<'a> {
             Pages::Base => self.object_of(base, placement),
             Pages::Pool(page) => self.object_of(page, placement),
             Pages::PreferPool(page) => self.object_of(page, placement).or_else(|because| {
-                self.instead(base, placement, format!("{page} pages of the pool"), "base pages", because)
+                self.instead(base, placement, format!("{page} hugetlb pages"), "base pages", because)
             }),
             Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement),
             Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
                 let given = transparent::given(Path::new("/"), true);
-                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), &given, because)
+                self.instead(base, placement, "2 MiB hugetlb pages".to_owned(), &given, because)
             }),
         }
     }

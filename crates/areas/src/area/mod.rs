@@ -335,7 +335,7 @@ impl<K: AreaKind> Area<K> {
         self.gathered = done.collapsed_bytes;
         self.mapping.forget_fallbacks(ASKED);
         let Some(refused) = done.refused else { return };
-        let error = Error::new(ErrorKind::Unsupported, format!("gather the pages of {self}"));
+        let error = Error::new(ErrorKind::Unsupported, format!("collapse the pages of {self}"));
         let error = match refused {
             Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
             refused => error.detail(refused.to_string()),

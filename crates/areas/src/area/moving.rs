@@ -69,7 +69,7 @@ impl Source {
                 Some(policy) => Ok(vec![policy]),
                 None => Err(Error::new(ErrorKind::Unsupported, what())
                     .detail(format!(
-                        "that of pages of the pool lies on each mapping, and /proc/{}/numa_maps shows none",
+                        "that of hugetlb pages lies on each mapping, and /proc/{}/numa_maps shows none",
                         self.pid()
                     ))
                     .help("ask as the user who runs that process, or as root")),

@@ -188,7 +188,7 @@ pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::P
     let file = super::pool::file(page, Some(placement));
     error.help(format!(
         "put more pages into the pool: `echo N > {}` as root; those that the machine takes when it boots (`hugepages=N` on the kernel's \
-         command line) lie side by side, and low",
+         command line) are contiguous, and low",
         file.display()
     ))
 }
@@ -206,8 +206,8 @@ pub(crate) fn low_memory(error: Error) -> Error {
     error.help(LOW_MEMORY)
 }
 
-const LOW_MEMORY: &str = "set memory aside on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files \
-     the $ is written \\$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is set aside otherwise: \
+const LOW_MEMORY: &str = "reserve memory on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files \
+     the $ is written \\$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is reserved otherwise: \
      `AREAS_LOW_MEMORY=800000-bfffff`";
 
 /// For a range of `/dev/mem` that the kernel does not let be mapped.
@@ -215,7 +215,7 @@ pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
     error
         .detail(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
         .help(
-            "the range must be set aside at boot (`memmap=4M$8M`), not used by a driver and not locked down: `areas doctor` shows what there is",
+            "the range must be reserved at boot (`memmap=4M$8M`), not used by a driver and not locked down: `areas doctor` shows what there is",
         )
 }
 

@@ -123,7 +123,7 @@ impl Place {
         let refuse = |kind, detail: String, help: &'static str| {
             Err(Error::new(kind, what()).detail(detail).help(help))
         };
-        // What is plainly not ours is told before anybody is waited for.
+        // What is plainly not ours is reported before anybody is waited for.
         for is_locked in [false, true] {
             let _alone = is_locked.then(|| self.alone(what)).transpose()?;
             let entry = match self.open() {

@@ -194,7 +194,7 @@ impl Mapping {
             return Ok(at);
         }
         Err(Error::new(ErrorKind::Unsupported, "exchange a word of a mapping").detail(
-            "it has pages of the pool, which may be taken away: there the kernel can copy words, but not exchange them",
+            "it has hugetlb pages, which may be taken away: there the kernel can copy words, but not exchange them",
         ))
     }
 
@@ -279,7 +279,7 @@ pub(super) fn direct(protection: Protection, sharing: Sharing, page: PageSize) -
 unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
     // SAFETY: the caller's promise.
     let copied = unsafe { sys::memory::copy_by_kernel(from, to, len) };
-    let what = || format!("copy {len} bytes from or to pages of the pool");
+    let what = || format!("copy {len} bytes from or to hugetlb pages");
     match copied {
         Ok(copied) if copied == len => Ok(()),
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::NoMemory, what())

@@ -39,7 +39,7 @@ impl Object {
         match self.physical {
             None => Ok(()),
             Some(start) => Err(Error::new(ErrorKind::Unsupported, what()).detail(format!(
-                "it is physical memory at {start:#x}, which was set aside when the machine booted, and not a memory object of the kernel"
+                "it is physical memory at {start:#x}, which was reserved when the machine booted, and not a memory object of the kernel"
             ))),
         }
     }

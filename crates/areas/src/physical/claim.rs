@@ -52,7 +52,7 @@ pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
     let free = "none of it has that many bytes left in a row";
     Err(remedy::low_memory(
         Error::new(ErrorKind::NoMemory, what())
-            .detail(format!("{} set aside, {free}", reserved::in_words(&ranges))),
+            .detail(format!("{} reserved, {free}", reserved::in_words(&ranges))),
     ))
 }
 

@@ -29,7 +29,7 @@ const WAIT: Duration = Duration::from_millis(1);
 /// A fixed object of base pages that meet a demand. They are in RAM, and not locked yet.
 pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Placement) -> Result<Object> {
     let (base, huge) = (PageSize::base(), PageSize::transparent());
-    let what = || format!("gather base pages, {demand}");
+    let what = || format!("collapse base pages, {demand}");
     let too_large =
         || Error::new(ErrorKind::InvalidInput, what()).detail("the size is more than there are addresses");
     let used = base.round_up(size).ok_or_else(too_large)?;

@@ -63,7 +63,7 @@ pub(crate) fn arrange(
                 });
                 return Err(remedy::pool_run(
                     Error::new(ErrorKind::NoMemory, what()).detail(format!(
-                        "{} pages of the pool were free; {kept}{} side by side at most",
+                        "{} hugetlb pages were free; {kept}at most {} contiguous",
                         spare.frames.len(),
                         short.longest
                     )),

@@ -16,7 +16,7 @@ pub(super) const VARIABLE: &str = "AREAS_LOW_MEMORY";
 
 /// The ranges that areas may use, in order.
 pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
-    let what = "find physical memory that was set aside";
+    let what = "find reserved physical memory";
     let (named, by) = match sys::process::variable(VARIABLE) {
         Some(text) => {
             let named = text.to_str().and_then(of_variable).ok_or_else(|| {
@@ -30,7 +30,7 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
     };
     if named.is_empty() {
         let none = Error::new(ErrorKind::NoMemory, what)
-            .detail("the kernel's command line sets none aside, and AREAS_LOW_MEMORY is not set");
+            .detail("the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set");
         return Err(remedy::low_memory(none));
     }
     let iomem = read("/proc/iomem", what)?;

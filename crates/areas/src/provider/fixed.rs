@@ -240,7 +240,7 @@ impl Provider for Fixed<'static> {
         let mut mapping = self.take(request.size(), request.alignment())?;
         if let Some(wanted) = other {
             mapping.record_fallback(
-                format!("{wanted} pages of the pool"),
+                format!("{wanted} hugetlb pages"),
                 format!("{page} pages, as the memory has that was given"),
                 differs(wanted),
             );

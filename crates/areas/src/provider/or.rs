@@ -12,11 +12,11 @@ use crate::mapping::Mapping;
 /// the first one said.
 ///
 /// ```
-/// use areas::{PageSize, Pages, Placement, Policy, Node, Provider, System}; // Preferably on node
-/// 1, else anywhere: and `granted().fallbacks` says which it was. let provider =
-/// System::new().placed(Policy::Bind(Node::of::<1>().into())).or(System::new()); let area =
-/// areas::builder(1 << 20).provider(&provider).private()?; for fallback in area.granted().fallbacks
-/// {
+/// use areas::{PageSize, Pages, Placement, Policy, Node, Provider, System};
+/// // Preferably on node 1, else anywhere: and `granted().fallbacks` says which it was.
+/// let provider = System::new().placed(Policy::Bind(Node::of::<1>().into())).or(System::new());
+/// let area = areas::builder(1 << 20).provider(&provider).private()?;
+/// for fallback in area.granted().fallbacks {
 ///     println!("not {}, but {}: {}", fallback.asked, fallback.given, fallback.because);
 /// }
 /// # Ok::<(), areas::Error>(())

@@ -314,7 +314,7 @@ impl Provider for Storage {
                 Error::new(ErrorKind::Unsupported, format!("map {} in {wanted} pages", Bytes::from(size)))
                     .detail(format!("the device is mapped in pages of {}", self.pool.page));
             mapping.record_fallback(
-                format!("{wanted} pages of the pool"),
+                format!("{wanted} hugetlb pages"),
                 format!("{} pages", self.pool.page),
                 why,
             );

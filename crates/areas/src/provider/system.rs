@@ -64,7 +64,7 @@ impl Provider for System {
             (_, Pages::Pool(page)) => map_one(request, page, placement),
             (_, Pages::PreferPool(page)) => map_one(request, page, placement).or_else(|because| {
                 let mut mapping = map_one(request, PageSize::base(), placement)?;
-                mapping.record_fallback(format!("{page} pages of the pool"), "base pages", because);
+                mapping.record_fallback(format!("{page} hugetlb pages"), "base pages", because);
                 Ok(mapping)
             }),
             (_, Pages::Auto) => map_one(request, PageSize::HUGE_2M, placement).or_else(|because| {
@@ -77,7 +77,7 @@ impl Provider for System {
                     Ok(()) => transparent::given(Path::new("/"), false),
                     Err(_) => "base pages (the kernel has no transparent huge pages)".to_owned(),
                 };
-                mapping.record_fallback("2 MiB pages of the pool", given, because);
+                mapping.record_fallback("2 MiB hugetlb pages", given, because);
                 Ok(mapping)
             }),
         }

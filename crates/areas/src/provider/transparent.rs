@@ -11,7 +11,7 @@ const FOLDER: &str = "sys/kernel/mm/transparent_hugepage";
 /// What an area of base pages gets that would rather have huge ones, in words: memory objects
 /// (`shared`) or private memory. `root` is `/`, but for tests.
 pub fn given(root: &Path, shared: bool) -> String {
-    const WHEN_POPULATED: &str = "base pages, gathered into transparent huge ones when populated";
+    const WHEN_POPULATED: &str = "base pages, collapsed into transparent huge ones when populated";
     match forbidden(root, shared) {
         Some(why) => format!("base pages ({why})"),
         None if shared => WHEN_POPULATED.to_owned(),
@@ -102,7 +102,7 @@ mod tests {
         };
         let (plain, gathered) = (
             "transparent huge pages where the kernel has them",
-            "base pages, gathered into transparent huge ones when populated",
+            "base pages, collapsed into transparent huge ones when populated",
         );
         check(
             "base pages (the kernel has no transparent huge pages)",

@@ -136,7 +136,7 @@ impl<'a> Cache<'a> {
         }
         Err(Error::new(ErrorKind::Unsupported, format!("measure an object of {}", Bytes(size)))
             .detail(format!(
-                "{} of it are pages of the pool, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
+                "{} of it are hugetlb pages, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
                 Bytes(allocated),
                 Bytes(mapped)
             ))

@@ -49,8 +49,8 @@ fn check_memory(area: &Area<Shared>, what: impl Fn() -> String) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Unsupported, what())
-        .detail("it is made of pages of the pool, which any process that may write it can take away: no word in them can be accessed without a fault")
-        .help("put it into a small area of its own, of base pages (events work in pages of the pool)"))
+        .detail("it is made of hugetlb pages, which any process that may write it can take away: no word in them can be accessed without a fault")
+        .help("put it into a small area of its own, of base pages (events work in hugetlb pages)"))
 }
 
 /// After a sleep: only what says that it cannot go on is an error.

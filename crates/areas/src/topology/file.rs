@@ -27,7 +27,7 @@ pub(super) struct Notes(RefCell<Vec<Oddity>>);
 impl Notes {
     fn add(&self, oddity: Oddity) {
         let mut all = self.0.borrow_mut();
-        // Not all of a tree that lies everywhere is reported. A file that is read twice is told
+        // Not all of a tree that lies everywhere is reported. A file that is read twice is reported
         // once.
         if all.len() < MAX_ODDITIES && !all.contains(&oddity) {
             all.push(oddity);

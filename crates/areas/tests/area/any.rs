@@ -1,5 +1,5 @@
 //! Areas of whichever kind: what is opened is what the kernel says at that moment, whatever changes
-//! meanwhile.
+//! in the meantime.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

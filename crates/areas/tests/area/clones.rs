@@ -150,7 +150,7 @@ fn writing_a_frozen_area_is_refused_as_that() {
     if this.role().as_deref() == Some("other") {
         return tell(&refused());
     }
-    // As root, who may open the object for writing nevertheless, and as somebody who may not.
+    // As root, who may open the object for writing nevertheless, and as a user who may not.
     for stage in [Stage::default(), Stage::ordinary()] {
         let told = this.alone(stage, || {
             let frozen = areas::builder(100).name("ice").shared().unwrap().freeze().unwrap();

@@ -106,7 +106,7 @@ fn machine_runs_of_pool_pages_are_found_and_the_others_given_back() {
         if longest < RUN {
             // Then there is none, and it says so.
             let error = wanted.pages(IN_POOL).shared().unwrap_err();
-            assert!(error.to_string().contains("side by side at most"), "{error:#}");
+            assert!(error.to_string().contains("hugetlb pages were free; "), "{error:#}");
             assert_eq!(free(), all);
             skip(this.0, "the pool has no pages side by side here");
             return String::new();
@@ -149,7 +149,7 @@ fn machine_pool_pages_apart_are_no_run() {
     assert_eq!(free(), 2);
     let error = areas::builder(2 * HUGE).pages(IN_POOL).lock(Lock::Contiguous).shared().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
-    assert!(error.to_string().contains("2 pages of the pool were free; 1 side by side at most"), "{error:#}");
+    assert!(error.to_string().contains("2 hugetlb pages were free; at most 1 contiguous"), "{error:#}");
     assert!(error.remedy().unwrap().contains("hugepages-2048kB/nr_hugepages"), "{error:#}");
     assert_eq!((free(), count("resv_hugepages")), (2, 0));
     // What the pool does not have at all.
@@ -183,7 +183,7 @@ fn machine_a_clone_is_measured_and_not_believed() {
         };
         let source = areas::registry::find("run").unwrap();
         assert_eq!(source.open().unwrap().lock(), Lock::Contiguous);
-        // Another page in the middle: its frame goes to somebody else first.
+        // Another page in the middle: its frame goes to another process first.
         let away = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         fallocate(&area, away, 8 * page() as u64, page() as u64).unwrap();
         let mut taken = areas::builder(64 * page()).shared().unwrap();
@@ -228,7 +228,7 @@ fn machine_without_a_pool_base_pages_are_gathered() {
         );
         let ours = contiguous(&area);
         let [fallback] = area.granted().fallbacks else { panic!("{:?}", area.granted().fallbacks) };
-        assert_eq!(fallback.given, "base pages that lie side by side now");
+        assert_eq!(fallback.given, "base pages that are contiguous now");
         assert_eq!(kernel::allocated(&area), 75 * page() as u64, "what was gathered beyond it is back");
         let vma = kernel::vma_at(area.as_ptr()).unwrap();
         assert_eq!((vma.bytes("Rss"), vma.bytes("Locked"), vma.has("lo")), (75 * page(), 75 * page(), true));

@@ -1,5 +1,5 @@
 //! Addresses of an area that the program unmaps or maps over itself: what is left of it is an area,
-//! or several, and what is somebody else's by now stays as it is.
+//! or several, and what is another process's by now stays as it is.
 
 #![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
 #![expect(unsafe_code, reason = "unmaps and maps over addresses of areas; each block has its proof")]
@@ -22,7 +22,7 @@ fn unmap(base: *mut u8, from: usize, to: usize) {
     assert_eq!(status, 0);
 }
 
-/// Somebody else's mapping there, over whatever is mapped: all its bytes are the same.
+/// Another process's mapping there, over whatever is mapped: all its bytes are the same.
 fn stranger(base: *mut u8, from: usize, to: usize) -> *mut u8 {
     let at = base.wrapping_add(from * page());
     let len = (to - from) * page();
@@ -30,7 +30,7 @@ fn stranger(base: *mut u8, from: usize, to: usize) -> *mut u8 {
     // SAFETY: as in `unmap`.
     let got = unsafe { libc::mmap(at.cast(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
     assert_eq!(got, at.cast());
-    // SAFETY: `len` bytes that were just mapped for writing, and nobody else knows of.
+    // SAFETY: `len` bytes that were just mapped for writing, and nothing else knows of.
     unsafe { at.write_bytes(0x5a, len) };
     at
 }
@@ -216,8 +216,8 @@ fn each_kind_is_cut() {
         assert_eq!((rest.len(), rest[0], rest[2 * page()]), (3 * page(), 1, 3));
         drop(left);
 
-        // Of private memory a hole is seen, and a stranger of the same kind is not: nobody can tell
-        // them apart.
+        // Of private memory a hole is seen, and a stranger of the same kind is not: no process can
+        // tell them apart.
         let private = areas::builder(4 * page()).private().unwrap();
         unmap(private.as_ptr(), 1, 2);
         assert_eq!(private.missing().unwrap(), [page()..2 * page()]);
@@ -294,7 +294,7 @@ fn nobody_loses_what_the_maker_unmaps() {
     });
 }
 
-/// Who has no descriptor left for a second part is told, and nothing has changed.
+/// Without a descriptor for a second part there is an error, and nothing has changed.
 #[test]
 fn without_a_descriptor_it_stays_as_it_was() {
     test!("without_a_descriptor_it_stays_as_it_was").alone(Stage::default(), || {

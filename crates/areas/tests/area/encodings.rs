@@ -1,5 +1,5 @@
-//! Names and paths in any encoding: what the kernel lists of them is not always text, and hides
-//! nobody.
+//! Names and paths in any encoding: what the kernel lists of them is not always text, and hides no
+//! process.
 
 #![expect(unsafe_code, reason = "maps an object; the block has its proof")]
 

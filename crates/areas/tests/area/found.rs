@@ -26,7 +26,7 @@ fn one_opening_answers_all_questions() {
     assert_eq!(look.resident().unwrap(), 2 * page() as u64);
     let frozen = area.freeze().unwrap();
     assert!(!look.is_frozen() && source.inspect().unwrap().is_frozen());
-    // It keeps the memory, and nobody finds it any more.
+    // It keeps the memory, and no process finds it any more.
     drop(frozen);
     assert_eq!(look.residency().unwrap().resident(), 3 * page() as u64);
     assert_eq!(source.inspect().unwrap_err().kind(), ErrorKind::NoSuchArea);

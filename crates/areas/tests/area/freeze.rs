@@ -1,4 +1,4 @@
-//! Frozen areas: nobody changes a byte or the size, by any way that there is, root included.
+//! Frozen areas: no process changes a byte or the size, by any way that there is, root included.
 
 #![expect(unsafe_code, reason = "tries to write what is frozen; each block has its proof")]
 
@@ -92,7 +92,7 @@ fn refuses_every_way_of_writing(frozen: &Area<Frozen>) {
         for (way, result) in results {
             assert!(result.is_err_and(|errno| refuses.contains(&errno)), "{way}: {result:?}");
         }
-        // A private copy is nobody's business.
+        // A private copy concerns no other process.
     }
     let address = frozen.as_ptr().cast();
     // SAFETY: the range is this area's own mapping, and the call is to be refused; it would only
@@ -127,7 +127,7 @@ impl Descriptor for Area<Frozen> {
 
 fn map_for_writing(file: &std::fs::File) -> rustix::io::Result<()> {
     use rustix::mm::{MapFlags, ProtFlags};
-    // SAFETY: a new mapping where the kernel likes disturbs nobody; it is not used.
+    // SAFETY: a new mapping where the kernel likes disturbs no other process; it is not used.
     let got = unsafe {
         rustix::mm::mmap(
             std::ptr::null_mut(),
@@ -230,7 +230,7 @@ fn a_private_copy_of_it_may_be_written() {
     let frozen = frozen(b"original");
     let backing = Backing::File { file: frozen.as_fd(), offset: 0, shared: false };
     let copy = System::new().map(&Request::new(8).backed_by(backing)).unwrap();
-    // SAFETY: mapped, writable, and nobody has a reference to it: it is a file's private copy,
+    // SAFETY: mapped, writable, and nothing has a reference to it: it is a file's private copy,
     // which lends none.
     unsafe { kernel::poke(copy.as_ptr(), b'O') };
     // SAFETY: mapped and readable.
@@ -290,8 +290,8 @@ fn a_freeze_that_gives_up_as_another_succeeds() {
     });
 }
 
-/// Whoever has a descriptor of it can do that; then nobody can freeze it any more, and it is not a
-/// fault of this library's or the system's.
+/// Whoever has a descriptor of it can do that; then no process can freeze it any more, and it is
+/// not a fault of this library's or the system's.
 #[test]
 fn what_is_sealed_against_further_seals_is_not_frozen() {
     let area = areas::builder(4096).shared().unwrap();

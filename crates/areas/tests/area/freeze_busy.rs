@@ -1,4 +1,4 @@
-//! A freeze that somebody is in the way of: the area comes back as it was, and the error says who.
+//! A freeze that a process is in the way of: the area comes back as it was, and the error says who.
 
 #![expect(unsafe_code, reason = "forks, and pins pages; each block has its proof")]
 
@@ -125,7 +125,7 @@ fn by_a_forked_child() {
         }
         let (text, area) = refused(area.freeze_within(Duration::from_millis(20)), at);
         assert!(text.contains(&format!("mapped for writing by {pid} (")), "{text}");
-        // SAFETY: our own child, not waited for yet: the number is nobody else's.
+        // SAFETY: our own child, not waited for yet: the number is no other process's.
         unsafe { libc::kill(pid, libc::SIGKILL) };
         // SAFETY: as above; no status is wanted.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };

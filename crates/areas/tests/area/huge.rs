@@ -52,7 +52,7 @@ fn machine_preferring_an_empty_pool_gives_base_pages_and_says_so() {
     for granted in [private.granted(), shared.granted()] {
         assert_eq!((granted.page_size, granted.mapped), (PageSize::base(), 2 * page()));
         let [fallback] = granted.fallbacks else { panic!("{:?}", granted.fallbacks) };
-        assert_eq!((&*fallback.asked, &*fallback.given), ("2 MiB pages of the pool", "base pages"));
+        assert_eq!((&*fallback.asked, &*fallback.given), ("2 MiB hugetlb pages", "base pages"));
         assert_eq!(fallback.because.kind(), ErrorKind::NoMemory);
     }
     assert!(areas::builder(5000).private().unwrap().granted().fallbacks.is_empty());
@@ -182,7 +182,7 @@ fn machine_of_private_pool_pages_the_parent_keeps_its_own() {
         // All that there are.
         let builder = areas::builder(free * 2 * MIB).pages(Pages::Pool(PageSize::HUGE_2M));
         let Ok(mut area) = builder.private() else {
-            skip(TEST, "others took pages of the pool meanwhile");
+            skip(TEST, "others took hugetlb pages meanwhile");
             return String::new();
         };
         area.fill(1);

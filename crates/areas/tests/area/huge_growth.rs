@@ -15,7 +15,7 @@ use super::support::{is_root, kernel, skip};
 const PAGE: usize = 2 << 20;
 const IN_POOL: Pages = Pages::Pool(PageSize::HUGE_2M);
 
-/// Free pages, and those reserved for somebody.
+/// Free pages, and those reserved for a process.
 fn pool() -> (usize, usize) {
     (count("free_hugepages"), count("resv_hugepages"))
 }

@@ -1,4 +1,5 @@
-//! Many areas measured one after the other: each is told as by itself, whoever goes meanwhile.
+//! Many areas measured one after the other: each is told as by itself, even if some are dropped
+//! concurrently.
 
 use std::time::Duration;
 

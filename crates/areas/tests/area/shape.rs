@@ -202,7 +202,7 @@ fn an_object_can_be_mapped_many_times_without_an_area() {
     #[expect(unsafe_code, reason = "as a peer in C reads")]
     let seen = unsafe { kernel::peek(maps[1].as_ptr().wrapping_add(4999)) };
     assert_eq!(seen, 9);
-    // Fixed: nobody can make a holder's access fault.
+    // Fixed: no process can make a holder's access fault.
     for size in [0, 4999, 5001] {
         assert_eq!(rustix::fs::ftruncate(&object, size), Err(rustix::io::Errno::PERM), "{size}");
     }

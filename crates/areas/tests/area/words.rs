@@ -55,7 +55,7 @@ fn words_must_be_aligned_and_inside() {
             expected,
             "store at {offset}"
         );
-        // SAFETY: nobody else has the area.
+        // SAFETY: no other process has the area.
         let atomic = unsafe { area.atomic_u64(offset) };
         assert_eq!(atomic.err().map(|error| error.kind()), expected, "atomic at {offset}");
     }
@@ -72,7 +72,7 @@ fn words_must_be_aligned_and_inside() {
 fn atomics_need_both_rights() {
     for protection in [Protection::READ, Protection::WRITE, Protection::empty()] {
         let area = areas::builder(64).protection(protection).shared().unwrap();
-        // SAFETY: nobody else has the area.
+        // SAFETY: no other process has the area.
         let refused = unsafe { area.atomic_u32(0) }.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ReadOnly, "{protection}");
     }

@@ -16,7 +16,7 @@ use super::is_root;
 const ROLE: &str = "AREAS_TEST_ROLE";
 /// Begins a line that is for the other side: what libtest prints has none.
 const MARK: char = '\u{1e}';
-/// Stands for a line's end inside of what is told.
+/// Stands for a line's end inside of what is reported.
 const BREAK: char = '\u{1f}';
 /// "nobody": an ordinary user without any capability.
 pub(crate) const NOBODY: u32 = 65534;

@@ -13,7 +13,7 @@ pub(crate) struct Held {
     pub(crate) addresses: usize,
 }
 
-/// What malloc may take meanwhile.
+/// What malloc may take in the meantime.
 const SLACK: usize = 1 << 20;
 
 impl Held {

@@ -19,7 +19,7 @@ pub(crate) fn is_root() -> bool {
 /// reads.
 pub(crate) fn skip(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
-    // Nobody is there to be told where even that fails.
+    // There is no one to report it to where even that fails.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("AREAS_SKIP_LOG")
         && let Ok(mut log) = File::options().append(true).create(true).open(path)

@@ -1,4 +1,4 @@
-//! Who may write is one of three things, and nobody adds a fourth.
+//! Who may write is one of three things, and no code adds a fourth.
 #[derive(Debug)]
 struct Sometimes;
 

@@ -1,5 +1,5 @@
-//! Where `/proc` is missing, or is that of another pid namespace, its numbers would mean somebody
-//! else: the registry refuses, and what needs no registry works.
+//! Where `/proc` is missing, or is that of another pid namespace, its numbers would mean another
+//! process: the registry refuses, and what needs no registry works.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ fn refusals() -> String {
     private.fill(1);
     let shared = areas::builder(4096).shared().unwrap();
     shared.store(0, 1_u8, Ordering::Relaxed).unwrap();
-    // Somebody else, in a namespace that fits, has made it.
+    // Another process, in a namespace that fits, has made it.
     let registry = std::env::var_os("AREAS_DIR").unwrap();
     std::fs::DirBuilder::new().mode(0o700).create(registry).unwrap();
     [

@@ -109,7 +109,11 @@ fn placing() {
             areas::allowed_nodes().unwrap().to_string()
         }),
         ("move_pages, as a container refuses it", refuse(libc::SYS_move_pages, libc::EPERM), measured),
-        ("move_pages, where pages are gathered in turn", refuse(libc::SYS_move_pages, libc::EPERM), gathered),
+        (
+            "move_pages, where pages are collapsed in turn",
+            refuse(libc::SYS_move_pages, libc::EPERM),
+            gathered,
+        ),
     ];
     if let Some(told) = run(test!("placing"), &cases) {
         assert_snapshot!(told, @r#"
@@ -130,7 +134,7 @@ fn placing() {
         move_pages, as a container refuses it
         64.0 KiB
 
-        move_pages, where pages are gathered in turn
+        move_pages, where pages are collapsed in turn
         2.00 MiB
         "#);
     }

@@ -113,7 +113,7 @@ fn a_forked_child_does_not_take_the_socket_away() {
 fn an_answer_is_not_waited_for_for_ever() {
     let folder = Folder::new();
     let (_area, source) = published("stopped");
-    // Nobody answers: as where the process is stopped.
+    // No process answers: as where the process is stopped.
     let offer = OfferOptions::new().open(&source, folder.socket()).unwrap();
     let mut asked = 0;
     let begun = std::time::Instant::now();

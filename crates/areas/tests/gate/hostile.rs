@@ -108,7 +108,7 @@ fn without_a_free_descriptor_who_comes_waits() {
     }
     let begun = Instant::now();
     assert_eq!(offer.answer(Some(LONG)).unwrap_err().kind(), ErrorKind::Limit);
-    // It does not turn round and round meanwhile.
+    // It does not turn round and round in the meantime.
     assert!(offer.answer(Some(Duration::from_millis(50))).unwrap().is_none());
     assert!(begun.elapsed() >= Duration::from_millis(50));
     all.clear();
@@ -257,7 +257,7 @@ fn who_dribbles_or_is_silent_is_given_up() {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#}");
 }
 
-/// The time is that of all steps: until somebody listens, and until that one answers.
+/// The time is that of all steps: until a process listens, and until that one answers.
 #[test]
 fn who_is_silent_has_no_longer_than_was_said() {
     let folder = Folder::new();

@@ -52,7 +52,7 @@ fn others_who_are_named_and_nobody_else_may_connect() {
 fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
     let folder = Folder::new();
     let (_area, source) = published("dead");
-    // As a killed process leaves it: bound, and nobody has it.
+    // As a killed process leaves it: bound, and no process has it.
     for listened in [false, true] {
         let socket =
             rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::SEQPACKET, None)
@@ -71,7 +71,7 @@ fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
         assert!(taken(&mut offer, &TakeOptions::new()).1.is_ok());
         let error = OfferOptions::new().open(&source, folder.socket()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Busy, "{error:#}");
-        // To ask has disturbed nobody.
+        // To ask has disturbed no process.
         assert!(offer.answer(Some(std::time::Duration::ZERO)).unwrap().is_none());
         assert!(taken(&mut offer, &TakeOptions::new()).1.is_ok());
     }

@@ -89,7 +89,7 @@ fn sealed_nobody_writes_it_anew_and_who_wrote_it_goes_on() {
     let mut came = came.unwrap();
     assert_eq!(came.protection(), Protection::READ);
     assert!(came.protect(Protection::READ_WRITE).is_err());
-    // The same user, and root: opening it again helps nobody.
+    // The same user, and root: opening it again helps no one.
     let tried = write_anew(came.descriptor().unwrap());
     assert_eq!(tried, [Ok(()), Err(Errno::PERM), Err(Errno::PERM), Err(Errno::PERM)]);
     let mut byte = [1];
@@ -100,8 +100,8 @@ fn sealed_nobody_writes_it_anew_and_who_wrote_it_goes_on() {
     let mut bytes = [0; 5];
     came.read_at(9000, &mut bytes).unwrap();
     assert_eq!(&bytes, b"still");
-    // Others of this user's get it for reading, too; and it can be frozen once nobody has it for
-    // writing.
+    // Others of this user's get it for reading, too; and it can be frozen once no process has it
+    // for writing.
     assert_eq!(source.open_any().unwrap().protection(), Protection::READ);
     let frozen = area.freeze().map_err(|rejected| rejected.error).unwrap();
     assert_eq!(&frozen[9000..9005], b"still");

@@ -7,7 +7,7 @@ use super::transparent::{pool_is_empty, populated};
 use super::{MIB, Setting, in_guest};
 
 const FOLDER: &str = "/sys/kernel/mm/transparent_hugepage";
-const WHEN_POPULATED: &str = "base pages, gathered into transparent huge ones when populated";
+const WHEN_POPULATED: &str = "base pages, collapsed into transparent huge ones when populated";
 
 #[test]
 fn what_is_said_of_transparent_huge_pages_is_what_comes_of_them() {
@@ -56,7 +56,7 @@ fn what_is_said_of_transparent_huge_pages_is_what_comes_of_them() {
     assert!(then.contains("MADV_COLLAPSE") && then.contains("shmem_enabled is deny"), "{then}");
 }
 
-/// A setting that changed after the area was made is told by what came of populating.
+/// A setting that changed after the area was made is reported by what came of populating.
 #[test]
 fn a_setting_that_changes_is_told_when_populated() {
     let this = test!("a_setting_that_changes_is_told_when_populated");

@@ -10,7 +10,7 @@ use areas::Policy;
 use crate::support::{PAGE, guest, nodes, pages};
 
 const SIZE: usize = 1 << 30;
-/// MPOL_MF_MOVE: pages that nobody else has mapped.
+/// MPOL_MF_MOVE: pages that no other process has mapped.
 const MOVE: i32 = 2;
 /// Pages for one call of the other side.
 const BATCH: usize = 16 * 1024;

@@ -76,8 +76,8 @@ fn pages_of_one_node_are_known_one_by_one() {
     }
 }
 
-/// By another process, which maps it for the measurement: what it has not touched itself is told,
-/// too. In parts of 128 MiB, each of which may be on one node alone.
+/// By another process, which maps it for the measurement: what it has not touched itself is
+/// reported, too. In parts of 128 MiB, each of which may be on one node alone.
 #[test]
 fn areas_of_others_are_told_by_totals() {
     guest!();

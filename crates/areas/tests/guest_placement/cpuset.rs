@@ -36,7 +36,7 @@ fn nodes_outside_of_the_cpuset_are_refused_by_name() {
             memory.populate();
             assert_goes_round(&memory.nodes(), &[1, 3], "all that are allowed");
         }
-        // Even memory that nobody placed stays inside.
+        // Even memory that no process placed stays inside.
         let mut anywhere = areas::builder(8 * PAGE).private().unwrap();
         anywhere.fill(1);
         let found = pages::nodes_of(anywhere.as_ptr(), anywhere.mapped(), PAGE);

@@ -18,7 +18,7 @@ fn registry_in(folder: &str) {
 /// The node of each huge page, as the kernel says of each of its base pages.
 #[track_caller]
 fn blocks(area: &Area<Shared>) -> Vec<u32> {
-    // Into our page tables: a page that was moved is in nobody's.
+    // Into our page tables: a page that was moved is in none.
     area.residency().unwrap();
     let mut bytes = [0];
     for at in (0..area.mapped()).step_by(PAGE) {
@@ -95,8 +95,8 @@ fn another_process_moves_each_huge_page_once() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// An ordinary user moves what one process of his has mapped: huge pages, base pages, and what
-/// nobody has mapped.
+/// An ordinary user moves what one process of his has mapped: huge pages, base pages, and what no
+/// process has mapped.
 #[test]
 fn an_ordinary_user_moves_what_only_he_holds() {
     guest!();
@@ -110,7 +110,7 @@ fn an_ordinary_user_moves_what_only_he_holds() {
         let mut base = areas::builder(300 * PAGE).place(Policy::Bind(nodes([first]))).shared().unwrap();
         base.populate().unwrap();
         base.publish("base").unwrap();
-        // Written past the mapping: in nobody's page tables.
+        // Written past the mapping: in no page tables.
         let written =
             areas::builder(300 * PAGE).place(Policy::Bind(nodes([first]))).name("written").shared().unwrap();
         for page in (0..300).step_by(3) {
@@ -227,7 +227,7 @@ fn what_cannot_be_told_apart_is_not_gathered() {
     assert_eq!(ended, Ended::Well);
 }
 
-/// A list of nodes is cut between huge pages, and each part is gathered on its node.
+/// A list of nodes is cut between huge pages, and each part is collapsed on its node.
 #[test]
 fn a_list_of_nodes_is_cut_between_huge_pages() {
     guest!();
@@ -265,7 +265,7 @@ fn what_comes_after_a_move_fits_in() {
     assert!(area.verify().unwrap().holds());
 }
 
-/// The policy of hugetlb pages lies on each mapping: it is the holder's that is told.
+/// The policy of hugetlb pages lies on each mapping: it is the holder's that is reported.
 #[test]
 fn policies_are_told_as_the_kernel_has_them() {
     guest!();

@@ -120,7 +120,7 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
         let verification = area.verify().unwrap();
         assert_eq!(verification.elsewhere(), (SIZE / 2) as u64, "{verification}");
         // What is collapsed moves as a whole, and stays where it is put. (What khugepaged looks at
-        // in that moment does not move, which is told: again then.)
+        // in that moment does not move, which is reported: again then.)
         let (mut moved, begin) = (0, Instant::now());
         loop {
             let migration = area.migrate(Policy::Interleave(nodes(BOTH))).unwrap();

@@ -105,7 +105,7 @@ impl Drop for Memory {
 
 fn shared(placement: impl Into<Placement>, lock: Lock, sort: Pages) -> Area<Shared> {
     let wanted = areas::builder(SIZE).place(placement).lock(lock).pages(sort);
-    // What can grow is gathered, whether the pool has pages or not.
+    // What can grow is collapsed, whether the pool has pages or not.
     let mut area = if sort == Pages::Auto { wanted.growable(2 * SIZE) } else { wanted }.shared().unwrap();
     area.populate().unwrap();
     area
@@ -120,7 +120,7 @@ fn all_on(area: &Area<Shared>, on: u32, what: &str) {
     assert!(area.verify().unwrap().holds(), "{what}");
 }
 
-/// It is a node like any other: shown, bound to, interleaved with, gathered on, locked, its pool
+/// It is a node like any other: shown, bound to, interleaved with, collapsed on, locked, its pool
 /// taken from, moved to and from.
 #[test]
 fn a_device_that_becomes_a_node_has_areas() {

@@ -307,7 +307,7 @@ fn guards_end_who_runs_over() {
             let ended = in_child(|| unsafe { outside.write_volatile(1) });
             assert_eq!(ended, Ended::Signal(libc::SIGSEGV), "{pages:?}");
         }
-        // SAFETY: the first byte of an area that nobody writes.
+        // SAFETY: the first byte of an area that no process writes.
         assert_eq!(in_child(|| assert_eq!(unsafe { start.read_volatile() }, 0)), Ended::Well);
     }
     assert!(free(2) > 0);

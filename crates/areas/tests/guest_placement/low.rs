@@ -78,7 +78,7 @@ fn no_two_areas_share_it_and_all_comes_back() {
         assert_eq!(taken.len(), 4 * MIB / PAGE, "each page belongs to one of them");
         let error = low(1).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
-        assert!(error.to_string().contains("4 MiB at 0x800000 set aside"), "{error:#}");
+        assert!(error.to_string().contains("4 MiB at 0x800000 reserved"), "{error:#}");
         // A gap is found again, and only what fits into it.
         let gap = in_range(&all.remove(1));
         assert_eq!(low(MIB + 1).unwrap_err().kind(), ErrorKind::NoMemory);
@@ -183,7 +183,7 @@ fn a_clone_never_gets_what_another_area_has() {
             Child::start(move |line| {
                 line.go();
                 for round in 0.. {
-                    // There is room for one: as long as somebody has it, nobody else does.
+                    // There is room for one: as long as a process has it, no other process does.
                     let Ok(mut area) = low(SIZE) else { continue };
                     assert_eq!(
                         area.load::<u64>(0, Ordering::Relaxed).unwrap(),
@@ -324,7 +324,7 @@ fn below_4_gib() {
         (good(&full).len(), full.lock(), full.granted().page_size),
         (MIB / PAGE, Lock::Full32, PageSize::base())
     );
-    // Side by side too: a hugetlb page; without one gathered, and where even that is impossible,
+    // Side by side too: a hugetlb page; without one collapsed, and where even that is impossible,
     // what was reserved.
     let _pool = pool(0, HUGE, 2);
     for pages in [Pages::Base, Pages::Pool(PageSize::HUGE_2M)] {

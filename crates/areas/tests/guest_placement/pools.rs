@@ -91,7 +91,7 @@ fn a_preferred_pool_falls_back_and_says_so() {
     assert_eq!(pool_free(1, HUGE), 4);
 }
 
-/// `auto` without a pool: gathered into transparent huge pages, on the node, as asked and as
+/// `auto` without a pool: collapsed into transparent huge pages, on the node, as asked and as
 /// measured.
 #[test]
 fn gathered_pages_are_on_their_node() {
@@ -269,8 +269,8 @@ fn a_refusal_to_map_names_the_nodes_pool_too() {
     drop(pair.private().unwrap());
 }
 
-/// Of memory that may come from anywhere the machine's number is told, and in a cpuset that of its
-/// nodes.
+/// Of memory that may come from anywhere the machine's number is reported, and in a cpuset that of
+/// its nodes.
 #[test]
 fn what_is_bound_to_nothing_is_told_of_the_nodes_that_may_be_used() {
     guest!();

@@ -67,7 +67,7 @@ fn pattern_len(clone: &areas::Area<areas::Shared>) -> usize {
     clone.placement().policy().nodes().unwrap().len()
 }
 
-/// Nobody asked for anything: the page is where the first toucher runs, which is not where the
+/// No process asked for anything: the page is where the first toucher runs, which is not where the
 /// creator does.
 #[test]
 fn without_a_placement_the_toucher_decides() {

@@ -42,7 +42,7 @@ fn unlocked_pages_leave_and_locked_ones_stay() {
         for area in [&none, &lazy, &full] {
             fill(area);
         }
-        // Larger than the group: somebody has to go.
+        // Larger than the group: a process has to go.
         let pressure = areas::builder(32 * MIB).shared().unwrap();
         fill(&pressure);
         assert!(group.number("memory.swap.current") > 8 * MIB as u64);
@@ -175,7 +175,7 @@ pub(crate) fn come_back(group: &Group) {
         // The kernel keeps no swap for pages of zeros.
         fill(area);
     }
-    // Pages of no policy, on a node where nobody touches them.
+    // Pages of no policy, on a node where no process touches them.
     shared[0].migrate(Policy::Bind(nodes([2]))).unwrap();
     shared[0].migrate(Policy::Default).unwrap();
     assert_eq!(found(&shared[0]), [2; SIZE / PAGE]);
@@ -207,8 +207,8 @@ pub(crate) fn come_back(group: &Group) {
 }
 
 /// The kernel reads swap ahead: what lies beside a page that is wanted comes in by *its* policy,
-/// though it belongs to another area. So bound pages are found elsewhere; that is told, and moving
-/// the area puts it right.
+/// though it belongs to another area. So bound pages are found elsewhere; that is reported, and
+/// moving the area puts it right.
 #[test]
 fn neighbours_in_swap_come_back_by_the_policy_of_others() {
     guest!();

@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
     ];
     let of = |(what, placement, lock, sort, leaves, elsewhere)| {
         let wanted = areas::builder(SIZE).place(placement).lock(lock).pages(sort);
-        // What can grow is gathered, whether the pool has pages or not.
+        // What can grow is collapsed, whether the pool has pages or not.
         let mut area = if sort == Pages::Auto { wanted.growable(2 * SIZE) } else { wanted }.shared().unwrap();
         area.populate().unwrap();
         assert!(area.verify().unwrap().holds(), "{what}");

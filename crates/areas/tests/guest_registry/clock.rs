@@ -27,7 +27,7 @@ impl WallClock {
         WallClock { was: clock_gettime(ClockId::Realtime), then: Instant::now() }
     }
 
-    /// What it would say if nobody had set it.
+    /// What it would say if no process had set it.
     fn right(&self) -> Timespec {
         let since = self.then.elapsed();
         let nanoseconds = self.was.tv_nsec + i64::from(since.subsec_nanos());

@@ -11,7 +11,7 @@ use crate::support::{Agent, Folder, refused};
 const USER: u32 = 1000;
 const LIMIT: &str = "/proc/sys/fs/file-max";
 
-/// As long as this lives, nobody but root can open anything.
+/// As long as this lives, no process but root can open anything.
 #[derive(Debug)]
 struct NoFiles(String);
 

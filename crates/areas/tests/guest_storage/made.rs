@@ -9,7 +9,7 @@ pub(crate) const DEVICE: &str = "/dev/dax0.0";
 pub(crate) fn make() {
     let nd = Path::new("/sys/bus/nd");
     let seed =
-        fs::read_to_string(nd.join("devices/region0/dax_seed")).expect("the kernel has no memory set aside");
+        fs::read_to_string(nd.join("devices/region0/dax_seed")).expect("the kernel has no reserved memory");
     let seed = seed.trim();
     let write = |path: &str, text: &str| {
         fs::write(nd.join(path), text).unwrap_or_else(|error| panic!("{path} = {text}: {error}"));

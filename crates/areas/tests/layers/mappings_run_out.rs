@@ -95,7 +95,7 @@ fn stripes_that_are_too_many_leave_nothing_mapped() {
     // nothing is.
     let mut seen = Vec::new();
     let worked = loop {
-        // The allocator maps in between, but nobody else maps what may only be written.
+        // The allocator maps in between, but no other process maps what may only be written.
         match striped.map(&Request::new(8 * page()).protection(Protection::WRITE)) {
             Ok(mapping) => break shown(mapping.as_ptr().addr()).as_deref() == Some("-w-p"),
             Err(error) => {

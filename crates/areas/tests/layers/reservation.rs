@@ -212,7 +212,7 @@ fn machine_a_refusal_leaves_no_hole() {
     for request in [Request::new(size).pages(Pages::Pool(huge)), Request::object(&object)] {
         let error = SYSTEM.map(&request.inside(&whole, 0)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
-        // Nobody else can have come to be there.
+        // No other process can have come to be there.
         assert_eq!([shown(all.start), shown(all.end - 1)], [none(), none()]);
         assert!(Reservation::at(all.start, all.len()).is_err());
         // And it can be used: it is the fallback's turn.

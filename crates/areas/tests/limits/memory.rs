@@ -1,5 +1,5 @@
-//! Limits on memory: whatever brings pages in is refused where a group cannot hold them, nobody is
-//! killed or slowed down, and the line of the remedy works.
+//! Limits on memory: whatever brings pages in is refused where a group cannot hold them, no process
+//! is killed or slowed down, and the line of the remedy works.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -131,7 +131,7 @@ pub(crate) fn a_limit_further_up_counts() {
     assert_eq!(outer.kills(), 0);
 }
 
-/// Over `memory.high` nobody is killed, and everything stalls: it is a limit as well.
+/// Over `memory.high` no process is killed, and everything stalls: it is a limit as well.
 #[test]
 fn what_would_stall_is_refused_at_once() {
     let this = test!("what_would_stall_is_refused_at_once");

@@ -58,7 +58,7 @@ fn machine_a_process_that_forbids_them_is_told() {
             assert_eq!((&*given, said, measured), (FORBIDDEN, 0, 0));
             let then = then.expect("that nothing came of it is said");
             assert!(
-                then.starts_with("base pages: cannot gather the pages of ")
+                then.starts_with("base pages: cannot collapse the pages of ")
                     && then.contains("PR_SET_THP_DISABLE"),
                 "{then}"
             );

@@ -134,7 +134,7 @@ fn a_page_that_is_taken_away_is_an_error() {
         assert_eq!(clone.load::<u8>(16, Relaxed).unwrap(), 0);
         drop(clone);
         all_accesses(&area, None);
-        // Frozen, nobody can.
+        // Frozen, no process can.
         let frozen = area.freeze().unwrap();
         assert!(fallocate(frozen.as_fd(), away, 0, HUGE as u64).is_err());
         let _rest = take_the_rest();

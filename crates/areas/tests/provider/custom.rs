@@ -99,7 +99,7 @@ fn an_area_comes_from_it_and_goes_back_to_it() {
     let again = areas::builder(5000).provider(&shark).private().unwrap();
     assert_eq!((again.as_ptr(), shark.kept(), shark.mapped()), (address, 0, 1));
     assert!(again.iter().all(|&byte| byte == b'#'));
-    // A drop asks nobody: the mapping unmaps itself.
+    // A drop asks no process: the mapping unmaps itself.
     drop(again);
     assert_eq!(shark.kept(), 0);
 }

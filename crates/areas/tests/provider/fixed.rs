@@ -1,4 +1,4 @@
-//! Areas out of memory that somebody else gives: parts of it, zeroed, given back as it was, and
+//! Areas out of memory that another process gives: parts of it, zeroed, given back as it was, and
 //! never unmapped.
 
 use std::ptr::NonNull;
@@ -192,8 +192,8 @@ fn a_range_is_kept_by_its_owner_until_nothing_of_it_is_in_use() {
     let (start, len) = (NonNull::new(whole.as_ptr()).unwrap(), whole.span());
     let drops = Arc::new(AtomicUsize::new(0));
     let owner = Owner(Some(whole), drops.clone());
-    // SAFETY: the owner has the mapping, nobody else knows it, and it is unmapped when the owner is
-    // dropped.
+    // SAFETY: the owner has the mapping, nothing else knows it, and it is unmapped when the owner
+    // is dropped.
     let fixed = unsafe { Fixed::from_raw_parts(start, len, owner) }.unwrap();
     let area = areas::builder(3 * page()).provider(&fixed).private().unwrap();
     drop(fixed);
@@ -203,7 +203,7 @@ fn a_range_is_kept_by_its_owner_until_nothing_of_it_is_in_use() {
     assert_eq!(drops.load(Ordering::SeqCst), 1);
 }
 
-/// What the program unmaps itself of it is nobody's any more: not handed out again, and not
+/// What the program unmaps itself of it is not in use any more: not handed out again, and not
 /// unmapped with the rest.
 #[test]
 #[expect(unsafe_code, reason = "unmaps a page of an area behind the library's back")]

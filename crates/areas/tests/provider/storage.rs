@@ -234,7 +234,7 @@ fn a_descriptor_that_was_taken_away_is_noticed() {
     let number = file.as_raw_fd();
     let storage = Storage::of(file).unwrap();
     let area = stored(&storage, page()).unwrap();
-    // SAFETY: the number is the storage's, which is asked about it below; nobody else has it.
+    // SAFETY: the number is the storage's, which is asked about it below; nothing else has it.
     drop(unsafe { OwnedFd::from_raw_fd(number) });
     let error = stored(&storage, page()).unwrap_err();
     assert!(format!("{error:#}").contains("its descriptor was closed"), "{error:#}");

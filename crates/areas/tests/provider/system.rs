@@ -83,7 +83,7 @@ fn inherited_memory_is_shared_with_a_child() {
         // thread's mutex could stop.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            // SAFETY: mapped, writable, and nobody has a reference.
+            // SAFETY: mapped, writable, and nothing has a reference.
             unsafe { kernel::poke(shared.as_ptr(), 7) };
             // SAFETY: the child's own copy.
             unsafe { kernel::poke(private.as_ptr(), 7) };

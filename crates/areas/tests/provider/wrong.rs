@@ -70,7 +70,7 @@ fn a_part_of_an_object_is_not_an_area() {
 
 type Answer = fn(&Request<'_>, &File, &Object) -> Result<Mapping>;
 
-/// Answers with what it has: a file that anybody can cut short, an object that is somebody's.
+/// Answers with what it has: a file that anybody can cut short, an object that is another's.
 struct Other {
     file: File,
     object: Object,

@@ -48,7 +48,7 @@ fn it_is_deleted() {
     survives(|folder| fs::remove_file(folder.control()).unwrap());
 }
 
-/// Where it is not a file, nobody new can join, and those who are there, and readers, go on.
+/// Where it is not a file, no other process can join, and those who are there, and readers, go on.
 fn refuses_newcomers(put: impl Fn(&Folder)) {
     let folder = Folder::new();
     let mut before = Agent::start(&folder);

@@ -1,6 +1,6 @@
 //! A program may close all descriptors that it does not know, ours among them, and soon has other
-//! files under these numbers. Then what can be put right is, the rest is told, and nobody else's
-//! file is closed, written, or cut.
+//! files under these numbers. Then what can be put right is, the rest is reported, and no other
+//! process's file is closed, written, or cut.
 
 use areas::ErrorKind;
 
@@ -13,7 +13,7 @@ fn a_holder_whose_table_was_closed_begins_a_new_one() {
     let area = holder.publish("ring");
     let before = folder.link_of(holder.pid());
     holder.tell("close-table");
-    // Nobody can get at its table any more ...
+    // No process can get at its table any more ...
     refused(reader.find("ring"), ErrorKind::NoSuchArea);
     // ... until it looks after its publication, or publishes.
     holder.keep().unwrap();
@@ -73,7 +73,7 @@ fn everything_is_closed_and_the_numbers_are_somebody_elses() {
     holder.tell("bystanders-are-well");
     let text = refused(holder.keep(), ErrorKind::Registry);
     assert!(text.contains("descriptors of 2"), "{text}");
-    // That it is its own, and why nobody finds it any more, is said by name and by address.
+    // That it is its own, and why no process finds it any more, is said by name and by address.
     for look in ["find ring".to_owned(), format!("at {}", area.handle)] {
         let text = refused(holder.try_tell(&look), ErrorKind::NoSuchArea);
         assert!(

@@ -90,8 +90,8 @@ fn without_it_several_get_it() {
     assert!(several, "in none of 500 rounds did two of eight processes win");
 }
 
-/// The loser has its name and its id, as if nothing had been; the winner has the name, and nobody
-/// has its old one.
+/// The loser has its name and its id, as if nothing had been; the winner has the name, and no
+/// process has its old one.
 #[test]
 fn of_many_who_rename_to_a_name_at_once_one_gets_it() {
     const AGENTS: usize = 6;
@@ -302,7 +302,7 @@ fn who_is_killed_leaves_the_name_free() {
 }
 
 /// Stopped at any moment, it is waited for as long as patience lasts, and named; it does not get
-/// what somebody has got meanwhile.
+/// what a process has got concurrently.
 #[test]
 fn who_is_stopped_gets_nothing_that_another_has() {
     let folder = Folder::new();
@@ -333,8 +333,8 @@ fn who_is_stopped_gets_nothing_that_another_has() {
     assert!(one.list().is_empty());
 }
 
-/// One that claims a name and never goes on, by mistake or on purpose, is named; nobody finds what
-/// it claims, and it is gone as it ends.
+/// One that claims a name and never goes on, by mistake or on purpose, is named; no process finds
+/// what it claims, and it is gone as it ends.
 #[test]
 fn a_claim_that_stays_is_told_and_found_by_nobody() {
     let folder = Folder::new();
@@ -360,7 +360,7 @@ fn a_claim_that_stays_is_told_and_found_by_nobody() {
     assert!(one.try_tell("exclusive create ring").is_ok());
 }
 
-/// Record locks on all of the control file, which anybody of the user can take, are in nobody's
+/// Record locks on all of the control file, which anybody of the user can take, are in no one's
 /// way.
 #[test]
 fn no_record_lock_is_in_the_way() {

@@ -26,8 +26,8 @@ fn it_is_made_by_the_first_who_joins_for_its_user_alone() {
     assert_eq!(Agent::start(&folder).tell("path"), folder.space().display().to_string());
 }
 
-/// A umask that takes the rights of the owner, too, locks nobody out: neither who made the folder,
-/// nor who comes later.
+/// A umask that takes the rights of the owner, too, locks no process out: neither who made the
+/// folder, nor who comes later.
 #[test]
 fn an_odd_umask_is_set_right() {
     if !is_root(test_name!()) {
@@ -89,10 +89,10 @@ fn readers_make_nothing() {
     reader.keep().unwrap();
     assert_eq!(reader.tell("path"), "-");
     assert!(!folder.registry().exists());
-    // Unnamed areas are nobody's business either.
+    // Unnamed areas are no process's business either.
     reader.tell("unnamed");
     assert!(!folder.registry().exists());
-    // And the reader notices when somebody makes it.
+    // And the reader notices when a process makes it.
     let mut holder = Agent::start(&folder);
     holder.publish("ring");
     assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
@@ -108,7 +108,7 @@ fn the_folder_above_it_must_be_there() {
     assert!(!folder.join("no").exists());
 }
 
-/// Nobody joins, looks or lists there, and nothing is changed.
+/// No process joins, looks or lists there, and nothing is changed.
 #[track_caller]
 fn is_refused(folder: &Folder, says: &str) {
     let mut agent = Agent::start(folder);

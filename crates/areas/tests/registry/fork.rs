@@ -11,7 +11,7 @@ fn a_child_that_makes_no_call_changes_nothing() {
     let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = parent.publish("ring");
     let mut child = parent.fork();
-    // Reading and writing the memory asks nobody.
+    // Reading and writing the memory asks no process.
     assert!(child.has_bytes_of(area, "ring"));
     child.tell(&format!("fill {} changed", area.handle));
     assert!(parent.has_bytes_of(area, "changed"), "shared, not copied");

@@ -104,7 +104,7 @@ fn a_link_to_a_file_system_that_never_answers() {
     let silent = folder.join("silent");
     fs::create_dir(&silent).unwrap();
     let (holder, slot) = honest(&folder);
-    // Nobody else sees the mount; its descriptor can be seen by all.
+    // No other process sees the mount; its descriptor can be seen by all.
     let mut hostile = Launch::new(&folder).within(&["unshare", "--mount"]).start();
     let opened = match hostile.try_tell(&format!("open-silent {}", silent.display())) {
         Ok(opened) => opened,
@@ -231,7 +231,7 @@ fn more_names_than_there_can_be_teams_are_an_error() {
     refused(reader.try_list(), ErrorKind::Registry);
 }
 
-/// Whoever may write a folder may set its time; readers go by the one that nobody can set.
+/// Whoever may write a folder may set its time; readers go by the one that no process can set.
 #[test]
 fn a_folder_whose_time_is_set_back_hides_nobody() {
     let folder = Folder::new();

@@ -60,7 +60,7 @@ fn an_id_leads_to_its_area_in_every_process() {
         for (pid, id) in &held {
             assert_eq!(agent.get(*id).unwrap().pid, *pid);
         }
-        // One further on in somebody's block, and one in a slot of nobody.
+        // One further on in another's block, and one in a slot of no process.
         refused(agent.get(held[0].1 + 1), ErrorKind::NoSuchArea);
         let free = (0..SLOTS).find(|&free| held.iter().all(|(_, id)| slot(*id) != free)).unwrap();
         refused(agent.get(i32::try_from(free << 19 | 1).unwrap()), ErrorKind::NoSuchArea);

@@ -1,5 +1,5 @@
-//! Holders that die, in every way: at once nobody finds their areas, and what they leave is cleared
-//! away.
+//! Holders that die, in every way: at once no process finds their areas, and what they leave is
+//! cleared away.
 
 use areas::ErrorKind;
 use rustix::process::Signal;
@@ -43,7 +43,7 @@ fn a_reader_lets_go_of_the_tables_of_the_dead() {
         assert!(reader.list().is_empty());
         assert_eq!(tables(&reader), 0);
     }
-    // And by a search alone, as soon as somebody else comes.
+    // And by a search alone, as soon as another process comes.
     for i in 3..6 {
         let mut holder = Agent::start(&folder);
         holder.publish(&format!("ring-{i}"));
@@ -52,7 +52,7 @@ fn a_reader_lets_go_of_the_tables_of_the_dead() {
         holder.kill();
     }
     assert!(reader.list().is_empty());
-    // The same where somebody else has cleared the link away.
+    // The same where another process has cleared the link away.
     let mut holder = Agent::start(&folder);
     holder.publish("ring");
     reader.find("ring").unwrap();

@@ -14,7 +14,7 @@ fn shared_memory() -> u64 {
 }
 
 const SIZE: u64 = 256;
-/// What others on this machine may add or take meanwhile.
+/// What others on this machine may add or take in the meantime.
 const NOISE: u64 = 100;
 
 /// Pages of a team's table that the kernel has given memory for.

@@ -1,5 +1,5 @@
 //! Areas that a holder lists although their memory is not under the number that it published: it
-//! closed the descriptor by mistake, and another file has the number. They stand in nobody's way,
+//! closed the descriptor by mistake, and another file has the number. They stand in no one's way,
 //! and what is said of them is true.
 
 use areas::ErrorKind;
@@ -84,7 +84,7 @@ fn where_there_is_no_other_that_is_said() {
     assert!(reader.clone_of("ring").is_ok());
 }
 
-/// By way of a holder that may only read, nobody gets the right to write.
+/// By way of a holder that may only read, no process gets the right to write.
 #[test]
 fn no_holder_gives_more_than_it_has() {
     let folder = Folder::new();

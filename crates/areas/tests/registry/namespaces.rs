@@ -157,7 +157,7 @@ fn a_mount_namespace_alone_hides_nothing() {
         assert_eq!(agent.list().names(), ["inner", "outer"]);
         assert!(agent.clone_of("inner").is_ok() && agent.clone_of("outer").is_ok());
     }
-    // With something else over the folder it is a registry of its own, and nobody is taken for
+    // With something else over the folder it is a registry of its own, and no process is taken for
     // dead.
     inner.tell(&format!("run mount -t tmpfs -o mode=700 tmpfs {}", folder.registry().display()));
     let mut hidden = inner.fork();

@@ -11,7 +11,7 @@ use crate::transfer::{give, holds, make, take};
 /// no news.
 const SETTLED: Duration = Duration::from_millis(200);
 
-/// Has an agent publish, look, and come to know that nobody waits and nobody gives.
+/// Has an agent publish, look, and come to know that no process waits and no process gives.
 fn settle(agent: &mut Agent) {
     sleep(SETTLED);
     for name in ["one", "two"] {

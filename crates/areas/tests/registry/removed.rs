@@ -92,8 +92,8 @@ fn the_folder_while_teams_come_publish_and_look() {
                     break;
                 }
                 let _ = fs::remove_dir_all(&registry);
-                // Nobody comes to an end where it is gone before they can: under a sanitizer, or
-                // once the machine is busier than it was when the pause was measured. As each
+                // No process comes to an end where it is gone before they can: under a sanitizer,
+                // or once the machine is busier than it was when the pause was measured. As each
                 // begins again at a removal, equal pauses would all be too short then.
                 std::thread::sleep(pause * longer);
             }
@@ -105,8 +105,8 @@ fn the_folder_while_teams_come_publish_and_look() {
         }
     });
     for agent in &mut agents {
-        // The last time, the folder may have stayed, because somebody was just making it again, and
-        // lost its links: that is what `keep` looks for.
+        // The last time, the folder may have stayed, because a process was just making it again,
+        // and lost its links: that is what `keep` looks for.
         agent.keep().unwrap();
         agent.publish("after");
     }
@@ -138,7 +138,7 @@ fn the_folder_at_the_moment_of_a_look() {
         while moment.elapsed() < std::time::Duration::from_micros(20) * round {
             std::hint::spin_loop();
         }
-        // Not all of it goes, if it is made again meanwhile.
+        // Not all of it goes, if it is made again concurrently.
         let _ = fs::remove_dir_all(folder.registry());
         holder.keep().unwrap();
         for looker in [&mut onlooker, &mut team] {

@@ -1,5 +1,5 @@
 //! Sizes that change under several processes: all see every change at once, with no call of theirs;
-//! two who resize at once, and a kill in the middle, harm nobody.
+//! two who resize at once, and a kill in the middle, harm no one.
 
 use areas::ErrorKind;
 
@@ -146,7 +146,7 @@ fn beyond_the_reserve_a_clone_of_another_team_stands_in_the_way() {
     // Memory that the machine does not have is another error, and final.
     refused(agents[0].try_tell("resize 0 1125899906842624"), ErrorKind::NoMemory);
     let [mut creator, second, third] = agents;
-    // Who is gone stands in nobody's way. (There is room behind: it was asked for.)
+    // Who is gone stands in no one's way. (There is room behind: it was asked for.)
     second.kill();
     refused(creator.try_tell(&beyond), ErrorKind::AddressInUse);
     third.kill();
@@ -187,7 +187,7 @@ fn a_client_in_a_reserved_range_uses_what_its_server_grows() {
     }
     server.tell(&format!("resize 0 {PAGE}"));
     assert_eq!(client.tell(&format!("peek 0 {PAGE}")), format!("signal {}", libc::SIGBUS));
-    // Behind the clone are reserved addresses still, which nobody else gets: not the object's end,
-    // nothing at all.
+    // Behind the clone are reserved addresses still, which no other process gets: not the object's
+    // end, nothing at all.
     assert_eq!(client.tell(&format!("peek 0 {RESERVE}")), format!("signal {}", libc::SIGSEGV));
 }

@@ -1,4 +1,4 @@
-//! Names taken back while the mapping stays, and memory that nobody finds any more.
+//! Names taken back while the mapping stays, and memory that no process finds any more.
 
 use areas::{ErrorKind, registry};
 

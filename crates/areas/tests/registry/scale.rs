@@ -188,14 +188,14 @@ fn a_thousand_teams() {
     refused(reader.find(&format!("team-{}", count - 1)), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
     assert_eq!(folder.links(), []);
-    // As if nobody had ever been here.
+    // As if no process had ever been here.
     let mut next = Agent::start(&folder);
     next.publish("team-0");
     assert_eq!(reader.find("team-0").unwrap().pid, next.pid());
 }
 
-/// Who may not open so many descriptors sees some teams, is told of the others, and takes nobody
-/// for dead.
+/// Who may not open so many descriptors sees some teams, is told of the others, and takes no
+/// process for dead.
 #[test]
 fn more_teams_than_a_reader_can_open() {
     let folder = Folder::new();

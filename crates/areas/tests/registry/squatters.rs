@@ -58,11 +58,11 @@ fn squatters_are_gone_round_and_all_meet() {
     let (_third, path) = joins(&mut machine, "third");
     assert_eq!(path, "/dev/shm/areas-0.3");
     assert_eq!(machine.list().names(), ["first", "second", "third"]);
-    // Nobody wrote where a link led.
+    // No process wrote where a link led.
     machine.tell("run rmdir /dev/shm/elsewhere");
 }
 
-/// Somebody else has made all names that are tried in `/dev/shm`.
+/// Another process has made all names that are tried in `/dev/shm`.
 fn all_taken(machine: &mut Agent, user: u32) {
     machine.tell("run mount -t tmpfs -o mode=755 tmpfs /run");
     machine.tell(&format!("run touch /dev/shm/areas-{user}"));
@@ -160,7 +160,7 @@ fn of_several_folders_all_choose_the_one_in_use() {
     assert_eq!(path, "/dev/shm/areas-0");
     machine.tell("run cp -a /dev/shm/areas-0 /dev/shm/areas-0.1");
     first.kill();
-    // Nobody is in either of them; a reader sees that, too.
+    // No process is in either of them; a reader sees that, too.
     let mut reader = machine.fork();
     assert!(reader.list().is_empty());
     let (_second, path) = joins(&mut machine, "second");
@@ -171,7 +171,7 @@ fn of_several_folders_all_choose_the_one_in_use() {
     assert_eq!(reader.list().names(), ["second", "third"]);
 }
 
-/// Processes that join at once, while somebody makes and removes the first name all the time, come
+/// Processes that join at once, while a process makes and removes the first name all the time, come
 /// to one folder.
 #[test]
 fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {

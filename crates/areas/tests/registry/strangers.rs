@@ -57,7 +57,7 @@ fn a_lookers_record_lock_on_the_file_stays() {
     }
 }
 
-/// Nobody can use up a looker's descriptors so, and other teams are cloned from as ever.
+/// No process can use up a looker's descriptors so, and other teams are cloned from as ever.
 #[test]
 fn no_more_than_a_few_descriptors_are_kept() {
     const TEAMS: usize = 12;

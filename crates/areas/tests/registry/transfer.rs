@@ -1,5 +1,5 @@
 //! An area changes hands: within a team at once, to another team at its next call; the giver keeps
-//! nothing, and whoever dies, the kernel has what nobody holds.
+//! nothing, and whoever dies, the kernel has what no process holds.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -98,7 +98,7 @@ fn within_a_team_it_moves_at_once() {
         assert_eq!(after.locked, lock != "none", "by the kernel's word");
         assert_eq!(owner.tell(&format!("kind {}", area.handle)), kind);
         assert_eq!(text(&mut owner, area, 0, name.len()), name);
-        // The old id and the old address are nobody's; the name is the new one's.
+        // The old id and the old address are no process's; the name is the new one's.
         for agent in [&mut owner, &mut other] {
             refused(agent.get(before.id), ErrorKind::NoSuchArea);
             assert_eq!(agent.find(&name).unwrap().id, after.id);
@@ -170,7 +170,7 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
         let before = describe(&mut giver, area);
         let told = give(&mut giver, area, &target);
         assert_eq!(holds(giver.pid()), (0, 0), "no mapping, no descriptor");
-        // On its way it is nobody's: neither by name nor by id.
+        // On its way it is no process's: neither by name nor by id.
         for agent in [&mut giver, &mut reader] {
             refused(agent.find(&name), ErrorKind::NoSuchArea);
             refused(agent.get(before.id), ErrorKind::NoSuchArea);
@@ -459,7 +459,7 @@ fn addresses_in_the_other_team() {
     let described = describe(&mut target, taken);
     assert_eq!((described.id.to_string(), described.address, described.fallbacks), (id, free, 0));
     target.tell(&format!("release {}", taken.handle));
-    // Free when it was offered, and taken when it is taken in: elsewhere, and that is told.
+    // Free when it was offered, and taken when it is taken in: elsewhere, and that is reported.
     let area = make(&mut giver, "shared again 65536 0");
     giver.tell(&format!("transfer {} {} exactly:{free}", area.handle, target.pid()));
     target.tell(&format!("occupy {free}"));

@@ -205,7 +205,7 @@ fn the_kernel_is_asked_what_the_descriptor_is() {
     assert_eq!(target.list().names(), [""; 0]);
 }
 
-/// To close a file that somebody sent would drop the program's own record locks on it.
+/// To close a file that a process sent would drop the program's own record locks on it.
 #[test]
 fn a_file_that_came_unasked_is_not_closed() {
     const KEPT: usize = 8;
@@ -299,8 +299,8 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
     assert!(elsewhere.recv(&mut [0; 8]).is_err(), "nothing came there");
 }
 
-/// Nobody's areas fill up a program that never takes them: what is too much waits with the kernel,
-/// and nothing is lost.
+/// No process's areas fill up a program that never takes them: what is too much waits with the
+/// kernel, and nothing is lost.
 #[test]
 fn a_flood_leaves_descriptors_to_the_program() {
     const FILES: usize = 256;

@@ -1,5 +1,5 @@
-//! The id that an area has where it was given: its giver is told at once, nobody else gets it,
-//! whoever dies, and nobody has it who has not claimed it.
+//! The id that an area has where it was given: its giver is told at once, no other process gets it,
+//! whoever dies, and no process has it who has not claimed it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -196,7 +196,8 @@ fn who_claims_nothing_gets_nothing() {
     assert!(own(arrives(&good, Some(&control(&folder)))), "the file, and no record lock");
     // With it, it is had. Who has the open file has the claim.
     assert_eq!(arrives(&good, Some(&claim)), told);
-    // One that nobody has claimed is had by who claims it, of those that are given, in that slot.
+    // One that no process has claimed is had by who claims it, of those that are given, in that
+    // slot.
     let hostile = control(&folder);
     let all = BYTES_AT..BYTES_AT + (1 << 31);
     assert!(!lock_bytes(&hostile, all.clone()), "the honest one has its byte");
@@ -317,8 +318,8 @@ fn who_has_joined_to_look_can_be_given_something() {
     assert!(folder.links().iter().all(|link| link.pid != pid) && folder.links().len() == left - 2);
 }
 
-/// Who only looks is known to nobody: others do not look into it, have no descriptor more for it,
-/// and clear away what it leaves.
+/// Who only looks is known to no process: others do not look into it, have no descriptor more for
+/// it, and clear away what it leaves.
 #[test]
 fn who_only_looks_costs_others_nothing() {
     const LOOKERS: usize = 20;

@@ -219,7 +219,7 @@ fn who_has_no_door_is_not_given_anything_and_has_all_the_rest() {
     );
     assert!(said.contains("has no socket for transfers") && said.contains("registry::join"), "{said}");
     assert_eq!(describe(&mut giver, area), before);
-    // There the reason is told.
+    // There the reason is reported.
     let said = refused(target.try_tell("join"), ErrorKind::NotPermitted);
     assert!(said.contains("socket(AF_UNIX, SOCK_DGRAM): EPERM"), "{said}");
 }

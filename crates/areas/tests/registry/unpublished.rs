@@ -1,8 +1,8 @@
-//! Memory that nobody publishes and somebody holds: it is seen, with all who hold it.
+//! Memory that no process publishes and a process holds: it is seen, with all who hold it.
 
 use crate::support::{Agent, Folder, eventually};
 
-/// Size and holders of each object that a process holds and nobody publishes.
+/// Size and holders of each object that a process holds and no process publishes.
 fn held_by(reader: &mut Agent, pid: u32) -> Vec<(String, Vec<u32>)> {
     let answer = reader.tell(&format!("unpublished {pid}"));
     let entries = answer.split('\u{1e}').filter(|entry| !entry.is_empty());
@@ -48,7 +48,7 @@ fn an_area_that_never_had_a_name_is_seen() {
     assert!(reader.list().is_empty());
 }
 
-/// Its table names it, and leads nobody to it any more.
+/// Its table names it, and leads no process to it any more.
 #[test]
 fn an_area_whose_descriptor_is_closed_is_seen_by_its_mapping() {
     let folder = Folder::new();

@@ -61,7 +61,7 @@ fn a_holder_that_becomes_unreadable_once_it_is_known() {
     holder.publish("secret");
     assert!(reader.clone_of("secret").is_ok());
     holder.tell("dumpable no");
-    // Its table is mapped already; what is no longer possible is told as what it is.
+    // Its table is mapped already; what is no longer possible is reported as what it is.
     assert_eq!(reader.find("secret").unwrap().pid, holder.pid());
     refused(reader.clone_of("secret"), ErrorKind::Unreadable);
     // Without its record lock, too, it is not taken for dead.

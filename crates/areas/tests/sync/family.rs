@@ -140,7 +140,7 @@ fn threads_that_lock_for_the_first_time_while_others_fork() {
                 for _ in 0..3 {
                     scope.spawn(|| drop(lock(&Mutex::new(&area, 0).unwrap())));
                 }
-                // The child inherits no descriptor of a mark, nor a mutex that nobody opens.
+                // The child inherits no descriptor of a mark, nor a mutex that no process opens.
                 assert!(in_child(|| {
                     let own = Mutex::new(&area, 8).unwrap().lock(LONG).is_ok();
                     let open = std::fs::read_dir("/proc/self/fd").unwrap();

@@ -1,5 +1,5 @@
 //! Many processes that lock, and are killed at any instruction: one at a time, each death told
-//! once, nobody hangs.
+//! once, no process hangs.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::support::child::{Peer, Stage, Test, tell, test};
 use super::{LONG, found};
 
-/// Where the mutex is, and what it guards: who is inside, two counts that are the same when nobody
-/// is, and how many deaths were told.
+/// Where the mutex is, and what it guards: who is inside, two counts that are the same when no
+/// process is, and how many deaths were reported.
 const MUTEX: usize = 128;
 const INSIDE: usize = 192;
 const ONE: usize = 200;
@@ -101,7 +101,7 @@ impl Workers {
         }
     }
 
-    /// Kills one, and looks what that has left, while nobody else moves.
+    /// Kills one, and looks what that has left, while no other process moves.
     fn kill(&mut self, victim: usize) {
         self.signal_others(victim, Signal::STOP);
         for (_, peer) in self.peers.iter().enumerate().filter(|&(number, _)| number != victim) {
@@ -113,7 +113,7 @@ impl Workers {
         self.peers[victim].kill();
         if Mutex::new(&self.area, MUTEX).unwrap().owner().unwrap() == Owner::Dead {
             let word: u64 = self.area.load(MUTEX, Relaxed).unwrap();
-            // One that died before, and whom nobody has followed yet, is counted already.
+            // One that died before, and whom no process has followed yet, is counted already.
             if word >> 4 != self.last {
                 self.last = word >> 4;
                 self.died += 1;
@@ -123,7 +123,7 @@ impl Workers {
         self.signal_others(victim, Signal::CONT);
     }
 
-    /// Everybody goes on: nobody hangs.
+    /// Everybody goes on: no process hangs.
     fn all_go_on(&self) {
         let counts = || -> Vec<u64> {
             let count = |worker| self.area.load(WORKERS + worker * EACH, Relaxed).unwrap();

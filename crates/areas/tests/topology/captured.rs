@@ -1,5 +1,5 @@
-//! Machines that somebody has captured, from `../shared/fixtures/sysfs` beside the project; skipped
-//! aloud without it.
+//! Machines that were captured, from `../shared/fixtures/sysfs` beside the project; skipped aloud
+//! without it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -54,7 +54,7 @@ fn skipped(line: &str) {
     }
 }
 
-/// Every machine that somebody has captured, those of other tests and those that come.
+/// Every machine that were captured, those of other tests and those that come.
 #[test]
 fn captured_all() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/sysfs");

@@ -171,7 +171,7 @@ fn no_node_at_all_is_an_error() {
     assert!(Topology::read_from(&tree.0).unwrap_err().to_string().ends_with(": it names no node"));
 }
 
-/// A tree that is odd all over is told in part.
+/// A tree that is odd all over is reported in part.
 #[test]
 fn many_oddities_are_not_kept_all() {
     let mut tree = Tree::empty().with(&format!("{NODES}/online"), "0-299\n");
@@ -203,7 +203,7 @@ fn files_that_are_no_files() {
     fs::create_dir(online(&folder)).unwrap();
     assert_eq!(odd(&folder), named(&folder, "read: EISDIR"));
 
-    // A pipe with nobody behind it: an empty file, and above all no waiting.
+    // A pipe with no process behind it: an empty file, and above all no waiting.
     let pipe = Tree::small_machine();
     fs::remove_file(online(&pipe)).unwrap();
     assert!(Command::new("mkfifo").arg(online(&pipe)).status().unwrap().success());

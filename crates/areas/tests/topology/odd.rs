@@ -103,7 +103,7 @@ fn cpus_that_are_offline_or_none_or_in_no_node() {
     assert_eq!(info(&topology, 0).offline_cpus.to_string(), "2");
 }
 
-/// A list that nobody has changed since nodes went, came, or lost their memory.
+/// A list that no process has changed since nodes went, came, or lost their memory.
 #[test]
 fn a_stale_has_memory() {
     let tree =
@@ -146,7 +146,7 @@ fn memory_side_caches() {
     assert_eq!((far.indexing, far.write_policy), (Some(CacheIndexing::Indexed), Some(CacheWrites::Through)));
     assert_eq!(topology.oddities(), []);
 
-    // A cache of which only the size is told.
+    // A cache of which only the size is reported.
     let tree = Tree::small_machine().with(&format!("{NODES}/node0/memory_side_cache/index1/size"), "8192\n");
     let [only] = info(&tree.read(), 0).memory_side_caches[..] else { panic!("one") };
     assert_eq!((only.size, only.line_size, only.indexing, only.write_policy), (Some(8192), None, None, None));

@@ -17,7 +17,7 @@ static HELD: Mutex<Vec<Area<Shared>>> = Mutex::new(Vec::new());
 ///
 /// # Safety
 /// `command..command+len` is UTF-8 that may be read, `answer..answer+room` may be written, and
-/// nobody else uses them meanwhile.
+/// nothing else uses them concurrently.
 // SAFETY: no other symbol of that name is in the program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_twin(command: *const u8, len: usize, answer: *mut u8, room: usize) -> usize {

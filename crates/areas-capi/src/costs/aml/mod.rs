@@ -230,7 +230,7 @@ fn nothing(sides: &mut Sides) {
 }
 
 fn print_error(sides: &mut Sides) {
-    // What is printed here is nobody's to read.
+    // What is printed here is not read.
     let nowhere = std::fs::File::options().write(true).open("/dev/null").unwrap();
     nix::unistd::dup2_stderr(nowhere).unwrap();
     // SAFETY: a string.

@@ -194,7 +194,7 @@ fn sync(sides: &mut Sides) {
 fn fill(sides: &mut Sides) {
     let (file, area, mut own) = (file(sides), create(&attributes(SHARED)), shared());
     let edge = &mut || {
-        // SAFETY: a handle of this row's, and nobody who is told.
+        // SAFETY: a handle of this row's, and no callback.
         done(unsafe { areas_populate(area, NOBODY, CONTEXT) });
         // SAFETY: as above, and an open file.
         done(unsafe { areas_fill(area, file.as_raw_fd(), NOBODY, CONTEXT) });
@@ -258,8 +258,8 @@ fn migrate(sides: &mut Sides) {
     let mut migration = Record::begun("areas_migration");
     let edge = &mut || {
         let (to, told) = (wanted.as_ptr(), migration.as_mut_ptr());
-        // SAFETY: a handle of this row's, a placement, as many bytes as it says, and nobody who is
-        // told.
+        // SAFETY: a handle of this row's, a placement, as many bytes as it says, and no
+        // callback.
         done(unsafe { areas_migrate(area, to, told, NOBODY, NOBODY, CONTEXT) });
     };
     sides.count(edge, &mut || assert!(own.migrate_with(placement, &mut |_| {}).unwrap().is_placed()));
@@ -272,7 +272,7 @@ fn migrate_id(sides: &mut Sides) {
     let mut migration = Record::begun("areas_migration");
     let edge = &mut || {
         let (to, told) = (wanted.as_ptr(), migration.as_mut_ptr());
-        // SAFETY: a placement, as many bytes as it says, and nobody who is told.
+        // SAFETY: a placement, as many bytes as it says, and no callback.
         done(unsafe { areas_migrate_id(id.get(), to, told, NOBODY, NOBODY, CONTEXT) });
     };
     sides.count(edge, &mut || {

@@ -145,9 +145,9 @@ fn next(sides: &mut Sides) {
     });
 }
 
-/// Counts the areas that are told.
+/// Counts the areas that are reported.
 unsafe extern "C" fn counted(_info: *const c_void, context: *mut c_void) -> c_int {
-    // SAFETY: the number of the row that is being counted, which nothing else uses meanwhile.
+    // SAFETY: the number of the row that is being counted, which nothing else uses concurrently.
     unsafe { *context.cast::<usize>() += 1 };
     0
 }
@@ -157,7 +157,7 @@ fn list(sides: &mut Sides) {
     let (_other, _area) = (another_team(), published());
     let edge = &mut || {
         let mut areas = 0_usize;
-        // SAFETY: a function that is told, and its number.
+        // SAFETY: a callback, and its number.
         done(unsafe { areas_list(counted, NOBODY, (&raw mut areas).cast()) });
         assert_eq!(areas, 2);
     };
@@ -221,7 +221,7 @@ fn looked_at(found: &Residency) {
 fn measure(sides: &mut Sides) {
     let (area, own) = (create(&attributes(0)), shared());
     let mut told = Record::begun("areas_residency");
-    // SAFETY: a handle of this row's, as many bytes as it says, and nobody who is told.
+    // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
     let edge = &mut || done(unsafe { areas_measure(area, told.as_mut_ptr(), NOBODY, CONTEXT) });
     sides.count(edge, &mut || looked_at(&own.residency().unwrap()));
 }
@@ -229,7 +229,7 @@ fn measure(sides: &mut Sides) {
 fn measure_id(sides: &mut Sides) {
     let (_other, id) = another_team();
     let mut told = Record::begun("areas_residency");
-    // SAFETY: as many bytes as it says, and nobody who is told.
+    // SAFETY: as many bytes as it says, and no callback.
     let edge = &mut || done(unsafe { areas_measure_id(id.get(), told.as_mut_ptr(), NOBODY, CONTEXT) });
     sides.count(edge, &mut || looked_at(&registry::get(id).unwrap().residency().unwrap()));
 }
@@ -240,7 +240,7 @@ fn measure_range(sides: &mut Sides) {
     let mut told = Record::begun("areas_residency");
     let edge = &mut || {
         let at = start.as_ptr().cast_const().cast();
-        // SAFETY: an address, as many bytes as it says, and nobody who is told.
+        // SAFETY: an address, as many bytes as it says, and no callback.
         done(unsafe { areas_measure_range(at, PAGE, told.as_mut_ptr(), NOBODY, CONTEXT) });
     };
     sides.count(edge, &mut || looked_at(&areas::range::residency(start, PAGE).unwrap()));
@@ -249,7 +249,7 @@ fn measure_range(sides: &mut Sides) {
 fn verify(sides: &mut Sides) {
     let (area, own) = (create(&attributes(0)), shared());
     let mut told = Record::begun("areas_verification");
-    // SAFETY: a handle of this row's, as many bytes as it says, and nobody who is told.
+    // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
     let edge = &mut || done(unsafe { areas_verify(area, told.as_mut_ptr(), NOBODY, CONTEXT) });
     sides.count(edge, &mut || assert!(own.verify().unwrap().holds()));
 }

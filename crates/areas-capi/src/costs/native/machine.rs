@@ -37,7 +37,7 @@ unsafe extern "C" fn told(_told: *const c_void, _context: *mut c_void) -> c_int 
 }
 
 fn nodes(sides: &mut Sides) {
-    // SAFETY: a function that is told.
+    // SAFETY: a callback.
     sides.count(&mut || assert!(unsafe { areas_nodes(told, CONTEXT) } > 0), &mut || {
         let machine = Topology::read().unwrap();
         assert!(!machine.nodes().is_empty() && !areas::allowed_nodes().unwrap().is_empty());
@@ -53,7 +53,7 @@ fn distance(sides: &mut Sides) {
 
 fn rank(sides: &mut Sides) {
     let nearest = Record::begun("areas_targets");
-    // SAFETY: as many bytes as it says, and a function that is told.
+    // SAFETY: as many bytes as it says, and a callback.
     sides.count(&mut || assert!(unsafe { areas_rank(nearest.as_ptr(), told, CONTEXT) } > 0), &mut || {
         assert!(!Targets::of(&Topology::read().unwrap()).nearest().unwrap().is_empty());
     });
@@ -65,7 +65,7 @@ fn space(sides: &mut Sides) {
     let mut set = Record::zeroed("areas_nodeset");
     let edge = &mut || {
         let (wanted, set) = (wanted.as_ptr(), set.as_mut_ptr());
-        // SAFETY: as many bytes as it says, a place for a set, and nobody who wants the other one.
+        // SAFETY: as many bytes as it says, a place for a set, and no place for the other one.
         assert!(unsafe { areas_space(wanted, set, CONTEXT) } > 0);
     };
     sides.count(edge, &mut || {

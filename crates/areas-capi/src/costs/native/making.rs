@@ -157,7 +157,7 @@ fn granted(sides: &mut Sides) {
     let (area, own) = (create(&attributes(SHARED)), shared());
     let mut grant = Record::begun("areas_grant");
     let edge = &mut || {
-        // SAFETY: a handle of this row's, as many bytes as it says, and nobody who is told.
+        // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
         done(unsafe { areas_granted(area, grant.as_mut_ptr(), NOBODY, CONTEXT) });
     };
     sides.count(edge, &mut || assert_eq!(own.granted().mapped, PAGE));
@@ -207,7 +207,7 @@ fn fail(sides: &mut Sides) {
     assert!(kept.is_some());
 }
 
-/// The words are made when somebody asks first.
+/// The words are made when it is first asked for.
 fn tell_failure(sides: &mut Sides) {
     set_error();
     let edge = &mut || {

@@ -73,7 +73,7 @@ fn published() -> Area<Shared> {
     areas::builder(PAGE).name(NAME).shared().unwrap()
 }
 
-/// Nobody who is told, and nothing that is asked for in particular.
+/// No callback, and nothing that is asked for in particular.
 const NOBODY: *const c_void = std::ptr::null();
 const CONTEXT: *mut c_void = std::ptr::null_mut();
 

@@ -215,7 +215,7 @@ fn answer_nobody(sides: &mut Sides) {
     let source = registry::find(NAME).unwrap();
     let offer = open_at(area, &at);
     let mut own_offer = OfferOptions::new().open(&source, path.with_extension("own")).unwrap();
-    // SAFETY: an offer of this row's, and nobody who is told.
+    // SAFETY: an offer of this row's, and no callback.
     let edge = &mut || assert_eq!(unsafe { areas_offer_answer(offer, 0, std::ptr::null_mut()) }, 0);
     sides.count(edge, &mut || assert!(own_offer.answer(Some(Duration::ZERO)).unwrap().is_none()));
 }
@@ -231,7 +231,7 @@ fn answer(sides: &mut Sides) {
     let edge = &mut || {
         takes.ask();
         settle();
-        // SAFETY: an offer of this row's, and nobody who is told.
+        // SAFETY: an offer of this row's, and no callback.
         assert_eq!(unsafe { areas_offer_answer(offer, 10_000, std::ptr::null_mut()) }, 1);
         takes.wait();
     };

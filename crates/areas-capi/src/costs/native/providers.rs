@@ -179,7 +179,7 @@ fn memory() -> NonNull<u8> {
 fn fixed(sides: &mut Sides) {
     let (given, own) = (memory(), memory());
     let edge = &mut || {
-        // SAFETY: memory of this row's, which nobody else uses.
+        // SAFETY: memory of this row's, which nothing else uses.
         let_go(unsafe { areas_provider_fixed(given.as_ptr().cast(), PAGE, NOBODY, CONTEXT) });
     };
     // SAFETY: as above.

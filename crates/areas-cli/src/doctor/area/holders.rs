@@ -169,7 +169,7 @@ fn moving(looked: &Looked<'_>) -> Check {
         return Check::fine(
             id,
             title,
-            "pages of the pool move where the pool of the other node has some free: `areas nodes`",
+            "hugetlb pages move where the pool of the other node has some free: `areas nodes`",
         );
     }
     match (mapped.as_slice(), looked.facts.has_capability(SYS_NICE)) {

@@ -73,7 +73,7 @@ const WORTH_IT: u64 = 64 << 20;
 fn huge(looked: &Looked<'_>) -> Check {
     let (id, title) = ("area.huge", "huge pages");
     if looked.info.page_size != PageSize::base() {
-        return Check::fine(id, title, format!("pages of the pool, {} each", looked.info.page_size));
+        return Check::fine(id, title, format!("hugetlb pages, {} each", looked.info.page_size));
     }
     let Ok(residency) = &looked.residency else {
         return Check::unknown(id, title, "its pages cannot be measured");

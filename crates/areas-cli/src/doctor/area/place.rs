@@ -11,7 +11,7 @@ pub(super) fn checks(looked: &Looked<'_>) -> Vec<Check> {
         return vec![Check::fine(
             "area.place",
             "nodes",
-            "memory that was set aside when the machine booted has no policy",
+            "memory that was reserved when the machine booted has no policy",
         )];
     }
     let mut checks = vec![policy(looked), placed(looked)];

@@ -44,8 +44,8 @@ fn control(peer: &Peer) -> Result<ManuallyDrop<File>> {
     Ok(ManuallyDrop::new(File::options().read(true).write(true).open(peer.space()?.join("control"))?))
 }
 
-/// Locks what of a range nobody else has: there are claims of givers, the peer's own too. A length
-/// of 0 is all that follows.
+/// Locks what of a range no other process has: there are claims of givers, the peer's own too. A
+/// length of 0 is all that follows.
 fn lock_free(file: &File, start: i64, len: i64) -> Result<()> {
     let mut lock = whole(libc::F_WRLCK)?;
     (lock.l_start, lock.l_len) = (start, len);

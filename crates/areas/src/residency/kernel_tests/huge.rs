@@ -1,4 +1,4 @@
-//! Huge pages: gathered ones, parts of them, and those of the pool.
+//! Huge pages: collapsed ones, parts of them, and those of the pool.
 
 use super::*;
 

@@ -71,8 +71,8 @@ fn swapped_pages_are_found_and_stay_swapped() {
     let residency = measure_by(&map(&object), &Cache::Core { object: object.as_fd().into() }, true).unwrap();
     assert_eq!((residency.resident(), residency.swapped()), (core as u64, Some((len - core) as u64)));
     assert_eq!(allocated(&object), before, "swapped pages count as allocated");
-    // Somebody else's object before 6.5: what is swapped comes in, and the answer says that it does
-    // not know.
+    // Another process's object before 6.5: what is swapped comes in, and the answer says that it
+    // does not know.
     let residency = measure_by(&map(&object), &Cache::Data { object: object.as_fd().into() }, true).unwrap();
     assert_eq!((residency.swapped(), residency.resident()), (None, len as u64));
 }

@@ -54,7 +54,7 @@ pub(super) fn memfd(len: usize, flags: u32) -> OwnedFd {
     // SAFETY: the name is a C string.
     let fd = unsafe { libc::memfd_create(c"kernel".as_ptr(), flags) };
     assert!(fd >= 0, "memfd_create: {}", std::io::Error::last_os_error());
-    // SAFETY: a new descriptor that nobody else has.
+    // SAFETY: a new descriptor that nothing else has.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     // SAFETY: no memory is involved.
     assert_eq!(unsafe { libc::ftruncate(fd.as_raw_fd(), len.try_into().unwrap()) }, 0);

@@ -27,7 +27,7 @@ fn device_and_inode_name_a_memfd() {
     assert_eq!(identities.len(), 100);
     let device = |fd: &OwnedFd| identity(fd).0;
     assert!(all.iter().all(|fd| device(fd) == device(&all[0])));
-    assert_ne!(device(&memfd(HUGE, libc::MFD_HUGETLB)), device(&all[0]), "pool pages are another device");
+    assert_ne!(device(&memfd(HUGE, libc::MFD_HUGETLB)), device(&all[0]), "hugetlb pages are another device");
 }
 
 /// mmap rounds up, munmap does not.
@@ -92,8 +92,8 @@ fn a_writable_mapping_makes_a_pool_object_longer() {
     assert_eq!((reserved(), pool_free(0, HUGE)), (0, 4));
 }
 
-/// Sealing against writing waits for nobody: a writable mapping anywhere is in the way, one for
-/// private copies is not.
+/// Sealing against writing never waits: a writable mapping anywhere is in the way, one for private
+/// copies is not.
 #[test]
 fn a_write_seal_wants_no_writable_mapping() {
     guest!();

@@ -96,7 +96,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.pid > 0 {
-            // SAFETY: a child of ours that has not been waited for: nobody else can have its
+            // SAFETY: a child of ours that has not been waited for: no other process can have its
             // number.
             unsafe { libc::kill(self.pid, libc::SIGKILL) };
             // SAFETY: as above; the status is not asked for.

@@ -55,7 +55,7 @@ fn pool_file(node: u32, page: usize, name: &str) -> String {
     format!("/sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/{name}", page >> 10)
 }
 
-/// Hugetlb pages of a node that nobody has.
+/// Hugetlb pages of a node that no process has.
 pub(crate) fn pool_free(node: u32, page: usize) -> u64 {
     number(&pool_file(node, page, "free_hugepages"))
 }
@@ -75,7 +75,7 @@ pub(crate) struct Crowded {
 }
 
 /// Leaves only about so many bytes of a node free, up to [`SLACK`] more. Most are taken into its
-/// pool, which is quick, since nobody touches them; where memory is too scattered for that, the
+/// pool, which is quick, since no process touches them; where memory is too scattered for that, the
 /// rest is touched.
 pub(crate) fn crowd(node: u32, left: usize) -> Crowded {
     let excess = || usize::try_from(free(node)).unwrap().saturating_sub(left);

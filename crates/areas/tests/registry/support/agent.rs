@@ -201,7 +201,7 @@ impl Agent {
         self.end_now();
     }
 
-    /// `kill -9`, and nobody fetches its status as long as the value is kept.
+    /// `kill -9`, and no process fetches its status as long as the value is kept.
     pub(crate) fn kill_unreaped(&self) {
         self.signal(Signal::KILL);
         super::eventually("a killed process becomes a zombie", || is_zombie(self.pid));

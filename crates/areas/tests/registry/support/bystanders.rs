@@ -16,7 +16,7 @@ const BYTES: usize = 64 << 10;
 pub(crate) fn close_everything() -> Result<(), Failure> {
     let mut channels = Vec::new();
     for number in sockets()? {
-        // The library's doors are connected to nobody.
+        // The library's doors are connected to no process.
         if raw::is_connected(number)? {
             channels.push(number.cast_unsigned());
         }
@@ -25,7 +25,7 @@ pub(crate) fn close_everything() -> Result<(), Failure> {
 }
 
 /// Puts another process's file in place of the door, which is the one socket that is connected to
-/// nobody.
+/// no process.
 pub(crate) fn close_door() -> Result<(), Failure> {
     for number in sockets()? {
         if !raw::is_connected(number)? {

@@ -165,7 +165,7 @@ pub(crate) fn has_no_leader(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] == "Z")
 }
 
-/// Whether a process has died and nobody has fetched its status.
+/// Whether a process has died and no process has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
     // Threads may outlive the leader, a sanitizer's own for one: they have its descriptors and
     // mappings still.

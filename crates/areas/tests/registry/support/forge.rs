@@ -46,7 +46,7 @@ fn noise(mut seed: u64) -> impl FnMut() -> u64 {
 }
 
 /// A memory object: `noise` or `zeros`, `sealed` as a table is or `unsealed`; or a file on a disk,
-/// which nobody can find by a name.
+/// which no process can find by a name.
 pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64) -> Result<String, Failure> {
     let file = match kind {
         "file" => {
@@ -170,7 +170,7 @@ fn scribble(table: Scratch) {
     }
 }
 
-/// Puts another file under a descriptor that somebody else in this process counts on.
+/// Puts another file under a descriptor that other code in this process counts on.
 #[expect(unsafe_code, reason = "takes a descriptor away from its owner: that is the test")]
 pub(crate) fn replace_descriptor(with: &File, target: i32) -> Result<(), Failure> {
     // SAFETY: the number is open, and what was behind it is never used again but by what must
@@ -203,7 +203,7 @@ pub(crate) fn announce(
             };
             fcntl_add_seals(&file, kinds)?;
             if seals == "leased" {
-                // Only who has it open for reading, and nobody else by a path, gets one.
+                // Only who has it open for reading, and no other process by a path, gets one.
                 let again = File::open(format!("/proc/thread-self/fd/{}", number_of(&file)))?;
                 raw::lease(&again)?;
                 holdings.files.push(again);

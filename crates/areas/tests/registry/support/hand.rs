@@ -33,7 +33,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             make(holdings, kind, name, size.parse()?, max.parse()?, lock.parse()?)
         }
         ["transfer", handle, team, form] => transfer(holdings, handle.parse()?, team.parse()?, form),
-        // Nobody says after it that it was done.
+        // No process says after it that it was done.
         ["transfer-and-die", handle, team] => {
             transfer(holdings, handle.parse()?, team.parse()?, "any")?;
             kill_process(getpid(), Signal::KILL)?;

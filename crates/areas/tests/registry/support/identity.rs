@@ -1,4 +1,4 @@
-//! Becoming somebody else: another user, another group, with or without a capability.
+//! Becoming another user: another user, another group, with or without a capability.
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};

@@ -54,8 +54,8 @@ pub(crate) fn new_user_namespace() -> io::Result<()> {
 /// Ends the calling thread, and no other: nothing of what is on its stack is dropped.
 pub(crate) fn end_thread() -> ! {
     loop {
-        // SAFETY: the call does not come back. Nobody joins this thread, and what its stack holds
-        // was moved elsewhere before or is never used again.
+        // SAFETY: the call does not come back. No process joins this thread, and what its stack
+        // holds was moved elsewhere before or is never used again.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
 }
@@ -68,12 +68,12 @@ pub(crate) struct Scratch {
 }
 
 // SAFETY: it is an address and a length; whoever uses it makes whole volatile stores, in any order,
-// to memory that nobody has a reference to.
+// to memory that nothing has a reference to.
 unsafe impl Send for Scratch {}
 
 impl Scratch {
     pub(crate) fn new(file: impl AsFd, bytes: usize) -> io::Result<Self> {
-        // SAFETY: the kernel chooses the addresses: nobody else's mapping is replaced.
+        // SAFETY: the kernel chooses the addresses: no other process's mapping is replaced.
         let base = unsafe {
             mmap(std::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)
         }?;
@@ -117,7 +117,7 @@ pub(crate) fn close_all_but(kept: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes a descriptor that somebody else owns: a mistake that programs make.
+/// Closes a descriptor that other code owns: a mistake that programs make.
 pub(crate) fn close(number: i32) {
     // SAFETY: no memory is touched. Its owner loses it: that is the test, and what it does then.
     let _ = unsafe { libc::close(number) };
@@ -209,8 +209,8 @@ pub(crate) fn mount_silent(path: &str) -> io::Result<File> {
 }
 
 /// Takes a lease on a file: whoever opens it waits until it is released, for up to
-/// `/proc/sys/fs/lease-break-time` seconds. We are told by a signal that is ignored unless somebody
-/// asks for it.
+/// `/proc/sys/fs/lease-break-time` seconds. We are told by a signal that is ignored unless a
+/// process asks for it.
 pub(crate) fn lease(file: &File) -> io::Result<()> {
     /// `include/uapi/asm-generic/fcntl.h`; the crate at hand lacks it.
     const F_SETSIG: libc::c_int = 10;

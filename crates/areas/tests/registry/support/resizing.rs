@@ -102,8 +102,8 @@ fn peek(held: &mut Resizables, handle: &str, offset: &str) -> Result<String, Fai
     })
 }
 
-/// Sets ever other sizes and writes to the last byte of each. Who is quicker wins, and nobody is
-/// harmed: a write beyond the end of the moment is an error.
+/// Sets ever other sizes and writes to the last byte of each. Who is quicker wins, and no process
+/// is harmed: a write beyond the end of the moment is an error.
 fn storm(
     held: &mut Resizables,
     handle: &str,

@@ -59,7 +59,7 @@ pub(crate) struct Holdings {
     pub(crate) blocks: Vec<Area<areas::Private>>,
     /// Kept open for links that lead to them.
     pub(crate) files: Vec<File>,
-    /// Files of somebody else in this process, who knows nothing of areas.
+    /// Files of other code in this process, which knows nothing of areas.
     pub(crate) bystanders: Vec<File>,
     /// What takes all mappings that there are.
     pub(crate) filler: Vec<areas::Mapping>,

@@ -146,7 +146,7 @@ fn churn(name: &str, count: u32) -> Result<String, Failure> {
     Ok(ids.join(" "))
 }
 
-/// Publishes, lists, keeps, finds and drops, while somebody removes the folder: no call fails, and
+/// Publishes, lists, keeps, finds and drops, while a process removes the folder: no call fails, and
 /// what we have we find.
 fn churn_while_removed(name: &str, count: u32) -> Result<String, Failure> {
     for _ in 0..count {
