@@ -71,11 +71,14 @@ int64_t peer_map_noted(const struct work *work)
     return peer_now() - start;
 }
 
-/* What belongs to a publication: whether the table and the folder are what they were, and, by the folder's time, whether anybody knocks or waits. */
+/* What belongs to a publication: whether the table and the folder are what they were, whether it is still this user's, and, by the folder's
+ * time, whether anybody knocks or waits. */
 static inline int look_around(const struct registry *registry)
 {
     struct stat stat;
-    return fstat(registry->table, &stat) != 0 || fstatat(registry->folder, ".", &stat, 0) != 0 ? -1 : 0;
+    if (fstat(registry->table, &stat) != 0 || syscall(SYS_geteuid) < 0 || fstat(registry->folder, &stat) != 0)
+        return -1;
+    return 0;
 }
 
 /* An area made, published, and dropped. */
@@ -94,7 +97,7 @@ int64_t peer_share(const struct work *work)
         if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
             return PEER_FAILED;
         int object = memfd_create("area:bench: shared", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-        if (object < 0 || fstat(object, &stat) != 0 || fchmod(object, 0600) != 0)
+        if (object < 0 || fstat(object, &stat) != 0)
             return PEER_FAILED;
         if (ftruncate(object, (off_t)work->size) != 0 || fcntl(object, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
             return PEER_FAILED;

@@ -81,9 +81,9 @@ fn every_function_has_a_row() {
 }
 
 /// One look at our table and one at the folder: who waits for a name, and who gives us an area,
-/// show in the latter.
+/// show in the latter. And which user this is.
 #[test]
-fn a_publication_takes_two_system_calls() {
+fn a_publication_takes_three_system_calls() {
     let row = Row::new(&[], |sides| {
         let _joined = areas::builder(4096).name("costs: joined").shared().unwrap();
         sides.count(
@@ -91,7 +91,7 @@ fn a_publication_takes_two_system_calls() {
             &mut || drop(areas::builder(4096).shared().unwrap()),
         );
     });
-    counting::check([row.dearer(2, 1, "its name, and the two looks")].iter());
+    counting::check([row.dearer(3, 1, "its name, the two looks, and the user")].iter());
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {

@@ -499,7 +499,7 @@ impl<'a> AreaBuilder<'a> {
                 }
             }
         };
-        self.map_object(Object::create(&self.label(), self.size, extent, page)?.fresh(), placement)
+        self.map_object(Object::make(&self.label(), self.size, extent, page)?.fresh(), placement)
     }
 
     /// What its object is called in `/proc/PID/maps`, where a label follows.

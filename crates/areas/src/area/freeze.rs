@@ -166,7 +166,7 @@ impl<K: AreaKind> Area<K> {
                 }
                 Err(errno) => {
                     let object = super::object_of(self.object.as_ref());
-                    let shut = sys::object::seals(object.as_fd())
+                    let shut = sys::object::seals(object.fd())
                         .is_ok_and(|seals| seals.contains(sys::object::SealFlags::SEAL));
                     let error = |kind| {
                         Error::new(kind, what.to_owned()).call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno)

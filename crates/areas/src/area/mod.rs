@@ -535,7 +535,7 @@ impl<K: AreaKind> Area<K> {
         use std::os::fd::AsRawFd;
         Announcement {
             name,
-            descriptor: object.as_fd().as_raw_fd(),
+            descriptor: object.fd().as_raw_fd(),
             object: object.identity(),
             address: mapping.as_ptr().addr() as u64,
             span: mapping.span() as u64,

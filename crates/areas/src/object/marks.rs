@@ -29,6 +29,10 @@ const RETIRED: u32 = 0o040;
 /// users are in group 0 by default, and the kernel does not look at what others may where the group
 /// is theirs.
 pub(crate) const OFFERED: u32 = 0o044;
+/// Its group and others may open it for writing (S_IWGRP and S_IWOTH), as the kernel makes memory
+/// objects. That says something once there is a descriptor that is for reading only: whoever has one
+/// could open the file behind it again (`/proc/self/fd/N`). So it is taken away before there is.
+const WRITERS: u32 = 0o022;
 /// What its group and others may do.
 const FOR_OTHERS: u32 = 0o077;
 /// What else of a mode means anything.
@@ -45,11 +49,18 @@ fn says_retired(mode: u32) -> bool {
     mode & FOR_OTHERS == RETIRED
 }
 
-/// A mode that gives these rights, with what is marked in it.
+/// Whether other users that have a descriptor of it may open it again for writing, as far as its
+/// mode says.
+pub(crate) fn lets_others_write(stat: &Stat) -> bool {
+    stat.mode & WRITERS != 0
+}
+
+/// A mode that gives these rights, with what is marked in it. (What was offered is never for
+/// writing: a mode that lets others write says nothing of that.)
 fn with_rights(mode: u32, rights: u32) -> u32 {
     let others = match mode & FOR_OTHERS {
         RETIRED => RETIRED,
-        others if others & OFFERED == OFFERED => OFFERED,
+        others if others & (OFFERED | WRITERS) == OFFERED => OFFERED,
         _ => rights & FOR_OTHERS,
     };
     mode & UNEVEN | rights & !FOR_OTHERS | others
@@ -84,7 +95,7 @@ impl Object {
         if self.physical.is_some() {
             return Ok(false);
         }
-        match sys::file::stat(self.as_fd()) {
+        match sys::file::stat(self.fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(is_retired(&stat)),
             _ => Err(closed("check whether an area is retired".to_owned())),
         }
@@ -94,6 +105,35 @@ impl Object {
     /// retired, and that it was offered to users, who may read it. `rights` may say that it is.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
         self.change_mode(what, |mode| with_rights(mode, rights))
+    }
+
+    /// Has other users not open it for writing by way of a descriptor that they have: before there
+    /// is one that is for reading only, and before the program has one of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unreadable`] where it belongs to another user, so that this process may not: it would
+    /// be for reading only in name alone.
+    pub(crate) fn close_to_others(&self, what: &str) -> Result<()> {
+        if !self.open_to_others.load(Ordering::Relaxed) || self.physical.is_some() {
+            return Ok(());
+        }
+        let stat = self.own_fd().and_then(sys::file::stat).map_err(|_| closed(what.to_owned()))?;
+        let user = sys::process::user();
+        if lets_others_write(&stat) {
+            if user != stat.uid && user != 0 {
+                return Err(Error::new(ErrorKind::Unreadable, what.to_owned())
+                    .detail(format!(
+                        "it belongs to user {}, and we are user {user}: it came over a socket, or was made before its holder changed its user; \
+                         its file mode {:04o} lets all who have it for reading open it for writing",
+                        stat.uid,
+                        stat.mode & PERMISSIONS
+                    ))
+                    .help("clone it for writing; or have its owner send it for reading only, or freeze it"));
+            }
+            self.set_rights(what, 0o600)?;
+        }
+        self.open_to_others.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn change_mode(&self, what: &str, change: impl Fn(u32) -> u32) -> Result<()> {
@@ -117,7 +157,7 @@ impl Object {
     /// writing: frozen, or without `/proc`.
     fn alone(&self, what: &str) -> Result<Option<OwnedFd>> {
         const ATTEMPTS: u32 = 500;
-        let path = format!("/proc/thread-self/fd/{}\0", self.as_fd().as_raw_fd());
+        let path = format!("/proc/thread-self/fd/{}\0", self.fd().as_raw_fd());
         let Some(file) = std::ffi::CStr::from_bytes_with_nul(path.as_bytes())
             .ok()
             .and_then(|path| sys::file::open_at(sys::file::CWD, path, OFlags::RDWR, 0).ok())
@@ -158,9 +198,12 @@ mod tests {
             // Retired, it is never offered.
             (0o640, 0o644, 0o640),
             (0o1640, 0o400, 0o1440),
-            // As other programs make theirs: no other user is to write it, and it is not retired by
-            // that.
-            (0o777, 0o600, 0o644),
+            // As the kernel makes them, and other programs leave theirs: nobody else is to write
+            // it, and it is not retired by that.
+            (0o777, 0o600, 0o600),
+            (0o666, 0o600, 0o600),
+            (0o666, 0o644, 0o644),
+            (0o1666, 0o400, 0o1400),
             (0o660, 0o600, 0o600),
             (0o604, 0o600, 0o600),
         ] {

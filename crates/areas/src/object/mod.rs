@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use marks::UNEVEN;
+use marks::lets_others_write;
 pub(crate) use marks::{OFFERED, is_retired};
 pub(crate) use piece::Piece;
 
@@ -99,6 +100,8 @@ pub struct Object {
     uneven: AtomicBool,
     /// Whether it is known to be marked as one that others have.
     held: AtomicBool,
+    /// Whether its mode may let other users open it for writing.
+    open_to_others: AtomicBool,
     /// How often this process had forked when it was made.
     forks: u64,
 }
@@ -107,6 +110,7 @@ impl Object {
     fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
         let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
         let (piece, held, forks) = (Piece::WHOLE, AtomicBool::new(false), crate::forking::forks());
+        let open_to_others = AtomicBool::new(true);
         let (physical, exact, was_frozen, refused_writers, was_retired, adopted, missing) =
             (None, None, false, false, false, false, 0);
         Object {
@@ -125,6 +129,7 @@ impl Object {
             missing,
             uneven,
             held,
+            open_to_others,
             forks,
         }
     }
@@ -140,6 +145,23 @@ impl Object {
     /// [`ErrorKind::NotPermitted`] where a sandbox forbids them; [`ErrorKind::InvalidInput`] if
     /// `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
+        let object = Object::make(label, size, extent, page)?;
+        // Nobody has a descriptor of it yet, and nothing is marked on it.
+        sys::file::set_mode(object.fd(), 0o600).map_err(|errno| {
+            Error::new(ErrorKind::System, format!("make a memory object of {}", Bytes::from(size)))
+                .call("fchmod(0600)", errno)
+        })?;
+        object.open_to_others.store(false, Ordering::Relaxed);
+        Ok(object)
+    }
+
+    /// The same for an area, whose descriptor the program does not have yet: it is closed to other
+    /// users before somebody could have it for reading only
+    /// ([`close_to_others`](Object::close_to_others)), which most areas are never had for.
+    ///
+    /// # Errors
+    /// As [`create`](Object::create).
+    pub(crate) fn make(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
         let rounded = match (pool, extent) {
@@ -178,22 +200,19 @@ impl Object {
                 _ => error(ErrorKind::System),
             }
         })?;
-        // No other user may open it by way of /proc: group and others have no rights.
-        let failed =
-            |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
+        let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         // Forks are counted from here on.
         let counted = crate::forking::ready().is_ok();
         let object = Object::of(fd, page, extent);
         let forks = if counted { object.forks } else { u64::MAX };
-        sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
-        sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
+        sys::object::set_size(object.fd(), file_size).map_err(failed("ftruncate"))?;
         let seals = match extent {
             Extent::Fixed => SealFlags::SHRINK | SealFlags::GROW,
             Extent::Growable { .. } => SealFlags::SHRINK,
             Extent::Resizable { .. } => SealFlags::empty(),
         };
-        sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
+        sys::object::seal(object.fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         // Growable and resizable ones are whole pages from the start: that is what they grow and
         // shrink by.
         let exact = (extent == Extent::Fixed && pool && file_size != size as u64).then_some(size as u64);
@@ -258,6 +277,8 @@ impl Object {
             (AtomicBool::new(stat.mode & UNEVEN != 0), AtomicBool::new(stat.held == Some(true)));
         let (was_frozen, refused_writers) = (seals.contains(FROZEN), seals.intersects(NO_WRITERS));
         let missing = stat.size.saturating_sub(stat.allocated);
+        // Of what is sealed against writers the mode says nothing.
+        let open_to_others = AtomicBool::new(lets_others_write(stat) && !refused_writers);
         Ok(Object {
             exact,
             seen,
@@ -268,6 +289,7 @@ impl Object {
             missing,
             uneven,
             held,
+            open_to_others,
             ..Object::of(fd, page, extent)
         })
     }
@@ -286,7 +308,7 @@ impl Object {
     /// Asks the kernel for the size, and for what is noted beside it. One `fstat`; `false` if the
     /// descriptor is no longer the object's.
     pub(crate) fn look(&self) -> bool {
-        let stat = match sys::file::stat(self.as_fd()) {
+        let stat = match sys::file::stat(self.fd()) {
             // The size of another file under our number is not ours.
             Ok(stat) if stat.identity == self.identity() => stat,
             _ => return false,
@@ -463,7 +485,7 @@ impl Object {
         if self.extent == Extent::Fixed {
             return Ok(());
         }
-        let stat = sys::file::stat(self.as_fd())
+        let stat = sys::file::stat(self.fd())
             .ok()
             .filter(|stat| stat.identity == self.identity())
             .ok_or_else(|| closed("look at the size of a frozen object".to_owned()))?;
@@ -539,15 +561,25 @@ impl Object {
         }
     }
 
+    /// Its descriptor, for this library's own calls.
+    #[inline]
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Puts another open file of the same object under the descriptor's number.
     pub(crate) fn replace_descriptor(&mut self, with: &OwnedFd) -> sys::Result<()> {
         self.fd.replace(with.as_fd())
     }
 }
 
+/// For the program: from then on it may be had for reading only, and so other users cannot open it
+/// for writing by way of a descriptor that they have. (Where the kernel refuses that, who gets this
+/// one can write by it anyway.)
 impl AsFd for Object {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        let _ = self.close_to_others("close an area to other users");
+        self.fd()
     }
 }
 

@@ -4,7 +4,7 @@
 //! file's first byte is `first`, and where the part does not reach the file's end, its size is what
 //! it has.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Extent, Object, closed};
@@ -120,13 +120,14 @@ impl Object {
             missing: self.missing,
             uneven: AtomicBool::new(self.is_uneven()),
             held: AtomicBool::new(self.held.load(Ordering::Relaxed)),
+            open_to_others: AtomicBool::new(self.open_to_others.load(Ordering::Relaxed)),
             forks: self.forks,
         })
     }
 
     /// The size of its file as the kernel has it now.
     pub(crate) fn whole_file_size(&self) -> Result<u64> {
-        match sys::file::stat(self.as_fd()) {
+        match sys::file::stat(self.fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(stat.size),
             _ => Err(closed("ask for the size of an object".to_owned())),
         }

@@ -34,14 +34,14 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
         || Error::new(ErrorKind::InvalidInput, what()).detail("the size is more than there are addresses");
     let used = base.round_up(size).ok_or_else(too_large)?;
     if demand.any_page_will_do(used / base.bytes()) {
-        return Object::create(label, size, Extent::Fixed, base);
+        return Object::make(label, size, Extent::Fixed, base);
     }
     let gather = demand.contiguous && used > base.bytes();
     let whole = if gather { huge.round_up(size) } else { Some(used) }.ok_or_else(too_large)?;
     let mut tried = Vec::new();
     let mut why = String::new();
     while tried.len() < ATTEMPTS {
-        let mut object = Object::create(label, whole, Extent::Resizable { max: whole }, base)?;
+        let mut object = Object::make(label, whole, Extent::Resizable { max: whole }, base)?;
         let mut request = Request::object(&object).aligned(huge.bytes());
         if !placement.is_default() {
             request = request.placed(placement);

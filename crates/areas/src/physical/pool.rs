@@ -5,8 +5,6 @@
 //! those, in order. Another process may take some concurrently: it is looked at again, and tried
 //! again a few times.
 
-use std::os::fd::AsFd;
-
 use super::choose::choose;
 use super::{Demand, frames, unit};
 use crate::error::{Error, ErrorKind, Result, remedy};
@@ -105,7 +103,7 @@ impl Spare {
         let size = count.saturating_mul(page.bytes());
         // Growable, so that nothing is reserved: it takes what is there.
         let object = Object::create("area: spare pages", 0, Extent::Growable { max: size }, page)?;
-        sys::object::set_size(object.as_fd(), size as u64)
+        sys::object::set_size(object.fd(), size as u64)
             .map_err(|errno| Error::new(ErrorKind::System, "take spare pages").call("ftruncate", errno))?;
         let mut request = Request::object(&object);
         if !placement.is_default() {
@@ -131,7 +129,7 @@ impl Spare {
         debug_assert!(self.mapping.span() >= self.frames.len() * self.page.bytes());
         for &index in chosen.iter().rev() {
             let (offset, len) = (index * self.page.bytes(), self.page.bytes());
-            sys::object::punch(self.object.as_fd(), offset as u64, len as u64).map_err(|errno| {
+            sys::object::punch(self.object.fd(), offset as u64, len as u64).map_err(|errno| {
                 Error::new(ErrorKind::System, "return a page to the pool")
                     .call(format!("fallocate({offset}, PUNCH_HOLE)"), errno)
             })?;

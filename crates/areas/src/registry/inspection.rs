@@ -67,7 +67,7 @@ impl Inspection {
     #[doc(hidden)]
     #[must_use]
     pub fn is_sealed_shut(&self) -> Option<bool> {
-        let seals = crate::sys::object::seals(self.object.as_fd()).ok()?;
+        let seals = crate::sys::object::seals(self.object.fd()).ok()?;
         Some(seals.contains(crate::sys::object::SealFlags::SEAL))
     }
 }

@@ -230,7 +230,7 @@ impl Parcel {
             // Since it came, maybe, and for good.
             self.protection = self.protection.difference(Protection::WRITE);
         }
-        if sealed && sys::file::is_writable(self.object.as_fd()).unwrap_or(true) {
+        if sealed && sys::file::is_writable(self.object.fd()).unwrap_or(true) {
             // Older kernels map a sealed object through a descriptor for reading only.
             let read_only = self.object.reopen_read_only()?;
             self.object

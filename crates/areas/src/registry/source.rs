@@ -317,6 +317,12 @@ impl Source {
             (Rights::Looking, _) | (_, None) => {}
             (_, Some(stat)) => self.refuse_retired(stat)?,
         }
+        if rights == Rights::Reading {
+            let record = &self.record;
+            opened
+                .0
+                .close_to_others(&format!("open area {} {:?} for reading only", record.id, record.name))?;
+        }
         Ok(opened)
     }
 

@@ -8,7 +8,7 @@
 //! believed about files of our own.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use super::Residency;
 use super::measure::{Ruler, WINDOW};
@@ -319,7 +319,7 @@ pub(crate) fn measure_object(object: &Object, len: usize) -> Result<Residency> {
 /// # Errors
 /// As [`measure_object`].
 pub(crate) fn measure_fresh(object: &Object, stat: &Stat) -> Result<Residency> {
-    measure_looked(object, object.as_fd(), stat, object.size_in_pages())
+    measure_looked(object, object.fd(), stat, object.size_in_pages())
 }
 
 fn measure_looked(object: &Object, fd: BorrowedFd<'_>, stat: &Stat, len: usize) -> Result<Residency> {
@@ -380,7 +380,7 @@ pub(crate) fn map_window(object: &Object, range: &Range<usize>) -> Result<Mappin
 /// An object's descriptor, and what the kernel says of it: not of what another program has put
 /// under its number.
 fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
-    let fd = object.as_fd();
+    let fd = object.fd();
     match sys::file::stat(fd) {
         Ok(stat) if stat.identity == object.identity() => Ok((fd, stat)),
         Ok(_) | Err(sys::Errno::BADF) => Err(crate::object::closed("measure an area".to_owned())),
@@ -436,7 +436,7 @@ pub(super) fn resident_by_core(object: &Object) -> Result<u64> {
     let mut pages = 0;
     let mut start = 0;
     while start < end {
-        let behind = Behind { first: object.offset(), ..object.as_fd().into() };
+        let behind = Behind { first: object.offset(), ..object.fd().into() };
         start = next_data_step(behind, start, end, WINDOW)?;
         if start == end {
             break;

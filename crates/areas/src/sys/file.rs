@@ -92,12 +92,6 @@ pub(crate) fn device_numbers(file: BorrowedFd<'_>) -> Result<Option<(u32, u32)>>
     Ok(is_device.then(|| (fs::major(raw.st_rdev), fs::minor(raw.st_rdev))))
 }
 
-/// What an open folder is, asked by its own name in it: EACCES where this process, as it is now,
-/// may not search it.
-pub(crate) fn stat_within(folder: BorrowedFd<'_>) -> Result<Stat> {
-    fs::statat(folder, c".", AtFlags::empty()).map(|raw| stat_of(&raw))
-}
-
 /// What the file of a descriptor's number is, even if it was closed concurrently: then an error, or
 /// another file.
 pub(crate) fn stat_number(number: i32) -> Result<Stat> {

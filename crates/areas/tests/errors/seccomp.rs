@@ -154,7 +154,9 @@ fn making() {
         ("memfd_create, a sandbox", refuse(libc::SYS_memfd_create, libc::EPERM), shared),
         ("memfd_create, no descriptor", refuse(libc::SYS_memfd_create, libc::EMFILE), shared),
         ("memfd_create, no memory", refuse(libc::SYS_memfd_create, libc::ENOMEM), shared),
-        ("fchmod", refuse(libc::SYS_fchmod, libc::EPERM), shared),
+        ("fchmod, of the program's own object", refuse(libc::SYS_fchmod, libc::EPERM), || {
+            failure(areas::Object::create("x", 64 << 10, areas::Extent::Fixed, areas::PageSize::base()))
+        }),
         ("ftruncate", refuse(libc::SYS_ftruncate, libc::ENOMEM), shared),
         ("sealing", refuse(libc::SYS_fcntl, libc::EPERM).only(1, libc::F_ADD_SEALS.cast_unsigned()), shared),
         ("mmap", refuse(libc::SYS_mmap, libc::ENODEV).only(1, 64 << 10), shared),
@@ -182,7 +184,7 @@ fn making() {
         memfd_create, no memory
         NoMemory: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): ENOMEM
 
-        fchmod
+        fchmod, of the program's own object
         System: cannot make a memory object of 64 KiB: fchmod(0600): EPERM
 
         ftruncate

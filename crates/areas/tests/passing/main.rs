@@ -11,6 +11,7 @@ mod bounds;
 mod descriptors;
 mod kinds;
 mod pool;
+mod reopening;
 mod rights;
 mod whole;
 

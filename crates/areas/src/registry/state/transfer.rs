@@ -1,6 +1,6 @@
 //! Giving areas to other teams, and taking in what they give to ours.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{Ordering, fence};
 
 use super::{Key, Known, State};
@@ -97,7 +97,7 @@ impl State {
         let before = parcel.object.span();
         let mut mapping = parcel.map()?;
         let area = Announcement {
-            descriptor: parcel.object.as_fd().as_raw_fd(),
+            descriptor: parcel.object.fd().as_raw_fd(),
             address: mapping.as_ptr().addr() as u64,
             span: mapping.span() as u64,
             extent: parcel.object.extent(),
