@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 4;
 
 impl AreaBuilder<'_> {
     /// An area in memory that meets the lock's demand, locked: what holds then was promised.
-    pub(super) fn arranged<K: AreaKind>(&self, demand: Demand, placement: Placement) -> Result<Area<K>> {
+    pub(super) fn arranged<K: AreaKind>(&self, demand: Demand, placement: &Placement) -> Result<Area<K>> {
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
             let (mapping, object) = self.arrange(demand, placement)?;
@@ -51,7 +51,7 @@ impl AreaBuilder<'_> {
     }
 
     /// The object, in memory that meets the lock's demand.
-    fn arrange(&self, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
+    fn arrange(&self, demand: Demand, placement: &Placement) -> Result<(Mapping, Object)> {
         let what = || format!("{} {demand}", self.what("shared"));
         if self.extent != Wanted::Fixed {
             return Err(Error::new(ErrorKind::InvalidInput, what())
@@ -79,7 +79,7 @@ impl AreaBuilder<'_> {
     }
 
     /// The ways to try, the one that promises most first.
-    fn ways(&self, demand: Demand, placement: Placement, what: &dyn Fn() -> String) -> Result<Vec<Way>> {
+    fn ways(&self, demand: Demand, placement: &Placement, what: &dyn Fn() -> String) -> Result<Vec<Way>> {
         let small = self.size <= PageSize::base().bytes();
         if self.lock == Lock::Low {
             let wrong = match (self.pages, placement.is_default()) {
@@ -110,14 +110,14 @@ impl AreaBuilder<'_> {
         Ok(ways)
     }
 
-    fn by_way(&self, way: Way, demand: Demand, placement: Placement) -> Result<(Mapping, Object)> {
+    fn by_way(&self, way: Way, demand: Demand, placement: &Placement) -> Result<(Mapping, Object)> {
         match way {
             Way::Pool(page) => {
                 let count = self.size.div_ceil(page.bytes());
-                pool::arrange(demand, page, count, placement, &|| self.object_of(page, placement))
+                pool::arrange(demand, page, count, *placement, &|| self.object_of(page, placement))
             }
             Way::Base => {
-                let object = gather::arrange(demand, &self.label(), self.size, placement)?;
+                let object = gather::arrange(demand, &self.label(), self.size, *placement)?;
                 self.map_object(object, placement)
             }
             Way::Reserved => self.map_object(claim::claim(self.size, demand)?, placement),

@@ -11,7 +11,7 @@ use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
 use crate::object::{Extent, Object, strict};
 use crate::page::{PageSize, Pages};
-use crate::place::Placement;
+use crate::place::{CompactPlacement, Placement};
 use crate::protection::Protection;
 use crate::provider::{
     Address, Backing, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
@@ -27,7 +27,7 @@ pub struct AreaBuilder<'a> {
     name: Option<Arc<[u8]>>,
     note: Option<Vec<u8>>,
     exclusive: bool,
-    placement: Placement,
+    placement: CompactPlacement,
     pub(super) pages: Pages,
     pub(super) lock: Lock,
     pub(super) extent: Wanted,
@@ -78,7 +78,7 @@ pub fn builder(size: usize) -> AreaBuilder<'static> {
         name: None,
         note: None,
         exclusive: false,
-        placement: Placement::default(),
+        placement: CompactPlacement::Default,
         pages: Pages::Base,
         lock: Lock::None,
         extent: Wanted::Fixed,
@@ -130,7 +130,7 @@ impl<'a> AreaBuilder<'a> {
 
     /// Where its pages shall come from.
     pub fn place(mut self, placement: impl Into<Placement>) -> Self {
-        self.placement = placement.into();
+        self.placement = placement.into().into();
         self
     }
 
@@ -201,13 +201,12 @@ impl<'a> AreaBuilder<'a> {
 
     /// The placement, over nodes that are allowed, or that the kernel will refuse.
     fn resolved(&self) -> Result<Placement> {
+        let placement = self.placement.whole();
         match self.provider {
-            None if self.placement.is_default() || is_left_to_the_kernel(&self.placement) => {
-                Ok(self.placement)
-            }
-            None => resolve(self.placement),
+            None if placement.is_default() || is_left_to_the_kernel(&placement) => Ok(placement),
+            None => resolve(placement),
             // A custom provider may place nothing, and so refuse nothing.
-            Some(_) => resolve(self.placement),
+            Some(_) => resolve(placement),
         }
     }
 
@@ -254,8 +253,8 @@ impl<'a> AreaBuilder<'a> {
         headroom::keep(|| self.what("private"))?;
         let placement = self.resolved()?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
-        let mapping = self.map(&place(self.at_home(request), placement), "private")?;
-        self.finish(mapping, None, placement)
+        let mapping = self.map(&place(self.at_home(request), &placement), "private")?;
+        self.finish(mapping, None, &placement)
     }
 
     /// Makes an area of stored bytes: a part of the file or device that its provider is over
@@ -284,8 +283,8 @@ impl<'a> AreaBuilder<'a> {
             .at(self.address)
             .pages(self.pages)
             .protection(self.protection);
-        let mapping = self.map(&place(self.at_home(request), placement), "stored")?;
-        self.finish(mapping, None, placement)
+        let mapping = self.map(&place(self.at_home(request), &placement), "stored")?;
+        self.finish(mapping, None, &placement)
     }
 
     /// Makes an area that others can clone.
@@ -326,7 +325,7 @@ impl<'a> AreaBuilder<'a> {
         }
         self.refuse_taken(name.as_ref())?;
         headroom::keep(|| self.what("shared"))?;
-        let mut area: Area<Shared> = self.in_pages(placement)?;
+        let mut area: Area<Shared> = self.in_pages(&placement)?;
         area.note = note;
         if let Some(name) = name {
             area.publish_wanted(name, self.exclusive)?;
@@ -405,7 +404,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
-    fn in_pages<K: AreaKind>(&self, placement: Placement) -> Result<Area<K>> {
+    fn in_pages<K: AreaKind>(&self, placement: &Placement) -> Result<Area<K>> {
         if let Some(demand) = self.lock.demand() {
             return self.arranged(demand, placement);
         }
@@ -413,7 +412,7 @@ impl<'a> AreaBuilder<'a> {
         self.finish(mapping, Some(object), placement)
     }
 
-    fn object_with_pages(&self, placement: Placement) -> Result<(Mapping, Object)> {
+    fn object_with_pages(&self, placement: &Placement) -> Result<(Mapping, Object)> {
         let base = PageSize::base();
         match self.pages {
             Pages::Base => self.object_of(base, placement),
@@ -464,7 +463,7 @@ impl<'a> AreaBuilder<'a> {
         headroom::keep(what)?;
         let placement = self.resolved()?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
-        let mut area: Area<Resizable> = wanted.in_pages(placement)?;
+        let mut area: Area<Resizable> = wanted.in_pages(&placement)?;
         area.note = note;
         if let Some(name) = name {
             area.publish_wanted(name, self.exclusive)?;
@@ -475,7 +474,7 @@ impl<'a> AreaBuilder<'a> {
     fn instead(
         &self,
         page: PageSize,
-        placement: Placement,
+        placement: &Placement,
         asked: String,
         given: &str,
         because: Error,
@@ -485,7 +484,7 @@ impl<'a> AreaBuilder<'a> {
         Ok((mapping, object))
     }
 
-    pub(super) fn object_of(&self, page: PageSize, placement: Placement) -> Result<(Mapping, Object)> {
+    pub(super) fn object_of(&self, page: PageSize, placement: &Placement) -> Result<(Mapping, Object)> {
         let extent = match self.extent {
             Wanted::Fixed => Extent::Fixed,
             Wanted::Growable(max) | Wanted::Resizable(max) => {
@@ -516,7 +515,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     /// Maps an object whole, as it was asked for.
-    pub(super) fn map_object(&self, object: Object, placement: Placement) -> Result<(Mapping, Object)> {
+    pub(super) fn map_object(&self, object: Object, placement: &Placement) -> Result<(Mapping, Object)> {
         let page = object.page_size();
         let mut request = Request::object(&object).at(self.address).protection(self.protection);
         if self.gathers(page) {
@@ -528,7 +527,7 @@ impl<'a> AreaBuilder<'a> {
         let mapping = self.map(&place(self.at_home(request), placement), kind)?;
         if page != PageSize::base() {
             // Not those of the reserve: growth takes them.
-            take_pool_pages(&mapping, object.size_in_pages(), Some(placement))?;
+            take_pool_pages(&mapping, object.size_in_pages(), Some(*placement))?;
         } else if strict::applies(object.size()) && object.physical().is_none() {
             object.back(0, object.file_size(), || self.what("shared"))?;
         }
@@ -551,12 +550,12 @@ impl<'a> AreaBuilder<'a> {
         &self,
         mapping: Mapping,
         object: Option<Object>,
-        placement: Placement,
+        placement: &Placement,
     ) -> Result<Area<K>> {
         // Where nothing was asked here, the provider may have asked for something.
         let placement = match placement.is_default() {
-            true => mapping.asked().of_all(mapping.span()).unwrap_or(placement),
-            false => placement,
+            true => mapping.asked().of_all(mapping.span()).map_or(CompactPlacement::Default, Into::into),
+            false => placement.into(),
         };
         let gather = self.gathers(mapping.page_size());
         if self.lock == Lock::None && self.dump {
@@ -581,9 +580,9 @@ impl<'a> AreaBuilder<'a> {
 
 /// A placement that asks for nothing is left to the provider.
 #[inline]
-fn place(request: Request<'_>, placement: Placement) -> Request<'_> {
+fn place<'a>(request: Request<'a>, placement: &Placement) -> Request<'a> {
     match placement.is_default() {
         true => request,
-        false => request.placed_as_resolved(placement),
+        false => request.placed_as_resolved(*placement),
     }
 }

@@ -95,7 +95,7 @@ impl Source {
                 .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
                 .help("only its holder can resize it"));
         }
-        if object.size() > wanted { object.resize(wanted, record.placement, &whose) } else { Ok(()) }
+        if object.size() > wanted { object.resize(wanted, record.placement.whole(), &whose) } else { Ok(()) }
     }
 
     /// Whether its holder has [unmapped](Area::reconcile) what was behind it, so that other areas
@@ -393,7 +393,7 @@ impl<'a> CloneBuilder<'a> {
         }
         let name = self.name.as_deref().map(Name::new).transpose()?;
         let note = self.note.as_deref().map_or_else(|| Ok(record.note.clone()), Note::new)?;
-        let placement = clone_placement(record.placement, object.page_size())?;
+        let placement = clone_placement(record.placement.whole(), object.page_size())?;
         let mut request = Request::object(&object).at(self.address).protection(protection);
         if let Some(placement) = placement {
             request = request.placed(placement);
@@ -408,7 +408,7 @@ impl<'a> CloneBuilder<'a> {
             // unmapped before, it has reported.
             self.source.refuse_cut()?;
         }
-        let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement);
+        let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement.clone());
         area.note = note;
         let what = || format!("clone area {} {:?}", record.id, record.name);
         area.take_missing(what)?;

@@ -45,10 +45,10 @@ impl<K: AreaKind> Area<K> {
     /// page than was asked for that.
     pub(super) fn placement_now(&self) -> Placement {
         let first = self.asked_now().and_then(|parts| parts.into_iter().next());
-        let Some((_, asked)) = first else { return self.placement };
+        let Some((_, asked)) = first else { return self.placement.whole() };
         match self.kernels(0, &asked) {
             Some(told) if told != asked => told,
-            _ => self.placement,
+            _ => self.placement.whole(),
         }
     }
 
@@ -62,7 +62,7 @@ impl<K: AreaKind> Area<K> {
         }
         let asked = self.mapping.asked();
         if asked.is_empty() {
-            return Some(vec![(0..used, self.placement)]);
+            return Some(vec![(0..used, self.placement.whole())]);
         }
         let (mut parts, mut at) = (Vec::new(), 0);
         for (range, placement) in asked.parts().take_while(|(range, _)| range.start < used) {

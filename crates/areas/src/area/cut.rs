@@ -151,7 +151,7 @@ impl<K: AreaKind> Area<K> {
             name: self.name.clone(),
             note: self.note.clone(),
             lock: self.lock,
-            placement: self.placement,
+            placement: self.placement.clone(),
             gather: self.gather,
             gathered: 0,
             undumped: self.undumped,
@@ -330,7 +330,7 @@ impl Area<Resizable> {
         match object.whole_file_size()? < size {
             true => {
                 let part = usize::try_from(size - object.piece().first).unwrap_or(usize::MAX);
-                object.resize(part, self.placement, whose)
+                object.resize(part, self.placement.whole(), whose)
             }
             false => Ok(()),
         }

@@ -234,6 +234,6 @@ impl<K: AreaKind> Area<K> {
         if self.mapping.page_size() == crate::PageSize::base() || self.placement.is_default() {
             return Ok(());
         }
-        self.mapping.place(0..self.mapping.span(), &self.placement)
+        self.mapping.place(0..self.mapping.span(), &self.placement.whole())
     }
 }

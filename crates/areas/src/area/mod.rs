@@ -54,7 +54,7 @@ use crate::lock::Lock;
 use crate::mapping::{Fallback, Mapping};
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
-use crate::place::Placement;
+use crate::place::{CompactPlacement, Placement};
 use crate::populate::{self, Job, Populated, Progress, Refused};
 use crate::protection::Protection;
 use crate::provider::{take_pool_pages, transparent};
@@ -96,7 +96,7 @@ pub struct Area<K: AreaKind> {
     name: Option<Name>,
     note: Note,
     lock: Lock,
-    placement: Placement,
+    placement: CompactPlacement,
     /// Whether base pages may be collapsed into transparent huge ones.
     gather: bool,
     gathered: usize,
@@ -125,7 +125,7 @@ pub struct Granted<'a> {
 impl<K: AreaKind> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
     #[inline]
-    fn over(mapping: Mapping, object: Option<Object>, placement: Placement) -> Self {
+    fn over(mapping: Mapping, object: Option<Object>, placement: CompactPlacement) -> Self {
         exclude_reserve_from_dump(&mapping, object.as_ref(), false);
         if let Some(object) = &object {
             object.hand_out();
@@ -312,7 +312,7 @@ impl<K: AreaKind> Area<K> {
                 mapping: &self.mapping,
                 object: self.object.as_ref(),
                 len: self.used(),
-                placement: Some(self.placement),
+                placement: Some(self.placement.whole()),
                 collapse: self.gather,
                 whose: &whose,
             };
@@ -546,7 +546,7 @@ impl<K: AreaKind> Area<K> {
             protection: mapping.protection(),
             lock: self.lock,
             page: object.page_size(),
-            placement: self.placement,
+            placement: self.placement.clone(),
             note: self.note.clone(),
             claiming: false,
         }
@@ -827,7 +827,7 @@ impl<K: AreaKind> fmt::Debug for Area<K> {
             .field("mapping", &self.mapping)
             .field("object", &self.object)
             .field("lock", &self.lock)
-            .field("placement", &self.placement)
+            .field("placement", &self.placement.whole())
             .finish_non_exhaustive()
     }
 }

@@ -100,7 +100,11 @@ impl<K: AreaKind> Area<K> {
         Ok(match self.placed_now() {
             Some(now) => verify::verify(&residency, first, now.into_iter()),
             None if !asked.is_empty() => verify::verify(&residency, first, asked.parts()),
-            None => verify::verify(&residency, first, [(0..self.mapping.span(), self.placement)].into_iter()),
+            None => verify::verify(
+                &residency,
+                first,
+                [(0..self.mapping.span(), self.placement.whole())].into_iter(),
+            ),
         })
     }
 
@@ -148,7 +152,7 @@ impl<K: AreaKind> Area<K> {
     }
 
     fn note_placement(&mut self, placement: Placement) {
-        self.placement = placement;
+        self.placement = placement.into();
         if let Some(publication) = &self.publication {
             publication.set_placement(placement);
         }

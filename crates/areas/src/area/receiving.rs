@@ -15,7 +15,7 @@ use crate::lock::Lock;
 use crate::mapping::headroom;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
-use crate::place::Placement;
+use crate::place::CompactPlacement;
 use crate::protection::Protection;
 use crate::provider::{Provider, Request, System};
 use crate::registry::{Name, Note};
@@ -270,7 +270,7 @@ impl ReceiveOptions {
         let protection =
             if writable && !object.refused_writers() { Protection::READ_WRITE } else { Protection::READ };
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;
-        let mut area: Area<Shared> = Area::over(mapping, Some(object), Placement::default());
+        let mut area: Area<Shared> = Area::over(mapping, Some(object), CompactPlacement::Default);
         area.name = name;
         area.note = note;
         area.take_missing(|| what.to_owned())?;

@@ -154,14 +154,14 @@ impl Area<Resizable> {
         }
         let resized = match wanted > size {
             true => reserve::grow(&Steps::new(self, &whose, &what), size, wanted, beyond),
-            false => self.own().resize(wanted, self.placement, &whose),
+            false => self.own().resize(wanted, self.placement.whole(), &whose),
         };
         let locked = resized.and_then(|()| {
             // Where the new bytes cannot be locked, no holder gets them. (Another holder's resize
             // in between stands.)
             self.lock_tail(&whose).inspect_err(|_| {
                 if wanted > size && self.size() == wanted {
-                    let _ = self.own().resize(size, self.placement, &whose);
+                    let _ = self.own().resize(size, self.placement.whole(), &whose);
                 }
             })
         });
@@ -419,7 +419,7 @@ impl<K: AreaKind> Area<K> {
 
     fn exclude_tail_from_dump(&mut self, span: usize) -> Result<()> {
         if !self.placement.is_default() {
-            self.mapping.place(0..span, &self.placement)?;
+            self.mapping.place(0..span, &self.placement.whole())?;
         }
         // Where it shrinks again, the new part is a reserve.
         super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
@@ -461,7 +461,7 @@ impl<K: AreaKind> reserve::Holder for Steps<'_, K> {
     }
 
     fn set_size(&self, size: usize) -> Result<()> {
-        self.own().resize(size, self.area.placement, self.whose)
+        self.own().resize(size, self.area.placement.whole(), self.whose)
     }
 
     fn mark(&self) -> Result<()> {

@@ -183,7 +183,7 @@ impl Area<Shared> {
             mapping: &self.mapping,
             object: self.object.as_ref(),
             len: size,
-            placement: Some(self.placement),
+            placement: Some(self.placement.whole()),
             collapse: self.gather,
             whose: &whose,
         };
@@ -203,7 +203,7 @@ impl Area<Shared> {
     /// pool has not that many.
     #[doc(alias = "resize_area")]
     pub fn grow(&self, size: usize) -> Result<()> {
-        self.object().grow(size, self.placement, &self.to_string())
+        self.object().grow(size, self.placement.whole(), &self.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::place::{Node, NodeSet, Placement, Policy};
+use crate::place::{Placement, SmallPlacement};
 
 /// Parts of a mapping and their placements, by their first bytes: a later one takes the place of an
 /// earlier one.
@@ -11,7 +11,7 @@ pub(crate) enum Asked {
     #[default]
     Nothing,
     /// Mostly there is one, which then stands here, without memory of its own.
-    One(Range<usize>, Small),
+    One(Range<usize>, SmallPlacement),
     Several(Parts),
 }
 
@@ -22,56 +22,11 @@ pub(crate) struct Parts(Vec<Part>);
 
 type Part = (Range<usize>, Placement);
 
-/// A placement on nodes below 64, in a tenth of the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Small {
-    policy: SmallPolicy,
-    home: Option<Node>,
-    balanced: bool,
-}
-
-/// The policies that are asked for most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SmallPolicy {
-    Bind(u64),
-    Preferred(Node),
-    Interleave(u64),
-}
-
-impl Small {
-    fn new(placement: &Placement) -> Option<Self> {
-        let policy = match placement.policy_ref() {
-            Policy::Bind(nodes) => SmallPolicy::Bind(nodes.first_word()?),
-            Policy::Interleave(nodes) => SmallPolicy::Interleave(nodes.first_word()?),
-            Policy::Preferred(node) => SmallPolicy::Preferred(*node),
-            _ => return None,
-        };
-        Some(Small { policy, home: placement.home_node(), balanced: placement.is_balanced() })
-    }
-
-    fn whole(self) -> Placement {
-        let set = |word| {
-            let mut words = *NodeSet::EMPTY.words();
-            words[0] = word;
-            NodeSet::from_words(words)
-        };
-        let mut placement = Placement::new(match self.policy {
-            SmallPolicy::Bind(word) => Policy::Bind(set(word)),
-            SmallPolicy::Interleave(word) => Policy::Interleave(set(word)),
-            SmallPolicy::Preferred(node) => Policy::Preferred(node),
-        });
-        if let Some(home) = self.home {
-            placement = placement.home(home);
-        }
-        if self.balanced { placement.balanced() } else { placement }
-    }
-}
-
 impl Asked {
     /// From now on this part is placed so.
     #[inline]
     pub(super) fn place(&mut self, range: Range<usize>, placement: &Placement) {
-        if let (Asked::Nothing, Some(small)) = (&self, Small::new(placement)) {
+        if let (Asked::Nothing, Some(small)) = (&self, SmallPlacement::new(placement)) {
             if !range.is_empty() {
                 *self = Asked::One(range, small);
             }
@@ -161,38 +116,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::place::{Node, Policy};
 
     fn on(node: u32) -> Placement {
         Placement::new(Policy::Preferred(Node::new(node).unwrap()))
     }
 
     #[test]
-    fn what_is_small_is_what_it_was() {
-        for (text, small) in [
-            ("bind:0", true),
-            ("bind:0-3,63", true),
-            ("bind:64", false),
-            ("interleave:1-2", true),
-            ("interleave:0,1023", false),
-            ("preferred:1023", true),
-            ("preferred-many:0-1", false),
-            ("weighted-interleave:0", false),
-            ("local", false),
-            ("default", false),
-            ("bind:all", false),
-        ] {
-            let policy: Policy = text.parse().unwrap();
-            let home = Node::new(5).unwrap();
-            let plain = Placement::new(policy);
-            for placement in [plain, plain.home(home), plain.balanced(), plain.home(home).balanced()] {
-                let made = Small::new(&placement);
-                assert_eq!(made.is_some(), small, "{text}");
-                assert!(made.is_none_or(|made| made.whole() == placement), "{text}: {made:?}");
-                let mut asked = Asked::default();
-                asked.place(0..4096, &placement);
-                assert_eq!(asked.parts().collect::<Vec<_>>(), [(0..4096, placement)]);
-                assert_eq!(asked.of_all(4096), Some(placement));
-            }
+    fn one_placement_of_any_kind_comes_back() {
+        for text in ["bind:0-3,63", "bind:64", "preferred:1023", "local", "bind:all"] {
+            let placement = Placement::new(text.parse().unwrap());
+            let mut asked = Asked::default();
+            asked.place(0..4096, &placement);
+            assert_eq!(asked.parts().collect::<Vec<_>>(), [(0..4096, placement)]);
+            assert_eq!(asked.of_all(4096), Some(placement));
         }
     }
 

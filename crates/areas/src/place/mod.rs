@@ -4,6 +4,7 @@
 //! Everything here is plain data: nothing in this module makes a system call, and the kernel's
 //! numbers for policies are not known here.
 
+mod compact;
 pub(crate) mod list;
 mod node;
 mod nodeset;
@@ -12,6 +13,7 @@ mod policy;
 mod space;
 mod target;
 
+pub(crate) use compact::{CompactPlacement, SmallPlacement};
 pub use node::Node;
 pub use nodeset::{NodeSet, Nodes};
 pub use placement::Placement;

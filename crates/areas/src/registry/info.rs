@@ -95,7 +95,7 @@ impl Info {
             address: usize::try_from(record.address).unwrap_or(usize::MAX),
             protection: record.protection,
             lock: record.lock,
-            placement: record.placement,
+            placement: record.placement.whole(),
             page_size: record.page,
             object: match &record.physical {
                 None => (record.object.device, record.object.inode),

@@ -1,8 +1,6 @@
 //! Looking at an area more closely: its memory is opened once, for all questions, one after the
 //! other or all at once.
 
-use std::os::fd::AsFd;
-
 use super::info::Info;
 use super::source::Source;
 use crate::error::Result;

@@ -446,7 +446,7 @@ impl Publication {
 
     pub(crate) fn set_placement(&self, placement: Placement) {
         if let Ok(mut state) = state::state() {
-            state.update(self.0, |area| area.placement = placement);
+            state.update(self.0, |area| area.placement = placement.into());
         }
     }
 

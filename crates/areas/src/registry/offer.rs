@@ -248,7 +248,7 @@ impl Parcel {
         })?;
         // The policy of base pages lies on the object, that of hugetlb pages on each mapping.
         let placement = match record.page != PageSize::base() && !record.placement.is_default() {
-            true => Some(resolve(record.placement)?),
+            true => Some(resolve(record.placement.whole())?),
             false => None,
         };
         let wish = Wish { address: *address, home: None, protection: self.protection, placement };
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     use crate::lock::Lock;
     use crate::object::Piece;
-    use crate::place::Placement;
+    use crate::place::CompactPlacement;
     use crate::sys::file::Identity;
 
     fn offer(address: Address, name: &[u8]) -> Offer {
@@ -313,7 +313,7 @@ mod tests {
             protection: Protection::READ_WRITE,
             lock: Lock::Lazy,
             page: PageSize::base(),
-            placement: Placement::default(),
+            placement: CompactPlacement::Default,
             note: Note::new([b'n'; 256]).unwrap(),
             claiming: false,
         };

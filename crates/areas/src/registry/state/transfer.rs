@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::lock::Lock;
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, closed};
-use crate::place::Placement;
+use crate::place::CompactPlacement;
 use crate::provider::{Address, is_free};
 use crate::registry::claim::Claim;
 use crate::registry::directory::Directory;
@@ -35,7 +35,7 @@ pub(crate) struct Arrival {
     pub(crate) object: Object,
     pub(crate) name: Name,
     pub(crate) lock: Lock,
-    pub(crate) placement: Placement,
+    pub(crate) placement: CompactPlacement,
     pub(crate) note: Note,
     from: u32,
     former: AreaId,

@@ -10,7 +10,7 @@ use super::layout::{FIRST_BYTES, REST_BYTES, hash_of, short};
 use crate::lock::Lock;
 use crate::object::{Extent, Piece};
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Placement};
+use crate::place::{CompactPlacement, Node, NodeSet, Placement, Policy};
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::file::Identity;
@@ -90,7 +90,7 @@ pub(crate) struct Announcement {
     pub(crate) protection: Protection,
     pub(crate) lock: Lock,
     pub(crate) page: PageSize,
-    pub(crate) placement: Placement,
+    pub(crate) placement: CompactPlacement,
     /// What its holder has noted beside it.
     pub(crate) note: Note,
     /// Whether it is only claimed: nobody finds it yet (`exclusive.rs`).
@@ -167,15 +167,29 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
     put(field::EXACT, &exact.map_or(0, |exact| exact + 1).to_le_bytes());
     put(field::PROTECTION, &[area.protection.bits()]);
     put(field::EXTENT, &[extent]);
-    let home = area.placement.home_node().map_or(0, |node| node.get() + 1);
-    put(field::HOME, &home.to_le_bytes()[..2]);
     put(field::LOCK, &[area.lock.number() | if area.claiming { field::CLAIMING } else { 0 }]);
     put(field::PAGE, &[area.page.log2()]);
-    let balanced = if area.placement.is_balanced() { field::BALANCED } else { 0 };
-    put(field::POLICY, &[sys::policy::number_of(&area.placement.policy()) | balanced]);
     #[expect(clippy::cast_possible_truncation, reason = "a name has at most 255 bytes")]
     put(field::NAME_LEN, &[name.len() as u8]);
-    let nodes = area.placement.policy().nodes().unwrap_or(NodeSet::EMPTY);
+    let more = match area.placement.is_default() {
+        true => {
+            put(field::POLICY, &[sys::policy::number_of(&Policy::Default)]);
+            false
+        }
+        false => put_placement(&area.placement.whole(), &mut put),
+    };
+    put(field::HAS_REST, &[u8::from(more || name.len() > field::NAME_IN_FIRST)]);
+    put(field::NAME, name);
+    bytes
+}
+
+/// Puts a placement in its place. Whether it names nodes that are in the second part.
+fn put_placement(placement: &Placement, put: &mut impl FnMut(usize, &[u8])) -> bool {
+    let home = placement.home_node().map_or(0, |node| node.get() + 1);
+    put(field::HOME, &home.to_le_bytes()[..2]);
+    let balanced = if placement.is_balanced() { field::BALANCED } else { 0 };
+    put(field::POLICY, &[sys::policy::number_of(placement.policy_ref()) | balanced]);
+    let nodes = placement.policy_ref().nodes().unwrap_or(NodeSet::EMPTY);
     put(field::NODES, &nodes.words()[0].to_le_bytes());
     let more = nodes.first_word().is_none();
     if more {
@@ -183,9 +197,7 @@ pub(super) fn encode(id: AreaId, created: u64, area: &Announcement, hash: u64) -
             put(field::MORE_NODES + i * 8, &word.to_le_bytes());
         }
     }
-    put(field::HAS_REST, &[u8::from(more || name.len() > field::NAME_IN_FIRST)]);
-    put(field::NAME, name);
-    bytes
+    more
 }
 
 /// Whether a record has a second part. (Any other byte is no owner's of ours, and `decode` says
@@ -269,7 +281,7 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         lock: Lock::from_number(bytes[field::LOCK] & !field::CLAIMING)?,
         claiming: bytes[field::LOCK] & field::CLAIMING != 0,
         page,
-        placement,
+        placement: placement.into(),
         note: Note::default(),
     };
     let id = AreaId::new(u32_of(bytes, field::ID).cast_signed()).ok()?;

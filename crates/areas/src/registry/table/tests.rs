@@ -42,7 +42,7 @@ fn record(sequence: u32, name: &[u8]) -> Record {
             protection: Protection::READ_WRITE,
             lock: Lock::Lazy,
             page: PageSize::base(),
-            placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
+            placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX).into(),
             note: Note::default(),
             claiming: false,
         },
@@ -87,10 +87,10 @@ fn both_parts_of_a_record_are_told_apart() {
             {
                 sequence += 1;
                 let mut put = record(sequence, &vec![b'a' + u8::try_from(sequence % 26).unwrap(); len]);
-                put.area.placement = Placement::new(before);
+                put.area.placement = Placement::new(before).into();
                 let number = insert(&mut table, &put).unwrap().unwrap();
                 assert_eq!(table.view().record(number).unwrap().1, put);
-                put.area.placement = Placement::new(after);
+                put.area.placement = Placement::new(after).into();
                 table.update(number, &put.area).unwrap();
                 assert_eq!(table.view().record(number).unwrap().1, put, "{before:?} to {after:?}");
                 assert_eq!(table.view().find(put.name.as_bytes()).unwrap().2.name, put.name);
@@ -107,7 +107,7 @@ fn both_parts_of_a_record_are_told_apart() {
 
 fn noted(sequence: u32, name_len: usize, note: &[u8]) -> Record {
     let mut put = record(sequence, &vec![b'n'; name_len]);
-    put.area.placement = Placement::default();
+    put.area.placement = Placement::default().into();
     put.area.note = Note::new(note).unwrap();
     put
 }
@@ -141,7 +141,7 @@ fn a_note_is_beside_its_record() {
         // Placed on nodes that take the second part, and back.
         for policy in [Policy::Interleave(NodeSet::single(Node::new(64).unwrap())), Policy::Default] {
             for (number, put) in &mut numbers {
-                put.area.placement = Placement::new(policy);
+                put.area.placement = Placement::new(policy).into();
                 table.make_way(*number, &put.area).unwrap();
                 table.update(*number, &put.area).unwrap();
             }

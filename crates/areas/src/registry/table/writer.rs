@@ -199,7 +199,8 @@ impl Table {
     /// Before an update after which the record has a second part of its own: sees to it that its
     /// note is elsewhere, if there is room.
     pub(crate) fn make_way(&mut self, number: u32, area: &Announcement) -> Result<()> {
-        let more_nodes = || area.placement.policy().nodes().is_some_and(|nodes| nodes.first_word().is_none());
+        let more_nodes =
+            || area.placement.whole().policy().nodes().is_some_and(|nodes| nodes.first_word().is_none());
         if self.word(record_at(number) + field::NOTE) == number + 1
             && more_nodes()
             && let Some((_, record)) = self.view.record(number)
@@ -269,7 +270,7 @@ impl Table {
         let moved = record.area.address != area.address;
         let Announcement { placement, address, span, extent, piece, exact, physical, .. } = area;
         record.area = Announcement {
-            placement: *placement,
+            placement: placement.clone(),
             address: *address,
             span: *span,
             extent: *extent,
