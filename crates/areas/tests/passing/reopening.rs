@@ -9,17 +9,17 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 
 use super::memfd;
+use super::support::{is_root, skip};
 
 /// Nobody's.
 const OTHER: u32 = 65534;
 
 /// Whether the test can have another user's rights; says so where not.
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        println!("SKIPPED: {}: needs root, to open files as another user", module_path!());
+fn can_be_another(test: &str) -> bool {
+    if !is_root() {
+        skip(test, "needs root, to open files as another user");
     }
-    root
+    is_root()
 }
 
 /// Opens the file of a descriptor again, with the rights that another user has who was given it.
@@ -29,9 +29,13 @@ fn reopen_as_other(fd: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> 
     let opened = std::thread::scope(|scope| {
         let work = scope.spawn(|| {
             // SAFETY: numbers only.
-            #[expect(unsafe_code, reason = "no other call changes them for one thread")]
+            #[expect(unsafe_code, reason = "no other call changes it for one thread")]
             unsafe {
-                libc::setfsgid(OTHER);
+                libc::setfsgid(OTHER)
+            };
+            // SAFETY: as above.
+            #[expect(unsafe_code, reason = "as above")]
+            unsafe {
                 libc::setfsuid(OTHER)
             };
             rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
@@ -61,7 +65,7 @@ fn mode(fd: BorrowedFd<'_>) -> u32 {
 
 #[test]
 fn a_clone_for_reading_only_is_closed_to_others_first() {
-    if !is_root() {
+    if !can_be_another("a_clone_for_reading_only_is_closed_to_others_first") {
         return;
     }
     let name = format!("test: closed to others {}", std::process::id());
@@ -77,7 +81,7 @@ fn a_clone_for_reading_only_is_closed_to_others_first() {
 
 #[test]
 fn memory_of_other_programs_too() {
-    if !is_root() {
+    if !can_be_another("memory_of_other_programs_too") {
         return;
     }
     for before in [0o777, 0o666, 0o622, 0o600, 0o644] {
@@ -98,7 +102,7 @@ fn memory_of_other_programs_too() {
 
 #[test]
 fn a_descriptor_that_the_program_gets_is_closed_to_others() {
-    if !is_root() {
+    if !can_be_another("a_descriptor_that_the_program_gets_is_closed_to_others") {
         return;
     }
     let area = areas::builder(4096).shared().unwrap();
