@@ -22,7 +22,7 @@ from ._progress import Progress, told
 _CHUNK = 16 << 20
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 #: How long names that come and go are run after, in seconds.
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 
 
 def name_of(name: str | bytes) -> bytes:
@@ -323,7 +323,7 @@ def open_or_create(
         Busy: A process was stopped in the middle of taking the name.
         Frozen, ReadOnly: With ``write``: there is one, and it cannot be written.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
             return _same(find(name, write=write), shape, nbytes, dtype)

@@ -177,8 +177,8 @@ impl Holder {
                 let ids = self.held.iter().filter_map(|area| Some(area.id()?.get())).take(MAX_IDS).collect();
                 Answer::Holds { ids, command: self.runs.clone() }
             }
-            Request::Freeze { id, patience } => {
-                done(self.find(*id).and_then(|at| self.freeze_at(at, Request::patience(*patience))))
+            Request::Freeze { id, timeout } => {
+                done(self.find(*id).and_then(|at| self.freeze_at(at, Request::timeout(*timeout))))
             }
             Request::Rename { id, name, exclusive } => {
                 done(self.find(*id).and_then(|at| self.rename_at(at, name, *exclusive)))
@@ -208,8 +208,8 @@ impl Holder {
     }
 
     /// Freezes one of the areas, in its place.
-    fn freeze_at(&mut self, at: usize, patience: Duration) -> areas::Result<AreaId> {
-        let (area, outcome) = match self.held.remove(at).freeze_within(patience) {
+    fn freeze_at(&mut self, at: usize, timeout: Duration) -> areas::Result<AreaId> {
+        let (area, outcome) = match self.held.remove(at).freeze_within(timeout) {
             Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
             Err(rejected) => (rejected.value, Err(rejected.error)),
         };

@@ -129,11 +129,11 @@ impl Holding {
 
     /// Makes all of it read-only for all processes. Waits for so many seconds for writers.
     fn freeze(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
-        let patience = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
-        let deadline = Instant::now().checked_add(patience);
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
+        let deadline = Instant::now().checked_add(timeout);
         let _freezing = Freezing::begin(&self.core);
         self.wait_for_writers(py, deadline)?;
-        let left = deadline.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
+        let left = deadline.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
         let frozen = self.core.turn(py, "freeze", |any| match any {
             Any::Frozen(area) => {
                 let error =

@@ -66,7 +66,7 @@ pub(crate) enum Ended {
 }
 
 /// Nothing that is tried here takes that long, even on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Ends a process that hangs, so that the trial ends with a message.
 struct Watchdog {
@@ -83,14 +83,14 @@ pub(crate) fn state_of(pid: u32) -> char {
 
 impl Watchdog {
     /// `awaited`: a process that it may wait for in a way that no signal ends.
-    fn on(pid: Pid, patience: Duration, awaited: Option<Pid>) -> Self {
+    fn on(pid: Pid, timeout: Duration, awaited: Option<Pid>) -> Self {
         let watched = Arc::new(AtomicI32::new(pid.as_raw()));
         let theirs = Arc::clone(&watched);
         let state = Arc::new(AtomicU8::new(0));
         let told = Arc::clone(&state);
         std::thread::spawn(move || {
             let step = Duration::from_millis(250);
-            let mut left = patience;
+            let mut left = timeout;
             while theirs.load(Ordering::Acquire) != 0 {
                 if left.is_zero() {
                     told.store(
@@ -136,7 +136,7 @@ pub(crate) struct Tracer {
     threads: HashMap<Pid, Thread>,
     next: usize,
     counting: bool,
-    patience: Duration,
+    timeout: Duration,
     awaited: Option<Pid>,
 }
 
@@ -144,7 +144,7 @@ impl Tracer {
     /// Waits until the victim has made everything ready.
     pub(crate) fn attach(victim: &Child, subject: Subject) -> Result<Self> {
         let victim = Pid::from_raw(i32::try_from(victim.id()).context("a process number")?);
-        let watchdog = Watchdog::on(victim, PATIENCE, None);
+        let watchdog = Watchdog::on(victim, TIMEOUT, None);
         let status = waitpid(victim, Some(WaitPidFlag::__WALL)).context("waitpid")?;
         let _ = watchdog.off();
         match status {
@@ -160,21 +160,21 @@ impl Tracer {
         ptrace::setoptions(victim, options).context("PTRACE_SETOPTIONS")?;
         let subject = (!forks).then_some(victim);
         let threads = HashMap::new();
-        let (next, counting, patience, awaited) = (0, false, PATIENCE, None);
-        Ok(Tracer { victim, subject, forks, threads, next, counting, patience, awaited })
+        let (next, counting, timeout, awaited) = (0, false, TIMEOUT, None);
+        Ok(Tracer { victim, subject, forks, threads, next, counting, timeout, awaited })
     }
 
     /// How long it may take, and a process that it may wait for in a way that no signal ends: that
     /// one is killed with it.
-    pub(crate) fn within(self, patience: Duration, awaited: Option<u32>) -> Self {
+    pub(crate) fn within(self, timeout: Duration, awaited: Option<u32>) -> Self {
         let awaited = awaited.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        Tracer { patience, awaited, ..self }
+        Tracer { timeout, awaited, ..self }
     }
 
     /// Lets it run to its end, or to ours. `Ended` tells of the process whose calls count.
     pub(crate) fn follow(mut self, at_stop: &mut dyn FnMut(&Stop) -> Result<Then>) -> Result<Ended> {
-        let patience = self.patience;
-        let watchdog = Watchdog::on(self.victim, self.patience, self.awaited);
+        let timeout = self.timeout;
+        let watchdog = Watchdog::on(self.victim, self.timeout, self.awaited);
         match self.forks {
             // Its own calls are not looked at, the fork alone is.
             true => ptrace::cont(self.victim, None),
@@ -187,7 +187,7 @@ impl Tracer {
             let _ = self.kill();
         }
         if let Err(state) = in_time {
-            bail!("it was still running after {patience:?}, in state {state}");
+            bail!("it was still running after {timeout:?}, in state {state}");
         }
         ended
     }

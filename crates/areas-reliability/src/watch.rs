@@ -17,7 +17,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use crate::stage::{Identity, is_object};
 
 /// No process takes so long to die, even on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Memory objects that are watched, and not gone yet.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Watch {
     }
 
     fn wait(&mut self, until: impl Fn(&Self) -> bool) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             self.hear()?;
             if until(self) {

@@ -120,9 +120,9 @@ impl Board {
 
     /// A file that no other process has locked while it is open here; `None` if a process has had
     /// it for so long.
-    pub(crate) fn alone(&self, name: &str, patience: Duration) -> io::Result<Option<File>> {
+    pub(crate) fn alone(&self, name: &str, timeout: Duration) -> io::Result<Option<File>> {
         let file = self.open(name)?;
-        let end = Instant::now() + patience;
+        let end = Instant::now() + timeout;
         loop {
             match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Some(file)),

@@ -18,7 +18,7 @@ use crate::supervisor::Supervisor;
 /// What other programs of the machine may take in the meantime.
 const NOISE: u64 = 32 << 20;
 /// How long the kernel may take to tear down what was killed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What remained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,13 +75,13 @@ pub(crate) fn check(supervisor: &Supervisor, used: u64) -> Result<Remains> {
     let limit = supervisor.memory_before + NOISE;
     let begun = Instant::now();
     let mut memory_after = crate::proc::shared_memory();
-    while memory_after > limit && begun.elapsed() < PATIENCE {
+    while memory_after > limit && begun.elapsed() < TIMEOUT {
         std::thread::sleep(Duration::from_millis(20));
         memory_after = memory_after.min(crate::proc::shared_memory());
     }
     if memory_after > limit {
         found(&format!(
-            "shared memory was {} bytes before and is {memory_after} bytes {PATIENCE:?} after everybody was killed; the storm's areas had {used} bytes",
+            "shared memory was {} bytes before and is {memory_after} bytes {TIMEOUT:?} after everybody was killed; the storm's areas had {used} bytes",
             supervisor.memory_before
         ));
     }

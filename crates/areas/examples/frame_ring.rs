@@ -20,7 +20,7 @@ const SLOTS: u32 = 8;
 const FRAME: usize = 64 * 1024;
 const FRAMES: u32 = 200;
 /// Longer than any frame takes to come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> areas::Result<()> {
     // This program starts itself again, with the name of the area as its argument.
@@ -68,7 +68,7 @@ fn show(name: &str) -> areas::Result<()> {
     let (mut frame, mut next, mut shown, mut skipped) = (vec![0; FRAME], 0, 0, 0);
     while next < FRAMES {
         // How many frames there are: it does not sleep if one has come since.
-        let written = event.wait(next, PATIENCE)?;
+        let written = event.wait(next, TIMEOUT)?;
         // Older ones were written over, or are about to be.
         let oldest = written.saturating_sub(SLOTS - 1).max(next);
         skipped += oldest - next;

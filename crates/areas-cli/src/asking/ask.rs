@@ -132,9 +132,9 @@ impl Holder {
                 return Err(error);
             }
             // Its answer, too, has to come in time.
-            let patience = (left / 2).min(LONGEST_FREEZE);
-            let patience = u64::try_from(patience.as_millis()).unwrap_or(0);
-            match self.ask(&Request::Freeze { id, patience }, what, within) {
+            let timeout = (left / 2).min(LONGEST_FREEZE);
+            let timeout = u64::try_from(timeout.as_millis()).unwrap_or(0);
+            match self.ask(&Request::Freeze { id, timeout }, what, within) {
                 Err(error) if error.kind() == ErrorKind::Busy => last = Some(error),
                 Err(error) if error.kind() == ErrorKind::TimedOut => return Err(last.unwrap_or(error)),
                 answer => return answer.map(|_| ()),

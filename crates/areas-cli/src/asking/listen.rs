@@ -13,7 +13,7 @@ use super::{Answer, Request, Timed, address, read_line};
 use crate::signals::Event;
 
 /// How long one who asks may take to say it; and to hear the answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest that a holder waits for writers at the request of another process: it hears no
 /// signal in the meantime.
 pub(super) const LONGEST_FREEZE: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ impl Asked {
 
 impl Request {
     /// How long a freeze may wait for writers.
-    pub(crate) fn patience(milliseconds: u64) -> Duration {
+    pub(crate) fn timeout(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds).min(LONGEST_FREEZE)
     }
 }
@@ -68,7 +68,7 @@ pub(crate) fn listen(events: Sender<Event>) {
                     let _ = serve(&stream, &events);
                 }
                 // No descriptor is left, for instance: not in a loop that takes the processor.
-                Err(_) => std::thread::sleep(PATIENCE),
+                Err(_) => std::thread::sleep(TIMEOUT),
             }
         }
     };
@@ -81,7 +81,7 @@ fn serve(stream: &UnixStream, events: &Sender<Event>) -> io::Result<()> {
     if !(asker.user == 0 || asker.user == rustix::process::geteuid().as_raw()) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    let timed = || Timed { stream, deadline: Instant::now() + PATIENCE };
+    let timed = || Timed { stream, deadline: Instant::now() + TIMEOUT };
     let request: Request = serde_json::from_slice(&read_line(timed())?)?;
     let (answer, answered) = mpsc::sync_channel(1);
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);

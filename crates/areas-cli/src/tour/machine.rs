@@ -36,12 +36,12 @@ fn kilobytes(path: &str, label: &str) -> areas::Result<u64> {
     })
 }
 
-/// Waits until something is so, as long as the patience lasts; gives whether it is, and the time
+/// Waits until something is so, until the timeout; gives whether it is, and the time
 /// that it took.
 ///
 /// What the kernel tears down takes a moment, and the rest of the machine does not stand still.
 pub(super) fn becomes(
-    patience: Duration,
+    timeout: Duration,
     mut so: impl FnMut() -> areas::Result<bool>,
 ) -> areas::Result<(bool, Duration)> {
     let start = Instant::now();
@@ -49,7 +49,7 @@ pub(super) fn becomes(
         if so()? {
             return Ok((true, start.elapsed()));
         }
-        if start.elapsed() > patience {
+        if start.elapsed() > timeout {
             return Ok((false, start.elapsed()));
         }
         sleep(Duration::from_millis(2));

@@ -22,7 +22,7 @@ use crate::report::Report;
 
 /// How long to wait for what the kernel does in its own time, and for the rest of the machine to
 /// calm down.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// What a worker may need for itself: buffers, and the little that any process needs.
 const OWN_MEMORY: u64 = 4 << 20;
 
@@ -95,7 +95,7 @@ fn put(claims: &mut Claims, subject: &Subject<'_>, file: File, quiet: bool) -> R
         &format!("area {id} {:?} has {} bytes, after {} ms", subject.name, area.size(), took.as_millis()),
     )?;
     let least = (subject.before + subject.size as u64).saturating_sub(subject.slack());
-    let (grown, _) = becomes(PATIENCE, || Ok(shared_memory()? >= least))?;
+    let (grown, _) = becomes(TIMEOUT, || Ok(shared_memory()? >= least))?;
     let now = shared_memory()?;
     claims.claim(
         grown,
@@ -130,7 +130,7 @@ fn share(claims: &mut Claims, subject: &Subject<'_>) -> Result<[Holder; 2]> {
             ),
         )?;
     }
-    let (same, _) = becomes(PATIENCE, || Ok(shared_memory()? <= before + subject.slack()))?;
+    let (same, _) = becomes(TIMEOUT, || Ok(shared_memory()? <= before + subject.slack()))?;
     let now = shared_memory()?;
     claims.claim(
         same,
@@ -235,7 +235,7 @@ fn kill_one(claims: &mut Claims, subject: &Subject<'_>, first: Holder, second: H
     )?;
     let (killed, mut last) = (first.pid(), second);
     first.kill()?;
-    let (gone, _) = becomes(PATIENCE, || Ok(subject.rows()?.iter().all(|row| row.info.pid != killed)))?;
+    let (gone, _) = becomes(TIMEOUT, || Ok(subject.rows()?.iter().all(|row| row.info.pid != killed)))?;
     let rows = subject.rows()?;
     claims.claim(gone && rows.len() == 1, &format!("process {killed}: SIGKILL, and its row is gone"))?;
     claims.display(&ls::table(&rows).render(claims.terminal()))?;
@@ -252,7 +252,7 @@ fn kill_last(claims: &mut Claims, subject: &Subject<'_>, source: &Source, last: 
     let killed = last.pid();
     let before = shared_memory()?;
     last.kill()?;
-    let (gone, took) = becomes(PATIENCE, || Ok(shared_memory()? <= subject.before + subject.slack()))?;
+    let (gone, took) = becomes(TIMEOUT, || Ok(shared_memory()? <= subject.before + subject.slack()))?;
     let now = shared_memory()?;
     let found = subject.find();
     let lost = found.as_ref().err().is_some_and(|error| error.kind() == ErrorKind::NoSuchArea);
@@ -260,7 +260,7 @@ fn kill_last(claims: &mut Claims, subject: &Subject<'_>, source: &Source, last: 
         lost && subject.rows()?.is_empty(),
         &format!("process {killed}: SIGKILL, and no area is called {:?} any more", subject.name),
     )?;
-    let (nobody, _) = becomes(PATIENCE, || Ok(source.holders().is_empty()))?;
+    let (nobody, _) = becomes(TIMEOUT, || Ok(source.holders().is_empty()))?;
     claims.claim(nobody, "no process has its memory, mapped or open")?;
     claims.claim(
         gone,

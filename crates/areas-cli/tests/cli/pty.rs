@@ -12,7 +12,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 /// Longer than anything takes that is to be seen, on a machine with much else to do.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A terminal with a command on it.
 pub(crate) struct Pty {
@@ -99,7 +99,7 @@ impl Pty {
             if wanted(self.screen.screen()) {
                 return self.screen.screen().contents();
             }
-            assert!(start.elapsed() < PATIENCE, "{what}: is not seen:\n{}", self.screen.screen().contents());
+            assert!(start.elapsed() < TIMEOUT, "{what}: is not seen:\n{}", self.screen.screen().contents());
             self.read(Duration::from_millis(50));
         }
     }
@@ -130,7 +130,7 @@ impl Pty {
                 while self.read(Duration::from_millis(10)) {}
                 return crate::harness::code_of(status);
             }
-            assert!(start.elapsed() < PATIENCE, "it does not end:\n{}", self.screen.screen().contents());
+            assert!(start.elapsed() < TIMEOUT, "it does not end:\n{}", self.screen.screen().contents());
         }
     }
 

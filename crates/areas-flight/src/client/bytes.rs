@@ -154,12 +154,12 @@ impl Download {
                 Err(Trouble::Broken(status)) => status,
             };
             told &= at == before;
-            if moved.elapsed() >= self.peer.patience {
+            if moved.elapsed() >= self.peer.timeout {
                 let last = self.peer.failed(&self.what(), &trouble);
                 return Err(Error::new(ErrorKind::TimedOut, self.what())
                     .detail(format!(
                         "at byte {at} nothing came for {} s; {}",
-                        self.peer.patience.as_secs_f64(),
+                        self.peer.timeout.as_secs_f64(),
                         last.facts().unwrap_or_default()
                     ))
                     .help("nothing was published; `--timeout SECONDS` waits longer"));

@@ -57,7 +57,7 @@ pub(crate) struct Peer {
     encrypted: bool,
     auth: Auth,
     /// For how long nothing may come before it is given up.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
     /// How long it may say nothing in one call.
     silence: Duration,
     /// How slow it may be.
@@ -81,7 +81,7 @@ pub(crate) enum Found {
 }
 
 impl Peer {
-    /// A server, of which each call is waited for as long as `patience` is, or [`SILENCE`] where
+    /// A server, of which each call is waited for as long as `timeout` is, or [`SILENCE`] where
     /// another connection would be tried then.
     pub(crate) fn new(place: Place, reaching: &Reaching, tries_again: bool) -> Result<Self> {
         let failed =
@@ -123,7 +123,7 @@ impl Peer {
             endpoint,
             encrypted,
             auth: Auth(header.transpose()?),
-            patience: reaching.timeout,
+            timeout: reaching.timeout,
             silence,
             pace: Pace { least: reaching.min_rate.0, window: reaching.timeout, whole: reaching.max_time },
         })
@@ -172,7 +172,7 @@ impl Peer {
     /// takes a while.
     pub(crate) async fn ask(&self, client: &mut Client, name: &Name) -> std::result::Result<Found, Status> {
         let ours = FlightDescriptor::new_cmd(wire::encode(&Ask::new(name)));
-        let refused = match before(self.patience, client.get_flight_info(ours)).await {
+        let refused = match before(self.timeout, client.get_flight_info(ours)).await {
             Ok(info) => match wire::decode(&info.get_ref().app_metadata) {
                 Some(offered) => return Ok(Found::Ours(offered)),
                 None => Status::not_found(""),
@@ -184,7 +184,7 @@ impl Peer {
         };
         let Ok(path) = std::str::from_utf8(name.as_bytes()) else { return Err(refused) };
         let theirs = FlightDescriptor::new_path(vec![path.to_owned()]);
-        let info = before(self.patience, client.get_flight_info(theirs)).await?;
+        let info = before(self.timeout, client.get_flight_info(theirs)).await?;
         Ok(Found::Foreign(Box::new(info.into_inner())))
     }
 

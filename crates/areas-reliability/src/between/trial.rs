@@ -30,7 +30,7 @@ use crate::stage::Stage;
 use crate::trace::{Ended, Side, Stop, Then, Tracer, state_of};
 
 /// Nothing that is tried here takes that long, even on a machine that is busy: it hangs.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Before which call something changes: the nth of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl<'a> Trial<'a> {
         outcome: &mut Outcome,
     ) -> Result<Ended> {
         let tracer =
-            Tracer::attach(&looker.child, Subject::Itself)?.within(PATIENCE, silent.map(Silent::pid));
+            Tracer::attach(&looker.child, Subject::Itself)?.within(TIMEOUT, silent.map(Silent::pid));
         peer.tell(&format!("arrange {}", looker.child.id()))?;
         peer.answers()?;
         let strangers = self.strangers.path().to_string_lossy().into_owned();
@@ -385,7 +385,7 @@ impl Process {
 
     /// The next line that it writes, in time.
     fn hear(&mut self) -> Result<String> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(len) = self.heard.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.heard.drain(..=len).collect();

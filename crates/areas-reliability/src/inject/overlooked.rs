@@ -403,7 +403,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["madvise(MADV_POPULATE_READ)"], "the kernel asks to be asked again").only(&[EAGAIN]),
     rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `gathered` says what came of it"),
     rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
-    rule(&["fcntl(F_ADD_SEALS)"], "somebody has a page pinned: it is tried again until the patience ends").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
+    rule(&["fcntl(F_ADD_SEALS)"], "a page is pinned: it is tried again until the timeout").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),
     rule(&["memfd_create", "fchmod", "ftruncate", "fcntl(F_ADD_SEALS)", "fcntl(F_GET_SEALS)", "fstat", "mmap"],
          "no hugetlb page: base pages are collapsed, which is the next way to such a lock").of(&["create-contiguous"]),

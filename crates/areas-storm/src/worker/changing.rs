@@ -102,14 +102,14 @@ impl Worker {
         });
         let Some(at) = shared else { return };
         let Held { memory, object, solid, entry, writable, is_life } = self.held.swap_remove(at);
-        let patience = Duration::from_millis(self.random.u64(0..6));
+        let timeout = Duration::from_millis(self.random.u64(0..6));
         self.slot.begin(Op::Freeze);
         let (memory, outcome) = match memory {
-            Memory::Shared(area) => match area.freeze_within(patience) {
+            Memory::Shared(area) => match area.freeze_within(timeout) {
                 Ok(area) => (Memory::Frozen(area), Ok(())),
                 Err(rejected) => (Memory::Shared(rejected.value), Err(rejected.error)),
             },
-            Memory::Resizable(area) => match area.freeze_within(patience) {
+            Memory::Resizable(area) => match area.freeze_within(timeout) {
                 Ok(area) => (Memory::Frozen(area), Ok(())),
                 Err(rejected) => (Memory::Resizable(rejected.value), Err(rejected.error)),
             },

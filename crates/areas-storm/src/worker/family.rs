@@ -184,8 +184,8 @@ impl Worker {
             }
             Ok(Forked::Parent { child }) => {
                 self.children.push(Child { pid: child, life });
-                let patience = Duration::from_secs(1);
-                self.tried(Op::WaitForChild, |_| registry::wait(&name, Some(patience)));
+                let timeout = Duration::from_secs(1);
+                self.tried(Op::WaitForChild, |_| registry::wait(&name, Some(timeout)));
             }
             Err(error) => self.found(Rule::Error, &format!("fork: {error}")),
         }

@@ -19,7 +19,7 @@ const INSIDE: usize = 64;
 const ONE: usize = 72;
 const OTHER: usize = 80;
 /// Owners are stopped for a moment, and many wait: but no process for so long.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Worker {
     /// Locks, looks whether it is alone, and unlocks.
@@ -60,7 +60,7 @@ impl Worker {
         let me = self.slot.who.life + 1;
         let guard = match self.sabotage {
             Some(Sabotage::Lock) => None,
-            _ => Some(match Mutex::new(area, MUTEX)?.lock(PATIENCE)? {
+            _ => Some(match Mutex::new(area, MUTEX)?.lock(TIMEOUT)? {
                 Locked::Clean(guard) => guard,
                 Locked::OwnerDied(guard) => {
                     area.store(OTHER, word(ONE)?, Relaxed)?;

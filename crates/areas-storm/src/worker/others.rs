@@ -223,8 +223,8 @@ impl Worker {
     /// Waits for a name that is perhaps never published.
     pub(super) fn wait_a_little(&mut self) {
         let name = self.common_name();
-        let patience = Duration::from_millis(self.random.u64(0..15));
-        self.tried(Op::Wait, |_| registry::wait(&name, Some(patience)));
+        let timeout = Duration::from_millis(self.random.u64(0..15));
+        self.tried(Op::Wait, |_| registry::wait(&name, Some(timeout)));
     }
 
     /// Takes a name that no other area may have, holds it for a moment, and releases it. That no
@@ -233,14 +233,14 @@ impl Worker {
     /// other: the file of each folder is another.)
     pub(super) fn take_alone(&mut self) {
         /// Of one that is dying, the area may be gone before the record lock.
-        const PATIENCE: Duration = Duration::from_secs(2);
+        const TIMEOUT: Duration = Duration::from_secs(2);
         let epoch = self.shared.epoch();
         let number = self.random.u32(0..3);
         let name = format!("{}-alone-{number}", self.options.tag);
         let area = self.tried(Op::Exclusive, |_| areas::builder(4096).name(&name).exclusive().shared());
         let Some(area) = area else { return };
         if epoch.is_multiple_of(2) && self.shared.epoch() == epoch {
-            match self.board.alone(&format!("alone-{number}-{epoch}"), PATIENCE) {
+            match self.board.alone(&format!("alone-{number}-{epoch}"), TIMEOUT) {
                 Ok(Some(alone)) => {
                     std::thread::sleep(Duration::from_micros(self.random.u64(0..2000)));
                     drop(alone);

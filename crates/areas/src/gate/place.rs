@@ -162,7 +162,7 @@ impl Place {
     /// No other process of ours removes anything in the folder while this is kept. The kernel ends
     /// it, whatever becomes of the process.
     fn alone(&self, what: &dyn Fn() -> String) -> Result<OwnedFd> {
-        const PATIENCE: Duration = Duration::from_secs(5);
+        const TIMEOUT: Duration = Duration::from_secs(5);
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let folder = sys::file::open_at(self.folder.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY, 0)
             .map_err(failed("openat(the folder, O_RDONLY)"))?;
@@ -170,7 +170,7 @@ impl Place {
         loop {
             match sys::file::claim_folder(folder.as_fd()) {
                 Ok(()) => return Ok(folder),
-                Err(sys::Errno::AGAIN) if begun.elapsed() < PATIENCE => {
+                Err(sys::Errno::AGAIN) if begun.elapsed() < TIMEOUT => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Err(errno) => {

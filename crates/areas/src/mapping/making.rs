@@ -27,7 +27,7 @@ use crate::sys::memory::{At, MapFlags};
 use crate::sys::object::{Pages, SealFlags};
 
 /// How long others' attempts to seal an object are waited for.
-const SEALING_PATIENCE: Duration = Duration::from_secs(5);
+const SEALING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What `Mapping::new` needs to know.
 pub(crate) struct Plan<'a> {
@@ -96,7 +96,7 @@ impl Plan<'_> {
             let now = Instant::now();
             match deadline {
                 None if self.is_forbidden(at) => return Err(refused),
-                None => deadline = Some(now + SEALING_PATIENCE),
+                None => deadline = Some(now + SEALING_TIMEOUT),
                 Some(deadline) if now >= deadline => return Err(refused),
                 Some(_) => {}
             }

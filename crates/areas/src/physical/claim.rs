@@ -21,7 +21,7 @@ use crate::sys::memory::{At, MapFlags};
 use crate::sys::range_lock::{self, Hold};
 
 /// How often another process may come first before we give up.
-const PATIENCE: usize = 1000;
+const ATTEMPTS: usize = 1000;
 
 /// Takes a part for a new area, and zeroes it.
 pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
@@ -67,7 +67,7 @@ fn take_part(
     let page = PageSize::base().bytes() as u64;
     let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
     let mut at = range.start;
-    for _ in 0..PATIENCE {
+    for _ in 0..ATTEMPTS {
         let Some(start) = at.checked_next_multiple_of(page) else { return Ok(None) };
         let part = match start.checked_add(span) {
             Some(end) if end <= range.end.min(below) => start..end,

@@ -21,7 +21,7 @@ use crate::sys::memory::Advice;
 /// been.
 const ATTEMPTS: usize = 24;
 /// How often that may fail because another process took some concurrently.
-const PATIENCE: usize = 4;
+const LOST_RACES: usize = 4;
 
 /// Has `make` take hugetlb pages that meet a demand: `count` of them, in order. What it makes is
 /// mapped, and its pages are there.
@@ -50,7 +50,7 @@ pub(crate) fn arrange(
                     return Ok(made);
                 }
                 in_between += 1;
-                if in_between == PATIENCE {
+                if in_between == LOST_RACES {
                     break;
                 }
             }

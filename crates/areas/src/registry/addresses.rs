@@ -38,7 +38,7 @@ const MERGED: usize = if cfg!(loom) { 1 } else { 96 };
 /// of a team.
 const CHUNKS: usize = if cfg!(loom) { 4 } else { 2048 };
 /// How often a reader looks again.
-const PATIENCE: usize = if cfg!(loom) { 2 } else { 64 };
+const ATTEMPTS: usize = if cfg!(loom) { 2 } else { 64 };
 
 #[cfg(not(loom))]
 const fn words<const N: usize>() -> [AtomicU64; N] {
@@ -228,7 +228,7 @@ impl Addresses {
     /// each time.
     #[inline]
     fn undisturbed<T>(&self, look: impl Fn() -> T) -> Option<T> {
-        for _ in 0..PATIENCE {
+        for _ in 0..ATTEMPTS {
             let before = self.changes.load(Ordering::Acquire);
             if before.is_multiple_of(2) {
                 let found = look();

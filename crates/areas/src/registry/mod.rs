@@ -425,8 +425,8 @@ impl Publication {
     }
 
     /// The same, where no other area has the name.
-    pub(crate) fn alone(area: Announcement, patience: Duration) -> Result<(Self, AreaId)> {
-        let (key, id) = state::publish_alone(area, patience)?;
+    pub(crate) fn alone(area: Announcement, timeout: Duration) -> Result<(Self, AreaId)> {
+        let (key, id) = state::publish_alone(area, timeout)?;
         Ok((Publication(key), id))
     }
 

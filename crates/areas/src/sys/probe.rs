@@ -49,7 +49,7 @@ struct Probe {
 }
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// With so many calls that are not answered at all, no more are made.
 const MAX_SILENT: usize = 3;
 /// Announces a call, where an error number would stand otherwise.
@@ -105,8 +105,8 @@ fn listen(from: &OwnedFd, answers: &mut [Answer]) -> (Option<usize>, bool) {
     let mut last: Option<(usize, bool)> = None;
     loop {
         let mut record = [0; RECORD];
-        let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-        let ready = poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&patience));
+        let timeout = Timespec { tv_sec: TIMEOUT.as_secs().cast_signed(), tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&timeout));
         let heard = match ready {
             Err(Errno::INTR) => continue,
             Ok(0) | Err(_) => None,

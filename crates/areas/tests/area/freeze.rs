@@ -246,9 +246,9 @@ fn two_who_freeze_at_once_both_have_it_frozen() {
             let area = areas::builder(4096).name("wet").shared().unwrap();
             area.store(0, round, Ordering::Relaxed).unwrap();
             let clone = areas::registry::find("wet").unwrap().open().unwrap();
-            let patience = std::time::Duration::from_secs(30);
+            let timeout = std::time::Duration::from_secs(30);
             let frozen = std::thread::scope(|scope| {
-                let threads = [area, clone].map(|area| scope.spawn(move || area.freeze_within(patience)));
+                let threads = [area, clone].map(|area| scope.spawn(move || area.freeze_within(timeout)));
                 threads.map(|thread| thread.join().unwrap().unwrap())
             });
             for area in &frozen {

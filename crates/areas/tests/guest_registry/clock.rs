@@ -198,19 +198,19 @@ fn a_long_wait_outlasts_the_clock_and_ends_with_the_publication() {
 #[test]
 fn a_freezers_patience_lasts_as_long_as_was_asked() {
     guest!();
-    const PATIENCE: Duration = Duration::from_secs(3);
+    const FREEZE_TIMEOUT: Duration = Duration::from_secs(3);
     let clock = WallClock::take();
     let folder = Folder::new();
     let (mut holder, mut other) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
     let clone = other.clone_of("ring").unwrap();
-    let freeze = format!("freeze-within {} {}", area.handle, PATIENCE.as_millis());
+    let freeze = format!("freeze-within {} {}", area.handle, FREEZE_TIMEOUT.as_millis());
     let begun = Instant::now();
     let told = clock.unsteady(|| holder.try_tell(&freeze));
     let took = begun.elapsed();
     refused(told, ErrorKind::Busy);
-    assert!(took >= PATIENCE, "it was patient for {took:?}");
-    measured(&format!("a patience of {PATIENCE:?}: {took:?}"));
+    assert!(took >= FREEZE_TIMEOUT, "it waited for {took:?}");
+    measured(&format!("a timeout of {FREEZE_TIMEOUT:?}: {took:?}"));
     // And it goes on trying for as long: the clone goes while the clock is far off.
     holder.begin(&format!("freeze-within {} 3600000", area.handle));
     clock.unsteady(|| std::thread::sleep(Duration::from_secs(1)));

@@ -301,7 +301,7 @@ fn who_is_killed_leaves_the_name_free() {
     assert!(last.list().is_empty());
 }
 
-/// Stopped at any moment, it is waited for as long as patience lasts, and named; it does not get
+/// Stopped at any moment, it is waited for until the timeout, and named; it does not get
 /// what a process has got concurrently.
 #[test]
 fn who_is_stopped_gets_nothing_that_another_has() {

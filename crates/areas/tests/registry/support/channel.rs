@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// An agent that says nothing for so long hangs. In a guest, whose processors are emulated, it may
 /// be at a hundred thousand areas for minutes.
-fn patience() -> Duration {
+fn timeout() -> Duration {
     match std::env::var_os("AREAS_GUEST") {
         None => Duration::from_secs(60),
         Some(_) => Duration::from_secs(1200),
@@ -28,7 +28,7 @@ impl Channel {
     /// Two ends: the second one as what a new process gets for its standard input.
     pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(patience()))?;
+        ours.set_read_timeout(Some(timeout()))?;
         Ok((Channel::new(ours), theirs.into()))
     }
 
@@ -71,12 +71,12 @@ impl Ear {
     }
 
     pub(crate) fn accept(&self) -> io::Result<Channel> {
-        let deadline = Instant::now() + patience();
+        let deadline = Instant::now() + timeout();
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false)?;
-                    stream.set_read_timeout(Some(patience()))?;
+                    stream.set_read_timeout(Some(timeout()))?;
                     return Ok(Channel::new(stream));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {

@@ -125,7 +125,7 @@ pub(crate) fn close(number: i32) {
 
 /// Runs something in a forked child, which ends with it: what it said. A child that takes too long
 /// is ended, and has said no.
-pub(crate) fn run_forked(patience: Duration, run: impl FnOnce() -> bool) -> io::Result<bool> {
+pub(crate) fn run_forked(timeout: Duration, run: impl FnOnce() -> bool) -> io::Result<bool> {
     let Some(child) = fork()? else {
         let code = i32::from(!run());
         // SAFETY: ends the child at once, without what the parent has registered for its own end.
@@ -133,7 +133,7 @@ pub(crate) fn run_forked(patience: Duration, run: impl FnOnce() -> bool) -> io::
     };
     let child = rustix::process::Pid::from_raw(child.try_into().map_err(io::Error::other)?);
     let child = child.ok_or_else(|| io::Error::other("no process has the number 0"))?;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
         match rustix::process::waitpid(Some(child), rustix::process::WaitOptions::NOHANG)? {
             Some((_, status)) => return Ok(status.exit_status() == Some(0)),

@@ -367,8 +367,8 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         }
         ["freeze", handle] => freeze(holdings, handle.parse()?, |area| area.freeze()),
         ["freeze-within", handle, millis] => {
-            let patience = std::time::Duration::from_millis(millis.parse()?);
-            freeze(holdings, handle.parse()?, |area| area.freeze_within(patience))
+            let timeout = std::time::Duration::from_millis(millis.parse()?);
+            freeze(holdings, handle.parse()?, |area| area.freeze_within(timeout))
         }
         ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
         ["twin", ..] => Ok(raw::twin(&words[1..].join(" "))?),
