@@ -151,7 +151,7 @@ class Area(Base):
 
     @property
     def name(self) -> str | bytes | None:
-        """Its name: text, or bytes where it is no text; ``None`` where it has none."""
+        """Its name: text, or bytes where it is not text; ``None`` where it has none."""
         return self._held("get the name").name
 
     @property
@@ -212,7 +212,7 @@ class Area(Base):
             timeout: Seconds to wait for writers that are about to finish.
 
         Raises:
-            Busy: Somebody still can write it. The text names the processes; or says how many objects of this very process
+            Busy: It can still be written. The text names the processes; or says how many objects of this very process
                 (arrays, views, memoryviews) can. The area is as it was.
             Frozen: It is frozen already.
             ReadOnly: It was opened for reading.
@@ -278,7 +278,7 @@ class Area(Base):
         home: int | None = None,
         progress: Progress = None,
     ) -> _measured.Migration:
-        """Places it anew, and moves the pages that are elsewhere. What would not move is told, with the reason.
+        """Changes its placement, and moves the pages that are elsewhere. What would not move is reported, with the reason.
 
         Args:
             nodes: NUMA nodes, ``"0-3,8"`` or ``"all"``.
@@ -301,11 +301,11 @@ class Area(Base):
         return [_measured.Holder(*holder) for holder in self._held("list its holders").holders()]
 
     def unlink(self) -> None:
-        """Takes the name back: nobody finds it by way of this process any more. This object, and the memory, stay."""
+        """Withdraws the name: it is not found by way of this process any more. This object, and the memory, stay."""
         self._held("unpublish").withdraw()
 
     def retire(self) -> None:
-        """Marks the memory itself: nobody finds it any more, by whatever process that holds it. Who has it keeps it.
+        """Marks the memory itself: it is not found any more, by any process that holds it. Its holders keep it.
 
         Raises:
             ReadOnly: It was opened for reading.

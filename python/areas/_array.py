@@ -16,7 +16,7 @@ class AreaArray(np.ndarray[Any, Any]):
     Views of it are such arrays too; what is computed from it is a plain ``numpy.ndarray``.
 
     It pickles as a handle of some 50 bytes, views and strides included: who unpickles it, in another process of the same user
-    and machine, has the same memory. The handle holds nothing: somebody has to hold the memory until it is unpickled. Within
+    and machine, has the same memory. The handle holds nothing: a process has to hold the memory until it is unpickled. Within
     :func:`areas.by_value` it pickles by its bytes, as any array does.
     """
 

@@ -174,7 +174,7 @@ def fetch(
         NotPermitted: The token is not the server's.
         TimedOut: Nothing came for too long, or too little.
         Limit, NoMemory: It is larger than ``max_nbytes``, or than what there is.
-        Error: The server cannot be reached, or what came is not what it told.
+        Error: The server cannot be reached, or what came is not what it announced.
         Unsupported: ``areas-flight`` is not installed.
     """
     from ._area import of_note
@@ -195,7 +195,7 @@ def fetch(
         try:
             holding = _follow(process, ours, where)
         finally:
-            # It ends once nobody is at the other end.
+            # It ends once no process is at the other end.
             ours.close()
             process.communicate()
     if name is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """Who connected to an offer, and what came of it."""
+    """Who connected to an offer, and the outcome."""
 
     #: ``"given"``, ``"refused"``, ``"failed"`` (it could not be opened or sent) or ``"left"`` (it did not wait).
     outcome: str
@@ -48,10 +48,10 @@ class Offer:
         """Answers the next one who connects. No peer can hold it up.
 
         Args:
-            timeout: Seconds to wait for somebody; ``None`` for as long as it takes.
+            timeout: Seconds to wait for a process; ``None`` for as long as it takes.
 
         Returns:
-            Who it was, and what came of it; ``None`` where nobody came, or the offer was closed.
+            Who it was, and the outcome; ``None`` where no process came, or the offer was closed.
 
         Raises:
             Limit: No descriptor is free for who connected, who waits.
@@ -85,7 +85,7 @@ class Offer:
 
 
 def _numbers(users: _Users) -> tuple[list[int] | None, bool]:
-    """The users that are named, and whether it is everybody."""
+    """The users that are named, and whether it is all."""
     if users is None:
         return None, False
     if isinstance(users, str):
@@ -106,17 +106,17 @@ def offer(
     """Offers an area that has a name to other users and to containers, at a socket that is made.
 
     Args:
-        area: The area. Once nobody publishes it any more, nobody new is given it.
+        area: The area. Once no process publishes it any more, no other process gets it.
         path: Where the socket is made; ``None`` is the one that a supervisor has given to this process (systemd).
-        to: The users that are given it, by number, and nobody else; ``"any"`` is whoever gets to the socket. ``None``: this process's own.
+        to: The users that are given it, by number; ``"any"`` is every process that reaches the socket. ``None``: this process's own.
         read_only: For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing (root, and the user who made the
             memory) is refused, unless it is frozen or sealed.
-        seal: Seal it against new writers first, for good: who has it mapped for writing goes on, nobody new ever writes it.
+        seal: Seal it against new writers first, permanently: existing writable mappings stay, no new ones can be made.
 
     Raises:
         NotPermitted: For reading only, to a user whom nothing would keep from writing; a path through another user's link.
-        Busy: Somebody listens there.
-        NotFound: The area has no name, so that nobody could look whether it is still there.
+        Busy: Another process listens there.
+        NotFound: The area has no name, so that no process could look whether it is still there.
     """
     if area.id is None:
         raise NotFound(
@@ -138,7 +138,7 @@ def take(
 ) -> Area:
     """Takes the area that is offered at a path: the same memory, with the rights that are given, with its dtype and shape.
 
-    It is not published here: nobody finds it by way of this process.
+    It is not published here: it is not found by way of this process.
 
     Args:
         path: The socket.

@@ -343,7 +343,7 @@ def _lives(pid: int) -> bool:
 
 
 class Parcel:
-    """An area on its way to a process that is told of its descriptor: in the queue of a socket pair, whose one end is passed on."""
+    """An area on its way to a process that gets its descriptor: in the queue of a socket pair, whose one end is passed on."""
 
     def __init__(self, holding: Holding, read_only: bool) -> None:
         import socket
@@ -428,7 +428,7 @@ def register() -> None:
 def send(sock: socket.socket, area: Area, *, read_only: bool = False) -> None:
     """Sends an area over a connected Unix socket: to other users, to containers.
 
-    It stays alive on its way: the memory goes when nobody holds it, in a socket's queue or otherwise. With ``read_only`` the other
+    It stays alive on its way: the memory is freed when it has no holder left, a socket's queue included. With ``read_only`` the other
     side may only read it, which the kernel enforces. Its dtype and shape go before it.
 
     Args:
@@ -444,7 +444,7 @@ def send(sock: socket.socket, area: Area, *, read_only: bool = False) -> None:
 def receive(sock: socket.socket, timeout: float | None = None, *, max_nbytes: int | None = None) -> Area:
     """Takes an area that was sent over a connected Unix socket.
 
-    It has no name here: nobody finds it by way of this process.
+    It has no name here: it is not found by way of this process.
 
     Args:
         sock: A connected ``AF_UNIX`` socket.
@@ -454,7 +454,7 @@ def receive(sock: socket.socket, timeout: float | None = None, *, max_nbytes: in
     Raises:
         TimedOut: Nothing came in time.
         Limit: It has more bytes than are taken on. It stays in the queue.
-        InvalidInput: What came is no area, or is not what is said of it.
+        InvalidInput: What came is not an area, or is not what is said of it.
     """
     from ._area import of_note
 

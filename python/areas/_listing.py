@@ -19,7 +19,7 @@ class AreaInfo:
 
     #: Its id in the registry.
     id: int
-    #: Its name: text, or bytes where it is no text.
+    #: Its name: text, or bytes where it is not text.
     name: str | bytes
     #: The process that holds it.
     pid: int
@@ -40,7 +40,7 @@ class AreaInfo:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """The shape of its array, by its note; ``None`` where that tells of none, or of what cannot be."""
+        """The shape of its array, by its note; ``None`` where that has none, or one that cannot be."""
         noted = self._noted()
         return None if noted is None else noted.shape
 
@@ -89,7 +89,7 @@ def list_areas() -> Listing:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """A NUMA node of this machine. Sizes are bytes, at the moment of asking; what the kernel does not tell is ``None``."""
+    """A NUMA node of this machine. Sizes are bytes, at the moment of asking; what the kernel does not report is ``None``."""
 
     #: Its number.
     node: int
@@ -100,7 +100,7 @@ class NodeInfo:
     cpus: str
     #: All of its memory.
     total: int | None
-    #: What nobody uses.
+    #: What is free.
     free: int | None
     #: What is free, and what the kernel could give up without swapping.
     available: int | None

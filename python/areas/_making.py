@@ -149,7 +149,7 @@ def put(
         obj: An array or whatever NumPy makes one of; bytes or another buffer; a path (``str`` or :class:`os.PathLike`) or an open
             binary file, all of whose bytes are taken as they are, read in parallel.
         name: What others find it by.
-        freeze: Whether nobody may write it from then on.
+        freeze: Whether no process may write it from then on.
         dtype: Of a file, ``u1`` where it is not given; what else is given is cast to it.
         shape: Of a file; one dimension where it is not given.
         exclusive, policy, nodes, home, huge, lock, dump, note: As for :func:`create`.
@@ -220,7 +220,7 @@ def _forget(error: BaseException) -> None:
 def _copy(
     area: Area, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None, by_kernel: bool = True
 ) -> None:
-    """Copies in pieces: a signal is heard in between."""
+    """Copies in pieces: a signal is handled between them."""
     if by_kernel and source.nbytes >= _CHUNK and source.flags.c_contiguous:
         from . import _copying
 
@@ -282,7 +282,7 @@ def find(
     Args:
         name: Its name.
         write: Whether it is opened for writing; without it, the kernel refuses to.
-        keep_name: Whether this process holds it under the same name, so that the name lives as long as somebody holds the memory.
+        keep_name: Whether this process holds it under the same name, so that the name lives as long as a process holds the memory.
         dtype, shape: What its array is, in place of what its note says. Without a note it is bytes.
 
     Raises:
@@ -332,7 +332,7 @@ def open_or_create(
         try:
             return create(name, shape=shape, nbytes=nbytes, dtype=dtype, exclusive=True, **asked)
         except NameTaken:
-            # Somebody was faster; or it has a name that cannot be opened.
+            # Another process was faster; or it has a name that cannot be opened.
             if time.monotonic() > deadline:
                 raise
 

@@ -1,4 +1,4 @@
-"""What was measured: where pages are, whether they are where they were asked to be, what was moved, who has them."""
+"""What was measured: where pages are, whether they are where they were asked to be, what was moved, which processes have them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Run:
 
     start: int
     stop: int
-    #: ``node`` (in RAM, on that node), ``ram`` (in RAM; which node is not told), ``swapped``, or ``absent`` (never touched).
+    #: ``node`` (in RAM, on that node), ``ram`` (in RAM; which node is not reported), ``swapped``, or ``absent`` (never touched).
     place: str
     #: The NUMA node, or ``None``.
     node: int | None
@@ -30,13 +30,13 @@ class Residency:
     resident: int
     #: Bytes in RAM by NUMA node.
     nodes: dict[int, int]
-    #: Bytes in RAM on a node that nothing tells.
+    #: Bytes in RAM on an unknown node.
     node_unknown: int
     #: Whether it is known of each page which node it is on.
     knows_pages: bool
-    #: Bytes in RAM by the size of their page; ``None`` where the kernel cannot tell.
+    #: Bytes in RAM by the size of their page; ``None`` where the kernel does not report it.
     page_sizes: dict[int, int] | None
-    #: Bytes that are swapped out; ``None`` where the kernel cannot tell.
+    #: Bytes that are swapped out; ``None`` where the kernel does not report it.
     swapped: int | None
     #: Bytes that take no memory yet.
     absent: int

@@ -1,9 +1,9 @@
 """Slabs: many arrays in one area, so that thousands of them take one descriptor and one mapping.
 
-Who has which block, and when one is used anew, is the Rust crate ``areas-slab``'s: ``docs/design/slabs.md`` tells how. A :class:`Memory` over a block
+Which process has which block, and when one is reused, is the Rust crate ``areas-slab``'s: ``docs/design/slabs.md`` says how. A :class:`Memory` over a block
 owns a slice (of a slab of this process) or a lease (of another process's), and the block is free once no array over it lives anywhere.
 
-**On the way** nobody has a block but who sent it. So the sender, the slab's owner or not, keeps it until the receiver says that it has it, by
+**On the way** only the sender has a block. So the sender, the slab's owner or not, keeps it until the receiver says that it has it, by
 clearing a word in the sender's outbox (an area of 64 KiB). A message that is never received keeps its block until its sender ends.
 
 **Fork**: a child has its parent's arrays. Before this process forks, it takes a seat for the child in each slab, which holds what the parent holds.
@@ -165,7 +165,7 @@ class Slab:
         return self._blocks.usage()[3]
 
     def collect(self) -> int:
-        """Looks now for blocks that nobody holds any more, and frees them; how many blocks are left.
+        """Looks now for blocks that no process holds any more, and frees them; how many blocks are left.
 
         Raises:
             Closed: The slab was closed.
@@ -198,7 +198,7 @@ class Slab:
 
 
 class _Outbox:
-    """What this process has sent and nobody has opened yet: a word each, which the receiver clears."""
+    """What this process has sent and no process has opened yet: a word each, which the receiver clears."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -232,7 +232,7 @@ class _Outbox:
             return ticket, self._serial
 
     def collect(self, *, always: bool = True) -> None:
-        """Lets go of what has come; unless ``always``, only where there is little to look at, or much has come since."""
+        """Releases what has come; unless ``always``, only where there is little to look at, or much has come since."""
         with self._guard:
             if not always and len(self._kept) > self._look_at:
                 return
@@ -245,7 +245,7 @@ class _Outbox:
 
 
 def _let_go(*, always: bool = True) -> None:
-    """Lets go of what this process has sent and others have."""
+    """Releases what this process has sent and others have."""
     if _outbox is not None and _outbox.pid == os.getpid():
         _outbox.collect(always=always)
 
@@ -289,9 +289,9 @@ def open_block(handle: tuple[Any, ...]) -> Memory:
     """The block of a handle, held by this process.
 
     Raises:
-        HolderGone: Nobody holds it any more.
+        HolderGone: No process holds it any more.
         OtherMachine, OtherPidNamespace: It is from elsewhere.
-        InvalidInput: It is no handle.
+        InvalidInput: It is not a handle.
     """
     numbers = handle[3:]
     if (
@@ -358,7 +358,7 @@ def _clear(sender: tuple[int, int, int], ticket: int, serial: int) -> None:
                     pid, area, inode = sender
                     holding = _areas.open_located(pid, area, inode, True, False)
                 except (NotFound, OverflowError):
-                    # Who sent it is gone, and keeps nothing; or it is nobody.
+                    # The sender is gone, and keeps nothing; or it is none.
                     return
                 known = _outboxes[sender] = holding, memoryview(holding.lease(True)).cast("Q")
         words = known[1]

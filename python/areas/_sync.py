@@ -1,6 +1,6 @@
 """Locks that live in areas: a mutex, an event, a sequence lock. They hold for all processes that have the memory, in Rust and C, too.
 
-Zeros are each of them as it begins: a new area has them everywhere, and nobody has to come first.
+Zeros are each of them as it begins: a new area has them everywhere, and no process has to come first.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ os.register_at_fork(after_in_child=lambda: _locked.words.clear())
 class Mutex:
     """A mutex in 8 bytes of an area, for the threads of all processes that have it open for writing.
 
-    The owner is a thread. If it dies (``kill -9``, a crash, the end of the thread), the kernel says so to the next who locks: nobody waits
+    The owner is a thread. If it dies (``kill -9``, a crash, the end of the thread), the kernel says so to the next one to lock: no thread waits
     for the dead. What the mutex guards may be half changed then. So either there is a function that repairs it::
 
         mutex = areas.Mutex(area, 0, repair=make_totals_right)
         with mutex:
             ...
 
-    or locking raises :class:`OwnerDied`, and the mutex is not locked; so it does for everybody until somebody repairs.
+    or locking raises :class:`OwnerDied`, and the mutex is not locked; so it does for all until one repairs.
 
     It is not recursive, and a forked child does not own what its parent has locked. As long as this object lives, or the mutex is locked
     by this process, the area counts as one that may be written: it cannot be frozen, and its memory stays.
@@ -83,7 +83,7 @@ class Mutex:
         self._words.check_mutex(self._offset)
 
     def lock(self, timeout: float | None = None) -> None:
-        """Locks it. Others run meanwhile, and Ctrl-C ends the wait.
+        """Locks it. Others run in that time, and Ctrl-C ends the wait.
 
         Args:
             timeout: Seconds to wait; ``None`` for as long as it takes.
@@ -152,7 +152,7 @@ class Event:
         while True:
             seen = news.wait(seen)
 
-    What was written before a signal is there behind it. Nobody who is killed leaves waiters asleep. It works in all areas that others write, those
+    What was written before a signal is there behind it. A kill leaves no waiters asleep. It works in all areas that others write, those
     in hugetlb pages, too.
 
     Args:
@@ -162,7 +162,7 @@ class Event:
     Raises:
         OutOfRange: It is beyond the area's bytes.
         InvalidInput: The offset is not a multiple of 4.
-        Frozen: The area is frozen: nobody can signal.
+        Frozen: The area is frozen: no process can signal.
     """
 
     __slots__ = ("__weakref__", "_offset", "_words")
@@ -189,15 +189,15 @@ class Event:
         self._words.signal(self._offset)
 
     def wait(self, seen: int, timeout: float | None = None) -> int:
-        """Waits until the count is another one than ``seen``: the count then. Others run meanwhile, and Ctrl-C ends the wait.
+        """Waits until the count is another one than ``seen``: the count then. Others run in that time, and Ctrl-C ends the wait.
 
         Args:
             seen: The last count that is known.
             timeout: Seconds to wait; ``None`` for as long as it takes.
 
         Raises:
-            TimedOut: Nobody signalled in time.
-            Frozen: The area was frozen meanwhile: nobody can signal any more.
+            TimedOut: No process signalled in time.
+            Frozen: The area was frozen concurrently: no process can signal any more.
         """
         return self._words.wait(self._offset, seen, timeout)
 
@@ -206,7 +206,7 @@ class Event:
 
 
 class SeqLock:
-    """Some bytes that one process writes and many read, all of one write or not at all, and nobody waits for anybody.
+    """Some bytes that one process writes and many read, all of one write or not at all, and none waits for another.
 
     It takes 16 bytes more than what is in it. Readers need the right to read only::
 
@@ -252,7 +252,7 @@ class SeqLock:
 
         Raises:
             Busy: No copy was whole in a thousand attempts: it is written all the time, or its writer was stopped in the middle.
-            OwnerDied: Its writer died in the middle of a write, and nobody has written since.
+            OwnerDied: Its writer died in the middle of a write, and none has written since.
         """
         return self._words.read(self._offset, self._nbytes)
 

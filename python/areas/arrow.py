@@ -38,7 +38,7 @@ def put(
     exclusive: bool = False,
     **where: Any,
 ) -> Area:
-    """Writes a table into a new area; the area. Its memory is the table's as long as somebody holds it.
+    """Writes a table into a new area; the area. Its memory is the table's as long as a process holds it.
 
     ``data``: a ``pyarrow.Table`` or ``RecordBatch``, a ``RecordBatchReader``, a pandas or polars ``DataFrame``, or anything else with
     ``__arrow_c_stream__``. ``name``: what others find it by; without one it is only this process's. ``preserve_index``: as
@@ -49,7 +49,7 @@ def put(
     is large.
 
     Raises:
-        InvalidInput: ``data`` is no table.
+        InvalidInput: ``data`` is not a table.
         areas.Error: as :func:`areas.create` and :meth:`areas.Area.freeze`.
     """
     table = _table(data, preserve_index)
@@ -71,7 +71,7 @@ def get(
 
     ``keep_name``: this process holds it under the name, too. ``frozen``: only a frozen area will do, as Arrow's data must not
     change; with false it is on whoever writes it. ``validate``: true looks at lengths and types, ``"full"`` at all values (text,
-    offsets, indices): for an area of somebody who is not trusted. False looks at nothing.
+    offsets, indices): for an area of a process that is not trusted. False looks at nothing.
 
     Raises:
         NotFound: there is no such area.

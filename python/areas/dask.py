@@ -33,7 +33,7 @@ from ._handles import _handle, _machine, _open
 
 __all__ = ["dask_setup", "register"]
 
-#: What a process tells of itself under this key as it connects.
+#: What a process sends of itself under this key as it connects.
 _KEY = "areas-host"
 #: What an array's header has where it is a handle.
 _HANDLE = "areas-handle"
@@ -62,7 +62,7 @@ def _telling(handshake_info: Any) -> Any:
     @functools.wraps(handshake_info)
     def telling(comm: Comm) -> dict[str, Any]:
         said: dict[str, Any] = handshake_info(comm)
-        # A scheduler does not open what it reads, and passes it on, to any host: it tells nothing.
+        # A scheduler does not open what it reads, and passes it on, to any host: it sends nothing.
         return {**said, _KEY: _host()} if comm.deserialize else said
 
     telling._areas = True  # type: ignore[attr-defined]
@@ -80,7 +80,7 @@ def _host() -> str | None:
 
 
 def _opens_handles(context: Any) -> bool:
-    """Whether who gets it opens it, and can: it has told where it is, and is here."""
+    """Whether the receiver opens it, and can: it has sent where it is, and is here."""
     theirs = ((context or {}).get("recipient") or {}).get(_KEY)
     return theirs is not None and theirs == _host()
 

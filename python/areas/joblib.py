@@ -41,7 +41,7 @@ _LARGE = 16 << 20
 
 
 def register(*, make_default: bool = True) -> None:
-    """Makes the backend "areas" known to joblib; and its default, unless told otherwise.
+    """Makes the backend "areas" known to joblib; and its default, unless asked otherwise.
 
     With ``make_default=False`` it is used where it is asked for: ``joblib.Parallel(n_jobs=8, backend="areas")``, or
     ``with joblib.parallel_config(backend="areas")``. May be called again.

@@ -3,14 +3,14 @@
 ``SharedMemory``, ``ShareableList`` and ``SharedMemoryManager`` are used as those of the standard library. What differs:
 
 * **A segment goes with its last holder**, however that one ends, ``kill -9`` included. Nothing is left behind, there is no tracker
-  process, and nobody destroys a segment that others still use. So somebody has to hold it: an attacher that comes after the last
+  process, and no process destroys a segment that others still use. So a process has to hold it: an attacher that comes after the last
   holder has gone gets ``FileNotFoundError``.
 * **Memory is freed by reference.** After ``close()`` every view that was taken of ``buf`` (memoryviews, NumPy arrays) stays valid, and the
   memory goes with the last of them. ``close()`` never raises ``BufferError``, and never leads to a segmentation fault.
 * ``/dev/shm`` limits nothing: it may be small or read-only.
 * ``shm.area`` is the area: where its pages are, freezing, growing, placement.
 
-``docs/python.md`` tells the rest.
+The rest is in ``docs/python.md``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _make_filename() -> str:
 
 
 class SharedMemory:
-    """A block of shared memory with a name: makes a new one, or attaches to one that somebody holds.
+    """A block of shared memory with a name: makes a new one, or attaches to one that a process holds.
 
     It exists as long as any process holds it, and no longer.
 
@@ -55,7 +55,7 @@ class SharedMemory:
     name:
         Up to 255 bytes. Without one, a new block gets a random name, ``psm_`` and eight hexadecimal digits.
     create:
-        Make a new block. The name must be nobody's.
+        Make a new block. The name must be free.
     size:
         In bytes, of a new block. Otherwise it is ignored.
     track:
@@ -66,7 +66,7 @@ class SharedMemory:
     FileExistsError:
         A new block was asked for, and the name is taken.
     FileNotFoundError:
-        Nobody holds a block of this name.
+        No process holds a block of this name.
     ValueError:
         The size is not positive, the name is missing, or it holds a NUL.
     """
@@ -80,7 +80,7 @@ class SharedMemory:
     _mode = 0o600
     _prepend_leading_slash = True
     _track = True
-    # Whether nobody can find the block any more because somebody unlinked it, as known when it was closed.
+    # Whether the block cannot be found any more because it was unlinked, as known when it was closed.
     _unlinked = False
     # Which memory it was.
     _memory: int | None = None
@@ -125,7 +125,7 @@ class SharedMemory:
             try:
                 return _create(name, size)
             except FileExistsError:
-                # Somebody made it between the two.
+                # Another process made it between the two.
                 continue
 
     def __del__(self) -> None:
@@ -162,7 +162,7 @@ class SharedMemory:
         return self._area
 
     def close(self) -> None:
-        """Lets go of the block. It is freed once no process holds it, and no view of it is left.
+        """Releases the block. It is freed once no process holds it, and no view of it is left.
 
         It is still there for others who hold it, under its name. Views taken of ``buf`` stay valid.
         """
@@ -173,14 +173,14 @@ class SharedMemory:
                 self._memory = _object(area)
 
     def unlink(self) -> None:
-        """Takes the name away for everybody: nobody can attach any more, and who has the block keeps it.
+        """Takes the name away for all: no process can attach any more, and holders of the block keep it.
 
         After ``close()`` a block that went with its last holder is gone already, which is what was wanted.
 
         Raises
         ------
         FileNotFoundError:
-            Somebody unlinked it before.
+            It was unlinked before.
         """
         if not self._name:
             return
@@ -306,7 +306,7 @@ def install() -> None:
 
 
 def _create(name: str, size: int) -> areas.Area:
-    """A new block under a name that must be nobody's."""
+    """A new block under a name that must be free."""
     return areas.create(name, nbytes=size, exclusive=True)
 
 
@@ -319,12 +319,12 @@ def _attach(name: str) -> areas.Area:
 
 
 def _is_retired(area: areas.Area) -> bool:
-    """Whether somebody unlinked it."""
+    """Whether it was unlinked."""
     return area._held("look whether it is unlinked").retired
 
 
 def _retire(area: areas.Area) -> bool:
-    """Takes its name away for everybody. Whether it had one until now."""
+    """Takes its name away for all. Whether it had one until now."""
     return area._held("unlink it").retire()
 
 

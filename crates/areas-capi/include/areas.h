@@ -1675,8 +1675,8 @@ int areas_seqlock_read(const struct areas_area *area, size_t offset, void *into,
 // the path is the socket that a supervisor has given to this process (systemd's
 // ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
 //
-// The offer holds no memory: once no process publishes the area, those that connect are told that
-// it is gone. NULL if it cannot be offered, and then no socket is left.
+// The offer holds no memory: once no process publishes the area, those that connect get the error
+// that it is gone. NULL if it cannot be offered, and then no socket is left.
 //
 // AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a
 // path through another user's link. AREAS_ERROR_BUSY where another process listens there;

@@ -117,7 +117,7 @@ pub(crate) fn begin_taking() {
     UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
 }
 
-/// Says that it has been done, and looked at. (A child that was forked in between has [begun
+/// Says that it has been done, and looked at. (A child that was forked between the two has [begun
 /// again](let_go_in_child).)
 pub(crate) fn end_taking() {
     let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
@@ -217,7 +217,7 @@ impl Entered {
     /// One that another thread, or this very call, is in the middle of something with is looked at
     /// by the next call.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
-        // What cannot be settled now stays as it is, and a caller that asks for it is told.
+        // What cannot be settled now stays as it is, and a caller that asks for it gets an error.
         let _ = self.each_in(range, false, |place, held| self.settle(place, held));
     }
 

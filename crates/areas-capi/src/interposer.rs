@@ -44,8 +44,8 @@ unsafe extern "C" {
 
 /// The program calls something that may take addresses away from areas. Before: whether some are
 /// there, so that it has to be called afterwards, too; from then to the end of that, who asks for
-/// an address is told what the kernel has. Afterwards: what was an area's, and is not there any
-/// more, is cut from it.
+/// an address gets what the kernel has. Afterwards: what was an area's, and is not there any more,
+/// is cut from it.
 ///
 /// Called at any moment, by whatever thread.
 extern "C" fn look(what: c_int, start: *mut c_void, length: usize) -> c_int {
@@ -86,7 +86,7 @@ pub(crate) fn is_there() -> bool {
     unsafe { areas_cut_registrar }.is_some()
 }
 
-/// Has the interposer tell us from now on, if there is one. Before the first area.
+/// Has the interposer notify us from now on, if there is one. Before the first area.
 pub(crate) fn register() {
     // SAFETY: a word of this object, which the loader has filled in before any code of ours ran,
     // and nothing writes. 0 is `None`; another value is the address of the interposer's function,

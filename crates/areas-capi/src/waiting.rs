@@ -82,7 +82,7 @@ pub(crate) fn wait_for_bytes(socket: c_int) {
     let mut byte = 0_u8;
     // SAFETY: there is room for one byte, which stays where it is. A cancelled thread unwinds from
     // here through this frame and its callers', which have nothing to drop. What is wrong with the
-    // socket is told by the receiving call.
+    // socket is reported by the receiving call.
     unsafe { recv(socket, (&raw mut byte).cast(), 1, libc::MSG_PEEK) };
 }
 

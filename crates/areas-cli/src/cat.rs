@@ -3,7 +3,7 @@
 //! They are sent and read by calls, not through a mapping: of a hole both give zeros and take no
 //! memory, which touching it would.
 //!
-//! The kernel sends them by itself (`sendfile`) where no process can tell: pages that wait in a
+//! The kernel sends them by itself (`sendfile`) where no process can notice: pages that wait in a
 //! pipe or a socket keep their area from being frozen for as long as the reader likes, so that
 //! there only what is frozen already is sent. All else is copied.
 

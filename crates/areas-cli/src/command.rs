@@ -34,7 +34,7 @@ pub(crate) fn start(
     let child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
-            // As a shell tells them apart.
+            // As a shell distinguishes them.
             let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
             output::complain(&io_error(format!("run {program:?}"), error).to_string());
             return Ok(Err(code));
@@ -59,10 +59,10 @@ impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
-    /// Passes signals on until it ends; gives its status, as a shell tells it.
+    /// Passes signals on until it ends; returns its status, as a shell reports it.
     ///
     /// # Errors
-    /// If the kernel does not tell the status.
+    /// If the kernel does not report the status.
     pub(crate) fn serve(&mut self, mut next: impl FnMut() -> Option<Event>) -> Result<u8> {
         while let Some(Event::Signal(signal)) = next() {
             if !(comes_from_the_terminal(signal) && shares_our_terminal()) {

@@ -162,9 +162,9 @@ _areas_only_names() {
 }
 "#;
 
-/// Names of areas, one a line: such that no shell has to be told that they are one word, and
-/// nothing in them is obeyed. Others by their ids, and all of them where digits are typed. Whatever
-/// is wrong with the registry, there is nothing to complete then.
+/// Names of areas, one a line: such that no shell has to quote them, and nothing in them is obeyed.
+/// Others by their ids, and all of them where digits are typed. Whatever is wrong with the
+/// registry, there is nothing to complete then.
 pub(crate) fn names(complete: &CompleteNames) -> Result<ExitCode> {
     let typed = complete.word.as_deref().unwrap_or_default();
     let digits = typed.starts_with(|c: char| c.is_ascii_digit()) && !complete.names;

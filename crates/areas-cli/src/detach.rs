@@ -4,10 +4,11 @@
 //! where a process reads it. Then it starts another one of itself, which leaves the session
 //! (`setsid`) and starts a third: that one can never get a terminal, and has no parent that waits
 //! for it. It clones the areas, publishes them under the same names, and says so through a pipe.
-//! This process tells its user, and says through another pipe that it has; then it ends, and at no
-//! moment was a name gone. Where it cannot tell (a full disk), or is killed in the meantime, the
-//! other pipe ends, and the holder with it: no process would know of it. A `fork` alone would not
-//! do: a child of a program with threads may do next to nothing but start another program.
+//! This process reports to its user, and says through another pipe that it has; then it ends, and
+//! at no moment was a name gone. Where it cannot report (a full disk), or is killed in the
+//! meantime, the other pipe ends, and the holder with it: no process would know of it. A `fork`
+//! alone would not do: a child of a program with threads may do next to nothing but start another
+//! program.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
@@ -51,7 +52,7 @@ pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> R
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| io_error(WHAT, error))?;
-    // The holder ends where this is closed before it has said that all is told.
+    // The holder ends where this is closed before it has said that all is reported.
     let told = worker.stdin.take();
     let mut output = worker.stdout.take().map(BufReader::new);
     let ready = output.as_mut().map_or_else(|| Err(ended()), ready);
@@ -120,7 +121,7 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
 }
 
 /// Leaves all that is of where it was started, once that one's user knows of this holder; else this
-/// holder ends. Meanwhile it holds, and answers.
+/// holder ends. Until then it holds, and answers.
 fn leave_once_told(events: &Sender<Event>) {
     let mut said = Vec::new();
     let is_told = io::stdin().lock().take(TOLD.len() as u64).read_to_end(&mut said).is_ok() && said == TOLD;
@@ -151,6 +152,6 @@ fn leave() -> Result<()> {
     std::env::set_current_dir("/").map_err(|error| io_error("go to \"/\"", error))?;
     rustix::stdio::dup2_stdin(&null).map_err(failed)?;
     rustix::stdio::dup2_stderr(&null).map_err(failed)?;
-    // Last of all: by its end whoever waits for this knows.
+    // Last of all: by its end those that wait for this know.
     Ok(rustix::stdio::dup2_stdout(&null).map_err(failed)?)
 }

@@ -15,7 +15,7 @@ pub(crate) enum Failure {
     /// The standard output could not be written, and what has been done by then: a sentence of what
     /// is so from now on.
     Unwritten { error: io::Error, done: Option<String> },
-    /// Whoever read our output has gone: nothing is to be said, and no reader is left.
+    /// The reader of our output has gone: nothing is to be said, and no reader is left.
     Unread,
     /// This signal came, and what was begun has been undone.
     Signal(i32),
@@ -42,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// The same of who has done something, and could not say so.
+    /// The same of a command that has done something, and could not say so.
     pub(crate) fn after(self, done: &str) -> Self {
         match self {
             Failure::Unwritten { error, .. } => Failure::Unwritten { error, done: Some(done.to_owned()) },

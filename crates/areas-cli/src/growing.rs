@@ -80,7 +80,8 @@ impl Growing {
         Ok(self)
     }
 
-    /// Takes what came into the area. What goes wrong ends it and is told; what came before stays.
+    /// Takes what came into the area. What goes wrong ends it and is reported; what came before
+    /// stays.
     pub(crate) fn take(&mut self, area: &mut AnyArea, came: Came) {
         if self.state != State::Comes {
             return;

@@ -83,7 +83,7 @@ pub(crate) fn hold_growing(
     Ok(ExitCode::from(code))
 }
 
-/// As a process of its own that no process waits for: `ready` tells the ids, and is given what an
+/// As a process of its own that no process waits for: `ready` reports the ids, and is given what an
 /// event ends it by.
 pub(crate) fn hold_in_background(
     areas: Vec<ToHold>,
@@ -134,7 +134,7 @@ impl Holder {
         Ok(())
     }
 
-    /// Tells a command which areas are held for it.
+    /// Passes to a command which areas are held for it.
     fn name_areas_for(&self, command: &mut Command) {
         let ids: Vec<String> = self.held.iter().filter_map(|area| Some(area.id()?.to_string())).collect();
         if let Some(first) = self.held.first() {
@@ -144,7 +144,7 @@ impl Holder {
         command.env("AREA_IDS", ids.join(" "));
     }
 
-    /// Waits for a signal, or the command's end. Meanwhile it looks after what is held.
+    /// Waits for a signal, or the command's end. Until then it looks after what is held.
     fn next(&mut self, events: &Receiver<Event>) -> Option<Event> {
         loop {
             match events.recv_timeout(LOOK_AFTER) {
@@ -243,7 +243,7 @@ fn done(outcome: areas::Result<AreaId>) -> Answer {
     outcome.map_or_else(Answer::from, |id| Answer::Done { id: id.get() })
 }
 
-/// Tells on stdout that an area is held: as a line for people, as JSON on one line, or as its id
+/// Prints on stdout that an area is held: as a line for people, as JSON on one line, or as its id
 /// alone.
 pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool, until: &str) -> Result<()> {
     if json {

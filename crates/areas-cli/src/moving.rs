@@ -34,7 +34,7 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
         Ok(())
     };
     output::after(done, told)?;
-    // What stayed elsewhere is a failure of what was asked, told in full.
+    // What stayed elsewhere is a failure of what was asked, reported in full.
     Ok(if migration.verification().holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -173,7 +173,7 @@ fn distances(info: &NodeInfo, oddities: &[Oddity]) -> String {
     }
 }
 
-/// `0-3`, `0-1 (2-3 offline)`, `none`, or `?` where what tells them cannot be read.
+/// `0-3`, `0-1 (2-3 offline)`, `none`, or `?` where the files that have them cannot be read.
 fn cpus(info: &NodeInfo, oddities: &[Oddity]) -> String {
     let online = if info.knows_cpus(oddities) { info.cpus.to_string() } else { "?".to_owned() };
     if info.offline_cpus.is_empty() { online } else { format!("{online} ({} offline)", info.offline_cpus) }
@@ -202,7 +202,7 @@ struct NodesJson {
     cpus_without_node: String,
     /// All CPUs that are there and offline.
     offline_cpus: String,
-    /// What could not be read, or makes no sense: what it should have told is null, or empty.
+    /// What could not be read, or makes no sense: what it should have said is null, or empty.
     oddities: Vec<OddityJson>,
 }
 

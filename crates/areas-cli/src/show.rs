@@ -47,7 +47,7 @@ pub(crate) fn run(show: &Show) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Who has the memory, and the areas that they have published over it.
+/// The holders of the memory, and the areas that they have published over it.
 fn holders(source: &Source, report: &Report, listing: &[Source]) -> Vec<(Holder, Vec<i32>)> {
     let same: Vec<(u32, i32)> = listing
         .iter()

@@ -12,7 +12,7 @@ const NAME: &str = "name:";
 const HEX: &str = "hex:";
 
 /// An area as it is named on the command line: digits are an id, `name:123` forces a name,
-/// `hex:ff00` tells its bytes.
+/// `hex:ff00` gives its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The digits, which need not be an id that an area can have.
@@ -136,7 +136,7 @@ pub(crate) fn hex_of(bytes: &[u8]) -> String {
     format!("{HEX}{digits}")
 }
 
-/// What is said on the command line, which need not be an area's name: `hex:ff00` tells its bytes.
+/// What is said on the command line, which need not be an area's name: `hex:ff00` gives its bytes.
 pub(crate) fn any_bytes(text: OsString) -> areas::Result<Vec<u8>> {
     match text.as_bytes().strip_prefix(HEX.as_bytes()) {
         Some(digits) => of_hex(digits),

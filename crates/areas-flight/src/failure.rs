@@ -19,7 +19,7 @@ pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error
     Error::new(ErrorKind::Io, what).detail(areas::in_words(&error))
 }
 
-/// What a client is told of an error here.
+/// What is sent to a client of an error here.
 pub(crate) fn to_status(error: &Error) -> Status {
     let code = match error.kind() {
         ErrorKind::InvalidInput => Code::InvalidArgument,
@@ -34,7 +34,7 @@ pub(crate) fn to_status(error: &Error) -> Status {
     Status::new(code, format!("{error:#}"))
 }
 
-/// What is told here of an error there: `what` completes "cannot …".
+/// What is reported here of an error there: `what` completes "cannot …".
 pub(crate) fn of_status(what: impl Into<Cow<'static, str>>, status: &Status) -> Error {
     let kind = match status.code() {
         Code::InvalidArgument => ErrorKind::InvalidInput,

@@ -1,6 +1,6 @@
 //! gRPC's messages as they are on the wire, for the one call that carries an area's bytes: so that
 //! these are sent from the area itself, and come into it from the buffer that the connection was
-//! read into. (tonic gathers each message in a buffer of its own, on either side.)
+//! read into. (tonic collects each message in a buffer of its own, on either side.)
 
 use arrow_flight::FlightData;
 use bytes::{BufMut as _, Bytes, BytesMut};

@@ -7,7 +7,7 @@ use twox_hash::XxHash3_128;
 use crate::wire::hex;
 
 /// A word that is the same for processes that see the same registry on the same machine, since it
-/// booted. Of the machine it tells nothing else.
+/// booted. Of the machine it reveals nothing else.
 ///
 /// It is a hint only: whoever finds it to be his own looks for the area himself, and at the area.
 pub(crate) fn identity() -> Option<String> {

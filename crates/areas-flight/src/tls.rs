@@ -11,7 +11,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use crate::failure::io_error;
 use crate::token::read_secret;
 
-/// Certificates, all of them, are no larger.
+/// All certificates together are at most as large.
 const MAX: u64 = 16 << 20;
 
 /// To agree on keys with a client takes no longer.
@@ -37,7 +37,7 @@ pub(crate) fn of_client(ca: Option<&Path>, handshake: Duration) -> Result<Client
     Ok(config.ca_certificate(Certificate::from_pem(certificates)))
 }
 
-/// A file that is no secret.
+/// A file that is not secret.
 fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX).read_to_end(&mut bytes));

@@ -27,8 +27,8 @@ pub(crate) struct Base {
     text: Mutex<Option<Py<PyString>>>,
 }
 
-/// Only who has the interpreter comes here, and nothing is called with it: no thread waits, and
-/// none has it at a fork.
+/// Only the thread that has the interpreter comes here, and nothing is called with it: no thread
+/// waits, and none has it at a fork.
 fn unlocked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -246,7 +246,7 @@ pub(crate) fn make<'py>(
     class.call1((holding, dims, known.dtype, py.None())).map(Some)
 }
 
-/// Finds and opens an area: it, as `class`, where its note tells of a plain array; else what is
+/// Finds and opens an area: it, as `class`, where its note describes a plain array; else what is
 /// held of it. None where the name is not plain, and nothing was done.
 #[pyfunction]
 #[pyo3(signature = (class, dtypes, name, write, keep_name, /))]
@@ -272,8 +272,8 @@ pub(crate) fn look_up<'py>(
     }
 }
 
-/// What a note tells of a plain array that lies in so many bytes: what another process wrote, and
-/// so exactly what is written here or nothing.
+/// What a note says of a plain array that lies in so many bytes: what another process wrote, and so
+/// exactly what is written here or nothing.
 fn told<'py>(dtypes: &Bound<'py, PyDict>, note: &[u8], nbytes: usize) -> Option<(Known<'py>, Shape)> {
     let (text, dims) = read(note)?;
     let mut shape = Shape::default();

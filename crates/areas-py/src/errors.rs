@@ -5,7 +5,7 @@ use areas::Error;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// `areas._errors._made`, which makes an exception of what the library tells.
+/// `areas._errors._made`, which makes an exception of the library's error.
 static MADE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The exception for an error of the library.

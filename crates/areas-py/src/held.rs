@@ -1,9 +1,9 @@
 //! What this process holds, by its memory: handles that lead to memory which is here already do not
 //! open it again.
 //!
-//! Only who has the interpreter comes here, so that no process waits. Where the mutex is taken all
-//! the same, this is a child that a C library's thread forked at that moment: then nothing is
-//! known, and memory is opened again.
+//! Only the thread that has the interpreter comes here, so that none waits. Where the mutex is
+//! taken all the same, this is a child that a C library's thread forked at that moment: then
+//! nothing is known, and memory is opened again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};

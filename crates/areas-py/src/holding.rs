@@ -327,7 +327,7 @@ impl Holding {
     }
 
     /// Marks the memory itself, and takes the name back: no process finds it any more, by whatever
-    /// holder. Who has it keeps it. Whether it was not marked before.
+    /// holder. Its holders keep it. Whether it was not marked before.
     fn retire(&self, py: Python<'_>) -> PyResult<bool> {
         let first = self.core.run(py, "retire", |any| {
             of_any!(any, area => {

@@ -1,5 +1,5 @@
-//! Progress of long calls: told to a Python function; and the moments at which a signal, or what
-//! the function raises, ends them.
+//! Progress of long calls: reported to a Python function; and the moments at which a signal, or
+//! what the function raises, ends them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use areas::Progress;
 use pyo3::prelude::*;
 
-/// How often a signal is looked for, and how often a function is told, at most.
+/// How often a signal is looked for, and how often a function is called, at most.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Tells a Python function how far a call is. Lives outside of the interpreter, and goes into it
-/// from time to time.
+/// Reports to a Python function how far a call is. Lives outside of the interpreter, and goes into
+/// it from time to time.
 pub(crate) struct Told {
     function: Option<Py<PyAny>>,
     last: Instant,
@@ -27,9 +27,9 @@ impl Told {
         Told { function, last: Instant::now(), raised: None }
     }
 
-    /// Makes a call that tells of its progress, outside of the interpreter. `None` where it was
+    /// Makes a call that reports its progress, outside of the interpreter. `None` where it was
     /// ended by what was raised, which [`finish`](Told::finish) gives: the library's long calls
-    /// bear it that the function that they tell unwinds.
+    /// bear it that their progress function unwinds.
     pub(crate) fn watch<R>(&mut self, call: impl FnOnce(&mut dyn FnMut(Progress)) -> R) -> Option<R> {
         if self.raised.is_some() {
             return None;

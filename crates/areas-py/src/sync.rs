@@ -47,7 +47,7 @@ fn step<T>(result: Result<T, Error>) -> Result<Step<T>, Error> {
     }
 }
 
-/// Waits in steps, with the interpreter released; signals are heard in between.
+/// Waits in steps, with the interpreter released; signals are handled between the steps.
 fn in_steps<T: Send>(
     py: Python<'_>,
     timeout: Option<f64>,

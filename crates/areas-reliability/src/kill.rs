@@ -17,7 +17,7 @@ use crate::stage::{Identity, Stage, holders_of, objects_of};
 use crate::trace::{Ended, Side, Stop, Then, Tracer};
 use crate::watch::Watch;
 
-/// What came of one operation.
+/// The outcome of one operation.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
     pub(crate) operation: &'static str,

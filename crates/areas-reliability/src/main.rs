@@ -8,7 +8,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `operation/` | what is tried, and how to tell whether it went right |
+//! | `operation/` | what is tried, and how to see whether it went right |
 //! | `victim.rs` | the process in which an operation runs; `held.rs`: what it holds |
 //! | `bystander.rs` | the processes that look: one that was there all the while, one that has just come |
 //! | `trace.rs`, `call.rs` | stopping a process at its system calls; their names |
@@ -17,7 +17,7 @@
 //! | `scale/` | what looking costs as there are more areas and teams |
 //! | `watch.rs` | when the kernel has memory back |
 //! | `stage.rs` | a registry of a trial's own, and what may be in it |
-//! | `report.rs` | what came of it, for people |
+//! | `report.rs` | the outcome, for people |
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -171,7 +171,7 @@ impl Tracer {
         Tracer { timeout, awaited, ..self }
     }
 
-    /// Lets it run to its end, or to ours. `Ended` tells of the process whose calls count.
+    /// Lets it run to its end, or to ours. `Ended` is of the process whose calls count.
     pub(crate) fn follow(mut self, at_stop: &mut dyn FnMut(&Stop) -> Result<Then>) -> Result<Ended> {
         let timeout = self.timeout;
         let watchdog = Watchdog::on(self.victim, self.timeout, self.awaited);
@@ -297,7 +297,7 @@ impl Tracer {
     }
 }
 
-/// A thread may have been killed in between, with its process.
+/// A thread may have been killed concurrently, with its process.
 fn go_on(tid: Pid, signal: Option<Signal>) -> Result<()> {
     match ptrace::syscall(tid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),

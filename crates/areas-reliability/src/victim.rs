@@ -1,5 +1,5 @@
 //! The process in which an operation runs: it makes everything ready, says so, runs the operation,
-//! and looks at what came of it.
+//! and looks at the outcome.
 
 #![expect(unsafe_code, reason = "marks for the tracer, and fork; each block has its proof")]
 
@@ -17,7 +17,7 @@ use crate::call::{BEGIN, END};
 use crate::held::Held;
 use crate::operation::{Act, Operation, Subject};
 
-/// What a victim that was left alive tells.
+/// What a victim that was left alive reports.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Account {
     /// The error of the first run, in full; `None` if it went well.

@@ -1,5 +1,5 @@
-//! Whether memory is gone, told by the kernel as it happens: inotify says `IN_DELETE_SELF` of an
-//! object without a name when its last holder releases it, whoever that was: a descriptor, a
+//! Whether memory is gone, reported by the kernel as it happens: inotify says `IN_DELETE_SELF` of
+//! an object without a name when its last holder releases it, whoever that was: a descriptor, a
 //! mapping, a packet in a socket's queue. To watch is not to hold.
 
 use std::collections::BTreeMap;

@@ -306,8 +306,8 @@ impl Books {
             }
             slot.fate = Fate::Dropped;
         }
-        // Of a process that cannot be looked for it is taken that it lives. (Who has a dead one's
-        // mark has not begun to read.)
+        // Of a process that cannot be looked for it is taken that it lives. (A process that has a
+        // dead one's mark has not begun to read.)
         let lives =
             |reader: u32| Presence::is_taken(table.area.object(), reader + 1..reader + 2).unwrap_or(true);
         if !protocol::end(&at, slot.generation, lives).unwrap_or(false) {

@@ -40,7 +40,7 @@ impl Handle {
     /// From such bytes. Whether there is such a slice is looked at as it is opened.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for bytes that are no handle.
+    /// [`ErrorKind::InvalidInput`] for bytes that are not a handle.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let wrong = || {
             Error::new(ErrorKind::InvalidInput, "read the handle of a slice").detail(format!(

@@ -258,7 +258,7 @@ impl Attached {
 /// Others may write it (its owner, and whoever may write the area), so that it lends no reference.
 pub struct Lease {
     attached: Arc<Attached>,
-    /// The id of the area that its handle told.
+    /// The id of the area in its handle.
     area: i32,
     slot: u32,
     generation: u32,

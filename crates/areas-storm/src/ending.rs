@@ -1,5 +1,5 @@
-//! After everybody was killed: memory is back, no process has an object of the storm, the folder
-//! holds next to nothing, and the next process to come works and clears up.
+//! After all were killed: memory is back, no process has an object of the storm, the folder holds
+//! next to nothing, and the next process to come works and clears up.
 
 use std::collections::HashSet;
 use std::fs;

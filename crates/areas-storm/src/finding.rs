@@ -1,5 +1,5 @@
 //! A finding: a rule that did not hold. Whoever sees one appends a line to a file that all
-//! processes of the storm share, so that it is told even if they die the next moment.
+//! processes of the storm share, so that it is reported even if they die the next moment.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -61,7 +61,7 @@ impl Findings {
         Ok(Findings { path, file })
     }
 
-    /// Tells a finding: one line, one write, so that lines of several processes do not mix.
+    /// Prints a finding: one line, one write, so that lines of several processes do not mix.
     pub(crate) fn tell(&self, rule: Rule, who: &str, what: &str) {
         let line = format!("{}\n", json!({ "rule": rule.name(), "by": who, "what": what }));
         let mut file = &self.file;

@@ -1,6 +1,6 @@
 //! The storm: processes that create, clone, resize, freeze, fork and die at random, killed and
 //! stopped from outside, and invariants that are measured in the meantime and at the end. `cargo
-//! xtask storm` runs it; docs/reliability/storm.md tells about it.
+//! xtask storm` runs it; docs/reliability/storm.md describes it.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,5 +1,5 @@
 //! What the bytes of an object must be: a function of the object and the offset, so that whoever
-//! has any mapping of it can check any byte of it, without being told anything.
+//! has any mapping of it can check any byte of it, without knowing anything.
 //!
 //! No byte of the pattern is zero. All who write an object write the same, so it does not matter
 //! who comes first, nor whether one dies in the middle: a byte is its pattern's, or zero where no

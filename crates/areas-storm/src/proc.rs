@@ -57,7 +57,7 @@ pub(crate) fn processes() -> Vec<u32> {
     names.filter_map(|name| name.to_str()?.parse().ok()).collect()
 }
 
-/// Bytes of shared memory on the machine: everybody's.
+/// Bytes of shared memory on the machine: of all processes.
 pub(crate) fn shared_memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Shmem:"));

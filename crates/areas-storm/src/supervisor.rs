@@ -73,7 +73,7 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
     Ok(report.findings.is_empty())
 }
 
-/// Tells the supervisor which folder the run has.
+/// Reports to the supervisor which folder the run has.
 const INSIDE: &str = "AREAS_STORM_RUN";
 
 /// Starts the supervisor in a folder of its own, with a registry of its own: a process finds its
@@ -180,7 +180,7 @@ impl Supervisor {
     fn storm(&mut self) -> Result<()> {
         let length = Duration::from_secs_f64(self.options.minutes * 60.0);
         let mut ticks = 0_u64;
-        // The board itself takes shared memory, and is no area's.
+        // The board itself takes shared memory, and belongs to no area.
         while self.started.elapsed() < length && self.findings.all().len() < MAX_FINDINGS {
             while self.workers.len() < self.options.processes {
                 self.begin_worker()?;
@@ -505,7 +505,7 @@ impl Supervisor {
         self.watch();
     }
 
-    /// Kills everybody, looks at what remains, and tells.
+    /// Kills all, looks at what remains, and reports.
     fn end(&mut self) -> Result<Report> {
         let used = crate::ending::memory_in_use();
         let kept = match self.options.sabotage {

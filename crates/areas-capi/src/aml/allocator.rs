@@ -107,7 +107,7 @@ pub(super) unsafe fn create<T: Send + 'static>(
     SUCCESS
 }
 
-/// Ends an allocator of ours, once `release` has given back what it had mapped.
+/// Ends an allocator of ours, once `release` has unmapped what it had mapped.
 ///
 /// # Safety
 /// As for C: NULL, or a place that has NULL or an allocator, which nothing uses again where this

@@ -87,7 +87,7 @@ pub(super) unsafe fn operation<O, F>(
     pick(ops).map(|operation| (operation, area.data)).ok_or_else(|| failed(missing()))
 }
 
-/// Maps from an area. No bytes are no memory and no error: NULL, with `aml_errno` as it was.
+/// Maps from an area. Mapping no bytes is not an error: NULL, with `aml_errno` as it was.
 ///
 /// # Safety
 /// As for C: an area or NULL, and the options that its mmap takes.

@@ -178,8 +178,8 @@ impl fmt::Display for Asked {
 /// The nodes, if all are allowed and there is one.
 ///
 /// # Errors
-/// [`ErrorKind::NodeNotAllowed`], which the kernel does not tell as long as one of them is allowed;
-/// [`ErrorKind::InvalidInput`] for none.
+/// [`ErrorKind::NodeNotAllowed`], which the kernel does not report as long as one of them is
+/// allowed; [`ErrorKind::InvalidInput`] for none.
 pub(super) fn check_allowed(nodes: NodeSet) -> Result<NodeSet> {
     Placement::new(Policy::Bind(nodes)).resolve(areas::allowed_nodes()?).map(|_| nodes)
 }

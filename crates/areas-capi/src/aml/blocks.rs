@@ -394,7 +394,7 @@ mod tests {
     }
 
     proptest! {
-        /// A list of who has which bytes is the model.
+        /// A list of the owners of bytes is the model.
         #[test]
         fn blocks_never_overlap_and_all_come_together_again(
             steps in prop::collection::vec((0_usize..5000, any::<prop::sample::Index>(), any::<bool>()), 1..200)

@@ -20,7 +20,7 @@ const FIRST: u32 = 20;
 /// Pools grow to 64 MiB, if nothing larger is wanted.
 const LARGEST: u32 = 26;
 
-/// Who has which block, and the chunks that are out.
+/// The owners of blocks, and the chunks that are allocated.
 #[derive(Debug)]
 struct Table {
     blocks: Blocks,
@@ -61,7 +61,7 @@ impl Table {
         self.blocks.take(order).map(|start| (start, 1 << order)).ok_or_else(broken)
     }
 
-    /// The same, with a chunk that tells of it.
+    /// The same, with a chunk that describes it.
     fn take_chunk(&mut self, source: &Source, size: usize) -> Result<NonNull<Chunk>, c_int> {
         let (start, size) = self.take(source, size)?;
         let ptr = std::ptr::with_exposed_provenance_mut(start);
@@ -196,7 +196,7 @@ unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut
             return SUCCESS;
         }
         state.table.with(|table| match table.owners.get(&chunk.addr()).copied() {
-            // By its address alone: what is no chunk of ours is not read.
+            // By its address alone: what is not a chunk of ours is not read.
             Some(start) => table.give_back(&state.source, start),
             None => {
                 invalid("free a chunk", "the allocator did not hand out that chunk, or it was freed already")

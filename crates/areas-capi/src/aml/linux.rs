@@ -349,7 +349,7 @@ pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<N
 /// `made` was mapped at `start`, and nothing uses it.
 unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
     let had_before = made.flags & libc::MAP_FIXED != 0;
-    // Where the kernel refuses, it stays mapped: why it could not be placed is the error to tell.
+    // Where the kernel refuses, it stays mapped: why it could not be placed is the error to return.
     if had_before {
         let page =
             match (made.flags & libc::MAP_HUGETLB, made.flags.cast_unsigned() >> libc::MAP_HUGE_SHIFT & 63) {

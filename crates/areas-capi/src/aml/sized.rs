@@ -16,7 +16,7 @@ const FIRST: usize = 1 << 20;
 /// What pools grow to, if chunks are not larger.
 const LARGEST: usize = 64 << 20;
 
-/// Who has which chunk.
+/// The owners of chunks.
 #[derive(Debug)]
 struct Table {
     size: usize,

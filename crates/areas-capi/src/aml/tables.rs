@@ -32,7 +32,7 @@ struct Shared<T> {
 /// All tables, by their addresses.
 static ALL: Mutex<BTreeMap<usize, Arc<dyn Takable>>> = Mutex::new(BTreeMap::new());
 
-/// Whether a thread is about to fork: who has this mutex.
+/// Whether a thread is about to fork: it has this mutex.
 static FORKING: AtomicBool = AtomicBool::new(false);
 static TURNSTILE: Mutex<()> = Mutex::new(());
 
@@ -127,7 +127,7 @@ fn has_one() -> bool {
     with_all(|all| all.values().any(|table| table.user() == this_thread()))
 }
 
-/// Releases a table's user, whatever happens in between.
+/// Releases a table's user, however the call ends.
 struct Using<'a>(&'a AtomicUsize);
 
 impl Drop for Using<'_> {
@@ -159,8 +159,8 @@ impl<T: Send + 'static> Table<T> {
         does(&mut table)
     }
 
-    /// The table, if it is this thread that forks and has taken it. Who has none waits until the
-    /// other has forked.
+    /// The table, if it is this thread that forks and has taken it. A thread that has none waits
+    /// until the other has forked.
     #[cold]
     fn while_someone_forks(&self) -> Option<Box<Kept<T>>> {
         let kept = self.taken_by_this_thread();
@@ -235,7 +235,7 @@ pub(crate) fn take_all() {
             put_back(Some(Taken { tables, all, _turnstile: turnstile }));
             return;
         };
-        // Who has it may want one of the others.
+        // A thread that has it may want one of the others.
         drop((tables, all));
         busy.wait();
     }

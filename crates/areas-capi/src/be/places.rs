@@ -111,7 +111,7 @@ fn modest_reserve(size: usize) -> usize {
     (3 * size).clamp(1 << 20, 64 << 20)
 }
 
-/// Whether so many addresses as [`areas::roomy_maximum`] tells were refused once: a limit was set
+/// Whether so many addresses as [`areas::roomy_maximum`] returns were refused once: a limit was set
 /// since. Then a modest reserve is asked for at once.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
@@ -310,7 +310,7 @@ pub(super) fn untrim(held: &mut Held, span: usize) {
 }
 
 /// Has addresses that an area is to be moved to looked at, and what areas of ours have reserved of
-/// them given back: for a thread that is in the middle of nothing with any area.
+/// them released: for a thread that is in the middle of nothing with any area.
 pub(super) fn make_way(address: usize, size: usize) -> areas::Result<()> {
     let entered = Entered::new()?;
     entered.look_at(&(address..address.saturating_add(size)));

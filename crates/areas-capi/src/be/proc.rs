@@ -1,4 +1,4 @@
-//! What Linux tells of processes and threads, in `/proc`: for the companions of the calls about
+//! What Linux shows of processes and threads, in `/proc`: for the companions of the calls about
 //! areas.
 
 use areas::files;

@@ -21,7 +21,7 @@ type Ranges = BTreeMap<(usize, usize), Arc<Reservation>>;
 
 static RANGES: Mutex<Ranges> = Mutex::new(BTreeMap::new());
 
-/// For who has entered: so no thread holds it at a fork.
+/// For threads that have entered: so none holds it at a fork.
 fn all(_: &Entered) -> MutexGuard<'static, Ranges> {
     RANGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -71,7 +71,7 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
     }
     let place = || Reservation::placed(form, size);
     let range = match spec {
-        // What is reserved is so for whoever asks.
+        // What is reserved is so for all that ask.
         Spec::Exact(exact) if holding(&entered, exact).is_none() => at_exact(&entered, exact, size, place),
         _ => place(),
     };

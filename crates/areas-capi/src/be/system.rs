@@ -1,4 +1,4 @@
-//! The machine, as `OS.h` tells of it.
+//! The machine, as `OS.h` describes it.
 
 #![expect(unsafe_code, reason = "the C edge; the block has its proof")]
 
@@ -23,8 +23,8 @@ fn describe() -> SystemInfo {
     let buffers = pages("Buffers");
     let names = rustix::system::uname();
     let version = names.version().to_bytes();
-    // "#1 SMP PREEMPT_DYNAMIC Debian 6.12.1-1 (2026-01-31)" or with a date of words: it is told as
-    // it is, cut.
+    // "#1 SMP PREEMPT_DYNAMIC Debian 6.12.1-1 (2026-01-31)" or with a date of words: it is returned
+    // as it is, cut.
     let limit = |path: &str| read(path).trim().parse().unwrap_or(0);
     let up = read("/proc/uptime");
     let up = up.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Teams: processes, as `OS.h` tells of them.
+//! Teams: processes, as `OS.h` describes them.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 

@@ -1,4 +1,4 @@
-//! Threads, as `OS.h` tells of them, and waiting for them.
+//! Threads, as `OS.h` describes them, and waiting for them.
 
 #![expect(unsafe_code, reason = "the C edge; each block has its proof")]
 
@@ -78,7 +78,7 @@ fn find(name: &[u8]) -> Status {
 
 const WAIT: &str = "wait for a thread";
 const NO_THREAD: &str = "no thread has that number";
-/// How often a thread that is no child of ours is looked at.
+/// How often a thread that is not a child of ours is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until a thread has ended: a forked child, whose exit code it gives (-1 if a signal ended

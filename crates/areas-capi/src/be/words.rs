@@ -42,7 +42,8 @@ pub(super) fn bits_of(protection: Protection) -> u32 {
     u32::from(protection.bits()) & 0xf | cloneable
 }
 
-/// The lock of one of BeOS's numbers. What the machine cannot give is told when the area is made.
+/// The lock of one of BeOS's numbers. What the machine cannot give is an error when the area is
+/// made.
 pub(super) fn lock_of(number: u32) -> Result<Lock, Status> {
     Ok(match number {
         0 => Lock::None,

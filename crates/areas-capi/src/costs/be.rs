@@ -1,4 +1,4 @@
-//! BeOS's calls. Those that change an area, or tell of an own one, ask the kernel first what is
+//! BeOS's calls. Those that change an area, or describe an own one, ask the kernel first what is
 //! left of it: so does the library's side, where that is one of its calls.
 
 use std::ffi::{c_char, c_void};
@@ -182,8 +182,8 @@ fn with_reserve() -> usize {
     areas::roomy_maximum(SIZE).unwrap_or(SIZE + (1 << 20))
 }
 
-/// Published when it has its place in `held.rs`: whoever finds it finds that. (At once it would be
-/// one system call less: the descriptor is looked at again.)
+/// Published when it has its place in `held.rs`: a process that finds it finds that. (At once it
+/// would be one system call less: the descriptor is looked at again.)
 fn made() -> areas::Area<Resizable> {
     let mut area = areas::builder(SIZE).resizable(with_reserve()).unwrap();
     area.publish(NAME).unwrap();
@@ -279,7 +279,7 @@ fn reserve(sides: &mut Sides) {
     });
 }
 
-/// A file that tells of a process.
+/// A file that describes a process.
 fn read(process: u32, file: &str) {
     assert!(!files::read(format!("/proc/{process}/{file}")).unwrap().is_empty());
 }

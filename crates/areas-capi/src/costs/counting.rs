@@ -27,12 +27,12 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     /// The functions that were called, as long as they are wanted.
     static CALLED: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
-    /// In a row's child: who is told of a panic.
+    /// In a row's child: where panics are reported.
     static TOLD: RefCell<Option<PipeWriter>> = const { RefCell::new(None) };
 }
 
-/// Panics of a row's child are told to its parent. All tests of this folder run one at a time: a
-/// child that is forked while another thread panics finds locks of the standard library taken.
+/// Panics of a row's child are reported to its parent. All tests of this folder run one at a time:
+/// a child that is forked while another thread panics finds locks of the standard library taken.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static HOOK: Once = Once::new();
@@ -184,7 +184,7 @@ impl Row {
     }
 }
 
-/// Counts all rows, one at a time, and tells all that are wrong.
+/// Counts all rows, one at a time, and reports all that are wrong.
 pub(super) fn check<'a>(rows: impl Iterator<Item = &'a Row>) {
     let _alone = alone();
     let (right, wrong): (Vec<_>, Vec<_>) = rows.map(Row::check).partition(Result::is_ok);
@@ -327,7 +327,7 @@ fn watch(child: Pid) -> (Vec<usize>, WaitStatus) {
     }
 }
 
-/// What the child told, and where it stopped.
+/// What the child reported, and where it stopped.
 fn found(told: &str, stops: &[usize]) -> Option<Found> {
     let called = told.lines().filter_map(|line| line.strip_prefix("called ")).map(str::to_owned).collect();
     let (edge, library) = told.lines().find_map(|line| line.strip_prefix("allocated "))?.split_once(' ')?;

@@ -117,8 +117,8 @@ impl Provider for Shared {
         // SAFETY: C's own function, with its context; the request lives as long as the call.
         let answer = unsafe { map(custom.context, asked, &raw mut mapped) };
         let told = crate::error::take();
-        // As it was, words and all: the program may have them still, and has been told of no
-        // failure since.
+        // As it was, words and all: the program may have them still, and was notified of no failure
+        // since.
         crate::error::put_back(before);
         if answer != 0 {
             let plain = || Error::new(kind_of(answer), what()).detail(format!("its map returned {answer}"));
@@ -131,7 +131,7 @@ impl Provider for Shared {
         }
         // SAFETY: a mapping of `areas_request_map`, given away (C's promise): a box of its own.
         let Mapped(mut mapping) = *unsafe { Box::from_raw(mapped) };
-        // Who is told of no end needs nothing that is dropped then.
+        // Without a callback for the end, nothing is needed that is dropped then.
         if custom.operations.unmapped.is_some() || custom.operations.done.is_some() {
             let (address, span) = (mapping.as_ptr().addr(), mapping.span());
             mapping.attach(Gone { custom: custom.clone(), address, span });

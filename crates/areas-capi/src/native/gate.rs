@@ -145,8 +145,8 @@ fn path(path: &std::ffi::CStr) -> &Path {
 /// the path is the socket that a supervisor has given to this process (systemd's
 /// ListenSequentialPacket=). `how` may be NULL: AREAS_OFFERING.
 ///
-/// The offer holds no memory: once no process publishes the area, those that connect are told that
-/// it is gone. NULL if it cannot be offered, and then no socket is left.
+/// The offer holds no memory: once no process publishes the area, those that connect get the error
+/// that it is gone. NULL if it cannot be offered, and then no socket is left.
 ///
 /// AREAS_ERROR_NOT_PERMITTED: for reading only, to a user whom nothing would keep from writing; a
 /// path through another user's link. AREAS_ERROR_BUSY where another process listens there;
@@ -273,7 +273,7 @@ pub unsafe extern "C" fn areas_offer_close(offer: *mut Gate) {
 /// AREAS_ERROR_LIMIT: beyond a bound.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const Taking) -> *mut Handle {
-    // What is wrong with it is told below.
+    // What is wrong with it is reported below.
     let whole = match how.is_null() {
         true => Duration::ZERO,
         // SAFETY: as many bytes as it says (C's promise).

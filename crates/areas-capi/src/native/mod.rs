@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `area.rs` | the handle of an area, whatever its kind; what it tells at once; letting it go |
+//! | `area.rs` | the handle of an area, whatever its kind; its address, size and id; its release |
 //! | `attributes.rs` | what is asked of a new area, and making it |
 //! | `clones.rs` | clones of published areas |
 //! | `info.rs`, `finding.rs` | the description of an area; finding areas by name, id, address, one after the other |

@@ -189,7 +189,7 @@ mod tests {
         for number in 0..7 {
             assert_eq!(lock_number(lock(number).unwrap()), number);
         }
-        // Of each that the library has, C is told something else.
+        // For each that the library has, C gets something else.
         let numbers = Lock::NAMES.map(|name| lock_number(name.parse().unwrap()));
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
         for wrong in [32, 256, u32::MAX] {

@@ -15,8 +15,8 @@ use super::listen::LONGEST_FREEZE;
 use super::{Answer, Request, Timed, address, read_line};
 use crate::failure::io_error;
 
-/// Whoever is asked has so long to answer, also where less was given: a moment, in which a holder
-/// that is well answers many times.
+/// A process that is asked has so long to answer, also where less was given: a moment, in which a
+/// holder that is well answers many times.
 pub(crate) const AT_LEAST: Duration = Duration::from_millis(100);
 
 /// How long is waited, for all steps together.
@@ -45,8 +45,8 @@ impl Within {
 /// Why no process answers for a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// It does not listen, or says what makes no sense: it is no `areas` command that holds areas,
-    /// or it is stopped.
+    /// It does not listen, or says what makes no sense: it is not an `areas` command that holds
+    /// areas, or it is stopped.
     NoHolder,
     /// It listens, and has not answered in time.
     Silent,
@@ -214,8 +214,8 @@ fn has_ended(process: &OwnedFd) -> bool {
     !matches!(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)), Ok(0))
 }
 
-/// Asks whoever listens for a process, if it is that process, and the same user's (or root's, which
-/// may do all).
+/// Asks the listener of a process, if it is that process, and the same user's (or root's, which may
+/// do all).
 fn ask(pid: u32, request: &Request, within: &Within) -> Result<Answer, NoAnswer> {
     let deadline = within.deadline;
     let told = || -> io::Result<Answer> {

@@ -1,4 +1,5 @@
-//! The holder's end: a thread that listens, and hands each request to whoever holds the areas.
+//! The holder's end: a thread that listens, and hands each request to the thread that holds the
+//! areas.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -56,7 +57,7 @@ impl From<Error> for Answer {
 }
 
 /// Listens from now on. Where that cannot be (another process has the address, a sandbox forbids
-/// sockets) no process can ask, and is told so: the areas are held all the same.
+/// sockets) no process can ask, and each gets that error: the areas are held all the same.
 pub(crate) fn listen(events: Sender<Event>) {
     let bind = || UnixListener::bind_addr(&SocketAddr::from_abstract_name(address(std::process::id())?)?);
     let Ok(listener) = bind() else { return };

@@ -158,7 +158,7 @@ const USES: [Use; 15] = [
     ),
 ];
 
-/// The calls that the library leaves out where it is told to.
+/// The calls that the library leaves out where it is asked to.
 const CAN_BE_LEFT_OUT: [&str; 4] = ["pidfd_getfd", "cachestat", "mincore", "move_pages"];
 
 /// What a filter answers with ENOSYS, as podman's does, and what a kernel lacks, look the same.
@@ -175,7 +175,7 @@ pub(super) fn deadly(facts: &Facts) -> Vec<&'static str> {
     calls.filter(|call| matches!(facts.answer(call), Some(Answer::Kills | Answer::Silent))).collect()
 }
 
-/// What came of the calls of a use that did not work.
+/// The results of the calls of a use that did not work.
 #[derive(Default)]
 struct Failed {
     killed: Vec<&'static str>,
@@ -245,7 +245,7 @@ impl Use {
     }
 }
 
-/// The calls that are looked at, for the page that tells of them.
+/// The calls that are looked at, for the page that describes them.
 #[cfg(test)]
 pub(super) fn calls() -> impl Iterator<Item = &'static str> {
     USES.iter().flat_map(|of| of.calls.iter().copied())

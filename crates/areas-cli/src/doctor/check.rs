@@ -23,7 +23,7 @@ pub(crate) enum Remedy {
     Root(String),
     /// A line for one's own shell.
     Shell(String),
-    /// What is no line: an option of a container, a kernel.
+    /// What is not a line: an option of a container, a kernel.
     Words(String),
 }
 
@@ -80,7 +80,7 @@ impl Check {
         self
     }
 
-    /// What mends it and is no line.
+    /// What mends it and is not a line.
     pub(crate) fn words(mut self, words: impl Into<String>) -> Self {
         self.remedies.push(Remedy::Words(words.into()));
         self

@@ -18,7 +18,7 @@ const LONGEST: u64 = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Facts {
     root: PathBuf,
-    /// What came of system calls; empty for another machine.
+    /// The results of system calls; empty for another machine.
     answers: Vec<(&'static str, Answer)>,
     /// What AREAS_DIR says, for this process.
     pub(crate) areas_dir: Option<PathBuf>,
@@ -77,7 +77,7 @@ impl Facts {
         }
     }
 
-    /// What came of a system call; `None` where it was not made.
+    /// The result of a system call; `None` where it was not made.
     pub(crate) fn answer(&self, name: &str) -> Option<Answer> {
         let (_, answer) = self.answers.iter().find(|(known, _)| *known == name)?;
         (*answer != Answer::Unasked).then_some(*answer)
@@ -105,8 +105,8 @@ impl Facts {
             kind => Unread::Failed(path.to_owned(), kind),
         };
         let there = self.path(path);
-        // A copy of another machine's files may hold anything: what is no plain file could keep us
-        // waiting.
+        // A copy of another machine's files may hold anything: what is not a plain file could keep
+        // us waiting.
         if !std::fs::metadata(&there).map_err(failed)?.is_file() {
             return Err(Unread::Odd(path.to_owned(), "nothing: it is not a file".to_owned()));
         }

@@ -27,7 +27,7 @@ fn version(facts: &Facts) -> Check {
 struct Feature {
     id: &'static str,
     title: &'static str,
-    /// Which of the things that are tried tells.
+    /// Which of the things that are tried shows it.
     probe: &'static str,
     /// The version that brought it.
     since: &'static str,

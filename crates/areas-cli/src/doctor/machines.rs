@@ -112,8 +112,8 @@ impl Machine {
         }
     }
 
-    /// The registry's folder, of this mode. It belongs to whoever runs the test, and so do the
-    /// processes of this machine.
+    /// The registry's folder, of this mode. It belongs to the user that runs the test, and so do
+    /// the processes of this machine.
     fn own(&self, mode: u32) {
         let uid = rustix::process::geteuid().as_raw();
         let shm = self.0.path().join("dev/shm");
@@ -158,7 +158,7 @@ fn a_healthy_machine_is_fine() {
     assert_eq!(tried.state, Unknown);
 }
 
-/// One illness: what is there then, which check tells, and what mends it, or a part of that.
+/// One illness: what is there then, which check reports it, and what mends it, or a part of that.
 type Illness = (&'static str, &'static [u8], &'static str, State, &'static str);
 
 use State::{Broken, Fine, Remark, Unknown};

@@ -1,5 +1,5 @@
 //! NUMA: the nodes, which of them this process may use, what the kernel moves by itself, and what
-//! the firmware tells.
+//! the firmware reports.
 
 use areas::{NodeSet, Topology, machine};
 

@@ -126,8 +126,8 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
 }
 
 /// Whether the first area that is published could make the folder: it is tried, and taken away
-/// again. (Whoever comes at that moment finds a folder like any other, which may go.) On another
-/// machine nothing can be tried.
+/// again. (A process that comes at that moment finds a folder like any other, which may go.) On
+/// another machine nothing can be tried.
 fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
     let refused = |why: String| {
         Error::new(ErrorKind::Registry, format!("use {} as the registry", place.display()))

@@ -207,7 +207,7 @@ fn for_each_remedy_of_the_library_there_is_a_check() {
         .flat_map(|file| {
             remedies(&fs::read_to_string(file).unwrap()).into_iter().map(|text| (file.clone(), text))
         })
-        // Names of files and the like are no sentences.
+        // Names of files and the like are not sentences.
         .filter(|(_, text)| text.contains('"') && text.contains(' '))
         .collect();
     assert!(all.len() > 150, "the source has been read: {}", all.len());

@@ -89,7 +89,7 @@ fn namespace(facts: &Facts) -> Check {
     let (id, title) = ("sight.pid-namespace", "pid namespace");
     match facts.status("NSpid") {
         Ok(numbers) => match numbers.split_ascii_whitespace().count() {
-            // That of /proc and those below it: of those above nothing is told.
+            // That of /proc and those below it: of those above nothing is known.
             0 | 1 => Check::fine(
                 id,
                 title,

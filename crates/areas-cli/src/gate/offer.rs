@@ -30,7 +30,7 @@ pub(crate) fn run(offer: &Offer, quiet: bool) -> Result<ExitCode> {
         None => options.open_inherited(&source)?.ok_or_else(|| no_socket(&source))?,
     };
     tell_ready(offer, &source, &gate, quiet)?;
-    // Answers go there, too. Without it the first line is all, and who has read it may go.
+    // Answers go there, too. Without it the first line is all, and a reader that has it may go.
     if offer.json {
         wake.without_reader()?;
     }
@@ -174,7 +174,7 @@ fn tell_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -
     ))
 }
 
-/// The users that were named; `None` where it is to everybody.
+/// The users that were named; `None` where it is to all users.
 fn numbers(users: &[User]) -> Option<Vec<u32>> {
     users
         .iter()
@@ -204,7 +204,7 @@ struct AnswerJson {
     reason: Option<String>,
 }
 
-/// Whether it was taken by whoever it was sent to.
+/// Whether it was taken by the process that it was sent to.
 fn tell_ended(ended: &Ended, json: bool, quiet: bool) -> Result<()> {
     if json {
         let event = if ended.taken { "given" } else { "left" };

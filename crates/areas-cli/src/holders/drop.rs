@@ -23,8 +23,8 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
     let info = source.info()?;
     let within = Within::new(drop.timeout);
     let holder = holder(&source, &whose, drop, &within)?;
-    // What else there is over the same memory tells afterwards who has it: this area's own record
-    // has gone then.
+    // What else there is over the same memory shows afterwards which processes have it: this area's
+    // own record has gone then.
     let others = others(info.object, holder.pid)?;
     let before: Vec<Having> = source.holders().into_iter().filter(|other| other.pid != holder.pid).collect();
     let ends = holder.ids.len() == 1;
@@ -102,8 +102,8 @@ fn others(object: (u64, u64), pid: u32) -> Result<Vec<Source>> {
         .collect())
 }
 
-/// Who has the memory still: those that have published it, and of the others those that had it
-/// before.
+/// The processes that still have the memory: those that have published it, and of the others those
+/// that had it before.
 fn kept_by(others: &[Source], before: Vec<Having>, left: Duration) -> Vec<Having> {
     let deadline = Instant::now() + FREEING.min(left);
     loop {

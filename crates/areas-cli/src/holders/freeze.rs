@@ -2,8 +2,8 @@
 //!
 //! The kernel seals a memory object when no process has it mapped for writing. A holder that is an
 //! `areas` command has it mapped so, only for others to clone it with that right, so each of those
-//! is asked to freeze it: all at once, as each waits for the others to let go. Where there is none,
-//! this command freezes a clone of its own.
+//! is asked to freeze it: all at once, as each waits for the others to release it. Where there is
+//! none, this command freezes a clone of its own.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -81,7 +81,7 @@ fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
     Err(late.into())
 }
 
-/// What came of asking a process to freeze it.
+/// The outcome of asking a process to freeze it.
 enum Asked {
     NoAnswer(NoAnswer),
     Tried(areas::Result<()>),
@@ -98,7 +98,8 @@ fn ask((pid, id): (u32, i32), whose: &str, within: &Within) -> Asked {
     }
 }
 
-/// Of all answers the one that says why: first of who has not answered, as nothing is known of it.
+/// Of all answers the one that says why: first of a process that has not answered, as nothing is
+/// known of it.
 fn why_not(asked: Vec<(u32, Asked)>, source: &Source, whose: &str, within: &Within) -> Option<Error> {
     let silent = |(pid, asked): &(u32, Asked)| match asked {
         Asked::NoAnswer(why @ NoAnswer::Silent) => Some((*pid, *why)),

@@ -149,7 +149,7 @@ struct GetJson {
     file: String,
     /// Bytes of the file.
     size: u64,
-    /// Bytes of it that are no holes.
+    /// Bytes of it that are not holes.
     data: u64,
     /// Whether the area was frozen: then the copy is exact.
     frozen: bool,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// What a thread takes at a time: much for a thread, little for whoever watches the bar.
+/// What a thread takes at a time: much for a thread, little for a user that watches the bar.
 const PIECE: u64 = 8 << 20;
 /// Fits into a processor's cache, and is many pages.
 pub(super) const BUFFER: usize = 512 << 10;
@@ -13,8 +13,8 @@ pub(super) const BUFFER: usize = 512 << 10;
 const MAX_THREADS: usize = 16;
 
 /// Has `work` done for all pieces of `0..total`, the first ones first. Each thread has a buffer of
-/// twice [`BUFFER`] bytes. `tell` is told on this thread how much is done, and whether to go on is
-/// its answer. The first error ends it early.
+/// twice [`BUFFER`] bytes. `tell` is called on this thread with how much is done, and whether to go
+/// on is its answer. The first error ends it early.
 ///
 /// # Errors
 /// That of the work.

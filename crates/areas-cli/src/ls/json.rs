@@ -53,7 +53,7 @@ struct TotalJson {
     not_published: Option<NotPublished>,
 }
 
-/// What no process publishes, all together: told whether it is listed or not.
+/// What no process publishes, all together: reported whether it is listed or not.
 #[derive(Debug, Serialize)]
 struct NotPublished {
     memories: usize,

@@ -57,8 +57,8 @@ impl Known {
         self.asked = sum(self.asked, least(other.asked));
     }
 
-    /// The same memory is locked once more. Which pages each has locked is not told: all lock the
-    /// same ones, if they lock all.
+    /// The same memory is locked once more. Which pages each has locked is not reported: all lock
+    /// the same ones, if they lock all.
     fn locked_too(&mut self, locked: Option<u64>, asked: Option<u64>) {
         self.locked = of_both(self.locked, locked, u64::max);
         self.asked = of_both(self.asked, asked, u64::max);

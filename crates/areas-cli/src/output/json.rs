@@ -1,5 +1,5 @@
-//! JSON for other programs: what is not known is null, sizes are bytes, and a number tells the
-//! schema.
+//! JSON for other programs: what is not known is null, sizes are bytes, and a number says which
+//! schema it is.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Whoever reads our output, and goes: noticed at once by those who print seldom, and not only by
+//! A reader of our output that goes: noticed at once by commands that print seldom, and not only by
 //! their next line.
 
 use areas::{Error, ErrorKind};
@@ -27,7 +27,7 @@ pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
         loop {
             match poll(&mut waits, None) {
                 Err(Errno::INTR) => {}
-                // Without being told, the next line finds it out.
+                // Without that the next line finds it out.
                 Err(_) => return,
                 Ok(_) if waits[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => return tell(),
                 Ok(_) => return,

@@ -1,4 +1,4 @@
-//! Looking at a program while it runs: as seldom as tells enough.
+//! Looking at a program while it runs: as seldom as shows enough.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -28,7 +28,7 @@ use args::{Cpus, Huge, Run};
 use looking::Looking;
 use told::Told;
 
-/// How glibc is told what its malloc is to ask the kernel for.
+/// How glibc is set to ask the kernel in its malloc.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 const HUGE_MALLOC: &str = "glibc.malloc.hugetlb=1";
 
@@ -94,7 +94,7 @@ fn without_huge_pages<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
     started
 }
 
-/// What is told to glibc already stays, but for this.
+/// What is set for glibc already stays, but for this.
 fn tunables(before: Option<OsString>) -> OsString {
     match before.filter(|before| !before.is_empty()) {
         Some(mut before) => {

@@ -17,7 +17,7 @@ use crate::output::table::{Holds, Table};
 pub(super) struct Told {
     /// The program, as it was named.
     command: String,
-    /// As a shell tells it.
+    /// As a shell reports it.
     status: u8,
     seconds: f64,
     /// The policy and the CPUs that were asked for; null where none were.

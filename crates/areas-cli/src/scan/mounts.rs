@@ -35,7 +35,7 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    /// Opens it, never leaving what that process has as its root; `None` where it is no memory, or
+    /// Opens it, never leaving what that process has as its root; `None` where it is not memory, or
     /// may not be looked into.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

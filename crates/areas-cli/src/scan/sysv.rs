@@ -38,7 +38,7 @@ pub(super) fn memories(walk: &mut Walk, trouble: &mut Vec<String>) -> Vec<Memory
     for line in lines {
         let number = u64::try_from(line.id).unwrap_or(0);
         // Whose namespace may not be asked is taken to be here: of those that have it, the kernel's
-        // count tells.
+        // count shows it.
         let seen = walk.segments.remove(&(here.clone(), number)).unwrap_or_default();
         memories.push(memory(line, seen));
     }

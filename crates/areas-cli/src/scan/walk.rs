@@ -191,7 +191,7 @@ impl Walk {
         }
     }
 
-    /// Takes in what another thread has found.
+    /// Adds what another thread has found.
     fn add(&mut self, other: Walk) {
         for (object, found) in other.objects {
             self.objects.entry(object).or_default().add(found);
@@ -210,7 +210,7 @@ impl Walk {
         all.for_each(|found| found.holders.sort_by_key(|holder| holder.pid));
     }
 
-    /// Who has a file, by what it is.
+    /// The holders of a file, by what it is.
     pub(super) fn holders(&mut self, object: Object) -> Vec<Holder> {
         self.objects.remove(&object).map(|found| found.holders).unwrap_or_default()
     }
@@ -237,7 +237,7 @@ impl Found {
     }
 }
 
-/// A number above 0 that `fdinfo` tells of what is behind a path in a folder `fd`.
+/// A number above 0 that `fdinfo` has of what is behind a path in a folder `fd`.
 fn of_info(path: &str, field: &str) -> Option<u64> {
     let (process, number) = path.rsplit_once("/fd/")?;
     let info = areas::files::read(Path::new(&format!("{process}/fdinfo/{number}"))).ok()?;

@@ -142,7 +142,7 @@ mod tests {
         screen: TopScreen,
     }
 
-    /// The process that draws understands what it is told.
+    /// The process that draws understands what it is sent.
     #[test]
     fn arguments_are_passed_on() {
         for order in Order::ALL {

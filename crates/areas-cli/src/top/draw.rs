@@ -19,7 +19,7 @@ const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 const STANDS_OUT: Style = Style::new().add_modifier(Modifier::REVERSED);
 
-/// The keys, as the help page tells them: no line is longer than the narrowest screen.
+/// The keys, as the help page lists them: no line is longer than the narrowest screen.
 const HELP: [(&str, &str); 17] = [
     ("q", "back; quit from the list"),
     ("arrows j k", "choose, or scroll"),

@@ -31,8 +31,8 @@ const SHARE_OF_TIME: u32 = 5;
 
 pub(crate) fn run(screen: &TopScreen) -> Result<ExitCode> {
     let failed = |error| io_error("show the screen", error);
-    // Where the parent has gone, the shell has the terminal: to give it back then is not a reason
-    // to be stopped.
+    // Where the parent has gone, the shell has the terminal: to restore it then is not a reason to
+    // be stopped.
     SigSet::from(NixSignal::SIGTTOU).thread_block().map_err(|error| failed(error.into()))?;
     let before = Before::ask().map_err(failed)?;
     let wake = Wake::new().map_err(failed)?;

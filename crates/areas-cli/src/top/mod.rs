@@ -10,7 +10,7 @@
 //! | `parent.rs`, `live.rs` | the two processes: one that waits, one that reads and draws |
 //! | `once.rs` | one table, without a terminal |
 //!
-//! The terminal is as it was, however this ends: each of the two processes sees to it when the
+//! The terminal is as it was, however this ends: each of the two processes ensures that when the
 //! other one is killed.
 
 pub(crate) mod args;
@@ -54,7 +54,7 @@ pub(crate) fn run(top: &Top) -> Result<ExitCode> {
     if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
         return Err(refused("TERM says that the terminal is dumb: it cannot be drawn on").into());
     }
-    // What keeps areas from being read is told before the screen is taken over.
+    // What keeps areas from being read is printed before the screen is taken over.
     areas::registry::list()?;
     parent::run(top)
 }

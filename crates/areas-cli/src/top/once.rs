@@ -28,7 +28,7 @@ pub(super) fn run(top: &Top) -> Result<ExitCode> {
         Ok(reading)
     };
     let mut reading = look()?;
-    // Only two looks tell by how much it grows.
+    // Only two looks show by how much it grows.
     if let Some(interval) = top.interval {
         reader::end_without_reader()?;
         std::thread::sleep(interval);

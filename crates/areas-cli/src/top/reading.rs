@@ -186,7 +186,7 @@ impl Memory {
     }
 }
 
-/// What was in RAM before, to tell by how much it grows.
+/// What was in RAM before, to show by how much it grows.
 #[derive(Debug, Default)]
 pub(super) struct History {
     known: BTreeMap<Key, Seen>,
@@ -201,8 +201,8 @@ struct Seen {
 }
 
 impl History {
-    /// Tells of each memory by how much it has grown, and remembers it. What came after the first
-    /// reading has grown from nothing.
+    /// Reports for each memory by how much it has grown, and remembers it. What came after the
+    /// first reading has grown from nothing.
     pub(super) fn tell(&mut self, memories: &mut [Memory], now: Instant) {
         let mut known = BTreeMap::new();
         for memory in memories {

@@ -1,7 +1,7 @@
-//! The terminal: taken over, drawn on, and given back as it was.
+//! The terminal: taken over, drawn on, and restored.
 //!
-//! It is taken over attributes first, and given back attributes last: as long as they are not as
-//! they were, there is something to give back.
+//! It is taken over attributes first, and restored attributes last: as long as they are not as they
+//! were, there is something to restore.
 
 use std::io::{self, Write as _};
 
@@ -82,7 +82,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Gives it back, if it was taken.
+    /// Restores it, if it was taken.
     pub(super) fn leave(&mut self) {
         if std::mem::take(&mut self.entered) {
             self.before.restore(Typed::Kept);

@@ -7,7 +7,7 @@ use crate::failure::Result;
 use crate::output;
 use crate::output::style::{Look, Terminal};
 
-/// Tells claims and counts them.
+/// Prints claims and counts them.
 #[derive(Debug)]
 pub(super) struct Claims {
     terminal: Terminal,

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `steps.rs` | what is shown, step by step |
-//! | `claims.rs` | how claims are told and counted |
+//! | `claims.rs` | how claims are printed and counted |
 //! | `machine.rs` | what is measured of the machine and its processes |
 //! | `holder.rs`, `worker.rs` | the other processes: from outside and from inside |
 

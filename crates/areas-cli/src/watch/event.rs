@@ -56,7 +56,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Tells it, now.
+/// Prints it, now.
 pub(super) fn tell(event: &Event<'_>, in_json: bool) -> Result<()> {
     let now = Timestamp::now();
     let time = now.round(Unit::Millisecond).unwrap_or(now);

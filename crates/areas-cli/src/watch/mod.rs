@@ -61,7 +61,7 @@ pub(crate) fn run(watch: &Watch, quiet: bool) -> Result<ExitCode> {
         let rung = is_rung(&mut bell)?;
         let now = look(watch, &before)?;
         if rung {
-            // Who listens may have ended, which the next look at the pipe tells.
+            // The reader may have ended, which the next look at the pipe shows.
             let _ = looked.try_send(());
         }
         for event in now.since(&before) {
@@ -92,7 +92,7 @@ fn listen() -> Result<(PipeReader, SyncSender<()>)> {
     let listen = move || {
         let mut publications = Publications::default();
         // First expected, then looked, then slept: none is missed. That the registry cannot be
-        // listened to, the look tells.
+        // listened to, the look shows.
         while publications.expect().is_ok() && std::io::Write::write_all(&mut writer, b"x").is_ok() {
             if wait.recv().is_err() {
                 break;

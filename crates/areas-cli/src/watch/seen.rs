@@ -107,7 +107,7 @@ fn changes<'a>(before: &'a Area, now: &'a Area, events: &mut Vec<Event<'a>>) {
     if before.size != now.size {
         events.push(Event::of(What::Resized { before: before.size }, now));
     }
-    // Where it was not told, nothing is known to have changed.
+    // Where it was not reported, nothing is known to have changed.
     if let (Some(was), Some(is)) = (&before.policy, &now.policy)
         && was != is
     {

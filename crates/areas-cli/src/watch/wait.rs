@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::output::{self, json, reader};
 use crate::report::Report;
 
-/// How often to look for what no process tells.
+/// How often to look for what nothing notifies of.
 const BETWEEN: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(wait: &Wait, quiet: bool) -> Result<ExitCode> {

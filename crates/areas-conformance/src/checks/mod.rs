@@ -71,8 +71,8 @@ impl Bench<'_> {
     }
 }
 
-/// Contents that tell where they are, and who wrote them: blocks of a known length, each beginning
-/// with its own number.
+/// Contents that say where they are, and which process wrote them: blocks of a known length, each
+/// beginning with its own number.
 #[derive(Debug)]
 struct Pattern {
     salt: usize,

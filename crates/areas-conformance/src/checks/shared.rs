@@ -1,4 +1,4 @@
-//! Areas over an object: the same bytes for everybody who maps it.
+//! Areas over an object: the same bytes for all that map it.
 
 use std::fs::File;
 use std::os::fd::AsFd;

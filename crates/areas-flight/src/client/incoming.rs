@@ -1,6 +1,6 @@
 //! What a `DoGet` brings: one message of Flight after the other, of which only the head is
-//! gathered. Its body is handed on in the parts in which it came from the connection, so that it is
-//! copied once: into the area.
+//! collected. Its body is handed on in the parts in which it came from the connection, so that it
+//! is copied once: into the area.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -28,7 +28,7 @@ use crate::{grpc, tls};
 const SILENCE: Duration = Duration::from_secs(10);
 /// What may be on its way: enough for a fast network.
 const WINDOW: u32 = 8 << 20;
-/// A frame of HTTP/2: a larger one is gathered before any of it is seen, smaller ones are more
+/// A frame of HTTP/2: a larger one is collected before any of it is seen, smaller ones are more
 /// calls of the kernel.
 const FRAME: u32 = 256 << 10;
 /// What is reported of an area is no larger: its schema, mostly.

@@ -1,7 +1,7 @@
 //! A table of another server of Flight: its messages are written into a growing area, as
 //! `areas.arrow.put` would have written them.
 //!
-//! Such a server tells neither how many bytes will come nor their checksum, and sends no part of
+//! Such a server sends neither how many bytes will come nor their checksum, and sends no part of
 //! them again: so there is a bound on how many are taken, and a connection that fails is the end of
 //! it. What came whole is read as a table before it is released.
 

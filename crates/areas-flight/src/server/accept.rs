@@ -19,7 +19,7 @@ use tonic::transport::server::Connected;
 /// So many at once; whoever comes then waits. Each takes two descriptors, and a process has 1024,
 /// mostly.
 const MAX: usize = 256;
-/// Who has not made a call with the token by then has nothing to say.
+/// A client that has not made a call with the token by then is disconnected.
 const FIRST_CALL: Duration = Duration::from_secs(20);
 /// After a connection could not be taken: there may be descriptors again.
 const PAUSE: Duration = Duration::from_millis(100);

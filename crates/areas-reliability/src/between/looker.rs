@@ -22,7 +22,7 @@ use crate::call::{BEGIN, END};
 use crate::held::Held;
 use crate::victim::mark;
 
-/// What a looker tells of its operation, and of what it did with the answer.
+/// What a looker reports of its operation, and of what it did with the answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Answer {
     /// The error, by kind and in full.
@@ -31,7 +31,7 @@ pub(super) struct Answer {
     pub(super) wrong: Vec<String>,
 }
 
-/// What it tells once the peer is gone.
+/// What it reports once the peer is gone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rest {
     pub(super) held: Held,

@@ -53,7 +53,7 @@ pub(crate) struct Changes {
     call: Option<usize>,
 }
 
-/// What came of an operation and a change.
+/// The outcome of an operation and a change.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) operation: String,

@@ -1,4 +1,4 @@
-//! The hostile peer: it offers what it should, and changes it when it is told to.
+//! The hostile peer: it offers what it should, and changes it when it is asked to.
 
 #![expect(
     unsafe_code,

@@ -153,8 +153,7 @@ impl<'a> Trial<'a> {
         silent: Option<&Silent>,
         outcome: &mut Outcome,
     ) -> Result<Ended> {
-        let tracer =
-            Tracer::attach(&looker.child, Subject::Itself)?.within(TIMEOUT, silent.map(Silent::pid));
+        let tracer = Tracer::attach(&looker.child, Subject::Itself)?.within(TIMEOUT, silent.map(Silent::pid));
         peer.tell(&format!("arrange {}", looker.child.id()))?;
         peer.answers()?;
         let strangers = self.strangers.path().to_string_lossy().into_owned();

@@ -26,7 +26,7 @@ use crate::stage::Stage;
 use crate::trace::{CAN_FAIL, Ended, Side, Stop, Then, Tracer};
 use crate::victim::{ACCOUNT, Account};
 
-/// What came of one operation.
+/// The outcome of one operation.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
     pub(crate) operation: &'static str,
@@ -174,7 +174,7 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
 /// Threads take turns as they like: a run that did not come to its call is made so many times more.
 const AGAIN: usize = 3;
 
-/// What came of one fault.
+/// The outcome of one fault.
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     Told,
@@ -330,7 +330,7 @@ impl Trial {
             Some(text) => {
                 let again = fault.errno == libc::EINTR && errnos::is_made_again(&name);
                 ensure!(!again, "a signal came, and the call was not made again: {text}");
-                // What counts as an answer (a holder that has gone) is told as such.
+                // What counts as an answer (a holder that has gone) is reported as such.
                 if rule.is_none() {
                     names_it(&text, &name, fault.errno)?;
                 }

@@ -1,4 +1,4 @@
-//! Calls whose failure need not be told: each with the reason. Where one of them fails, the
+//! Calls whose failure need not be reported: each with the reason. Where one of them fails, the
 //! operation's result is checked as after a run without a fault.
 
 use libc::*;

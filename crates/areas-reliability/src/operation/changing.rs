@@ -39,7 +39,7 @@ const HUGE: usize = 2 << 20;
 
 /// Growing takes one more hugetlb page than the area has, and both are tried twice after an error.
 pub(crate) fn pool_has_pages() -> Result<Option<Pool>, String> {
-    // Besides those that a trial before may not have given back yet.
+    // Besides those that a trial before may not have released yet.
     Pool::with(8).map(Some)
 }
 

@@ -184,7 +184,7 @@ pub(super) fn reap() -> Result<Box<dyn Act>> {
 
 pub(super) fn list_into(names: &mut Vec<String>) -> areas::Result<()> {
     let listing = registry::list()?;
-    // A listing tells of what it cannot read; here that is an error like another.
+    // A listing reports what it cannot read; here that is an error like another.
     if let Some(team) = listing.unreadable.first() {
         return Err(areas::Error::new(ErrorKind::Unreadable, "list all areas").detail(team.reason.clone()));
     }

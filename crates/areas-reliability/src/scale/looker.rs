@@ -147,7 +147,7 @@ impl Targets {
     }
 }
 
-/// The looker's own part: tells the times of all operations, or makes each of them once under a
+/// The looker's own part: reports the times of all operations, or makes each of them once under a
 /// tracer.
 pub(crate) fn look(size: Size, traced: bool) -> Result<bool> {
     let _held = publish("own", size.each)?;

@@ -2,7 +2,7 @@
 //! and times.
 //!
 //! Nothing is asserted but that what is found is right. The calls are facts; the times are this
-//! machine's, and told as ratios to those with one area.
+//! machine's, and reported as ratios to those with one area.
 
 mod looker;
 
@@ -134,7 +134,7 @@ fn time(stage: &Stage, size: Size) -> Result<Vec<f64>> {
     samples.into_iter().map(median).collect()
 }
 
-/// Counts and times at all sizes, and writes what came of it.
+/// Counts and times at all sizes, and writes the outcome.
 pub(crate) fn main(options: &Options) -> Result<bool> {
     looker::raise_limit()?;
     let mut columns = Vec::new();

@@ -1,5 +1,5 @@
 //! A mutex in an area that many processes have: whoever is killed inside leaves it to the next one,
-//! who is told.
+//! which gets the error.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

@@ -31,7 +31,7 @@ const MAX_HELD: usize = 24;
 /// Children of children, at most.
 const DEEPEST: u64 = 3;
 
-/// What a worker is told, on its command line.
+/// What a worker is given on its command line.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// The folder of this run

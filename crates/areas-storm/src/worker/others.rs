@@ -12,7 +12,7 @@ use crate::finding::Rule;
 use crate::op::Op;
 
 impl Worker {
-    /// Looks for a name, and at what it is told of the area.
+    /// Looks for a name, and at the area's description.
     pub(super) fn find_somebody(&mut self) {
         let name = self.common_name();
         let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
@@ -228,7 +228,7 @@ impl Worker {
     }
 
     /// Takes a name that no other area may have, holds it for a moment, and releases it. That no
-    /// other process has it is told by a record lock, which the kernel drops at death as it does
+    /// other process has it is shown by a record lock, which the kernel drops at death as it does
     /// the area. (Where the folder is removed, who holds a name and who comes do not see each
     /// other: the file of each folder is another.)
     pub(super) fn take_alone(&mut self) {

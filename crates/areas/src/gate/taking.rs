@@ -147,7 +147,7 @@ impl TakeOptions {
             }
             stop(go_on, &what)?;
         };
-        // Whoever said how long to wait meant all of it.
+        // A time that was given is for all of it.
         let (deadline, allowed) = match self.answer {
             None if !self.wait.is_zero() => (deadline, self.wait),
             answer => {

@@ -111,7 +111,7 @@ fn all_have_numbers() -> bool {
 fn maps_all(map: &str) -> bool {
     let count = |line: &str| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok();
     let total: u64 = map.lines().filter_map(count).fold(0, u64::saturating_add);
-    // -1 is nobody's.
+    // -1 is no user's.
     total >= u64::from(u32::MAX)
 }
 

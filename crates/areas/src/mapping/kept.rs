@@ -20,8 +20,8 @@ impl Mapping {
     /// Of an object's mapping it is proved: what is there maps that object (device and inode),
     /// shared, and the very byte of it that belongs there. (Another mapping of the same byte at the
     /// same address cannot be distinguished from it, and is the same memory.) Private memory has no
-    /// number: there, only what is not mapped at all, or is shared, or a file's, is known to be
-    /// somebody else's.
+    /// number: there, only what is not mapped at all, or is shared, or a file's, is known to belong
+    /// to others.
     ///
     /// Three system calls where all is well and the kernel answers questions (6.11).
     pub(crate) fn lost(&self) -> sys::Result<Vec<Range<usize>>> {

@@ -2,7 +2,7 @@
 //!
 //! While another process tries to seal an object against writing, the kernel refuses mappings for
 //! writing with EPERM, for as long as it waits for pinned pages there (0.2 s); whether it will be
-//! sealed is not known yet. Here that is waited for, so that a clone of an area that somebody
+//! sealed is not known yet. Here that is waited for, so that a clone of an area that another
 //! freezes in vain is not an error, and one of an area that was frozen says so. A sandbox that
 //! forbids such mappings says EPERM, too, and to an object that no other process has: that
 //! distinguishes the two.

@@ -172,7 +172,7 @@ impl Mapping {
     }
 
     /// The pages that it is mapped with. (Transparent huge pages are base pages here: a measurement
-    /// tells them.)
+    /// lists them.)
     #[must_use]
     pub fn page_size(&self) -> PageSize {
         self.page

@@ -379,9 +379,9 @@ impl Slots {
 }
 
 impl Mapping {
-    /// As [`Mapping::new`], where there is room behind it; with a random number, where nobody can
-    /// foresee it. `None` where no such place was found: the kernel may have another one, or says
-    /// what is wrong.
+    /// As [`Mapping::new`], where there is room behind it; with a random number, at a random
+    /// address. `None` where no such place was found: the kernel may have another one, or says what
+    /// is wrong.
     #[inline]
     pub(crate) fn roomy(plan: &Plan<'_>, align: usize, random: Option<usize>) -> Option<Result<Self>> {
         let arena = arena()?;

@@ -3,7 +3,7 @@
 //! The kernel gives no process a say in which page frames it gets. So frames are looked at
 //! (`/proc/self/pagemap`), and chosen: among the hugetlb pages ([`pool`]), whose free list is last
 //! in, first out; by having the kernel collapse base pages ([`gather`]); or out of a range that the
-//! kernel was told to leave alone when it booted ([`reserved`], [`claim`]).
+//! kernel leaves alone since it booted ([`reserved`], [`claim`]).
 
 mod choose;
 pub(crate) mod claim;

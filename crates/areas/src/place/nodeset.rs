@@ -306,8 +306,8 @@ impl FromStr for NodeSet {
         match parsed {
             Err(_) if trimmed.is_empty() => Err(wrong("it names no node".to_owned())),
             Err(why) => Err(wrong(why)),
-            // The set of all numbers stands for those that may be used, which nobody asks for in
-            // this way.
+            // The set of all numbers stands for those that may be used, which no program asks for
+            // in this way.
             Ok(()) if set.is_all() => Err(wrong(
                 "it names each number that a node can have, and no machine has all of them".to_owned(),
             )),
@@ -424,7 +424,7 @@ mod tests {
         // One fewer, and it is a set as any: whether those are there is asked when memory is
         // placed.
         assert_eq!("0-1022".parse::<NodeSet>().unwrap().len(), 1023);
-        // What the kernel says is possible is no wish.
+        // What the kernel says is possible is not a request.
         assert_eq!(NodeSet::from_kernel_list("0-1023\n"), Ok(NodeSet::ALL));
     }
 

@@ -161,7 +161,7 @@ fn bound_pages_are_on_their_node_or_refused() {
         let placement = Placement::new(Policy::Bind(node.into()));
         let object = object(20 * MIB);
         let mapping = System::new().map(&Request::object(&object).placed(placement)).unwrap();
-        // Told, or only known to the kernel: the same.
+        // Reported, or only known to the kernel: the same.
         let told = Job { placement: Some(placement), ..job(&mapping, Some(&object)) };
         populate(&told).unwrap();
         let residency = residency::measure(&mapping, Some(&object), 20 * MIB).unwrap();
@@ -215,7 +215,7 @@ fn pages_are_gathered_inside_the_size_only() {
         assert_eq!(reports.last(), Some(&Progress { done: len, total: len }));
         let residency = residency::measure(job.mapping, job.object, len).unwrap();
         let gathered = residency.page_sizes().unwrap().find(|(page, _)| page.bytes() == huge);
-        // More where transparent huge pages are enabled for everybody.
+        // More where transparent huge pages are enabled for all processes.
         assert!(gathered.is_some_and(|(_, bytes)| bytes >= expected as u64), "{residency}");
         assert_eq!(residency.absent(), 0);
     }

@@ -1,4 +1,4 @@
-//! Who has an object: what `/proc` shows of it.
+//! The holders of an object: what `/proc` shows of them.
 
 use std::fmt;
 use std::ops::Range;

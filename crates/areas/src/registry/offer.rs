@@ -175,7 +175,7 @@ impl Parcel {
         match sys::object::seals(descriptor.as_fd()) {
             Ok(_) => {}
             // No memory object, or only a name of one. From here on its file system is the kernel's
-            // own: an error of it is no doing of the giver's, who could keep our door shut with it.
+            // own: an error of it is not the giver's doing, which could keep our door shut with it.
             Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
             Err(errno) => return Err(unknown().call("fcntl(F_GET_SEALS)", errno)),
         }
@@ -255,8 +255,8 @@ impl Parcel {
         let object = &mut self.object;
         let mapping = map_with_room(object, &wish).or_else(|error| match address {
             Address::Exactly(address) if is_of_the_place(&error) => {
-                // They were free when it was offered. To drop its only copy for that would help
-                // nobody.
+                // They were free when it was offered. To drop its only copy for that would help no
+                // one.
                 let mut mapping = map_with_room(object, &Wish { address: Address::Any, ..wish })?;
                 mapping.record_fallback(format!("addresses from {address:#x} on"), "others", error);
                 Ok(mapping)

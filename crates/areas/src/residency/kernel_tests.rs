@@ -115,7 +115,7 @@ fn private_pages_are_found_and_holes_stay_holes() {
     for index in (0..100).filter(|&index| touched(index)) {
         mapping.as_bytes_mut().unwrap()[index * page()] = 1;
     }
-    // Reading a hole maps the zero page, which is no memory.
+    // Reading a hole maps the zero page, which is not memory.
     let before: Vec<bool> = (0..100).map(touched).collect();
     assert_eq!(mapping.as_bytes().unwrap()[70 * page()], 0);
     for scans in [true, false] {
@@ -222,7 +222,7 @@ fn objects_are_measured_whoever_touched_them_and_holes_stay_holes() {
 #[test]
 fn every_way_of_asking_finds_the_same() {
     let all = |index| index < 10 || (20..25).contains(&index);
-    // Before 6.5 nothing tells of pages that were allocated and never touched.
+    // Before 6.5 nothing reports pages that were allocated and never touched.
     let touched = |index| index < 10;
     for scans in [true, false] {
         for way in 0..5 {

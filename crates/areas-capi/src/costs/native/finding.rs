@@ -1,4 +1,4 @@
-//! Areas that are found, told of and measured, own and foreign.
+//! Areas that are found, described and measured, own and foreign.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::NonNull;

@@ -174,7 +174,7 @@ fn look(sides: &mut Sides) {
     look_at(sides, create(&attributes(SHARED)), &mut || {
         assert!(!own.object().is_frozen().unwrap() && own.size() == own.mapped());
         assert!(own.placement().policy().nodes().is_none() && own.name().is_none());
-        // The structure tells the process.
+        // The structure has the process.
         assert!(std::process::id() > 0);
     });
 }

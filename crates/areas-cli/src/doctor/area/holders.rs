@@ -65,7 +65,7 @@ fn unseen(facts: &Facts) -> usize {
     const MAX: usize = 10_000;
     let processes = facts.names("/proc").unwrap_or_default();
     let hides = |pid: &&String| {
-        // Threads of the kernel, and who has ended, have no command line and no memory.
+        // Threads of the kernel, and processes that have ended, have no command line and no memory.
         matches!(facts.names(format!("/proc/{pid}/fd")), Err(Unread::Failed(..)))
             && facts.text(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
     };
@@ -153,7 +153,7 @@ fn pins(facts: &Facts, pid: u32) -> bool {
     })
 }
 
-/// Pins that were taken and not given back.
+/// Pins that were taken and not released.
 fn on_the_machine(facts: &Facts) -> Option<u64> {
     let text = facts.text("/proc/vmstat").ok()?;
     let value = |name: &str| -> Option<u64> {

@@ -76,7 +76,7 @@ impl Looked<'_> {
         }
     }
 
-    /// The process that has published it, as it is told of.
+    /// The process that has published it, as it is printed.
     fn holder(&self) -> String {
         let known = self.holders.iter().find(|holder| holder.pid == self.info.pid);
         format!("process {}", known.map_or_else(|| self.info.pid.to_string(), Holder::to_string))

@@ -1,4 +1,4 @@
-//! Swapped pages are told from absent ones, and measuring leaves them where they are.
+//! Swapped pages are distinguished from absent ones, and measuring leaves them where they are.
 
 use super::*;
 
