@@ -200,7 +200,8 @@ impl Object {
                 _ => error(ErrorKind::System),
             }
         })?;
-        let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
+        let failed =
+            |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         // Forks are counted from here on.
         let counted = crate::forking::ready().is_ok();
