@@ -1,10 +1,11 @@
 //! Looking for areas, waiting for them, and cloning them.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use areas::registry::{self, Source};
 use areas::{AnyArea, Area, ErrorKind, Frozen, ReceiveOptions, Resizable, Shared};
 
@@ -124,8 +125,10 @@ pub(super) fn know(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Of memory that is closed to other users already.
 pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
     know(NAMES[0])?;
+    drop(registry::find(NAMES[0])?.open_read_only()?);
     cloning(
         NAMES[0],
         |cloning| {
@@ -138,6 +141,48 @@ pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
             is(clone.protect(areas::Protection::READ_WRITE).is_err(), || "it can be written".to_owned())
         },
     )
+}
+
+/// The modes of the files of this process's areas of a name, as its descriptors show them.
+fn modes_of(name: &str) -> std::io::Result<Vec<u32>> {
+    let mut modes = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let path = entry?.path();
+        // That of this walk is closed by then.
+        let Ok(target) = std::fs::read_link(&path) else { continue };
+        if target.to_string_lossy().contains(&format!("memfd:area:{name}")) {
+            modes.push(std::fs::metadata(&path)?.mode() & 0o777);
+        }
+    }
+    Ok(modes)
+}
+
+/// By the first who has it for reading only: before, other users could open its file for writing.
+pub(super) fn close_to_others() -> Result<Box<dyn Act>> {
+    // So that it is known what memory objects look like.
+    know(NAMES[0])?;
+    let own = areas::builder(SIZE).name(VICTIM).shared()?;
+    let source = registry::get(own.id().context("it has no id")?)?;
+    let none = |state: &mut (Area<Shared>, Source, Option<Area<Shared>>)| {
+        is(state.2.is_none(), || "there is one".to_owned())
+    };
+    With::new(
+        (own, source, None),
+        |(_, source, clone)| {
+            *clone = Some(source.open_read_only()?);
+            Ok(())
+        },
+        |(_, _, clone)| {
+            let Some(clone) = clone else { return Err("there is none".to_owned()) };
+            let modes = modes_of(VICTIM).map_err(|error| error.to_string())?;
+            is(modes == [0o600; 2], || {
+                format!("descriptors of it lead to files of modes {modes:?}, which is not 384 each")
+            })?;
+            is(clone.protect(areas::Protection::READ_WRITE).is_err(), || "it can be written".to_owned())
+        },
+    )
+    .unchanged(none)
+    .boxed()
 }
 
 pub(super) fn clone_published() -> Result<Box<dyn Act>> {

@@ -202,7 +202,7 @@ pub(crate) fn named(name: &str) -> Result<&'static Operation> {
 }
 
 /// All of them.
-pub(crate) static ALL: [Operation; 67] = [
+pub(crate) static ALL: [Operation; 68] = [
     Operation::new("join-first", "begin the registry's first team", joining::join).alone(),
     Operation::new("join", "begin a team among others", joining::join).cold(),
     Operation::new("join-clearing", "the same, and clear away a dead pid namespace", joining::clear).alone(),
@@ -250,6 +250,11 @@ pub(crate) static ALL: [Operation; 67] = [
     Operation::new("wait-in-vain", "wait for an area that does not come", finding::wait_in_vain).cold(),
     Operation::new("clone", "clone an area for writing", finding::clone).cold(),
     Operation::new("clone-read-only", "clone an area for reading", finding::clone_read_only),
+    Operation::new(
+        "close-to-others",
+        "clone one's own area for reading, the first to",
+        finding::close_to_others,
+    ),
     Operation::new("clone-published", "clone an area and publish the clone", finding::clone_published).cold(),
     Operation::new("clone-locked", "clone a locked area", finding::clone_locked).cold(),
     Operation::new("clone-frozen", "clone a frozen area", finding::clone_frozen),
