@@ -16,21 +16,21 @@ use crate::{aml, held, interposer};
 /// In the order in which a thread comes to hold them: an allocator's area is the program's own
 /// code, which may make areas.
 extern "C" fn before() {
-    aml::tables::take_all();
+    aml::tables::lock_for_fork();
     held::lock_for_fork();
-    aml::nodes::take_known();
+    aml::nodes::lock_for_fork();
 }
 
 extern "C" fn after() {
-    aml::nodes::let_go();
-    held::let_go();
-    aml::tables::let_go();
+    aml::nodes::unlock_after_fork();
+    held::unlock_after_fork();
+    aml::tables::unlock_after_fork();
 }
 
 extern "C" fn after_in_child() {
-    aml::nodes::let_go();
-    held::let_go_in_child();
-    aml::tables::let_go();
+    aml::nodes::unlock_after_fork();
+    held::unlock_after_fork_in_child();
+    aml::tables::unlock_after_fork();
 }
 
 /// `DONE`, 0, or the process that is about it.

@@ -118,7 +118,7 @@ pub(crate) fn begin_taking() {
 }
 
 /// Says that it has been done, and looked at. (A child that was forked between the two has [begun
-/// again](let_go_in_child).)
+/// again](unlock_after_fork_in_child).)
 pub(crate) fn end_taking() {
     let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
 }
@@ -147,8 +147,8 @@ thread_local! {
     static FORKING: Slot<RwLockWriteGuard<'static, ()>> = const { Slot::new() };
 }
 
-/// Takes the gate, for a thread that is about to fork; [`let_go`] releases it, in the parent and in
-/// the child.
+/// Takes the gate, for a thread that is about to fork; [`unlock_after_fork`] releases it, in the
+/// parent and in the child.
 pub(crate) fn lock_for_fork() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
@@ -158,17 +158,17 @@ pub(crate) fn lock_for_fork() {
 }
 
 /// Releases the gate.
-pub(crate) fn let_go() {
+pub(crate) fn unlock_after_fork() {
     drop(FORKING.with(Slot::take));
 }
 
 /// The same in a child, which has none of the threads that were about to take addresses away: what
 /// they have come to is looked at by the next call.
-pub(crate) fn let_go_in_child() {
+pub(crate) fn unlock_after_fork_in_child() {
     if !is_settled() {
         UNSETTLED.store(MOVED, Ordering::Release);
     }
-    let_go();
+    unlock_after_fork();
 }
 
 /// Whether this thread is about to fork, or has just done so, and has the gate: it must not wait

@@ -189,7 +189,7 @@ pub(crate) fn serve() -> Result<bool> {
             ["give", pid] => holdings.give(pid),
             ["there"] => there(),
             ["arrived", count] => count.parse().context("a number").and_then(arrived),
-            ["keep"] => registry::keep().context("keep"),
+            ["keep"] => registry::ensure_published().context("keep"),
             ["find", name] => registry::find(name).map(drop).with_context(|| format!("find {name}")),
             _ => bail!("no such question: {line}"),
         };

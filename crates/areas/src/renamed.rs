@@ -57,6 +57,7 @@ mod tests {
         let _: [Option<crate::Stayed>; 1] = [None];
         let _: (crate::topology::Access, crate::place::Source);
         let _: fn(&registry::Source) -> crate::Result<Look> = registry::Source::look;
+        let _: fn() -> crate::Result<()> = registry::keep;
         assert_eq!(crate::FREEZE_PATIENCE, crate::DEFAULT_FREEZE_TIMEOUT);
         assert_eq!(crate::EXCLUSIVE_PATIENCE, crate::EXCLUSIVE_TIMEOUT);
     }

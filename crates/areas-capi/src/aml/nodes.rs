@@ -137,9 +137,9 @@ thread_local! {
     static TAKEN: Slot<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> = const { Slot::new() };
 }
 
-/// Takes the table, for a thread that is about to fork; [`let_go`] releases it, in the parent and
-/// in the child.
-pub(crate) fn take_known() {
+/// Takes the table, for a thread that is about to fork; [`unlock_after_fork`] releases it, in the
+/// parent and in the child.
+pub(crate) fn lock_for_fork() {
     TAKEN.with(|taken| {
         // Called twice, it must not wait for itself.
         let known = taken.take().unwrap_or_else(|| KNOWN.write().unwrap_or_else(PoisonError::into_inner));
@@ -148,7 +148,7 @@ pub(crate) fn take_known() {
 }
 
 /// Releases the table.
-pub(crate) fn let_go() {
+pub(crate) fn unlock_after_fork() {
     drop(TAKEN.with(Slot::take));
 }
 

@@ -209,12 +209,12 @@ impl<T: Send + 'static> fmt::Debug for Table<T> {
     }
 }
 
-/// Takes all tables, for a thread that is about to fork; [`let_go`] releases them, in the parent
-/// and in the child.
+/// Takes all tables, for a thread that is about to fork; [`unlock_after_fork`] releases them, in
+/// the parent and in the child.
 ///
 /// A thread that forks in the middle of something with a table (in its area's mmap) takes none:
 /// others may be waiting for it.
-pub(crate) fn take_all() {
+pub(crate) fn lock_for_fork() {
     // Called twice, it must not wait for itself.
     if forks() || has_one() {
         return;
@@ -241,8 +241,8 @@ pub(crate) fn take_all() {
     }
 }
 
-/// Releases what [`take_all`] took.
-pub(crate) fn let_go() {
+/// Releases what [`lock_for_fork`] took.
+pub(crate) fn unlock_after_fork() {
     if let Some(taken) = taken() {
         FORKING.store(false, Ordering::Release);
         drop(taken);
@@ -259,8 +259,8 @@ mod tests {
     #[test]
     fn who_forks_takes_all_once_and_uses_them() {
         let (one, other) = (Table::new(1), Table::new("two"));
-        take_all();
-        take_all();
+        lock_for_fork();
+        lock_for_fork();
         one.with(|one| {
             *one += 1;
             other.with(|other| *other = "three");
@@ -279,10 +279,10 @@ mod tests {
             asks.recv().unwrap();
             one.with(|one| *one += 1);
             assert!(told.try_recv().is_err(), "another thread got in");
-            let_go();
+            unlock_after_fork();
             assert_eq!(told.recv().unwrap(), 3);
         });
-        let_go();
+        unlock_after_fork();
         assert_eq!(made_meanwhile.with(|made| *made), 8);
     }
 
@@ -301,9 +301,9 @@ mod tests {
                 });
             }
             for _ in 0..200 {
-                take_all();
+                lock_for_fork();
                 let (upper, lower) = (upper.with(|upper| *upper), lower.with(|lower| *lower));
-                let_go();
+                unlock_after_fork();
                 assert_eq!(upper, lower, "half changed");
             }
         });
@@ -314,9 +314,9 @@ mod tests {
     fn who_has_one_takes_none() {
         let table = Table::new(0);
         table.with(|_| {
-            take_all();
+            lock_for_fork();
             assert!(!forks());
-            let_go();
+            unlock_after_fork();
         });
     }
 }

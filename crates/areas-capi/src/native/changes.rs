@@ -101,7 +101,7 @@ pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
 /// AREAS_ERROR_REGISTRY if the folder cannot be made again.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_keep() -> c_int {
-    status(areas::registry::keep)
+    status(areas::registry::ensure_published)
 }
 
 /// Changes the size of an area for all who have it, in place: a growable one to at least that size,

@@ -96,7 +96,7 @@ fn state_of(holders: &[Holder], path: &Path, object: Object) -> (State, Option<S
         return (State::Held, None);
     }
     match proof::ask(path, object) {
-        Proof::Nobody(_) => match kept(path) {
+        Proof::Unheld(_) => match kept(path) {
             Some(why) => (State::Idle, Some(why.to_owned())),
             None => (
                 State::Leaked,

@@ -24,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(super) enum Proof {
     /// No process has it open or mapped, for as long as the lease is undisturbed.
-    Nobody(Lease),
+    Unheld(Lease),
     /// A process has.
     Somebody,
     /// It cannot be asked: why, for people.
@@ -98,7 +98,7 @@ impl Looked {
             Err(errno) => return Proof::Unknown(self.because(&errno.into())),
         };
         match Lease::take(opened) {
-            Ok(lease) => Proof::Nobody(lease),
+            Ok(lease) => Proof::Unheld(lease),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Proof::Somebody,
             Err(error) => Proof::Unknown(self.because(&error)),
         }

@@ -220,7 +220,7 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
             .help(format!("if you know that it is not needed: `rm {}`", path_of(reap, label))));
     }
     let lease = match looked.prove() {
-        Proof::Nobody(lease) => lease,
+        Proof::Unheld(lease) => lease,
         Proof::Somebody => {
             return Err(refused(kind, label, Fault::Busy)
                 .detail(super::UNSEEN)

@@ -159,7 +159,7 @@ fn a_forked_child_has_locked_nothing() {
         // ends.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            areas::registry::keep().unwrap();
+            areas::registry::ensure_published().unwrap();
             let listing = areas::registry::list().unwrap();
             let lost = |area: &areas::registry::Source| area.info().unwrap().locked().unwrap().lost;
             let own = listing.areas.iter().find(|area| area.is_own()).map(lost);

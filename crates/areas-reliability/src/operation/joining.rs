@@ -144,7 +144,7 @@ pub(super) fn keep() -> Result<Box<dyn Act>> {
     fs::remove_dir_all(directory()?)?;
     With::new(
         area,
-        |_| registry::keep(),
+        |_| registry::ensure_published(),
         |area| {
             let space =
                 fs::read_dir(directory().unwrap_or_default()).ok().and_then(|mut all| all.next()?.ok());
@@ -213,7 +213,7 @@ pub(super) fn unpublish() -> Result<Box<dyn Act>> {
 pub(super) fn fork() -> Result<Box<dyn Act>> {
     With::new(
         published()?,
-        |_| registry::keep(),
+        |_| registry::ensure_published(),
         |area| {
             // Its parent holds the same, and held it first.
             is(area.id().is_some(), || "it has no id in the child".to_owned())?;

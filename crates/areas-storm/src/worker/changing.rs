@@ -153,10 +153,10 @@ impl Worker {
     pub(super) fn drop_one(&mut self) {
         let Some(at) = self.any_held(|held| !held.is_life) else { return };
         let held = self.held.swap_remove(at);
-        self.let_go(held);
+        self.release(held);
     }
 
-    pub(super) fn let_go(&mut self, held: Held) {
+    pub(super) fn release(&mut self, held: Held) {
         if let Some(entry) = held.entry {
             self.slot.strike(entry);
         }
@@ -169,7 +169,7 @@ impl Worker {
     /// Drops all; then nothing of it is mapped or open any more, whatever went before.
     pub(super) fn drop_all(&mut self) {
         while let Some(held) = self.held.pop() {
-            self.let_go(held);
+            self.release(held);
         }
         self.locks = None;
         self.slot.begin(Op::DropAll);

@@ -264,7 +264,7 @@ impl Worker {
     }
 
     fn keep(&mut self) {
-        self.tried(Op::Keep, |_| registry::keep());
+        self.tried(Op::Keep, |_| registry::ensure_published());
     }
 
     /// Records a published area, so that others may hold us to it.

@@ -183,7 +183,7 @@ impl Worker {
         if self.held.len() < MAX_HELD {
             self.held.push(held);
         } else {
-            self.let_go(held);
+            self.release(held);
         }
     }
 

@@ -289,7 +289,7 @@ impl Area<Resizable> {
             if let Some(kept) =
                 self.mapping.page_size().round_up(kept).filter(|&kept| kept < self.mapping.span())
             {
-                self.mapping.let_go(&lost);
+                self.mapping.forget(&lost);
                 self.mapping.cut(kept);
             }
             self.note_span();

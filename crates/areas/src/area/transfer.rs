@@ -36,9 +36,9 @@ impl Area<$kind> {
     ///
     /// To another team it is a *pending transfer*, which is accepted at that team's next call into
     /// the registry (any that asks the kernel anyway: publishing, listing, waiting, looking for
-    /// what is not known yet, [`keep`](crate::registry::keep)). Until then it cannot be found, by
-    /// name or by id, and the kernel holds it. So this process may end or be killed at once. If the
-    /// other team dies before it accepts it, the memory is freed.
+    /// what is not known yet, [`ensure_published`](crate::registry::ensure_published)). Until then
+    /// it cannot be found, by name or by id, and the kernel holds it. So this process may end or be
+    /// killed at once. If the other team dies before it accepts it, the memory is freed.
     ///
     /// The id that it will have there is known at once ([`Transfer::Given`]), and no other area
     /// gets it: it may be sent on. In the other team [`get`](crate::registry::get) of it works at

@@ -61,7 +61,7 @@ impl Room {
 
     /// Where `span` bytes would lie below all others, a page from the next: no two threads get the
     /// same. `None` where the kernel shall choose.
-    fn wish(&self, span: usize) -> Option<usize> {
+    fn hint(&self, span: usize) -> Option<usize> {
         if self.apart.load(Ordering::Relaxed) >= MAX_UNMERGED {
             return None;
         }
@@ -70,21 +70,21 @@ impl Room {
         let align = if span >= huge { huge } else { gap() };
         let anchor = self.anchor.load(Ordering::Relaxed);
         let below = |end: usize| {
-            let wish = end.checked_sub(span)? & !(align - 1);
-            (anchor.checked_sub(wish)? <= REACH && wish > gap()).then_some(wish)
+            let hint = end.checked_sub(span)? & !(align - 1);
+            (anchor.checked_sub(hint)? <= REACH && hint > gap()).then_some(hint)
         };
         let end = self.end.load(Ordering::Relaxed);
         // At the end of the reach it begins again: what lay there first may be gone.
-        let wish = below(end).or_else(|| below(anchor))?;
+        let hint = below(end).or_else(|| below(anchor))?;
         // Who comes second leaves it to the kernel.
-        let next = wish - gap();
-        self.end.compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(wish)
+        let next = hint - gap();
+        self.end.compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(hint)
     }
 
     /// The result of a hint: whether the mapping is unmerged. (Where something else was in the way,
-    /// the next wish is for addresses below it.)
-    fn took(&self, wish: Option<usize>, got: usize) -> bool {
-        let apart = wish == Some(got);
+    /// the next hint is for addresses below it.)
+    fn took(&self, hint: Option<usize>, got: usize) -> bool {
+        let apart = hint == Some(got);
         if apart {
             self.apart.fetch_add(1, Ordering::Relaxed);
         }
@@ -123,11 +123,11 @@ impl Mapping {
     #[inline]
     pub(crate) fn apart(plan: &mut Plan<'_>) -> Result<Self> {
         debug_assert!(plan.at == At::Anywhere);
-        let wish = ROOM.wish(plan.span);
-        plan.at = wish.map_or(At::Anywhere, At::Near);
+        let hint = ROOM.hint(plan.span);
+        plan.at = hint.map_or(At::Anywhere, At::Near);
         let mut mapping = Mapping::new(plan)?;
         let got = mapping.base.addr().get();
-        mapping.apart = ROOM.took(wish, got);
+        mapping.apart = ROOM.took(hint, got);
         if ROOM.anchor.load(Ordering::Relaxed) == 0 {
             cast_anchor(got);
         }
@@ -153,7 +153,7 @@ mod tests {
 
     fn room() -> Room {
         let room = Room::new();
-        assert_eq!(room.wish(gap()), None, "there is no anchor yet");
+        assert_eq!(room.hint(gap()), None, "there is no anchor yet");
         room.begin(TOP);
         room
     }
@@ -161,27 +161,27 @@ mod tests {
     #[test]
     fn each_lies_a_page_below_the_last() {
         let (page, room) = (gap(), room());
-        let first = room.wish(16 * page).unwrap();
+        let first = room.hint(16 * page).unwrap();
         assert_eq!(first, TOP - 16 * page, "the anchor itself is no neighbour to be joined with");
         assert!(room.took(Some(first), first));
-        let second = room.wish(page).unwrap();
+        let second = room.hint(page).unwrap();
         assert_eq!(second, first - 2 * page);
         assert!(room.took(Some(second), second));
         // Only what is the last leaves its room to the next.
         room.left(first, 16 * page);
-        assert_eq!(room.wish(page), Some(second - 2 * page));
+        assert_eq!(room.hint(page), Some(second - 2 * page));
     }
 
     #[test]
     fn the_last_leaves_its_room_to_the_next() {
         let room = room();
         for span in [gap(), 3 * gap(), 4 << 20, (2 << 20) + gap()] {
-            let wish = room.wish(span).unwrap();
-            room.took(Some(wish), wish);
+            let hint = room.hint(span).unwrap();
+            room.took(Some(hint), hint);
             for _ in 0..3 {
-                room.left(wish, span);
-                assert_eq!(room.wish(span), Some(wish), "{span} bytes");
-                room.took(Some(wish), wish);
+                room.left(hint, span);
+                assert_eq!(room.hint(span), Some(hint), "{span} bytes");
+                room.took(Some(hint), hint);
             }
         }
     }
@@ -191,31 +191,31 @@ mod tests {
         let huge = PageSize::HUGE_2M.bytes();
         let room = Room::new();
         room.begin(TOP + 5 * gap());
-        let wish = room.wish(huge + gap()).unwrap();
-        assert!(wish.is_multiple_of(huge) && wish + huge + gap() <= TOP + 5 * gap(), "{wish:#x}");
+        let hint = room.hint(huge + gap()).unwrap();
+        assert!(hint.is_multiple_of(huge) && hint + huge + gap() <= TOP + 5 * gap(), "{hint:#x}");
     }
 
     #[test]
     fn what_is_in_the_way_is_passed_and_the_reach_has_an_end() {
         let room = room();
-        assert_eq!(room.wish(REACH + 1), None);
-        assert_eq!(room.wish(usize::MAX), None);
-        let wish = room.wish(gap());
-        assert!(!room.took(wish, 1 << 40), "somebody else is there");
-        assert_eq!(room.wish(gap()), Some(TOP - 3 * gap()));
+        assert_eq!(room.hint(REACH + 1), None);
+        assert_eq!(room.hint(usize::MAX), None);
+        let hint = room.hint(gap());
+        assert!(!room.took(hint, 1 << 40), "somebody else is there");
+        assert_eq!(room.hint(gap()), Some(TOP - 3 * gap()));
         // All of it, and from the anchor on again.
         let half = REACH / 2;
-        assert_eq!(room.wish(half), Some((TOP - 4 * gap() - half) & !(PageSize::HUGE_2M.bytes() - 1)));
-        assert_eq!(room.wish(half), Some(TOP - half));
+        assert_eq!(room.hint(half), Some((TOP - 4 * gap() - half) & !(PageSize::HUGE_2M.bytes() - 1)));
+        assert_eq!(room.hint(half), Some(TOP - half));
     }
 
     #[test]
     fn no_wish_is_near_to_address_0() {
         let room = Room::new();
         room.begin(4 * gap());
-        assert_eq!(room.wish(gap()), Some(3 * gap()));
-        assert_eq!(room.wish(gap()), Some(3 * gap()), "from the anchor on again, as there is nothing below");
-        assert_eq!(room.wish(3 * gap()), None);
+        assert_eq!(room.hint(gap()), Some(3 * gap()));
+        assert_eq!(room.hint(gap()), Some(3 * gap()), "from the anchor on again, as there is nothing below");
+        assert_eq!(room.hint(3 * gap()), None);
     }
 
     #[test]
@@ -223,12 +223,12 @@ mod tests {
         let room = room();
         let mut last = 0;
         for _ in 0..MAX_UNMERGED {
-            last = room.wish(gap()).unwrap();
+            last = room.hint(gap()).unwrap();
             assert!(room.took(Some(last), last));
         }
-        assert_eq!(room.wish(gap()), None);
+        assert_eq!(room.hint(gap()), None);
         room.left(last, gap());
-        assert_eq!(room.wish(gap()), Some(last));
+        assert_eq!(room.hint(gap()), Some(last));
     }
 
     #[test]

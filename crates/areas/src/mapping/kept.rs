@@ -66,7 +66,7 @@ impl Mapping {
 
     /// Releases the end of it, from the first of some lost parts on: what is its own of that is
     /// unmapped.
-    pub(crate) fn let_go(&mut self, lost: &[Range<usize>]) {
+    pub(crate) fn forget(&mut self, lost: &[Range<usize>]) {
         let Some(first) = lost.first() else { return };
         let own = lost.iter().zip(lost.iter().skip(1).map(|next| next.start).chain([self.span]));
         let behind = own.map(|(gap, next)| gap.end..next).filter(|part| part.start < part.end);

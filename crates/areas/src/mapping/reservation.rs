@@ -491,7 +491,7 @@ impl Drop for Reservation {
         if let Some(given) = &mut self.given {
             if let Some(owned) = &mut given.owned {
                 // Nothing but what the program has taken away itself is no longer its own.
-                owned.let_go(&gone.iter().collect::<Vec<_>>());
+                owned.forget(&gone.iter().collect::<Vec<_>>());
             }
             return;
         }

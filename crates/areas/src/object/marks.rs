@@ -30,8 +30,9 @@ const RETIRED: u32 = 0o040;
 /// is theirs.
 pub(crate) const OFFERED: u32 = 0o044;
 /// Its group and others may open it for writing (S_IWGRP and S_IWOTH), as the kernel makes memory
-/// objects. That says something once there is a descriptor that is for reading only: whoever has one
-/// could open the file behind it again (`/proc/self/fd/N`). So it is taken away before there is.
+/// objects. That says something once there is a descriptor that is for reading only: whoever has
+/// one could open the file behind it again (`/proc/self/fd/N`). So it is taken away before there
+/// is.
 const WRITERS: u32 = 0o022;
 /// What its group and others may do.
 const FOR_OTHERS: u32 = 0o077;
@@ -111,8 +112,8 @@ impl Object {
     /// is one that is for reading only, and before the program has one of its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreadable`] where it belongs to another user, so that this process may not: it would
-    /// be for reading only in name alone.
+    /// [`ErrorKind::Unreadable`] where it belongs to another user, so that this process may not: it
+    /// would be for reading only in name alone.
     pub(crate) fn close_to_others(&self, what: &str) -> Result<()> {
         if !self.open_to_others.load(Ordering::Relaxed) || self.physical.is_some() {
             return Ok(());

@@ -227,7 +227,7 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
                 Address::Random => address::at_random(&plan, 0, align)?,
                 Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
                 Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
-                Address::Any if !pool && stands_apart(request, placement) => Mapping::apart(&mut plan)?,
+                Address::Any if !pool && avoids_merging(request, placement) => Mapping::apart(&mut plan)?,
                 Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
             },
         },
@@ -264,7 +264,7 @@ fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Optio
 /// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not
 /// placed is best joined with its neighbours; of files, and of what children inherit, there are
 /// few, and the kernel chooses.
-fn stands_apart(request: &Request<'_>, placement: Option<&Placement>) -> bool {
+fn avoids_merging(request: &Request<'_>, placement: Option<&Placement>) -> bool {
     match request.backing() {
         Backing::Private => placement.is_some(),
         Backing::Object(_) => true,

@@ -21,8 +21,8 @@ struct Shared {
     trouble: Option<Error>,
 }
 
-/// Keeps this process's areas published for as long as it is there: [`keep`](super::keep) in a
-/// thread of its own, once in an interval.
+/// Keeps this process's areas published for as long as it is there:
+/// [`ensure_published`](super::ensure_published) in a thread of its own, once in an interval.
 ///
 /// It is for programs that hold areas and make no calls for a long time: where the registry's
 /// folder was removed, others find the areas again after one interval at most. Dropping it ends the
@@ -52,8 +52,8 @@ impl Keeper {
     /// Publishes once, so that what is wrong is known at once, and then once in each interval.
     ///
     /// # Errors
-    /// As [`keep`](super::keep); [`ErrorKind::InvalidInput`] for an interval of 0;
-    /// [`ErrorKind::Limit`] where no thread can be made.
+    /// As [`ensure_published`](super::ensure_published); [`ErrorKind::InvalidInput`] for an
+    /// interval of 0; [`ErrorKind::Limit`] where no thread can be made.
     pub fn start(interval: Duration) -> Result<Self> {
         const WHAT: &str = "keep this process's areas published by a thread";
         if interval.is_zero() {
@@ -61,7 +61,7 @@ impl Keeper {
                 .detail("the interval is 0")
                 .help("a second is a good one"));
         }
-        super::keep()?;
+        super::ensure_published()?;
         let shared = Arc::new((Mutex::new(Shared::default()), Condvar::new()));
         let theirs = shared.clone();
         // The program's handlers run on its own threads.
@@ -72,7 +72,7 @@ impl Keeper {
             .map_err(|error| {
                 Error::new(ErrorKind::Limit, WHAT)
                     .caused_by(error)
-                    .help("each thread counts: raise the limit (`ulimit -u`, TasksMax=), or call `registry::keep` in a thread of yours")
+                    .help("each thread counts: raise the limit (`ulimit -u`, TasksMax=), or call `registry::ensure_published` in a thread of yours")
             })?;
         drop(blocked);
         Ok(Keeper { shared, thread: Some(thread), pid: sys::process::pid() })
@@ -132,7 +132,7 @@ fn run((shared, wakes): &(Mutex<Shared>, Condvar), interval: Duration) {
             return;
         }
         drop(waited);
-        let trouble = super::keep().err();
+        let trouble = super::ensure_published().err();
         lock(shared).trouble = trouble;
     }
 }

@@ -9,9 +9,9 @@
 //! "System-wide" means one user and one pid namespace: other users cannot see or disturb what is
 //! here. A process that changes its user (`setuid`) is a new team in the new user's registry, with
 //! all that it holds, from its next call on that publishes, or looks for what it has not found
-//! before ([`join`], [`keep`] and [`list`] notice every change; a change to root is noticed by
-//! these, and by one publication in 1,024). The user is the process's: a thread that alone has
-//! another one is not supported.
+//! before ([`join`], [`ensure_published`] and [`list`] notice every change; a change to root is
+//! noticed by these, and by one publication in 1,024). The user is the process's: a thread that
+//! alone has another one is not supported.
 //!
 //! Reading the registry makes nothing; a process joins with the first area that it publishes, or by
 //! [`join`] ([`join_once`]). Then others can hand areas over to it:
@@ -385,8 +385,17 @@ pub fn refuse_transfer() -> Result<bool> {
 ///
 /// # Errors
 /// [`ErrorKind::Registry`] if the folder cannot be made again.
-pub fn keep() -> Result<()> {
+pub fn ensure_published() -> Result<()> {
     state::state_up_to_date()?.keep()
+}
+
+/// The older name of [`ensure_published`].
+///
+/// # Errors
+/// As there.
+#[deprecated(since = "0.2.0", note = "use `ensure_published`")]
+pub fn keep() -> Result<()> {
+    ensure_published()
 }
 
 /// Where the registry is, if it was found: for messages.

@@ -122,7 +122,7 @@ fn everything() -> String {
         drop(own.freeze().unwrap());
         let mut populated = areas::builder(1 << 20).shared().unwrap();
         populated.populate().unwrap();
-        registry::keep().unwrap();
+        registry::ensure_published().unwrap();
         assert!(registry::transferred().unwrap().is_empty());
         assert!(registry::wait("nothing", Some(std::time::Duration::from_millis(10))).is_err());
     }

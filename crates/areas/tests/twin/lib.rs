@@ -54,7 +54,7 @@ fn perform(command: &str) -> areas::Result<String> {
             let _ = write!(all, "{}:{} ", area.name(), area.pid());
             all
         }),
-        ["keep"] => registry::keep().map(|()| String::new())?,
+        ["keep"] => registry::ensure_published().map(|()| String::new())?,
         ["drop-all"] => {
             held.clear();
             String::new()

@@ -11,7 +11,7 @@ use areas::{Area, AreaId, Placement, Policy, Protection, Result, Shared};
 use super::super::counting::{Row, Sides, functions};
 use super::super::record::Record;
 use super::{
-    C_NAME, CONTEXT, NAME, NOBODY, PAGE, PRIVATE, RESIZABLE, SHARED, STORED, attributes, create, done, named,
+    C_NAME, CONTEXT, NAME, NULL, PAGE, PRIVATE, RESIZABLE, SHARED, STORED, attributes, create, done, named,
     published, release, shared,
 };
 
@@ -195,9 +195,9 @@ fn fill(sides: &mut Sides) {
     let (file, area, mut own) = (file(sides), create(&attributes(SHARED)), shared());
     let edge = &mut || {
         // SAFETY: a handle of this row's, and no callback.
-        done(unsafe { areas_populate(area, NOBODY, CONTEXT) });
+        done(unsafe { areas_populate(area, NULL, CONTEXT) });
         // SAFETY: as above, and an open file.
-        done(unsafe { areas_fill(area, file.as_raw_fd(), NOBODY, CONTEXT) });
+        done(unsafe { areas_fill(area, file.as_raw_fd(), NULL, CONTEXT) });
     };
     sides.count(edge, &mut || {
         own.populate_with(&mut |_| {}).unwrap();
@@ -260,7 +260,7 @@ fn migrate(sides: &mut Sides) {
         let (to, told) = (wanted.as_ptr(), migration.as_mut_ptr());
         // SAFETY: a handle of this row's, a placement, as many bytes as it says, and no
         // callback.
-        done(unsafe { areas_migrate(area, to, told, NOBODY, NOBODY, CONTEXT) });
+        done(unsafe { areas_migrate(area, to, told, NULL, NULL, CONTEXT) });
     };
     sides.count(edge, &mut || assert!(own.migrate_with(placement, &mut |_| {}).unwrap().is_placed()));
 }
@@ -273,7 +273,7 @@ fn migrate_id(sides: &mut Sides) {
     let edge = &mut || {
         let (to, told) = (wanted.as_ptr(), migration.as_mut_ptr());
         // SAFETY: a placement, as many bytes as it says, and no callback.
-        done(unsafe { areas_migrate_id(id.get(), to, told, NOBODY, NOBODY, CONTEXT) });
+        done(unsafe { areas_migrate_id(id.get(), to, told, NULL, NULL, CONTEXT) });
     };
     sides.count(edge, &mut || {
         let done = registry::get(id).unwrap().migrate_with(placement, &mut |_| {}).unwrap();

@@ -8,7 +8,7 @@ use areas::{AreaId, Residency};
 
 use super::super::counting::{Other, Row, Sides, for_ever, functions};
 use super::super::record::Record;
-use super::{C_NAME, CONTEXT, NAME, NOBODY, PAGE, attributes, create, done, published, shared};
+use super::{C_NAME, CONTEXT, NAME, NULL, PAGE, attributes, create, done, published, shared};
 
 functions! {
     fn areas_find(name: *const c_char) -> i32;
@@ -138,7 +138,7 @@ fn next(sides: &mut Sides) {
     let pid = other.pid().unsigned_abs();
     let mut told = Record::begun("areas_info");
     // SAFETY: as many bytes as it says.
-    let edge = &mut || assert_eq!(unsafe { areas_next(pid, NOBODY, told.as_mut_ptr()) }, 1);
+    let edge = &mut || assert_eq!(unsafe { areas_next(pid, NULL, told.as_mut_ptr()) }, 1);
     sides.count(edge, &mut || {
         let info = registry::next(pid, 0).unwrap().unwrap().info().unwrap();
         assert!(info.size == PAGE && info.command().is_some());
@@ -158,7 +158,7 @@ fn list(sides: &mut Sides) {
     let edge = &mut || {
         let mut areas = 0_usize;
         // SAFETY: a callback, and its number.
-        done(unsafe { areas_list(counted, NOBODY, (&raw mut areas).cast()) });
+        done(unsafe { areas_list(counted, NULL, (&raw mut areas).cast()) });
         assert_eq!(areas, 2);
     };
     sides.count(edge, &mut || {
@@ -209,7 +209,7 @@ fn join(sides: &mut Sides) {
     };
     sides.count(edge, &mut || {
         registry::join().unwrap();
-        registry::keep().unwrap();
+        registry::ensure_published().unwrap();
     });
 }
 
@@ -222,7 +222,7 @@ fn measure(sides: &mut Sides) {
     let (area, own) = (create(&attributes(0)), shared());
     let mut told = Record::begun("areas_residency");
     // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
-    let edge = &mut || done(unsafe { areas_measure(area, told.as_mut_ptr(), NOBODY, CONTEXT) });
+    let edge = &mut || done(unsafe { areas_measure(area, told.as_mut_ptr(), NULL, CONTEXT) });
     sides.count(edge, &mut || looked_at(&own.residency().unwrap()));
 }
 
@@ -230,7 +230,7 @@ fn measure_id(sides: &mut Sides) {
     let (_other, id) = another_team();
     let mut told = Record::begun("areas_residency");
     // SAFETY: as many bytes as it says, and no callback.
-    let edge = &mut || done(unsafe { areas_measure_id(id.get(), told.as_mut_ptr(), NOBODY, CONTEXT) });
+    let edge = &mut || done(unsafe { areas_measure_id(id.get(), told.as_mut_ptr(), NULL, CONTEXT) });
     sides.count(edge, &mut || looked_at(&registry::get(id).unwrap().residency().unwrap()));
 }
 
@@ -241,7 +241,7 @@ fn measure_range(sides: &mut Sides) {
     let edge = &mut || {
         let at = start.as_ptr().cast_const().cast();
         // SAFETY: an address, as many bytes as it says, and no callback.
-        done(unsafe { areas_measure_range(at, PAGE, told.as_mut_ptr(), NOBODY, CONTEXT) });
+        done(unsafe { areas_measure_range(at, PAGE, told.as_mut_ptr(), NULL, CONTEXT) });
     };
     sides.count(edge, &mut || looked_at(&areas::range::residency(start, PAGE).unwrap()));
 }
@@ -250,6 +250,6 @@ fn verify(sides: &mut Sides) {
     let (area, own) = (create(&attributes(0)), shared());
     let mut told = Record::begun("areas_verification");
     // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
-    let edge = &mut || done(unsafe { areas_verify(area, told.as_mut_ptr(), NOBODY, CONTEXT) });
+    let edge = &mut || done(unsafe { areas_verify(area, told.as_mut_ptr(), NULL, CONTEXT) });
     sides.count(edge, &mut || assert!(own.verify().unwrap().holds()));
 }

@@ -9,7 +9,7 @@ use areas::{CreatedOrOpened, Error, ErrorKind, ReceiveOptions};
 use super::super::counting::{Row, Sides, functions};
 use super::super::record::Record;
 use super::{
-    C_NAME, CONTEXT, NAME, NOBODY, PAGE, SHARED, attributes, create, done, named, published, release, shared,
+    C_NAME, CONTEXT, NAME, NULL, PAGE, SHARED, attributes, create, done, named, published, release, shared,
 };
 
 functions! {
@@ -105,7 +105,7 @@ fn clone(sides: &mut Sides) {
     let id = area.id().unwrap();
     let edge = &mut || {
         // SAFETY: NULL is as it is.
-        let clone = unsafe { areas_clone(id.get(), NOBODY) };
+        let clone = unsafe { areas_clone(id.get(), NULL) };
         assert!(!clone.is_null());
         release(clone);
     };
@@ -116,7 +116,7 @@ fn clone_named(sides: &mut Sides) {
     let _area = published();
     let edge = &mut || {
         // SAFETY: a string, and NULL is as it is.
-        let clone = unsafe { areas_clone_named(C_NAME, NOBODY) };
+        let clone = unsafe { areas_clone_named(C_NAME, NULL) };
         assert!(!clone.is_null());
         release(clone);
     };
@@ -128,7 +128,7 @@ fn from_descriptor(sides: &mut Sides) {
     let descriptor = area.as_fd();
     let edge = &mut || {
         // SAFETY: it is open; NULL is as it is.
-        let area = unsafe { areas_from_descriptor(descriptor.as_raw_fd(), NOBODY) };
+        let area = unsafe { areas_from_descriptor(descriptor.as_raw_fd(), NULL) };
         assert!(!area.is_null());
         release(area);
     };
@@ -158,7 +158,7 @@ fn granted(sides: &mut Sides) {
     let mut grant = Record::begun("areas_grant");
     let edge = &mut || {
         // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
-        done(unsafe { areas_granted(area, grant.as_mut_ptr(), NOBODY, CONTEXT) });
+        done(unsafe { areas_granted(area, grant.as_mut_ptr(), NULL, CONTEXT) });
     };
     sides.count(edge, &mut || assert_eq!(own.granted().mapped, PAGE));
 }

@@ -74,7 +74,7 @@ fn published() -> Area<Shared> {
 }
 
 /// No callback, and nothing that is asked for in particular.
-const NOBODY: *const c_void = std::ptr::null();
+const NULL: *const c_void = std::ptr::null();
 const CONTEXT: *mut c_void = std::ptr::null_mut();
 
 /// What a function gives that succeeds.

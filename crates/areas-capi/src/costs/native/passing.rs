@@ -14,7 +14,7 @@ use areas::{Address, ReceiveOptions, Transfer};
 
 use super::super::counting::{Other, Row, Sides, functions};
 use super::super::record::Record;
-use super::{NAME, NOBODY, SHARED, attributes, create, done, named, published, release, shared};
+use super::{NAME, NULL, SHARED, attributes, create, done, named, published, release, shared};
 
 functions! {
     fn areas_transfer(area: *mut c_void, pid: u32, address_form: u32, address: *mut c_void) -> c_int;
@@ -192,7 +192,7 @@ fn socket(sides: &Sides) -> (PathBuf, CString) {
 
 fn open_at(area: *const c_void, at: &CString) -> *mut c_void {
     // SAFETY: a handle of the row's, and a string.
-    let offer = unsafe { areas_offer_open(area, at.as_ptr(), NOBODY) };
+    let offer = unsafe { areas_offer_open(area, at.as_ptr(), NULL) };
     assert!(!offer.is_null());
     offer
 }
@@ -265,7 +265,7 @@ fn take_offered(sides: &mut Sides) {
     });
     let edge = &mut || {
         // SAFETY: a string, and NULL is as it is.
-        let area = unsafe { areas_offer_take(at.as_ptr(), NOBODY) };
+        let area = unsafe { areas_offer_take(at.as_ptr(), NULL) };
         assert!(!area.is_null());
         release(area);
     };

@@ -11,7 +11,7 @@ use areas::{Mapping, Node, NodeSet, Policy, Provider, Request, System};
 
 use super::super::counting::{Row, Sides, functions};
 use super::super::record::Record;
-use super::{CONTEXT, NOBODY, PAGE, SHARED, attributes, create, done, release};
+use super::{CONTEXT, NULL, PAGE, SHARED, attributes, create, done, release};
 
 functions! {
     fn areas_provider_placed(inner: *const c_void, placement: *const c_void) -> *mut c_void;
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Lets a provider go that was made.
-fn let_go(provider: *mut c_void) {
+fn release_provider(provider: *mut c_void) {
     assert!(!provider.is_null());
     // SAFETY: a provider of this row's, which is not used again.
     unsafe { areas_provider_release(provider) };
@@ -119,13 +119,13 @@ fn plain(sides: &mut Sides) {
     let (wanted, policy) = on_node_0();
     let edge = &mut || {
         // SAFETY: the kernel, and a placement.
-        let_go(unsafe { areas_provider_placed(NOBODY, wanted.as_ptr()) });
+        release_provider(unsafe { areas_provider_placed(NULL, wanted.as_ptr()) });
         // SAFETY: the kernel.
-        let_go(unsafe { areas_provider_limited(NOBODY, PAGE) });
+        release_provider(unsafe { areas_provider_limited(NULL, PAGE) });
         // SAFETY: as above.
-        let_go(unsafe { areas_provider_guarded(NOBODY, 1) });
+        release_provider(unsafe { areas_provider_guarded(NULL, 1) });
         // SAFETY: as above.
-        let_go(unsafe { areas_provider_or(NOBODY, NOBODY) });
+        release_provider(unsafe { areas_provider_or(NULL, NULL) });
     };
     sides.count(edge, &mut || {
         let (placed, limited) = (System::new().placed(policy), System::new().limited(PAGE));
@@ -142,11 +142,11 @@ fn with_nodes(sides: &mut Sides) {
     let order = [0_u32];
     let edge = &mut || {
         // SAFETY: the kernel, and a set.
-        let_go(unsafe { areas_provider_striped(NOBODY, nodes.as_ptr(), 1) });
+        release_provider(unsafe { areas_provider_striped(NULL, nodes.as_ptr(), 1) });
         // SAFETY: the kernel, and one number.
-        let_go(unsafe { areas_provider_spilled(NOBODY, order.as_ptr(), 1) });
+        release_provider(unsafe { areas_provider_spilled(NULL, order.as_ptr(), 1) });
         // SAFETY: the kernel, and one part.
-        let_go(unsafe { areas_provider_split(NOBODY, part.as_ptr(), 1) });
+        release_provider(unsafe { areas_provider_split(NULL, part.as_ptr(), 1) });
     };
     sides.count(edge, &mut || {
         let (striped, spilled) = (System::new().striped(set, 1), System::new().spilled(vec![node]));
@@ -156,14 +156,14 @@ fn with_nodes(sides: &mut Sides) {
 
 fn counted(sides: &mut Sides) {
     // SAFETY: the kernel.
-    sides.count(&mut || let_go(unsafe { areas_provider_counted(NOBODY) }), &mut || {
+    sides.count(&mut || release_provider(unsafe { areas_provider_counted(NULL) }), &mut || {
         drop(System::new().counted());
     });
 }
 
 fn statistics(sides: &mut Sides) {
     // SAFETY: the kernel.
-    let provider = unsafe { areas_provider_counted(NOBODY) };
+    let provider = unsafe { areas_provider_counted(NULL) };
     let (counted, mut told) = (System::new().counted(), Record::begun("areas_statistics"));
     // SAFETY: a provider of this row's, and as many bytes as it says.
     let edge = &mut || done(unsafe { areas_provider_statistics(provider, told.as_mut_ptr()) });
@@ -180,7 +180,7 @@ fn fixed(sides: &mut Sides) {
     let (given, own) = (memory(), memory());
     let edge = &mut || {
         // SAFETY: memory of this row's, which nothing else uses.
-        let_go(unsafe { areas_provider_fixed(given.as_ptr().cast(), PAGE, NOBODY, CONTEXT) });
+        release_provider(unsafe { areas_provider_fixed(given.as_ptr().cast(), PAGE, NULL, CONTEXT) });
     };
     // SAFETY: as above.
     sides.count(edge, &mut || drop(unsafe { Fixed::from_raw_parts(own, PAGE, ()) }.unwrap()));
@@ -191,14 +191,14 @@ fn file(sides: &mut Sides) {
     std::fs::write(&path, [1; PAGE]).unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();
     // SAFETY: an open file.
-    let edge = &mut || let_go(unsafe { areas_provider_file(file.as_raw_fd(), 0) });
+    let edge = &mut || release_provider(unsafe { areas_provider_file(file.as_raw_fd(), 0) });
     sides.count(edge, &mut || drop(Storage::of_number(file.as_raw_fd()).unwrap()));
 }
 
 /// An area over one that was made.
 fn make(sides: &mut Sides) {
     // SAFETY: the kernel.
-    let provider = unsafe { areas_provider_limited(NOBODY, 16 * PAGE) };
+    let provider = unsafe { areas_provider_limited(NULL, 16 * PAGE) };
     let wanted = attributes(SHARED).point("provider", provider);
     let own = System::new().limited(16 * PAGE);
     sides.count(&mut || release(create(&wanted)), &mut || {
@@ -218,7 +218,7 @@ unsafe extern "C" fn map(_: *mut c_void, asked: *const c_void, mapping: *mut *mu
     // SAFETY: as above, and room for a placement.
     assert_eq!(unsafe { areas_request_placement(asked, placement.as_mut_ptr().cast()) }, 0);
     // SAFETY: as above, and the kernel.
-    let [first, second] = [(); 2].map(|()| unsafe { areas_request_map(asked, NOBODY, NOBODY) });
+    let [first, second] = [(); 2].map(|()| unsafe { areas_request_map(asked, NULL, NULL) });
     // SAFETY: just made.
     assert!(!unsafe { areas_mapping_address(first) }.is_null());
     // SAFETY: as above.
@@ -249,7 +249,10 @@ fn operations() -> Record {
 fn custom(sides: &mut Sides) {
     let table = operations();
     // SAFETY: as many bytes as it says, and a function that is one.
-    sides.count(&mut || let_go(unsafe { areas_provider_custom(table.as_ptr(), CONTEXT) }), &mut || {});
+    sides.count(
+        &mut || release_provider(unsafe { areas_provider_custom(table.as_ptr(), CONTEXT) }),
+        &mut || {},
+    );
 }
 
 fn make_by_custom(sides: &mut Sides) {

@@ -272,7 +272,7 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
         ["is-retired", id] => Ok(registry::get(AreaId::new(id.parse()?)?)?.info()?.retired.to_string()),
         ["exclusive", ..] => exclusive::perform(&words[1..], holdings),
         ["note", ..] => notes::perform(&words[1..], holdings),
-        ["keep"] => Ok(registry::keep().map(|()| String::new())?),
+        ["keep"] => Ok(registry::ensure_published().map(|()| String::new())?),
         ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
         ["become", user, group, capability] => {
             let capability = match capability {
