@@ -33,7 +33,7 @@ impl Root {
         fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
         let cache = fs::canonicalize(cache)?;
         let mutex = File::create(cache.join("mutex"))?;
-        if mutex.try_lock().is_err() {
+        if rustix::fs::flock(&mutex, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
             bail!("another `cargo xtask fresh` runs, in {}", cache.display());
         }
         let path = cache.join("root");

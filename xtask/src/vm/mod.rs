@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use rustix::fs::FlockOperation;
 
 use layout::{Layout, Matrix, Nodes};
 use setup::Kernel;
@@ -257,7 +258,7 @@ impl RunFolder {
         for old in fs::read_dir(&runs)? {
             let old = old?.path();
             let abandoned = match File::open(old.join("running")) {
-                Ok(running) => running.try_lock().is_ok(),
+                Ok(running) => try_lock(&running).is_ok(),
                 Err(_) => !old.join("kept").exists(),
             };
             if abandoned {
@@ -274,7 +275,7 @@ impl RunFolder {
             }
         };
         let running = File::create(path.join("running"))?;
-        running.try_lock().with_context(|| format!("cannot take the record lock in {}", path.display()))?;
+        try_lock(&running).with_context(|| format!("cannot take the record lock in {}", path.display()))?;
         Ok(Self { path, keep, _running: running })
     }
 }
@@ -288,4 +289,9 @@ impl Drop for RunFolder {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// Takes a lock on a file that ends with its process; an error where another one has it.
+fn try_lock(file: &File) -> rustix::io::Result<()> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }

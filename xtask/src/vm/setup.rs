@@ -4,13 +4,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fs::FlockOperation;
 
 use super::fetch::{Fetch, is_complete, remove_folder};
 use crate::process;
@@ -131,9 +132,8 @@ pub(crate) fn cache_folder() -> Result<PathBuf> {
 pub(crate) fn lock_cache(cache: &Path) -> Result<File> {
     let path = cache.join("mutex");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        file.lock().with_context(|| format!("cannot take the record lock on {}", path.display()))?;
-    }
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot take the lock on {}", path.display()))?;
     Ok(file)
 }
 

@@ -20,7 +20,7 @@ extern "C" fn aml_init(_argc: *mut c_int, _argv: *mut *mut *mut c_char) -> c_int
 
 #[unsafe(no_mangle)]
 extern "C" fn aml_finalize() -> c_int {
-    let less = USERS.try_update(Ordering::Relaxed, Ordering::Relaxed, |users| users.checked_sub(1));
+    let less = USERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |users| users.checked_sub(1));
     match less {
         Ok(_) => SUCCESS,
         Err(_) => invalid("finalize AML", "it was finalised as often as it was initialised already"),

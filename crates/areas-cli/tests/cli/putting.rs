@@ -382,7 +382,7 @@ impl Pool {
             skipped(test, "this kernel has no pool of 2 MiB pages");
             return None;
         };
-        file.lock().unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         let pool = Pool { before: count(), _alone: file };
         let wanted = pool.before + pages;
         if fs::write(format!("{POOL}/nr_hugepages"), wanted.to_string()).is_err() || count() < wanted {

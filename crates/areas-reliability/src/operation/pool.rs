@@ -22,7 +22,8 @@ impl Pool {
     pub(crate) fn with(wanted: u64) -> Result<Self, String> {
         let size = format!("{POOL}/nr_hugepages");
         let file = File::open(&size).map_err(|error| format!("{size}: {error}"))?;
-        file.lock().map_err(|error| format!("{size}: {error}"))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|error| format!("{size}: {error}"))?;
         let free = || count("free_hugepages").saturating_sub(count("resv_hugepages"));
         if free() >= wanted {
             return Ok(Pool { before: None, _file: file });

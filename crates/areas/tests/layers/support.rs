@@ -205,7 +205,7 @@ impl Pool {
     pub(crate) fn alone() -> Self {
         let file = File::open(format!("{POOL}/nr_hugepages")).ok();
         if let Some(file) = &file {
-            file.lock().unwrap();
+            rustix::fs::flock(file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         }
         Pool { before: pool("nr_hugepages"), _alone: file }
     }
