@@ -9,9 +9,10 @@ use areas::{Error, ErrorKind};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use signal_hook::consts::signal::{SIGINT, SIGQUIT, SIGWINCH};
 
+use crate::event::Event;
 use crate::failure::{Result, code_of_signal, io_error};
 use crate::output;
-use crate::signals::{self, Event, is_in_front};
+use crate::signals::{self, is_in_front};
 
 /// A command that runs.
 #[derive(Debug)]

@@ -14,16 +14,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
 use std::sync::mpsc::Sender;
 
-use areas::registry::{self, Source};
-use areas::{AnyArea, AreaId, Error, ErrorKind};
+use areas::registry;
+use areas::{AnyArea, AreaId, Error, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::args::Holding;
+use crate::event::Event;
 use crate::failure::{Failure, Result, io_error};
-use crate::hold::{self, ToHold};
-use crate::holders::args::HolderWorker;
+use crate::holder::{self, ToHold};
+use crate::holding::Holding;
 use crate::output;
-use crate::signals::Event;
 
 /// The word for the subcommand.
 const WORKER: &str = "holder-worker";
@@ -37,6 +36,17 @@ const WHAT: &str = "start a holder in the background";
 struct Ready {
     pid: u32,
     ids: Vec<i32>,
+}
+
+/// A process that holds areas in the background
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub(crate) struct HolderWorker {
+    /// The areas to hold
+    pub(crate) ids: Vec<i32>,
+    /// This is the one that holds them
+    #[arg(long)]
+    pub(crate) last: bool,
 }
 
 /// Has a process in the background hold the areas from now on.
@@ -61,7 +71,7 @@ pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> R
     let ready = ready?;
     for (area, id) in held.iter().zip(&ready.ids) {
         let until = format!("in the background; `areas drop {id}` ends it");
-        hold::tell(AreaId::new(*id)?, area, ready.pid, holding.json, quiet, &until)?;
+        holder::tell(AreaId::new(*id)?, area, ready.pid, holding.json, quiet, &until)?;
     }
     if let Some(mut told) = told {
         told.write_all(TOLD).map_err(|error| io_error(WHAT, error))?;
@@ -104,10 +114,10 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
     let clone = |&id: &i32| {
         let source = registry::get(AreaId::new(id)?)?;
         let area = source.open_any()?;
-        Ok(to_hold(&source, area))
+        Ok(ToHold::under_its_name(&source, area))
     };
     let areas = worker.ids.iter().map(clone).collect::<areas::Result<Vec<_>>>()?;
-    hold::hold_in_background(areas, |ids, events| {
+    holder::hold_in_background(areas, |ids, events| {
         let ready = Ready { pid: std::process::id(), ids };
         let text = serde_json::to_string(&ready).map_err(|error| io_error("write JSON", error.into()))?;
         output::print_raw(&(text + "\n"))?;
@@ -131,17 +141,11 @@ fn leave_once_told(events: &Sender<Event>) {
     };
     if let Err(failure) = left {
         if is_told {
-            failure.tell();
+            output::report_failure(&failure);
         }
         // It holds nothing any more once it has this.
         let _ = events.send(Event::Ended);
     }
-}
-
-/// A clone that is to be held under the name of its source.
-pub(crate) fn to_hold(source: &Source, area: AnyArea) -> ToHold {
-    let note = Some(source.note().clone()).filter(|note| !note.is_empty());
-    ToHold { area, name: source.name().clone(), note, exclusive: false }
 }
 
 /// Nothing of where it was started stays in use: not the terminal, not the folder.

@@ -1,11 +1,9 @@
-//! How a failure becomes a message on stderr and an exit code.
+//! Why a command fails: its message, and its exit code.
 
 use std::io;
 use std::process::ExitCode;
 
 use areas::{Error, ErrorKind, in_words};
-
-use crate::output;
 
 /// Why a command ends before its time.
 #[derive(Debug)]
@@ -50,21 +48,25 @@ impl Failure {
         }
     }
 
-    /// Says it, and gives the exit code.
-    pub(crate) fn tell(&self) -> ExitCode {
+    /// What is printed on stderr; `None` where nothing is to be said.
+    pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Failure::Error(error) => {
-                output::complain(&in_words_of_the_command(format!("{error:#}")));
-                ExitCode::from(code_of(error.kind()))
-            }
+            Failure::Error(error) => Some(in_words_of_the_command(format!("{error:#}"))),
             Failure::Unwritten { error, done: Some(done) } => {
-                output::complain(&format!("{done}; cannot say so: write: {}", in_words(error)));
-                ExitCode::FAILURE
+                Some(format!("{done}; cannot say so: write: {}", in_words(error)))
             }
             Failure::Unwritten { error, done: None } => {
-                output::complain(&format!("cannot write to the standard output: {}", in_words(error)));
-                ExitCode::FAILURE
+                Some(format!("cannot write to the standard output: {}", in_words(error)))
             }
+            Failure::Unread | Failure::Signal(_) => None,
+        }
+    }
+
+    /// The exit code of the command.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Error(error) => ExitCode::from(code_of(error.kind())),
+            Failure::Unwritten { .. } => ExitCode::FAILURE,
             Failure::Unread => ExitCode::from(Failure::UNREAD),
             Failure::Signal(signal) => ExitCode::from(code_of_signal(*signal)),
         }

@@ -10,21 +10,12 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use areas::{AnyArea, Error, ErrorKind};
 
+use crate::event::{Came, Event};
 use crate::failure::io_error;
 use crate::output;
-use crate::signals::Event;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 << 10;
-
-/// What comes of a stream.
-#[derive(Debug)]
-pub(crate) enum Came {
-    /// A buffer, and how many bytes of it.
-    Bytes(Vec<u8>, usize),
-    /// The end, or why there is no more.
-    End(io::Result<()>),
-}
 
 /// How far it is.
 #[derive(Debug)]

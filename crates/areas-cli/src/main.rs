@@ -3,10 +3,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs`, `placing.rs`, `choice.rs`, `target.rs`, `column.rs` | what can be said on the command line |
+//! | `args.rs` | the command line: all subcommands, each of which has its own arguments |
+//! | `publishing.rs`, `holding.rs`, `placing.rs`, `choice.rs`, `target.rs`, `column.rs`, `seconds.rs` | arguments that several have |
 //! | `put.rs`, `contents.rs`, `growing.rs`, `create.rs` | making areas |
-//! | `hold.rs`, `command.rs`, `detach.rs`, `signals.rs` | holding them: in front, as long as a command runs, in the background |
-//! | `asking/` | what one holder may be asked by another `areas` command |
+//! | `hold.rs`, `command.rs`, `detach.rs` | holding them: in front, as long as a command runs, in the background |
+//! | `holder.rs`, `event.rs`, `signals.rs` | the process that holds them, and what wakes it up |
+//! | `request.rs`, `asking/` | what one holder may be asked by another `areas` command, and asking it |
 //! | `holders/` | who holds them: hold, publish, rename, freeze, drop |
 //! | `inout/` | bytes between areas and files: get, cmp, fill |
 //! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
@@ -21,7 +23,7 @@
 //! | `flight/` | areas of other machines: what starts `areas-flight` |
 //! | `tour/` | the guided tour |
 //! | `output/` | tables, JSON, colours, progress, a reader that goes |
-//! | `failure.rs` | how a failure becomes a message and an exit code |
+//! | `failure.rs` | why a command fails: its message and its exit code |
 //! | `stdio.rs` | which standard streams were closed at the start |
 
 mod args;
@@ -35,12 +37,15 @@ mod contents;
 mod create;
 mod detach;
 mod doctor;
+mod event;
 mod failure;
 mod flight;
 mod gate;
 mod growing;
 mod hold;
+mod holder;
 mod holders;
+mod holding;
 mod inout;
 mod kilobytes;
 mod ls;
@@ -50,11 +55,14 @@ mod moving;
 mod nodes;
 mod output;
 mod placing;
+mod publishing;
 mod put;
 mod report;
+mod request;
 mod resize;
 mod run;
 mod scan;
+mod seconds;
 mod show;
 mod signals;
 mod stdio;
@@ -76,7 +84,7 @@ fn main() -> ExitCode {
     stdio::pass_on();
     match Args::try_parse().map_or_else(usage, run) {
         Ok(code) => code,
-        Err(failure) => failure.tell(),
+        Err(failure) => output::report_failure(&failure),
     }
 }
 

@@ -20,9 +20,8 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::pipe;
 
-use crate::asking::listen::Asked;
+use crate::event::Event;
 use crate::failure::Result;
-use crate::growing::Came;
 use crate::output::reader;
 
 /// Whether our process group is in front on a terminal, so that it gets what is typed (^C); unknown
@@ -32,19 +31,6 @@ use crate::output::reader;
 /// that.
 pub(crate) fn is_in_front(terminal: impl AsFd) -> Option<bool> {
     Some(nix::unistd::tcgetpgrp(terminal).ok()? == nix::unistd::getpgrp())
-}
-
-/// What wakes a holder up.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A signal came in.
-    Signal(i32),
-    /// The command has ended.
-    Ended,
-    /// Another `areas` command asks for something.
-    Asked(Asked),
-    /// Something came of a stream.
-    Came(Came),
 }
 
 /// End a holder. (So do the others whose default is to end a process; these have its area go in

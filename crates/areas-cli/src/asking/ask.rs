@@ -12,8 +12,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use super::listen::LONGEST_FREEZE;
-use super::{Answer, Request, Timed, address, read_line};
+use super::{Timed, address, read_line};
 use crate::failure::io_error;
+use crate::request::{Answer, Request};
 
 /// A process that is asked has so long to answer, also where less was given: a moment, in which a
 /// holder that is well answers many times.

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use areas::{Error, ErrorKind};
-
-use super::{Answer, Request, Timed, address, read_line};
-use crate::signals::Event;
+use super::{Timed, address, read_line};
+use crate::event::Event;
+use crate::request::{Asked, Request};
 
 /// How long one who asks may take to say it; and to hear the answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,40 +18,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// signal in the meantime.
 pub(super) const LONGEST_FREEZE: Duration = Duration::from_millis(500);
 
-/// A request, and where the answer goes.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) request: Request,
-    answer: SyncSender<Answer>,
-}
-
-impl Asked {
-    pub(crate) fn answer(self, answer: Answer) {
-        // Who asked may have gone.
-        let _ = self.answer.send(answer);
-    }
-}
-
 impl Request {
     /// How long a freeze may wait for writers.
     pub(crate) fn timeout(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds).min(LONGEST_FREEZE)
-    }
-}
-
-impl From<Error> for Answer {
-    fn from(error: Error) -> Self {
-        let detail = match (error.facts(), error.system_call(), error.errno()) {
-            (Some(facts), ..) => Some(facts.to_owned()),
-            (None, Some(call), Some(errno)) => Some(format!("{call}: {errno}")),
-            _ => None,
-        };
-        Answer::Failed {
-            what: error.what().to_owned(),
-            detail,
-            help: error.remedy().map(str::to_owned),
-            busy: error.kind() == ErrorKind::Busy,
-        }
     }
 }
 
@@ -86,7 +55,7 @@ fn serve(stream: &UnixStream, events: &Sender<Event>) -> io::Result<()> {
     let request: Request = serde_json::from_slice(&read_line(timed())?)?;
     let (answer, answered) = mpsc::sync_channel(1);
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-    events.send(Event::Asked(Asked { request, answer })).map_err(|_| gone())?;
+    events.send(Event::Asked(Asked::new(request, answer))).map_err(|_| gone())?;
     let answer = answered.recv().map_err(|_| gone())?;
     let text = serde_json::to_string(&answer)? + "\n";
     timed().write_all(text.as_bytes())

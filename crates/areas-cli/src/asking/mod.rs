@@ -16,41 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-/// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Request {
-    /// Which areas it holds, and for what.
-    Holds,
-    /// To freeze an area, waiting at most so many milliseconds for writers.
-    Freeze {
-        id: i32,
-        // Between processes it has its older name.
-        #[serde(rename = "patience")]
-        timeout: u64,
-    },
-    /// To publish an area under another name instead of its own.
-    Rename { id: i32, name: Vec<u8>, exclusive: bool },
-    /// To hold an area no longer, of several.
-    Drop { id: i32 },
-}
-
-/// What is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Answer {
-    /// Its areas, and the command that it holds them for.
-    Holds { ids: Vec<i32>, command: Option<String> },
-    /// It is done; the area has that id now.
-    Done { id: i32 },
-    /// It could not be done.
-    Failed { what: String, detail: Option<String>, help: Option<String>, busy: bool },
-}
-
 /// No request and no answer is longer: a holder of more areas than that names the first ones.
 const LONGEST: u64 = 64 << 10;
-/// Ids that an answer has room for.
-pub(crate) const MAX_IDS: usize = 4096;
 
 /// Where a process of our pid namespace listens: a name in the abstract namespace.
 fn address(pid: u32) -> io::Result<String> {
@@ -143,23 +110,5 @@ mod tests {
         let deadline = Instant::now() + Duration::from_millis(50);
         let error = Timed { stream: &ours, deadline }.write_all(&vec![0; 8 << 20]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    }
-
-    #[test]
-    fn requests_are_read_as_they_are_written() {
-        let requests = [
-            Request::Holds,
-            Request::Freeze { id: 7, timeout: 100 },
-            Request::Rename { id: 7, name: vec![0xff, 1], exclusive: true },
-            Request::Drop { id: 7 },
-        ];
-        for request in requests {
-            let text = serde_json::to_vec(&request).unwrap();
-            assert!(!text.contains(&b'\n'));
-            assert_eq!(serde_json::from_slice::<Request>(&text).unwrap(), request);
-        }
-        for nonsense in ["", "{}", "\"Everything\"", "{\"Freeze\":{\"id\":\"x\"}}", "[1]"] {
-            assert!(serde_json::from_str::<Request>(nonsense).is_err(), "{nonsense}");
-        }
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use areas::{Bytes, Name};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{Holding, Publishing, name};
+use crate::holding::Holding;
 use crate::placing::Placing;
-use crate::watch::args::some_seconds;
+use crate::publishing::{Publishing, name};
+use crate::seconds::some_seconds;
 
 /// Serve frozen areas to other machines, over Arrow Flight
 ///

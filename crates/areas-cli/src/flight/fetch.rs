@@ -10,7 +10,8 @@ use super::args::Fetch;
 use super::worker::{Fetched, Worker};
 use super::{pass_on, program};
 use crate::failure::Result;
-use crate::hold::{ToHold, hold};
+use crate::hold::hold;
+use crate::holder::ToHold;
 use crate::output::{self, progress::Bar, style::shows_progress};
 use crate::target::name_of;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use areas::{Bytes, Name};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{Holding, name};
+use crate::holding::Holding;
+use crate::publishing::name;
+use crate::seconds::seconds;
 use crate::target::Target;
-use crate::watch::args::seconds;
 
 /// Offer an area to other users and to containers, at a socket
 ///

@@ -9,7 +9,8 @@ use areas::{Error, ErrorKind, Lock, ReceiveOptions};
 use super::args::{Take, User};
 use crate::asking::ask::AT_LEAST;
 use crate::failure::Result;
-use crate::hold::{ToHold, hold};
+use crate::hold::hold;
+use crate::holder::ToHold;
 
 pub(crate) fn run(take: &Take, quiet: bool) -> Result<ExitCode> {
     let area = options(take).take(&take.path)?;

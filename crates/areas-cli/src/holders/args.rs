@@ -5,9 +5,10 @@ use std::time::Duration;
 use areas::Name;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{Holding, Publishing, name};
+use crate::holding::Holding;
+use crate::publishing::{Publishing, name};
+use crate::seconds::seconds;
 use crate::target::Target;
-use crate::watch::args::seconds;
 
 /// Hold areas that are there, under the names that they have
 ///
@@ -139,15 +140,4 @@ pub(crate) struct Drop {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// A process that holds areas in the background
-#[derive(Debug, clap::Args)]
-#[command(hide = true)]
-pub(crate) struct HolderWorker {
-    /// The areas to hold
-    pub(crate) ids: Vec<i32>,
-    /// This is the one that holds them
-    #[arg(long)]
-    pub(crate) last: bool,
 }

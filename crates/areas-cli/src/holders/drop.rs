@@ -9,10 +9,10 @@ use rustix::process::Signal;
 use serde::Serialize;
 
 use super::args::Drop;
-use crate::asking::Request;
 use crate::asking::ask::{self, Holder, Within};
 use crate::failure::Result;
 use crate::output::{self, json};
+use crate::request::Request;
 
 /// How long the kernel may take to free what a process had that has ended.
 const FREEING: Duration = Duration::from_millis(500);

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use areas::registry::Source;
 
 use super::args::Hold;
-use crate::detach::to_hold;
 use crate::failure::Result;
 use crate::hold;
+use crate::holder::ToHold;
 
 pub(crate) fn run(hold: &Hold, quiet: bool) -> Result<ExitCode> {
     // All of them are cloned before one is published: what is not there is an error, and nothing
@@ -20,7 +20,7 @@ pub(crate) fn run(hold: &Hold, quiet: bool) -> Result<ExitCode> {
             sources.push(source);
         }
     }
-    let clones = sources.iter().map(|source| Ok(to_hold(source, source.open_any()?)));
+    let clones = sources.iter().map(|source| Ok(ToHold::under_its_name(source, source.open_any()?)));
     let clones = clones.collect::<areas::Result<Vec<_>>>()?;
     hold::hold(clones, &hold.holding, quiet)
 }

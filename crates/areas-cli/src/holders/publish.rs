@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use super::args::Publish;
-use crate::detach::to_hold;
 use crate::failure::Result;
-use crate::hold::{self, ToHold};
+use crate::hold;
+use crate::holder::ToHold;
 
 pub(crate) fn run(publish: &Publish, quiet: bool) -> Result<ExitCode> {
     let source = publish.area.find()?;
-    let clone = to_hold(&source, source.open_any()?);
+    let clone = ToHold::under_its_name(&source, source.open_any()?);
     let area = ToHold {
         name: publish.name.clone(),
         note: publish.publishing.note.clone().or(clone.note),

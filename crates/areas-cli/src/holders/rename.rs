@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::args::Rename;
-use crate::asking::Request;
 use crate::asking::ask::{self, Holder, Within};
 use crate::failure::Result;
 use crate::output::{self, json};
+use crate::request::Request;
 use crate::target;
 
 pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {

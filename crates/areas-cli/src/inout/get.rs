@@ -14,12 +14,11 @@ use super::args::Get;
 use super::bytes::{AreaBytes, Part};
 use super::new_file::NewFile;
 use super::pieces::{self, BUFFER};
-use crate::args::Cat;
-use crate::cat;
+use crate::cat::{self, Cat};
+use crate::event::Event;
 use crate::failure::{Failure, Result, io_error};
 use crate::output::progress::Bar;
 use crate::output::{self, json};
-use crate::signals::Event;
 use crate::target;
 
 pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {

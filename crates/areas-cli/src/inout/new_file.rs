@@ -13,9 +13,10 @@ use areas::{Error, ErrorKind};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::event::Event;
 use crate::failure::io_error;
 use crate::output;
-use crate::signals::{self, Event};
+use crate::signals;
 
 /// A file that is being written. Dropped, it leaves nothing.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use areas::registry::{self, Unpublished, UnreadableTeam};
 use serde::Serialize;
 
+use super::args::Ls;
 use super::total::Total;
-use crate::args::Ls;
 use crate::failure::Result;
 use crate::output::json;
 use crate::report::{AreaJson, Report, object_of};

@@ -1,5 +1,6 @@
 //! `areas ls`: every area that can be seen, and who cannot be looked into.
 
+pub(crate) mod args;
 mod columns;
 mod json;
 mod rows;
@@ -11,7 +12,6 @@ use areas::registry::{self, Listing, Source, Unpublished};
 use areas::{Error, ErrorKind};
 use unicode_width::UnicodeWidthStr;
 
-use crate::args::Ls;
 use crate::column::Column;
 use crate::failure::Result;
 use crate::flight::{self, args::Reaching};
@@ -20,6 +20,7 @@ use crate::output::style::{Look, Terminal};
 use crate::output::table::Table;
 use crate::report::{Holders, Report};
 use crate::users;
+use args::Ls;
 use rows::Rows;
 use total::{Objects, in_words};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use areas::registry::{self, Unpublished};
 
+use super::args::Ls;
 use super::columns::{bytes, unknown};
 use super::total::Objects;
-use crate::args::Ls;
 use crate::column::Column;
 use crate::output::table::Table;
 use crate::report::{Report, object_of};

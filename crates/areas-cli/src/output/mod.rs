@@ -7,6 +7,7 @@ pub(crate) mod style;
 pub(crate) mod table;
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use areas::{Area, AreaKind, escape_invisible};
 
@@ -41,6 +42,14 @@ pub(crate) fn complain(text: &str) {
     let text = Terminal::stderr().plain(&text);
     // Where stderr is closed it cannot be reported.
     let _ = writeln!(io::stderr().lock(), "areas: {text}");
+}
+
+/// Prints why a command failed to stderr, where there is something to say; gives its exit code.
+pub(crate) fn report_failure(failure: &Failure) -> ExitCode {
+    if let Some(message) = failure.message() {
+        complain(&message);
+    }
+    failure.exit_code()
 }
 
 /// Remarks on what an area was given instead of what was asked, and on pages that are not where

@@ -21,9 +21,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::choice::Choice;
 use crate::command;
+use crate::event::Event;
 use crate::failure::{Result, io_error};
 use crate::output;
-use crate::signals::{self, Event};
+use crate::signals;
 use args::{Cpus, Huge, Run};
 use looking::Looking;
 use told::Told;

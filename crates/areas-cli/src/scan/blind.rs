@@ -1,7 +1,7 @@
 //! What cannot be seen from here: whoever might hold a memory all the same.
 
 use super::mounts::Mounts;
-use super::walk::namespace;
+use super::namespace::namespace;
 
 /// What a look at all processes leaves out.
 #[derive(Debug, Default)]

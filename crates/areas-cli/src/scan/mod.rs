@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `args.rs` | what can be said on the command line |
 //! | `walk.rs`, `blind.rs` | all processes, and what a look at them leaves out |
-//! | `mounts.rs` | which file systems are memory |
+//! | `mounts.rs`, `namespace.rs` | which file systems are memory, and of which namespaces |
 //! | `posix.rs`, `sysv.rs`, `huge.rs`, `nameless.rs` | the kinds of memory |
 //! | `proof.rs` | the kernel's word that no process has a file |
 //! | `published.rs` | what registries say of areas |
@@ -20,6 +20,7 @@ mod left;
 mod memory;
 mod mounts;
 mod nameless;
+mod namespace;
 mod posix;
 mod proof;
 mod published;

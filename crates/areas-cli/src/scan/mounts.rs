@@ -10,7 +10,7 @@ use areas::files::{MountLine, unescape};
 use areas::registry;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use super::walk::namespace;
+use super::namespace::namespace;
 
 /// Where POSIX shared memory has its names: the C library's choice.
 pub(super) const SHM: &str = "/dev/shm";

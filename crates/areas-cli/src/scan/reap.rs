@@ -57,7 +57,9 @@ pub(crate) fn run(reap: &Reap, quiet: bool) -> Result<ExitCode> {
             }
         }
         results.push(ResultJson::of(reap.kind, label, &outcome));
-        codes.push(outcome.map_or_else(|error| Failure::from(error).tell(), |_| ExitCode::SUCCESS));
+        codes.push(
+            outcome.map_or_else(|error| output::report_failure(&Failure::from(error)), |_| ExitCode::SUCCESS),
+        );
     }
     if reap.json {
         let freed = results.iter().filter(|result| result.outcome == "freed");

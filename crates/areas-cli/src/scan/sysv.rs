@@ -5,7 +5,8 @@ use areas::registry::{self, ProcessStat};
 
 use super::args::Kind;
 use super::memory::{Memory, State};
-use super::walk::{Found, Walk, namespace};
+use super::namespace::namespace;
+use super::walk::{Found, Walk};
 
 /// A line of `/proc/sysvipc/shm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

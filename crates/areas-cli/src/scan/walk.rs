@@ -12,6 +12,7 @@ use areas::registry::{self, MapLine, Shown};
 use super::blind::Blind;
 use super::memory::{Holder, Object};
 use super::mounts::Mounts;
+use super::namespace::namespace;
 use crate::output::progress::Count;
 
 /// How the kernel shows memory that has no name in a file system.
@@ -89,11 +90,6 @@ pub(super) struct Walk {
     /// Sockets with descriptors in their queues, rings with files: by what they say they are.
     waiting: BTreeMap<OsString, (u32, u64)>,
     rings: BTreeMap<OsString, (u32, u64)>,
-}
-
-/// The namespace of a process, as `/proc` names it.
-pub(super) fn namespace(process: &str, which: &str) -> Option<OsString> {
-    std::fs::read_link(format!("{process}/ns/{which}")).ok().map(Into::into)
 }
 
 impl Walk {

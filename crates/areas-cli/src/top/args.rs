@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::watch::args::seconds;
+use crate::seconds::seconds;
 
 /// Watch areas live: what takes memory, what grows, where it is, who holds it
 ///

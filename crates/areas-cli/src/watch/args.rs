@@ -5,7 +5,8 @@ use std::time::Duration;
 use areas::Name;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::name;
+use crate::publishing::name;
+use crate::seconds::seconds;
 use crate::target::Pattern;
 
 /// Report what happens to areas, a line an event: published, cloned, resized, frozen, moved,
@@ -65,24 +66,7 @@ pub(crate) struct Wait {
     pub(crate) json: bool,
 }
 
-/// Seconds, with a fraction if wanted.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| match seconds < 0.0 {
-        true => "a time is not negative".to_owned(),
-        false => "it is not a number of seconds that a clock can count".to_owned(),
-    })
-}
-
-/// The same, and not 0: for what can be waited for.
-pub(crate) fn some_seconds(text: &str) -> Result<Duration, String> {
-    seconds(text).and_then(|time| match time.as_millis() {
-        0 => Err("it is not a millisecond at least".to_owned()),
-        _ => Ok(time),
-    })
-}
-
-/// The same, within what makes sense: who looks all the time does nothing else.
+/// Seconds within what makes sense: who looks all the time does nothing else.
 fn interval(text: &str) -> Result<Duration, String> {
     seconds(text).and_then(|interval| match interval.as_millis() {
         10..=3_600_000 => Ok(interval),
@@ -95,11 +79,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_as_people_write_them() {
-        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+    fn intervals_as_people_write_them() {
         assert_eq!(interval("0.01"), Ok(Duration::from_millis(10)));
         for wrong in ["", "-1", "x", "1e400"] {
-            assert!(seconds(wrong).is_err() && interval(wrong).is_err(), "{wrong}");
+            assert!(interval(wrong).is_err(), "{wrong}");
         }
         assert!(interval("0").is_err() && interval("1e9").is_err());
     }

@@ -4,7 +4,7 @@ use areas::Bytes;
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
-use super::seen::Area;
+use super::area::Area;
 use crate::failure::Result;
 use crate::output::{self, json};
 use crate::report::object_of;

@@ -4,11 +4,12 @@
 //! | file | what |
 //! |---|---|
 //! | `args.rs` | what can be said on the command line |
-//! | `seen.rs` | what is known of an area at one look, and what has happened between two |
-//! | `event.rs` | how that is reported |
+//! | `area.rs`, `seen.rs` | what is known of an area at one look, and what has happened between two |
+//! | `event.rs` | how that is told |
 //! | `deaths.rs` | the end of processes |
 //! | `wait.rs` | waiting for one thing |
 
+mod area;
 pub(crate) mod args;
 mod deaths;
 mod event;

@@ -2,60 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use areas::Name;
-use areas::Policy;
-use areas::registry::{self, Source};
+use areas::registry::Source;
 
+use super::area::Area;
 use super::event::{Event, What};
-
-/// An area at one look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Area {
-    pub(super) id: i32,
-    pub(super) name: Name,
-    pub(super) pid: u32,
-    pub(super) command: Option<String>,
-    pub(super) object: (u64, u64),
-    pub(super) address: usize,
-    pub(super) size: usize,
-    pub(super) frozen: bool,
-    pub(super) retired: bool,
-    /// Where new pages come from, as the kernel has it; `None` where it does not report that.
-    pub(super) policy: Option<String>,
-}
-
-impl Area {
-    /// `None` if it has just gone, or cannot be looked at.
-    fn of(source: &Source, before: Option<&Area>) -> Option<Self> {
-        let info = source.info().ok()?;
-        // What is frozen stays so, and need not be opened.
-        let known = before.filter(|before| before.object == info.object && before.frozen);
-        let frozen = known.is_some() || source.inspect().is_ok_and(|look| look.is_frozen());
-        let policies = source.policies().ok();
-        let joined =
-            |policies: Vec<Policy>| policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(", ");
-        Some(Area {
-            id: info.id.get(),
-            command: match before {
-                Some(before) => before.command.clone(),
-                None => registry::command_of(info.pid),
-            },
-            name: info.name,
-            pid: info.pid,
-            object: info.object,
-            address: info.address,
-            size: info.size,
-            frozen,
-            retired: info.retired,
-            policy: policies.map(joined),
-        })
-    }
-
-    /// Whether it is the same area under a new id: its holder has published it again.
-    fn is_successor_of(&self, before: &Area) -> bool {
-        (self.pid, self.object, self.address) == (before.pid, before.object, before.address)
-    }
-}
 
 /// All areas that are watched, by their ids.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +73,8 @@ fn changes<'a>(before: &'a Area, now: &'a Area, events: &mut Vec<Event<'a>>) {
 
 #[cfg(test)]
 mod tests {
+    use areas::Name;
+
     use super::*;
 
     fn area(id: i32, pid: u32, inode: u64) -> Area {
