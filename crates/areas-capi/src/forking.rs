@@ -4,46 +4,148 @@
 //! A child has the forking thread alone: a mutex that another thread holds stays held there
 //! forever. So who forks takes them all first, in one order, and releases them on both sides. What
 //! the library holds itself, its own handlers take.
+//!
+//! Each module with such mutexes registers itself as a [`Part`], before it takes one for the first
+//! time. The places of all parts are static, and each is locked while a thread forks: a part whose
+//! place is empty cannot register, nor take its mutexes, until that has forked.
 
 #![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use areas::registry;
 
-use crate::{aml, held, interposer};
+use crate::slot::Slot;
 
-/// In the order in which a thread comes to hold them: an allocator's area is the program's own
-/// code, which may make areas.
+/// A module with mutexes that a forked child has to find free.
+///
+/// None of these functions may wait for what its thread has already: at worst they are called twice
+/// around one fork.
+pub(crate) struct Part {
+    pub(crate) order: Order,
+    /// Called once, when the part is registered.
+    pub(crate) begin: fn(),
+    /// Takes the mutexes, for a thread that is about to fork.
+    pub(crate) take: fn(),
+    /// Lets go of them, in the parent.
+    pub(crate) let_go: fn(),
+    /// The same in the child.
+    pub(crate) let_go_in_child: fn(),
+    /// At first `false`.
+    pub(crate) registered: AtomicBool,
+}
+
+/// The order in which the mutexes are taken, which is that in which a thread comes to hold them: an
+/// allocator's area is the program's own code, which may make areas.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Allocators' tables.
+    Tables,
+    /// Areas that C holds by id.
+    Areas,
+    /// Nodesets that are known.
+    Nodes,
+}
+
+/// Where a part registers itself; locked while a thread forks.
+type Place = Mutex<Option<&'static Part>>;
+type Locked = MutexGuard<'static, Option<&'static Part>>;
+
+/// The places of all parts, in their order.
+static PARTS: [Place; 3] = [const { Mutex::new(None) }; 3];
+
+thread_local! {
+    /// What this thread has locked to fork.
+    static FORKING: Slot<[Locked; 3]> = const { Slot::new() };
+}
+
+fn lock(place: &'static Place) -> Locked {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 extern "C" fn before() {
-    aml::tables::lock_for_fork();
-    held::lock_for_fork();
-    aml::nodes::lock_for_fork();
+    FORKING.with(|held| {
+        // Called twice, it must not wait for itself: `ready` says when that can be.
+        let parts = held.take().unwrap_or_else(|| {
+            PARTS.each_ref().map(|place| {
+                let part = lock(place);
+                if let Some(part) = *part {
+                    (part.take)();
+                }
+                part
+            })
+        });
+        held.put(Some(parts));
+    });
 }
 
 extern "C" fn after() {
-    aml::nodes::unlock_after_fork();
-    held::unlock_after_fork();
-    aml::tables::unlock_after_fork();
+    end(|part| part.let_go);
 }
 
 extern "C" fn after_in_child() {
-    aml::nodes::unlock_after_fork();
-    held::unlock_after_fork_in_child();
-    aml::tables::unlock_after_fork();
+    end(|part| part.let_go_in_child);
+}
+
+/// Lets go of the last part first.
+fn end(let_go: impl Fn(&Part) -> fn()) {
+    for part in FORKING.with(Slot::take).into_iter().flatten().rev() {
+        if let Some(part) = *part {
+            let_go(part)();
+        }
+    }
 }
 
 /// `DONE`, 0, or the process that is about it.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 const DONE: u64 = u64::MAX;
 
+/// Registers a part, before the first of its mutexes is taken for the first time; 0, or the number
+/// of the error. A thread may have mutexes of parts that come before it in their order, and no
+/// others.
+#[inline]
+pub(crate) fn ready(part: &'static Part) -> i32 {
+    match part.registered.load(Ordering::Acquire) {
+        true => 0,
+        false => register(part),
+    }
+}
+
+#[cold]
+fn register(part: &'static Part) -> i32 {
+    let status = begin();
+    if status != 0 {
+        return status;
+    }
+    let at = part.order as usize;
+    let forks = FORKING.with(Slot::take);
+    if let Some(mut parts) = forks {
+        // A handler of the program's own, of the thread that forks. Other threads still wait.
+        enter(&mut parts[at], part);
+        FORKING.with(|held| held.put(Some(parts)));
+    } else {
+        // In the order of the parts, as their mutexes: who forks has not come to this place yet, or
+        // waits for nothing that this thread has.
+        enter(&mut lock(&PARTS[at]), part);
+        part.registered.store(true, Ordering::Release);
+    }
+    0
+}
+
+fn enter(place: &mut Option<&'static Part>, part: &'static Part) {
+    if place.is_none() {
+        *place = Some(part);
+        (part.begin)();
+    }
+}
+
 /// Has the two functions called around each fork, from the first call on; 0, or the number of the
 /// error.
 ///
 /// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its
-/// parent's number, and starts over. At worst the functions are called twice around its own forks:
-/// so none of them waits for what its thread has already.
-pub(crate) fn ready() -> i32 {
+/// parent's number, and begins anew. At worst the functions are called twice around its own forks.
+fn begin() -> i32 {
     loop {
         let begun = BEGUN.load(Ordering::Acquire);
         if begun == DONE {
@@ -61,7 +163,6 @@ pub(crate) fn ready() -> i32 {
             // (glibc takes them off when the library is unloaded), and may be called in any thread
             // that forks.
             let status = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after_in_child)) };
-            interposer::register();
             BEGUN.store(if status == 0 { DONE } else { 0 }, Ordering::Release);
             return status;
         }
@@ -80,7 +181,7 @@ mod tests {
     fn it_is_done_once() {
         thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| assert_eq!(ready(), 0));
+                scope.spawn(|| assert_eq!(begin(), 0));
             }
         });
         assert_eq!(BEGUN.load(Ordering::Relaxed), DONE);
@@ -88,6 +189,7 @@ mod tests {
 
     #[test]
     fn who_forks_takes_all_once_and_nobody_gets_in() {
+        drop(Entered::new().unwrap());
         before();
         before();
         thread::scope(|scope| {
@@ -105,5 +207,16 @@ mod tests {
         });
         after();
         drop(Entered::new().unwrap());
+    }
+
+    #[test]
+    fn no_part_registers_while_a_thread_forks() {
+        assert_eq!(begin(), 0);
+        before();
+        thread::scope(|scope| {
+            let locked = || PARTS.iter().all(|place| place.try_lock().is_err());
+            assert!(scope.spawn(locked).join().unwrap());
+        });
+        after();
     }
 }

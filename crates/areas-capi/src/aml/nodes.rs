@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_ulong;
+use std::sync::atomic::AtomicBool;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use areas::{Error, ErrorKind, NodeSet, Result};
 
 use super::bitmap::Bitmap;
-use crate::forking;
+use crate::forking::{self, Order, Part};
 use crate::slot::Slot;
 
 /// Bits of a [`NodeSet`].
@@ -108,8 +109,8 @@ pub(super) fn is_known(mask: *const Bitmask, nodes: NodeSet) -> bool {
 
 /// Remembers the set of a new area. Where that cannot be done, the kernel is asked each time.
 pub(super) fn remember(mask: *const Bitmask, nodes: NodeSet) {
-    // A child that could be forked in the meantime would never be able to write here.
-    if forking::ready() == 0
+    // A child that could be forked meanwhile would never be able to write here.
+    if forking::ready(&PART) == 0
         && let Some(mut known) = to_write()
     {
         known.insert(mask.addr(), nodes);
@@ -133,13 +134,23 @@ fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
     })
 }
 
+/// The table, for who forks.
+static PART: Part = Part {
+    order: Order::Nodes,
+    begin: || {},
+    take: take_known,
+    let_go,
+    let_go_in_child: let_go,
+    registered: AtomicBool::new(false),
+};
+
 thread_local! {
     static TAKEN: Slot<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> = const { Slot::new() };
 }
 
-/// Takes the table, for a thread that is about to fork; [`unlock_after_fork`] releases it, in the
-/// parent and in the child.
-pub(crate) fn lock_for_fork() {
+/// Takes the table, for a thread that is about to fork; [`let_go`] releases it, in the parent and
+/// in the child.
+fn take_known() {
     TAKEN.with(|taken| {
         // Called twice, it must not wait for itself.
         let known = taken.take().unwrap_or_else(|| KNOWN.write().unwrap_or_else(PoisonError::into_inner));
@@ -147,8 +158,8 @@ pub(crate) fn lock_for_fork() {
     });
 }
 
-/// Releases the table.
-pub(crate) fn unlock_after_fork() {
+/// Lets go of the table.
+fn let_go() {
     drop(TAKEN.with(Slot::take));
 }
 

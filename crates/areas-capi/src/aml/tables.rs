@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use crate::forking::{self, Order, Part};
 use crate::slot::Slot;
 
 /// A table that one thread at a time has.
@@ -136,6 +137,20 @@ impl Drop for Using<'_> {
     }
 }
 
+/// Has every table taken by who forks, from now on; to be called before a table is made. 0, or the
+/// number of the error.
+pub(super) fn ready() -> i32 {
+    static PART: Part = Part {
+        order: Order::Tables,
+        begin: || {},
+        take: take_all,
+        let_go,
+        let_go_in_child: let_go,
+        registered: AtomicBool::new(false),
+    };
+    forking::ready(&PART)
+}
+
 impl<T: Send + 'static> Table<T> {
     pub(super) fn new(table: T) -> Self {
         let shared = Arc::new(Shared { user: AtomicUsize::new(0), table: Mutex::new(table) });
@@ -214,7 +229,7 @@ impl<T: Send + 'static> fmt::Debug for Table<T> {
 ///
 /// A thread that forks in the middle of something with a table (in its area's mmap) takes none:
 /// others may be waiting for it.
-pub(crate) fn lock_for_fork() {
+fn take_all() {
     // Called twice, it must not wait for itself.
     if forks() || has_one() {
         return;
@@ -241,8 +256,8 @@ pub(crate) fn lock_for_fork() {
     }
 }
 
-/// Releases what [`lock_for_fork`] took.
-pub(crate) fn unlock_after_fork() {
+/// Lets go of what [`take_all`] took.
+fn let_go() {
     if let Some(taken) = taken() {
         FORKING.store(false, Ordering::Release);
         drop(taken);

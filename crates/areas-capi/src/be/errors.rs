@@ -50,6 +50,11 @@ pub(super) fn wrong(status: Status, what: &'static str, detail: &'static str) ->
     refused(status, Error::new(ErrorKind::InvalidInput, what).detail(detail))
 }
 
+/// What a call gives: an id or a status, each a number.
+pub(super) fn number(result: Result<i32, Status>) -> i32 {
+    result.unwrap_or_else(|status| status)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

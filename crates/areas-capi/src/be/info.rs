@@ -5,10 +5,10 @@
 use areas::registry::{self, Info, Source};
 use areas::{Error, ErrorKind};
 
-use super::areas::{settled, source_of};
 use super::errors::{
     BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ENTRY_NOT_FOUND, ERROR, OK, Status, refused, status_of, wrong,
 };
+use super::finding::{settled, source_of};
 use super::layout::{self, AreaInfo};
 use super::words::{bits_of, number_of};
 use crate::edge::guarded;

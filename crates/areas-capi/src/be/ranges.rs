@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use areas::Reservation;
 
+use super::clearing::{at_exact, clear_reserves};
 use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
-use super::places::{Spec, at_exact, clear_reserves, page, refuse_the_kernels, whole_pages};
+use super::spec::{Spec, page, refuse_the_kernels, whole_pages};
 use crate::edge::guarded;
 use crate::held::Entered;
 

@@ -8,8 +8,8 @@ use areas::files;
 
 use super::errors::{BAD_ADDRESS, ERROR, OK, wrong};
 use super::layout::{self, SystemInfo};
-use super::places::page;
 use super::proc;
+use super::spec::page;
 use crate::edge::guarded;
 
 fn describe() -> SystemInfo {

@@ -1,12 +1,40 @@
-//! Growth of an area that has clones in this very team which have too few addresses: no process can
-//! map into another process, but into this one.
+//! Growth of an area: over ranges that are reserved behind it, and with clones in this very team
+//! which have too few addresses. Nobody can map into another process, but into this one.
 
 use std::sync::MutexGuard;
 
-use areas::{Area, Lock, Resizable};
+use areas::{Area, Kind, Lock, Resizable};
 
-use super::places;
+use super::ranges;
+use super::reserves::with_addresses;
 use crate::held::{Entered, Held, Place};
+
+/// Resizes an area. Where its addresses end it may take those behind a reserved range in which it
+/// is, and those of ranges that were reserved there; where those of clones in this team do, they
+/// are given more.
+pub(super) fn resize(entered: &Entered, area: &mut Area<Resizable>, size: usize) -> areas::Result<()> {
+    with_addresses(entered, area.lock(), || match resize_alone(entered, area, size) {
+        Err(error) if error.kind() == Kind::AddressInUse && size > area.mapped() => {
+            resize_with(entered, area, size).unwrap_or(Err(error))
+        }
+        other => other,
+    })
+}
+
+/// The same, with what clones have.
+fn resize_alone(entered: &Entered, area: &mut Area<Resizable>, size: usize) -> areas::Result<()> {
+    match area.resize(size) {
+        Err(error) if error.kind() == Kind::AddressInUse && size > area.reserve() => {
+            let start = area.as_ptr().addr();
+            let behind = start + area.reserve()..start.saturating_add(size);
+            let ranges = ranges::overlapping(entered, &behind);
+            let resized = area.resize_over(size, &ranges);
+            ranges::forget_released(entered, &ranges);
+            resized
+        }
+        other => other,
+    }
+}
 
 /// A clone that was given addresses, and how many bytes of them it had.
 struct Given<'a> {
@@ -36,15 +64,11 @@ impl Given<'_> {
 ///
 /// # Errors
 /// Those of growth, and of locking the new bytes in the clones: nothing has changed.
-pub(super) fn resize_with(
-    entered: &Entered,
-    area: &mut Area<Resizable>,
-    size: usize,
-) -> Option<areas::Result<()>> {
+fn resize_with(entered: &Entered, area: &mut Area<Resizable>, size: usize) -> Option<areas::Result<()>> {
     let places = entered.below(usize::MAX);
     let mut given = give_room(&places, area, size)?;
     let (before, span) = (area.mapped(), area.reserve());
-    let mut grown = places::resize_alone(entered, area, size);
+    let mut grown = resize_alone(entered, area, size);
     if grown.is_ok() && area.lock() != Lock::None {
         let locked = given.iter_mut().filter_map(Given::area).try_for_each(Area::lock_grown);
         grown = locked.inspect_err(|_| {

@@ -1,0 +1,163 @@
+//! The areas that C code holds. It knows them by id; here are the values that own them.
+//!
+//! They are kept by address, which a forked child has in common with its parent: ids are new there,
+//! and the registry tells which address an id belongs to.
+//!
+//! | file | what |
+//! |---|---|
+//! | `gate.rs` | the gate of all calls, at which who forks waits |
+//! | `places.rs` | the areas, by address |
+//! | `settling.rs`, `unsettled.rs` | what the program has taken away from them itself |
+//! | `interposed.rs` | the same, where the interposer says so |
+
+mod gate;
+mod interposed;
+mod places;
+mod settling;
+mod unsettled;
+
+use std::sync::RwLockReadGuard;
+use std::sync::atomic::AtomicBool;
+
+/// An area of any kind that has an id.
+pub(crate) use areas::AnyArea as Held;
+use areas::registry::{self, Source};
+use areas::{Area, Error, Kind, Name, PageSize, Protection, Resizable, Result};
+
+use places::all;
+pub(crate) use places::{Place, open};
+pub(crate) use settling::forget_range;
+use unsettled::{end_taking, take_moved};
+pub(crate) use unsettled::{is_settled, note_moved};
+
+use crate::forking::{self, Order, Part};
+use crate::interposer;
+
+/// A resizable area as BeOS's calls make it: as a stack (`B_STACK_AREA`) it ends in a fault, at its
+/// lowest page, unless it has no other.
+pub(crate) fn resizable(mut area: Area<Resizable>) -> Result<Held> {
+    guard_stack(&mut area)?;
+    Ok(Held::Resizable(area))
+}
+
+/// What came from another process, as BeOS's calls have it.
+fn received(mut received: Held) -> Held {
+    if let Held::Resizable(area) = &mut received {
+        // Without the guard rather than not at all.
+        let _ = guard_stack(area);
+    }
+    received
+}
+
+fn guard_stack(area: &mut Area<Resizable>) -> Result<()> {
+    match area.protection().contains(Protection::STACK) && area.mapped() > PageSize::base().bytes() {
+        true => area.guard_lowest_page(),
+        false => Ok(()),
+    }
+}
+
+/// The gate, for who forks. The interposer is told of us before there is an area.
+static PART: Part = Part {
+    order: Order::Areas,
+    begin: || interposer::register(interposed::look),
+    take: gate::lock_for_fork,
+    let_go: gate::let_go,
+    let_go_in_child: gate::let_go_in_child,
+    registered: AtomicBool::new(false),
+};
+
+/// The right to use areas, for the time of one call.
+pub(crate) struct Entered(#[expect(dead_code, reason = "kept for its drop")] RwLockReadGuard<'static, ()>);
+
+impl Entered {
+    /// Begins a call that uses areas.
+    pub(crate) fn new() -> Result<Self> {
+        let status = forking::ready(&PART);
+        if status != 0 {
+            return Err(
+                Error::new(Kind::System, "use areas").detail(format!("pthread_atfork returned {status}"))
+            );
+        }
+        let entered = Entered(gate::enter());
+        if take_moved() {
+            entered.look_at(&(0..usize::MAX));
+            end_taking();
+        }
+        Ok(entered)
+    }
+
+    /// Takes an area in, and gives its id.
+    pub(crate) fn keep(&self, held: Held) -> Result<i32> {
+        let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
+        let id = held.id().ok_or_else(gone)?;
+        self.notice(&held);
+        let (address, place) = (held.as_ptr().addr(), all().empty_place());
+        *open(&place) = Some(held);
+        all().places.insert(address, place);
+        Ok(id.get())
+    }
+
+    /// Takes an area in and publishes it: who finds it at once finds its place, and waits there
+    /// until it is published. Its id.
+    pub(crate) fn publish(&self, mut held: Held, name: Name) -> Result<i32> {
+        self.notice(&held);
+        let address = held.as_ptr().addr();
+        let place = all().empty_place();
+        let mut inside = open(&place);
+        all().places.insert(address, place.clone());
+        match held.publish_named(name) {
+            Ok(id) => {
+                *inside = Some(held);
+                Ok(id.get())
+            }
+            Err(error) => {
+                drop(held);
+                self.forget(address, &place);
+                Err(error)
+            }
+        }
+    }
+
+    /// An area of this process's own, by the look at the registry that found it.
+    pub(crate) fn own(&self, source: &Source) -> Result<Place> {
+        let here = || all().places.get(&source.address()).cloned();
+        if let Some(place) = here() {
+            return Ok(place);
+        }
+        self.take_transferred();
+        if let Some(place) = here() {
+            return Ok(place);
+        }
+        // Another thread may have deleted it in between.
+        Err(registry::get(source.id()).err().unwrap_or_else(|| {
+            Error::new(Kind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
+                .detail("another part of this program holds it")
+        }))
+    }
+
+    /// Takes what other teams have transferred to this one.
+    pub(crate) fn take_transferred(&self) {
+        for transferred in registry::transferred().unwrap_or_default() {
+            // Another thread may have been quicker.
+            if let Ok(area) = transferred.take() {
+                let _ = self.keep(received(area));
+            }
+        }
+    }
+
+    /// Lets go of a place whose area is gone; what another thread has made at the same address by
+    /// now stays.
+    ///
+    /// Only then: as long as the area has an id, its place is found, and says that it is being
+    /// deleted.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    pub(crate) fn forget(&self, address: usize, place: &Place) {
+        all().forget(address, place);
+    }
+
+    /// The areas that begin below an address, the nearest first.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    pub(crate) fn below(&self, address: usize) -> Vec<Place> {
+        all().places.range(..address).rev().map(|(_, place)| place.clone()).collect()
+    }
+}

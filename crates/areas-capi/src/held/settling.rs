@@ -1,0 +1,222 @@
+//! What the program has taken away from areas itself: looked for, and cut from them.
+
+use std::ops::Range;
+use std::sync::TryLockError;
+
+use areas::registry::{self, Source};
+use areas::{AreaId, Kind, Rejected, Result};
+
+use super::places::{Place, all, open};
+use super::unsettled::note_moved;
+use super::{Entered, Held};
+
+/// Cuts a range of addresses from the areas that lie there, whatever is mapped there.
+pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
+    let entered = Entered::new()?;
+    // No call of this thread's is under way, so that it holds no mutex that others may wait for.
+    entered.each_in(&range, true, |place, held| {
+        let Some(area) = &*held else { return Ok(()) };
+        let (start, end) = (area.as_ptr().addr(), area.as_ptr().addr() + area.reserve());
+        let lost = range.start.max(start)..range.end.min(end);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let lost = lost.start - start..lost.end - start;
+        entered.cut(place, held, std::slice::from_ref(&lost))
+    })
+}
+
+impl Entered {
+    /// Looks at what the kernel has of an area, and lets go of what is no longer its own: it may be
+    /// smaller then, begin elsewhere, or be gone. Other parts of it are areas of their own. Nothing
+    /// that is there now is touched.
+    ///
+    /// Where the kernel cannot be asked (no `/proc`) it is taken to be what it was.
+    ///
+    /// # Errors
+    /// Where there is no descriptor for another part: then nothing has changed.
+    pub(crate) fn settle(&self, place: &Place, held: &mut Option<Held>) -> Result<()> {
+        match held.as_ref().map(Held::missing) {
+            Some(Ok(missing)) if !missing.is_empty() => self.cut(place, held, &missing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at all areas that have addresses in a range: another one came to lie there, so that
+    /// something has moved.
+    ///
+    /// One that another thread, or this very call, is in the middle of something with is looked at
+    /// by the next call.
+    pub(crate) fn look_at(&self, range: &Range<usize>) {
+        // What cannot be settled now stays as it is, and whoever asks for it is told.
+        let _ = self.each_in(range, false, |place, held| self.settle(place, held));
+    }
+
+    /// The id of this process's area that has an address, once it was looked at.
+    pub(crate) fn look_for(&self, address: usize) -> Result<AreaId> {
+        self.look_at(&(address..address.saturating_add(1)));
+        let mut id = registry::id_at(address)?;
+        loop {
+            match registry::get(id) {
+                Ok(source) if source.is_mapped() => {}
+                // Another thread was in the middle of something with it.
+                Ok(source) => self.settle_own(&source)?,
+                Err(_) => {}
+            }
+            // What was looked at may have been a part already, of which another one has the
+            // address.
+            let now = registry::id_at(address)?;
+            if now == id {
+                return Ok(id);
+            }
+            id = now;
+        }
+    }
+
+    /// Has an area of this process's own looked at, once no other thread is in the middle of
+    /// something with it. It may be gone.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
+        let place = match self.own(source) {
+            Ok(place) => place,
+            Err(error) if error.kind() == Kind::NoSuchArea => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut held = open(&place);
+        let address = held.as_ref().map(|area| area.as_ptr().addr());
+        self.settle(&place, &mut held)?;
+        if let (None, Some(address)) = (&*held, address) {
+            self.forget(address, &place);
+        }
+        Ok(())
+    }
+
+    /// Notes of all areas that have addresses in a range that the program is about to have their
+    /// memory elsewhere, too: it stays when it is cut off them.
+    pub(crate) fn note_copies(&self, range: &Range<usize>) {
+        let mut end = range.end;
+        while let Some((key, place)) = self.next_below(end) {
+            end = key;
+            let held = open(&place);
+            let Some(area) = &*held else { continue };
+            if area.as_ptr().addr() + area.reserve() <= range.start {
+                break;
+            }
+            area.note_holder();
+        }
+    }
+
+    /// Does something with all areas that have addresses in a range: also with those that another
+    /// thread is in the middle of something with, if it `waits`.
+    fn each_in(
+        &self,
+        range: &Range<usize>,
+        waits: bool,
+        what: impl FnMut(&Place, &mut Option<Held>) -> Result<()>,
+    ) -> Result<()> {
+        self.each_from(0, range, waits, what)
+    }
+
+    /// The same with those that begin at `lowest` or above.
+    fn each_from(
+        &self,
+        lowest: usize,
+        range: &Range<usize>,
+        waits: bool,
+        mut what: impl FnMut(&Place, &mut Option<Held>) -> Result<()>,
+    ) -> Result<()> {
+        let mut end = range.end;
+        // One at a time: mostly there is one, of thousands.
+        while let Some((key, place)) = self.next_below(end).filter(|(key, _)| *key >= lowest) {
+            end = key;
+            let mut held = match place.try_lock() {
+                Ok(held) => held,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if waits => open(&place),
+                Err(TryLockError::WouldBlock) => {
+                    note_moved();
+                    continue;
+                }
+            };
+            let Some(area) = &*held else { continue };
+            let address = area.as_ptr().addr();
+            if address + area.reserve() <= range.start {
+                // Areas do not overlap, and the others lie below.
+                break;
+            }
+            what(&place, &mut held)?;
+            if held.is_none() {
+                self.forget(address, &place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of some of an area's addresses, in bytes from its beginning.
+    fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
+        let Some(area) = held.take() else { return Ok(()) };
+        let (start, span) = (area.as_ptr().addr(), area.reserve());
+        // Whoever finds a part by its id finds its place, too, and waits there until it is known
+        // what is left. The first part keeps the area's own.
+        let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
+        let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
+        behind.retain(|&end| Some(end) != head);
+        if let Some(head) = head.filter(|&head| head < span) {
+            all().places.insert(start + head, place.clone());
+        }
+        let empty: Vec<(usize, Place)> =
+            behind.iter().map(|end| (start + end, all().empty_place())).collect();
+        let mut open_places: Vec<_> = empty.iter().map(|(_, place)| open(place)).collect();
+        for (address, place) in &empty {
+            all().places.insert(*address, place.clone());
+        }
+        let (mut parts, error) = match area.cut(lost) {
+            Ok(parts) => (parts, None),
+            Err(Rejected { error, value }) => (vec![value], Some(error)),
+        };
+        for part in parts.drain(1.min(parts.len())..) {
+            let address = part.as_ptr().addr();
+            if let Some(at) = empty.iter().position(|(at, _)| *at == address) {
+                *open_places[at] = Some(part);
+            }
+        }
+        *held = parts.pop();
+        let now = held.as_ref().map(|first| first.as_ptr().addr());
+        for address in [Some(start), head.map(|head| start + head)].into_iter().flatten() {
+            if Some(address) != now {
+                all().forget_key(address, place);
+            }
+        }
+        for ((address, place), inside) in empty.iter().zip(&open_places) {
+            if inside.is_none() {
+                all().forget_key(*address, place);
+            }
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// An area that comes to lie where another one was says that the program has unmapped that.
+    pub(super) fn notice(&self, held: &Held) {
+        let address = held.as_ptr().addr();
+        // Once it is published, it is one of those that are there.
+        if registry::may_overlap(address, held.reserve()) {
+            self.look_at(&(address..address + held.reserve()));
+        }
+    }
+
+    /// The same of one that is about to grow over some addresses: it can only where those that
+    /// began there are gone.
+    pub(crate) fn notice_growth(&self, range: &Range<usize>) {
+        if self.next_below(range.end).is_some_and(|(key, _)| key >= range.start) {
+            let _ = self.each_from(range.start, range, false, |place, held| self.settle(place, held));
+        }
+    }
+
+    /// The area that begins below an address, nearest to it, and where it is found.
+    #[expect(clippy::unused_self, reason = "it is the right to do so")]
+    fn next_below(&self, address: usize) -> Option<(usize, Place)> {
+        all().places.range(..address).next_back().map(|(&key, place)| (key, place.clone()))
+    }
+}

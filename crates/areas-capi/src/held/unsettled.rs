@@ -1,0 +1,50 @@
+//! Whether areas have the addresses that are told of them, or the program may have taken some away.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What makes an area's addresses uncertain: [`MOVED`], and [`UNDER_WAY`] for each call of the
+/// program that may be taking some away at this moment.
+static UNSETTLED: AtomicUsize = AtomicUsize::new(0);
+
+/// The program has taken addresses away from areas at a moment when that could not be looked at.
+const MOVED: usize = 1;
+
+const UNDER_WAY: usize = 2;
+
+/// Has the next call look at what is left of all areas.
+pub(crate) fn note_moved() {
+    UNSETTLED.fetch_or(MOVED, Ordering::AcqRel);
+}
+
+/// Whether all areas have the addresses that are told of them, as far as is known here.
+#[inline]
+pub(crate) fn is_settled() -> bool {
+    UNSETTLED.load(Ordering::Acquire) == 0
+}
+
+/// Whether all areas are to be looked at now, by this thread; until [`end_taking`], others go on
+/// looking themselves.
+pub(super) fn take_moved() -> bool {
+    let under_way = |now: usize| (now & MOVED != 0).then(|| now - MOVED + UNDER_WAY);
+    !is_settled() && UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Acquire, under_way).is_ok()
+}
+
+/// Says that the program is about to call something that may take addresses away from areas:
+/// whoever is told of an address from now on looks at it.
+pub(super) fn begin_taking() {
+    UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
+}
+
+/// Says that it has been done, and looked at. (A child that was forked in between has [begun
+/// anew](begin_again).)
+pub(super) fn end_taking() {
+    let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
+}
+
+/// For a forked child, which has none of the threads that were about to take addresses away: what
+/// they have come to is looked at by the next call.
+pub(super) fn begin_again() {
+    if !is_settled() {
+        UNSETTLED.store(MOVED, Ordering::Release);
+    }
+}
