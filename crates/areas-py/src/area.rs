@@ -11,10 +11,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
-use crate::calls::found;
 use crate::core::{Any, of_any};
 use crate::errors::raised;
 use crate::holding::Holding;
+use crate::opening::found;
 
 /// The base of `areas.Area`: what it holds, and what its array is.
 #[pyclass(subclass, frozen, weakref, module = "areas._areas")]

@@ -3,62 +3,22 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use areas::registry::{self, Source};
-use areas::{
-    AnyArea, Error, ErrorKind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Protection, Topology,
-};
+use areas::registry;
+use areas::{Error, Kind, Lock, Protection, Topology};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::core::Any;
 use crate::errors::raised;
-use crate::holding::{Holding, name_to_python};
-use crate::names;
+use crate::holding::Holding;
+use crate::names::{self, name_to_python};
+use crate::opening::{self, open};
+use crate::placing::{pages, placement};
 use crate::progress::Told;
 
 /// How long is waited at a time before signals are looked for.
 const SLICE: Duration = Duration::from_millis(100);
-
-/// Where pages are to come from, of the words of `policy=` and `nodes=`.
-pub(crate) fn placement(
-    policy: Option<&str>,
-    nodes: Option<&str>,
-    home: Option<u32>,
-) -> Result<Placement, Error> {
-    let nodes = nodes.map(str::parse::<NodeSet>).transpose()?;
-    let policy = match (policy, nodes) {
-        (None, None) => Policy::Default,
-        (None, nodes) => Policy::from_parts("bind", nodes)?,
-        (Some(text), None) if text.contains(':') => text.parse()?,
-        (Some(name @ ("default" | "local")), nodes) => Policy::from_parts(name, nodes)?,
-        (Some(name), nodes) => Policy::from_parts(name, Some(nodes.unwrap_or(NodeSet::ALL)))?,
-    };
-    let placement = Placement::new(policy);
-    Ok(match home {
-        Some(node) => placement.home(areas::Node::new(node)?),
-        None => placement,
-    })
-}
-
-/// What pages are meant by the words of `huge=`.
-pub(crate) fn pages(huge: Option<&str>) -> Result<Pages, Error> {
-    let of = |text: &str| {
-        let bytes = text.parse::<areas::Bytes>()?;
-        usize::try_from(bytes.0).ok().and_then(PageSize::of).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a page size"))
-                .detail("a page size is a power of two from 4 KiB to 16 GiB")
-        })
-    };
-    Ok(match huge {
-        None | Some("no") => Pages::Base,
-        Some("auto") => Pages::Auto,
-        Some(text) => match text.strip_prefix("prefer:") {
-            Some(size) => Pages::PreferPool(of(size)?),
-            None => Pages::Pool(of(text)?),
-        },
-    })
-}
 
 /// Makes an area of so many bytes. It is published when it is complete.
 #[pyfunction]
@@ -133,42 +93,11 @@ pub(crate) fn create(
     }
 }
 
-/// Opens what was found.
-pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any, Error> {
-    let cloning = source.cloning();
-    let cloning = if keep_name { cloning.same_name() } else { cloning };
-    if write {
-        return Ok(Any::Shared(cloning.protection(Protection::READ_WRITE).open()?));
-    }
-    let cloning = cloning.protection(Protection::READ);
-    Ok(match cloning.open_any()? {
-        AnyArea::Frozen(area) => Any::Frozen(area),
-        AnyArea::Shared(area) => Any::Shared(area),
-        // What may shrink is refused there, with the reason.
-        _ => Any::Shared(cloning.open()?),
-    })
-}
-
-/// How often an area that went as it was opened is looked for again.
-const TRIES: usize = 100;
-
-/// The oldest area of that name, opened. Where its holder ends concurrently (a forked child, say,
-/// which holds what its parent does), another one's.
-pub(crate) fn found(name: &[u8], write: bool, keep_name: bool) -> Result<Any, Error> {
-    for _ in 1..TRIES {
-        match open(&registry::find(name)?, write, keep_name) {
-            Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
-            opened => return opened,
-        }
-    }
-    open(&registry::find(name)?, write, keep_name)
-}
-
 /// The oldest area of that name, opened.
 #[pyfunction]
 #[pyo3(signature = (name, write=false, keep_name=true))]
 pub(crate) fn find(py: Python<'_>, name: &[u8], write: bool, keep_name: bool) -> PyResult<Holding> {
-    let found = py.detach(|| found(name, write, keep_name));
+    let found = py.detach(|| opening::found(name, write, keep_name));
     found.map(Holding::over).map_err(|error| raised(py, &error))
 }
 

@@ -6,8 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use crate::area::{Known, Shape};
-use crate::held::held;
-use crate::holding::Holding;
+use crate::holding::{Holding, held};
 use crate::memory::{Layout, Memory};
 use crate::passing::opened;
 

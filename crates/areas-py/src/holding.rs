@@ -9,14 +9,13 @@ use areas::{Error, ErrorKind, Rejected};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::calls::placement;
-use crate::core::{Any, Core, Freezing, SLICE, of_any};
+use crate::core::{Any, Core, Freezing, SLICE, known, of_any};
+use crate::descriptor::borrowed;
 use crate::errors::raised;
-use crate::held;
 use crate::measured::{self, Given};
 use crate::memory::Memory;
-use crate::names;
-use crate::passing::borrowed;
+use crate::names::{self, name_to_python};
+use crate::placing::placement;
 use crate::progress::Told;
 
 /// What this process holds of an area: `areas.Area` is made over it.
@@ -30,12 +29,7 @@ impl Holding {
     pub(crate) fn over(area: Any) -> Self {
         let write = area.is_writable();
         let core = Arc::new(Core::new(area));
-        held::remember(&core, write);
-        Holding { core }
-    }
-
-    /// Of what is held already.
-    pub(crate) fn again(core: Arc<Core>) -> Self {
+        known::remember(&core, write);
         Holding { core }
     }
 
@@ -44,12 +38,10 @@ impl Holding {
     }
 }
 
-/// A name as Python has it: text where it is text, else bytes.
-pub(crate) fn name_to_python<'py>(py: Python<'py>, name: &areas::Name) -> PyResult<Bound<'py, PyAny>> {
-    match std::str::from_utf8(name.as_bytes()) {
-        Ok(text) => Ok(text.into_pyobject(py)?.into_any()),
-        Err(_) => Ok(PyBytes::new(py, name.as_bytes()).into_any()),
-    }
+/// The memory of that inode, where this process has it already.
+#[pyfunction]
+pub(crate) fn held(inode: u64, write: bool) -> Option<Holding> {
+    known::find(inode, write).map(|core| Holding { core })
 }
 
 #[pymethods]
@@ -79,7 +71,7 @@ impl Holding {
                     }));
             }
             let size = of_any!(any, area => area.size());
-            Ok(Memory::new(slf, size, write))
+            Ok(Memory::new(slf.as_any(), &slf.get().core, size, write))
         })?;
         leased.map_err(|error| raised(py, &error))
     }

@@ -8,21 +8,23 @@
 //! - A mapping is freed by its last *reference*, never when a count of exports falls to 0: NumPy
 //!   releases its export as soon as it has the address, and keeps a reference to the exporter.
 //! - No Rust reference is made to memory that another process, or Python, may write.
-//! - No pages that Python may write through a living object ever become read-only: see `core.rs`.
+//! - No pages that Python may write through a living object ever become read-only: see `core/`.
 //! - What may block does so with the interpreter released, and looks for signals.
 
 mod area;
 mod calls;
 mod core;
+mod descriptor;
 mod errors;
 mod gate;
 mod handle;
-mod held;
 mod holding;
 mod measured;
 mod memory;
 mod names;
+mod opening;
 mod passing;
+mod placing;
 mod progress;
 mod slab;
 mod sync;
@@ -67,9 +69,7 @@ mod module {
     #[pymodule_export]
     use super::handle::{handle, open_handle};
     #[pymodule_export]
-    use super::held::held;
-    #[pymodule_export]
-    use super::holding::Holding;
+    use super::holding::{Holding, held};
     #[pymodule_export]
     use super::memory::{Memory, address_of};
     #[pymodule_export]

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "fills the interpreter's buffer structure; each block has its proof")]
 
 use std::os::raw::c_int;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use areas::{Area, Error, ErrorKind, Shared};
@@ -14,7 +15,7 @@ use pyo3::types::PyBytes;
 
 use crate::core::{Any, Core, of_any};
 use crate::errors::raised;
-use crate::holding::{Holding, name_to_python};
+use crate::names::name_to_python;
 
 /// A reference to an area's memory, or to a block of a slab. Arrays, memoryviews and capsules over
 /// it keep it alive, and it keeps the mapping.
@@ -35,19 +36,21 @@ pub(crate) struct Memory {
 /// What keeps the memory mapped, and is kept for that.
 #[derive(Debug)]
 enum Of {
-    Holding(Py<Holding>),
+    /// An area, and the `Holding` that it was leased from.
+    Area(Arc<Core>, Py<PyAny>),
     Slice(Slice),
     Lease(Lease),
 }
 
 impl Memory {
-    /// To be called where the area is looked at, so that it is not being frozen.
-    pub(crate) fn new(holding: &Bound<'_, Holding>, size: usize, write: bool) -> Self {
-        let core = holding.get().core();
+    /// Of an area, leased from what holds it. To be called where the area is looked at, so that it
+    /// is not being frozen.
+    pub(crate) fn new(holding: &Bound<'_, PyAny>, core: &Arc<Core>, size: usize, write: bool) -> Self {
         if write {
             core.writers().fetch_add(1, Ordering::AcqRel);
         }
-        Memory { address: core.address(), of: Of::Holding(holding.clone().unbind()), size, write }
+        let of = Of::Area(Arc::clone(core), holding.clone().unbind());
+        Memory { address: core.address(), of, size, write }
     }
 
     /// A block of a slab of this process.
@@ -72,8 +75,7 @@ impl Memory {
 
     /// The id and inode of a whole area that is published.
     pub(crate) fn located(&self, py: Python<'_>) -> PyResult<Option<(i32, u64)>> {
-        let Of::Holding(holding) = &self.of else { return Ok(None) };
-        let core = holding.get().core();
+        let Of::Area(core, _) = &self.of else { return Ok(None) };
         let id = core.look(py, |any| of_any!(any, area => area.id()))?;
         Ok(id.map(|id| (id.get(), core.inode())))
     }
@@ -81,7 +83,7 @@ impl Memory {
     /// The area, or the slab's.
     fn whole(&self) -> Result<&Core, &Area<Shared>> {
         match &self.of {
-            Of::Holding(holding) => Ok(holding.get().core()),
+            Of::Area(core, _) => Ok(core),
             Of::Slice(slice) => Err(slice.area()),
             Of::Lease(lease) => Err(lease.area()),
         }
@@ -133,7 +135,7 @@ impl Memory {
     #[getter]
     fn handle<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         let handle = match &self.of {
-            Of::Holding(_) => return None,
+            Of::Area(..) => return None,
             Of::Slice(slice) => slice.handle(),
             Of::Lease(lease) => lease.handle(),
         };
@@ -168,9 +170,9 @@ impl Memory {
 
     /// What this process holds, of which this is a part. Raises InvalidInput for a block of a slab.
     #[getter]
-    fn holding(&self, py: Python<'_>) -> PyResult<Py<Holding>> {
+    fn holding(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match &self.of {
-            Of::Holding(holding) => Ok(holding.clone_ref(py)),
+            Of::Area(_, holding) => Ok(holding.clone_ref(py)),
             Of::Slice(_) | Of::Lease(_) => {
                 let error = Error::new(ErrorKind::InvalidInput, "use the area of an array")
                     .detail("the array lies in a slab, whose area is not its own")

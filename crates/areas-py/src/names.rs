@@ -1,6 +1,8 @@
 //! Names and notes: what others find an area by, and what they read beside it.
 
 use areas::{AreaId, Error};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::core::{Any, of_any};
 
@@ -25,4 +27,12 @@ pub(crate) fn publish(any: &mut Any, name: &[u8], exclusive: bool) -> Result<Are
 /// Takes its name back: the mapping stays.
 pub(crate) fn withdraw(any: &mut Any) {
     of_any!(any, area => drop(area.unpublish()));
+}
+
+/// A name as Python has it: text where it is text, else bytes.
+pub(crate) fn name_to_python<'py>(py: Python<'py>, name: &areas::Name) -> PyResult<Bound<'py, PyAny>> {
+    match std::str::from_utf8(name.as_bytes()) {
+        Ok(text) => Ok(text.into_pyobject(py)?.into_any()),
+        Err(_) => Ok(PyBytes::new(py, name.as_bytes()).into_any()),
+    }
 }

@@ -1,16 +1,17 @@
 //! Areas from process to process: by where they are in the registry, and over sockets.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
 use areas::{AreaId, Error, ErrorKind, Protection, ReceiveOptions, Received};
 use pyo3::prelude::*;
 
-use crate::calls::open;
 use crate::core::Any;
+use crate::descriptor::borrowed;
 use crate::errors::raised;
 use crate::holding::Holding;
+use crate::opening::open;
 
 /// How long is waited at a time before signals are looked for.
 const SLICE: Duration = Duration::from_millis(100);
@@ -106,22 +107,4 @@ pub(crate) fn receive(
             Err(error) => return Err(raised(py, &error)),
         }
     }
-}
-
-/// A descriptor that Python has open for as long as the call takes.
-#[expect(unsafe_code, reason = "a number of Python's becomes a descriptor")]
-pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<BorrowedFd<'fd>> {
-    if descriptor < 0 {
-        return Err(raised(
-            py,
-            &Error::new(ErrorKind::InvalidInput, format!("use descriptor {descriptor}"))
-                .detail("it is closed")
-                .help("give a socket or file that is open"),
-        ));
-    }
-    // SAFETY: it is not -1. That it stays open is Python's to see to: the caller holds the socket
-    // or file whose number it is; and where another thread closes it concurrently, the calls made
-    // with it fail or reach another file, as they do with any number in Python: no memory depends
-    // on it.
-    Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }

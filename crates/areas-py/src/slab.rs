@@ -11,10 +11,10 @@ use areas::{Error, ErrorKind, Lock};
 use areas_slab::{Handle, Heir, Slab};
 use pyo3::prelude::*;
 
-use crate::calls::{pages, placement};
 use crate::errors::raised;
-use crate::holding::name_to_python;
 use crate::memory::Memory;
+use crate::names::name_to_python;
+use crate::placing::{pages, placement};
 
 /// What blocks begin at: a cache line, and what any dtype and any vector instruction wants.
 const ALIGN: usize = 64;

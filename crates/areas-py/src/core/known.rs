@@ -1,5 +1,5 @@
-//! What this process holds, by its memory: handles that lead to memory which is here already do not
-//! open it again.
+//! The areas of this process, by their memory: handles that lead to memory which is here already do
+//! not open it again.
 //!
 //! Only the thread that has the interpreter comes here, so that none waits. Where the mutex is
 //! taken all the same, this is a child that a C library's thread forked at that moment: then
@@ -8,10 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use pyo3::prelude::*;
-
-use crate::core::Core;
-use crate::holding::Holding;
+use super::Core;
 
 type Cores = Vec<Weak<Core>>;
 
@@ -38,10 +35,10 @@ pub(crate) fn forget(inode: u64) {
     }
 }
 
-/// The memory of that inode, where this process has it already.
-#[pyfunction]
-pub(crate) fn held(inode: u64, write: bool) -> Option<Holding> {
+/// The memory of that inode, where this process has it already: to be written, or whichever way it
+/// is open.
+pub(crate) fn find(inode: u64, write: bool) -> Option<Arc<Core>> {
     let held = HELD.try_lock().ok()?;
     let find = |write| held.get(&(inode, write))?.iter().find_map(Weak::upgrade);
-    find(true).or_else(|| if write { None } else { find(false) }).map(Holding::again)
+    find(true).or_else(|| if write { None } else { find(false) })
 }

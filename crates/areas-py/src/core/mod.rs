@@ -12,6 +12,8 @@
 //!   held while the interpreter is released or Python code runs; so no thread holds it when another
 //!   one forks.
 
+pub(crate) mod known;
+
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -21,7 +23,6 @@ use areas::{Area, Error, ErrorKind, Frozen, Protection, Shared};
 use pyo3::prelude::*;
 
 use crate::errors::raised;
-use crate::held;
 
 /// An area of either kind.
 #[derive(Debug)]
@@ -253,7 +254,7 @@ impl Drop for Freezing<'_> {
 impl Drop for Core {
     /// Unmapping much memory takes a while: others may run in that time.
     fn drop(&mut self) {
-        held::forget(self.inode);
+        known::forget(self.inode);
         let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
         // No process reads it: so the kernel is not asked who this is.
         let taken = Slot::Taken { what: "drop", by: (0, std::thread::current().id()) };
