@@ -12,7 +12,8 @@
 //! | `victim.rs` | the process in which an operation runs; `held.rs`: what it holds |
 //! | `bystander.rs` | the processes that look: one that was there all the while, one that has just come |
 //! | `trace.rs`, `call.rs` | stopping a process at its system calls; their names |
-//! | `kill.rs`, `inject/` | two trials of what fails |
+//! | `contents.rs` | the areas of a trial: names, sizes, bytes |
+//! | `kill/`, `inject/` | two trials of what fails |
 //! | `between/` | the trial of what others change between two calls |
 //! | `scale/` | what looking costs as there are more areas and teams |
 //! | `watch.rs` | when the kernel has memory back |
@@ -27,6 +28,7 @@
 mod between;
 mod bystander;
 mod call;
+mod contents;
 mod held;
 mod inject;
 mod kill;

@@ -3,7 +3,8 @@
 
 #![expect(unsafe_code, reason = "marks for the tracer, and fork; each block has its proof")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::process::Child;
 
 use anyhow::{Context as _, Result};
 use nix::sys::ptrace;
@@ -12,8 +13,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use serde::{Deserialize, Serialize};
 
-use crate::bystander::VICTIM;
 use crate::call::{BEGIN, END};
+use crate::contents::VICTIM;
 use crate::held::Held;
 use crate::operation::{Act, Operation, Subject};
 
@@ -133,4 +134,14 @@ fn inspect_it(
 
 fn none(list: &[String]) -> Result<(), String> {
     if list.is_empty() { Ok(()) } else { Err(list.join(", ")) }
+}
+
+/// What a victim wrote before it ended, for messages.
+pub(crate) fn said(victim: &mut Child) -> String {
+    let _ = victim.kill();
+    let mut text = String::new();
+    if let Some(stderr) = &mut victim.stderr {
+        let _ = stderr.read_to_string(&mut text);
+    }
+    if text.is_empty() { "it said nothing".to_owned() } else { format!("it said: {}", text.trim()) }
 }

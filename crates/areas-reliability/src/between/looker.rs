@@ -5,8 +5,6 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use areas::{ErrorKind, registry};
@@ -15,10 +13,11 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use serde::{Deserialize, Serialize};
 
+use super::known::{self, is_strict};
 use super::looking::{self, By, Looking, OFFERED};
 use super::measured;
-use crate::bystander::{NAMES, SIZE, has_pattern};
 use crate::call::{BEGIN, END};
+use crate::contents::{NAMES, SIZE, has_pattern};
 use crate::held::Held;
 use crate::victim::mark;
 
@@ -40,20 +39,6 @@ pub(super) struct Rest {
 
 /// The looker's own area.
 const OWN: &str = "looker";
-
-/// The peer's process, and the id of what it offers.
-static PEER: OnceLock<(u32, i32)> = OnceLock::new();
-
-/// Whether all others of the registry must be seen, whatever changes.
-static STRICT: AtomicBool = AtomicBool::new(false);
-
-pub(super) fn is_strict() -> bool {
-    STRICT.load(Ordering::Relaxed)
-}
-
-pub(super) fn peer() -> Result<(u32, i32)> {
-    PEER.get().copied().context("there is no peer yet")
-}
 
 /// A record lock on a whole file.
 pub(super) fn whole(kind: i32) -> Result<libc::flock> {
@@ -83,8 +68,7 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
     let [pid, id, strict] = words.split(' ').collect::<Vec<_>>()[..] else {
         bail!("the peer is not told: {words}")
     };
-    STRICT.store(strict == "strict", Ordering::Relaxed);
-    PEER.get_or_init(|| (pid.parse().unwrap_or(0), id.parse().unwrap_or(0)));
+    known::note(strict == "strict", pid.parse().unwrap_or(0), id.parse().unwrap_or(0));
     let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;
     let _ = Held::now();
     ptrace::traceme().context("PTRACE_TRACEME")?;

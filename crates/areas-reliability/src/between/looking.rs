@@ -5,7 +5,7 @@ mod acts;
 use anyhow::{Context as _, Result};
 use areas::ErrorKind;
 
-use crate::bystander::VICTIM;
+use crate::contents::VICTIM;
 use crate::operation::{Act, Pool};
 
 /// The name of what the peer offers.

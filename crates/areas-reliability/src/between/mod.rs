@@ -9,20 +9,22 @@
 //! |---|---|
 //! | `looking.rs`, `looking/acts.rs` | the operations |
 //! | `mutation.rs` | the changes |
-//! | `peer.rs`, `forge.rs` | who makes them, and how it writes past the library |
-//! | `looker.rs` | the process that looks |
+//! | `peer.rs`, `serving.rs`, `forge.rs` | who makes them, its process, and how it writes past the library |
+//! | `looker.rs`, `known.rs` | the process that looks, and what it knows of the trial |
 //! | `measured.rs` | whether an area is what it says |
 //! | `trial.rs` | one run |
 //! | `silent.rs` | a file system that does not answer |
 //! | `report.rs` | the chapter |
 
 mod forge;
+mod known;
 mod looker;
 mod looking;
 mod measured;
 mod mutation;
 mod peer;
 mod report;
+mod serving;
 mod silent;
 mod trial;
 
@@ -36,7 +38,8 @@ use serde::{Deserialize, Serialize};
 use crate::Options;
 use crate::report::{self as reports, Bar};
 use looking::Looking;
-use mutation::{Mutation, Scene};
+use mutation::Mutation;
+use peer::Scene;
 use trial::{Outcome, Strangers, Trial, points};
 
 /// Says where strangers' files are, to the processes of a trial.
@@ -267,7 +270,7 @@ pub(crate) fn look(name: &str, database: &Path) -> Result<bool> {
 
 pub(crate) fn be_peer(what: &str) -> Result<bool> {
     let (offer, by, scene) = serde_json::from_str(what).context("what to offer")?;
-    peer::serve(offer, by, scene).context("peer")
+    serving::serve(offer, by, scene).context("peer")
 }
 
 pub(crate) fn be_silent(folder: &Path) -> Result<bool> {

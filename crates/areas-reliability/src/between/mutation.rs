@@ -9,22 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::looking::{By, Looking, Offer};
-use super::peer::Peer;
-
-/// What the peer offers, before anything changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub(super) enum Scene {
-    /// What the library makes.
-    Own,
-    /// An object of its own, not sealed, of which it says that it is what is offered.
-    LooseObject,
-    /// A table of its own, not sealed.
-    LooseTable,
-    /// Nothing has been sent yet.
-    Silent,
-    /// The first half has been sent, and the object with it.
-    Half,
-}
+use super::peer::{Peer, Scene};
 
 /// Who does it.
 #[derive(Clone, Copy, Debug)]

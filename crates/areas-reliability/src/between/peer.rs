@@ -19,8 +19,22 @@ use rustix::fs::{
 
 use super::forge::{self, Table, header};
 use super::looking::{By, CLONED, OFFERED, Offer};
-use super::mutation::{self, How, Scene};
-use crate::bystander::{SIZE, pattern};
+use crate::contents::{SIZE, pattern};
+
+/// What the peer offers, before anything changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub(super) enum Scene {
+    /// What the library makes.
+    Own,
+    /// An object of its own, not sealed, of which it says that it is what is offered.
+    LooseObject,
+    /// A table of its own, not sealed.
+    LooseTable,
+    /// Nothing has been sent yet.
+    Silent,
+    /// The first half has been sent, and the object with it.
+    Half,
+}
 
 /// How far what grows may grow.
 pub(super) const MAX: usize = 4 * SIZE;
@@ -119,7 +133,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(offer: Offer, by: By, scene: Scene, registry: &Path) -> Result<Self> {
+    pub(super) fn new(offer: Offer, by: By, scene: Scene, registry: &Path) -> Result<Self> {
         let strangers = std::env::var_os(super::STRANGERS).map(PathBuf::from).context(super::STRANGERS)?;
         let mut area = Any::make(offer)?;
         area.publish()?;
@@ -179,7 +193,7 @@ impl Peer {
     }
 
     /// Does its part in what the operation is about, once the looker is ready for it.
-    fn arrange(&mut self, looker: u32) -> Result<()> {
+    pub(super) fn arrange(&mut self, looker: u32) -> Result<()> {
         self.looker = looker;
         match self.by {
             By::Registry | By::Giving => {}
@@ -327,13 +341,6 @@ impl Peer {
         ensure!(space.starts_with(&self.registry), "{} is elsewhere", space.display());
         Ok(space.to_owned())
     }
-
-    fn mutate(&mut self, name: &str) -> Result<()> {
-        match mutation::named(name)?.how {
-            How::Peer(act) | How::PeerStopped(act) => act(self),
-            How::Driver(_) => bail!("{name} is not the peer's to do"),
-        }
-    }
 }
 
 /// A memory object that looks like what is offered, and is not sealed.
@@ -351,31 +358,4 @@ pub(super) fn replace_number(number: i32, with: BorrowedFd<'_>) -> Result<()> {
     let done = rustix::io::dup2(with, &mut owned);
     let _ = owned.into_raw_fd();
     Ok(done?)
-}
-
-/// The peer's own part: answers each line with "ok" or with what is wrong. Its first line is the id
-/// of what it offers.
-pub(super) fn serve(offer: Offer, by: By, scene: Scene) -> Result<bool> {
-    let folder = std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")?;
-    let mut peer = Peer::new(offer, by, scene, &folder)?;
-    say(&registry::find(OFFERED)?.id().to_string())?;
-    for line in std::io::stdin().lines() {
-        let line = line?;
-        let result = match line.split_once(' ') {
-            Some(("mutate", name)) => peer.mutate(name),
-            Some(("arrange", looker)) => looker.parse().context("a number").and_then(|pid| peer.arrange(pid)),
-            _ => bail!("no such order: {line}"),
-        };
-        match result {
-            Ok(()) => say("ok")?,
-            Err(error) => say(&format!("{error:#}").replace('\n', "; "))?,
-        }
-    }
-    Ok(true)
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }

@@ -19,7 +19,8 @@ use tempfile::TempDir;
 
 use super::looker::{Answer, Rest};
 use super::looking::Looking;
-use super::mutation::{Deed, How, Mutation, Scene};
+use super::mutation::{Deed, How, Mutation};
+use super::peer::Scene;
 use super::silent::Silent;
 use crate::bystander::Looker as Bystander;
 use crate::call::{Call, END};
@@ -438,7 +439,7 @@ impl Process {
 
     /// What it wrote before it ended, for messages.
     fn said(&mut self) -> String {
-        crate::kill::said(&mut self.child)
+        crate::victim::said(&mut self.child)
     }
 }
 

@@ -14,7 +14,7 @@ use areas::{
 use super::joining::{is_found, published, unpublished};
 use super::pool::Pool;
 use super::{Act, With, is, told};
-use crate::bystander::{SIZE, VICTIM, has_pattern, pattern};
+use crate::contents::{SIZE, VICTIM, has_pattern, pattern};
 
 pub(super) fn grow() -> Result<Box<dyn Act>> {
     let mut area = areas::builder(SIZE).growable(8 * SIZE).shared()?;

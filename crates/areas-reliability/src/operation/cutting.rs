@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use areas::{Area, PageSize, Resizable, registry};
 
 use super::{Act, With, is, told};
-use crate::bystander::{SIZE, VICTIM, pattern};
+use crate::contents::{SIZE, VICTIM, pattern};
 
 /// An area with a hole in its addresses, and what is left of it.
 struct Cut {

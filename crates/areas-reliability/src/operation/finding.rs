@@ -11,7 +11,7 @@ use areas::{AnyArea, Area, ErrorKind, Frozen, ReceiveOptions, Resizable, Shared}
 
 use super::joining::{is_bystanders, list_into};
 use super::{Act, With, is, told};
-use crate::bystander::{NAMES, SIZE, VICTIM, has_pattern, pattern};
+use crate::contents::{NAMES, SIZE, VICTIM, has_pattern, pattern};
 
 fn is_right(source: Option<&Source>) -> Result<(), String> {
     let Some(source) = source else { return Err("there is none".to_owned()) };

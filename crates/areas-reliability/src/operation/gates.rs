@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::changing::is_it;
 use super::joining::{directory, published};
 use super::{Act, With, is, told};
-use crate::bystander::VICTIM;
+use crate::contents::VICTIM;
 
 /// Nothing here takes so long.
 const LONG: Duration = Duration::from_secs(10);

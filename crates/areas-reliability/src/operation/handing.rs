@@ -6,7 +6,7 @@ use areas::{Address, Area, Received, Shared, Transfer, registry};
 use super::changing::is_it;
 use super::joining::{is_found, published};
 use super::{Act, With, is, told};
-use crate::bystander::{NAMES, VICTIM};
+use crate::contents::{NAMES, VICTIM};
 
 /// Ids that givers claim are these of a team's: at least this, of so many.
 pub(crate) const FIRST_GIVEN: i32 = 3 << 17;

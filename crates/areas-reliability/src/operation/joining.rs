@@ -12,7 +12,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork as fork_process};
 
 use super::{Act, With, is, told};
-use crate::bystander::{NAMES, SIZE, VICTIM, has_pattern, pattern};
+use crate::contents::{NAMES, SIZE, VICTIM, has_pattern, pattern};
 
 pub(super) fn directory() -> Result<PathBuf> {
     std::env::var_os("AREAS_DIR").map(PathBuf::from).context("AREAS_DIR")

@@ -8,7 +8,7 @@ use areas::sync::{Event, Mutex, Owner, SeqLock};
 use areas::{Area, ErrorKind, Shared};
 
 use super::{Act, With, is, told};
-use crate::bystander::VICTIM;
+use crate::contents::VICTIM;
 
 /// Where things are in the area.
 const MUTEX: usize = 0;

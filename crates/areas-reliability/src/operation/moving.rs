@@ -8,7 +8,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::finding::know;
 use super::{Act, With, is, told};
-use crate::bystander::{NAMES, SIZE, has_pattern};
+use crate::contents::{NAMES, SIZE, has_pattern};
 
 /// The bystander's area, the policy that it has before, and the one that it is to have.
 struct Moving {

@@ -5,7 +5,7 @@ use areas::{Area, Rejected, Shared};
 use areas_slab::{Handle, Lease, Reader, Slab, Slice};
 
 use super::{Act, With, is, told};
-use crate::bystander::SIZE;
+use crate::contents::SIZE;
 
 const BYTES: &[u8] = b"in a block";
 
@@ -58,9 +58,9 @@ struct Reading {
 
 pub(super) fn read() -> Result<Box<dyn Act>> {
     let mut slab = Slab::builder().slots(64).over(area()?).map_err(|rejected| rejected.error)?;
-    slab.publish(crate::bystander::VICTIM)?;
+    slab.publish(crate::contents::VICTIM)?;
     let slice = slab.put(BYTES)?;
-    let again = Some(areas::registry::find(crate::bystander::VICTIM)?.open()?);
+    let again = Some(areas::registry::find(crate::contents::VICTIM)?.open()?);
     let run = |it: &mut Reading| {
         let Some(area) = it.again.take() else { return Ok(()) };
         match Reader::attach(area) {

@@ -10,7 +10,7 @@ use areas::{Address, Area, AreaId, Frozen, Protection, Received, Resizable, Shar
 
 use super::super::measured;
 use super::{CLONED, OFFERED};
-use crate::bystander::{SIZE, pattern};
+use crate::contents::{SIZE, pattern};
 use crate::operation::{Act, With, is, told};
 
 fn found() -> Result<Source> {
@@ -38,7 +38,7 @@ pub(super) fn find_again() -> Result<Box<dyn Act>> {
 
 pub(super) fn get() -> Result<Box<dyn Act>> {
     With::new(
-        (AreaId::new(super::super::looker::peer()?.1)?, None::<Source>),
+        (AreaId::new(super::super::known::peer()?.1)?, None::<Source>),
         |(id, source)| {
             *source = Some(registry::get(*id)?);
             Ok(())
@@ -61,7 +61,7 @@ pub(super) fn list() -> Result<Box<dyn Act>> {
             Ok(())
         },
         |count| {
-            let all = *count >= crate::bystander::NAMES.len() || !super::super::looker::is_strict();
+            let all = *count >= crate::contents::NAMES.len() || !super::super::known::is_strict();
             is(all, || format!("only {count} areas can be asked about"))
         },
     )
@@ -70,7 +70,7 @@ pub(super) fn list() -> Result<Box<dyn Act>> {
 
 pub(super) fn walk() -> Result<Box<dyn Act>> {
     With::new(
-        super::super::looker::peer()?.0,
+        super::super::known::peer()?.0,
         |pid: &mut u32| {
             let mut after = 0;
             while let Some(area) = registry::next(*pid, after)? {
@@ -257,7 +257,7 @@ type Giving = (Option<Area<Shared>>, u32);
 pub(super) fn give() -> Result<Box<dyn Act>> {
     registry::list()?;
     With::new(
-        (Some(filled("gift")?), super::super::looker::peer()?.0),
+        (Some(filled("gift")?), super::super::known::peer()?.0),
         |(area, to): &mut Giving| {
             let Some(given) = area.take() else { return Ok(()) };
             match given.transfer(*to, Address::Any) {

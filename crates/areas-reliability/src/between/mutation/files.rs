@@ -12,8 +12,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use super::super::looker::whole;
 use super::super::looking::By;
-use super::super::peer::Peer;
-use super::{Deed, How, Mutation, Scene, new, own};
+use super::super::peer::{Peer, Scene};
+use super::{Deed, How, Mutation, new, own};
 
 const fn done(name: &'static str, what: &'static str, deed: Deed) -> Mutation {
     new(name, what, Scene::Own, How::Driver(deed))

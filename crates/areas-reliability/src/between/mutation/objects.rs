@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{OFlags, SealFlags};
 
 use super::super::looking::{By, Offer};
-use super::super::peer::{self, Peer};
-use super::{BROUGHT, How, Mutation, REGISTRY, Scene, new, own};
-use crate::bystander::SIZE;
+use super::super::peer::{self, Peer, Scene};
+use super::{BROUGHT, How, Mutation, REGISTRY, new, own};
+use crate::contents::SIZE;
 
 /// A change of an object that is not sealed.
 const fn loose(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {

@@ -8,9 +8,9 @@ use rustix::fs::{SealFlags, fcntl_add_seals, ftruncate};
 
 use super::super::forge::{header, record};
 use super::super::looking::By;
-use super::super::peer::{Peer, loose};
-use super::{How, Mutation, REGISTRY, Scene, TABLE, new, own};
-use crate::bystander::SIZE;
+use super::super::peer::{Peer, Scene, loose};
+use super::{How, Mutation, REGISTRY, TABLE, new, own};
+use crate::contents::SIZE;
 
 const SEALS: SealFlags =
     SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);

@@ -1,20 +1,24 @@
 //! Kill at every system call: each operation is killed as it enters each of its calls and as it
 //! comes back, and then others look at what is left.
 
+mod chapter;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
 use crate::Options;
-use crate::bystander::{Looker, NAMES, VICTIM};
+use crate::bystander::Looker;
 use crate::call::END;
+use crate::contents::{NAMES, VICTIM};
 use crate::operation::{Hands, Operation, Subject};
 use crate::report::{self, Bar};
 use crate::stage::{Identity, Stage, holders_of, objects_of};
 use crate::trace::{Ended, Side, Stop, Then, Tracer};
+use crate::victim::said;
 use crate::watch::Watch;
 
 /// The outcome of one operation.
@@ -62,7 +66,7 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
     }
     drop(bar);
     if let Some(folder) = &options.report {
-        report::write(folder, "kill", &rows, &report::of_kills(&rows))?;
+        report::write(folder, "kill", &rows, &chapter::chapter(&rows))?;
     }
     Ok(rows.iter().all(|row| row.wrong.is_empty()))
 }
@@ -337,14 +341,4 @@ impl Trial {
 /// Whether the bystander looks before anybody else does.
 fn looks(number: usize) -> bool {
     number.is_multiple_of(2)
-}
-
-/// What a victim wrote before it ended, for messages.
-pub(crate) fn said(victim: &mut Child) -> String {
-    let _ = victim.kill();
-    let mut text = String::new();
-    if let Some(stderr) = &mut victim.stderr {
-        let _ = stderr.read_to_string(&mut text);
-    }
-    if text.is_empty() { "it said nothing".to_owned() } else { format!("it said: {}", text.trim()) }
 }
