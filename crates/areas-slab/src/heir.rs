@@ -91,6 +91,20 @@ impl Heir {
     }
 }
 
+impl Reader {
+    /// To be called before this process forks: what the child will have of the slices that this
+    /// process reads. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin) keeps
+    /// the blocks for the child. [`Kind::NotPermitted`] in a forked child that has no part in it;
+    /// [`Kind::System`] as [`attach`](Reader::attach).
+    pub fn before_fork(&self) -> Result<Option<Heir>> {
+        let held = self.held()?;
+        Heir::of_reader(self, self.table(), &held)
+    }
+}
+
 impl std::fmt::Debug for Heir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Heir").field("area", &self.table.area).finish_non_exhaustive()

@@ -59,18 +59,20 @@ mod books;
 mod handle;
 mod heir;
 mod layout;
+mod opening;
 mod owner;
 mod protocol;
 mod reader;
 mod seat;
+mod slab;
 mod slice;
 
-pub use attachments::{before_fork, detach_dead, open, owned, take};
 pub use books::Usage;
 pub use handle::Handle;
 pub use heir::Heir;
-pub use owner::{Slab, SlabBuilder};
+pub use opening::{before_fork, detach_dead, open, owned, take};
 pub use reader::{Lease, Reader};
+pub use slab::{Slab, SlabBuilder};
 pub use slice::Slice;
 
 /// The example of the README of this crate is a test.

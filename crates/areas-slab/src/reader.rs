@@ -9,7 +9,6 @@ use areas::{Area, Error, ErrorKind, Protection, Rejected, Result, Shared};
 
 use crate::books::OWNER;
 use crate::handle::Handle;
-use crate::heir::Heir;
 use crate::layout::{Geometry, Table, View, no_slab};
 use crate::protocol::{self, Slot, Word};
 use crate::seat::{Held, Seat};
@@ -77,16 +76,13 @@ impl Reader {
         let _ = last.next.set(Box::new(seat.adopted()));
     }
 
-    /// To be called before this process forks: what the child will have of the slices that this
-    /// process reads. `None` if there is none.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin)
-    /// keeps the blocks for the child. [`ErrorKind::NotPermitted`] in a forked child that has no
-    /// part in it; [`ErrorKind::System`] as [`attach`](Reader::attach).
-    pub fn before_fork(&self) -> Result<Option<Heir>> {
-        let held = self.0.held()?;
-        Heir::of_reader(self, &self.0.table, &held)
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.0.table
+    }
+
+    /// What this process reads.
+    pub(crate) fn held(&self) -> Result<MutexGuard<'_, HashMap<u32, Held>>> {
+        self.0.held()
     }
 
     /// Reads what this process reads now for as long as it lives: for a forked child that could not
