@@ -13,7 +13,7 @@ use areas::{Area, Shared, registry};
 
 use crate::finding::Rule;
 use crate::sabotage::Sabotage;
-use crate::supervisor::Supervisor;
+use crate::storm::Storm;
 
 /// What other programs of the machine may take in the meantime.
 const NOISE: u64 = 32 << 20;
@@ -54,25 +54,25 @@ pub(crate) fn keep_one(tag: &str) -> Option<Area<Shared>> {
     areas::builder(4096).name(format!("{tag}-kept")).shared().ok()
 }
 
-pub(crate) fn check(supervisor: &Supervisor, used: u64) -> Result<Remains> {
-    let found = |what: &str| supervisor.findings.tell(Rule::Remains, "the supervisor, at the end", what);
+pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
+    let found = |what: &str| storm.findings.tell(Rule::Remains, "the supervisor, at the end", what);
     // A reader has no area of anybody's, and no table of the dead once it has looked.
     if let Err(error) = registry::list() {
-        supervisor.findings.tell(Rule::Error, "the supervisor, at the end", &format!("list: {error:#}"));
+        storm.findings.tell(Rule::Error, "the supervisor, at the end", &format!("list: {error:#}"));
     }
     let tables = crate::proc::tables_of("self");
-    let own = if supervisor.options_sabotage() == Some(Sabotage::Holder) { 2 } else { 0 };
+    let own = if storm.options.sabotage == Some(Sabotage::Holder) { 2 } else { 0 };
     if tables > own {
         found(&format!(
             "everybody is dead and {tables} tables are still open or mapped by a reader that has looked since"
         ));
     }
     for process in crate::proc::processes() {
-        for object in crate::proc::tagged_objects_of(&process.to_string(), &supervisor.tag) {
+        for object in crate::proc::tagged_objects_of(&process.to_string(), &storm.tag) {
             found(&format!("process {process} still has an object of the storm: {object}"));
         }
     }
-    let limit = supervisor.memory_before + NOISE;
+    let limit = storm.memory_before + NOISE;
     let begun = Instant::now();
     let mut memory_after = crate::proc::shared_memory();
     while memory_after > limit && begun.elapsed() < TIMEOUT {
@@ -81,26 +81,19 @@ pub(crate) fn check(supervisor: &Supervisor, used: u64) -> Result<Remains> {
     }
     if memory_after > limit {
         found(&format!(
-            "shared memory was {} bytes before and is {memory_after} bytes {TIMEOUT:?} after everybody was killed; the storm's areas had {used} bytes",
-            supervisor.memory_before
+            "shared memory was {} bytes before and is {memory_after} bytes {PATIENCE:?} after everybody was killed; the storm's areas had {used} bytes",
+            storm.memory_before
         ));
     }
-    let folder = supervisor.run.join("registry");
-    if supervisor.options_sabotage() == Some(Sabotage::Folder) {
+    let folder = storm.run.join("registry");
+    if storm.options.sabotage == Some(Sabotage::Folder) {
         fs::write(folder.join("left-behind"), "x")?;
     }
     let (links, bytes_of_files, odd) = what_remains(&folder);
     odd.iter().for_each(|odd| found(odd));
-    next_start(supervisor, &folder);
+    next_start(storm, &folder);
     let descriptors = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    Ok(Remains {
-        used,
-        memory_before: supervisor.memory_before,
-        memory_after,
-        links,
-        bytes_of_files,
-        descriptors,
-    })
+    Ok(Remains { used, memory_before: storm.memory_before, memory_after, links, bytes_of_files, descriptors })
 }
 
 /// Links and bytes of files in the registry's folder, and what should not be there.
@@ -144,9 +137,9 @@ pub(crate) struct Options {
     name: String,
 }
 
-fn next_start(supervisor: &Supervisor, folder: &Path) {
-    let name = format!("{}-next", supervisor.tag);
-    let told = |what: &str| supervisor.findings.tell(Rule::Start, "the first process after the storm", what);
+fn next_start(storm: &Storm, folder: &Path) {
+    let name = format!("{}-next", storm.tag);
+    let told = |what: &str| storm.findings.tell(Rule::Start, "the first process after the storm", what);
     match Command::new("/proc/self/exe").args(["next", &name]).output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => told(&format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))),

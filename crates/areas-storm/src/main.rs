@@ -4,7 +4,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `supervisor.rs` | begins workers, kills, stops, takes the folder away, watches for what hangs |
+//! | `storm.rs` | a storm under way: what its parts know of it |
+//! | `supervisor/` | begins workers, kills, stops, takes the folder away, watches for what hangs |
 //! | `worker/` | what a process of the storm does |
 //! | `op.rs` | the operations, and which errors each may meet |
 //! | `board.rs` | what processes say of themselves, where a kill does not lose it |
@@ -28,6 +29,7 @@ mod proc;
 mod quiet;
 mod report;
 mod sabotage;
+mod storm;
 mod supervisor;
 mod worker;
 
@@ -40,7 +42,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "cargo xtask storm", bin_name = "cargo xtask storm", args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
-    storm: supervisor::Options,
+    storm: storm::Options,
     #[command(subcommand)]
     other: Option<Other>,
 }

@@ -6,26 +6,7 @@ use crate::board::SLOTS;
 use crate::ending::Remains;
 use crate::finding::Rule;
 use crate::op::{OUTCOMES, Op, outcome_name};
-use crate::supervisor::Supervisor;
-
-/// What the supervisor did and saw.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Deeds {
-    pub(crate) seconds: f64,
-    /// Workers; their children are counted as forks.
-    pub(crate) begun: u64,
-    /// By the supervisor; parents reap too.
-    pub(crate) reaped: u64,
-    pub(crate) killed: u64,
-    pub(crate) kills: u64,
-    pub(crate) group_kills: u64,
-    pub(crate) stops: u64,
-    pub(crate) folders_removed: u64,
-    pub(crate) ids_reused: u64,
-    pub(crate) slots_reused: u64,
-    pub(crate) most_areas: usize,
-    pub(crate) most_processes: usize,
-}
+use crate::storm::{Deeds, Storm};
 
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -42,28 +23,28 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn collect(supervisor: &Supervisor, remains: Remains) -> Self {
+    pub(crate) fn collect(storm: &Storm, remains: Remains) -> Self {
         let mut counts = vec![vec![0; OUTCOMES]; Op::ALL.len()];
-        for place in (0..SLOTS).map_while(|number| supervisor.board.look(number)) {
+        for place in (0..SLOTS).map_while(|number| storm.board.look(number)) {
             for (at, count) in place.counts().into_iter().enumerate() {
                 counts[at / OUTCOMES][at % OUTCOMES] += count;
             }
         }
         Report {
-            seed: supervisor.seed,
-            processes: supervisor.processes(),
-            deeds: supervisor.deeds,
+            seed: storm.seed,
+            processes: storm.options.processes,
+            deeds: storm.deeds,
             counts,
-            checked: supervisor.board.checked(),
+            checked: storm.board.checked(),
             remains,
-            findings: supervisor.findings.all(),
+            findings: storm.findings.all(),
             untried: Vec::new(),
         }
     }
 
     /// What was never done was not tested: a finding, where there was time enough, on a busy
-    /// machine too; else it is reported.
-    pub(crate) fn check_coverage(&mut self, supervisor: &Supervisor) {
+    /// machine too; else it is told.
+    pub(crate) fn check_coverage(&mut self, storm: &Storm) {
         const ENOUGH: f64 = 300.0;
         for (op, counts) in Op::ALL.iter().zip(&self.counts) {
             if counts[0] == 0 {
@@ -85,9 +66,9 @@ impl Report {
         }
         if self.deeds.seconds >= ENOUGH {
             for what in self.untried.drain(..) {
-                supervisor.findings.tell(Rule::Coverage, "the report", &what);
+                storm.findings.tell(Rule::Coverage, "the report", &what);
             }
-            self.findings = supervisor.findings.all();
+            self.findings = storm.findings.all();
         }
     }
 
