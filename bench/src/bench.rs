@@ -9,7 +9,6 @@ use crate::machine::{self, Machine};
 use crate::measure::{self, Plan, Side};
 use crate::outcome::{Compared, Curve, Number, Outcome, Report, RowReport};
 use crate::peers::{Library, Peers};
-use crate::rows::Row;
 use crate::statistics::Spread;
 use crate::{Options, count};
 
@@ -66,15 +65,11 @@ impl Bench {
         })
     }
 
-    pub fn begin(&mut self, row: &Row) {
-        eprintln!("{:>6.1} s  {}", self.start.elapsed().as_secs_f64(), row.name);
+    /// From now on what comes of it is that row's.
+    pub fn begin(&mut self, name: &'static str, what: &'static str) {
+        eprintln!("{:>6.1} s  {name}", self.start.elapsed().as_secs_f64());
         machine::pin(true);
-        self.rows.push(RowReport {
-            name: row.name,
-            what: row.what,
-            outcomes: Vec::new(),
-            curves: Vec::new(),
-        });
+        self.rows.push(RowReport { name, what, outcomes: Vec::new(), curves: Vec::new() });
     }
 
     fn keep(&mut self, outcome: Outcome) {

@@ -122,7 +122,7 @@ fn run(options: &Options) -> Result<ExitCode> {
     }
     let wanted = |name: &str| options.rows.is_empty() || options.rows.iter().any(|row| row == name);
     for row in rows::ROWS.iter().filter(|row| wanted(row.name)) {
-        bench.begin(row);
+        bench.begin(row.name, row.what);
         (row.run)(&mut bench).with_context(|| format!("row {}", row.name))?;
     }
     let report = bench.finish();
