@@ -9,8 +9,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::setup::{BUSYBOX, Kernel};
+use super::kernel::Kernel;
 use crate::process;
+
+/// A static busybox, in the cache folder.
+pub(super) const BUSYBOX: &str = "root/bin/busybox";
 
 /// Drivers that a test may ask for, and those that the guest's own ports need in kernels without
 /// them built in.

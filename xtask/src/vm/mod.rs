@@ -6,6 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `layout.rs` | nodes, distances and attributes, from the command line to QEMU's arguments |
+//! | `kernel.rs` | which kernel a guest boots |
 //! | `setup.rs`, `fetch.rs` | QEMU, kernel and busybox, fetched once |
 //! | `image.rs`, `cpio.rs` | the guest's file system |
 //! | `guest.rs` | the guest's run |
@@ -15,6 +16,7 @@ mod cpio;
 mod fetch;
 mod guest;
 mod image;
+mod kernel;
 mod layout;
 mod setup;
 
@@ -29,8 +31,8 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use rustix::fs::FlockOperation;
 
+use kernel::Kernel;
 use layout::{Layout, Matrix, Nodes};
-use setup::Kernel;
 
 /// The status for a time limit, as timeout(1) has it.
 const TIME_LIMIT: u8 = 124;
