@@ -1,10 +1,12 @@
-//! The mutex of `areas::sync` (its own `protocol.rs`) and its sequence lock (`sequence.rs`), in all
+//! The mutex of `areas::sync` (its own `protocol.rs`, and the numbers of owners) and its sequence lock (`sequence.rs`), in all
 //! orders.
 //!
 //! What the kernel does is modelled as it is: who sleeps on a word compares it and falls asleep in
 //! one step, and a wake wakes who sleeps by then. Nobody here looks again by himself after a while,
 //! but where the model says so: so a wake that is lost would be a deadlock, which loom finds.
 
+#[path = "../../crates/areas/src/owner/number.rs"]
+mod number;
 #[path = "../../crates/areas/src/sync/protocol.rs"]
 mod protocol;
 #[path = "../../crates/areas/src/sync/sequence.rs"]

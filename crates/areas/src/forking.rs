@@ -1,32 +1,123 @@
 //! What a forked child has to find whole: the mutexes that one thread may hold in the moment in
 //! which another one forks.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there
-//! forever. So who forks takes them all first, in one order, and releases them on both sides. It is
-//! the one file that knows mutexes of several parts of the library.
+//! A child has the forking thread alone: a mutex that another thread holds stays held there for
+//! ever. So who forks takes them all first, in one order, and lets go of them on both sides.
+//!
+//! Each module registers what it has as a [`Part`], before it takes such a mutex for the first
+//! time. The places of all parts are static, and are locked while a thread forks, each just before
+//! the mutexes of its part: a part that is not registered yet cannot be, nor take its mutexes,
+//! until that thread has forked.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::sync::RwLockWriteGuard;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::mapping::Reservation;
-use crate::sync::owner;
-use crate::{populate, registry, sys};
+use crate::sys;
 
-/// In the order in which they are taken: no thread that has the second waits for the first.
-type All =
-    (owner::Gate, registry::Whole, RwLockWriteGuard<'static, ()>, populate::promise::Whole, owner::Marks);
-
-fn all_whole() -> All {
-    let gate = owner::gate_whole();
-    (gate, registry::whole(), Reservation::all_whole(), populate::promise::whole(), owner::marks_whole())
+/// Mutexes of one module that a forked child has to find free.
+pub(crate) struct Part {
+    order: Order,
+    take: fn(),
+    let_go: fn(),
+    registered: AtomicBool,
 }
 
+/// The order in which a thread that forks takes the mutexes of all parts: no thread that has the
+/// second waits for the first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Held while an owner's mark has a descriptor.
+    OwnersGate,
+    /// The registry's state, and whoever asks a peer.
+    Registry,
+    /// The parts of reservations.
+    Reservations,
+    /// What populates were promised.
+    Promises,
+    /// The marks of owners. Nothing else is waited for by who holds it.
+    OwnersMarks,
+}
+
+const PARTS_COUNT: usize = Order::OwnersMarks as usize + 1;
+
+type Place = Mutex<Option<&'static Part>>;
+type Locked = MutexGuard<'static, Option<&'static Part>>;
+
+/// The places of all parts, in their order.
+static PARTS: [Place; PARTS_COUNT] = [const { Mutex::new(None) }; PARTS_COUNT];
+
 thread_local! {
-    /// Held while this thread forks. It has no destructor, so that it is there for who forks in
-    /// one.
-    static HELD: Cell<ManuallyDrop<Option<All>>> = const { Cell::new(ManuallyDrop::new(None)) };
+    /// The places, held while this thread forks.
+    static HELD: Held<[Locked; PARTS_COUNT]> = const { Held::new() };
+}
+
+/// What a thread holds while it forks. It has no destructor, so that it is there for who forks in
+/// one.
+pub(crate) struct Held<G>(Cell<ManuallyDrop<Option<G>>>);
+
+impl<G> Held<G> {
+    pub(crate) const fn new() -> Self {
+        Held(Cell::new(ManuallyDrop::new(None)))
+    }
+
+    /// Takes it, unless this thread has it: called twice, it must not wait for itself (`ready` says
+    /// when that can be).
+    pub(crate) fn take(&self, take: impl FnOnce() -> G) {
+        let held = self.out().unwrap_or_else(take);
+        self.0.set(ManuallyDrop::new(Some(held)));
+    }
+
+    /// Lets go of it.
+    pub(crate) fn let_go(&self) {
+        drop(self.out());
+    }
+
+    fn out(&self) -> Option<G> {
+        ManuallyDrop::into_inner(self.0.take())
+    }
+}
+
+impl Part {
+    /// What is called by who forks: `take` before, and `let_go` behind it, in the parent and in the
+    /// child. Neither may allocate, nor wait for what its thread has.
+    pub(crate) const fn new(order: Order, take: fn(), let_go: fn()) -> Self {
+        Part { order, take, let_go, registered: AtomicBool::new(false) }
+    }
+
+    /// Sees to it that forks are careful with this part: to be called before any of its mutexes is
+    /// taken, by a thread that has mutexes of parts before it, or none.
+    #[inline]
+    pub(crate) fn ready(&'static self) -> sys::Result<()> {
+        match self.registered.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => self.register(),
+        }
+    }
+
+    #[cold]
+    fn register(&'static self) -> sys::Result<()> {
+        ready()?;
+        let at = self.order as usize;
+        match HELD.with(Held::out) {
+            // A handler of the program's own, in the thread that forks. Others wait for it.
+            Some(mut places) => {
+                *places[at] = Some(self);
+                HELD.with(|held| held.take(|| places));
+            }
+            // Who forks has not come to this place yet, or waits for nothing that this thread has.
+            None => {
+                *lock(&PARTS[at]) = Some(self);
+                self.registered.store(true, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lock(place: &'static Place) -> Locked {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How often this process and those before it have forked, as far as the handlers were called.
@@ -39,23 +130,31 @@ pub(crate) fn forks() -> u64 {
 
 extern "C" fn before() {
     FORKS.fetch_add(1, Ordering::Relaxed);
-    HELD.with(|held| {
-        // Called twice, it must not wait for itself: `ready` says when that can be.
-        let all = ManuallyDrop::into_inner(held.take());
-        let all = all.unwrap_or_else(all_whole);
-        held.set(ManuallyDrop::new(Some(all)));
-    });
+    let all = || {
+        PARTS.each_ref().map(|place| {
+            let part = lock(place);
+            if let Some(part) = *part {
+                (part.take)();
+            }
+            part
+        })
+    };
+    HELD.with(|held| held.take(all));
 }
 
 extern "C" fn after() {
-    drop(ManuallyDrop::into_inner(HELD.with(Cell::take)));
+    for part in HELD.with(Held::out).into_iter().flatten() {
+        if let Some(part) = *part {
+            (part.let_go)();
+        }
+    }
 }
 
 /// `DONE`, 0, or the process that is about it.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 const DONE: u64 = u64::MAX;
 
-/// Ensures that forks are careful: to be called before any of the mutexes is taken.
+/// Sees to it that forks are counted, and careful with all parts that register.
 ///
 /// Nothing here can be inherited in the middle: a child whose parent had just begun finds its
 /// parent's number, and begins again. At worst the functions are called twice around its own forks.
@@ -82,14 +181,39 @@ pub(crate) fn ready() -> sys::Result<()> {
 mod tests {
     use super::*;
 
+    const TIME: std::time::Duration = std::time::Duration::from_secs(1);
+
+    fn is_locked() -> bool {
+        let all = || PARTS.iter().all(|place| place.try_lock().is_err());
+        std::thread::scope(|scope| scope.spawn(all).join().unwrap())
+    }
+
     #[test]
     fn who_forks_takes_them_once() {
         before();
         before();
+        assert!(is_locked());
         after();
-        // Else this would wait forever.
-        drop(all_whole());
+        // Else this would wait for ever.
+        PARTS.iter().for_each(|place| drop(lock(place)));
         after();
+    }
+
+    #[test]
+    fn each_part_is_registered_once_it_is_used() {
+        let mut area = crate::builder(8192).shared().unwrap();
+        area.populate().unwrap();
+        area.publish("forks").unwrap();
+        drop(crate::sync::Mutex::new(&area, 0).unwrap().lock(TIME).unwrap());
+        drop(crate::Reservation::new(4096, 1).unwrap());
+        for (place, order) in PARTS.iter().zip(0..) {
+            assert!(lock(place).is_some_and(|part| part.order as usize == order), "{order}");
+        }
+        // Nobody can take any of their mutexes between this and that.
+        before();
+        assert!(is_locked());
+        after();
+        drop(crate::sync::Mutex::new(&area, 0).unwrap().lock(TIME).unwrap());
     }
 
     #[test]

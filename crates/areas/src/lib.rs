@@ -176,6 +176,7 @@ mod migrate;
 mod object;
 #[doc(hidden)]
 pub mod others;
+mod owner;
 mod page;
 mod physical;
 pub mod place;

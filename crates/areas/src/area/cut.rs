@@ -20,9 +20,9 @@ use super::{Area, AreaKind, Resizable};
 use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, Piece};
+use crate::owner::Owners;
 use crate::registry;
 use crate::size::Bytes;
-use crate::sync::owner::Owners;
 
 impl<K: AreaKind> Area<K> {
     /// Which of its addresses the kernel no longer has as this area's, in bytes from its beginning;

@@ -53,6 +53,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Fallback, Mapping};
 use crate::object::{Extent, Object};
+use crate::owner::Owners;
 use crate::page::PageSize;
 use crate::place::{CompactPlacement, Placement};
 use crate::populate::{self, Job, Populated, Progress, Refused};
@@ -61,7 +62,6 @@ use crate::provider::{take_pool_pages, transparent};
 use crate::registry::{Announcement, AreaId, Name, Note, Publication};
 use crate::residency::{self, Residency};
 use crate::size::Bytes;
-use crate::sync::owner::Owners;
 use crate::sys;
 
 /// The kinds of areas, by which the type says who may write: [`Private`], [`Shared`],

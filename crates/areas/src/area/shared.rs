@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use super::{Area, AreaKind, sealed};
 use crate::error::Result;
 use crate::mapping::{Mapping, out_of_range, overlapping};
+use crate::owner::Owners;
 use crate::populate::{self, Job, Progress};
-use crate::sync::owner::Owners;
 use crate::sys::copy::Word;
 
 /// Others may write: every process that has a clone.

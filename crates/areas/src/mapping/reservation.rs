@@ -8,8 +8,8 @@ use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::forking;
+use crate::error::{Error, Kind, Result};
+use crate::forking::{self, Order, Part};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -100,6 +100,17 @@ impl Parts {
 /// so a child finds all of them whole, and no mutex that a thread holds which it does not have.
 static GATE: RwLock<()> = RwLock::new(());
 
+thread_local! {
+    static FORKING: forking::Held<RwLockWriteGuard<'static, ()>> = const { forking::Held::new() };
+}
+
+/// No thread has parts of any reservation while one forks.
+static PART: Part = Part::new(
+    Order::Reservations,
+    || FORKING.with(|held| held.take(|| GATE.write().unwrap_or_else(PoisonError::into_inner))),
+    || FORKING.with(forking::Held::let_go),
+);
+
 /// The parts of a reservation, for one thread at a time.
 pub(crate) struct Held<'a, T> {
     // Released first.
@@ -176,11 +187,6 @@ impl Reservation {
             .detail(format!("address and size must be multiples of the page size, {page}, and not 0")));
         }
         Mapping::new(&reserved(At::Exactly(address), size)).map(Reservation::of)
-    }
-
-    /// No thread has parts of any reservation, for as long as that is kept (`forking.rs`).
-    pub(crate) fn all_whole() -> RwLockWriteGuard<'static, ()> {
-        GATE.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Of addresses that were mapped as [`reserved`] says.
@@ -465,8 +471,8 @@ impl Reservation {
 
 /// Before there is any reservation.
 pub(crate) fn prepare(size: usize) -> Result<()> {
-    forking::ready().map_err(|errno| {
-        Error::new(ErrorKind::System, format!("reserve {} of addresses", Bytes::from(size)))
+    PART.ready().map_err(|errno| {
+        Error::new(Kind::System, format!("reserve {} of addresses", Bytes::from(size)))
             .call("pthread_atfork", errno)
     })
 }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::forking::{Held, Order, Part};
 use crate::place::NodeSet;
 use crate::sys;
 
@@ -14,7 +15,7 @@ use crate::sys;
 static PROMISES: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
-pub(crate) struct Entry {
+struct Entry {
     /// A forked child inherits what threads were promised that it does not have.
     process: u32,
     /// The nodes that it is confined to.
@@ -22,11 +23,18 @@ pub(crate) struct Entry {
     left: Arc<AtomicU64>,
 }
 
-/// A thread that has it decides alone which are admitted.
-pub(crate) type Whole = MutexGuard<'static, Vec<Entry>>;
+/// Whoever has it decides alone who is admitted.
+type Whole = MutexGuard<'static, Vec<Entry>>;
 
-/// For threads that fork: no child inherits the mutex held by a thread that it does not have.
-pub(crate) fn whole() -> Whole {
+thread_local! {
+    static FORKING: Held<Whole> = const { Held::new() };
+}
+
+/// No child inherits the mutex held by a thread that it does not have.
+static PART: Part =
+    Part::new(Order::Promises, || FORKING.with(|held| held.take(whole)), || FORKING.with(Held::let_go));
+
+fn whole() -> Whole {
     PROMISES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -115,7 +123,7 @@ impl Before<'_> {
 fn open() -> Whole {
     // Without it the mutex may be inherited held. Where the C library has no memory for that, it is
     // so.
-    let _ = crate::forking::ready();
+    let _ = PART.ready();
     let mut all = whole();
     if !all.is_empty() {
         let own = sys::process::pid();

@@ -79,7 +79,7 @@ pub use process::ProcessStat;
 #[doc(hidden)]
 pub use shown::{MapLine, Shown, may_hold, open_in};
 pub use source::Source;
-pub(crate) use state::{Arrival, Whole, whole};
+pub(crate) use state::Arrival;
 pub(crate) use table::{Announcement, Record, TABLE_BYTES};
 pub(crate) use team::LABEL as TABLE_LABEL;
 pub use transferred::Transferred;

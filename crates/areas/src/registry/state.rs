@@ -34,7 +34,6 @@ use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
 use looking::Hit;
 use news::Quiet;
-pub(crate) use process::{Whole, whole};
 pub(super) use process::{state, state_up_to_date, withdraw};
 use teams::Known;
 pub(crate) use transfer::Arrival;

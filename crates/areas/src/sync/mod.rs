@@ -21,7 +21,6 @@
 
 mod event;
 mod mutex;
-pub(crate) mod owner;
 mod protocol;
 mod seqlock;
 mod sequence;
@@ -33,7 +32,8 @@ pub use seqlock::DetachedWriter;
 pub use seqlock::{SeqLock, Writer};
 
 use crate::area::{Area, Shared};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::owner::number;
 use crate::page::PageSize;
 use crate::sys;
 

@@ -7,24 +7,14 @@
 //! mutex that is owned by an unknown thread. Sleepers sleep on the lower half of the word, for a
 //! while: then they look again whether the owner lives.
 
-/// A thread may sleep on the word.
+use super::number::{SHIFT, is_number};
+
+/// Somebody may sleep on the word.
 pub(crate) const WAITERS: u64 = 0b0001;
 /// An owner died, and none since has said that what the mutex guards is consistent.
 pub(crate) const INCONSISTENT: u64 = 0b0010;
 /// Bits that are never set.
 const RESERVED: u64 = 0b1100;
-const SHIFT: u32 = 4;
-/// Bits of an owner's number.
-pub(crate) const OWNER_BITS: u32 = u64::BITS - SHIFT;
-/// The part of it that is in the lower half of the word is never 0: a thread that sleeps on that
-/// half notices when the mutex is free.
-const LOWER: u64 = (1 << (32 - SHIFT)) - 1;
-
-/// Whether an owner can have this number.
-pub(crate) const fn is_number(number: u64) -> bool {
-    number < 1 << OWNER_BITS && number & LOWER != 0
-}
-
 /// The owner that a word names, 0 for none; `None` for a word that is not a mutex's.
 pub(crate) const fn owner(word: u64) -> Option<u64> {
     let owner = word >> SHIFT;

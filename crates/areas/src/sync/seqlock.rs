@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::atomic::{Ordering, fence};
 
 use super::mutex::Attempt;
-use super::owner::{self, Owner as Mark};
 use super::protocol::{self, Outcome};
 use super::sequence::{self, Read, Sequence};
 use super::{check_memory, out_of_seqlock};
 use crate::area::{Area, Shared};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::owner::{self, Owner as Mark};
 use crate::protection::Protection;
 
 /// Attempts of a reader, of which the first few spin.

@@ -4,22 +4,28 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Key, State};
-use crate::error::{Error, ErrorKind, Result};
-use crate::forking;
+use crate::error::{Error, Kind, Result};
+use crate::forking::{Held, Order, Part};
 use crate::registry::peer::asking;
 
 static STATE: Mutex<Option<Box<State>>> = Mutex::new(None);
 
 /// All mutexes of the registry that a thread may hold: first the state's.
-pub(crate) struct Whole {
+struct Whole {
     _state: MutexGuard<'static, Option<Box<State>>>,
     _asking: MutexGuard<'static, ()>,
 }
 
-/// Nobody is in the middle of anything, for as long as that is kept (`forking.rs`).
-pub(crate) fn whole() -> Whole {
-    Whole { _state: lock(), _asking: asking() }
+thread_local! {
+    static FORKING: Held<Whole> = const { Held::new() };
 }
+
+/// Nobody is in the middle of anything while a thread forks.
+static PART: Part = Part::new(
+    Order::Registry,
+    || FORKING.with(|held| held.take(|| Whole { _state: lock(), _asking: asking() })),
+    || FORKING.with(Held::let_go),
+);
 
 fn lock() -> MutexGuard<'static, Option<Box<State>>> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -44,8 +50,8 @@ impl DerefMut for Guard {
 
 /// This process's state, in a forked child as far as it can be had without publishing anything.
 fn state_as_it_is() -> Result<Guard> {
-    forking::ready()
-        .map_err(|errno| Error::new(ErrorKind::System, "use the registry").call("pthread_atfork", errno))?;
+    PART.ready()
+        .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
     let mut guard = lock();
     if guard.is_none() {
         *guard = Some(Box::new(State::new()?));

@@ -9,6 +9,8 @@
 //! mark: no process number is involved, so that pid namespaces do not matter, nor numbers that are
 //! used again.
 
+pub(crate) mod number;
+
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -17,8 +19,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::protocol::{OWNER_BITS, is_number};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::forking::{Held, Order, Part};
 use crate::mapping::{ForkDetector, Mapping};
 use crate::object::{self, Object};
 use crate::presence;
@@ -26,6 +28,7 @@ use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::memory::Advice;
 use crate::sys::range_lock;
+use number::{OWNER_BITS, is_number};
 
 /// Where the bytes are that are marked: behind those of `presence.rs`.
 const FIRST: u64 = (1 << 62) + (1 << 61);
@@ -166,6 +169,8 @@ impl Owners {
 
     #[cold]
     fn note(&self, identity: Identity) -> u64 {
+        // Where forks cannot be careful there will be no owner, which is told then.
+        let _ = BOOK_PART.ready();
         let mut book = book();
         let known = self.0.load(Ordering::Relaxed);
         if known != 0 {
@@ -195,14 +200,14 @@ impl Drop for Owners {
 }
 
 /// Ends an owner.
-pub(super) fn give_back(owner: Owner) {
+pub(crate) fn give_back(owner: Owner) {
     if owner.is_own() {
         take_back(|mark| mark.number == owner.number);
     }
 }
 
 /// Whether an owner lives, in whatever process.
-pub(super) fn is_alive(object: &Object, number: u64) -> Result<bool> {
+pub(crate) fn is_alive(object: &Object, number: u64) -> Result<bool> {
     const WHAT: &str = "check whether a lock's owner is alive";
     let file = object.own_fd().map_err(|_| object::closed(WHAT.to_owned()))?;
     range_lock::is_alone(file, &byte(number))
@@ -250,8 +255,10 @@ fn take_back(which: impl Fn(&Mark) -> bool) {
 /// Which life of the process it is: another one in each forked child.
 fn life() -> Result<u64> {
     if CANARY.get().is_none() {
-        crate::forking::ready()
-            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("pthread_atfork", errno))?;
+        GATE_PART
+            .ready()
+            .and_then(|()| BOOK_PART.ready())
+            .map_err(|errno| Error::new(Kind::System, WHAT).call("pthread_atfork", errno))?;
         let _gate = gate();
         if CANARY.get().is_none() {
             let canary = ForkDetector::new()
@@ -308,16 +315,21 @@ fn book() -> MutexGuard<'static, Book> {
     BOOK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+thread_local! {
+    static FORKING_GATE: Held<MutexGuard<'static, ()>> = const { Held::new() };
+    static FORKING_BOOK: Held<MutexGuard<'static, Book>> = const { Held::new() };
+}
+
 /// What a fork takes before all else: no mark has a descriptor.
-pub(crate) struct Gate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+static GATE_PART: Part = Part::new(
+    Order::OwnersGate,
+    || FORKING_GATE.with(|held| held.take(gate)),
+    || FORKING_GATE.with(Held::let_go),
+);
 
 /// What it takes after all else: no mark is half noted.
-pub(crate) struct Marks(#[expect(dead_code, reason = "held")] MutexGuard<'static, Book>);
-
-pub(crate) fn gate_whole() -> Gate {
-    Gate(gate())
-}
-
-pub(crate) fn marks_whole() -> Marks {
-    Marks(book())
-}
+static BOOK_PART: Part = Part::new(
+    Order::OwnersMarks,
+    || FORKING_BOOK.with(|held| held.take(book)),
+    || FORKING_BOOK.with(Held::let_go),
+);
