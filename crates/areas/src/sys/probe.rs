@@ -24,13 +24,12 @@ use super::{Errno, Result};
 
 /// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The kernel knows it and lets it through. For calls that give a number, that number.
     Works(u8),
     /// An error number that the kernel has not for such a call, unless it lacks it (ENOSYS) or a
     /// filter forbids it.
-    Refused(crate::Errno),
+    Refused(Errno),
     /// The child was killed for it.
     Kills,
     /// No answer within two seconds: a supervisor that is asked does not answer.
@@ -58,9 +57,8 @@ const BEGUN: u8 = u8::MAX;
 /// is not used.
 const RECORD: usize = 4;
 
-/// The result of each call and of each feature of one, by name, in a fixed order.
-#[must_use]
-pub fn answers() -> Vec<(&'static str, Answer)> {
+/// What came of each call and of each feature of one, by name, in a fixed order.
+pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
     let mut answers = vec![Answer::Unasked; PROBES.len()];
     let mut next = 0;
     while next < PROBES.len()
@@ -138,7 +136,7 @@ fn answer(probe: &Probe, errno: u8, value: u8) -> Answer {
         return Answer::Works(value);
     }
     let errno = Errno::from_raw_os_error(errno.into());
-    if probe.known.contains(&errno) { Answer::Works(0) } else { Answer::Refused(errno.into()) }
+    if probe.known.contains(&errno) { Answer::Works(0) } else { Answer::Refused(errno) }
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
@@ -363,8 +361,8 @@ mod tests {
             answer(probe, errno.raw_os_error().to_le_bytes()[0], 0)
         };
         assert_eq!(of("pidfd_getfd", Errno::BADF), Answer::Works(0));
-        assert_eq!(of("pidfd_getfd", Errno::PERM), Answer::Refused(Errno::PERM.into()));
-        assert_eq!(of("MADV_COLLAPSE", Errno::INVAL), Answer::Refused(Errno::INVAL.into()));
-        assert_eq!(of("mbind", Errno::NOSYS), Answer::Refused(Errno::NOSYS.into()));
+        assert_eq!(of("pidfd_getfd", Errno::PERM), Answer::Refused(Errno::PERM));
+        assert_eq!(of("MADV_COLLAPSE", Errno::INVAL), Answer::Refused(Errno::INVAL));
+        assert_eq!(of("mbind", Errno::NOSYS), Answer::Refused(Errno::NOSYS));
     }
 }
