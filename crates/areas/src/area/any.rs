@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::{Area, Frozen, Granted, Private, ReceiveOptions, Resizable, Shared, Stored};
-use crate::error::{Error, ErrorKind, Rejected, Result};
+use super::{Area, Frozen, Granted, Private, Resizable, Shared, Stored};
+use crate::error::{Error, Kind, Rejected, Result};
 use crate::lock::Lock;
 use crate::mapping::out_of_range;
 use crate::object::Object;
@@ -70,15 +70,6 @@ fn any_again<A: Into<AnyArea>>(rejected: Rejected<A>) -> Rejected<AnyArea> {
 }
 
 impl AnyArea {
-    /// Makes an area of a memory object's descriptor, within the default bounds of
-    /// [`ReceiveOptions`].
-    ///
-    /// # Errors
-    /// As [`ReceiveOptions::from_descriptor`].
-    pub fn from_descriptor(descriptor: impl Into<OwnedFd>) -> Result<Self, Rejected<OwnedFd>> {
-        ReceiveOptions::new().from_descriptor(descriptor)
-    }
-
     /// The bytes asked for, or that it has grown to: [`Area::size`].
     #[must_use]
     pub fn size(&self) -> usize {

@@ -14,6 +14,17 @@ use crate::sys::object::{SealFlags, SealedStat};
 
 const WHAT: &str = "make an area of a descriptor";
 
+impl AnyArea {
+    /// Makes an area of a memory object's descriptor, within the default bounds of
+    /// [`ReceiveOptions`].
+    ///
+    /// # Errors
+    /// As [`ReceiveOptions::from_descriptor`].
+    pub fn from_descriptor(descriptor: impl Into<OwnedFd>) -> Result<Self, Rejected<OwnedFd>> {
+        ReceiveOptions::new().from_descriptor(descriptor)
+    }
+}
+
 impl ReceiveOptions {
     /// For [`from_descriptor`](ReceiveOptions::from_descriptor): how many bytes of addresses an
     /// object takes that may grow, at least its size. Without this it takes none to grow into: its
