@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{self, Mode, OFlags};
 
-use super::{Errno, Result, foreign};
+use super::{Errno, Result};
 
 /// The lowest number that may be ours.
 const FIRST: i32 = 3;
@@ -24,7 +24,7 @@ const FIRST: i32 = 3;
 /// Whether the kernel gave us a low number, and not all of them were taken since.
 static LOW_ARE_FREE: AtomicBool = AtomicBool::new(false);
 
-fn is_low(descriptor: &OwnedFd) -> bool {
+pub(super) fn is_low(descriptor: &OwnedFd) -> bool {
     descriptor.as_raw_fd() < FIRST
 }
 
@@ -53,22 +53,6 @@ pub(crate) fn own_new(mut make: impl FnMut() -> Result<OwnedFd>) -> Result<Owned
     own(make)
 }
 
-/// The same for a copy of another process's descriptor, which may be of any file: its low number is
-/// not simply closed ([`foreign::leave_low`]).
-#[inline]
-pub(crate) fn own_foreign(take: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
-    let _taken = guard();
-    let given = take()?;
-    if is_low(&given) { moved_foreign(given) } else { Ok(given) }
-}
-
-#[cold]
-fn moved_foreign(given: OwnedFd) -> Result<OwnedFd> {
-    let moved = moved(&given);
-    foreign::leave_low(given);
-    moved
-}
-
 /// For a call that may yield any number of descriptors, each of which goes to [`move_up`]: while
 /// the value lives, the kernel gives no low numbers, if it gave one before.
 #[inline]
@@ -83,7 +67,7 @@ pub(crate) fn move_up(given: OwnedFd) -> Result<OwnedFd> {
 }
 
 #[cold]
-fn moved(given: &OwnedFd) -> Result<OwnedFd> {
+pub(super) fn moved(given: &OwnedFd) -> Result<OwnedFd> {
     LOW_ARE_FREE.store(true, Ordering::Relaxed);
     rustix::io::fcntl_dupfd_cloexec(given, FIRST).map_err(|errno| match errno {
         // The limit itself is 3 or less.
@@ -121,6 +105,7 @@ mod tests {
     use std::os::fd::{AsFd, BorrowedFd};
 
     use super::*;
+    use crate::sys::foreign;
     use crate::sys::object::{self, Pages};
 
     /// Runs `body` in a child of this process in which 0, 1 and 2 are closed; it says what is wrong

@@ -9,7 +9,8 @@ use rustix::fs::{self, AtFlags, Mode};
 pub(crate) use rustix::fs::{CWD, OFlags};
 
 use super::descriptor::own;
-use super::object::retry;
+use super::limits::{Limit, limit};
+use super::retry::retry;
 use super::{Errno, Result};
 
 /// What `stat` returns, as far as we ask.
@@ -260,7 +261,7 @@ pub(crate) fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> R
 /// kernel would send.
 pub(crate) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<()> {
     let end = offset.saturating_add(bytes.len() as u64);
-    if super::process::limit(super::process::Limit::FileSize).is_some_and(|limit| limit < end) {
+    if limit(Limit::FileSize).is_some_and(|limit| limit < end) {
         return Err(Errno::FBIG);
     }
     let mut done = 0;

@@ -13,13 +13,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
 
-use super::{file, object, record_lock};
+use super::descriptor::{guard, is_low, moved};
+use super::{Result, file, object, record_lock};
 
 /// How many are kept before nothing is taken any more. (Threads that take at the same moment may
 /// each add one, and a message more than one.)
 pub(crate) const MAX_KEPT: usize = 8;
 
 static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// A copy of another process's descriptor, under a number that is not low: it may be of any file, so
+/// that its low number is not simply closed ([`leave_low`]).
+#[inline]
+pub(crate) fn own_foreign(take: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
+    let _taken = guard();
+    let given = take()?;
+    if is_low(&given) { moved_foreign(given) } else { Ok(given) }
+}
+
+#[cold]
+fn moved_foreign(given: OwnedFd) -> Result<OwnedFd> {
+    let moved = moved(&given);
+    leave_low(given);
+    moved
+}
 
 /// Keeps a descriptor open for as long as the process runs this program.
 #[cold]

@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 
 use super::descriptor::own;
 use super::memory::last_errno;
-use super::object::retry;
+use super::retry::retry;
 use super::{Errno, Result};
 
 /// A socket for connections on which packets go, which never waits.

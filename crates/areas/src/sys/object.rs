@@ -10,6 +10,7 @@ use rustix::path::Arg;
 
 use super::descriptor::own_new;
 use super::file::Stat;
+use super::retry::retry;
 use super::{Errno, Result};
 
 /// Which pages an object is made of.
@@ -125,15 +126,5 @@ pub(crate) fn first_data(object: BorrowedFd<'_>, from: u64) -> Result<Option<u64
         Ok(start) => Ok(Some(start)),
         Err(Errno::NXIO) => Ok(None),
         Err(other) => Err(other),
-    }
-}
-
-/// Calls again when a signal interrupted it.
-pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
     }
 }

@@ -4,10 +4,12 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::process::{self, Pid, PidfdFlags, PidfdGetfdFlags, Resource};
+use rustix::process::{self, Pid, PidfdFlags, PidfdGetfdFlags};
 use rustix::thread::{self, ClockId};
 
-use super::descriptor::{own, own_foreign};
+use super::descriptor::own;
+use super::foreign::own_foreign;
+pub(crate) use super::limits::{Limit, limit};
 use super::{Errno, Result};
 
 /// Our process number, in the pid namespace that we are in.
@@ -73,26 +75,6 @@ pub(crate) fn share_descriptors(one: u32, other: u32) -> Result<bool> {
 /// ([`foreign`](super::foreign)).
 pub(crate) fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd> {
     own_foreign(|| process::pidfd_getfd(process, number, PidfdGetfdFlags::empty()))
-}
-
-/// A limit of this process in bytes or pieces; `None` is unlimited.
-pub(crate) fn limit(of: Limit) -> Option<u64> {
-    process::getrlimit(match of {
-        Limit::AddressSpace => Resource::As,
-        Limit::LockedMemory => Resource::Memlock,
-        Limit::FileSize => Resource::Fsize,
-        Limit::OpenFiles => Resource::Nofile,
-    })
-    .current
-}
-
-/// The limits that matter to memory objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    AddressSpace,
-    LockedMemory,
-    FileSize,
-    OpenFiles,
 }
 
 /// Whether this process gets no transparent huge pages, and programs that it starts: inherited by

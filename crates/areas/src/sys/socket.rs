@@ -22,7 +22,7 @@ use rustix::net::{
 
 use super::descriptor::{guard, move_up, own};
 use super::memory::last_errno;
-use super::object::retry;
+use super::retry::retry;
 use super::{Errno, Result};
 
 /// Sends bytes and one descriptor, in one piece: so few bytes as a message of ours has go whole or

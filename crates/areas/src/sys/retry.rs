@@ -1,0 +1,13 @@
+//! Calls that a signal has interrupted.
+
+use super::{Errno, Result};
+
+/// Calls again when a signal came in between.
+pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
