@@ -54,6 +54,7 @@
 
 mod access;
 mod answering;
+mod answers;
 mod inherited;
 mod offer;
 mod path;
@@ -62,7 +63,7 @@ mod refusal;
 mod taking;
 mod who;
 
-pub use answering::{Answer, Ended, Outcome};
+pub use answers::{Answer, Ended, Outcome};
 pub use offer::{Offer, OfferOptions, Reach};
 pub use refusal::Refusal;
 pub use taking::{TakeOptions, take};

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::access;
-use super::answering::{Answers, Given};
+use super::answers::{Answers, Given};
 use super::inherited;
 use super::place::{Bound, Place, failed};
 use super::who::{self, Users};
