@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use super::gather::Gather;
 use super::watch::Watch;
 use super::workers::Workers;
-use super::{CHUNK, Chunks, Job, Populated, Progress, Way, piece, room};
-use crate::error::{Error, ErrorKind, Result, remedy};
+use super::{CHUNK, Chunks, Job, Populated, Progress, Way, admission, piece};
+use crate::error::{Error, Kind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -50,7 +50,7 @@ pub(crate) fn run(
     let placement = super::placement(job);
     let watch = match job.object {
         Some(object) if object.physical().is_some() => Watch::none(),
-        _ => room::admit(job, placement)?,
+        _ => admission::admit(job, placement)?,
     };
     let parts = super::gathered(job);
     // Collapsed first, and then written: what was written would be moved and copied.

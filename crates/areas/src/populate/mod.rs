@@ -1,10 +1,11 @@
 //! Populate: fault pages in now, in parallel, instead of one by one at the first touch.
 //!
 //! It is the guarantee that there is memory: what plainly cannot fit is refused before the first
-//! page is taken ([`room`]), because a policy that confines pages to nodes, or a control group's
+//! page is taken ([`admission`]), because a policy that confines pages to nodes, or a control group's
 //! limit, ends in the out-of-memory killer, not in an error. Others who take the same room are seen
 //! along the way ([`promise`], [`watch`]). The threads ([`workers`]) end before the call does.
 
+pub(crate) mod admission;
 mod dry;
 mod fill;
 mod gather;
@@ -99,7 +100,7 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let pages = page.round_up(total).unwrap_or(total);
     job.mapping.check(0, pages, job.mapping.span())?;
     let placement = placement(job);
-    let watch = room::admit(job, placement)?;
+    let watch = admission::admit(job, placement)?;
 
     let parts = gathered(job);
     let gather = (!parts.is_empty()).then(|| Gather::new(job, way, placement));

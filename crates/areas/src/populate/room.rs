@@ -10,60 +10,21 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::Job;
 use super::promise::Before;
-use super::watch::Watch;
-use super::{Job, missing, pages};
 use crate::cgroup;
-use crate::error::{Error, ErrorKind, Result, remedy};
-use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Placement, Policy};
-use crate::residency::{self, PageLocation, Residency};
+use crate::error::{Error, Kind, Result, remedy};
+use crate::place::{Node, NodeSet};
+use crate::residency::{Residency, Where};
 use crate::size::Bytes;
 use crate::sys;
 use crate::topology::meminfo;
-
-/// Below this the question costs more than it is worth: even a small machine has it.
-const WORTH_ASKING: usize = 1 << 20;
-
-/// Refuses what cannot fit, and keeps an eye on the rest: what is not in RAM yet, placed like that.
-pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
-    let missing = missing(job)?;
-    // A pool says itself that it is empty, by an error.
-    if missing < WORTH_ASKING || job.mapping.page_size() != PageSize::base() {
-        return Ok(Watch::none());
-    }
-    let confined = match placement.policy() {
-        Policy::Bind(nodes) => Some(nodes),
-        _ => None,
-    };
-    // All other policies spill, but not out of the cpuset.
-    let nodes = confined.or_else(|| sys::policy::allowed_nodes().ok());
-    let what = if placement.is_default() { "it".to_owned() } else { placement.to_string() };
-    let asked = Asked { what, nodes };
-    let watch = Watch::admit(asked.clone(), missing as u64, pages(job) as u64)
-        .map_err(|short| short.refuse(job, &asked, "populate"))?;
-    super::mixed(job).map_or(Ok(()), |parts| check_parts(job, &parts))?;
-    Ok(watch)
-}
-
-/// Whether so many bytes plainly cannot be had from the nodes and control groups of this process:
-/// for programs that take pages by writing, as bytes come in, and do not know how many will come.
-///
-/// # Errors
-/// [`ErrorKind::NoMemory`], with what there is.
-pub fn refuse_what_cannot_fit(bytes: u64) -> Result<()> {
-    let asked = Asked { what: "it".to_owned(), nodes: sys::policy::allowed_nodes().ok() };
-    match Watch::admit(asked.clone(), bytes, bytes) {
-        Ok(_) => Ok(()),
-        Err(short) => Err(short.error(format!("take {:#}", Bytes(bytes)), &asked)),
-    }
-}
 
 /// What is asked for, for the question and for its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// For messages: the placement, or `it`.
-    what: String,
+    pub(super) what: String,
     /// The nodes that its pages may come from, where that is known.
     pub(super) nodes: Option<NodeSet>,
 }
@@ -151,12 +112,12 @@ fn tables(bytes: u64) -> u64 {
 /// What does not fit: the numbers.
 #[derive(Debug)]
 pub(super) struct Short {
-    needed: u64,
-    room: u64,
+    pub(super) needed: u64,
+    pub(super) room: u64,
     /// By those who were admitted before, in this process.
-    taken: u64,
-    whose: String,
-    raise: Option<String>,
+    pub(super) taken: u64,
+    pub(super) whose: String,
+    pub(super) raise: Option<String>,
 }
 
 impl Short {
@@ -165,7 +126,7 @@ impl Short {
         self.error(format!("{verb} {}", job.whose), asked)
     }
 
-    fn error(self, what: String, asked: &Asked) -> Error {
+    pub(super) fn error(self, what: String, asked: &Asked) -> Error {
         let Short { needed, room, taken, whose, raise } = self;
         let others = match taken {
             0 => String::new(),
@@ -194,42 +155,6 @@ impl Short {
     }
 }
 
-/// The same for parts that are placed each in its own way: what is confined to some nodes has to
-/// fit there.
-fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()> {
-    let confined = |placement: &Placement| match placement.policy() {
-        Policy::Bind(nodes) => Some(nodes),
-        _ => None,
-    };
-    let mut sets: Vec<NodeSet> = parts.iter().filter_map(|(_, placement)| confined(placement)).collect();
-    sets.sort_unstable_by_key(|nodes| *nodes.words());
-    sets.dedup();
-    // Asked only where it matters, since it takes a look at every page.
-    let mut measured = None;
-    for nodes in sets {
-        let inside = || {
-            parts
-                .iter()
-                .filter(|(_, placement)| confined(placement).is_some_and(|part| part.is_subset(&nodes)))
-        };
-        let all: u64 = inside().map(|(range, _)| range.len() as u64).sum();
-        let Some(supply) = supply(Some(nodes)).filter(|supply| all > supply.bytes) else { continue };
-        let residency = match measured.take() {
-            Some(residency) => residency,
-            None => residency::measure(job.mapping, job.object, job.len)?,
-        };
-        let missing = all.saturating_sub(resident(&residency, inside().map(|(range, _)| range)));
-        if missing > supply.bytes {
-            let asked = Asked { what: Placement::new(Policy::Bind(nodes)).to_string(), nodes: Some(nodes) };
-            let (room, whose) = (supply.bytes, supply.to_string());
-            let short = Short { needed: missing, room, taken: 0, whose, raise: None };
-            return Err(short.refuse(job, &asked, "populate"));
-        }
-        measured = Some(residency);
-    }
-    Ok(())
-}
-
 /// The bytes of some parts, in order, that are in RAM.
 pub(super) fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'a Range<usize>>) -> u64 {
     let mut runs = residency.runs().iter().peekable();
@@ -251,8 +176,8 @@ pub(super) fn resident<'a>(residency: &Residency, parts: impl Iterator<Item = &'
 
 /// What some nodes can give, or the machine.
 #[derive(Debug)]
-struct Supply {
-    bytes: u64,
+pub(super) struct Supply {
+    pub(super) bytes: u64,
     /// `None` for the machine.
     nodes: Option<NodeSet>,
 }
@@ -268,7 +193,7 @@ impl std::fmt::Display for Supply {
 }
 
 /// What some nodes can give, or the machine if they are all that it has.
-fn supply(nodes: Option<NodeSet>) -> Option<Supply> {
+pub(super) fn supply(nodes: Option<NodeSet>) -> Option<Supply> {
     let with_memory = sys::text::read_to_string("/sys/devices/system/node/has_memory").unwrap_or_default();
     let with_memory = NodeSet::from_kernel_list(&with_memory).unwrap_or_default();
     match nodes {
@@ -328,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_parts_have_already() {
-        let residency = residency::made_up(&[(2, Some(0)), (2, None), (4, Some(1))]);
+        let residency = crate::residency::made_up(&[(2, Some(0)), (2, None), (4, Some(1))]);
         let page = sys::page_size();
         let parts = [page..3 * page, 3 * page..5 * page, 7 * page..20 * page];
         assert_eq!(resident(&residency, parts.iter()), 3 * page as u64);
