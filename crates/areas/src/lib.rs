@@ -167,12 +167,14 @@ mod forking;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gate;
+mod growth;
 pub mod inherit;
 mod lock;
 #[doc(hidden)]
 pub mod machine;
 mod mapping;
 mod migrate;
+mod mover;
 mod object;
 #[doc(hidden)]
 pub mod others;
@@ -209,7 +211,8 @@ pub use error::in_words;
 pub use error::{Errno, Error, ErrorKind, Rejected, Result};
 pub use lock::Lock;
 pub use mapping::{BackedBy, Fallback, Mapping, Reservation, roomy_maximum};
-pub use migrate::{Migration, UnmovedRange, UnmovedReason};
+pub use migrate::{Migration, Stayed};
+pub use mover::Why;
 pub use object::{Extent, Object};
 pub use page::{PageSize, Pages};
 pub use place::{Node, NodeSet, Placement, Policy};

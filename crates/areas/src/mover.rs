@@ -1,17 +1,45 @@
 //! The calls that move pages: in large batches, for this process or another one, and what the
 //! kernel says of each.
 
+use std::fmt;
 use std::ops::Range;
 
-use super::{UnmovedRange, UnmovedReason};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Errno, Error, Kind, Result};
 use crate::place::Node;
 use crate::sys;
 
 /// Pages for one call: large enough that the calls do not count.
-pub(super) const BATCH: usize = 32 * 1024;
+pub(crate) const BATCH: usize = 32 * 1024;
 /// What the kernel leaves in the answer of a page that it did not come to.
 const NOT_REACHED: i32 = i32::MIN;
+
+/// Why a page would not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Why {
+    /// Somebody holds on to it: a transfer has it pinned, or it is being written back.
+    Busy,
+    /// Other processes have it mapped too, and moving such pages takes `CAP_SYS_NICE`.
+    MappedByOthers,
+    /// The node that it was to move to has no room.
+    NoRoom,
+    /// It went while it was looked at.
+    Gone,
+    /// Something else: the kernel's error number.
+    Other(Errno),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Busy => f.write_str("in use (pinned, or being written back)"),
+            Why::MappedByOthers => f.write_str("mapped by other processes too, which takes CAP_SYS_NICE"),
+            Why::NoRoom => f.write_str("the node has no room"),
+            Why::Gone => f.write_str("freed concurrently"),
+            Why::Other(errno) => errno.fmt(f),
+        }
+    }
+}
 
 /// A page, huge or not, and where it is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +66,7 @@ impl Mover {
     }
 
     /// Moves pages that another process has mapped, and no other.
-    pub(super) fn through(pid: u32) -> Self {
+    pub(crate) fn through(pid: u32) -> Self {
         Mover { pid, all: false }
     }
 
@@ -131,16 +159,6 @@ impl Mover {
     }
 }
 
-/// Adds to what stayed, in order; neighbours that stayed for the same reason are one.
-pub(super) fn note(stayed: &mut Vec<UnmovedRange>, page: &Wanted, why: UnmovedReason) {
-    match stayed.last_mut() {
-        Some(last) if last.range.end == page.range.start && last.target == page.target && last.why == why => {
-            last.range.end = page.range.end;
-        }
-        _ => stayed.push(UnmovedRange { range: page.range.clone(), target: page.target, why }),
-    }
-}
-
 /// Why a page is not on its target, by the kernel's answer; `None` if it is.
 fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
     match answer {
@@ -149,11 +167,11 @@ fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
         // could not.
         0.. => Some(UnmovedReason::Busy),
         error => Some(match -error {
-            libc::EBUSY | libc::EAGAIN => UnmovedReason::Busy,
-            libc::EACCES if !all => UnmovedReason::MappedByOthers,
-            libc::ENOMEM => UnmovedReason::NoRoom,
-            libc::ENOENT | libc::EFAULT => UnmovedReason::Gone,
-            errno => UnmovedReason::Other(crate::Errno::from_raw(errno)),
+            libc::EBUSY | libc::EAGAIN => Why::Busy,
+            libc::EACCES if !all => Why::MappedByOthers,
+            libc::ENOMEM => Why::NoRoom,
+            libc::ENOENT | libc::EFAULT => Why::Gone,
+            errno => Why::Other(Errno::from_raw(errno)),
         }),
     }
 }
@@ -167,32 +185,15 @@ mod tests {
         let node = Node::new(1).unwrap();
         let cases = [
             (1, true, None),
-            (0, true, Some(UnmovedReason::Busy)),
-            (-libc::EBUSY, true, Some(UnmovedReason::Busy)),
-            (-libc::EACCES, false, Some(UnmovedReason::MappedByOthers)),
-            (-libc::ENOMEM, true, Some(UnmovedReason::NoRoom)),
-            (-libc::ENOENT, true, Some(UnmovedReason::Gone)),
-            (-libc::EINVAL, true, Some(UnmovedReason::Other(crate::Errno::from_raw(libc::EINVAL)))),
+            (0, true, Some(Why::Busy)),
+            (-libc::EBUSY, true, Some(Why::Busy)),
+            (-libc::EACCES, false, Some(Why::MappedByOthers)),
+            (-libc::ENOMEM, true, Some(Why::NoRoom)),
+            (-libc::ENOENT, true, Some(Why::Gone)),
+            (-libc::EINVAL, true, Some(Why::Other(Errno::from_raw(libc::EINVAL)))),
         ];
         for (answer, all, expected) in cases {
             assert_eq!(reason(answer, node, all), expected, "{answer}");
         }
-    }
-
-    #[test]
-    fn neighbours_that_stayed_alike_are_one() {
-        let node = |id| Node::new(id).unwrap();
-        let page = |at: usize, id| Wanted { range: at * 4096..(at + 1) * 4096, target: node(id) };
-        let mut stayed = Vec::new();
-        for (at, id, why) in [
-            (0, 1, UnmovedReason::Busy),
-            (1, 1, UnmovedReason::Busy),
-            (2, 2, UnmovedReason::Busy),
-            (3, 2, UnmovedReason::NoRoom),
-        ] {
-            note(&mut stayed, &page(at, id), why);
-        }
-        let told: Vec<_> = stayed.iter().map(|part| (part.range.end / 4096, part.why)).collect();
-        assert_eq!(told, [(2, UnmovedReason::Busy), (3, UnmovedReason::Busy), (4, UnmovedReason::NoRoom)]);
     }
 }

@@ -12,10 +12,10 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use super::mover::{Mover, Wanted};
-use super::{Ground, UnmovedReason};
+use super::Ground;
 use crate::error::Result;
 use crate::mapping::Mapping;
+use crate::mover::{Mover, Wanted, Why};
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::place::Placement;

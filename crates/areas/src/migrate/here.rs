@@ -1,9 +1,9 @@
 //! Memory that this process has mapped, and whose pages it moves there.
 
-use super::mover::{Mover, Wanted};
-use super::{Ground, UnmovedReason};
+use super::Ground;
 use crate::error::Result;
 use crate::mapping::Mapping;
+use crate::mover::{Mover, Wanted, Why};
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::place::Placement;

@@ -11,7 +11,6 @@
 
 mod elsewhere;
 mod here;
-mod mover;
 mod targets;
 
 use std::fmt;
@@ -19,10 +18,10 @@ use std::ops::Range;
 
 pub(crate) use elsewhere::Elsewhere;
 pub(crate) use here::{Here, first_huge_page};
-pub(crate) use mover::{Mover, Wanted};
 
 use self::targets::Targets;
 use crate::error::Result;
+use crate::mover::{BATCH, Wanted, Why};
 use crate::page::PageSize;
 use crate::place::{Node, Placement};
 use crate::populate::Progress;
@@ -31,36 +30,6 @@ use crate::residency::{PageLocation, Residency};
 use crate::size::Bytes;
 use crate::turns::Origin;
 use crate::verify::Verification;
-
-/// Why a page would not move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnmovedReason {
-    /// It is pinned (by DMA, for instance), or being written back.
-    Busy,
-    /// Other processes have it mapped too, and moving such pages takes `CAP_SYS_NICE`.
-    MappedByOthers,
-    /// The node that it was to move to has no room.
-    NoRoom,
-    /// It went while it was looked at.
-    Gone,
-    /// Something else: the kernel's error number.
-    Other(crate::Errno),
-}
-
-impl fmt::Display for UnmovedReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            UnmovedReason::Busy => f.write_str("in use (pinned, or being written back)"),
-            UnmovedReason::MappedByOthers => {
-                f.write_str("mapped by other processes too, which takes CAP_SYS_NICE")
-            }
-            UnmovedReason::NoRoom => f.write_str("the node has no room"),
-            UnmovedReason::Gone => f.write_str("freed concurrently"),
-            UnmovedReason::Other(errno) => errno.fmt(f),
-        }
-    }
-}
 
 /// Pages that would not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,6 +190,16 @@ fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
     ranges.get(at).is_some_and(|known| known.start < range.end)
 }
 
+/// Adds to what stayed, in order; neighbours that stayed for the same reason are one.
+fn note(stayed: &mut Vec<Stayed>, page: &Wanted, why: Why) {
+    match stayed.last_mut() {
+        Some(last) if last.range.end == page.range.start && last.target == page.target && last.why == why => {
+            last.range.end = page.range.end;
+        }
+        _ => stayed.push(Stayed { range: page.range.clone(), target: page.target, why }),
+    }
+}
+
 /// Moves all of these; whether any of them moved.
 fn shift_all(
     ground: &mut dyn Ground,
@@ -231,14 +210,14 @@ fn shift_all(
     let total = wanted.iter().map(|page| page.range.len()).sum();
     let (mut done, mut moved) = (0, false);
     let mut found = Vec::new();
-    for batch in wanted.chunks(mover::BATCH) {
+    for batch in wanted.chunks(BATCH) {
         let mut batch = batch.to_vec();
         // The kernel moves those together that stand together and go to one node.
         batch.sort_by_key(|page| page.target);
         for (page, why) in batch.iter().zip(ground.shift(&batch)?) {
             match why {
                 None => moved = true,
-                Some(why) => mover::note(&mut found, page, why),
+                Some(why) => note(&mut found, page, why),
             }
         }
         done += batch.iter().map(|page| page.range.len()).sum::<usize>();
@@ -270,5 +249,17 @@ mod tests {
             assert_eq!(overlaps(&known, &range), expected, "{range:?}");
         }
         assert!(!overlaps(&[], &(0..9)));
+    }
+
+    #[test]
+    fn neighbours_that_stayed_alike_are_one() {
+        let node = |id| Node::new(id).unwrap();
+        let page = |at: usize, id| Wanted { range: at * 4096..(at + 1) * 4096, target: node(id) };
+        let mut stayed = Vec::new();
+        for (at, id, why) in [(0, 1, Why::Busy), (1, 1, Why::Busy), (2, 2, Why::Busy), (3, 2, Why::NoRoom)] {
+            note(&mut stayed, &page(at, id), why);
+        }
+        let told: Vec<_> = stayed.iter().map(|part| (part.range.end / 4096, part.why)).collect();
+        assert_eq!(told, [(2, Why::Busy), (3, Why::Busy), (4, Why::NoRoom)]);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::mover::Wanted;
 use crate::error::Result;
+use crate::mover::Wanted;
 use crate::page::PageSize;
 use crate::place::{Node, Placement, Policy};
 use crate::residency::{PageLocation, Residency};

@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Job, Way};
-use crate::error::{Errno, ErrorKind, Result};
-use crate::migrate::{Mover, Wanted};
+use crate::error::{Errno, Kind, Result};
+use crate::mover::{Mover, Wanted};
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Placement, Policy};
 use crate::residency::{self, PageLocation, Residency};
