@@ -8,7 +8,8 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::reservation::{RESERVED, reserved, still_reserved};
+use super::bare::{RESERVED, still_reserved};
+use super::reservation::reserved;
 use super::{Mapping, Reservation};
 use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::page::PageSize;

@@ -11,13 +11,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bare::{RESERVED, refill};
 use super::refusal::{in_words, refused};
-use super::reservation::RESERVED;
-use super::{Asked, BackedBy, Mapping, Reservation, Sharing};
-use crate::error::{Error, ErrorKind, Result, pool, remedy};
+use super::{Asked, BackedBy, Mapping, Sharing};
+use crate::error::{Error, Kind, Result};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;
@@ -152,7 +151,7 @@ impl Plan<'_> {
     }
 
     /// The error for what the kernel refused.
-    fn refused(&self, call: String, errno: sys::Errno) -> Error {
+    pub(super) fn refused(&self, call: String, errno: sys::Errno) -> Error {
         match (errno, self.file.and_then(|(file, _)| sealed(file))) {
             (sys::Errno::PERM, Some(false)) if self.may_be_undecided() && self.is_forbidden(self.at) => {
                 Error::new(ErrorKind::NotPermitted, format!("map {}", Bytes::from(self.size)))
@@ -231,7 +230,7 @@ impl Mapping {
     }
 
     /// Adds the right that `Plan::first` left out.
-    fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
+    pub(super) fn complete(mut self, plan: &Plan<'_>) -> Result<Self> {
         if plan.first() != plan.protection {
             self.note_protection(plan.first());
             self.protect(plan.protection)?;
@@ -258,35 +257,6 @@ impl Mapping {
             apart: false,
             guarded: false,
             slot: None,
-        }
-    }
-
-    /// Maps at an offset of a reservation, over nothing but reserved addresses.
-    pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
-        let base = home.take(offset, plan.span, plan.page)?;
-        // SAFETY: the reservation has just given us this range, which nothing else uses.
-        match unsafe { plan.map_over(base, &mut false) } {
-            Ok(base) => {
-                let mut mapping = Mapping::of(plan, base);
-                mapping.home = Some(home.clone());
-                mapping.complete(plan)
-            }
-            Err(errno) => {
-                home.recover(base, plan.span);
-                let call =
-                    format!("mmap({base:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection);
-                if errno == sys::Errno::PERM {
-                    return Err(plan.refused(call, errno));
-                }
-                let what = format!("map {} in a reservation", Bytes::from(plan.size));
-                let error = Error::new(ErrorKind::NoMemory, what).call(call, errno);
-                Err(match plan.page == PageSize::base() {
-                    true => remedy::address_space(error, plan.span),
-                    false => {
-                        pool::too_few(error, pool::Wanted::new(plan.page, plan.span).placed(plan.placement))
-                    }
-                })
-            }
         }
     }
 
@@ -449,12 +419,4 @@ impl Mapping {
         }
         Ok(())
     }
-}
-
-/// After an mmap with `MAP_FIXED` that failed: it may have removed what was there before (it does
-/// so for an object in pages of an empty pool, Linux 6.18), and then inaccessible addresses take
-/// the place, so that they stay ours. Whether that was so.
-pub(super) fn refill(base: NonNull<u8>, span: usize) -> bool {
-    let nothing = Protection::empty().for_mmap();
-    sys::memory::map(At::Exactly(base.addr().get()), span, nothing, RESERVED, None).is_ok()
 }

@@ -10,9 +10,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use super::reservation::{Parts, Reservation, prepare};
-use super::{BackedBy, Mapping, Plan, Sharing};
-use crate::error::{Error, ErrorKind, Rejected, Result};
+use super::{Parts, Reservation, prepare};
+use crate::error::{Error, Kind, Rejected, Result};
+use crate::mapping::{BackedBy, Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -20,13 +20,13 @@ use crate::sys;
 use crate::sys::memory::{At, MapFlags};
 
 /// What lies behind the addresses of a reservation that has memory.
-pub(super) struct Given {
+pub(in crate::mapping) struct Given {
     page: PageSize,
     /// Whether its pages can be freed, so that the kernel has fresh ones for the next: private
     /// anonymous memory of our own, in base pages.
     fresh: bool,
     /// The mapping that it was, if it was one.
-    pub(super) owned: Option<Mapping>,
+    pub(in crate::mapping) owned: Option<Mapping>,
     /// Dropped once nothing of the memory is in use any more.
     _kept: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -169,7 +169,7 @@ impl Reservation {
     ///
     /// # Safety
     /// `take_memory` gave the part to the caller, and nothing uses it again.
-    pub(super) unsafe fn take_memory_back(
+    pub(in crate::mapping) unsafe fn take_memory_back(
         &self,
         base: NonNull<u8>,
         span: usize,

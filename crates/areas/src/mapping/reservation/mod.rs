@@ -3,23 +3,27 @@
 #![expect(unsafe_code, reason = "owns raw addresses; each block has its proof")]
 
 mod behind;
+mod gate;
+mod given;
+mod parts;
+mod taking;
 
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use gate::{Held, hold, prepare};
+use given::Given;
+use parts::Parts;
+
+use super::bare::{RESERVED, refill};
+use super::{Mapping, Plan, Sharing};
 use crate::error::{Error, Kind, Result};
-use crate::forking::{self, Order, Part};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::memory::{At, MapFlags};
-
-use super::Mapping;
-use super::extents::Extents;
-use super::given::Given;
-use super::taken::Ranges;
+use crate::sys::memory::At;
 
 /// A range of addresses that is taken, without memory: what touches it faults.
 ///
@@ -41,101 +45,6 @@ pub struct Reservation {
     /// The memory behind it, if it is not addresses alone (`given.rs`). Then the range is not ours
     /// to unmap.
     pub(super) given: Option<Given>,
-}
-
-/// The parts of a reservation, by offset.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    /// In use.
-    pub(super) taken: Ranges,
-    /// Of one with memory: what is free.
-    pub(super) free: Extents,
-    /// Not the reservation's any more, and in no use of it: released, or left to any mapping that
-    /// comes first.
-    gone: Ranges,
-    /// Of those, what a failed call or the program has left: reserved again as soon as nothing is
-    /// mapped there and it is asked for.
-    lost: Ranges,
-    /// In use, and gone as soon as they are not.
-    released: Ranges,
-}
-
-impl Parts {
-    /// Of so many bytes of memory, none of them in use.
-    pub(super) fn of_memory(span: usize) -> Self {
-        Parts { free: Extents::of(0..span as u64), ..Parts::default() }
-    }
-
-    /// What is in the way of a mapping.
-    fn in_the_way(&self, range: &Range<usize>) -> Option<Range<usize>> {
-        self.taken.overlapping(range).or_else(|| self.gone.overlapping(range))
-    }
-
-    /// Where the next part begins, behind `offset`, that is in use or gone.
-    fn next(&self, offset: usize) -> Option<usize> {
-        let [taken, gone] =
-            [&self.taken, &self.gone].map(|ranges| ranges.next(offset).map(|range| range.start));
-        taken.into_iter().chain(gone).min()
-    }
-
-    fn is_free(&self, offset: usize) -> bool {
-        !self.taken.holds(offset) && !self.gone.holds(offset)
-    }
-
-    /// A range in use is left to any mapping that comes first, and taken back when it is asked for,
-    /// but for what was released, or lies behind the end.
-    fn leave(&mut self, range: Range<usize>, span: usize) {
-        for (part, released) in self.released.parts(range.clone()) {
-            let part = part.start.min(span)..part.end.min(span);
-            if !released {
-                self.lost.cover(part.clone());
-            }
-            self.gone.cover(part);
-        }
-        self.released.carve(&range);
-    }
-}
-
-/// Held for reading by threads that have the parts of a reservation, for writing by one that forks:
-/// so a child finds all of them whole, and no mutex that a thread holds which it does not have.
-static GATE: RwLock<()> = RwLock::new(());
-
-thread_local! {
-    static FORKING: forking::Held<RwLockWriteGuard<'static, ()>> = const { forking::Held::new() };
-}
-
-/// No thread has parts of any reservation while one forks.
-static PART: Part = Part::new(
-    Order::Reservations,
-    || FORKING.with(|held| held.take(|| GATE.write().unwrap_or_else(PoisonError::into_inner))),
-    || FORKING.with(forking::Held::let_go),
-);
-
-/// The parts of a reservation, for one thread at a time.
-pub(crate) struct Held<'a, T> {
-    // Released first.
-    parts: MutexGuard<'a, T>,
-    _gate: RwLockReadGuard<'static, ()>,
-}
-
-/// The same of whatever is divided so: a forked child finds it whole.
-pub(crate) fn hold<T>(parts: &Mutex<T>) -> Held<'_, T> {
-    let gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
-    Held { parts: parts.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
-}
-
-impl<T> Deref for Held<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &Self::Target {
-        &self.parts
-    }
-}
-
-impl<T> DerefMut for Held<'_, T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.parts
-    }
 }
 
 // SAFETY: addresses of the process, not of a thread; what is shared is behind a mutex.
@@ -318,42 +227,8 @@ impl Reservation {
         Ok(self.pointer(offset))
     }
 
-    /// Makes two neighbouring parts one, which belongs to the owner of the first.
-    pub(super) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
-        let offset = base.addr().get() - self.address();
-        let taken = &mut self.hold().taken;
-        let both = [offset..offset + len, offset + len..offset + len + more].map(|part| taken.remove(&part));
-        debug_assert_eq!(both, [true; 2], "both were taken");
-        taken.insert(offset..offset + len + more);
-    }
-
-    /// Makes a part two: the first `len` bytes, and the `more` behind.
-    pub(super) fn split(&self, base: NonNull<u8>, len: usize, more: usize) {
-        let offset = base.addr().get() - self.address();
-        let taken = &mut self.hold().taken;
-        let whole = taken.remove(&(offset..offset + len + more));
-        debug_assert!(whole, "only what was taken is split");
-        taken.insert(offset..offset + len);
-        taken.insert(offset + len..offset + len + more);
-    }
-
-    /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the
-    /// program, and belongs to what is mapped there next. In bytes from the beginning of the part.
-    pub(super) fn divide(&self, base: NonNull<u8>, len: usize, kept: &[Range<usize>]) {
-        let start = base.addr().get() - self.address();
-        let mut parts = self.hold();
-        let known = parts.taken.remove(&(start..start + len));
-        debug_assert!(known, "only what was taken is divided");
-        let mut at = 0;
-        for part in kept.iter().chain([&(len..len)]) {
-            parts.leave(start + at..start + part.start, self.span);
-            parts.taken.insert(start + part.start..start + part.end);
-            at = part.end;
-        }
-    }
-
-    /// Takes lost parts in a range back where nothing else was mapped: they are reserved addresses
-    /// again.
+    /// Takes lost parts in a range back that nobody else has come to be in: they are reserved
+    /// addresses again.
     fn reclaim(&self, parts: &mut Parts, range: Range<usize>) {
         if self.given.is_some() {
             // The giver of the memory has the addresses.
@@ -362,8 +237,8 @@ impl Reservation {
         let mut at = range.start;
         while let Some(lost) = parts.lost.overlapping(&(at..range.end)) {
             at = lost.end;
-            // Over nothing that is there: what was mapped concurrently stays.
-            if super::making::refill(self.pointer(lost.start), lost.len()) {
+            // Over nothing that is there: what somebody has mapped meanwhile stays.
+            if refill(self.pointer(lost.start), lost.len()) {
                 parts.lost.carve(&lost);
                 parts.gone.carve(&lost);
             }
@@ -374,121 +249,6 @@ impl Reservation {
     pub(crate) fn close(&self, offset: usize, len: usize) {
         self.hold().taken.insert(offset..offset + len);
     }
-
-    /// Makes a part reserved addresses again, and free for the next mapping; where it was released,
-    /// it goes.
-    ///
-    /// # Safety
-    /// `take` gave the part to the caller, and nothing uses it again.
-    pub(super) unsafe fn take_back(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
-        let offset = base.addr().get() - self.address();
-        if self.hold().released.overlapping(&(offset..offset + len)).is_some() {
-            // SAFETY: the caller's promise.
-            return unsafe { self.take_back_in_parts(base, len) };
-        }
-        // SAFETY: the caller owns the range.
-        match unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) } {
-            Ok(_) => self.give_back(base, len),
-            Err(_) => {
-                // A process with as many mappings as it may have cannot even map over one; it can
-                // unmap, and then there is room.
-                // SAFETY: as above.
-                unsafe { sys::memory::unmap(base, len) }?;
-                self.recover(base, len);
-            }
-        }
-        Ok(())
-    }
-
-    /// The same for a part of which some was released.
-    ///
-    /// # Safety
-    /// As for [`take_back`](Reservation::take_back).
-    #[cold]
-    unsafe fn take_back_in_parts(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
-        let start = base.addr().get() - self.address();
-        let whole = start..start + len;
-        let mut parts = self.hold();
-        // First all of it without memory, in one call that changes all or nothing.
-        // SAFETY: the caller owns the range.
-        let bare =
-            unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) };
-        if bare.is_err() {
-            // As in `take_back`.
-            // SAFETY: as above.
-            unsafe { sys::memory::unmap(base, len) }?;
-        }
-        let known = parts.taken.remove(&whole);
-        debug_assert!(known, "only what was taken is released");
-        for (range, released) in parts.released.parts(whole.clone()) {
-            // SAFETY: `range` is a part of what the caller owns.
-            let at = unsafe { base.add(range.start - start) };
-            let gone = match (bare.is_ok(), released) {
-                (true, true) => {
-                    // SAFETY: as above. Where the kernel refuses, inaccessible addresses are left
-                    // over.
-                    let _ = unsafe { sys::memory::unmap(at, range.len()) };
-                    true
-                }
-                (true, false) => false,
-                (false, released) => released || !super::making::refill(at, range.len()),
-            };
-            if gone {
-                // Behind the end nothing is the reservation's anyway.
-                parts.gone.cover(range.start.min(self.span)..range.end.min(self.span));
-            }
-        }
-        parts.released.carve(&whole);
-        Ok(())
-    }
-
-    /// Takes note that a part is reserved addresses again.
-    fn give_back(&self, base: NonNull<u8>, len: usize) {
-        let offset = base.addr().get() - self.address();
-        let removed = self.hold().taken.remove(&(offset..offset + len));
-        debug_assert!(removed, "only what was taken is released");
-    }
-}
-
-impl Reservation {
-    /// Gives a part back into which the kernel refused to map.
-    ///
-    /// An mmap with `MAP_FIXED` that fails may have removed what was there before: it does so, for
-    /// instance, for an object in hugetlb pages when the pool is empty (Linux 6.18). The hole is
-    /// filled again; if another mapping was quicker, the part is its from now on, and never touched
-    /// again.
-    pub(super) fn recover(&self, base: NonNull<u8>, len: usize) {
-        if super::making::refill(base, len) || still_reserved(base.addr().get(), len) {
-            self.give_back(base, len);
-            return;
-        }
-        let offset = base.addr().get() - self.address();
-        let mut parts = self.hold();
-        parts.taken.carve(&(offset..offset + len));
-        parts.leave(offset..offset + len, self.span);
-    }
-}
-
-/// Before there is any reservation.
-pub(crate) fn prepare(size: usize) -> Result<()> {
-    PART.ready().map_err(|errno| {
-        Error::new(Kind::System, format!("reserve {} of addresses", Bytes::from(size)))
-            .call("pthread_atfork", errno)
-    })
-}
-
-/// Whether all of a range is addresses without memory, as far as the kernel shows.
-pub(super) fn still_reserved(start: usize, len: usize) -> bool {
-    let end = start + len;
-    let mut covered = start;
-    for region in sys::maps::within(start..end).unwrap_or_default() {
-        let bare = !(region.readable || region.writable || region.executable || region.shared);
-        if !bare || region.file.inode != 0 || region.start > covered {
-            return false;
-        }
-        covered = region.end;
-    }
-    covered >= end
 }
 
 impl Drop for Reservation {
@@ -513,18 +273,15 @@ impl Drop for Reservation {
     }
 }
 
-/// How addresses are mapped that nothing lies behind.
-pub(super) const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
-
 /// How a range is mapped that becomes a reservation.
-pub(crate) fn reserved(at: At, span: usize) -> super::Plan<'static> {
-    super::Plan {
+pub(crate) fn reserved(at: At, span: usize) -> Plan<'static> {
+    Plan {
         at,
         size: span,
         span,
         page: PageSize::base(),
         protection: Protection::empty(),
-        sharing: super::Sharing::Exclusive,
+        sharing: Sharing::Exclusive,
         flags: RESERVED,
         file: None,
         placement: None,
