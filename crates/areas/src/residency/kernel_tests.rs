@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 
 use proptest::prelude::*;
 
-use super::measure::Ruler;
-use super::object::Cache;
+use super::cache::Cache;
+use super::ruler::Ruler;
 use super::table::View;
 use super::{PageLocation, Residency, measure, measure_object, present_bytes, resident_bytes};
 use crate::error::{ErrorKind, Result};

@@ -1,7 +1,8 @@
 //! Reading this process's page tables: which pages are present or swapped, on which node, at which
 //! size.
 
-use std::collections::BTreeMap;
+mod nodes;
+
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
@@ -10,7 +11,6 @@ use super::totals::{self, Totals};
 use super::{Builder, PageLocation};
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
-use crate::place::Node;
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::pages::{GUARD, HUGE, PRESENT, Region, SWAPPED, ZERO_PAGE};
@@ -26,21 +26,21 @@ const ATTEMPTS: usize = 3;
 const UNKNOWN: i32 = -libc::EPERM;
 
 /// What fails when `move_pages` does.
-pub(super) const WHAT: &str = "ask which node pages are on";
+pub(in crate::residency) const WHAT: &str = "ask which node pages are on";
 /// What to do where it is forbidden.
-pub(super) const MOVE_PAGES_FORBIDDEN: &str =
+pub(in crate::residency) const MOVE_PAGES_FORBIDDEN: &str =
     "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows move_pages";
 
 /// A part of an area, mapped here: its bytes `range` begin at `base`.
 #[derive(Clone, Debug)]
-pub(super) struct View {
-    pub(super) base: NonNull<u8>,
-    pub(super) range: Range<usize>,
+pub(in crate::residency) struct View {
+    pub(in crate::residency) base: NonNull<u8>,
+    pub(in crate::residency) range: Range<usize>,
 }
 
 impl View {
     /// The address of a byte of the area.
-    pub(super) fn address(&self, at: usize) -> NonNull<u8> {
+    pub(in crate::residency) fn address(&self, at: usize) -> NonNull<u8> {
         debug_assert!(self.range.start <= at && at <= self.range.end);
         self.base.map_addr(|base| base.saturating_add(at - self.range.start))
     }
@@ -58,12 +58,12 @@ impl View {
 
 /// The page tables of this process, with the buffers for asking them.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(in crate::residency) struct Table {
     /// `None` before the first look.
     pagemap: Option<OwnedFd>,
     /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do
-    /// not report page sizes.
-    pub(super) scans: bool,
+    /// not tell page sizes.
+    pub(in crate::residency) scans: bool,
     /// The pages that the mapping is made of.
     page: PageSize,
     regions: Vec<Region>,
@@ -83,7 +83,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Takes nothing before the first look.
-    pub(super) fn new(page: PageSize) -> Self {
+    pub(in crate::residency) fn new(page: PageSize) -> Self {
         Table {
             pagemap: None,
             scans: true,
@@ -199,12 +199,12 @@ impl Table {
     }
 
     /// Forgets what was walked last: the tables have other entries now.
-    pub(super) fn look_anew(&mut self) {
+    pub(in crate::residency) fn look_anew(&mut self) {
         self.last = None;
     }
 
     /// A range of the area that may be in RAM all the same: the next look says.
-    pub(super) fn doubt(&mut self, part: Range<usize>) {
+    pub(in crate::residency) fn doubt(&mut self, part: Range<usize>) {
         match self.doubtful.last_mut() {
             Some(last) if last.end == part.start => last.end = part.end,
             _ => self.doubtful.push(part),
@@ -212,13 +212,13 @@ impl Table {
     }
 
     /// What was doubtful since this was asked last.
-    pub(super) fn doubts(&mut self) -> Vec<Range<usize>> {
+    pub(in crate::residency) fn doubts(&mut self) -> Vec<Range<usize>> {
         std::mem::take(&mut self.doubtful)
     }
 
     /// How many bytes of a range our page tables have in RAM, and of how many they say that they
     /// are swapped out or being moved.
-    pub(super) fn count(&mut self, view: &View, range: Range<usize>) -> Result<(usize, usize)> {
+    pub(in crate::residency) fn count(&mut self, view: &View, range: Range<usize>) -> Result<(usize, usize)> {
         let (mut at, end) = (view.number(range.start), view.number(range.end));
         let (mut present, mut away) = (0, 0);
         while at < end {
@@ -237,7 +237,7 @@ impl Table {
     }
 
     /// How many bytes of a range our page tables have in RAM.
-    pub(super) fn present(&mut self, view: &View, range: Range<usize>) -> Result<usize> {
+    pub(in crate::residency) fn present(&mut self, view: &View, range: Range<usize>) -> Result<usize> {
         self.count(view, range).map(|(present, _)| present)
     }
 
@@ -245,7 +245,7 @@ impl Table {
     /// and says what of that is doubtful.
     ///
     /// A page that is being moved has an entry like a swapped one's: that is a doubt, too.
-    pub(super) fn locate(
+    pub(in crate::residency) fn locate(
         &mut self,
         view: &View,
         range: Range<usize>,
@@ -278,171 +278,6 @@ impl Table {
         }
         gap(done..range.end, built, &mut |part| self.doubt(part));
         Ok(())
-    }
-
-    /// Asks for the nodes of pages that are present: of each base page, or once for each huge one.
-    fn ask(&mut self, view: &View, part: Range<usize>, huge: bool, built: &mut Builder) -> Result<()> {
-        let pool = self.page != PageSize::base();
-        let page = match (pool, huge) {
-            (true, _) => self.page,
-            (false, true) => PageSize::transparent(),
-            (false, false) => PageSize::base(),
-        };
-        let mut at = part.start;
-        while at < part.end {
-            let from = at;
-            self.addresses.clear();
-            while at < part.end && self.addresses.len() < self.status.len() {
-                let address = view.address(at);
-                self.addresses.push(address.as_ptr());
-                // The first and the last of the range may be parts of a huge page. (A power of two:
-                // no division for each page.)
-                let behind = address.addr().get() & (page.bytes() - 1);
-                at = (at + page.bytes() - behind).min(part.end);
-            }
-            if !self.forbidden {
-                self.nodes_of_batch()?;
-                if self.forbidden {
-                    self.totals = totals::of(&(view.number(view.range.start)..view.number(view.range.end)));
-                }
-            }
-            if self.forbidden {
-                self.by_totals(view, from..part.end, page, built);
-                return Ok(());
-            }
-            let (mut done, mut index) = (from, 0);
-            let mut doubtful = Vec::new();
-            for same in self.status[..self.addresses.len()].chunk_by(|one, next| one == next) {
-                index += same.len();
-                let next = self.addresses.get(index).map_or(at, |next| view.offset(next.addr() as u64));
-                let node = u32::try_from(same[0]).ok().and_then(Node::checked);
-                if same[0] == -libc::ENOENT {
-                    doubtful.push(done..next);
-                }
-                let place = match (same[0], node) {
-                    (_, Some(node)) => PageLocation::On { node, page },
-                    (UNKNOWN, None) => PageLocation::InRam { page },
-                    (_, None) => PageLocation::Absent,
-                };
-                built.push(next - done, place);
-                done = next;
-            }
-            doubtful.into_iter().for_each(|part| self.doubt(part));
-        }
-        Ok(())
-    }
-
-    /// Pages that are present, where the kernel may not be asked for their nodes one by one: all
-    /// that a mapping has are on one node, or it is not known which.
-    fn by_totals(&self, view: &View, part: Range<usize>, page: PageSize, built: &mut Builder) {
-        let (mut at, end) = (view.number(part.start), view.number(part.end));
-        while at < end {
-            let mapped = self.totals.iter().find(|totals| totals.range.contains(&at));
-            let next = mapped.map_or(end, |totals| totals.range.end.min(end));
-            let place = match mapped.and_then(Totals::only_node) {
-                Some(node) => PageLocation::On { node, page },
-                None => PageLocation::InRam { page },
-            };
-            built.push(next - at, place);
-            at = next;
-        }
-    }
-
-    /// How many bytes of a view are on which node, where single pages are not known: of those
-    /// mappings that are all inside.
-    pub(super) fn totals(&self, view: &View) -> BTreeMap<Node, u64> {
-        let mut sums = BTreeMap::new();
-        if self.forbidden {
-            let range = view.number(view.range.start)..view.number(view.range.end);
-            let inside = |totals: &Totals| range.start <= totals.range.start && totals.range.end <= range.end;
-            // Of those on one node each page is known.
-            for totals in
-                totals::of(&range).into_iter().filter(|totals| totals.nodes.len() > 1 && inside(totals))
-            {
-                totals.nodes.into_iter().for_each(|(node, bytes)| *sums.entry(node).or_default() += bytes);
-            }
-        }
-        sums
-    }
-
-    /// `status` for `addresses`, unless it is forbidden to ask. What is not there after all (the
-    /// zero page, what has gone in the meantime) is negative.
-    fn nodes_of_batch(&mut self) -> Result<()> {
-        let count = self.addresses.len();
-        for _ in 0..ATTEMPTS {
-            match sys::pages::nodes_of(&self.addresses, &mut self.status[..count]) {
-                Ok(()) => {}
-                // A sandbox, or a kernel without page migration.
-                Err(sys::Errno::PERM | sys::Errno::ACCESS | sys::Errno::NOSYS) => {
-                    self.forbidden = true;
-                    return Ok(());
-                }
-                Err(errno) => {
-                    let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
-                    return Err(Error::new(ErrorKind::System, WHAT).call(call, errno));
-                }
-            }
-            if !self.status[..count].contains(&-libc::ENOENT) {
-                break;
-            }
-            // Being moved, most likely: it is back in a moment.
-            std::thread::yield_now();
-        }
-        for index in 0..count {
-            match self.status[index] {
-                0.. => {}
-                status if status == -libc::EFAULT => {}
-                status if status == -libc::ENOENT => {
-                    self.status[index] = self.node_of_present(self.addresses[index])?
-                }
-                status => {
-                    return Err(Error::new(ErrorKind::System, WHAT).call(
-                        format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]),
-                        sys::Errno::from_raw_os_error(-status),
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The node of a page that `move_pages` does not find, if our page tables still have it.
-    ///
-    /// Before 6.6, `move_pages` overlooks pages that are marked inaccessible: by `PROT_NONE`, or
-    /// for a moment by automatic NUMA balancing, which a read access undoes.
-    fn node_of_present(&mut self, address: *const u8) -> Result<i32> {
-        let (start, page) = (address.addr(), sys::page_size());
-        // The caller goes through `regions`: one page fills one of them, which is put back.
-        let kept = self.regions[0];
-        let (found, _) = self.walk(start, start + page)?;
-        let there = found > 0 && self.regions[0].categories & (PRESENT | ZERO_PAGE) == PRESENT;
-        self.regions[0] = kept;
-        self.last = None;
-        let Some(address) = NonNull::new(address.cast_mut()).filter(|_| there) else {
-            return Ok(-libc::ENOENT);
-        };
-        let node = match sys::policy::node_at(address) {
-            // Forbidden, though move_pages is not.
-            Err(sys::Errno::PERM) => return Ok(UNKNOWN),
-            node => node,
-        };
-        node.map_err(|errno| {
-            let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
-            match errno {
-                sys::Errno::FAULT => error(ErrorKind::ReadOnly)
-                    .detail("its protection allows no access, and this kernel reports the node of accessible pages only")
-                    .help("allow reading first, or use Linux 6.6 or later"),
-                _ => error(ErrorKind::System),
-            }
-        })
-    }
-
-    /// Transparent huge pages in a range, by the totals of `/proc/self/smaps`: what there is before
-    /// 6.7. `None` if an entry with such pages reaches beyond the range.
-    pub(super) fn huge_by_totals(view: &View) -> Option<u64> {
-        let smaps = sys::text::read_to_string("/proc/thread-self/smaps").ok()?;
-        let start = view.base.addr().get();
-        huge_in(&smaps, start..start.checked_add(view.range.len())?)
     }
 }
 
