@@ -139,7 +139,9 @@ impl<K: AreaKind> Area<K> {
             match super::object_of(self.object.as_ref()).seal_frozen() {
                 Ok(()) => return Ok(()),
                 // Another holder was faster: it is what was asked for.
-                Err(sys::Errno::PERM) if super::object_of(self.object.as_ref()).is_frozen()? => return Ok(()),
+                Err(sys::Errno::PERM) if super::object_of(self.object.as_ref()).is_frozen()? => {
+                    return Ok(());
+                }
                 Err(sys::Errno::BUSY) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2))
                 }

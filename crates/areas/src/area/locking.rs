@@ -1,9 +1,36 @@
-//! Locking an area in two steps: bringing in the pages, which takes long, can be watched and
-//! cancelled.
+//! Locks of areas: applied, proven, and made full in two steps, of which what takes long, the pages,
+//! can be told of and broken off.
 
-use super::{Area, Shared};
-use crate::error::Result;
+use super::{Access, Area, Shared, object_of};
+use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
+
+impl<K: Access> Area<K> {
+    /// Applies a lock to the bytes that are there, after bringing them in where that is what it
+    /// means.
+    pub(super) fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
+        self.mapping.refuse_given(
+            || format!("lock {whose} as {lock}"),
+            "lock the whole memory before it is given to a provider",
+        )?;
+        let (base, len) = (self.mapping.base(), self.used());
+        if len == 0 || self.is_physical() {
+            // An empty area has a page of addresses and no byte that could stay in RAM; physical
+            // memory cannot but stay.
+            self.lock = lock;
+            return Ok(());
+        }
+        if lock.is_full() {
+            // First the allowance, which costs nothing, then the pages, in parallel and with an
+            // error where one is missing.
+            Lock::ask_allowance(base, len, whose)?;
+            self.populate()?;
+        }
+        lock.apply(base, len, whose)?;
+        self.lock = lock;
+        Ok(())
+    }
+}
 
 impl Area<Shared> {
     /// Makes a lazy lock a full one: pages that are missing come in first. Where all of them were
@@ -17,6 +44,24 @@ impl Area<Shared> {
         match self.lock {
             Lock::Lazy => self.apply_lock(Lock::Full, &self.to_string()),
             _ => Ok(()),
+        }
+    }
+
+    /// Holds what a lock demands of page frames, on another process's word, against where they are.
+    pub(super) fn prove_lock(&mut self, lock: Lock, what: impl FnOnce() -> String) -> Result<()> {
+        let Some(demand) = lock.demand() else { return Ok(()) };
+        match object_of(self.object.as_ref()).physical() {
+            // It is one range, and never moves.
+            Some(start) => {
+                let end = start.saturating_add(self.size() as u64);
+                if demand.below.is_none_or(|below| end <= below) {
+                    return Ok(());
+                }
+                Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+                    "it is said to be locked as {lock}, and ends at physical address {end:#x}"
+                )))
+            }
+            None => crate::physical::prove(&self.mapping, self.used(), lock, &what()),
         }
     }
 }

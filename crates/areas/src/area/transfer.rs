@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::resizable::Steps;
-use super::{AnyArea, Area, AreaKind, Frozen, Resizable, Shared, reserve};
-use crate::error::{Error, ErrorKind, Rejected, Result};
+use super::addresses::Steps;
+use super::{Access, AnyArea, Area, Frozen, Resizable, Shared, reserve};
+use crate::error::{Error, Kind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
 use crate::provider::{Address, Wish, map_with_room};

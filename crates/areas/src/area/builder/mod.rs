@@ -1,36 +1,36 @@
 //! Asking for an area.
 
-use std::borrow::Cow;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod objects;
+mod opening;
 
-use super::{Area, AreaKind, Private, Received, Resizable, Shared, Stored};
-use crate::error::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+use super::{Area, Private, Shared, Stored};
+use crate::error::{Error, Kind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
-use crate::object::{Extent, Object, strict};
-use crate::page::{PageSize, Pages};
-use crate::place::{CompactPlacement, Placement};
+use crate::page::Pages;
+use crate::place::Placement;
 use crate::protection::Protection;
-use crate::provider::{
-    Address, Backing, Provider, Request, System, is_left_to_the_kernel, resolve, take_pool_pages, transparent,
-};
-use crate::registry::{LABEL, Name, Note};
+use crate::provider::{Address, Backing, Provider, Request, System, is_left_to_the_kernel, resolve};
+use crate::registry::{Name, Note};
 use crate::size::Bytes;
+
+use objects::place;
+pub use opening::{CreatedOrOpened, EXCLUSIVE_PATIENCE};
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
 #[derive(Clone, Debug)]
 #[must_use = "an area is made by `private` or `shared`"]
 pub struct AreaBuilder<'a> {
-    pub(super) size: usize,
+    pub(in crate::area) size: usize,
     name: Option<Arc<[u8]>>,
     note: Option<Vec<u8>>,
     exclusive: bool,
-    placement: CompactPlacement,
-    pub(super) pages: Pages,
-    pub(super) lock: Lock,
-    pub(super) extent: Wanted,
+    placement: Placement,
+    pub(in crate::area) pages: Pages,
+    pub(in crate::area) lock: Lock,
+    pub(in crate::area) extent: Wanted,
     address: Address,
     protection: Protection,
     home: Option<(&'a Arc<Reservation>, usize)>,
@@ -39,23 +39,9 @@ pub struct AreaBuilder<'a> {
     provider: Option<&'a dyn Provider>,
 }
 
-/// How long who wants a name for one area alone waits for another process that is in the middle of
-/// taking it: [`AreaBuilder::exclusive`].
-pub const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What [`AreaBuilder::create_or_open`] has done.
-#[derive(Debug)]
-#[must_use = "the area is inside"]
-pub enum CreatedOrOpened {
-    /// It made the area: the name was free.
-    Created(Area<Shared>),
-    /// It cloned the area that was there, as what that is.
-    Opened(Received),
-}
-
 /// What was asked of the extent; rounded and checked once the page size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in crate::area) enum Wanted {
     Fixed,
     Growable(usize),
     Resizable(usize),
@@ -227,7 +213,7 @@ impl<'a> AreaBuilder<'a> {
         Ok(mapping)
     }
 
-    pub(super) fn what(&self, kind: &str) -> String {
+    pub(in crate::area) fn what(&self, kind: &str) -> String {
         match &self.name {
             Some(name) => {
                 format!("make {kind} area {:?} of {}", String::from_utf8_lossy(name), Bytes::from(self.size))
@@ -350,239 +336,5 @@ impl<'a> AreaBuilder<'a> {
 
     fn noted(&self) -> Result<Note> {
         self.note.as_deref().map_or_else(|| Ok(Note::default()), Note::new)
-    }
-
-    /// Makes a shared area of that name, or opens the one that is there: of several that ask for
-    /// that at once, one makes it, and the others open it.
-    ///
-    /// An existing area is opened as it is, whatever was asked of a new one: its kind, size and
-    /// placement are its own. It is opened with its holder's protection, and published under the
-    /// same name, so that the name outlives any one holder. What is made is zeros until its maker
-    /// has written it: who opens it sees it as it is (a word in it may say when it is complete).
-    ///
-    /// ```
-    /// use areas::CreatedOrOpened::{Created, Opened};
-    ///
-    /// let first = areas::builder(4096).name("doc: one for all").create_or_open()?;
-    /// assert!(matches!(first, Created(_)));
-    /// assert!(matches!(areas::builder(4096).name("doc: one for all").create_or_open()?, Opened(_)));
-    /// # Ok::<(), areas::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open);
-    /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking the name.
-    pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
-        let name = self.named()?;
-        let Some(name) = name else {
-            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                .detail("it has no name by which it could be there")
-                .help("give it a name: `.name()`"));
-        };
-        let alone = self.clone().exclusive();
-        let deadline = Instant::now() + EXCLUSIVE_TIMEOUT;
-        loop {
-            let error = match crate::registry::find(name.as_bytes()) {
-                Ok(source) => match source.cloning().same_name().open_any() {
-                    Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
-                    // It was dropped concurrently, or retired.
-                    Err(error) if error.kind() == ErrorKind::NoSuchArea => error,
-                    Err(error) => return Err(error),
-                },
-                Err(error) if error.kind() == ErrorKind::NoSuchArea => match alone.shared() {
-                    Ok(area) => return Ok(CreatedOrOpened::Created(area)),
-                    // It was published concurrently.
-                    Err(error) if error.kind() == ErrorKind::NameTaken => error,
-                    Err(error) => return Err(error),
-                },
-                Err(error) => return Err(error),
-            };
-            if Instant::now() >= deadline {
-                return Err(error);
-            }
-        }
-    }
-
-    /// An area of an object, in the pages that were asked for, or in others where that was allowed.
-    fn in_pages<K: AreaKind>(&self, placement: &Placement) -> Result<Area<K>> {
-        if let Some(demand) = self.lock.demand() {
-            return self.arranged(demand, placement);
-        }
-        let (mapping, object) = self.object_with_pages(placement)?;
-        self.finish(mapping, Some(object), placement)
-    }
-
-    fn object_with_pages(&self, placement: &Placement) -> Result<(Mapping, Object)> {
-        let base = PageSize::base();
-        match self.pages {
-            Pages::Base => self.object_of(base, placement),
-            Pages::Pool(page) => self.object_of(page, placement),
-            Pages::PreferPool(page) => self.object_of(page, placement).or_else(|because| {
-                self.instead(base, placement, format!("{page} hugetlb pages"), "base pages", because)
-            }),
-            Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement),
-            Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
-                let given = transparent::given(Path::new("/"), true);
-                self.instead(base, placement, "2 MiB hugetlb pages".to_owned(), &given, because)
-            }),
-        }
-    }
-
-    /// Whether base pages are to be collapsed into transparent huge ones, which needs an address to
-    /// match.
-    fn gathers(&self, page: PageSize) -> bool {
-        self.pages == Pages::Auto && page == PageSize::base()
-    }
-
-    /// Makes an area that others can clone, and that may grow and shrink for all holders:
-    /// [`Area::resize`].
-    ///
-    /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room
-    /// behind it for all.
-    ///
-    /// # Errors
-    /// As [`shared`](AreaBuilder::shared); [`ErrorKind::InvalidInput`] for a lock with a reserve,
-    /// as a reserve cannot be locked.
-    pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
-        let name = self.named()?;
-        let note = self.noted()?;
-        let what = || self.what("resizable");
-        if self.size == 0 {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the size is 0"));
-        }
-        let page = match self.pages {
-            Pages::Pool(page) | Pages::PreferPool(page) => page,
-            Pages::Base | Pages::Auto => PageSize::base(),
-        };
-        if self.lock != Lock::None && page.round_up(max) != page.round_up(self.size) {
-            return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
-                .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
-        }
-        self.refuse_taken(name.as_ref())?;
-        headroom::keep(what)?;
-        let placement = self.resolved()?;
-        let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
-        let mut area: Area<Resizable> = wanted.in_pages(&placement)?;
-        area.note = note;
-        if let Some(name) = name {
-            area.publish_wanted(name, self.exclusive)?;
-        }
-        Ok(area)
-    }
-
-    fn instead(
-        &self,
-        page: PageSize,
-        placement: &Placement,
-        asked: String,
-        given: &str,
-        because: Error,
-    ) -> Result<(Mapping, Object)> {
-        let (mut mapping, object) = self.object_of(page, placement)?;
-        mapping.record_fallback(asked, given, because);
-        Ok((mapping, object))
-    }
-
-    pub(super) fn object_of(&self, page: PageSize, placement: &Placement) -> Result<(Mapping, Object)> {
-        let extent = match self.extent {
-            Wanted::Fixed => Extent::Fixed,
-            Wanted::Growable(max) | Wanted::Resizable(max) => {
-                let max = page.round_up(max.max(1)).ok_or_else(|| {
-                    Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                        .detail("the maximum is more than there are addresses")
-                })?;
-                match self.extent {
-                    Wanted::Resizable(_) => Extent::Resizable { max },
-                    _ => Extent::Growable { max },
-                }
-            }
-        };
-        self.map_object(Object::make(&self.label(), self.size, extent, page)?.fresh(), placement)
-    }
-
-    /// What its object is called in `/proc/PID/maps`, where a label follows.
-    pub(super) fn label(&self) -> String {
-        let name = match self.name.as_deref() {
-            None => Cow::Borrowed("area"),
-            // The usual one, without a look for what is to be replaced.
-            Some(name) => str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed),
-        };
-        let mut label = String::with_capacity(LABEL.len() + name.len());
-        label.push_str(LABEL);
-        label.push_str(&name);
-        label
-    }
-
-    /// Maps an object whole, as it was asked for.
-    pub(super) fn map_object(&self, object: Object, placement: &Placement) -> Result<(Mapping, Object)> {
-        let page = object.page_size();
-        let mut request = Request::object(&object).at(self.address).protection(self.protection);
-        if self.gathers(page) {
-            request = request.aligned(PageSize::HUGE_2M.bytes());
-        }
-        let kind = if matches!(self.extent, Wanted::Resizable(_)) { "resizable" } else { "shared" };
-        // What lends a frozen area's bytes relies on it that all of this object is mapped, and
-        // nothing else.
-        let mapping = self.map(&place(self.at_home(request), placement), kind)?;
-        if page != PageSize::base() {
-            // Not those of the reserve: growth takes them.
-            take_pool_pages(&mapping, object.size_in_pages(), Some(*placement))?;
-        } else if strict::applies(object.size()) && object.physical().is_none() {
-            object.back(0, object.file_size(), || self.what("shared"))?;
-        }
-        Ok((mapping, object))
-    }
-
-    #[inline]
-    fn at_home<'r>(&self, request: Request<'r>) -> Request<'r>
-    where
-        'a: 'r,
-    {
-        match self.home {
-            Some((reservation, offset)) => request.inside(reservation, offset),
-            None => request,
-        }
-    }
-
-    #[inline]
-    pub(super) fn finish<K: AreaKind>(
-        &self,
-        mapping: Mapping,
-        object: Option<Object>,
-        placement: &Placement,
-    ) -> Result<Area<K>> {
-        // Where nothing was asked here, the provider may have asked for something.
-        let placement = match placement.is_default() {
-            true => mapping.asked().of_all(mapping.span()).map_or(CompactPlacement::Default, Into::into),
-            false => placement.into(),
-        };
-        let gather = self.gathers(mapping.page_size());
-        if self.lock == Lock::None && self.dump {
-            // Made where it is wanted: an area is half a kilobyte.
-            return Ok(Area { gather, ..Area::over(mapping, object, placement) });
-        }
-        let mut area: Area<K> = Area { gather, ..Area::over(mapping, object, placement) };
-        if !self.dump {
-            area.exclude_from_dump()?;
-        }
-        if self.lock == Lock::None {
-            return Ok(area);
-        }
-        let whose = match &self.name {
-            Some(name) => format!("area {:?}", String::from_utf8_lossy(name)),
-            None => area.to_string(),
-        };
-        area.apply_lock(self.lock, &whose)?;
-        Ok(area)
-    }
-}
-
-/// A placement that asks for nothing is left to the provider.
-#[inline]
-fn place<'a>(request: Request<'a>, placement: &Placement) -> Request<'a> {
-    match placement.is_default() {
-        true => request,
-        false => request.placed_as_resolved(*placement),
     }
 }

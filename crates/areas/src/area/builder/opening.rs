@@ -1,0 +1,75 @@
+//! Making an area of a name, or opening the one that has it.
+
+use std::time::{Duration, Instant};
+
+use super::AreaBuilder;
+use crate::area::{Area, Received, Shared};
+use crate::error::{Error, Kind, Result};
+
+/// How long who wants a name for one area alone waits for another process that is in the middle of
+/// taking it: [`AreaBuilder::exclusive`].
+pub const EXCLUSIVE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What [`AreaBuilder::create_or_open`] has done.
+#[derive(Debug)]
+#[must_use = "the area is inside"]
+pub enum CreatedOrOpened {
+    /// It made the area: the name was free.
+    Created(Area<Shared>),
+    /// It cloned the area that was there, as what that is.
+    Opened(Received),
+}
+
+impl AreaBuilder<'_> {
+    /// Makes a shared area of that name, or opens the one that is there: of several that ask for
+    /// that at once, one makes it, and the others open it.
+    ///
+    /// What is opened is what is there, whatever was asked of a new one: its kind, size and
+    /// placement are its own. It is opened with the protection that its holder has, and published
+    /// under the same name, so that it carries on whoever goes. What is made is zeros until its
+    /// maker has written it: who opens it sees it as it is (a word in it may say when it is
+    /// complete).
+    ///
+    /// ```
+    /// use areas::CreatedOrOpened::{Created, Opened};
+    ///
+    /// let first = areas::builder(4096).name("doc: one for all").create_or_open()?;
+    /// assert!(matches!(first, Created(_)));
+    /// assert!(matches!(areas::builder(4096).name("doc: one for all").create_or_open()?, Opened(_)));
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open);
+    /// [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
+    pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
+        let name = self.named()?;
+        let Some(name) = name else {
+            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+                .detail("it has no name by which it could be there")
+                .help("give it a name: `.name()`"));
+        };
+        let alone = self.clone().exclusive();
+        let deadline = Instant::now() + EXCLUSIVE_PATIENCE;
+        loop {
+            let error = match crate::registry::find(name.as_bytes()) {
+                Ok(source) => match source.cloning().same_name().open_any() {
+                    Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
+                    // It went in between, or was retired.
+                    Err(error) if error.kind() == Kind::NoSuchArea => error,
+                    Err(error) => return Err(error),
+                },
+                Err(error) if error.kind() == Kind::NoSuchArea => match alone.shared() {
+                    Ok(area) => return Ok(CreatedOrOpened::Created(area)),
+                    // It came in between.
+                    Err(error) if error.kind() == Kind::NameTaken => error,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
+    }
+}

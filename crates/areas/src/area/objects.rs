@@ -1,0 +1,58 @@
+//! The object behind an area, of the kinds that have one.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::{Area, Frozen, Resizable, Shared, object_of};
+use crate::object::Object;
+
+/// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
+///
+/// Whoever gets it can do with the object what its seals allow. (That of a low area is one of
+/// `/dev/mem`: see [`Object::physical`].)
+impl AsFd for Area<Shared> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.object().as_fd()
+    }
+}
+
+/// As for shared areas; nobody can write through it.
+impl AsFd for Area<Frozen> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.object().as_fd()
+    }
+}
+
+impl Area<Resizable> {
+    /// The object behind it.
+    ///
+    /// From then on others may have it, as far as this library knows: by way of its descriptor.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        let object = object_of(self.object.as_ref());
+        // Where it cannot be marked, its descriptor is closed, and leads nobody to it.
+        let _ = object.mark_held();
+        object
+    }
+
+    /// The same for questions, and not for its descriptor.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn object_to_ask(&self) -> &Object {
+        object_of(self.object.as_ref())
+    }
+}
+
+macro_rules! has_an_object {
+    ($($kind:ty),*) => {$(
+        impl Area<$kind> {
+            /// The object behind it.
+            #[must_use]
+            #[inline]
+            pub fn object(&self) -> &Object {
+                object_of(self.object.as_ref())
+            }
+        }
+    )*};
+}
+
+has_an_object!(Shared, Frozen);
