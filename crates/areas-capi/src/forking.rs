@@ -28,7 +28,7 @@ pub(crate) struct Part {
     pub(crate) begin: fn(),
     /// Takes the mutexes, for a thread that is about to fork.
     pub(crate) take: fn(),
-    /// Lets go of them, in the parent.
+    /// Releases them, in the parent.
     pub(crate) let_go: fn(),
     /// The same in the child.
     pub(crate) let_go_in_child: fn(),
@@ -88,7 +88,7 @@ extern "C" fn after_in_child() {
     end(|part| part.let_go_in_child);
 }
 
-/// Lets go of the last part first.
+/// Releases the last part first.
 fn end(let_go: impl Fn(&Part) -> fn()) {
     for part in FORKING.with(Slot::take).into_iter().flatten().rev() {
         if let Some(part) = *part {
@@ -144,7 +144,7 @@ fn enter(place: &mut Option<&'static Part>, part: &'static Part) {
 /// error.
 ///
 /// Nothing of it can be inherited in the middle: a child whose parent had just begun finds its
-/// parent's number, and begins anew. At worst the functions are called twice around its own forks.
+/// parent's number, and starts over. At worst the functions are called twice around its own forks.
 fn begin() -> i32 {
     loop {
         let begun = BEGUN.load(Ordering::Acquire);

@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::process::ExitCode;
 
 use areas::registry::Source;
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::failure::{Failure, Result, io_error};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use areas::{Access, Address, AnyArea, Area, Bytes, Error, Kind, Name};
+use areas::{Address, AnyArea, Area, AreaKind, Bytes, Error, ErrorKind, Name};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::failure::Result;

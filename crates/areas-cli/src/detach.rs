@@ -15,7 +15,7 @@ use std::process::{ChildStdout, Command, ExitCode, Stdio};
 use std::sync::mpsc::Sender;
 
 use areas::registry;
-use areas::{AnyArea, AreaId, Error, Kind};
+use areas::{AnyArea, AreaId, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;

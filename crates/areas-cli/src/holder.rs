@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use areas::registry::{self, Source};
-use areas::{AnyArea, AreaId, Bytes, Error, Kind, Name, Note};
+use areas::{AnyArea, AreaId, Bytes, Error, ErrorKind, Name, Note};
 
 use crate::asking::listen;
 use crate::event::{Came, Event};
@@ -133,7 +133,7 @@ impl Holder {
             && growing.wants_freezing()
         {
             growing.tried_freezing();
-            if let Err(error) = self.freeze_at(0, areas::FREEZE_PATIENCE) {
+            if let Err(error) = self.freeze_at(0, areas::DEFAULT_FREEZE_TIMEOUT) {
                 output::complain(&format!("{error:#}"));
             }
         }
@@ -158,17 +158,17 @@ impl Holder {
 
     fn find(&self, id: i32) -> areas::Result<usize> {
         self.held.iter().position(|area| area.id().is_some_and(|held| held.get() == id)).ok_or_else(|| {
-            Error::new(Kind::NoSuchArea, format!("find area {id} in process {}", std::process::id()))
+            Error::new(ErrorKind::NoSuchArea, format!("find area {id} in process {}", std::process::id()))
                 .detail("it is not held here any more")
         })
     }
 
-    /// Lets go of one of several areas. The last one goes with this process, which is asked by a
+    /// Releases one of several areas. The last one goes with this process, which is asked by a
     /// signal.
     fn drop_at(&mut self, at: usize) -> areas::Result<AreaId> {
         let id = id_of(&self.held[at])?;
         if self.held.len() == 1 {
-            return Err(Error::new(Kind::Unsupported, format!("drop {} alone", self.held[at]))
+            return Err(Error::new(ErrorKind::Unsupported, format!("drop {} alone", self.held[at]))
                 .detail("this process holds nothing else"));
         }
         self.held.remove(at);
@@ -193,7 +193,7 @@ impl Holder {
         match exclusive {
             false => area.rename(name),
             true => area.rename_exclusive(name).map_err(|error| match error.kind() {
-                Kind::NameTaken => error.help("choose another name, or leave out --exclusive"),
+                ErrorKind::NameTaken => error.help("choose another name, or leave out --exclusive"),
                 _ => error,
             }),
         }
@@ -203,7 +203,7 @@ impl Holder {
 fn id_of(area: &AnyArea) -> areas::Result<AreaId> {
     // It was published, and is ours: only a closed descriptor takes its id.
     area.id().ok_or_else(|| {
-        Error::new(Kind::NoSuchArea, format!("find {area}")).detail("it is not published any more")
+        Error::new(ErrorKind::NoSuchArea, format!("find {area}")).detail("it is not published any more")
     })
 }
 
@@ -226,7 +226,7 @@ pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool
     output::print(&format!("area {id}{name}, {size:#}{frozen}: held by process {pid} {until}\n"))
 }
 
-/// Sees to it that others find the areas. What goes wrong is told once, not every second.
+/// Ensures that others find the areas. What goes wrong is told once, not every second.
 fn look_after(trouble: &mut Option<String>) {
     let now = registry::keep().err().map(|error| format!("{error:#}"));
     if let Some(text) = &now

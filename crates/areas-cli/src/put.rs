@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use areas::{AnyArea, Bytes, Error, Kind, Lock, Name, PageSize, Pages};
+use areas::{AnyArea, Bytes, Error, ErrorKind, Lock, Name, PageSize, Pages};
 
 use crate::contents::Contents;
 use crate::create::in_memory;

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// What is asked.
@@ -43,7 +43,7 @@ impl From<Error> for Answer {
             what: error.what().to_owned(),
             detail,
             help: error.remedy().map(str::to_owned),
-            busy: error.kind() == Kind::Busy,
+            busy: error.kind() == ErrorKind::Busy,
         }
     }
 }

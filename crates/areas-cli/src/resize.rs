@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use areas::closed::ClosedExtent;
-use areas::{Bytes, Error, Kind};
+use areas::{Bytes, Error, ErrorKind};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::create::in_memory;

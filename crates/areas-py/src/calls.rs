@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use areas::registry;
-use areas::{Error, Kind, Lock, Protection, Topology};
+use areas::{Error, ErrorKind, Lock, Protection, Topology};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};

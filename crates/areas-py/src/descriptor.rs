@@ -2,7 +2,7 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 use pyo3::prelude::*;
 
 use crate::errors::raised;
@@ -13,7 +13,7 @@ pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<Borro
     if descriptor < 0 {
         return Err(raised(
             py,
-            &Error::new(Kind::InvalidInput, format!("use descriptor {descriptor}"))
+            &Error::new(ErrorKind::InvalidInput, format!("use descriptor {descriptor}"))
                 .detail("it is closed")
                 .help("give a socket or file that is open"),
         ));

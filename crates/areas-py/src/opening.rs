@@ -1,7 +1,7 @@
 //! Areas of other processes, opened.
 
 use areas::registry::{self, Source};
-use areas::{AnyArea, Error, Kind, Protection};
+use areas::{AnyArea, Error, ErrorKind, Protection};
 
 use crate::core::Any;
 
@@ -24,12 +24,12 @@ pub(crate) fn open(source: &Source, write: bool, keep_name: bool) -> Result<Any,
 /// How often an area that went as it was opened is looked for again.
 const TRIES: usize = 100;
 
-/// The oldest area of that name, opened. Where its holder goes in between (a forked child, say,
+/// The oldest area of that name, opened. Where its holder ends concurrently (a forked child, say,
 /// which holds what its parent does), another one's.
 pub(crate) fn found(name: &[u8], write: bool, keep_name: bool) -> Result<Any, Error> {
     for _ in 1..TRIES {
         match open(&registry::find(name)?, write, keep_name) {
-            Err(error) if error.kind() == Kind::NoSuchArea => {}
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
             opened => return opened,
         }
     }

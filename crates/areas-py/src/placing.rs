@@ -1,6 +1,6 @@
 //! Where pages are to come from, and what pages they are to be, in the words of Python's keywords.
 
-use areas::{Error, Kind, NodeSet, PageSize, Pages, Placement, Policy};
+use areas::{Error, ErrorKind, NodeSet, PageSize, Pages, Placement, Policy};
 
 /// Where pages are to come from, of the words of `policy=` and `nodes=`.
 pub(crate) fn placement(
@@ -28,7 +28,7 @@ pub(crate) fn pages(huge: Option<&str>) -> Result<Pages, Error> {
     let of = |text: &str| {
         let bytes = text.parse::<areas::Bytes>()?;
         usize::try_from(bytes.0).ok().and_then(PageSize::of).ok_or_else(|| {
-            Error::new(Kind::InvalidInput, format!("read {text:?} as a page size"))
+            Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a page size"))
                 .detail("a page size is a power of two from 4 KiB to 16 GiB")
         })
     };

@@ -1,4 +1,4 @@
-//! What came of it, for people: a bar while it runs, and the report afterwards.
+//! The outcome, for people: a bar while it runs, and the report afterwards.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -61,7 +61,7 @@ impl Attachments {
     }
 }
 
-/// Slabs whose owner is dead, and of which nothing is read here, are let go of. How many.
+/// Slabs whose owner is dead, and of which nothing is read here, are released. How many.
 pub(crate) fn forget_dead(readers: &mut HashMap<u64, Reader>) -> usize {
     let before = readers.len();
     readers.retain(|_, reader| reader.is_used() || reader.is_owner_alive().unwrap_or(false));

@@ -10,9 +10,9 @@ use crate::heir::Heir;
 use crate::reader::Lease;
 use crate::slab::Slab;
 
-/// Lets go of the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of
-/// which nothing is read here: their memory goes with that. How many. ([`open`] and [`take`] do so
-/// when they attach to another one.)
+/// Releases the slabs that [`open`] and [`take`] have attached to, whose owner is dead and of which
+/// nothing is read here: their memory goes with that. How many. ([`open`] and [`take`] do so when
+/// they attach to another one.)
 pub fn detach_dead() -> usize {
     attachments::forget_dead(&mut Attachments::own().readers())
 }
@@ -26,8 +26,8 @@ pub fn owned(handle: &Handle) -> Option<Slab> {
 
 /// To be called before this process forks: what the child will have of the slices and leases of all
 /// slabs that this process owns, or has attached to by [`open`] and [`take`]. Where a slab has no
-/// seat left for the child, the blocks that this process has are never used anew, and the first
-/// such error is told.
+/// seat left for the child, the blocks that this process has are never reused, and the first such
+/// error is told.
 pub fn before_fork() -> (Vec<Heir>, Option<Error>) {
     let all = Attachments::own();
     let owners: Vec<_> = all.owners().values().filter_map(Weak::upgrade).map(Slab).collect();
@@ -50,8 +50,8 @@ pub fn before_fork() -> (Vec<Heir>, Option<Error>) {
 /// and stays until its owner is dead and nothing of it is read here.
 ///
 /// # Errors
-/// As [`Reader::open`](crate::Reader::open); [`Kind::NoSuchArea`](areas::Kind::NoSuchArea) if the
-/// slab's owner is gone; [`Kind::Unreadable`](areas::Kind::Unreadable) if its area may not be
+/// As [`Reader::open`](crate::Reader::open); [`ErrorKind::NoSuchArea`](areas::ErrorKind::NoSuchArea) if the
+/// slab's owner is gone; [`ErrorKind::Unreadable`](areas::ErrorKind::Unreadable) if its area may not be
 /// opened.
 pub fn open(handle: &Handle) -> Result<Lease> {
     Attachments::own().reader(handle)?.open(handle)

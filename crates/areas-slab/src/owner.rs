@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use areas::presence::Presence;
-use areas::{Error, Kind, Result};
+use areas::{Error, ErrorKind, Result};
 
 use crate::books::Books;
 use crate::layout::Table;

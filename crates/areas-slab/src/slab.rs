@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use areas::presence::{Presence, was_taken};
-use areas::{Area, AreaId, Error, Extent, Kind, Rejected, Result, Shared};
+use areas::{Area, AreaId, Error, ErrorKind, Extent, Rejected, Result, Shared};
 
 use crate::attachments;
 use crate::books::{Block, Books, OWNER, Usage};
@@ -65,11 +65,11 @@ impl SlabBuilder {
     ///
     /// # Errors
     /// The area comes back.
-    /// - [`Kind::InvalidInput`] for numbers out of their range, and an area that has no room for
-    ///   the table of the slots;
-    /// - [`Kind::Busy`] if it is in another slab's use: its owner, or a reader of it, lives;
-    /// - [`Kind::ReadOnly`] for an area that may not be written; [`Kind::NotPermitted`],
-    ///   [`Kind::System`] where the memory cannot be opened anew (`/proc` is not mounted).
+    /// - [`ErrorKind::InvalidInput`] for numbers out of their range, and an area that has no room
+    ///   for the table of the slots;
+    /// - [`ErrorKind::Busy`] if it is in another slab's use: its owner, or a reader of it, lives;
+    /// - [`ErrorKind::ReadOnly`] for an area that may not be written; [`ErrorKind::NotPermitted`],
+    ///   [`ErrorKind::System`] where the memory cannot be reopened (`/proc` is not mounted).
     pub fn over(&self, area: Area<Shared>) -> Result<Slab, Rejected<Area<Shared>>> {
         self.make(area, false)
     }
@@ -100,13 +100,13 @@ impl SlabBuilder {
         let slots = self.slots.unwrap_or_else(|| slots_for(most));
         let geometry = Geometry { readers: self.readers, slots };
         if !(1..=MAX_READERS).contains(&geometry.readers) || !(1..=MAX_SLOTS).contains(&geometry.slots) {
-            return Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
                 "{} slots and {} readers were asked for: 1 to {MAX_SLOTS} and 1 to {MAX_READERS} can be",
                 geometry.slots, geometry.readers
             )));
         }
         let busy = |who: &str| {
-            Error::new(Kind::Busy, what())
+            Error::new(ErrorKind::Busy, what())
                 .detail(who.to_owned())
                 .help("make an area of its own for each slab")
         };
@@ -119,7 +119,7 @@ impl SlabBuilder {
             area.grow(geometry.data())?;
         }
         if geometry.data() >= most {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!(
                     "the table of {} slots and {} readers has {} bytes, and the area {most}",
                     geometry.slots,
@@ -154,9 +154,9 @@ fn nonce() -> u64 {
 ///
 /// The process that makes it owns it: it alone takes blocks ([`alloc`](Slab::alloc),
 /// [`put`](Slab::put)), and keeps the books of them in its private memory. Others
-/// [`open`](crate::open) slices by their handles. A block is used anew when its owner has dropped
-/// it and nobody reads it any more: who reads says so in the area, and whose process is dead,
-/// killed or not, reads nothing.
+/// [`open`](crate::open) slices by their handles. A block is reused when its owner has dropped it
+/// and nobody reads it any more: who reads says so in the area, and whose process is dead, killed
+/// or not, reads nothing.
 ///
 /// All its methods may be called by several threads at once. In a forked child they are errors.
 #[derive(Clone)]
@@ -179,14 +179,14 @@ impl Slab {
     /// of this slab.
     ///
     /// # Errors
-    /// As there; [`Kind::Busy`] if there are slices of it, or clones of this value.
+    /// As there; [`ErrorKind::Busy`] if there are slices of it, or clones of this value.
     pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let what = format!("publish the slab in {}", self.0.table.area);
         let number = self.number();
         attachments::disown(number);
         let published = match Arc::get_mut(&mut self.0).and_then(|owner| Arc::get_mut(&mut owner.table)) {
             Some(table) => table.area.publish(name),
-            None => Err(Error::new(Kind::Busy, what)
+            None => Err(Error::new(ErrorKind::Busy, what)
                 .detail("there are slices of it, or clones of this value")
                 .help("publish it first, or publish the area before the slab is made")),
         };
@@ -208,13 +208,13 @@ impl Slab {
     /// at most a base page). It holds whatever its bytes held before.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`] if no block is free that is so large, [`Kind::Limit`] if no slot is; as
-    /// [`Area::grow`]; [`Kind::InvalidInput`] for a larger alignment; [`Kind::NotPermitted`] in a
-    /// forked child.
+    /// [`ErrorKind::NoMemory`] if no block is free that is so large, [`ErrorKind::Limit`] if no
+    /// slot is; as [`Area::grow`]; [`ErrorKind::InvalidInput`] for a larger alignment;
+    /// [`ErrorKind::NotPermitted`] in a forked child.
     pub fn alloc(&self, layout: Layout) -> Result<Slice> {
         const WHAT: &str = "take a block from a slab";
         if layout.align() > 4096 {
-            return Err(Error::new(Kind::InvalidInput, WHAT).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, WHAT).detail(format!(
                 "an alignment of {} bytes was asked for, and at most 4096 are possible",
                 layout.align()
             )));
@@ -231,8 +231,8 @@ impl Slab {
     /// as [taking](crate::take) it.
     ///
     /// # Errors
-    /// [`Kind::NoSuchArea`] if the block is gone, or is another slab's; [`Kind::NotPermitted`] in a
-    /// forked child.
+    /// [`ErrorKind::NoSuchArea`] if the block is gone, or is another slab's;
+    /// [`ErrorKind::NotPermitted`] in a forked child.
     pub fn again(&self, handle: &Handle) -> Result<Slice> {
         let mut books = self.0.books("open a slice of a slab of one's own")?;
         if handle.nonce != self.0.table.nonce {
@@ -253,8 +253,8 @@ impl Slab {
     /// process has. `None` if there is none.
     ///
     /// # Errors
-    /// [`Kind::Limit`] if as many processes read the slab as may: then [`pin`](Slab::pin) keeps the
-    /// blocks for the child. [`Kind::NotPermitted`] in a forked child; [`Kind::System`] as
+    /// [`ErrorKind::Limit`] if as many processes read the slab as may: then [`pin`](Slab::pin)
+    /// keeps the blocks for the child. [`ErrorKind::NotPermitted`] in a forked child;
     /// [`Reader::attach`](crate::Reader::attach).
     pub fn before_fork(&self) -> Result<Option<Heir>> {
         let books = self.0.books("prepare a slab for a fork")?;
@@ -265,11 +265,11 @@ impl Slab {
         heir
     }
 
-    /// Keeps the blocks that this process has slices of from ever being used anew: for a forked
-    /// child that could not be given a part in them.
+    /// Keeps the blocks that this process has slices of from ever being reused: for a forked child
+    /// that could not be given a part in them.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] in a forked child.
+    /// [`ErrorKind::NotPermitted`] in a forked child.
     pub fn pin(&self) -> Result<()> {
         self.0.books("pin the blocks of a slab")?.pin();
         Ok(())
@@ -285,7 +285,7 @@ impl Slab {
         let mut step = Duration::from_micros(20);
         loop {
             let error = match self.alloc(layout) {
-                Err(error) if [Kind::NoMemory, Kind::Limit].contains(&error.kind()) => error,
+                Err(error) if [ErrorKind::NoMemory, ErrorKind::Limit].contains(&error.kind()) => error,
                 other => return other,
             };
             let left = deadline.map_or(LONGEST_STEP, |end| end.saturating_duration_since(Instant::now()));
@@ -303,7 +303,7 @@ impl Slab {
     /// As [`alloc`](Slab::alloc).
     pub fn put(&self, bytes: &[u8]) -> Result<Slice> {
         let layout = Layout::from_size_align(bytes.len(), 1).map_err(|error| {
-            Error::new(Kind::InvalidInput, "put bytes into a slab").detail(error.to_string())
+            Error::new(ErrorKind::InvalidInput, "put bytes into a slab").detail(error.to_string())
         })?;
         let slice = self.alloc(layout)?;
         slice.write_at(0, bytes)?;
@@ -314,7 +314,7 @@ impl Slab {
     /// that nobody does. How many. (Taking blocks does so as it needs to.)
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] in a forked child.
+    /// [`ErrorKind::NotPermitted`] in a forked child.
     pub fn reclaim(&self) -> Result<usize> {
         Ok(self.0.books("reclaim blocks of a slab")?.settle(&self.0.table, usize::MAX, None))
     }
@@ -324,7 +324,7 @@ impl Slab {
     /// it by now goes on. How many blocks are free by that.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] in a forked child.
+    /// [`ErrorKind::NotPermitted`] in a forked child.
     pub fn take_back(&self, older: Duration) -> Result<usize> {
         Ok(self.0.books("take slices back")?.settle(&self.0.table, usize::MAX, Some(older)))
     }
@@ -332,7 +332,7 @@ impl Slab {
     /// How full it is.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] in a forked child.
+    /// [`ErrorKind::NotPermitted`] in a forked child.
     pub fn usage(&self) -> Result<Usage> {
         let mut usage = self.0.books("look at a slab")?.usage();
         usage.slots = self.0.table.geometry.slots as usize;

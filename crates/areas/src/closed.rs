@@ -7,7 +7,7 @@
 //! for an arm when a variant is added, and then for one at the edges.
 
 use crate::lock::Lock;
-use crate::mover::Why;
+use crate::mover::UnmovedReason;
 use crate::object::Extent;
 use crate::page::PageSize;
 use crate::place::{Node, NodeSet, Policy, RankedBy};

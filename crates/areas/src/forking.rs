@@ -1,7 +1,7 @@
 //! What a forked child has to find whole: the mutexes that one thread may hold in the moment in
 //! which another one forks.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there for
+//! A child has the forking thread alone: a mutex that another thread holds stays held there
 //! ever. So who forks takes them all first, in one order, and lets go of them on both sides.
 //!
 //! Each module registers what it has as a [`Part`], before it takes such a mutex for the first
@@ -69,7 +69,7 @@ impl<G> Held<G> {
         self.0.set(ManuallyDrop::new(Some(held)));
     }
 
-    /// Lets go of it.
+    /// Releases it.
     pub(crate) fn let_go(&self) {
         drop(self.out());
     }
@@ -86,7 +86,7 @@ impl Part {
         Part { order, take, let_go, registered: AtomicBool::new(false) }
     }
 
-    /// Sees to it that forks are careful with this part: to be called before any of its mutexes is
+    /// Ensures that forks are careful with this part: to be called before any of its mutexes is
     /// taken, by a thread that has mutexes of parts before it, or none.
     #[inline]
     pub(crate) fn ready(&'static self) -> sys::Result<()> {
@@ -154,7 +154,7 @@ extern "C" fn after() {
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 const DONE: u64 = u64::MAX;
 
-/// Sees to it that forks are counted, and careful with all parts that register.
+/// Ensures that forks are counted, and careful with all parts that register.
 ///
 /// Nothing here can be inherited in the middle: a child whose parent had just begun finds its
 /// parent's number, and begins again. At worst the functions are called twice around its own forks.
@@ -194,7 +194,7 @@ mod tests {
         before();
         assert!(is_locked());
         after();
-        // Else this would wait for ever.
+        // Else this would wait forever.
         PARTS.iter().for_each(|place| drop(lock(place)));
         after();
     }

@@ -1,14 +1,14 @@
-//! How an object grows and shrinks: base pages by its size alone, pages of the pool by taking them
+//! How an object grows and shrinks: base pages by its size alone, hugetlb pages by taking them
 //! first.
 //!
-//! A pool page that is missing is a SIGBUS at the touch, so an object of pool pages never becomes
-//! larger than the pages that it has. They are set aside by a mapping of the new part, which is all
-//! or nothing, then taken by `fallocate`, which moves the end last: whoever sees the new size finds
-//! the pages there.
+//! A hugetlb page that is missing is a SIGBUS at the touch, so an object of hugetlb pages never
+//! becomes larger than the pages that it has. They are reserved by a mapping of the new part, which
+//! is all or nothing, then taken by `fallocate`, which moves the end last: a process that sees the
+//! new size finds the pages there.
 
 use std::os::fd::AsFd;
 
-use crate::error::{Error, Kind, Result, pool};
+use crate::error::{Error, ErrorKind, Result, pool};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::{Extent, Object, check_file_size, closed, strict};
 use crate::page::PageSize;
@@ -19,24 +19,25 @@ use crate::sys;
 use crate::sys::memory::{At, MapFlags};
 
 impl Object {
-    /// Grows to at least `size` bytes (an atomic maximum over all who grow it). Pages of the pool
-    /// are taken at once, where `placement` says; base pages as they are touched.
+    /// Grows to at least `size` bytes (an atomic maximum over all who grow it). Hugetlb pages are
+    /// taken at once, where `placement` says; base pages as they are touched.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for a fixed object or a size over its maximum; [`Kind::ReadOnly`]
-    /// through a descriptor for reading only; [`Kind::Frozen`] once it is frozen; [`Kind::Limit`]
-    /// over `RLIMIT_FSIZE`; [`Kind::NoMemory`] if the pool has not that many pages, or where the
-    /// kernel counts strictly (`vm.overcommit_memory=2`) and has not that many.
+    /// [`ErrorKind::InvalidInput`] for a fixed object or a size over its maximum;
+    /// [`ErrorKind::ReadOnly`] through a descriptor for reading only; [`ErrorKind::Frozen`] once it
+    /// is frozen; [`ErrorKind::Limit`] over `RLIMIT_FSIZE`; [`ErrorKind::NoMemory`] if the pool has
+    /// not that many pages, or where the kernel counts strictly (`vm.overcommit_memory=2`) and has
+    /// not that many.
     pub(crate) fn grow(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent() else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("its size is fixed at {}", Bytes::from(self.size_seen())))
                 .help("create it as growable: `.growable(max)`, `areas create --growable MAX`"));
         };
         let rounded = self.page_size().round_up(size).filter(|&size| size <= max);
         let Some(rounded) = rounded else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("it was created to grow to {} at most", Bytes::from(max)))
                 .help("the reserve is fixed at creation: create the area with a larger one"));
         };
@@ -54,8 +55,8 @@ impl Object {
             }
             match self.own_fd().and_then(|fd| sys::object::set_size(fd, first + rounded)) {
                 Ok(()) => self.saw(rounded),
-                // Somebody else grew it further in between: the seal kept us from cutting it. Look
-                // again.
+                // Another holder grew it further concurrently: the seal kept us from cutting it.
+                // Look again.
                 Err(sys::Errno::PERM) if self.size() as u64 > rounded => {}
                 Err(errno) => return Err(self.refused(what(), "ftruncate", errno)),
             }
@@ -63,8 +64,8 @@ impl Object {
         Ok(())
     }
 
-    /// Sets the size of a resizable object. `size` is in whole pages. New pages of the pool come
-    /// from where `placement` says.
+    /// Sets the size of a resizable object. `size` is in whole pages. New hugetlb pages come from
+    /// where `placement` says.
     pub(crate) fn resize(&self, size: usize, placement: Placement, whose: &str) -> Result<()> {
         let what = || format!("resize {whose} to {}", Bytes::from(size));
         check_file_size(self.in_its_file(size), what)?;
@@ -73,30 +74,30 @@ impl Object {
         }
         let now = self.size();
         if size > now && strict::applies(size - now) {
-            // The rest is as for any other: who may not resize it is told so.
+            // The rest is as for any other: resizing without the right to is an error.
             self.back(now, size, what)?;
         }
         let set = self.own_fd().and_then(|fd| sys::object::set_size(fd, self.in_its_file(size)));
         set.map_err(|errno| match errno {
             sys::Errno::BADF if self.own_fd().is_err() => closed(what()),
-            sys::Errno::PERM => Error::new(Kind::Frozen, what())
+            sys::Errno::PERM => Error::new(ErrorKind::Frozen, what())
                 .call("ftruncate", errno)
                 .detail("it is sealed against changes of its size: it was frozen"),
-            _ if self.is_frozen().unwrap_or(false) => Error::new(Kind::Frozen, what())
+            _ if self.is_frozen().unwrap_or(false) => Error::new(ErrorKind::Frozen, what())
                 .call("ftruncate", errno)
                 .detail("it is frozen: its size is permanently fixed"),
             // What the kernel says of a descriptor that is open for reading only.
-            sys::Errno::INVAL | sys::Errno::BADF => Error::new(Kind::ReadOnly, what())
+            sys::Errno::INVAL | sys::Errno::BADF => Error::new(ErrorKind::ReadOnly, what())
                 .call("ftruncate", errno)
                 .detail("it was opened for reading only")
                 .help("resizing requires write access: clone it for writing"),
-            _ => Error::new(Kind::System, what()).call("ftruncate", errno),
+            _ => Error::new(ErrorKind::System, what()).call("ftruncate", errno),
         })?;
         self.saw_exactly(size as u64);
         Ok(())
     }
 
-    /// Makes an object of pool pages larger, with its pages, or leaves it as it is.
+    /// Makes an object of hugetlb pages larger, with its pages, or leaves it as it is.
     fn take(&self, size: usize, placement: Placement, what: impl Fn() -> String) -> Result<()> {
         loop {
             let now = self.size();
@@ -104,8 +105,8 @@ impl Object {
                 return Ok(());
             }
             check_file_size(self.in_its_file(size), &what)?;
-            // Asked first, so that nothing has to be given back through a descriptor that could not
-            // do it.
+            // Asked first, so that nothing has to be freed through a descriptor that could not do
+            // it.
             if self.is_frozen()? {
                 return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
             }
@@ -130,21 +131,21 @@ impl Object {
                 let kind = error.kind();
                 let refused = Error::new(kind, what());
                 match (kind, error.errno()) {
-                    (Kind::NoMemory, Some(errno)) => {
+                    (ErrorKind::NoMemory, Some(errno)) => {
                         let call = format!("mmap(NULL, {}, MAP_SHARED)", Bytes::from(more));
                         pool::too_few(refused.call(call, errno), wanted)
                     }
-                    (Kind::NoMemory, None) => pool::too_few(refused, wanted),
+                    (ErrorKind::NoMemory, None) => pool::too_few(refused, wanted),
                     _ => refused.caused_by(error),
                 }
             })?;
             let call = || sys::object::allocate(self.own_fd()?, self.in_its_file(now), more as u64);
             let taken = match placement.is_default() {
                 true => call(),
-                // The policy of pool pages lies on each mapping; a call on the file obeys the
+                // The policy of hugetlb pages lies on each mapping; a call on the file obeys the
                 // thread's.
                 false => sys::policy::within(&Placement::new(placement.policy()), call).map_err(|errno| {
-                    Error::new(Kind::System, what())
+                    Error::new(ErrorKind::System, what())
                         .call(format!("set_mempolicy({})", placement.policy()), errno)
                         .help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")
                 })?,
@@ -157,7 +158,7 @@ impl Object {
                     return Err(match errno {
                         sys::Errno::NOSPC | sys::Errno::NOMEM => {
                             let call = format!("fallocate({now}, {}) as {placement}", Bytes::from(more));
-                            let error = Error::new(Kind::NoMemory, what()).call(call, errno);
+                            let error = Error::new(ErrorKind::NoMemory, what()).call(call, errno);
                             pool::too_few(error, wanted)
                         }
                         _ => self.refused(what(), "fallocate", errno),
@@ -167,10 +168,10 @@ impl Object {
         }
     }
 
-    /// Gives pool pages beyond the end back: those that a failed call has taken.
+    /// Gives hugetlb pages beyond the end back: those that a failed call has taken.
     ///
-    /// Setting a growable object to the size that it has is atomic: if somebody grew it since it
-    /// was asked for, the seal refuses. A resizable one has no such seal, and if somebody grows it
+    /// Setting a growable object to the size that it has is atomic: if a holder grew it since it
+    /// was asked for, the seal refuses. A resizable one has no such seal, and if a holder grows it
     /// at this very moment his growth is undone: both then changed the size at once, and one of
     /// them is the last.
     fn give_back_tail(&self) {

@@ -10,7 +10,7 @@ pub use crate::sys::sandbox::leave_out;
 use crate::error::Errno;
 use crate::sys::probe;
 
-/// What came of a system call that a child has made.
+/// The result of a system call that a child has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -27,7 +27,7 @@ pub enum Answer {
     Unasked,
 }
 
-/// What came of each call and of each feature of one, by name, in a fixed order.
+/// The result of each call and of each feature of one, by name, in a fixed order.
 #[must_use]
 pub fn answers() -> Vec<(&'static str, Answer)> {
     let answer = |answer| match answer {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::error::{Errno, Error, Kind, Result};
+use crate::error::{Errno, Error, ErrorKind, Result};
 use crate::place::Node;
 use crate::sys;
 
@@ -13,11 +13,11 @@ pub(crate) const BATCH: usize = 32 * 1024;
 /// What the kernel leaves in the answer of a page that it did not come to.
 const NOT_REACHED: i32 = i32::MIN;
 
-/// Why a page would not move.
+/// UnmovedReason a page would not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Why {
-    /// Somebody holds on to it: a transfer has it pinned, or it is being written back.
+pub enum UnmovedReason {
+    /// It is pinned (by DMA, for instance), or being written back.
     Busy,
     /// Other processes have it mapped too, and moving such pages takes `CAP_SYS_NICE`.
     MappedByOthers,
@@ -29,14 +29,16 @@ pub enum Why {
     Other(Errno),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for UnmovedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Busy => f.write_str("in use (pinned, or being written back)"),
-            Why::MappedByOthers => f.write_str("mapped by other processes too, which takes CAP_SYS_NICE"),
-            Why::NoRoom => f.write_str("the node has no room"),
-            Why::Gone => f.write_str("freed concurrently"),
-            Why::Other(errno) => errno.fmt(f),
+            UnmovedReason::Busy => f.write_str("in use (pinned, or being written back)"),
+            UnmovedReason::MappedByOthers => {
+                f.write_str("mapped by other processes too, which takes CAP_SYS_NICE")
+            }
+            UnmovedReason::NoRoom => f.write_str("the node has no room"),
+            UnmovedReason::Gone => f.write_str("freed concurrently"),
+            UnmovedReason::Other(errno) => errno.fmt(f),
         }
     }
 }
@@ -159,7 +161,7 @@ impl Mover {
     }
 }
 
-/// Why a page is not on its target, by the kernel's answer; `None` if it is.
+/// UnmovedReason a page is not on its target, by the kernel's answer; `None` if it is.
 fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
     match answer {
         node if node == target.get().cast_signed() => None,
@@ -167,11 +169,11 @@ fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
         // could not.
         0.. => Some(UnmovedReason::Busy),
         error => Some(match -error {
-            libc::EBUSY | libc::EAGAIN => Why::Busy,
-            libc::EACCES if !all => Why::MappedByOthers,
-            libc::ENOMEM => Why::NoRoom,
-            libc::ENOENT | libc::EFAULT => Why::Gone,
-            errno => Why::Other(Errno::from_raw(errno)),
+            libc::EBUSY | libc::EAGAIN => UnmovedReason::Busy,
+            libc::EACCES if !all => UnmovedReason::MappedByOthers,
+            libc::ENOMEM => UnmovedReason::NoRoom,
+            libc::ENOENT | libc::EFAULT => UnmovedReason::Gone,
+            errno => UnmovedReason::Other(Errno::from_raw(errno)),
         }),
     }
 }
@@ -185,12 +187,12 @@ mod tests {
         let node = Node::new(1).unwrap();
         let cases = [
             (1, true, None),
-            (0, true, Some(Why::Busy)),
-            (-libc::EBUSY, true, Some(Why::Busy)),
-            (-libc::EACCES, false, Some(Why::MappedByOthers)),
-            (-libc::ENOMEM, true, Some(Why::NoRoom)),
-            (-libc::ENOENT, true, Some(Why::Gone)),
-            (-libc::EINVAL, true, Some(Why::Other(Errno::from_raw(libc::EINVAL)))),
+            (0, true, Some(UnmovedReason::Busy)),
+            (-libc::EBUSY, true, Some(UnmovedReason::Busy)),
+            (-libc::EACCES, false, Some(UnmovedReason::MappedByOthers)),
+            (-libc::ENOMEM, true, Some(UnmovedReason::NoRoom)),
+            (-libc::ENOENT, true, Some(UnmovedReason::Gone)),
+            (-libc::EINVAL, true, Some(UnmovedReason::Other(Errno::from_raw(libc::EINVAL)))),
         ];
         for (answer, all, expected) in cases {
             assert_eq!(reason(answer, node, all), expected, "{answer}");

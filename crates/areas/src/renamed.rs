@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::area::AreaKind;
 use crate::error::ErrorKind;
-use crate::migrate::{UnmovedRange, UnmovedReason};
+use crate::migrate::UnmovedRange;
+use crate::mover::UnmovedReason;
 use crate::residency::PageLocation;
 
 /// The older name of [`ErrorKind`].

@@ -5,7 +5,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use areas::{Error, Kind};
+use areas::{Error, ErrorKind};
 
 use super::allocator::{Alloc, Allocator, Chunk, Data, Free, Ops};
 use super::buddy::{aml_allocator_buddy_alloc, aml_allocator_buddy_free};
@@ -30,7 +30,7 @@ unsafe fn operation<F>(
         Some((ops, data)) => match pick(ops) {
             Some(operation) => Ok((operation, data)),
             None => Err(failed(
-                Error::new(Kind::Unsupported, what).detail("the allocator does not have the operation"),
+                Error::new(ErrorKind::Unsupported, what).detail("the allocator does not have the operation"),
             )),
         },
         None => Err(invalid(what, "the allocator has no operations or no data")),

@@ -158,7 +158,7 @@ fn take_known() {
     });
 }
 
-/// Lets go of the table.
+/// Releases the table.
 fn let_go() {
     drop(TAKEN.with(Slot::take));
 }

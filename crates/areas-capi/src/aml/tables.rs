@@ -256,7 +256,7 @@ fn take_all() {
     }
 }
 
-/// Lets go of what [`take_all`] took.
+/// Releases what [`take_all`] took.
 fn let_go() {
     if let Some(taken) = taken() {
         FORKING.store(false, Ordering::Release);

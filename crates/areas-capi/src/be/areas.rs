@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "the C edge: names that C links to")]
 
-use areas::Kind;
+use areas::ErrorKind;
 
 use super::errors::{BAD_VALUE, ERROR, NOT_ALLOWED, OK, Status, number, refused, status_of, wrong};
 use super::finding::source_of;

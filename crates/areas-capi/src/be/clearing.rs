@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use areas::{Kind, Lock};
+use areas::{ErrorKind, Lock};
 
 use crate::held::{Entered, Held, open};
 
@@ -15,7 +15,7 @@ pub(super) fn at_exact<T>(
     make: impl Fn() -> areas::Result<T>,
 ) -> areas::Result<T> {
     match make() {
-        Err(error) if error.kind() == Kind::AddressInUse => {
+        Err(error) if error.kind() == ErrorKind::AddressInUse => {
             // Of an area that the program has unmapped nothing is in the way, not its reserve
             // either.
             entered.look_at(&(address..address.saturating_add(size)));
@@ -26,7 +26,7 @@ pub(super) fn at_exact<T>(
     }
 }
 
-/// Gives back what areas of ours have reserved in a range, but do not use. Whether there was any.
+/// Releases what areas of ours have reserved in a range, but do not use. Whether there was any.
 pub(super) fn clear(entered: &Entered, address: usize, size: usize) -> bool {
     let mut cleared = false;
     for place in entered.below(address.saturating_add(size)) {
@@ -37,7 +37,7 @@ pub(super) fn clear(entered: &Entered, address: usize, size: usize) -> bool {
             break;
         }
         if area.lock() == Lock::None && address > start && start + area.mapped() <= address {
-            // Only what is its own is given back.
+            // Only what is its own is released.
             if entered.settle(&place, &mut held).is_err() {
                 continue;
             }
@@ -62,7 +62,7 @@ pub(super) fn make_way(address: usize, size: usize) -> areas::Result<()> {
     Ok(())
 }
 
-/// Gives back all that areas of ours have reserved in a range, and do not use.
+/// Releases all that areas of ours have reserved in a range, and do not use.
 pub(super) fn clear_reserves(entered: &Entered, range: &Range<usize>) {
     for place in entered.below(range.end) {
         let mut held = open(&place);

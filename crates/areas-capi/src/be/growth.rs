@@ -3,7 +3,7 @@
 
 use std::sync::MutexGuard;
 
-use areas::{Area, Kind, Lock, Resizable};
+use areas::{Area, ErrorKind, Lock, Resizable};
 
 use super::ranges;
 use super::reserves::with_addresses;
@@ -14,7 +14,7 @@ use crate::held::{Entered, Held, Place};
 /// are given more.
 pub(super) fn resize(entered: &Entered, area: &mut Area<Resizable>, size: usize) -> areas::Result<()> {
     with_addresses(entered, area.lock(), || match resize_alone(entered, area, size) {
-        Err(error) if error.kind() == Kind::AddressInUse && size > area.mapped() => {
+        Err(error) if error.kind() == ErrorKind::AddressInUse && size > area.mapped() => {
             resize_with(entered, area, size).unwrap_or(Err(error))
         }
         other => other,
@@ -24,7 +24,7 @@ pub(super) fn resize(entered: &Entered, area: &mut Area<Resizable>, size: usize)
 /// The same, with what clones have.
 fn resize_alone(entered: &Entered, area: &mut Area<Resizable>, size: usize) -> areas::Result<()> {
     match area.resize(size) {
-        Err(error) if error.kind() == Kind::AddressInUse && size > area.reserve() => {
+        Err(error) if error.kind() == ErrorKind::AddressInUse && size > area.reserve() => {
             let start = area.as_ptr().addr();
             let behind = start + area.reserve()..start.saturating_add(size);
             let ranges = ranges::overlapping(entered, &behind);

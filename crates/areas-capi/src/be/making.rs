@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 
 use areas::closed::ClosedLock;
 use areas::registry::{self, Source};
-use areas::{Kind, Lock, Name, Protection};
+use areas::{ErrorKind, Lock, Name, Protection};
 
 use super::errors::{
     BAD_ADDRESS, BAD_VALUE, ERROR, NO_MEMORY, NOT_ALLOWED, Status, number, status_of, wrong,
@@ -161,7 +161,9 @@ fn make_clone(
             Ok(held)
         };
         clone(rights).or_else(|error| match error.kind() {
-            Kind::ReadOnly | Kind::Frozen | Kind::Unreadable if rights != protection => clone(protection),
+            ErrorKind::ReadOnly | ErrorKind::Frozen | ErrorKind::Unreadable if rights != protection => {
+                clone(protection)
+            }
             _ => Err(error),
         })
     };

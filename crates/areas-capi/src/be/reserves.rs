@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use areas::{Kind, Lock, Resizable};
+use areas::{ErrorKind, Lock, Resizable};
 
 use super::ranges;
 use super::spec::{Spec, page};
@@ -29,8 +29,9 @@ pub(super) fn with_reserve<T>(
     if lock != Lock::None {
         return make(size);
     }
-    let is_for_want_of_room =
-        |error: &areas::Error| matches!(error.kind(), Kind::Limit | Kind::NoMemory | Kind::InvalidInput);
+    let is_for_want_of_room = |error: &areas::Error| {
+        matches!(error.kind(), ErrorKind::Limit | ErrorKind::NoMemory | ErrorKind::InvalidInput)
+    };
     let roomy = areas::roomy_maximum(size).filter(|_| !REFUSED.load(Ordering::Relaxed));
     if let Some(roomy) = roomy {
         match make(roomy) {
@@ -68,7 +69,7 @@ pub(super) fn with_addresses<T>(
     match take() {
         Err(error)
             if lock == Lock::None
-                && error.kind() == Kind::Limit
+                && error.kind() == ErrorKind::Limit
                 && error.errno().map(areas::Errno::raw) == Some(libc::ENOMEM)
                 && give_reserves_back(entered) =>
         {
@@ -78,14 +79,14 @@ pub(super) fn with_addresses<T>(
     }
 }
 
-/// Gives back what areas of ours have reserved and do not use. Whether there was any.
+/// Releases what areas of ours have reserved and do not use. Whether there was any.
 fn give_reserves_back(entered: &Entered) -> bool {
     let mut given = false;
     for place in entered.below(usize::MAX) {
         // The area in whose call we are is another thread's business, or this one's.
         let Ok(mut held) = place.try_lock() else { continue };
         let has_reserve = |held: &Option<Held>| matches!(held, Some(Held::Resizable(area)) if area.reserve() > area.mapped());
-        // Only what is its own is given back.
+        // Only what is its own is released.
         if !has_reserve(&held) || entered.settle(&place, &mut held).is_err() {
             continue;
         }

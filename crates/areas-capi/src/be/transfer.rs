@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
 
-use areas::{Address, AreaId, Error, Kind, Reservation, registry};
+use areas::{Address, AreaId, Error, ErrorKind, Reservation, registry};
 
 use super::areas::with_own;
 use super::clearing::make_way;
@@ -96,7 +96,7 @@ unsafe fn transfer_once(
                 entered.keep(area).map_err(status_of)
             }
             Err(error) => {
-                if let (Spec::Exact(start), true, Kind::AddressInUse | Kind::OutOfRange) =
+                if let (Spec::Exact(start), true, ErrorKind::AddressInUse | ErrorKind::OutOfRange) =
                     (spec, is_here, error.kind())
                 {
                     *blocked = Some(start..start + mapped);
@@ -133,7 +133,7 @@ fn hand_over(
                 }
                 Ok(areas::Transfer::Given(id)) => Ok(Some(id)),
                 // No other outcome is known to this edge: the area is not here any more.
-                Ok(_) => Err(Error::new(Kind::System, "transfer an area")),
+                Ok(_) => Err(Error::new(ErrorKind::System, "transfer an area")),
                 Err(rejected) => {
                     *here = Some($kind(rejected.value));
                     Err(rejected.error)
@@ -148,7 +148,7 @@ fn hand_over(
         // BeOS's calls make none, and none has an id.
         Held::Private(_) | Held::Stored(_) => {
             *here = Some(area);
-            Err(Error::new(Kind::Unsupported, "transfer an area"))
+            Err(Error::new(ErrorKind::Unsupported, "transfer an area"))
         }
     }
 }

@@ -19,8 +19,8 @@ thread_local! {
     static FORKING: Slot<RwLockWriteGuard<'static, ()>> = const { Slot::new() };
 }
 
-/// Takes the gate, for a thread that is about to fork; [`let_go`] gives it back, in the parent and
-/// in the child.
+/// Takes the gate, for a thread that is about to fork; [`let_go`] releases it, in the parent and in
+/// the child.
 pub(super) fn lock_for_fork() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
@@ -29,7 +29,7 @@ pub(super) fn lock_for_fork() {
     });
 }
 
-/// Lets go of the gate.
+/// Releases the gate.
 pub(super) fn let_go() {
     drop(FORKING.with(Slot::take));
 }

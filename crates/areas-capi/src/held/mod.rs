@@ -1,7 +1,7 @@
 //! The areas that C code holds. It knows them by id; here are the values that own them.
 //!
 //! They are kept by address, which a forked child has in common with its parent: ids are new there,
-//! and the registry tells which address an id belongs to.
+//! and the registry says which address an id belongs to.
 //!
 //! | file | what |
 //! |---|---|
@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 /// An area of any kind that has an id.
 pub(crate) use areas::AnyArea as Held;
 use areas::registry::{self, Source};
-use areas::{Area, Error, Kind, Name, PageSize, Protection, Resizable, Result};
+use areas::{Area, Error, ErrorKind, Name, PageSize, Protection, Resizable, Result};
 
 use places::all;
 pub(crate) use places::{Place, open};
@@ -74,9 +74,8 @@ impl Entered {
     pub(crate) fn new() -> Result<Self> {
         let status = forking::ready(&PART);
         if status != 0 {
-            return Err(
-                Error::new(Kind::System, "use areas").detail(format!("pthread_atfork returned {status}"))
-            );
+            return Err(Error::new(ErrorKind::System, "use areas")
+                .detail(format!("pthread_atfork returned {status}")));
         }
         let entered = Entered(gate::enter());
         if take_moved() {
@@ -88,7 +87,7 @@ impl Entered {
 
     /// Takes an area in, and gives its id.
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
-        let gone = || Error::new(Kind::Registry, "keep an area").detail("it is not published");
+        let gone = || Error::new(ErrorKind::Registry, "keep an area").detail("it is not published");
         let id = held.id().ok_or_else(gone)?;
         self.notice(&held);
         let (address, place) = (held.as_ptr().addr(), all().empty_place());
@@ -128,9 +127,9 @@ impl Entered {
         if let Some(place) = here() {
             return Ok(place);
         }
-        // Another thread may have deleted it in between.
+        // Another thread may have deleted it concurrently.
         Err(registry::get(source.id()).err().unwrap_or_else(|| {
-            Error::new(Kind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
+            Error::new(ErrorKind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
                 .detail("another part of this program holds it")
         }))
     }
@@ -145,8 +144,8 @@ impl Entered {
         }
     }
 
-    /// Lets go of a place whose area is gone; what another thread has made at the same address by
-    /// now stays.
+    /// Releases a place whose area is gone; what another thread has made at the same address by now
+    /// stays.
     ///
     /// Only then: as long as the area has an id, its place is found, and says that it is being
     /// deleted.

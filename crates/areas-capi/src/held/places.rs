@@ -37,7 +37,7 @@ impl Areas {
         }
     }
 
-    /// Lets go of an area's place, if it is still the one at that address.
+    /// Releases an area's place, if it is still the one at that address.
     pub(super) fn forget(&mut self, address: usize, place: &Place) {
         if let Entry::Occupied(entry) = self.places.entry(address)
             && Arc::ptr_eq(entry.get(), place)

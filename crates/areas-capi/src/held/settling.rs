@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::TryLockError;
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Kind, Rejected, Result};
+use areas::{AreaId, ErrorKind, Rejected, Result};
 
 use super::places::{Place, all, open};
 use super::unsettled::note_moved;
@@ -27,7 +27,7 @@ pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
 }
 
 impl Entered {
-    /// Looks at what the kernel has of an area, and lets go of what is no longer its own: it may be
+    /// Looks at what the kernel has of an area, and releases what is no longer its own: it may be
     /// smaller then, begin elsewhere, or be gone. Other parts of it are areas of their own. Nothing
     /// that is there now is touched.
     ///
@@ -81,7 +81,7 @@ impl Entered {
     pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
         let place = match self.own(source) {
             Ok(place) => place,
-            Err(error) if error.kind() == Kind::NoSuchArea => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => return Ok(()),
             Err(error) => return Err(error),
         };
         let mut held = open(&place);
@@ -154,7 +154,7 @@ impl Entered {
         Ok(())
     }
 
-    /// Lets go of some of an area's addresses, in bytes from its beginning.
+    /// Releases some of an area's addresses, in bytes from its beginning.
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
         let (start, span) = (area.as_ptr().addr(), area.reserve());

@@ -36,7 +36,7 @@ pub(super) fn begin_taking() {
 }
 
 /// Says that it has been done, and looked at. (A child that was forked in between has [begun
-/// anew](begin_again).)
+/// again](begin_again).)
 pub(super) fn end_taking() {
     let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
 }

@@ -15,7 +15,7 @@ pub(super) struct Area {
     pub(super) size: usize,
     pub(super) frozen: bool,
     pub(super) retired: bool,
-    /// Where new pages come from, as the kernel has it; `None` where it does not tell.
+    /// Where new pages come from, as the kernel has it; `None` where it does not report that.
     pub(super) policy: Option<String>,
 }
 
@@ -25,7 +25,7 @@ impl Area {
         let info = source.info().ok()?;
         // What is frozen stays so, and need not be opened.
         let known = before.filter(|before| before.object == info.object && before.frozen);
-        let frozen = known.is_some() || source.look().is_ok_and(|look| look.is_frozen());
+        let frozen = known.is_some() || source.inspect().is_ok_and(|look| look.is_frozen());
         let policies = source.policies().ok();
         let joined =
             |policies: Vec<Policy>| policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(", ");
@@ -46,7 +46,7 @@ impl Area {
         })
     }
 
-    /// Whether it is the same area under a new id: its holder has published it anew.
+    /// Whether it is the same area under a new id: its holder has published it again.
     pub(super) fn is_successor_of(&self, before: &Area) -> bool {
         (self.pid, self.object, self.address) == (before.pid, before.object, before.address)
     }

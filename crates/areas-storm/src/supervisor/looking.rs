@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use areas::{Kind, registry};
+use areas::{ErrorKind, registry};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use super::Supervisor;
@@ -104,7 +104,7 @@ impl Supervisor {
                         &format!("{:?} is found in process {}, which was reaped", source.name(), who.pid),
                     )
                 }
-                Err(error) if error.kind() != Kind::NoSuchArea => {
+                Err(error) if error.kind() != ErrorKind::NoSuchArea => {
                     self.storm.found(Rule::Error, &format!("find a dead name: {error:#}"));
                 }
                 _ => {}

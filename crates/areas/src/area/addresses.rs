@@ -5,19 +5,19 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use super::{Access, Area, object_of, reserve};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, object_of, reserve};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Claim, Reservation};
 use crate::object::{Extent, Object};
 use crate::registry;
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// For a resizable area that was just published by `what`: takes the addresses that it lacks if
     /// other holders grew it before they could see this one. One `fstat`.
     ///
     /// # Errors
-    /// It is withdrawn then. [`Kind::AddressInUse`] where it has grown beyond its addresses and
-    /// cannot have more; [`Kind::System`] if the program has closed its descriptor.
+    /// It is withdrawn then. [`ErrorKind::AddressInUse`] where it has grown beyond its addresses
+    /// and cannot have more; [`ErrorKind::System`] if the program has closed its descriptor.
     pub(super) fn look_after_joining(&mut self, verb: &str) -> Result<()> {
         let (grown, closed) = {
             let what = || verb.to_owned();
@@ -41,7 +41,7 @@ impl<K: Access> Area<K> {
         if closed {
             return Err(crate::object::closed(what));
         }
-        let error = Error::new(Kind::AddressInUse, what)
+        let error = Error::new(ErrorKind::AddressInUse, what)
             .detail("another holder grew the area concurrently, beyond the addresses of this clone")
             .help("clone it again");
         Err(match wider {
@@ -91,12 +91,12 @@ impl<K: Access> Area<K> {
             // must not be passed over.
             return match listing.unreadable.iter().find(|team| team.own_limit) {
                 None => Ok(()),
-                Some(team) => Err(Error::new(Kind::Limit, what())
+                Some(team) => Err(Error::new(ErrorKind::Limit, what())
                     .detail(format!("process {} may have clones, and cannot be asked: {}", team.pid, team.reason))
                     .help("a look into another team takes a few descriptors and some memory: raise the limits, or drop areas")),
             };
         }
-        Err(Error::new(Kind::AddressInUse, what())
+        Err(Error::new(ErrorKind::AddressInUse, what())
             .detail(format!("clones have no addresses for it: {}", blocked.join(", ")))
             .help("create it with a larger maximum, or have these clones dropped and made again"))
     }
@@ -138,7 +138,7 @@ fn own_file(object: &Object) -> Result<BorrowedFd<'_>> {
 }
 
 /// An area as [`reserve`] sees it.
-pub(super) struct Steps<'a, K: Access> {
+pub(super) struct Steps<'a, K: AreaKind> {
     area: &'a Area<K>,
     whose: &'a str,
     what: &'a dyn Fn() -> String,
@@ -146,7 +146,7 @@ pub(super) struct Steps<'a, K: Access> {
     closed: Cell<bool>,
 }
 
-impl<'a, K: Access> Steps<'a, K> {
+impl<'a, K: AreaKind> Steps<'a, K> {
     pub(super) fn new(area: &'a Area<K>, whose: &'a str, what: &'a dyn Fn() -> String) -> Self {
         Steps { area, whose, what, closed: Cell::new(false) }
     }
@@ -156,7 +156,7 @@ impl<'a, K: Access> Steps<'a, K> {
     }
 }
 
-impl<K: Access> reserve::Holder for Steps<'_, K> {
+impl<K: AreaKind> reserve::Holder for Steps<'_, K> {
     type Error = Error;
 
     fn look(&self) -> (usize, bool) {
@@ -189,7 +189,7 @@ impl<K: Access> reserve::Holder for Steps<'_, K> {
 /// Why the addresses behind could not be had.
 pub(super) fn no_room(what: String, error: Error) -> Error {
     let help = match error.kind() {
-        Kind::AddressInUse => Some(
+        ErrorKind::AddressInUse => Some(
             "it cannot grow where it is: make a larger one, or make it inside of a reservation".to_owned(),
         ),
         _ => error.remedy().map(str::to_owned),

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::{Area, Frozen, Granted, Private, Resizable, Shared, Stored};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::lock::Lock;
 use crate::mapping::out_of_range;
 use crate::object::Object;

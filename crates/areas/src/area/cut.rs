@@ -17,8 +17,8 @@
 use std::ops::Range;
 
 use super::left::{Left, outside};
-use super::{Access, Area, Resizable};
-use crate::error::{Error, Kind, Rejected, Result};
+use super::{Area, AreaKind, Resizable};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, Piece};
 use crate::owner::Owners;

@@ -1,5 +1,10 @@
 //! What is left of an area of which parts are gone.
 
+#![cfg_attr(
+    test,
+    expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")
+)]
+
 use std::ops::Range;
 
 use crate::object::{Extent, Object, Piece};

@@ -1,11 +1,11 @@
-//! Locks of areas: applied, proven, and made full in two steps, of which what takes long, the pages,
-//! can be told of and broken off.
+//! Locks of areas: applied, proven, and made full in two steps: bringing in the pages, which takes
+//! long, can be watched and cancelled.
 
-use super::{Access, Area, Shared, object_of};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, Shared, object_of};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// Applies a lock to the bytes that are there, after bringing them in where that is what it
     /// means.
     pub(super) fn apply_lock(&mut self, lock: Lock, whose: &str) -> Result<()> {
@@ -57,7 +57,7 @@ impl Area<Shared> {
                 if demand.below.is_none_or(|below| end <= below) {
                     return Ok(());
                 }
-                Err(Error::new(Kind::InvalidInput, what()).detail(format!(
+                Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
                     "it is said to be locked as {lock}, and ends at physical address {end:#x}"
                 )))
             }

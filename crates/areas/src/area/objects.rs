@@ -7,15 +7,15 @@ use crate::object::Object;
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
 ///
-/// Whoever gets it can do with the object what its seals allow. (That of a low area is one of
-/// `/dev/mem`: see [`Object::physical`].)
+/// A process that gets it can do with the object what its seals allow. (That of a low area is one
+/// of `/dev/mem`: see [`Object::physical`].)
 impl AsFd for Area<Shared> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object().as_fd()
     }
 }
 
-/// As for shared areas; nobody can write through it.
+/// As for shared areas, but read-only: no process can write through it.
 impl AsFd for Area<Frozen> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object().as_fd()
@@ -29,7 +29,7 @@ impl Area<Resizable> {
     #[must_use]
     pub fn object(&self) -> &Object {
         let object = object_of(self.object.as_ref());
-        // Where it cannot be marked, its descriptor is closed, and leads nobody to it.
+        // Where it cannot be marked, its descriptor is closed, and leads no process to it.
         let _ = object.mark_held();
         object
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Access, Area, object_of};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, object_of};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::Extent;
 use crate::page::PageSize;
 use crate::populate::{self, Job, Populated, Progress, Refused};
@@ -12,15 +12,15 @@ use crate::residency::{self, Residency};
 use crate::size::Bytes;
 use crate::sys;
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     /// Measures where each of its pages is, and how large it is. Faults nothing in.
     ///
-    /// Containers forbid `move_pages`. There it is told how many bytes are on each node, and of
-    /// single pages only if all are on one ([`Residency::knows_pages`]).
+    /// Containers forbid `move_pages`. There the number of bytes on each node is reported, and the
+    /// node of single pages only if all are on one ([`Residency::knows_pages`]).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for low areas, whose memory belongs to no node; [`Kind::NotPermitted`]
-    /// where even the page tables are hidden.
+    /// [`ErrorKind::Unsupported`] for low areas, whose memory belongs to no node;
+    /// [`ErrorKind::NotPermitted`] where even the page tables are hidden.
     #[doc(alias = "move_pages")]
     pub fn residency(&self) -> Result<Residency> {
         if let Some(object) = &self.object {
@@ -32,7 +32,7 @@ impl<K: Access> Area<K> {
     /// Faults all its pages in, in parallel, where they were asked to be.
     ///
     /// # Errors
-    /// [`Kind::NoMemory`] where the nodes, the machine or a control group (`memory.max`,
+    /// [`ErrorKind::NoMemory`] where the nodes, the machine or a control group (`memory.max`,
     /// `memory.high`) plainly do not have that much: before the kernel's out-of-memory killer has
     /// its say. If others take the room concurrently, it stops on the way; pages that came in until
     /// then stay, as another holder may have written them.
@@ -41,7 +41,7 @@ impl<K: Access> Area<K> {
         self.populate_with(&mut |_| {})
     }
 
-    /// The same, and tells how far it is, on the calling thread.
+    /// The same, and reports its progress, on the calling thread.
     ///
     /// # Errors
     /// As [`populate`](Area::populate).
@@ -56,7 +56,7 @@ impl<K: Access> Area<K> {
             progress(Progress { done: total, total });
             return Ok(());
         }
-        // Others may shrink a resizable area meanwhile: what they cut off need not come in.
+        // Others may shrink a resizable area concurrently: what they cut off need not come in.
         const MAX_CUTS: usize = 100;
         for cuts in 0.. {
             let job = Job {
@@ -79,14 +79,14 @@ impl<K: Access> Area<K> {
         Ok(())
     }
 
-    /// What [`granted`](Area::granted) says of pages that were gathered into transparent huge ones,
-    /// and of those that could not be, the last time.
+    /// What [`granted`](Area::granted) says of pages that were collapsed into transparent huge
+    /// ones, and of those that could not be, the last time.
     pub(super) fn note_gathering(&mut self, done: &Populated) {
         const ASKED: &str = "transparent huge pages";
         self.gathered = done.collapsed_bytes;
         self.mapping.forget_fallbacks(ASKED);
         let Some(refused) = done.refused else { return };
-        let error = Error::new(Kind::Unsupported, format!("gather the pages of {self}"));
+        let error = Error::new(ErrorKind::Unsupported, format!("gather the pages of {self}"));
         let error = match refused {
             Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
             refused => error.detail(refused.to_string()),
@@ -105,21 +105,21 @@ impl<K: Access> Area<K> {
         self.mapping.record_fallback(ASKED, given, error);
     }
 
-    /// Whether an error comes of it that somebody made the area smaller than `len`, and maybe as
+    /// Whether an error is because another holder made the area smaller than `len`, and maybe as
     /// large again.
     pub(super) fn was_cut(&self, len: usize, error: &Error) -> bool {
         let resizable =
             self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
-        // Looked at before the pages are touched, or told by the kernel as they are.
-        let beyond_the_end = error.kind() == Kind::OutOfRange
+        // Looked at before the pages are touched, or reported by the kernel as they are.
+        let beyond_the_end = error.kind() == ErrorKind::OutOfRange
             || error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
         resizable && (self.used() < len || beyond_the_end)
     }
 }
 
-impl<K: Access> Area<K> {
-    /// Takes the pages that were missing of an object of pool pages that another process made: one
-    /// that is not there would be a SIGBUS at the touch.
+impl<K: AreaKind> Area<K> {
+    /// Takes the pages that were missing of an object of hugetlb pages that another process made:
+    /// one that is not there would be a SIGBUS at the touch.
     pub(super) fn take_missing(&self, what: impl FnOnce() -> String) -> Result<()> {
         let object = object_of(self.object.as_ref());
         match (object.missing(), object.extent()) {
@@ -129,8 +129,8 @@ impl<K: Access> Area<K> {
         }
     }
 
-    /// The same for one that was just frozen: up to that moment whoever could write it could take
-    /// pages away; from now on nobody can.
+    /// The same for one that was just frozen: up to that moment a process that could write it could
+    /// take pages away; from now on none can.
     pub(super) fn take_missing_of_frozen(&self, what: impl FnOnce() -> String) -> Result<()> {
         if self.mapping.page_size() == PageSize::base() {
             return Ok(());

@@ -2,21 +2,21 @@
 
 use std::os::fd::AsFd;
 
-use super::builder::EXCLUSIVE_PATIENCE;
-use super::{Access, Area, Frozen, Resizable, Shared, object_of};
-use crate::error::{Error, Kind, Result};
+use super::builder::EXCLUSIVE_TIMEOUT;
+use super::{Area, AreaKind, Frozen, Resizable, Shared, object_of};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object};
 use crate::registry::{Announcement, AreaId, Name, Note, Publication};
 use crate::sys;
 
-impl<K: Access> Area<K> {
+impl<K: AreaKind> Area<K> {
     pub(super) fn retire_object(&mut self) -> Result<()> {
         let object = object_of(self.object.as_ref());
         object.refuse_physical(|| format!("retire {self}"))?;
         object.mark_retired().map_err(|error| match error.errno() {
             Some(errno) if errno == sys::Errno::PERM.into() => {
-                Error::new(Kind::NotPermitted, format!("retire {self}"))
+                Error::new(ErrorKind::NotPermitted, format!("retire {self}"))
                     .detail("its memory is another user's")
                     .help("have its owner retire it")
                     .caused_by(error)
@@ -29,20 +29,20 @@ impl<K: Access> Area<K> {
         crate::registry::retire_own(identity)
     }
 
-    /// Publishes it under a name, so that others find it; only if nobody else has it, if that is
+    /// Publishes it under a name, so that others find it; only if no other area has it, if that is
     /// wanted.
     pub(super) fn publish_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let Some(object) = &self.object else {
-            return Err(Error::new(Kind::Unsupported, format!("publish {self} as {name:?}"))
+            return Err(Error::new(ErrorKind::Unsupported, format!("publish {self} as {name:?}"))
                 .detail("it is private memory"));
         };
         if let Some(id) = self.id() {
-            return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("publish {self} as {name:?}"))
                 .detail(format!("it is published already, with id {id}"))
                 .help("clone it to give it a second name"));
         }
         if object.is_retired().unwrap_or(false) {
-            return Err(Error::new(Kind::InvalidInput, format!("publish {self} as {name:?}"))
+            return Err(Error::new(ErrorKind::InvalidInput, format!("publish {self} as {name:?}"))
                 .detail("its memory is retired: no process can find it any more")
                 .help("copy what it holds into a new area"));
         }
@@ -66,7 +66,7 @@ impl<K: Access> Area<K> {
         }
         let object = object_of(self.object.as_ref());
         let told = self.announcement(name.clone(), &self.mapping, object);
-        let (publication, id) = Publication::alone(told, EXCLUSIVE_PATIENCE)?;
+        let (publication, id) = Publication::alone(told, EXCLUSIVE_TIMEOUT)?;
         self.publication = Some(publication);
         self.name = Some(name);
         Ok(id)
@@ -76,10 +76,10 @@ impl<K: Access> Area<K> {
     pub(super) fn rename_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let what = format!("rename {self} to {name:?}");
         let Some(object) = &self.object else {
-            return Err(Error::new(Kind::Unsupported, what).detail("it is private memory"));
+            return Err(Error::new(ErrorKind::Unsupported, what).detail("it is private memory"));
         };
         if object.is_retired().unwrap_or(false) {
-            return Err(Error::new(Kind::InvalidInput, what)
+            return Err(Error::new(ErrorKind::InvalidInput, what)
                 .detail("its memory is retired: no process can find it any more")
                 .help("copy what it holds into a new area"));
         }
@@ -87,11 +87,11 @@ impl<K: Access> Area<K> {
             return Err(crate::object::closed(what));
         }
         let Some(publication) = &mut self.publication else {
-            return Err(Error::new(Kind::InvalidInput, what)
+            return Err(Error::new(ErrorKind::InvalidInput, what)
                 .detail("it is not published, and has no name to be changed")
                 .help("publish it under that name"));
         };
-        let id = publication.rename(name.clone(), exclusive.then_some(EXCLUSIVE_PATIENCE), &what)?;
+        let id = publication.rename(name.clone(), exclusive.then_some(EXCLUSIVE_TIMEOUT), &what)?;
         self.name = Some(name);
         Ok(id)
     }
@@ -106,7 +106,7 @@ impl<K: Access> Area<K> {
         Ok(id)
     }
 
-    /// What it tells of itself in the registry, mapped there.
+    /// What it publishes of itself in the registry, mapped there.
     pub(super) fn announcement(&self, name: Name, mapping: &Mapping, object: &Object) -> Announcement {
         use std::os::fd::AsRawFd;
         Announcement {
@@ -136,10 +136,10 @@ macro_rules! can_be_published {
             /// say.
             ///
             /// # Errors
-            /// [`Kind::InvalidInput`] for a bad name or an area that is published already;
-            /// [`Kind::Registry`], [`Kind::Limit`] where the registry cannot take it;
-            /// [`Kind::AddressInUse`] for a resizable one that another holder has grown beyond the
-            /// addresses that are here, where there are no more.
+            /// [`ErrorKind::InvalidInput`] for a bad name or an area that is published already;
+            /// [`ErrorKind::Registry`], [`ErrorKind::Limit`] where the registry cannot take it;
+            /// [`ErrorKind::AddressInUse`] for a resizable one that another holder has grown beyond
+            /// the addresses that are here, where there are no more.
             pub fn publish(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, false)
             }
@@ -156,21 +156,22 @@ macro_rules! can_be_published {
             /// says: when its contents are complete, say.
             ///
             /// # Errors
-            /// As [`publish`](Area::publish); [`Kind::NameTaken`] if another area has the name;
-            /// [`Kind::Busy`] where somebody was stopped in the middle of taking it.
+            /// As [`publish`](Area::publish); [`ErrorKind::NameTaken`] if another area has the
+            /// name; [`ErrorKind::Busy`] where another process was stopped in the middle of taking
+            /// it.
             pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.publish_as(Name::new(name)?, true)
             }
 
             /// Publishes it under another name instead of the one that it has. It gets another id,
-            /// because an id stands for one publication; its note stays. Whoever has it keeps it,
-            /// and other holders' names for the same memory stay.
+            /// because an id stands for one publication; its note stays. Processes that have it
+            /// keep it, and other holders' names for the same memory stay.
             ///
             /// At no moment is it found under neither name; for a moment it may be found under
             /// both.
             ///
             /// # Errors
-            /// As [`publish`](Area::publish), and [`Kind::InvalidInput`] for one that is not
+            /// As [`publish`](Area::publish), and [`ErrorKind::InvalidInput`] for one that is not
             /// published. It has its name and its id as before.
             pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.rename_as(Name::new(name)?, false)
@@ -180,54 +181,54 @@ macro_rules! can_be_published {
             /// of several that want a name at once one gets it.
             ///
             /// # Errors
-            /// As [`rename`](Area::rename); [`Kind::NameTaken`] if another area has the name;
-            /// [`Kind::Busy`] where somebody was stopped in the middle of taking it. It has its
-            /// name and its id as before, all the while.
+            /// As [`rename`](Area::rename); [`ErrorKind::NameTaken`] if another area has the name;
+            /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking it. It
+            /// has its name and its id as before, all the while.
             pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
                 self.rename_as(Name::new(name)?, true)
             }
 
-            /// Takes its name and its id back: nobody finds it by this holder any more. The mapping
+            /// Withdraws its name and its id: it is not found by this holder any more. The mapping
             /// stays, and so do other holders' areas over the same memory. It can be published
-            /// again, under any name. The name that it had; `None` if it was not published.
+            /// again, under any name. Returns the name that it had; `None` if it was not published.
             ///
-            /// Who has found it before, and has not opened it, is refused as if it had gone
-            /// ([`Kind::NoSuchArea`]).
+            /// A process that has found it before, and has not opened it, is refused as if it were
+            /// gone ([`ErrorKind::NoSuchArea`]).
             pub fn unpublish(&mut self) -> Option<Name> {
                 self.publication.take().and(self.name.take())
             }
 
-            /// Has nobody find or open its memory any more, by whatever holder, under whatever
-            /// name, for ever. Who has it keeps it, and may still pass it on over a socket. What
-            /// replaces it can be published under the same name at once, before or after.
+            /// Retires its memory, permanently: it cannot be found or opened any more, by any
+            /// holder, under any name. Its holders keep it, and may still pass it on over a socket.
+            /// What replaces it can be published under the same name at once, before or after.
             ///
             /// That is marked on the memory itself. This process's areas over it are withdrawn at
             /// once ([`unpublish`](Area::unpublish)). Other holders' are still listed
             /// ([`Info::retired`](crate::registry::Info::retired) says so), and cannot be opened,
-            /// cloned or transferred: [`Kind::NoSuchArea`]. [`find`](crate::registry::find) passes
-            /// over them; only who has found that very holder's area before may be led to it once
-            /// more, and is refused as it opens it.
+            /// cloned or transferred: [`ErrorKind::NoSuchArea`]. [`find`](crate::registry::find)
+            /// passes over them; only a process that has found that very holder's area before may
+            /// be led to it once more, and is refused when it opens it.
             ///
             /// # Errors
-            /// [`Kind::Unsupported`] for low areas; [`Kind::NotPermitted`] where the memory is
-            /// another user's; [`Kind::Busy`] where another holder was stopped in the middle of
-            /// marking it.
+            /// [`ErrorKind::Unsupported`] for low areas; [`ErrorKind::NotPermitted`] where the
+            /// memory is another user's; [`ErrorKind::Busy`] where another holder was stopped in
+            /// the middle of marking it.
             pub fn retire(&mut self) -> Result<()> {
                 self.retire_object()
             }
 
             /// Notes something beside it, up to 256 bytes that mean what the program says, in place
-            /// of what was noted before; an empty note takes it back. Whoever finds the area by
-            /// this holder reads it ([`Source::note`](crate::registry::Source::note),
+            /// of what was noted before; an empty note removes it. Processes that find the area by
+            /// this holder read it ([`Source::note`](crate::registry::Source::note),
             /// [`Info::note`](crate::registry::Info::note)): the old one or the new one, whole.
-            /// Where the area is not published yet, it is told with the name.
+            /// Where the area is not published yet, the note is published with the name.
             ///
             /// A note is its holder's. Clones that exist keep theirs.
             ///
             /// # Errors
-            /// [`Kind::InvalidInput`] for a note of more than [`Note::MAX`] bytes; [`Kind::Limit`]
-            /// where this process has published so many areas that there is no room for it: what
-            /// was noted stays.
+            /// [`ErrorKind::InvalidInput`] for a note of more than [`Note::MAX`] bytes;
+            /// [`ErrorKind::Limit`] where this process has published so many areas that there is no
+            /// room for it: what was noted stays.
             pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
                 let note = Note::new(note)?;
                 if let Some(publication) = &self.publication {

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::passing::Message;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::socket::{For, Packet};
@@ -27,7 +27,7 @@ impl Parcel {
             .first()
             .map(look)
             .transpose()
-            .map_err(|errno| Error::new(Kind::System, WHAT).call("statx", errno))
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("statx", errno))
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Seen {
 }
 
 pub(super) fn failed(call: &'static str) -> impl Fn(sys::Errno) -> Error {
-    move |errno| Error::new(Kind::Io, WHAT).call(call, errno).help("it must be a connected Unix socket")
+    move |errno| Error::new(ErrorKind::Io, WHAT).call(call, errno).help("it must be a connected Unix socket")
 }
 
 /// Looks at what is first in a socket's queue, and takes nothing.
@@ -61,7 +61,7 @@ pub(super) fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
     if len > 0 && !Message::begins(&bytes[..len])
         || !stream && (len > 0 && len < bytes.len() || cut && !lacks)
     {
-        return Err(Error::new(Kind::InvalidInput, WHAT)
+        return Err(Error::new(ErrorKind::InvalidInput, WHAT)
             .detail("the first message in the socket's queue is not of this library; it stays there")
             .help("the other side must send with `Area::send`, of the same version"));
     }
@@ -81,12 +81,12 @@ pub(super) fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
 fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
     const CALL: &str = "recvmsg(MSG_PEEK, SCM_RIGHTS)";
     match socket.try_clone_to_owned() {
-        Ok(_) => Error::new(Kind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
+        Ok(_) => Error::new(ErrorKind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
             "the kernel did not pass the descriptor to this process: a security module may forbid it; it stays in the queue",
         ),
         Err(error) => {
             let errno = error.raw_os_error().map_or(sys::Errno::MFILE, sys::Errno::from_raw_os_error);
-            remedy::open_files(Error::new(Kind::Limit, WHAT).call(CALL, errno))
+            remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call(CALL, errno))
         }
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn take(socket: BorrowedFd<'_>) -> Result<Option<Parcel>> {
 }
 
 fn closed(got: usize) -> Error {
-    Error::new(Kind::Io, WHAT)
+    Error::new(ErrorKind::Io, WHAT)
         .detail(format!("the other side closed after {got} of {} bytes", Message::BYTES))
 }
 
@@ -128,7 +128,7 @@ pub(super) struct Waiting<'a> {
     never: bool,
     /// Whether the other side had closed before the last look.
     closed: bool,
-    /// How long it waits for the rest of a message, of which nothing tells that it has come.
+    /// How long it waits for the rest of a message, whose arrival nothing signals.
     step: Duration,
 }
 
@@ -141,7 +141,7 @@ impl<'a> Waiting<'a> {
             Some(timeout) => Some(timeout),
             None => sys::socket::receive_timeout(socket).map_err(failed("getsockopt(SO_RCVTIMEO)"))?,
         };
-        // What is beyond the clock is for ever.
+        // What is beyond the clock is forever.
         let deadline = allowed.and_then(|allowed| Instant::now().checked_add(allowed));
         let step = Duration::from_millis(1);
         Ok(Waiting { socket, stream, deadline, allowed, never, closed: false, step })
@@ -168,8 +168,12 @@ impl<'a> Waiting<'a> {
         }
         let there = format!("{got} of {} bytes of a message are there, and stay there", Message::BYTES);
         Err(match self.allowed.filter(|_| !self.never) {
-            None => Error::new(Kind::Io, WHAT).call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN).detail(there),
-            Some(allowed) => Error::new(Kind::TimedOut, WHAT).detail(format!("{there} after {allowed:?}")),
+            None => {
+                Error::new(ErrorKind::Io, WHAT).call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN).detail(there)
+            }
+            Some(allowed) => {
+                Error::new(ErrorKind::TimedOut, WHAT).detail(format!("{there} after {allowed:?}"))
+            }
         })
     }
 }

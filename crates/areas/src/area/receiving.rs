@@ -11,7 +11,7 @@ use super::passing::Message;
 use super::queue::{Parcel, Seen, WHAT, Waiting, failed, is_it, look, take};
 use super::{AnyArea, Area, Shared};
 use crate::acceptance::Acceptance;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::headroom;
 use crate::object::{Extent, Object};

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::addresses::{Steps, no_room};
-use super::{Access, Area, object_of, reserve, sealed};
-use crate::error::{Error, Kind, Result};
+use super::{Area, AreaKind, object_of, reserve, sealed};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Reservation, out_of_range};
 use crate::object::Object;
 use crate::protection::Protection;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::addresses::Steps;
-use super::{Access, AnyArea, Area, Frozen, Resizable, Shared, reserve};
-use crate::error::{Error, Kind, Rejected, Result};
+use super::{AnyArea, Area, AreaKind, Frozen, Resizable, Shared, reserve};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
 use crate::provider::{Address, Wish, map_with_room};

@@ -10,7 +10,7 @@ use super::place::failed;
 use super::refusal::{Packet, Refusal};
 use super::who::{self, Peer, Users};
 use crate::area::passing::Message;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Extent, OFFERED, Object, Piece};
 use crate::registry::{self, Rights, Source};
 use crate::sys;
@@ -22,29 +22,29 @@ const MAX_OF_ONE: usize = 32;
 /// So many of all users together.
 const MAX_OF_ALL: usize = 256;
 
-/// So many ended connections are told of, where nobody asks for them meanwhile: the last ones.
+/// So many ended connections are reported, where they are not asked for in time: the last ones.
 const MAX_ENDED: usize = MAX_OF_ALL;
 
-/// Who connected, and what came of it.
+/// Who connected, and the outcome.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// Who connected; without a user and a process where the kernel did not tell.
+    /// Who connected; without a user and a process where the kernel did not report them.
     pub peer: Peer,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What came of a connection.
+/// The outcome of a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The area is on its way, or there. Whether it was taken turns out once the connection ends:
     /// [`Offer::ended`](super::Offer::ended).
     Given,
-    /// It was refused, and told why.
+    /// It was refused, and was sent the reason.
     Refused(Refusal),
-    /// It could not be given, for this reason, of which the other side is told nothing.
+    /// It could not be given, for this reason, which is not sent to the other side.
     Failed(Error),
     /// It ended the connection before it was answered.
     Left,
@@ -103,7 +103,7 @@ pub(super) struct Answers {
     pub(super) pause: Option<Instant>,
 }
 
-/// Why somebody is not given it.
+/// Why a process is not given it.
 enum No {
     Refused(Refusal),
     Failed(Error),
@@ -161,16 +161,19 @@ impl Answers {
                 && !found.is_retired()
         };
         let gone = || {
-            Error::new(Kind::NoSuchArea, format!("offer area {} {:?}", self.source.id(), self.source.name()))
-                .detail("it is gone: no process publishes it any more, or it is retired")
-                .help("takers keep what they have; offer what has taken its place, if anything has")
+            Error::new(
+                ErrorKind::NoSuchArea,
+                format!("offer area {} {:?}", self.source.id(), self.source.name()),
+            )
+            .detail("it is gone: no process publishes it any more, or it is retired")
+            .help("takers keep what they have; offer what has taken its place, if anything has")
         };
         let found = match registry::get(self.source.id()) {
             Ok(found) if is_it(&found) => found,
-            Err(error) if error.kind() != Kind::NoSuchArea => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NoSuchArea => return Err(error),
             _ => match registry::find(self.source.name().as_bytes()) {
                 Ok(found) if is_it(&found) => found,
-                Err(error) if ![Kind::NoSuchArea, Kind::InvalidInput].contains(&error.kind()) => {
+                Err(error) if ![ErrorKind::NoSuchArea, ErrorKind::InvalidInput].contains(&error.kind()) => {
                     return Err(error);
                 }
                 _ => return Err(gone()),
@@ -227,7 +230,7 @@ impl Answers {
             return Err(No::Refused(Refusal::Busy));
         }
         let failed = |error: Error| match error.kind() {
-            Kind::NoSuchArea => No::Refused(Refusal::Gone),
+            ErrorKind::NoSuchArea => No::Refused(Refusal::Gone),
             _ => No::Failed(error),
         };
         self.look_again().map_err(failed)?;
@@ -259,14 +262,14 @@ impl Given {
         let object = if read_only || reading.was_frozen() || reading.refused_writers() {
             reading
         } else if let Some(why) = source.forbids_writing() {
-            return Err(Error::new(Kind::NotPermitted, what())
+            return Err(Error::new(ErrorKind::NotPermitted, what())
                 .detail(why)
                 .help("offer it for reading only: `--read-only`, `OfferOptions::read_only`"));
         } else {
             source.open_object(Rights::Writing)?
         };
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(Kind::Unsupported, what()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what()).detail(detail).help(help))
         };
         object.refuse_physical(what)?;
         if object.piece() != Piece::WHOLE {
@@ -290,8 +293,8 @@ impl Given {
         Ok(Given { object, message })
     }
 
-    /// Whether nobody can be given the right to write it any more: it is frozen, or sealed against
-    /// new writers.
+    /// Whether the right to write it cannot be given any more: it is frozen, or sealed against new
+    /// writers.
     pub(super) fn is_sealed(&self) -> bool {
         self.object.was_frozen() || self.object.refused_writers()
     }
@@ -320,7 +323,7 @@ impl Given {
     }
 
     /// Has other processes of another user read it, too, by way of the one that takes it: through
-    /// `/proc`, to which nobody else gets. Nobody else than its owner opens it for writing.
+    /// `/proc`, which no others reach. Only its owner opens it for writing.
     fn let_their_processes_read(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<()> {
         let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         // Only its owner may, and for its owner there is no need.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::bare::{RESERVED, refill};
 use super::refusal::{in_words, refused};
 use super::{Asked, BackedBy, Mapping, Sharing};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::place::Placement;
 use crate::protection::Protection;

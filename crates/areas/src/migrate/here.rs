@@ -3,7 +3,7 @@
 use super::Ground;
 use crate::error::Result;
 use crate::mapping::Mapping;
-use crate::mover::{Mover, Wanted, Why};
+use crate::mover::{Mover, UnmovedReason, Wanted};
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::place::Placement;

@@ -21,7 +21,7 @@ pub(crate) use here::{Here, first_huge_page};
 
 use self::targets::Targets;
 use crate::error::Result;
-use crate::mover::{BATCH, Wanted, Why};
+use crate::mover::{BATCH, UnmovedReason, Wanted};
 use crate::page::PageSize;
 use crate::place::{Node, Placement};
 use crate::populate::Progress;
@@ -39,7 +39,7 @@ pub struct UnmovedRange {
     pub range: Range<usize>,
     /// Where they were to move to.
     pub target: Node,
-    /// Why they did not.
+    /// UnmovedReason they did not.
     pub why: UnmovedReason,
 }
 
@@ -191,12 +191,12 @@ fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
 }
 
 /// Adds to what stayed, in order; neighbours that stayed for the same reason are one.
-fn note(stayed: &mut Vec<Stayed>, page: &Wanted, why: Why) {
+fn note(stayed: &mut Vec<UnmovedRange>, page: &Wanted, why: UnmovedReason) {
     match stayed.last_mut() {
         Some(last) if last.range.end == page.range.start && last.target == page.target && last.why == why => {
             last.range.end = page.range.end;
         }
-        _ => stayed.push(Stayed { range: page.range.clone(), target: page.target, why }),
+        _ => stayed.push(UnmovedRange { range: page.range.clone(), target: page.target, why }),
     }
 }
 
@@ -256,10 +256,15 @@ mod tests {
         let node = |id| Node::new(id).unwrap();
         let page = |at: usize, id| Wanted { range: at * 4096..(at + 1) * 4096, target: node(id) };
         let mut stayed = Vec::new();
-        for (at, id, why) in [(0, 1, Why::Busy), (1, 1, Why::Busy), (2, 2, Why::Busy), (3, 2, Why::NoRoom)] {
+        for (at, id, why) in [
+            (0, 1, UnmovedReason::Busy),
+            (1, 1, UnmovedReason::Busy),
+            (2, 2, UnmovedReason::Busy),
+            (3, 2, UnmovedReason::NoRoom),
+        ] {
             note(&mut stayed, &page(at, id), why);
         }
         let told: Vec<_> = stayed.iter().map(|part| (part.range.end / 4096, part.why)).collect();
-        assert_eq!(told, [(2, Why::Busy), (3, Why::Busy), (4, Why::NoRoom)]);
+        assert_eq!(told, [(2, UnmovedReason::Busy), (3, UnmovedReason::Busy), (4, UnmovedReason::NoRoom)]);
     }
 }

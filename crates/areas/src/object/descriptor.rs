@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use super::Object;
-use crate::error::{Error, Kind, Result, remedy};
+use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 
 impl Object {
-    /// The descriptor for what changes a file, or maps it: EBADF where somebody closed it.
+    /// The descriptor for what changes a file, or maps it: EBADF where it was closed.
     pub(crate) fn own_fd(&self) -> sys::Result<BorrowedFd<'_>> {
         if self.fresh.load(Ordering::Relaxed) {
             return Ok(self.fd.as_fd());
@@ -19,7 +19,7 @@ impl Object {
     }
 
     /// To be mapped by the very call that has made or opened it: there is no look at the descriptor
-    /// before it is in an area. (Another thread that closes all descriptors meanwhile cannot be
+    /// before it is in an area. (Another thread that closes all descriptors concurrently cannot be
     /// guarded against by a look either.)
     pub(crate) fn fresh(self) -> Self {
         self.fresh.store(true, Ordering::Relaxed);
@@ -32,7 +32,7 @@ impl Object {
         self.fresh.store(false, Ordering::Relaxed);
     }
 
-    /// Lets go of it in the very call that has opened it: its descriptor is closed without a look.
+    /// Releases it in the very call that has opened it: its descriptor is closed without a look.
     pub(crate) fn close_fresh(self) {
         self.fd.close_fresh();
     }
@@ -52,11 +52,10 @@ impl Object {
             let mode = if flags.contains(sys::file::OFlags::RDWR) { "O_RDWR" } else { "O_RDONLY" };
             let error = |kind| Error::new(kind, what).call(format!("open({path:?}, {mode})"), errno);
             match errno {
-                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => {
-                    error(Kind::NotPermitted).help("it may be opened for reading only: ask for write access")
-                }
-                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
-                _ => error(Kind::System).help("/proc must be mounted"),
+                sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => error(ErrorKind::NotPermitted)
+                    .help("it may be opened for reading only: ask for write access"),
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
+                _ => error(ErrorKind::System).help("/proc must be mounted"),
             }
         };
         if !self.fd.is_intact() {
@@ -68,7 +67,7 @@ impl Object {
         match sys::file::stat(again.as_fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(again),
             Ok(_) => Err(failed(sys::Errno::STALE)),
-            Err(errno) => Err(Error::new(Kind::System, what).call("fstat", errno)),
+            Err(errno) => Err(Error::new(ErrorKind::System, what).call("fstat", errno)),
         }
     }
 
@@ -84,9 +83,9 @@ impl AsFd for Object {
     }
 }
 
-/// The error for a descriptor that somebody closed under us.
+/// The error for a descriptor that the program closed.
 pub(crate) fn closed(what: String) -> Error {
-    Error::new(Kind::System, what)
+    Error::new(ErrorKind::System, what)
         .call("fstat", sys::Errno::BADF)
         .detail("this process has closed the descriptor of its memory")
         .help("do not close descriptors that are not yours (close_range, closefrom); what is mapped stays usable")

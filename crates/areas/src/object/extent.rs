@@ -1,10 +1,10 @@
 //! How the size of an object may change.
 
-/// How the size of an object may change: chosen at creation, told by the seals.
+/// How the size of an object may change: chosen at creation, shown by the seals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Extent {
-    /// Never: nobody can make a holder's access fault.
+    /// Never: no process can make a holder's access fault.
     Fixed,
     /// It may grow, up to `max` bytes, which every holder has reserved; it never shrinks.
     Growable {

@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 use super::{Extent, Object, closed};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::size::Bytes;
 use crate::sys;
 

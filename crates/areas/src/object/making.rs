@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use super::marks::{UNEVEN, is_retired};
 use super::sealing::{FROZEN, NO_WRITERS};
 use super::{Extent, Object};
-use crate::error::{Error, Kind, Result, pool, remedy};
+use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
@@ -18,14 +18,14 @@ use crate::text::shortened;
 impl Object {
     /// Makes an object of `size` bytes, all zero, of which no page is in memory yet.
     ///
-    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is no name that anybody could find
-    /// it by.
+    /// `label` shows in `/proc/PID/maps` as `/memfd:label`; it is not a name that anybody could
+    /// find it by.
     ///
     /// # Errors
-    /// [`Kind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`Kind::Unsupported`] for a page
-    /// size that the kernel has no pool of, and for a kernel without memory objects;
-    /// [`Kind::NotPermitted`] where a sandbox forbids them; [`Kind::InvalidInput`] if `size` is
-    /// more than the extent or than a file can hold.
+    /// [`ErrorKind::Limit`] over `RLIMIT_FSIZE` or `RLIMIT_NOFILE`; [`ErrorKind::Unsupported`] for
+    /// a page size that the kernel has no pool of, and for a kernel without memory objects;
+    /// [`ErrorKind::NotPermitted`] where a sandbox forbids them; [`ErrorKind::InvalidInput`] if
+    /// `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
@@ -34,13 +34,13 @@ impl Object {
             _ => page.round_up(size),
         };
         let Some(file_size) = rounded.filter(|&size| i64::try_from(size).is_ok()) else {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail("it is more than a file can hold (2^63 - 1 bytes)"));
         };
         if let Some(max) = extent.max()
             && max < file_size
         {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("it may only grow to {}", Bytes::from(max)))
                 .help("make the maximum at least as large as the size"));
         }
@@ -53,20 +53,21 @@ impl Object {
                 Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
             };
             match errno {
-                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(Kind::Limit)),
+                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                 sys::Errno::NODEV | sys::Errno::INVAL | sys::Errno::NOENT if pool => {
-                    pool::too_few(error(Kind::Unsupported), pool::Wanted::new(page, size))
+                    pool::too_few(error(ErrorKind::Unsupported), pool::Wanted::new(page, size))
                 }
-                sys::Errno::NOSYS => error(Kind::Unsupported)
+                sys::Errno::NOSYS => error(ErrorKind::Unsupported)
                     .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
-                sys::Errno::PERM | sys::Errno::ACCESS => error(Kind::NotPermitted)
+                sys::Errno::PERM | sys::Errno::ACCESS => error(ErrorKind::NotPermitted)
                     .help("the sandbox forbids it: allow memfd_create in its seccomp profile"),
-                sys::Errno::NOMEM => error(Kind::NoMemory),
-                _ => error(Kind::System),
+                sys::Errno::NOMEM => error(ErrorKind::NoMemory),
+                _ => error(ErrorKind::System),
             }
         })?;
-        // Nobody else may open it by way of /proc: group and others have no rights.
-        let failed = |call: &'static str| move |errno| Error::new(Kind::System, what()).call(call, errno);
+        // No other user may open it by way of /proc: group and others have no rights.
+        let failed =
+            |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         // Forks are counted from here on.
         let counted = crate::forking::ready().is_ok();
@@ -92,16 +93,16 @@ impl Object {
     /// bytes where the pages are huge.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for what is no memory object, or one whose size could shrink under
-    /// its holders although it is not said to be resizable.
+    /// [`ErrorKind::InvalidInput`] for what is not a memory object, or one whose size could shrink
+    /// under its holders although it is not said to be resizable.
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
-        // It may be anything, on any file system: nobody is to be waited for.
+        // It may be anything, on any file system: no call may wait.
         let looked = sys::object::sealed_stat(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, ADOPT).call("statx", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).call("statx", errno))?;
         refuse_others(&looked)?;
         // What can have seals is on a file system of the kernel's own, which answers at once.
         let page = sys::object::pool_page(fd.as_fd())
-            .map_err(|errno| Error::new(Kind::System, ADOPT).call("fstatfs", errno))?
+            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).call("fstatfs", errno))?
             .and_then(PageSize::of)
             .unwrap_or_else(PageSize::base);
         Object::adopt_looked(fd, &looked, page, told, exact)
@@ -118,7 +119,7 @@ impl Object {
     ) -> Result<Self> {
         let seals = refuse_others(looked)?;
         let stat = &looked.stat;
-        let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
+        let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).detail(detail);
         let resizable = matches!(told, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object(
@@ -132,7 +133,7 @@ impl Object {
             _ if seals.contains(SealFlags::GROW | SealFlags::SHRINK) => Extent::Fixed,
             Extent::Resizable { max } => Extent::Resizable { max: max.max(pages) },
             Extent::Growable { max } if max >= size => Extent::Growable { max },
-            // It may grow, but nobody told how far: what is there now is all that we map.
+            // It may grow, but how far is not known: what is there now is all that we map.
             _ => Extent::Growable { max: pages },
         };
         let exact = exact.filter(|&exact| {
@@ -164,7 +165,7 @@ const ADOPT: &str = "use the descriptor as an area's memory";
 
 /// The seals of a memory object; an error for everything else.
 fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
-    let no_object = |detail: String| Error::new(Kind::InvalidInput, ADOPT).detail(detail);
+    let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).detail(detail);
     if !looked.stat.is_file() {
         return Err(no_object(format!("it is not a memory object (file mode {:o})", looked.stat.mode)));
     }
@@ -173,7 +174,7 @@ fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
 
 pub(crate) fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
     match sys::process::limit(sys::process::Limit::FileSize) {
-        Some(limit) if size > limit => Err(remedy::file_size(Error::new(Kind::Limit, what()), size)),
+        Some(limit) if size > limit => Err(remedy::file_size(Error::new(ErrorKind::Limit, what()), size)),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Seals: what can never happen to an object any more.
 
 use super::{Object, closed};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::object::SealFlags;
 
@@ -12,25 +12,25 @@ pub(crate) const FROZEN: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).u
 pub(super) const NO_WRITERS: SealFlags = SealFlags::WRITE.union(SealFlags::FUTURE_WRITE);
 
 impl Object {
-    /// Whether nobody could write it any more when it was opened here.
+    /// Whether it could not be written any more when it was opened here.
     pub(crate) fn was_frozen(&self) -> bool {
         self.was_frozen
     }
 
-    /// Whether nobody could map it for writing any more when it was opened here.
+    /// Whether it could not be mapped for writing any more when it was opened here.
     pub(crate) fn refused_writers(&self) -> bool {
         self.refused_writers
     }
 
-    /// Whether nobody can map it for writing any more.
+    /// Whether it cannot be mapped for writing any more.
     pub(crate) fn refuses_writers(&self) -> Result<bool> {
         Ok(self.physical.is_none() && self.seals()?.intersects(NO_WRITERS))
     }
 
-    /// Whether nobody can write it any more.
+    /// Whether it cannot be written any more.
     ///
     /// # Errors
-    /// [`Kind::System`] if the kernel does not answer.
+    /// [`ErrorKind::System`] if the kernel does not answer.
     pub fn is_frozen(&self) -> Result<bool> {
         if self.physical.is_some() {
             return Ok(false);
@@ -42,21 +42,21 @@ impl Object {
     pub(super) fn seals(&self) -> Result<SealFlags> {
         let fd = self.own_fd().map_err(|_| closed("read an object's seals".to_owned()))?;
         sys::object::seals(fd).map_err(|errno| {
-            Error::new(Kind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
+            Error::new(ErrorKind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
         })
     }
 
-    /// Seals it against every change, for ever. `Err(EBUSY)` while somebody can still write.
+    /// Seals it against every change, permanently. `Err(EBUSY)` while it can still be written.
     pub(crate) fn seal_frozen(&self) -> sys::Result<()> {
         sys::object::seal(self.own_fd()?, FROZEN | SealFlags::SEAL)
     }
 
-    /// Seals it against writers to come, for good: who has it mapped for writing goes on.
+    /// Seals it against future writers, permanently: existing writable mappings stay.
     pub(crate) fn seal_future_writers(&self, what: &dyn Fn() -> String) -> Result<()> {
         let fd = self.own_fd().map_err(|_| closed(what()))?;
         sys::object::seal(fd, SealFlags::FUTURE_WRITE).map_err(|errno| {
-            let error =
-                Error::new(Kind::NotPermitted, what()).call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
+            let error = Error::new(ErrorKind::NotPermitted, what())
+                .call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
             match errno {
                 sys::Errno::INVAL => error.help("this needs Linux 5.1"),
                 sys::Errno::PERM => error.help("its maker has sealed it against more seals"),

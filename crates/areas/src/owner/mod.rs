@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::forking::{Held, Order, Part};
 use crate::mapping::{ForkDetector, Mapping};
 use crate::object::{self, Object};
@@ -258,7 +258,7 @@ fn life() -> Result<u64> {
         GATE_PART
             .ready()
             .and_then(|()| BOOK_PART.ready())
-            .map_err(|errno| Error::new(Kind::System, WHAT).call("pthread_atfork", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("pthread_atfork", errno))?;
         let _gate = gate();
         if CANARY.get().is_none() {
             let canary = ForkDetector::new()

@@ -4,8 +4,8 @@
 pub(crate) const SHIFT: u32 = 4;
 /// Bits of an owner's number.
 pub(crate) const OWNER_BITS: u32 = u64::BITS - SHIFT;
-/// The part of it that is in the lower half of the word is never 0: whoever sleeps on that half
-/// notices when the mutex is free.
+/// The part of it that is in the lower half of the word is never 0: a thread that sleeps on that
+/// half notices when the mutex is free.
 const LOWER: u64 = (1 << (32 - SHIFT)) - 1;
 
 /// Whether an owner can have this number.

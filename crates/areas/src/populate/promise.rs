@@ -23,14 +23,14 @@ struct Entry {
     left: Arc<AtomicU64>,
 }
 
-/// Whoever has it decides alone who is admitted.
+/// A thread that has it decides alone which are admitted.
 type Whole = MutexGuard<'static, Vec<Entry>>;
 
 thread_local! {
     static FORKING: Held<Whole> = const { Held::new() };
 }
 
-/// No child inherits the mutex held by a thread that it does not have.
+/// For threads that fork: no child inherits the mutex held by a thread that it does not have.
 static PART: Part =
     Part::new(Order::Promises, || FORKING.with(|held| held.take(whole)), || FORKING.with(Held::let_go));
 
@@ -121,7 +121,7 @@ impl Before<'_> {
 
 /// The list without what was inherited by fork.
 fn open() -> Whole {
-    // Without it the mutex may be inherited held. Where the C library has no memory for that, it is
+    // Without it the mutex may be inherited held. PageLocation the C library has no memory for that, it is
     // so.
     let _ = PART.ready();
     let mut all = whole();

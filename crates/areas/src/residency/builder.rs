@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Residency, Run, Where};
+use super::{PageLocation, Residency, Run};
 use crate::place::Node;
 
 /// Collects a measurement from its beginning to its end.
@@ -10,14 +10,14 @@ use crate::place::Node;
 pub(super) struct Builder {
     pub(super) runs: Vec<Run>,
     pub(super) end: usize,
-    /// How much of what is [`InRam`](Where::InRam) is on which node.
-    totals: BTreeMap<Node, u64>,
+    /// How much of what is [`InRam`](PageLocation::InRam) is on which node.
+    pub(super) totals: BTreeMap<Node, u64>,
 }
 
 impl Builder {
     /// The next `len` bytes are there.
     #[inline]
-    pub(super) fn push(&mut self, len: usize, place: Where) {
+    pub(super) fn push(&mut self, len: usize, place: PageLocation) {
         if len == 0 {
             return;
         }
@@ -50,7 +50,7 @@ impl Builder {
         let (mut first, mut second) = (self.runs.iter().peekable(), later.runs.iter().peekable());
         while let (Some(one), Some(two)) = (first.peek(), second.peek()) {
             let end = one.range.end.min(two.range.end);
-            let seen = matches!(one.place, Where::On { .. } | Where::InRam { .. });
+            let seen = matches!(one.place, PageLocation::On { .. } | PageLocation::InRam { .. });
             both.push(end - both.end, if seen { one.place } else { two.place });
             if one.range.end == end {
                 first.next();
@@ -66,7 +66,7 @@ impl Builder {
     /// a node: no more than there are.
     pub(super) fn add_totals(&mut self, start: usize, totals: impl Iterator<Item = (Node, u64)>) {
         let since = self.runs.iter().rev().take_while(|run| run.range.end > start);
-        let somewhere = since.filter(|run| matches!(run.place, Where::InRam { .. }));
+        let somewhere = since.filter(|run| matches!(run.place, PageLocation::InRam { .. }));
         let mut left: u64 = somewhere.map(|run| (run.range.end - run.range.start.max(start)) as u64).sum();
         for (node, bytes) in totals {
             // Some may have come in since they were looked at.
@@ -92,17 +92,17 @@ impl Builder {
         for run in &self.runs {
             let bytes = run.range.len() as u64;
             match run.place {
-                Where::On { node, page } => {
+                PageLocation::On { node, page } => {
                     *residency.nodes.entry(node).or_default() += bytes;
                     *sizes.entry(page).or_default() += bytes;
                 }
-                Where::InRam { page } => {
+                PageLocation::InRam { page } => {
                     residency.knows_pages = false;
                     residency.node_unknown += bytes;
                     *sizes.entry(page).or_default() += bytes;
                 }
-                Where::Swapped => residency.swapped = Some(residency.swapped.unwrap_or(0) + bytes),
-                Where::Absent => residency.absent += bytes,
+                PageLocation::Swapped => residency.swapped = Some(residency.swapped.unwrap_or(0) + bytes),
+                PageLocation::Absent => residency.absent += bytes,
             }
         }
         for (node, bytes) in self.totals {

@@ -1,16 +1,16 @@
 //! What the page cache has of an object, mapped or not.
 //!
-//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it tells resident, swapped
-//! and absent apart without mapping, and counts pages that `fallocate` took and nobody touched,
-//! which mincore and SEEK_DATA do not. On older kernels, mincore and SEEK_DATA together tell the
-//! rest. mincore claims that all is in RAM if the file is somebody else's, so it is only believed
-//! about files of our own.
+//! Which pages of an object are in RAM is asked of `cachestat` (6.5): it distinguishes resident,
+//! swapped and absent without mapping, and counts pages that `fallocate` took and that were never
+//! touched, which mincore and SEEK_DATA do not. On older kernels, mincore and SEEK_DATA together
+//! give the rest. mincore claims that all is in RAM if the file is another user's, so it is only
+//! believed about files of our own.
 
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::table::{Table, View};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::Object;
 use crate::page::PageSize;
 use crate::size::Bytes;
@@ -18,7 +18,7 @@ use crate::sys;
 use crate::sys::file::Stat;
 use crate::sys::pages::Cached;
 
-/// Where the page cache has a page.
+/// PageLocation the page cache has a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Resident,
@@ -66,7 +66,7 @@ impl Behind<'_> {
 /// How to learn what is in RAM of the memory behind a mapping.
 #[derive(Debug)]
 pub(super) enum Cache<'a> {
-    /// Our page tables tell all.
+    /// Our page tables have all.
     Table,
     /// `cachestat`, with mincore for quick answers about mixed ranges where it is to be believed.
     Stat { object: Behind<'a>, in_core: bool },
@@ -74,7 +74,7 @@ pub(super) enum Cache<'a> {
     Core { object: Behind<'a> },
     /// mincore alone: shared memory that has no descriptor.
     Anonymous,
-    /// SEEK_DATA alone, for somebody else's object before 6.5: what is swapped is brought in.
+    /// SEEK_DATA alone, for another process's object before 6.5: what is swapped is brought in.
     Data { object: Behind<'a> },
     /// A pool object all of whose pages are there.
     Full,
@@ -118,8 +118,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Pages of the pool: no call tells which ones an object has. But it may have all, or we may
-    /// have mapped all it has.
+    /// Hugetlb pages: no call reports which ones an object has. But it may have all, or we may have
+    /// mapped all it has.
     fn of_pool(allocated: u64, size: u64, table: &mut Table, view: Option<&View>) -> Result<Self> {
         if allocated >= size {
             return Ok(Cache::Full);
@@ -128,7 +128,7 @@ impl<'a> Cache<'a> {
         if mapped >= allocated {
             return Ok(Cache::Table);
         }
-        Err(Error::new(Kind::Unsupported, format!("measure an object of {}", Bytes(size)))
+        Err(Error::new(ErrorKind::Unsupported, format!("measure an object of {}", Bytes(size)))
             .detail(format!(
                 "{} of it are pages of the pool, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
                 Bytes(allocated),
@@ -168,7 +168,7 @@ impl<'a> Cache<'a> {
         !matches!(self, Cache::Table | Cache::Empty)
     }
 
-    /// Whether swapped pages can be told from absent ones.
+    /// Whether swapped pages can be distinguished from absent ones.
     pub(super) fn knows_swap(&self) -> bool {
         !matches!(self, Cache::Anonymous | Cache::Data { .. })
     }
@@ -297,11 +297,11 @@ pub(super) fn by_data(
 }
 
 pub(super) fn failed(call: &'static str, errno: sys::Errno) -> Error {
-    Error::new(Kind::System, "ask which pages of an object are in RAM").call(call, errno)
+    Error::new(ErrorKind::System, "ask which pages of an object are in RAM").call(call, errno)
 }
 
-/// An object's descriptor, and what the kernel says of it: not of what somebody has put under its
-/// number.
+/// An object's descriptor, and what the kernel says of it: not of what another program has put
+/// under its number.
 pub(super) fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
     let fd = object.as_fd();
     match sys::file::stat(fd) {

@@ -9,7 +9,7 @@ use super::cache::Cache;
 use super::object::measure_object;
 use super::ruler::{LOOKS, Ruler, WAIT, bring_in_view};
 use super::table::{Table, View};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{BackedBy, Mapping};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -17,7 +17,7 @@ use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
 
-/// Where the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
+/// PageLocation the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
 ///
 /// - Private memory: what our page tables have.
 /// - Objects, and memory shared with children: what is in RAM, whichever process brought it in. Our
@@ -90,7 +90,7 @@ pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     Ok(present)
 }
 
-/// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the
+/// PageLocation the pages of parts of addresses are that no mapping of ours owns, one part behind the
 /// other: where each begins, its bytes, and whether all that is in RAM of it is looked up and not
 /// only what our page tables have.
 ///

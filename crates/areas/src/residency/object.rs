@@ -7,7 +7,7 @@ use super::Residency;
 use super::cache::{Behind, Cache, failed, its_own, next_data_step};
 use super::ruler::{Ruler, WINDOW};
 use super::table::View;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::Object;
 use crate::page::PageSize;
@@ -16,7 +16,7 @@ use crate::sys;
 use crate::sys::file::Stat;
 use crate::sys::memory::{At, MapFlags};
 
-/// Where the first `len` bytes of an object are, by way of short read-only mappings of it. No page
+/// PageLocation the first `len` bytes of an object are, by way of short read-only mappings of it. No page
 /// is taken or brought in that was not in RAM.
 ///
 /// # Errors

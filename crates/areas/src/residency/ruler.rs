@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::cache::{Cache, Piece, State};
 use super::table::{Table, View};
-use super::{Builder, Residency, Where};
-use crate::error::{Error, Kind, Result};
+use super::{Builder, PageLocation, Residency};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
@@ -31,7 +31,7 @@ pub(super) struct Ruler {
     pieces: Vec<Piece>,
     cores: Vec<u8>,
     pub(super) built: Builder,
-    /// Bytes in transparent huge pages, where pages do not tell it one by one; `None` once it is
+    /// Bytes in transparent huge pages, where it is not reported page by page; `None` once it is
     /// unknown.
     huge: Option<u64>,
 }
@@ -65,8 +65,8 @@ impl Ruler {
     /// (compaction, balancing), which is over in a moment.
     ///
     /// What is truly swapped out stays so at each look. So where nothing of the machine is, the
-    /// kernel has the pages in its hands; elsewhere one more look has to do. It costs nobody
-    /// anything whose pages are there or were never touched.
+    /// kernel has the pages isolated for migration; elsewhere one more look has to do. It costs no
+    /// one anything whose pages are there or were never touched.
     fn window(&mut self, view: &View, range: Range<usize>, cache: &Cache<'_>) -> Result<()> {
         let mut found = self.look(view, range.clone(), cache)?;
         let mut doubtful = self.table.doubts();
@@ -111,8 +111,8 @@ impl Ruler {
         self.pieces.iter().filter(|piece| piece.state == State::Resident)
     }
 
-    /// Adds the totals of a view that is about to go, where the kernel does not tell page sizes one
-    /// by one.
+    /// Adds the totals of a view that is about to go, where the kernel does not report page sizes
+    /// one by one.
     pub(super) fn count_huge(&mut self, view: &View) {
         if !self.table.scans && self.page == PageSize::base() {
             self.huge = self.huge.zip(Table::huge_by_totals(view)).map(|(sum, more)| sum + more);
@@ -153,7 +153,7 @@ fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
 }
 
 /// Puts a gap of our page tables into `built`, as what `pieces` (in order, from the gap's beginning
-/// or earlier) say of it; `doubt` is told what they have in RAM.
+/// or earlier) say of it; `doubt` receives what they have in RAM.
 fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &mut dyn FnMut(Range<usize>)) {
     let mut at = gap.start;
     while at < gap.end {
@@ -164,19 +164,19 @@ fn fill(pieces: &mut &[Piece], gap: Range<usize>, built: &mut Builder, doubt: &m
         }
         let end = piece.range.end.min(gap.end);
         let place = match piece.state {
-            State::Swapped => Where::Swapped,
-            State::Absent => Where::Absent,
+            State::Swapped => PageLocation::Swapped,
+            State::Absent => PageLocation::Absent,
             // What was in RAM and is not in our page tables has gone since, or been moved: a huge
-            // page of an object is in nobody's then.
+            // page of an object is in none then.
             State::Resident => {
                 doubt(at..end);
-                Where::Absent
+                PageLocation::Absent
             }
         };
         built.push(end - at, place);
         at = end;
     }
-    built.push(gap.end - at, Where::Absent);
+    built.push(gap.end - at, PageLocation::Absent);
 }
 
 pub(super) fn bring_in_view(view: &View, range: &Range<usize>) -> Result<()> {
@@ -193,13 +193,15 @@ pub(super) fn bring_in_view(view: &View, range: &Range<usize>) -> Result<()> {
                         .call(format!("madvise({address:p}, {len}, MADV_POPULATE_READ)"), errno)
                 };
                 return Err(match errno {
-                    sys::Errno::INVAL => error(Kind::Unsupported)
+                    sys::Errno::INVAL => error(ErrorKind::Unsupported)
                         .help("measuring shared memory needs Linux 5.14, which brought MADV_POPULATE_READ"),
-                    sys::Errno::HWPOISON => error(Kind::Io)
+                    sys::Errno::HWPOISON => error(ErrorKind::Io)
                         .detail("a page of it lies in RAM that is broken")
                         .help("the kernel's log names the address; drop the area and make it again"),
-                    sys::Errno::NOMEM => error(Kind::NoMemory).detail("there is no memory for page tables"),
-                    _ => error(Kind::System),
+                    sys::Errno::NOMEM => {
+                        error(ErrorKind::NoMemory).detail("there is no memory for page tables")
+                    }
+                    _ => error(ErrorKind::System),
                 });
             }
         }

@@ -32,7 +32,7 @@ pub use seqlock::DetachedWriter;
 pub use seqlock::{SeqLock, Writer};
 
 use crate::area::{Area, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::owner::number;
 use crate::page::PageSize;
 use crate::sys;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::protocol::{self, INCONSISTENT, Outcome, Word};
 use super::{check_memory, futex_failed, once_more};
 use crate::area::{Area, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::owner::{self, Owner as Mark};
 use crate::protection::Protection;
 use crate::sys;

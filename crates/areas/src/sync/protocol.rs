@@ -9,7 +9,7 @@
 
 use super::number::{SHIFT, is_number};
 
-/// Somebody may sleep on the word.
+/// A thread may sleep on the word.
 pub(crate) const WAITERS: u64 = 0b0001;
 /// An owner died, and none since has said that what the mutex guards is consistent.
 pub(crate) const INCONSISTENT: u64 = 0b0010;

@@ -8,7 +8,7 @@ use super::protocol::{self, Outcome};
 use super::sequence::{self, Read, Sequence};
 use super::{check_memory, out_of_seqlock};
 use crate::area::{Area, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::owner::{self, Owner as Mark};
 use crate::protection::Protection;
 

@@ -2,7 +2,7 @@
 
 use super::{Errno, Result};
 
-/// Calls again when a signal came in between.
+/// Calls again when a signal interrupted it.
 pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {

@@ -6,7 +6,7 @@ mod opening;
 use std::sync::Arc;
 
 use super::{Area, Private, Shared, Stored};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
 use crate::page::Pages;
@@ -17,7 +17,7 @@ use crate::registry::{Name, Note};
 use crate::size::Bytes;
 
 use objects::place;
-pub use opening::{CreatedOrOpened, EXCLUSIVE_PATIENCE};
+pub use opening::{CreatedOrOpened, EXCLUSIVE_TIMEOUT};
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
 #[derive(Clone, Debug)]

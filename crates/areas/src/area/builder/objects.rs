@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::{AreaBuilder, Wanted};
-use crate::area::{Access, Area, Resizable};
-use crate::error::{Error, Kind, Result};
+use crate::area::{Area, AreaKind, Resizable};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, headroom};
 use crate::object::{Extent, Object, strict};
@@ -17,7 +17,7 @@ use crate::size::Bytes;
 
 impl<'a> AreaBuilder<'a> {
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
-    pub(super) fn in_pages<K: Access>(&self, placement: Placement) -> Result<Area<K>> {
+    pub(super) fn in_pages<K: AreaKind>(&self, placement: Placement) -> Result<Area<K>> {
         if let Some(demand) = self.lock.demand() {
             return self.arranged(demand, placement);
         }
@@ -41,34 +41,34 @@ impl<'a> AreaBuilder<'a> {
         }
     }
 
-    /// Whether base pages are to be gathered into transparent huge ones, which needs an address to
+    /// Whether base pages are to be collapsed into transparent huge ones, which needs an address to
     /// match.
     pub(super) fn gathers(&self, page: PageSize) -> bool {
         self.pages == Pages::Auto && page == PageSize::base()
     }
 
-    /// Makes an area that others can clone, and that may grow and shrink under everybody:
+    /// Makes an area that others can clone, and that may grow and shrink for all holders:
     /// [`Area::resize`].
     ///
     /// Every holder takes `max` bytes of addresses; beyond that it grows only if there is room
     /// behind it for all.
     ///
     /// # Errors
-    /// As [`shared`](AreaBuilder::shared); [`Kind::InvalidInput`] for a lock with a reserve, as a
-    /// reserve cannot be locked.
+    /// As [`shared`](AreaBuilder::shared); [`ErrorKind::InvalidInput`] for a lock with a reserve,
+    /// as a reserve cannot be locked.
     pub fn resizable(&self, max: usize) -> Result<Area<Resizable>> {
         let name = self.named()?;
         let note = self.noted()?;
         let what = || self.what("resizable");
         if self.size == 0 {
-            return Err(Error::new(Kind::InvalidInput, what()).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the size is 0"));
         }
         let page = match self.pages {
             Pages::Pool(page) | Pages::PreferPool(page) => page,
             Pages::Base | Pages::Auto => PageSize::base(),
         };
         if self.lock != Lock::None && page.round_up(max) != page.round_up(self.size) {
-            return Err(Error::new(Kind::InvalidInput, what())
+            return Err(Error::new(ErrorKind::InvalidInput, what())
                 .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
                 .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
         }
@@ -106,7 +106,7 @@ impl<'a> AreaBuilder<'a> {
             Wanted::Fixed => Extent::Fixed,
             Wanted::Growable(max) | Wanted::Resizable(max) => {
                 let max = page.round_up(max.max(1)).ok_or_else(|| {
-                    Error::new(Kind::InvalidInput, self.what("shared"))
+                    Error::new(ErrorKind::InvalidInput, self.what("shared"))
                         .detail("the maximum is more than there are addresses")
                 })?;
                 match self.extent {
@@ -167,7 +167,7 @@ impl<'a> AreaBuilder<'a> {
     }
 
     #[inline]
-    pub(in crate::area) fn finish<K: Access>(
+    pub(in crate::area) fn finish<K: AreaKind>(
         &self,
         mapping: Mapping,
         object: Option<Object>,

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::AreaBuilder;
 use crate::area::{Area, Received, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long who wants a name for one area alone waits for another process that is in the middle of
 /// taking it: [`AreaBuilder::exclusive`].
-pub const EXCLUSIVE_PATIENCE: Duration = Duration::from_secs(1);
+pub const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What [`AreaBuilder::create_or_open`] has done.
 #[derive(Debug)]
@@ -24,11 +24,10 @@ impl AreaBuilder<'_> {
     /// Makes a shared area of that name, or opens the one that is there: of several that ask for
     /// that at once, one makes it, and the others open it.
     ///
-    /// What is opened is what is there, whatever was asked of a new one: its kind, size and
-    /// placement are its own. It is opened with the protection that its holder has, and published
-    /// under the same name, so that it carries on whoever goes. What is made is zeros until its
-    /// maker has written it: who opens it sees it as it is (a word in it may say when it is
-    /// complete).
+    /// An existing area is opened as it is, whatever was asked of a new one: its kind, size and
+    /// placement are its own. It is opened with its holder's protection, and published under the
+    /// same name, so that the name outlives any one holder. What is made is zeros until its maker
+    /// has written it: who opens it sees it as it is (a word in it may say when it is complete).
     ///
     /// ```
     /// use areas::CreatedOrOpened::{Created, Opened};
@@ -41,28 +40,28 @@ impl AreaBuilder<'_> {
     ///
     /// # Errors
     /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open);
-    /// [`Kind::Busy`] where somebody was stopped in the middle of taking the name.
+    /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking the name.
     pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
         let name = self.named()?;
         let Some(name) = name else {
-            return Err(Error::new(Kind::InvalidInput, self.what("shared"))
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
                 .detail("it has no name by which it could be there")
                 .help("give it a name: `.name()`"));
         };
         let alone = self.clone().exclusive();
-        let deadline = Instant::now() + EXCLUSIVE_PATIENCE;
+        let deadline = Instant::now() + EXCLUSIVE_TIMEOUT;
         loop {
             let error = match crate::registry::find(name.as_bytes()) {
                 Ok(source) => match source.cloning().same_name().open_any() {
                     Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
-                    // It went in between, or was retired.
-                    Err(error) if error.kind() == Kind::NoSuchArea => error,
+                    // It was dropped concurrently, or retired.
+                    Err(error) if error.kind() == ErrorKind::NoSuchArea => error,
                     Err(error) => return Err(error),
                 },
-                Err(error) if error.kind() == Kind::NoSuchArea => match alone.shared() {
+                Err(error) if error.kind() == ErrorKind::NoSuchArea => match alone.shared() {
                     Ok(area) => return Ok(CreatedOrOpened::Created(area)),
-                    // It came in between.
-                    Err(error) if error.kind() == Kind::NameTaken => error,
+                    // It was published concurrently.
+                    Err(error) if error.kind() == ErrorKind::NameTaken => error,
                     Err(error) => return Err(error),
                 },
                 Err(error) => return Err(error),

@@ -4,12 +4,12 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::forking::{self, Order, Part};
 use crate::size::Bytes;
 
-/// Held for reading by who has the parts of a reservation, for writing by who forks: so a child
-/// finds all of them whole, and no mutex that a thread holds which it does not have.
+/// Held for reading by threads that have the parts of a reservation, for writing by one that forks:
+/// so a child finds all of them whole, and no mutex that a thread holds which it does not have.
 static GATE: RwLock<()> = RwLock::new(());
 
 thread_local! {
@@ -25,7 +25,7 @@ static PART: Part = Part::new(
 
 /// The parts of a reservation, for one thread at a time.
 pub(crate) struct Held<'a, T> {
-    // Let go first.
+    // Released first.
     parts: MutexGuard<'a, T>,
     _gate: RwLockReadGuard<'static, ()>,
 }
@@ -53,7 +53,7 @@ impl<T> DerefMut for Held<'_, T> {
 /// Before there is any reservation.
 pub(crate) fn prepare(size: usize) -> Result<()> {
     PART.ready().map_err(|errno| {
-        Error::new(Kind::System, format!("reserve {} of addresses", Bytes::from(size)))
+        Error::new(ErrorKind::System, format!("reserve {} of addresses", Bytes::from(size)))
             .call("pthread_atfork", errno)
     })
 }

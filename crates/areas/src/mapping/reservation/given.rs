@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
 use super::{Parts, Reservation, prepare};
-use crate::error::{Error, Kind, Rejected, Result};
+use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{BackedBy, Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;

@@ -18,7 +18,7 @@ use parts::Parts;
 
 use super::bare::{RESERVED, refill};
 use super::{Mapping, Plan, Sharing};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::size::Bytes;
@@ -227,8 +227,8 @@ impl Reservation {
         Ok(self.pointer(offset))
     }
 
-    /// Takes lost parts in a range back that nobody else has come to be in: they are reserved
-    /// addresses again.
+    /// Takes lost parts in a range back where nothing else was mapped: they are reserved addresses
+    /// again.
     fn reclaim(&self, parts: &mut Parts, range: Range<usize>) {
         if self.given.is_some() {
             // The giver of the memory has the addresses.
@@ -237,7 +237,7 @@ impl Reservation {
         let mut at = range.start;
         while let Some(lost) = parts.lost.overlapping(&(at..range.end)) {
             at = lost.end;
-            // Over nothing that is there: what somebody has mapped meanwhile stays.
+            // Over nothing that is there: what was mapped concurrently stays.
             if refill(self.pointer(lost.start), lost.len()) {
                 parts.lost.carve(&lost);
                 parts.gone.carve(&lost);

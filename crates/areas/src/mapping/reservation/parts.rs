@@ -10,13 +10,13 @@ use crate::mapping::taken::Ranges;
 pub(in crate::mapping) struct Parts {
     /// In use.
     pub(in crate::mapping) taken: Ranges,
-    /// Of one with memory: what nobody uses.
+    /// Of one with memory: what is free.
     pub(in crate::mapping) free: Extents,
-    /// Not the reservation's any more, and in no use of it: released, or left to whoever comes
-    /// first.
+    /// Not the reservation's any more, and in no use of it: released, or left to any mapping that
+    /// comes first.
     pub(super) gone: Ranges,
     /// Of those, what a failed call or the program has left: reserved again as soon as nothing is
-    /// mapped there and somebody asks for it.
+    /// mapped there and it is asked for.
     pub(super) lost: Ranges,
     /// In use, and gone as soon as they are not.
     pub(super) released: Ranges,
@@ -44,8 +44,8 @@ impl Parts {
         !self.taken.holds(offset) && !self.gone.holds(offset)
     }
 
-    /// A range in use is left to whoever comes first, and taken back when it is asked for, but for
-    /// what was released, or lies behind the end.
+    /// A range in use is left to any mapping that comes first, and taken back when it is asked for,
+    /// but for what was released, or lies behind the end.
     pub(super) fn leave(&mut self, range: Range<usize>, span: usize) {
         for (part, released) in self.released.parts(range.clone()) {
             let part = part.start.min(span)..part.end.min(span);

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::Reservation;
-use crate::error::{Error, Kind, Result, pool, remedy};
+use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::mapping::bare::{RESERVED, refill, still_reserved};
 use crate::mapping::{Mapping, Plan};
 use crate::page::PageSize;
@@ -19,7 +19,7 @@ impl Mapping {
     /// Maps at an offset of a reservation, over nothing but reserved addresses.
     pub(crate) fn inside(plan: &Plan<'_>, home: &Arc<Reservation>, offset: usize) -> Result<Self> {
         let base = home.take(offset, plan.span, plan.page)?;
-        // SAFETY: the reservation has just given us this range, which nobody else uses.
+        // SAFETY: the reservation has just given us this range, which nothing else uses.
         match unsafe { plan.map_over(base, &mut false) } {
             Ok(base) => {
                 let mut mapping = Mapping::of(plan, base);
@@ -34,7 +34,7 @@ impl Mapping {
                     return Err(plan.refused(call, errno));
                 }
                 let what = format!("map {} in a reservation", Bytes::from(plan.size));
-                let error = Error::new(Kind::NoMemory, what).call(call, errno);
+                let error = Error::new(ErrorKind::NoMemory, what).call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
                     false => {
@@ -47,7 +47,7 @@ impl Mapping {
 }
 
 impl Reservation {
-    /// Makes two neighbouring parts one, which belongs to who has the first.
+    /// Makes two neighbouring parts one, which belongs to the owner of the first.
     pub(in crate::mapping) fn join(&self, base: NonNull<u8>, len: usize, more: usize) {
         let offset = base.addr().get() - self.address();
         let taken = &mut self.hold().taken;
@@ -67,7 +67,7 @@ impl Reservation {
     }
 
     /// Of a part that a mapping has, it keeps some parts; the rest has been taken away by the
-    /// program, and is whoever's comes to be there. In bytes from the beginning of the part.
+    /// program, and belongs to what is mapped there next. In bytes from the beginning of the part.
     pub(in crate::mapping) fn divide(&self, base: NonNull<u8>, len: usize, kept: &[Range<usize>]) {
         let start = base.addr().get() - self.address();
         let mut parts = self.hold();
@@ -158,9 +158,9 @@ impl Reservation {
     /// Gives a part back into which the kernel refused to map.
     ///
     /// An mmap with `MAP_FIXED` that fails may have removed what was there before: it does so, for
-    /// instance, for an object in pages of the pool when the pool is empty (Linux 6.18). The hole
-    /// is filled again; if somebody else was quicker, the part is theirs from now on, and never
-    /// touched again.
+    /// instance, for an object in hugetlb pages when the pool is empty (Linux 6.18). The hole is
+    /// filled again; if another mapping was quicker, the part is its from now on, and never touched
+    /// again.
     pub(in crate::mapping) fn recover(&self, base: NonNull<u8>, len: usize) {
         if refill(base, len) || still_reserved(base.addr().get(), len) {
             self.give_back(base, len);

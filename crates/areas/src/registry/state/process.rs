@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Key, State};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::forking::{Held, Order, Part};
 use crate::registry::peer::asking;
 
@@ -51,7 +51,7 @@ impl DerefMut for Guard {
 /// This process's state, in a forked child as far as it can be had without publishing anything.
 fn state_as_it_is() -> Result<Guard> {
     PART.ready()
-        .map_err(|errno| Error::new(Kind::System, "use the registry").call("pthread_atfork", errno))?;
+        .map_err(|errno| Error::new(ErrorKind::System, "use the registry").call("pthread_atfork", errno))?;
     let mut guard = lock();
     if guard.is_none() {
         *guard = Some(Box::new(State::new()?));

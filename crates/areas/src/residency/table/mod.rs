@@ -62,7 +62,7 @@ pub(in crate::residency) struct Table {
     /// `None` before the first look.
     pagemap: Option<OwnedFd>,
     /// Whether the kernel has `PAGEMAP_SCAN` (6.7); else the words of the file are read, which do
-    /// not tell page sizes.
+    /// not report page sizes.
     pub(in crate::residency) scans: bool,
     /// The pages that the mapping is made of.
     page: PageSize,

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::{ATTEMPTS, Table, UNKNOWN, View, WHAT, huge_in};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
 use crate::place::Node;
 use crate::residency::totals::{self, Totals};
-use crate::residency::{Builder, Where};
+use crate::residency::{Builder, PageLocation};
 use crate::sys;
 use crate::sys::pages::{PRESENT, ZERO_PAGE};
 
@@ -60,9 +60,9 @@ impl Table {
                     doubtful.push(done..next);
                 }
                 let place = match (same[0], node) {
-                    (_, Some(node)) => Where::On { node, page },
-                    (UNKNOWN, None) => Where::InRam { page },
-                    (_, None) => Where::Absent,
+                    (_, Some(node)) => PageLocation::On { node, page },
+                    (UNKNOWN, None) => PageLocation::InRam { page },
+                    (_, None) => PageLocation::Absent,
                 };
                 built.push(next - done, place);
                 done = next;
@@ -73,15 +73,15 @@ impl Table {
     }
 
     /// Pages that are present, where the kernel may not be asked for their nodes one by one: all
-    /// that a mapping has are on one node, or nobody knows which.
+    /// that a mapping has are on one node, or it is not known which.
     pub(super) fn by_totals(&self, view: &View, part: Range<usize>, page: PageSize, built: &mut Builder) {
         let (mut at, end) = (view.number(part.start), view.number(part.end));
         while at < end {
             let mapped = self.totals.iter().find(|totals| totals.range.contains(&at));
             let next = mapped.map_or(end, |totals| totals.range.end.min(end));
             let place = match mapped.and_then(Totals::only_node) {
-                Some(node) => Where::On { node, page },
-                None => Where::InRam { page },
+                Some(node) => PageLocation::On { node, page },
+                None => PageLocation::InRam { page },
             };
             built.push(next - at, place);
             at = next;
@@ -119,7 +119,7 @@ impl Table {
                 }
                 Err(errno) => {
                     let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
-                    return Err(Error::new(Kind::System, WHAT).call(call, errno));
+                    return Err(Error::new(ErrorKind::System, WHAT).call(call, errno));
                 }
             }
             if !self.status[..count].contains(&-libc::ENOENT) {
@@ -136,7 +136,7 @@ impl Table {
                     self.status[index] = self.node_of_present(self.addresses[index])?
                 }
                 status => {
-                    return Err(Error::new(Kind::System, WHAT).call(
+                    return Err(Error::new(ErrorKind::System, WHAT).call(
                         format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]),
                         sys::Errno::from_raw_os_error(-status),
                     ));
@@ -169,10 +169,10 @@ impl Table {
         node.map_err(|errno| {
             let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
             match errno {
-                sys::Errno::FAULT => error(Kind::ReadOnly)
+                sys::Errno::FAULT => error(ErrorKind::ReadOnly)
                     .detail("its protection allows no access, and this kernel reports the node of accessible pages only")
                     .help("allow reading first, or use Linux 6.6 or later"),
-                _ => error(Kind::System),
+                _ => error(ErrorKind::System),
             }
         })
     }
