@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn each_part_is_registered_once_it_is_used() {
-        let mut area = crate::builder(8192).shared().unwrap();
+        // So much that it is asked whether there is room.
+        let mut area = crate::builder(4 << 20).shared().unwrap();
         area.populate().unwrap();
         area.publish("forks").unwrap();
         drop(crate::sync::Mutex::new(&area, 0).unwrap().lock(TIME).unwrap());
