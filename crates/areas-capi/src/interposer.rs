@@ -38,7 +38,7 @@ unsafe extern "C" {
     static areas_cut_registrar: Option<extern "C" fn(Look) -> c_int>;
 }
 
-/// Whether there is one: then areas are cut at once, and nobody need ask whether the memory of one
+/// Whether there is one: then areas are cut at once, and no call need ask whether the memory of one
 /// is still there.
 pub(crate) fn is_there() -> bool {
     // SAFETY: as in `register`.

@@ -40,8 +40,8 @@ impl ToHold {
     }
 }
 
-/// As a process of its own that nobody waits for: `ready` tells the ids, and is given what an event
-/// ends it by.
+/// As a process of its own that no process waits for: `ready` tells the ids, and is given what an
+/// event ends it by.
 pub(crate) fn hold_in_background(
     areas: Vec<ToHold>,
     ready: impl FnOnce(Vec<i32>, Sender<Event>) -> Result<()>,
@@ -226,7 +226,7 @@ pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool
     output::print(&format!("area {id}{name}, {size:#}{frozen}: held by process {pid} {until}\n"))
 }
 
-/// Ensures that others find the areas. What goes wrong is told once, not every second.
+/// Ensures that others find the areas. What goes wrong is reported once, not every second.
 fn look_after(trouble: &mut Option<String>) {
     let now = registry::keep().err().map(|error| format!("{error:#}"));
     if let Some(text) = &now

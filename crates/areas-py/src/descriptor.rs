@@ -19,7 +19,8 @@ pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<Borro
         ));
     }
     // SAFETY: it is not -1. That it stays open is Python's to see to: the caller holds the socket
-    // or file whose number it is; and where another thread closes it meanwhile, the calls made with
-    // it fail or reach another file, as they do with any number in Python: no memory depends on it.
+    // or file whose number it is; and where another thread closes it concurrently, the calls made
+    // with it fail or reach another file, as they do with any number in Python: no memory depends
+    // on it.
     Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }

@@ -27,7 +27,7 @@ pub fn owned(handle: &Handle) -> Option<Slab> {
 /// To be called before this process forks: what the child will have of the slices and leases of all
 /// slabs that this process owns, or has attached to by [`open`] and [`take`]. Where a slab has no
 /// seat left for the child, the blocks that this process has are never reused, and the first such
-/// error is told.
+/// error is reported.
 pub fn before_fork() -> (Vec<Heir>, Option<Error>) {
     let all = Attachments::own();
     let owners: Vec<_> = all.owners().values().filter_map(Weak::upgrade).map(Slab).collect();

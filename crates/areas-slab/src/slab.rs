@@ -155,8 +155,8 @@ fn nonce() -> u64 {
 /// The process that makes it owns it: it alone takes blocks ([`alloc`](Slab::alloc),
 /// [`put`](Slab::put)), and keeps the books of them in its private memory. Others
 /// [`open`](crate::open) slices by their handles. A block is reused when its owner has dropped it
-/// and nobody reads it any more: who reads says so in the area, and whose process is dead, killed
-/// or not, reads nothing.
+/// and no process reads it any more: who reads says so in the area, and whose process is dead,
+/// killed or not, reads nothing.
 ///
 /// All its methods may be called by several threads at once. In a forked child they are errors.
 #[derive(Clone)]
@@ -311,7 +311,7 @@ impl Slab {
     }
 
     /// Looks at all blocks that were dropped here and that others may still read, and frees those
-    /// that nobody does. How many. (Taking blocks does so as it needs to.)
+    /// that no process does. How many. (Taking blocks does so as it needs to.)
     ///
     /// # Errors
     /// [`ErrorKind::NotPermitted`] in a forked child.

@@ -6,8 +6,6 @@
 //! is all or nothing, then taken by `fallocate`, which moves the end last: a process that sees the
 //! new size finds the pages there.
 
-use std::os::fd::AsFd;
-
 use crate::error::{Error, ErrorKind, Result, pool};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::object::{Extent, Object, check_file_size, closed, strict};
@@ -110,7 +108,7 @@ impl Object {
             if self.is_frozen()? {
                 return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
             }
-            if !sys::file::is_writable(self.as_fd()).unwrap_or(true) {
+            if !sys::file::is_writable(self.fd()).unwrap_or(true) {
                 return Err(self.refused(what(), "fallocate", sys::Errno::BADF));
             }
             let more = size - now;
@@ -176,10 +174,10 @@ impl Object {
     /// them is the last.
     fn give_back_tail(&self) {
         loop {
-            let Ok(before) = sys::file::stat(self.as_fd()) else { return };
+            let Ok(before) = sys::file::stat(self.fd()) else { return };
             let refused =
                 self.own_fd().and_then(|fd| sys::object::set_size(fd, before.size)) == Err(sys::Errno::PERM);
-            let grew = || sys::file::stat(self.as_fd()).is_ok_and(|now| now.size != before.size);
+            let grew = || sys::file::stat(self.fd()).is_ok_and(|now| now.size != before.size);
             if !(refused && grew()) {
                 return;
             }

@@ -13,7 +13,7 @@ pub(crate) const BATCH: usize = 32 * 1024;
 /// What the kernel leaves in the answer of a page that it did not come to.
 const NOT_REACHED: i32 = i32::MIN;
 
-/// UnmovedReason a page would not move.
+/// Why a page would not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnmovedReason {
@@ -161,7 +161,7 @@ impl Mover {
     }
 }
 
-/// UnmovedReason a page is not on its target, by the kernel's answer; `None` if it is.
+/// Why a page is not on its target, by the kernel's answer; `None` if it is.
 fn reason(answer: i32, target: Node, all: bool) -> Option<UnmovedReason> {
     match answer {
         node if node == target.get().cast_signed() => None,

@@ -78,7 +78,7 @@ unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c
 }
 
 /// # Safety
-/// As for C: NULL or an allocator, NULL or what it gave, which nobody uses again.
+/// As for C: NULL or an allocator, NULL or what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> c_int {
     // SAFETY: NULL or an allocator (the caller's promise).
@@ -116,7 +116,7 @@ unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: 
 }
 
 /// # Safety
-/// As for C: NULL or an allocator, NULL or a chunk that it gave, which nobody uses again.
+/// As for C: NULL or an allocator, NULL or a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: *mut Chunk) -> c_int {
     guarded(broken(), || {

@@ -109,7 +109,7 @@ pub(super) fn is_known(mask: *const Bitmask, nodes: NodeSet) -> bool {
 
 /// Remembers the set of a new area. Where that cannot be done, the kernel is asked each time.
 pub(super) fn remember(mask: *const Bitmask, nodes: NodeSet) {
-    // A child that could be forked meanwhile would never be able to write here.
+    // A child that could be forked in the meantime would never be able to write here.
     if forking::ready(&PART) == 0
         && let Some(mut known) = to_write()
     {

@@ -6,7 +6,7 @@
 //! | `spec.rs`, `places.rs`, `clearing.rs` | where they come to lie: as a program says, and what gives way |
 //! | `reserves.rs`, `growth.rs` | addresses behind them, and growing, with their clones |
 //! | `words.rs` | protections and locks |
-//! | `info.rs` | what can be told of areas |
+//! | `info.rs` | descriptions of areas |
 //! | `ranges.rs` | reserved ranges of addresses |
 //! | `teams.rs`, `threads.rs`, `system.rs` | the companions that programs with areas use |
 //! | `proc.rs` | what they read |

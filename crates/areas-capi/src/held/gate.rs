@@ -5,9 +5,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::unsettled::begin_again;
 use crate::slot::Slot;
 
-/// Held for reading by whoever is in the middle of something with an area, for writing by who
-/// forks: so a child finds every area whole, and no mutex that a thread holds which it does not
-/// have.
+/// Held for reading by threads in the middle of something with an area, for writing by who forks:
+/// so a child finds every area whole, and no mutex that a thread holds which it does not have.
 static GATE: RwLock<()> = RwLock::new(());
 
 /// Goes through the gate, for the time of one call.

@@ -23,7 +23,7 @@ impl Areas {
     /// So many are kept.
     const SPARE: usize = 16;
 
-    /// A place with nothing in it, which nobody knows.
+    /// A place with nothing in it, which is not known yet.
     pub(super) fn empty_place(&mut self) -> Place {
         let unused = |mut place: Place| Arc::get_mut(&mut place).is_some().then_some(place);
         // Who still looks at a former area finds its place empty, and nothing else in it.

@@ -48,7 +48,7 @@ impl Entered {
     /// One that another thread, or this very call, is in the middle of something with is looked at
     /// by the next call.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
-        // What cannot be settled now stays as it is, and whoever asks for it is told.
+        // What cannot be settled now stays as it is, and a caller that asks for it is told.
         let _ = self.each_in(range, false, |place, held| self.settle(place, held));
     }
 
@@ -158,8 +158,8 @@ impl Entered {
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
         let (start, span) = (area.as_ptr().addr(), area.reserve());
-        // Whoever finds a part by its id finds its place, too, and waits there until it is known
-        // what is left. The first part keeps the area's own.
+        // A thread that finds a part by its id finds its place, too, and waits there until it is
+        // known what is left. The first part keeps the area's own.
         let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
         let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
         behind.retain(|&end| Some(end) != head);

@@ -16,7 +16,7 @@ pub(crate) fn note_moved() {
     UNSETTLED.fetch_or(MOVED, Ordering::AcqRel);
 }
 
-/// Whether all areas have the addresses that are told of them, as far as is known here.
+/// Whether all areas have the addresses that are reported for them, as far as is known here.
 #[inline]
 pub(crate) fn is_settled() -> bool {
     UNSETTLED.load(Ordering::Acquire) == 0
@@ -29,8 +29,8 @@ pub(super) fn take_moved() -> bool {
     !is_settled() && UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Acquire, under_way).is_ok()
 }
 
-/// Says that the program is about to call something that may take addresses away from areas:
-/// whoever is told of an address from now on looks at it.
+/// Says that the program is about to call something that may take addresses away from areas: a
+/// caller that gets an address from now on looks at it.
 pub(super) fn begin_taking() {
     UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
 }

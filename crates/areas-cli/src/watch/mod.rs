@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `args.rs` | what can be said on the command line |
 //! | `area.rs`, `seen.rs` | what is known of an area at one look, and what has happened between two |
-//! | `event.rs` | how that is told |
+//! | `event.rs` | how that is reported |
 //! | `deaths.rs` | the end of processes |
 //! | `wait.rs` | waiting for one thing |
 

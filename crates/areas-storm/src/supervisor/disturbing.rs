@@ -18,7 +18,7 @@ const KILL_GROUP: Range<u32> = 120..135;
 /// … at which one is stopped for a while.
 const STOP: Range<u32> = 135..235;
 
-/// Processes that live at once, for each worker: with more, nobody forks, and more are killed.
+/// Processes that live at once, for each worker: with more, none forks, and more are killed.
 const CROWD: usize = 4;
 
 /// A process that we may stop: not for so long that others' deadlines pass.
@@ -82,8 +82,8 @@ impl Supervisor {
         self.stopped.retain(|Stopped { pid, until, .. }| {
             let stays = *until > now && !all;
             if !stays {
-                // It may have been killed meanwhile; who has its number now is not stopped, and
-                // does not mind.
+                // It may have been killed in the meantime; who has its number now is not stopped,
+                // and does not mind.
                 let _ = kill_process(*pid, Signal::CONT);
             }
             stays

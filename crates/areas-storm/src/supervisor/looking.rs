@@ -31,7 +31,7 @@ impl Supervisor {
         living
     }
 
-    /// Reaps whoever died: nobody may find them any more.
+    /// Reaps whoever died: no process may find them any more.
     pub(super) fn bury(&mut self) -> Result<()> {
         let mut dead = Vec::new();
         loop {

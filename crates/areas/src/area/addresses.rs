@@ -124,7 +124,7 @@ impl<K: AreaKind> Area<K> {
 
     pub(super) fn exclude_tail_from_dump(&mut self, span: usize) -> Result<()> {
         if !self.placement.is_default() {
-            self.mapping.place(0..span, &self.placement)?;
+            self.mapping.place(0..span, &self.placement.whole())?;
         }
         // Where it shrinks again, the new part is a reserve.
         super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
@@ -166,7 +166,7 @@ impl<K: AreaKind> reserve::Holder for Steps<'_, K> {
     }
 
     fn set_size(&self, size: usize) -> Result<()> {
-        self.own().resize(size, self.area.placement, self.whose)
+        self.own().resize(size, self.area.placement.whole(), self.whose)
     }
 
     fn mark(&self) -> Result<()> {

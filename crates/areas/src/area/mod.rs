@@ -59,7 +59,7 @@ use crate::mapping::{Fallback, Mapping};
 use crate::object::{Extent, Object};
 use crate::owner::Owners;
 use crate::page::PageSize;
-use crate::place::Placement;
+use crate::place::{CompactPlacement, Placement};
 use crate::protection::Protection;
 use crate::registry::{AreaId, Name, Note, Publication};
 use crate::size::Bytes;

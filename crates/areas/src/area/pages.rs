@@ -63,7 +63,7 @@ impl<K: AreaKind> Area<K> {
                 mapping: &self.mapping,
                 object: self.object.as_ref(),
                 len: self.used(),
-                placement: Some(self.placement),
+                placement: Some(self.placement.whole()),
                 collapse: self.gather,
                 whose: &whose,
             };
@@ -86,7 +86,7 @@ impl<K: AreaKind> Area<K> {
         self.gathered = done.collapsed_bytes;
         self.mapping.forget_fallbacks(ASKED);
         let Some(refused) = done.refused else { return };
-        let error = Error::new(ErrorKind::Unsupported, format!("gather the pages of {self}"));
+        let error = Error::new(ErrorKind::Unsupported, format!("collapse the pages of {self}"));
         let error = match refused {
             Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
             refused => error.detail(refused.to_string()),

@@ -1,7 +1,5 @@
 //! Areas get a name, another one, or none; and a note beside it.
 
-use std::os::fd::AsFd;
-
 use super::builder::EXCLUSIVE_TIMEOUT;
 use super::{Area, AreaKind, Frozen, Resizable, Shared, object_of};
 use crate::error::{Error, ErrorKind, Result};
@@ -111,7 +109,7 @@ impl<K: AreaKind> Area<K> {
         use std::os::fd::AsRawFd;
         Announcement {
             name,
-            descriptor: object.as_fd().as_raw_fd(),
+            descriptor: object.fd().as_raw_fd(),
             object: object.identity(),
             address: mapping.as_ptr().addr() as u64,
             span: mapping.span() as u64,
@@ -122,7 +120,7 @@ impl<K: AreaKind> Area<K> {
             protection: mapping.protection(),
             lock: self.lock,
             page: object.page_size(),
-            placement: self.placement,
+            placement: self.placement.clone(),
             note: self.note.clone(),
             claiming: false,
         }

@@ -305,7 +305,7 @@ impl Given {
         if self.is_sealed() {
             return Ok(None);
         }
-        let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
+        let stat = sys::file::stat(self.object.fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         Ok(match user {
             None => {
                 Some("it has no number in this user namespace, and may be any user outside of it".to_owned())
@@ -325,7 +325,7 @@ impl Given {
     /// Has other processes of another user read it, too, by way of the one that takes it: through
     /// `/proc`, which no others reach. Only its owner opens it for writing.
     fn let_their_processes_read(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<()> {
-        let stat = sys::file::stat(self.object.as_fd()).map_err(|errno| failed(what(), "fstat", errno))?;
+        let stat = sys::file::stat(self.object.fd()).map_err(|errno| failed(what(), "fstat", errno))?;
         // Only its owner may, and for its owner there is no need.
         if stat.uid != sys::process::user() || user == Some(stat.uid) {
             return Ok(());

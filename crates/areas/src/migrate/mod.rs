@@ -39,7 +39,7 @@ pub struct UnmovedRange {
     pub range: Range<usize>,
     /// Where they were to move to.
     pub target: Node,
-    /// UnmovedReason they did not.
+    /// Why they did not.
     pub why: UnmovedReason,
 }
 

@@ -10,6 +10,12 @@ use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 
 impl Object {
+    /// Its descriptor, for this library's own calls.
+    #[inline]
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// The descriptor for what changes a file, or maps it: EBADF where it was closed.
     pub(crate) fn own_fd(&self) -> sys::Result<BorrowedFd<'_>> {
         if self.fresh.load(Ordering::Relaxed) {
@@ -77,9 +83,13 @@ impl Object {
     }
 }
 
+/// For the program: from then on it may be had for reading only, and so other users cannot open it
+/// for writing by way of a descriptor that they have. (Where the kernel refuses that, who gets this
+/// one can write by it anyway.)
 impl AsFd for Object {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        let _ = self.close_to_others("close an area to other users");
+        self.fd()
     }
 }
 

@@ -1,8 +1,6 @@
 //! What growing and shrinking an object means for it: what was seen of its size, and what the
 //! kernel's refusal says. How it grows: `growth.rs` of the library.
 
-use std::os::fd::AsFd;
-
 use super::{Extent, Object, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::size::Bytes;

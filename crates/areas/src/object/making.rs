@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::marks::{UNEVEN, is_retired};
+use super::marks::{UNEVEN, is_retired, lets_others_write};
 use super::sealing::{FROZEN, NO_WRITERS};
 use super::{Extent, Object};
 use crate::error::{Error, ErrorKind, Result, pool, remedy};
@@ -27,6 +27,23 @@ impl Object {
     /// [`ErrorKind::NotPermitted`] where a sandbox forbids them; [`ErrorKind::InvalidInput`] if
     /// `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
+        let object = Object::make(label, size, extent, page)?;
+        // Nobody has a descriptor of it yet, and nothing is marked on it.
+        sys::file::set_mode(object.fd(), 0o600).map_err(|errno| {
+            Error::new(ErrorKind::System, format!("make a memory object of {}", Bytes::from(size)))
+                .call("fchmod(0600)", errno)
+        })?;
+        object.open_to_others.store(false, Ordering::Relaxed);
+        Ok(object)
+    }
+
+    /// The same for an area, whose descriptor the program does not have yet: it is closed to other
+    /// users before somebody could have it for reading only
+    /// ([`close_to_others`](Object::close_to_others)), which most areas are never had for.
+    ///
+    /// # Errors
+    /// As [`create`](Object::create).
+    pub(crate) fn make(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
         let rounded = match (pool, extent) {
@@ -65,7 +82,6 @@ impl Object {
                 _ => error(ErrorKind::System),
             }
         })?;
-        // No other user may open it by way of /proc: group and others have no rights.
         let failed =
             |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
@@ -73,14 +89,13 @@ impl Object {
         let counted = crate::forking::ready().is_ok();
         let object = Object::of(fd, page, extent);
         let forks = if counted { object.forks } else { u64::MAX };
-        sys::file::set_mode(object.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
-        sys::object::set_size(object.as_fd(), file_size).map_err(failed("ftruncate"))?;
+        sys::object::set_size(object.fd(), file_size).map_err(failed("ftruncate"))?;
         let seals = match extent {
             Extent::Fixed => SealFlags::SHRINK | SealFlags::GROW,
             Extent::Growable { .. } => SealFlags::SHRINK,
             Extent::Resizable { .. } => SealFlags::empty(),
         };
-        sys::object::seal(object.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
+        sys::object::seal(object.fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         // Growable and resizable ones are whole pages from the start: that is what they grow and
         // shrink by.
         let exact = (extent == Extent::Fixed && pool && file_size != size as u64).then_some(size as u64);
@@ -145,6 +160,8 @@ impl Object {
             (AtomicBool::new(stat.mode & UNEVEN != 0), AtomicBool::new(stat.held == Some(true)));
         let (was_frozen, refused_writers) = (seals.contains(FROZEN), seals.intersects(NO_WRITERS));
         let missing = stat.size.saturating_sub(stat.allocated);
+        // Of what is sealed against writers the mode says nothing.
+        let open_to_others = AtomicBool::new(lets_others_write(stat) && !refused_writers);
         Ok(Object {
             exact,
             seen,
@@ -155,6 +172,7 @@ impl Object {
             missing,
             uneven,
             held,
+            open_to_others,
             ..Object::of(fd, page, extent)
         })
     }

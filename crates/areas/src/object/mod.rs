@@ -13,14 +13,12 @@ mod piece;
 mod sealing;
 pub(crate) mod strict;
 
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) use descriptor::closed;
 pub use extent::Extent;
 pub(crate) use making::check_file_size;
 use marks::UNEVEN;
-use marks::lets_others_write;
 pub(crate) use marks::{OFFERED, is_retired};
 pub(crate) use piece::Piece;
 

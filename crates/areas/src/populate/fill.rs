@@ -3,7 +3,7 @@
 //! Each piece is read into a small buffer, which stays in the processor's cache, and written to the
 //! object. Compared with populating and then reading into the mapping, which is what comes to mind,
 //! no page is zeroed only to be overwritten: that way takes 1.5 times as long for a file in the
-//! page cache. PageLocation the policy lies on the object, writing obeys it.
+//! page cache. Where the policy lies on the object, writing obeys it.
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};

@@ -6,7 +6,7 @@
 //! node that the kernel would choose for a huge page there. Then it is *filled at once*: a single
 //! page of the block is brought in, the one that the policy puts on that node, and collapsed with
 //! the holes around it; no page is zeroed only to be copied. Pages that were there before are moved
-//! to the node first. PageLocation a huge page cannot be had there, the block is filled with base pages,
+//! to the node first. Where a huge page cannot be had there, the block is filled with base pages,
 //! each where the policy puts it, and that is reported.
 //!
 //! A block that reaches across parts that were placed apart (narrow stripes, the cut between two
@@ -40,7 +40,7 @@ pub(crate) enum Refused {
     Elsewhere,
     /// Its parts were placed apart.
     Apart,
-    /// PageLocation its pages are cannot be asked, or what the weights are.
+    /// Where its pages are cannot be asked, or what the weights are.
     Unknown,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Gather<'a> {
     way: Way,
     /// The parts of the job that were placed each in its own way, in order.
     parts: Vec<(Range<usize>, Placement)>,
-    /// PageLocation nothing was asked: what the thread has that brings pages in.
+    /// Where nothing was asked: what the thread has that brings pages in.
     thread: Policy,
     /// The turns of policies that were met.
     turns: Mutex<Vec<(Policy, Option<Arc<Turns>>)>>,
@@ -77,10 +77,10 @@ pub(super) struct Gather<'a> {
     unknown: AtomicBool,
 }
 
-/// PageLocation a block is to be.
+/// Where a block is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Goal {
-    /// PageLocation its first page comes to be.
+    /// Where its first page comes to be.
     Anywhere,
     /// On one of these.
     Among(NodeSet),
@@ -169,7 +169,7 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// PageLocation pages are; `None` where a sandbox forbids the question: pages can be brought in all
+    /// Where pages are; `None` where a sandbox forbids the question: pages can be brought in all
     /// the same.
     fn measure(&self, range: Range<usize>) -> Result<Option<Residency>> {
         match residency::measure_range(self.job.mapping, self.job.object, range)
@@ -183,7 +183,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// PageLocation the block that begins there is to be; or what to note where it cannot be collapsed.
+    /// Where the block that begins there is to be; or what to note where it cannot be collapsed.
     ///
     /// The kernel is asked for the policy, as another holder of the object may have changed its
     /// placement: at both ends of the block.
@@ -331,7 +331,7 @@ struct Block {
     moved: Vec<Wanted>,
 }
 
-/// PageLocation the pages of a block are.
+/// Where the pages of a block are.
 #[derive(Debug)]
 struct Counts {
     pages: Vec<(Range<usize>, Node)>,

@@ -56,7 +56,7 @@ pub(crate) struct Job<'a> {
     pub(crate) object: Option<&'a Object>,
     /// Bytes from the beginning.
     pub(crate) len: usize,
-    /// PageLocation the pages were asked to be, resolved against the allowed nodes. It has been set
+    /// Where the pages were asked to be, resolved against the allowed nodes. It has been set
     /// already (mbind).
     pub(crate) placement: Option<Placement>,
     /// Whether to collapse the pages into transparent huge ones: the parts inside `len` that are
@@ -157,7 +157,7 @@ fn piece(chunk: &Range<usize>, at: usize, step: usize, parts: &Range<usize>) -> 
     }
 }
 
-/// PageLocation the pages go: as was asked here, or else as the mapping's provider or another holder of
+/// Where the pages go: as was asked here, or else as the mapping's provider or another holder of
 /// the object has set it, which the kernel knows.
 fn placement(job: &Job<'_>) -> Placement {
     if let Some(parts) = mixed(job) {

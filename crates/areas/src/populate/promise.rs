@@ -121,7 +121,7 @@ impl Before<'_> {
 
 /// The list without what was inherited by fork.
 fn open() -> Whole {
-    // Without it the mutex may be inherited held. PageLocation the C library has no memory for that, it is
+    // Without it the mutex may be inherited held. Where the C library has no memory for that, it is
     // so.
     let _ = PART.ready();
     let mut all = whole();

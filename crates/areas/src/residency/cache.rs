@@ -7,7 +7,7 @@
 //! believed about files of our own.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use super::table::{Table, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ use crate::sys;
 use crate::sys::file::Stat;
 use crate::sys::pages::Cached;
 
-/// PageLocation the page cache has a page.
+/// Where the page cache has a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Resident,
@@ -130,7 +130,7 @@ impl<'a> Cache<'a> {
         }
         Err(Error::new(ErrorKind::Unsupported, format!("measure an object of {}", Bytes(size)))
             .detail(format!(
-                "{} of it are pages of the pool, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
+                "{} of it are hugetlb pages, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
                 Bytes(allocated),
                 Bytes(mapped)
             ))
@@ -303,7 +303,7 @@ pub(super) fn failed(call: &'static str, errno: sys::Errno) -> Error {
 /// An object's descriptor, and what the kernel says of it: not of what another program has put
 /// under its number.
 pub(super) fn its_own(object: &Object) -> Result<(BorrowedFd<'_>, Stat)> {
-    let fd = object.as_fd();
+    let fd = object.fd();
     match sys::file::stat(fd) {
         Ok(stat) if stat.identity == object.identity() => Ok((fd, stat)),
         Ok(_) | Err(sys::Errno::BADF) => Err(crate::object::closed("measure an area".to_owned())),

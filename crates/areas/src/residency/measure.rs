@@ -17,7 +17,7 @@ use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;
 
-/// PageLocation the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
+/// Where the first `len` bytes of a mapping are. `object` is what lies behind it, if it is one.
 ///
 /// - Private memory: what our page tables have.
 /// - Objects, and memory shared with children: what is in RAM, whichever process brought it in. Our
@@ -90,7 +90,7 @@ pub(crate) fn present_bytes(mapping: &Mapping, len: usize) -> Result<usize> {
     Ok(present)
 }
 
-/// PageLocation the pages of parts of addresses are that no mapping of ours owns, one part behind the
+/// Where the pages of parts of addresses are that no mapping of ours owns, one part behind the
 /// other: where each begins, its bytes, and whether all that is in RAM of it is looked up and not
 /// only what our page tables have.
 ///

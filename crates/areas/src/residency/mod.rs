@@ -28,7 +28,7 @@ use crate::page::PageSize;
 use crate::place::Node;
 use crate::size::Bytes;
 
-/// PageLocation a page is.
+/// Where a page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PageLocation {
@@ -63,14 +63,14 @@ pub enum PageLocation {
 pub struct Run {
     /// Bytes from the beginning of the area; whole pages.
     pub range: Range<usize>,
-    /// PageLocation all of them are.
+    /// Where all of them are.
     pub place: PageLocation,
 }
 
-/// PageLocation the pages of an area are, measured by asking the kernel for every one of them
+/// Where the pages of an area are, measured by asking the kernel for every one of them
 /// (move_pages(2), mincore(2), `PAGEMAP_SCAN`, `cachestat`).
 ///
-/// PageLocation a sandbox forbids `move_pages`, the totals of `/proc/self/numa_maps` are taken: if all
+/// Where a sandbox forbids `move_pages`, the totals of `/proc/self/numa_maps` are taken: if all
 /// pages are on one node, that is the node of each; else it is known how many are where, and not
 /// which ([`knows_pages`](Residency::knows_pages)).
 ///
@@ -182,7 +182,7 @@ impl fmt::Display for Residency {
     /// `768 MiB of 1.00 GiB in RAM (node 0: 512 MiB, node 1: 256 MiB; 512 MiB in 2 MiB pages), 64.0
     /// MiB swapped`
     ///
-    /// PageLocation single pages are not known: `… (node 0: 512 MiB, node 1: 256 MiB, which pages unknown)
+    /// Where single pages are not known: `… (node 0: 512 MiB, node 1: 256 MiB, which pages unknown)
     /// …`, and `node unknown: 256 MiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#} of {:#} in RAM", Bytes(self.resident()), Bytes(self.size()))?;

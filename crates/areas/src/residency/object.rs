@@ -16,7 +16,7 @@ use crate::sys;
 use crate::sys::file::Stat;
 use crate::sys::memory::{At, MapFlags};
 
-/// PageLocation the first `len` bytes of an object are, by way of short read-only mappings of it. No page
+/// Where the first `len` bytes of an object are, by way of short read-only mappings of it. No page
 /// is taken or brought in that was not in RAM.
 ///
 /// # Errors

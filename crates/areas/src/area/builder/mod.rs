@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
 use crate::page::Pages;
-use crate::place::Placement;
+use crate::place::{CompactPlacement, Placement};
 use crate::protection::Protection;
 use crate::provider::{Address, Backing, Provider, Request, System, is_left_to_the_kernel, resolve};
 use crate::registry::{Name, Note};
@@ -27,7 +27,7 @@ pub struct AreaBuilder<'a> {
     name: Option<Arc<[u8]>>,
     note: Option<Vec<u8>>,
     exclusive: bool,
-    placement: Placement,
+    placement: CompactPlacement,
     pub(in crate::area) pages: Pages,
     pub(in crate::area) lock: Lock,
     pub(in crate::area) extent: Wanted,

@@ -10,14 +10,14 @@ use crate::lock::Lock;
 use crate::mapping::{Mapping, headroom};
 use crate::object::{Extent, Object, strict};
 use crate::page::{PageSize, Pages};
-use crate::place::Placement;
+use crate::place::{CompactPlacement, Placement};
 use crate::provider::{Request, take_pool_pages, transparent};
 use crate::registry::LABEL;
 use crate::size::Bytes;
 
 impl<'a> AreaBuilder<'a> {
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
-    pub(super) fn in_pages<K: AreaKind>(&self, placement: Placement) -> Result<Area<K>> {
+    pub(super) fn in_pages<K: AreaKind>(&self, placement: &Placement) -> Result<Area<K>> {
         if let Some(demand) = self.lock.demand() {
             return self.arranged(demand, placement);
         }
@@ -25,18 +25,18 @@ impl<'a> AreaBuilder<'a> {
         self.finish(mapping, Some(object), placement)
     }
 
-    pub(super) fn object_with_pages(&self, placement: Placement) -> Result<(Mapping, Object)> {
+    pub(super) fn object_with_pages(&self, placement: &Placement) -> Result<(Mapping, Object)> {
         let base = PageSize::base();
         match self.pages {
             Pages::Base => self.object_of(base, placement),
             Pages::Pool(page) => self.object_of(page, placement),
             Pages::PreferPool(page) => self.object_of(page, placement).or_else(|because| {
-                self.instead(base, placement, format!("{page} pages of the pool"), "base pages", because)
+                self.instead(base, placement, format!("{page} hugetlb pages"), "base pages", because)
             }),
             Pages::Auto if self.extent != Wanted::Fixed => self.object_of(base, placement),
             Pages::Auto => self.object_of(PageSize::HUGE_2M, placement).or_else(|because| {
                 let given = transparent::given(Path::new("/"), true);
-                self.instead(base, placement, "2 MiB pages of the pool".to_owned(), &given, because)
+                self.instead(base, placement, "2 MiB hugetlb pages".to_owned(), &given, because)
             }),
         }
     }
@@ -76,7 +76,7 @@ impl<'a> AreaBuilder<'a> {
         headroom::keep(what)?;
         let placement = self.resolved()?;
         let wanted = AreaBuilder { extent: Wanted::Resizable(max), ..self.clone() };
-        let mut area: Area<Resizable> = wanted.in_pages(placement)?;
+        let mut area: Area<Resizable> = wanted.in_pages(&placement)?;
         area.note = note;
         if let Some(name) = name {
             area.publish_wanted(name, self.exclusive)?;
@@ -87,7 +87,7 @@ impl<'a> AreaBuilder<'a> {
     pub(super) fn instead(
         &self,
         page: PageSize,
-        placement: Placement,
+        placement: &Placement,
         asked: String,
         given: &str,
         because: Error,
@@ -100,7 +100,7 @@ impl<'a> AreaBuilder<'a> {
     pub(in crate::area) fn object_of(
         &self,
         page: PageSize,
-        placement: Placement,
+        placement: &Placement,
     ) -> Result<(Mapping, Object)> {
         let extent = match self.extent {
             Wanted::Fixed => Extent::Fixed,
@@ -115,7 +115,7 @@ impl<'a> AreaBuilder<'a> {
                 }
             }
         };
-        self.map_object(Object::create(&self.label(), self.size, extent, page)?.fresh(), placement)
+        self.map_object(Object::make(&self.label(), self.size, extent, page)?.fresh(), placement)
     }
 
     /// What its object is called in `/proc/PID/maps`, where a label follows.
@@ -135,7 +135,7 @@ impl<'a> AreaBuilder<'a> {
     pub(in crate::area) fn map_object(
         &self,
         object: Object,
-        placement: Placement,
+        placement: &Placement,
     ) -> Result<(Mapping, Object)> {
         let page = object.page_size();
         let mut request = Request::object(&object).at(self.address).protection(self.protection);
@@ -148,7 +148,7 @@ impl<'a> AreaBuilder<'a> {
         let mapping = self.map(&place(self.at_home(request), placement), kind)?;
         if page != PageSize::base() {
             // Not those of the reserve: growth takes them.
-            take_pool_pages(&mapping, object.size_in_pages(), Some(placement))?;
+            take_pool_pages(&mapping, object.size_in_pages(), Some(*placement))?;
         } else if strict::applies(object.size()) && object.physical().is_none() {
             object.back(0, object.file_size(), || self.what("shared"))?;
         }
@@ -171,12 +171,12 @@ impl<'a> AreaBuilder<'a> {
         &self,
         mapping: Mapping,
         object: Option<Object>,
-        placement: Placement,
+        placement: &Placement,
     ) -> Result<Area<K>> {
         // Where nothing was asked here, the provider may have asked for something.
         let placement = match placement.is_default() {
-            true => mapping.asked().of_all(mapping.span()).unwrap_or(placement),
-            false => placement,
+            true => mapping.asked().of_all(mapping.span()).map_or(CompactPlacement::Default, Into::into),
+            false => placement.into(),
         };
         let gather = self.gathers(mapping.page_size());
         if self.lock == Lock::None && self.dump {
@@ -201,9 +201,9 @@ impl<'a> AreaBuilder<'a> {
 
 /// A placement that asks for nothing is left to the provider.
 #[inline]
-pub(super) fn place(request: Request<'_>, placement: Placement) -> Request<'_> {
+pub(super) fn place<'a>(request: Request<'a>, placement: &Placement) -> Request<'a> {
     match placement.is_default() {
         true => request,
-        false => request.placed_as_resolved(placement),
+        false => request.placed_as_resolved(*placement),
     }
 }
