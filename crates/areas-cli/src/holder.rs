@@ -40,7 +40,7 @@ impl ToHold {
     }
 }
 
-/// As a process of its own that no process waits for: `ready` tells the ids, and is given what an
+/// As a process of its own that no process waits for: `ready` reports the ids, and is given what an
 /// event ends it by.
 pub(crate) fn hold_in_background(
     areas: Vec<ToHold>,
@@ -102,7 +102,7 @@ impl Holder {
         Ok(())
     }
 
-    /// Tells a command which areas are held for it.
+    /// Passes to a command which areas are held for it.
     pub(crate) fn name_areas_for(&self, command: &mut Command) {
         let ids: Vec<String> = self.held.iter().filter_map(|area| Some(area.id()?.to_string())).collect();
         if let Some(first) = self.held.first() {
@@ -112,7 +112,7 @@ impl Holder {
         command.env("AREA_IDS", ids.join(" "));
     }
 
-    /// Waits for a signal, or the command's end. Meanwhile it looks after what is held.
+    /// Waits for a signal, or the command's end. Until then it looks after what is held.
     pub(crate) fn next(&mut self, events: &Receiver<Event>) -> Option<Event> {
         loop {
             match events.recv_timeout(LOOK_AFTER) {
@@ -145,8 +145,8 @@ impl Holder {
                 let ids = self.held.iter().filter_map(|area| Some(area.id()?.get())).take(MAX_IDS).collect();
                 Answer::Holds { ids, command: self.runs.clone() }
             }
-            Request::Freeze { id, patience } => {
-                done(self.find(*id).and_then(|at| self.freeze_at(at, Request::patience(*patience))))
+            Request::Freeze { id, timeout } => {
+                done(self.find(*id).and_then(|at| self.freeze_at(at, Request::timeout(*timeout))))
             }
             Request::Rename { id, name, exclusive } => {
                 done(self.find(*id).and_then(|at| self.rename_at(at, name, *exclusive)))
@@ -176,8 +176,8 @@ impl Holder {
     }
 
     /// Freezes one of the areas, in its place.
-    fn freeze_at(&mut self, at: usize, patience: Duration) -> areas::Result<AreaId> {
-        let (area, outcome) = match self.held.remove(at).freeze_within(patience) {
+    fn freeze_at(&mut self, at: usize, timeout: Duration) -> areas::Result<AreaId> {
+        let (area, outcome) = match self.held.remove(at).freeze_within(timeout) {
             Ok(frozen) => (AnyArea::Frozen(frozen), Ok(())),
             Err(rejected) => (rejected.value, Err(rejected.error)),
         };
@@ -211,7 +211,7 @@ fn done(outcome: areas::Result<AreaId>) -> Answer {
     outcome.map_or_else(Answer::from, |id| Answer::Done { id: id.get() })
 }
 
-/// Tells on stdout that an area is held: as a line for people, as JSON on one line, or as its id
+/// Prints on stdout that an area is held: as a line for people, as JSON on one line, or as its id
 /// alone.
 pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool, until: &str) -> Result<()> {
     if json {

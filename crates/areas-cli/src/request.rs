@@ -11,7 +11,12 @@ pub(crate) enum Request {
     /// Which areas it holds, and for what.
     Holds,
     /// To freeze an area, waiting at most so many milliseconds for writers.
-    Freeze { id: i32, patience: u64 },
+    Freeze {
+        id: i32,
+        // Between processes it has its older name.
+        #[serde(rename = "patience")]
+        timeout: u64,
+    },
     /// To publish an area under another name instead of its own.
     Rename { id: i32, name: Vec<u8>, exclusive: bool },
     /// To hold an area no longer, of several.
@@ -74,7 +79,7 @@ mod tests {
     fn requests_are_read_as_they_are_written() {
         let requests = [
             Request::Holds,
-            Request::Freeze { id: 7, patience: 100 },
+            Request::Freeze { id: 7, timeout: 100 },
             Request::Rename { id: 7, name: vec![0xff, 1], exclusive: true },
             Request::Drop { id: 7 },
         ];

@@ -275,7 +275,7 @@ impl Slab {
         Ok(())
     }
 
-    /// The same, and waits for so long until readers have let go of enough.
+    /// The same, and waits for so long until readers have released enough.
     ///
     /// # Errors
     /// As [`alloc`](Slab::alloc), after that time.

@@ -81,7 +81,7 @@ pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
     }
     if memory_after > limit {
         found(&format!(
-            "shared memory was {} bytes before and is {memory_after} bytes {PATIENCE:?} after everybody was killed; the storm's areas had {used} bytes",
+            "shared memory was {} bytes before and is {memory_after} bytes {TIMEOUT:?} after everybody was killed; the storm's areas had {used} bytes",
             storm.memory_before
         ));
     }

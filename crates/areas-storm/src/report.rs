@@ -43,7 +43,7 @@ impl Report {
     }
 
     /// What was never done was not tested: a finding, where there was time enough, on a busy
-    /// machine too; else it is told.
+    /// machine too; else it is reported.
     pub(crate) fn check_coverage(&mut self, storm: &Storm) {
         const ENOUGH: f64 = 300.0;
         for (op, counts) in Op::ALL.iter().zip(&self.counts) {

@@ -54,7 +54,7 @@ pub(super) fn clear(entered: &Entered, address: usize, size: usize) -> bool {
 }
 
 /// Has addresses that an area is to be moved to looked at, and what areas of ours have reserved of
-/// them given back: for a thread that is in the middle of nothing with any area.
+/// them released: for a thread that is in the middle of nothing with any area.
 pub(super) fn make_way(address: usize, size: usize) -> areas::Result<()> {
     let entered = Entered::new()?;
     entered.look_at(&(address..address.saturating_add(size)));

@@ -15,7 +15,7 @@ fn modest_reserve(size: usize) -> usize {
     (3 * size).clamp(1 << 20, 64 << 20)
 }
 
-/// Whether so many addresses as [`areas::roomy_maximum`] tells were refused once: a limit was set
+/// Whether so many addresses as [`areas::roomy_maximum`] returns were refused once: a limit was set
 /// since. Then a modest reserve is asked for at once.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 

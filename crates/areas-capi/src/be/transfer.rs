@@ -50,7 +50,7 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
     }
 }
 
-/// Tries to. Where addresses of this team are not free that the caller chose, they are told.
+/// Tries to. Where addresses of this team are not free that the caller chose, they are reported.
 ///
 /// # Safety
 /// As C's.

@@ -11,8 +11,8 @@ use crate::interposer::{AFTER, BEFORE_MOVING};
 
 /// The program calls something that may take addresses away from areas. Before: whether some are
 /// there, so that it has to be called afterwards, too; from then to the end of that, who asks for
-/// an address is told what the kernel has. Afterwards: what was an area's, and is not there any
-/// more, is cut from it.
+/// an address gets what the kernel has. Afterwards: what was an area's, and is not there any more,
+/// is cut from it.
 ///
 /// Called at any moment, by whatever thread.
 pub(super) extern "C" fn look(what: c_int, start: *mut c_void, length: usize) -> c_int {

@@ -48,7 +48,7 @@ impl Entered {
     /// One that another thread, or this very call, is in the middle of something with is looked at
     /// by the next call.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
-        // What cannot be settled now stays as it is, and a caller that asks for it is told.
+        // What cannot be settled now stays as it is, and a caller that asks for it gets an error.
         let _ = self.each_in(range, false, |place, held| self.settle(place, held));
     }
 

@@ -35,7 +35,7 @@ pub(super) fn begin_taking() {
     UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
 }
 
-/// Says that it has been done, and looked at. (A child that was forked in between has [begun
+/// Says that it has been done, and looked at. (A child that was forked between the two has [begun
 /// again](begin_again).)
 pub(super) fn end_taking() {
     let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));

@@ -39,7 +39,7 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
     Ok(report.findings.is_empty())
 }
 
-/// Tells the supervisor which folder the run has.
+/// Reports to the supervisor which folder the run has.
 const INSIDE: &str = "AREAS_STORM_RUN";
 
 /// Starts the supervisor in a folder of its own, with a registry of its own: a process finds its
@@ -129,7 +129,7 @@ impl Supervisor {
     fn storm(&mut self) -> Result<()> {
         let length = Duration::from_secs_f64(self.storm.options.minutes * 60.0);
         let mut ticks = 0_u64;
-        // The board itself takes shared memory, and is no area's.
+        // The board itself takes shared memory, and belongs to no area.
         while self.storm.started.elapsed() < length && self.storm.findings.all().len() < MAX_FINDINGS {
             while self.workers.len() < self.storm.options.processes {
                 self.begin_worker()?;
@@ -209,7 +209,7 @@ impl Supervisor {
         self.watch();
     }
 
-    /// Kills everybody, looks at what remains, and tells.
+    /// Kills all, looks at what remains, and reports.
     fn end(&mut self) -> Result<Report> {
         let used = crate::ending::memory_in_use();
         let kept = match self.storm.options.sabotage {

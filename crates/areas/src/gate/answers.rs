@@ -196,7 +196,7 @@ impl Answers {
             }
         };
         let refuse = |why| {
-            // Who does not wait for it is told nothing.
+            // A process that does not wait for it gets no answer.
             let _ = sys::listening::send(socket.as_fd(), &Packet::new(why, peer.user).encode());
         };
         let outcome = match self.give(socket.as_fd(), peer) {
