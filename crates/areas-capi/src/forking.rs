@@ -27,11 +27,11 @@ pub(crate) struct Part {
     /// Called once, when the part is registered.
     pub(crate) begin: fn(),
     /// Takes the mutexes, for a thread that is about to fork.
-    pub(crate) take: fn(),
+    pub(crate) lock: fn(),
     /// Releases them, in the parent.
-    pub(crate) let_go: fn(),
+    pub(crate) unlock: fn(),
     /// The same in the child.
-    pub(crate) let_go_in_child: fn(),
+    pub(crate) unlock_in_child: fn(),
     /// At first `false`.
     pub(crate) registered: AtomicBool,
 }
@@ -71,7 +71,7 @@ extern "C" fn before() {
             PARTS.each_ref().map(|place| {
                 let part = lock(place);
                 if let Some(part) = *part {
-                    (part.take)();
+                    (part.lock)();
                 }
                 part
             })
@@ -81,18 +81,18 @@ extern "C" fn before() {
 }
 
 extern "C" fn after() {
-    end(|part| part.let_go);
+    end(|part| part.unlock);
 }
 
 extern "C" fn after_in_child() {
-    end(|part| part.let_go_in_child);
+    end(|part| part.unlock_in_child);
 }
 
 /// Releases the last part first.
-fn end(let_go: impl Fn(&Part) -> fn()) {
+fn end(unlock: impl Fn(&Part) -> fn()) {
     for part in FORKING.with(Slot::take).into_iter().flatten().rev() {
         if let Some(part) = *part {
-            let_go(part)();
+            unlock(part)();
         }
     }
 }

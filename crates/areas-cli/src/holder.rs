@@ -228,7 +228,7 @@ pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool
 
 /// Ensures that others find the areas. What goes wrong is reported once, not every second.
 fn look_after(trouble: &mut Option<String>) {
-    let now = registry::keep().err().map(|error| format!("{error:#}"));
+    let now = registry::ensure_published().err().map(|error| format!("{error:#}"));
     if let Some(text) = &now
         && now != *trouble
     {

@@ -19,8 +19,8 @@ use crate::sys;
 /// Mutexes of one module that a forked child has to find free.
 pub(crate) struct Part {
     order: Order,
-    take: fn(),
-    let_go: fn(),
+    lock: fn(),
+    unlock: fn(),
     registered: AtomicBool,
 }
 
@@ -62,15 +62,15 @@ impl<G> Held<G> {
         Held(Cell::new(ManuallyDrop::new(None)))
     }
 
-    /// Takes it, unless this thread has it: called twice, it must not wait for itself (`ready` says
+    /// Locks it, unless this thread has it: called twice, it must not wait for itself (`ready` says
     /// when that can be).
-    pub(crate) fn take(&self, take: impl FnOnce() -> G) {
-        let held = self.out().unwrap_or_else(take);
+    pub(crate) fn lock(&self, lock: impl FnOnce() -> G) {
+        let held = self.out().unwrap_or_else(lock);
         self.0.set(ManuallyDrop::new(Some(held)));
     }
 
     /// Releases it.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn unlock(&self) {
         drop(self.out());
     }
 
@@ -80,10 +80,10 @@ impl<G> Held<G> {
 }
 
 impl Part {
-    /// What is called by who forks: `take` before, and `let_go` behind it, in the parent and in the
+    /// What is called by who forks: `lock` before, and `unlock` behind it, in the parent and in the
     /// child. Neither may allocate, nor wait for what its thread has.
-    pub(crate) const fn new(order: Order, take: fn(), let_go: fn()) -> Self {
-        Part { order, take, let_go, registered: AtomicBool::new(false) }
+    pub(crate) const fn new(order: Order, lock: fn(), unlock: fn()) -> Self {
+        Part { order, lock, unlock, registered: AtomicBool::new(false) }
     }
 
     /// Ensures that forks are careful with this part: to be called before any of its mutexes is
@@ -104,7 +104,7 @@ impl Part {
             // A handler of the program's own, in the thread that forks. Others wait for it.
             Some(mut places) => {
                 *places[at] = Some(self);
-                HELD.with(|held| held.take(|| places));
+                HELD.with(|held| held.lock(|| places));
             }
             // Who forks has not come to this place yet, or waits for nothing that this thread has.
             None => {
@@ -134,18 +134,18 @@ extern "C" fn before() {
         PARTS.each_ref().map(|place| {
             let part = lock(place);
             if let Some(part) = *part {
-                (part.take)();
+                (part.lock)();
             }
             part
         })
     };
-    HELD.with(|held| held.take(all));
+    HELD.with(|held| held.lock(all));
 }
 
 extern "C" fn after() {
     for part in HELD.with(Held::out).into_iter().flatten() {
         if let Some(part) = *part {
-            (part.let_go)();
+            (part.unlock)();
         }
     }
 }

@@ -138,9 +138,9 @@ fn to_write() -> Option<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> {
 static PART: Part = Part {
     order: Order::Nodes,
     begin: || {},
-    take: take_known,
-    let_go,
-    let_go_in_child: let_go,
+    lock: lock_for_fork,
+    unlock: unlock_after_fork,
+    unlock_in_child: unlock_after_fork,
     registered: AtomicBool::new(false),
 };
 
@@ -148,9 +148,9 @@ thread_local! {
     static TAKEN: Slot<RwLockWriteGuard<'static, BTreeMap<usize, NodeSet>>> = const { Slot::new() };
 }
 
-/// Takes the table, for a thread that is about to fork; [`let_go`] releases it, in the parent and
-/// in the child.
-fn take_known() {
+/// Takes the table, for a thread that is about to fork; [`unlock_after_fork`] releases it, in the
+/// parent and in the child.
+fn lock_for_fork() {
     TAKEN.with(|taken| {
         // Called twice, it must not wait for itself.
         let known = taken.take().unwrap_or_else(|| KNOWN.write().unwrap_or_else(PoisonError::into_inner));
@@ -159,7 +159,7 @@ fn take_known() {
 }
 
 /// Releases the table.
-fn let_go() {
+fn unlock_after_fork() {
     drop(TAKEN.with(Slot::take));
 }
 

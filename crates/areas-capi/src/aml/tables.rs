@@ -143,9 +143,9 @@ pub(super) fn ready() -> i32 {
     static PART: Part = Part {
         order: Order::Tables,
         begin: || {},
-        take: take_all,
-        let_go,
-        let_go_in_child: let_go,
+        lock: lock_for_fork,
+        unlock: unlock_after_fork,
+        unlock_in_child: unlock_after_fork,
         registered: AtomicBool::new(false),
     };
     forking::ready(&PART)
@@ -229,7 +229,7 @@ impl<T: Send + 'static> fmt::Debug for Table<T> {
 ///
 /// A thread that forks in the middle of something with a table (in its area's mmap) takes none:
 /// others may be waiting for it.
-fn take_all() {
+fn lock_for_fork() {
     // Called twice, it must not wait for itself.
     if forks() || has_one() {
         return;
@@ -256,8 +256,8 @@ fn take_all() {
     }
 }
 
-/// Releases what [`take_all`] took.
-fn let_go() {
+/// Releases what [`lock_for_fork`] took.
+fn unlock_after_fork() {
     if let Some(taken) = taken() {
         FORKING.store(false, Ordering::Release);
         drop(taken);

@@ -18,8 +18,8 @@ thread_local! {
     static FORKING: Slot<RwLockWriteGuard<'static, ()>> = const { Slot::new() };
 }
 
-/// Takes the gate, for a thread that is about to fork; [`let_go`] releases it, in the parent and in
-/// the child.
+/// Takes the gate, for a thread that is about to fork; [`unlock_after_fork`] releases it, in the
+/// parent and in the child.
 pub(super) fn lock_for_fork() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `forking::ready` says when that can be.
@@ -29,15 +29,15 @@ pub(super) fn lock_for_fork() {
 }
 
 /// Releases the gate.
-pub(super) fn let_go() {
+pub(super) fn unlock_after_fork() {
     drop(FORKING.with(Slot::take));
 }
 
 /// The same in a child, which has none of the threads that were about to take addresses away: what
 /// they have come to is looked at by the next call.
-pub(super) fn let_go_in_child() {
+pub(super) fn unlock_after_fork_in_child() {
     begin_again();
-    let_go();
+    unlock_after_fork();
 }
 
 /// Whether this thread is about to fork, or has just done so, and has the gate: it must not wait

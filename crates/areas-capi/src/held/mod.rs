@@ -60,9 +60,9 @@ fn guard_stack(area: &mut Area<Resizable>) -> Result<()> {
 static PART: Part = Part {
     order: Order::Areas,
     begin: || interposer::register(interposed::look),
-    take: gate::lock_for_fork,
-    let_go: gate::let_go,
-    let_go_in_child: gate::let_go_in_child,
+    lock: gate::lock_for_fork,
+    unlock: gate::unlock_after_fork,
+    unlock_in_child: gate::unlock_after_fork_in_child,
     registered: AtomicBool::new(false),
 };
 

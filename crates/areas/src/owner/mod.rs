@@ -323,13 +323,13 @@ thread_local! {
 /// What a fork takes before all else: no mark has a descriptor.
 static GATE_PART: Part = Part::new(
     Order::OwnersGate,
-    || FORKING_GATE.with(|held| held.take(gate)),
-    || FORKING_GATE.with(Held::let_go),
+    || FORKING_GATE.with(|held| held.lock(gate)),
+    || FORKING_GATE.with(Held::unlock),
 );
 
 /// What it takes after all else: no mark is half noted.
 static BOOK_PART: Part = Part::new(
     Order::OwnersMarks,
-    || FORKING_BOOK.with(|held| held.take(book)),
-    || FORKING_BOOK.with(Held::let_go),
+    || FORKING_BOOK.with(|held| held.lock(book)),
+    || FORKING_BOOK.with(Held::unlock),
 );

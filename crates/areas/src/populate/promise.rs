@@ -32,7 +32,7 @@ thread_local! {
 
 /// For threads that fork: no child inherits the mutex held by a thread that it does not have.
 static PART: Part =
-    Part::new(Order::Promises, || FORKING.with(|held| held.take(whole)), || FORKING.with(Held::let_go));
+    Part::new(Order::Promises, || FORKING.with(|held| held.lock(whole)), || FORKING.with(Held::unlock));
 
 fn whole() -> Whole {
     PROMISES.lock().unwrap_or_else(PoisonError::into_inner)

@@ -19,8 +19,8 @@ thread_local! {
 /// No thread has parts of any reservation while one forks.
 static PART: Part = Part::new(
     Order::Reservations,
-    || FORKING.with(|held| held.take(|| GATE.write().unwrap_or_else(PoisonError::into_inner))),
-    || FORKING.with(forking::Held::let_go),
+    || FORKING.with(|held| held.lock(|| GATE.write().unwrap_or_else(PoisonError::into_inner))),
+    || FORKING.with(forking::Held::unlock),
 );
 
 /// The parts of a reservation, for one thread at a time.

@@ -23,8 +23,8 @@ thread_local! {
 /// Nobody is in the middle of anything while a thread forks.
 static PART: Part = Part::new(
     Order::Registry,
-    || FORKING.with(|held| held.take(|| Whole { _state: lock(), _asking: asking() })),
-    || FORKING.with(Held::let_go),
+    || FORKING.with(|held| held.lock(|| Whole { _state: lock(), _asking: asking() })),
+    || FORKING.with(Held::unlock),
 );
 
 fn lock() -> MutexGuard<'static, Option<Box<State>>> {
