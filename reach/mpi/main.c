@@ -99,7 +99,7 @@ static int publish_areas(struct state *state)
 	if (state->world.on_host == 0 && state->options.freeze && areas_freeze(state->area, FREEZE_WAIT) < 0)
 		trouble_of_areas(&state->trouble);
 	hold_prepare(&state->trouble);
-	/* Nobody finds an area of which another host has none. */
+	/* No process finds an area of which another host has none. */
 	if (!all_well(&state->world, &state->trouble))
 		return 0;
 	if (state->world.on_host == 0 &&

@@ -1,4 +1,4 @@
-/* Makes a named area, or, where somebody holds one of that name, reads it. */
+/* Makes a named area, or, where a process holds one of that name, reads it. */
 #include <areas.h>
 #include <stdio.h>
 #include <string.h>

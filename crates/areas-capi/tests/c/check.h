@@ -175,7 +175,7 @@ __attribute__((unused)) static int check_touch(volatile char *address, int write
 	return 0;
 }
 
-/* Whether the kernel has flags of memory objects, by which it is known that nobody else has one. */
+/* Whether the kernel has flags of memory objects, by which it is known that no other process has one. */
 __attribute__((unused)) static int check_knows_holders(void)
 {
 	/* FS_IOC_GETFLAGS: <linux/fs.h> does not go with all other headers. */

@@ -10,7 +10,7 @@ static const int bindings[] = { AML_AREA_LINUX_BINDING_FLAG_BIND, AML_AREA_LINUX
 	AML_AREA_LINUX_BINDING_FLAG_PREFERRED };
 static const int mappings[] = { AML_AREA_LINUX_MMAP_FLAG_PRIVATE, AML_AREA_LINUX_MMAP_FLAG_SHARED };
 
-/* A page that somebody writes: a child's write is seen where memory is shared. */
+/* A page that a process writes: a child's write is seen where memory is shared. */
 static int seen_from_a_child(char *ptr)
 {
 	pid_t child = check_fork();

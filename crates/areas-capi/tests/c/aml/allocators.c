@@ -25,7 +25,7 @@ struct aml_area_data {
 	char *keeps;
 };
 
-/* Addresses that nobody may touch: reading or writing any of them is a fault. */
+/* Addresses that no process may touch: reading or writing any of them is a fault. */
 static void *nowhere_mmap(const struct aml_area_data *of, size_t size, struct aml_area_mmap_options *opts)
 {
 	struct aml_area_data *data = (struct aml_area_data *)(uintptr_t)of;
@@ -109,7 +109,7 @@ struct work {
 	int steps, real;
 };
 
-/* What is real memory is filled, and must be as it was left when it is given back. */
+/* What is real memory is filled, and must be as it was left when it is released. */
 static void mark(const struct work *work, const struct piece *piece)
 {
 	if (work->real)
@@ -340,7 +340,7 @@ static void runs_dry(enum kind kind)
 	nowhere_data.limit = PLENTY;
 }
 
-/* Large blocks that come back do not stay mapped for ever. */
+/* Large blocks that come back do not stay mapped forever. */
 static void gives_pools_back(void)
 {
 	struct aml_allocator *allocator;

@@ -71,7 +71,7 @@ static void generic(void)
 	FAILS(aml_area_munmap(NULL, &ptr, PAGE), AML_EINVAL);
 	FAILS(aml_area_fprintf(stderr, "", NULL), AML_EINVAL);
 	FAILS(aml_area_fprintf(NULL, "", &aml_area_linux), AML_EINVAL);
-	/* Nothing is no error, and leaves aml_errno as it was. */
+	/* Nothing is not an error, and leaves aml_errno as it was. */
 	aml_errno = AML_EBUSY;
 	CHECK(aml_area_mmap(&aml_area_linux, 0, NULL) == NULL);
 	CHECK(aml_area_mmap(NULL, 0, NULL) == NULL);

@@ -117,7 +117,7 @@ static void child_uses_all(void)
 	struct aml_allocator *another;
 	struct aml_area *area;
 
-	/* Were a table held by a thread that is not here, this would wait for ever. */
+	/* Were a table held by a thread that is not here, this would wait forever. */
 	alarm(120);
 	for (int which = 0; which < KINDS; which++)
 		use(which, 20);

@@ -1,4 +1,4 @@
-/* A program without hwloc: all of it works but for sets, which nobody can have then. */
+/* A program without hwloc: all of it works but for sets, which no process can have then. */
 #define AML_WITHOUT_HWLOC_H
 #include <aml/area/hwloc.h>
 

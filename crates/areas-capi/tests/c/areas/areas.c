@@ -194,7 +194,7 @@ static void measuring(void)
 	/* Whoever returns something else than 0 hears no more. */
 	OK(areas_measure(area, &residency, stop, &calls));
 	CHECK_EQ(calls, 1);
-	/* The same without the handle, and for memory that is no area. */
+	/* The same without the handle, and for memory that is not an area. */
 	OK(areas_measure_id(areas_id(area), &by_id, NULL, NULL));
 	CHECK_EQ(by_id.resident, 3 * PAGE);
 	OK(areas_measure_range(start + 10 * PAGE + 1, 1, &by_id, NULL, NULL));
@@ -314,7 +314,7 @@ static void names(void)
 	OK(areas_look(area, &own));
 	CHECK_EQ(memcmp(&info, &own, sizeof info), 0);
 
-	/* A clone for reading is one that the kernel lets nobody write. */
+	/* A clone for reading is one that the kernel lets no process write. */
 	how.protection = AREAS_READ;
 	how.name = "a clone";
 	clone = areas_clone(id, &how);
@@ -421,7 +421,7 @@ static void noting(void)
 	areas_release(private_area);
 }
 
-/* Names taken back, and memory that nobody finds any more. */
+/* Names taken back, and memory that no process finds any more. */
 static void retiring(void)
 {
 	areas_info info = AREAS_INFO;

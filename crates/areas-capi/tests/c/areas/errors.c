@@ -335,7 +335,7 @@ static void areas(void)
 	FAILS(areas_transfer(private_one, 1, AREAS_ANYWHERE, NULL), AREAS_ERROR_UNSUPPORTED);
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
 	FAILS(areas_send(private_one, sockets[0], 0), AREAS_ERROR_UNSUPPORTED);
-	/* What came is no area, and stays the program's; and then: nobody is there. */
+	/* What came is not an area, and stays the program's; and then: no process is there. */
 	CHECK_EQ(write(sockets[0], "this is no area, but some bytes that are long enough to be looked at", 68), 68);
 	CHECK_EQ(close(sockets[0]), 0);
 	CHECK(areas_receive(sockets[1]) == NULL);

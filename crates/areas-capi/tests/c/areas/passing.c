@@ -159,7 +159,7 @@ static void transferring(void)
 	CHECK_EQ(areas_find("given"), AREAS_ERROR_NO_SUCH_AREA);
 }
 
-/* Memory that somebody made, by its descriptor alone. */
+/* Memory that a process made, by its descriptor alone. */
 static void of_descriptors(void)
 {
 	areas_receiving how = AREAS_RECEIVING;

@@ -122,7 +122,7 @@ static void custom(void)
 			CHECK_STR(areas_error_remedy(), "wait for the tide");
 		}
 	}
-	/* A failure that was told before is not what a provider that says nothing fails with. */
+	/* A failure that was reported before is not what a provider that says nothing fails with. */
 	CHECK_EQ(areas_find("nobody has this"), AREAS_ERROR_NO_SUCH_AREA);
 	shark.fail = 2;
 	CHECK(areas_create(&wanted) == NULL);
@@ -141,7 +141,7 @@ static void custom(void)
 	CHECK_EQ(shark.unmapped, 1);
 	shark.unmapped = 0;
 
-	/* A mapping that was made for another area is no answer: its bytes are not this one's. */
+	/* A mapping that was made for another area is not an answer: its bytes are not this one's. */
 	shark.fail = 6;
 	CHECK(areas_create(&wanted) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);

@@ -73,12 +73,12 @@ static void on_progress(size_t done, size_t total, void *context)
 		int signal;
 		if (!is_worker(entry->d_name) || (bits = blocked(entry->d_name)) == 0)
 			continue;
-		/* The C library blocks all signals, its own two as well, where a thread begins and ends; nobody else can block those. */
+		/* The C library blocks all signals, its own two as well, where a thread begins and ends; the others cannot be blocked. */
 		if (bits >> (32 - 1) & 3)
 			continue;
 		workers++;
 		for (signal = 1; signal <= 64; signal++) {
-			/* Faults stay as they are; two nobody can block, and two are the C library's own. */
+			/* Faults stay as they are; two cannot be blocked, and two are the C library's own. */
 			static const int open[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, 32, 33 };
 			size_t i;
 			int is_open = 0;

@@ -66,7 +66,7 @@ static void answers(void)
 	CHECK_EQ(last.value, 10);
 	wanted.within.words[0] = 1;
 	CHECK_EQ(rank(&wanted), 1);
-	/* Where the firmware tells no speeds, distance may do instead, or is an error. */
+	/* Where the firmware reports no speeds, distance may do instead, or is an error. */
 	wanted.from = AREAS_FROM_ANYWHERE;
 	for (wanted.by = AREAS_HIGHEST_BANDWIDTH; wanted.by <= AREAS_LOWEST_LATENCY; wanted.by++) {
 		int told;

@@ -45,7 +45,7 @@ static void *load(const char *path)
 	return library;
 }
 
-/* A copy of the library that nobody has loaded: the program itself is linked with one. */
+/* A copy of the library that no process has loaded: the program itself is linked with one. */
 static void copy(const char *from, const char *to)
 {
 	char buffer[1 << 16];
@@ -114,7 +114,7 @@ int main(void)
 		SKIP("AREAS_LIBRARY does not say where the library is");
 	snprintf(path, sizeof path, "./unloading-%d.so", (int)getpid());
 	copy(library, path);
-	/* One area is held all the time, also while nobody has the library loaded. */
+	/* One area is held all the time, also while no process has the library loaded. */
 	{
 		void *loaded = load(path);
 		kept = made("kept");

@@ -115,7 +115,7 @@ void reserved()
 	CHECK_EQ(_kern_unreserve_address_range(exact, 16 * page), B_OK);
 }
 
-/* Ranges are reserved where areas would be: the first free place, or where nobody can foresee it. */
+/* Ranges are reserved where areas would be: the first free place, or at a random address. */
 void reserved_forms()
 {
 	const size_t size = 16 * page;

@@ -85,7 +85,7 @@ int main(void)
 	CHECK_EQ(delete_area(clone), B_OK);
 	CHECK_EQ(delete_area(heap), B_OK);
 
-	/* Its addresses are reserved again, until they are given back. */
+	/* Its addresses are reserved again, until they are released. */
 	CHECK_STR(check_maps((void *)range), "---p");
 	CHECK_EQ(_kern_unreserve_address_range(range, RANGE), B_OK);
 	CHECK_STR(check_maps((void *)range), "");

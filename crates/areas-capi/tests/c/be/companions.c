@@ -69,7 +69,7 @@ static void waiting(void)
 	for (i = 0; i < COUNT(nobody); i++)
 		CHECK_EQ(wait_for_thread(nobody[i], &value), B_BAD_THREAD_ID);
 	CHECK_EQ(wait_for_thread(0, &value), B_BAD_THREAD_ID);
-	/* For itself it would wait for ever. */
+	/* For itself it would wait forever. */
 	CHECK_EQ(wait_for_thread(find_thread(NULL), &value), B_BAD_THREAD_ID);
 	CHECK_EQ(wait_for_thread(getpid(), NULL), B_BAD_THREAD_ID);
 	CHECK_EQ(value, 77);

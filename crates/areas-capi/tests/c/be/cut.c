@@ -1,6 +1,6 @@
 /*
  * Memory of an area that the program takes away itself: by munmap, by mmap over it, by mremap to elsewhere, by shmat over it. Its head, its tail, a piece out of its
- * middle, or all of it. Each call that follows changes what is left of the area, and never what is somebody else's by now: a mapping of a stranger's lies in each hole,
+ * middle, or all of it. Each call that follows changes what is left of the area, and never what is another process's by now: a mapping of a stranger's lies in each hole,
  * and must be there afterwards, byte for byte, as the kernel shows it.
  */
 #include <OS.h>
@@ -287,7 +287,7 @@ static void resized(const struct part *part, enum way way)
 	for (i = 0; i < PAGE; i++)
 		CHECK_EQ(at[(pages - 1) * PAGE + i], 0);
 	at[(pages - 1) * PAGE] = (char)(part->from == 0 ? PAGES : pages);
-	/* Over the stranger it does not grow; what has nobody behind it does. */
+	/* Over the stranger it does not grow; what has nothing behind it does. */
 	grown = resize_area(id, (pages + 2) * PAGE);
 	is_well(&stranger);
 	if (part == &parts[HEAD]) {

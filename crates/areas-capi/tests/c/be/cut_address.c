@@ -37,7 +37,7 @@ static const char *whose(char *base, area_id id)
 	return said;
 }
 
-/* All of its addresses go, with whatever is there; nobody has it any more. */
+/* All of its addresses go, with whatever is there; no process has it any more. */
 static void finish(char *base)
 {
 	CHECK(mmap(base, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);

@@ -1,5 +1,5 @@
 /*
- * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if nobody else has the area; and to those who have it, as it is, if somebody has.
+ * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if no other process has the area; and to those who have it, as it is, if a process has.
  * The kernel says how many blocks the object has.
  */
 #include <OS.h>
@@ -69,7 +69,7 @@ static area_id make(char **base)
 	return id;
 }
 
-/* Nobody else has it: each part that goes is given back, and what comes again is zeros. */
+/* No other process has it: each part that goes is released, and what comes again is zeros. */
 static void nobody_else_has_it(void)
 {
 	char *base;
@@ -111,7 +111,7 @@ static void nobody_else_has_it(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* A clone that comes to nothing is nobody. */
+/* A clone that fails does not count. */
 static void nobody_got_it(void)
 {
 	char *base;
@@ -360,7 +360,7 @@ static void told_before(void)
 	area_info info;
 	area_id id = make(&base), second;
 	size_t i;
-	/* Nobody's: nothing happens. */
+	/* Of no area: nothing happens. */
 	elsewhere = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(elsewhere != MAP_FAILED);
 	CHECK_EQ(areas_forget_range(elsewhere, SIZE), 0);

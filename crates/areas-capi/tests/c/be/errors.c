@@ -18,7 +18,7 @@
 #define PAGE_OF_COOKIES ((ssize_t)PAGE)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* Ids that nobody has, and numbers that are no ids. */
+/* Ids that no process has, and numbers that are no ids. */
 static const area_id nobody[] = { NOBODY, 0, -1, INT32_MIN, 1 << 19 };
 /* 3 is B_CLONE_ADDRESS, 4 B_ANY_KERNEL_ADDRESS, 5 the kernel's, too. */
 static const uint32 unknown_specs[] = { B_ANY_KERNEL_ADDRESS, 5, 8, 9, 0xffffffffu };
@@ -434,7 +434,7 @@ static void reservation_arguments(void)
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_VALUE);
 	range = (addr_t)taken;
 	CHECK_EQ(_kern_reserve_address_range(&range, B_EXACT_ADDRESS, PAGE), B_BAD_VALUE);
-	/* An area is no reserved range: nothing is given back, and that is no error. */
+	/* An area is no reserved range: nothing is released, and that is not an error. */
 	CHECK_EQ(_kern_unreserve_address_range(range, PAGE), B_OK);
 	CHECK_EQ(area_for(taken), id);
 	CHECK_STR(check_maps(taken), "rw-s");

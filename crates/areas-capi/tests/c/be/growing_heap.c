@@ -133,7 +133,7 @@ static void until_addresses_end(void)
 	CHECK_EQ(status, B_NO_MEMORY);
 	CHECK_EQ(grows.size, 512 * MIB);
 	CHECK_EQ(resize_area(grows.id, PAGE), B_OK);
-	/* What it has had is a reserve, which nobody asked for: it gives way to another area. */
+	/* What it has had is a reserve, which no process asked for: it gives way to another area. */
 	CHECK(heap_new("another", B_ANY_ADDRESS, 256 * MIB, B_NO_LOCK).id > 0);
 	malloced = malloc(64 * MIB);
 	CHECK(malloced != NULL);

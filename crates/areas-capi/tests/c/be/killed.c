@@ -293,7 +293,7 @@ static int link_of(pid_t team, char *path)
 	CHECK(registry != NULL);
 	spaces = opendir(registry);
 	if (spaces == NULL) {
-		/* Nobody has come so far as to make it. */
+		/* No process has come so far as to make it. */
 		CHECK_EQ(errno, ENOENT);
 		return 0;
 	}
@@ -399,7 +399,7 @@ static void ends(int pair[ROLES])
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 }
 
-/* A server or client with its own ends of all conversations, and nobody else's: who dies is noticed by who talks to it. */
+/* A server or client with its own ends of all conversations, and no other process's: who dies is noticed by who talks to it. */
 static pid_t start(enum role role, int traced, team_id other, int driver[ROLES], int conversation)
 {
 	pid_t child = check_fork();
@@ -447,7 +447,7 @@ static int run_to(pid_t victim, long stop)
 	}
 }
 
-/* Nobody of the two is left: for who comes now there is nothing of theirs. */
+/* None of the two is left: for who comes now there is nothing of theirs. */
 static void newcomer(int both)
 {
 	static const char *const theirs[] = { "for client", "from client", "server's clone", "client's clone" };
@@ -536,7 +536,7 @@ static int killed_at(enum role role, long stop, int both)
 	}
 	/* The survivor lives, and holds nothing of it. */
 	wait_until_gone(&watched, 0, when);
-	/* A table of a team that had no areas any more is met by nobody, but by who comes newly: then all who look again let go of it. */
+	/* A table of a team that had no areas any more is met by no process, but by who comes newly: then all who look again let go of it. */
 	newcomer(0);
 	CHECK(!link_of(pids[role], link));
 	check_tell(driver[other], 'l');

@@ -95,7 +95,7 @@ static void locked_clones_and_tails(void)
 	CHECK_EQ(info.size, PAGE);
 	CHECK_EQ(get_area_info(lazy, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
-	/* What is given back can be used again. */
+	/* What is released can be used again. */
 	CHECK_EQ(delete_area(lazy), B_OK);
 	CHECK_EQ(resize_area(full, 2 * PAGE), B_OK);
 }
@@ -237,7 +237,7 @@ static void address_space(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* Nobody asked for the reserves behind areas: they give way to what is asked for, as long as there are any. */
+/* No process asked for the reserves behind areas: they give way to what is asked for, as long as there are any. */
 static void reserves_give_way(void)
 {
 	char *keeper, *grown, *made;

@@ -1,6 +1,6 @@
 /*
  * Locked areas that change their size. Linux locks addresses, so a locked area has none in reserve: alone it grows where there is
- * room behind it, and with its clones in the same team; with one of another team it grows back to what both have had, and no further, as nobody can change
+ * room behind it, and with its clones in the same team; with one of another team it grows back to what both have had, and no further, as no process can change
  * another's address space.
  *
  * Not under valgrind: version 3.19 lacks mlock2.

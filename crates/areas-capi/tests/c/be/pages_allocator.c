@@ -4,7 +4,7 @@
  * larger and smaller and hand blocks to each other; each block's content is checked. Between rounds every page of every area has to be one
  * that the allocator knows of, and each block lies in the area that area_for tells. At the end nothing is left.
  *
- * Here nobody tells the library what is unmapped: it sees that at the next call that looks at the area. So where area_for is asked behind a hole, it
+ * Here the library is not notified of what is unmapped: it sees that at the next call that looks at the area. So where area_for is asked behind a hole, it
  * may still name the area before the hole, until get_area_info has looked. ../cut/pages_allocator.c is the same with libareas-cut.so, where that is
  * not so.
  *
@@ -411,7 +411,7 @@ static void *work(void *argument)
 	return NULL;
 }
 
-/* --- Looking at it while nobody works --- */
+/* --- Looking at it while no process works --- */
 
 struct seen {
 	int areas, mappings, memory_mappings, descriptors;

@@ -1,5 +1,5 @@
 /*
- * Reserved ranges: parts of them are given back, an area grows past the end of the one in which it is and over others, and what fails
+ * Reserved ranges: parts of them are released, an area grows past the end of the one in which it is and over others, and what fails
  * changes none of them.
  *
  * Not under valgrind: version 3.19 ignores MAP_FIXED_NOREPLACE, and has addresses of its own.
@@ -62,7 +62,7 @@ static void parts(void)
 	/* Once more, and where nothing ever was. */
 	CHECK_EQ(_kern_unreserve_address_range(range, 2 * PAGE), B_OK);
 	CHECK_EQ(_kern_unreserve_address_range(0x10000, PAGE), B_OK);
-	/* What was given back is anybody's. */
+	/* What was released is anybody's. */
 	CHECK_EQ(reserve_at(range + PAGE, 1), B_OK);
 	CHECK_EQ(reserve_at(range, 1), B_OK);
 	CHECK_EQ(reserve_at(range + PAGE, 1), B_BAD_VALUE);
@@ -128,7 +128,7 @@ static void past_the_end(void)
 	CHECK_STR(at(range, 0), "");
 }
 
-/* One that is in no range grows over ranges, too; and over a part of its own that was given back. */
+/* One that is in no range grows over ranges, too; and over a part of its own that was released. */
 static void from_outside(void)
 {
 	addr_t range = reserved(16);

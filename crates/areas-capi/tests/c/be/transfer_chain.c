@@ -98,7 +98,7 @@ static int is_held(ino_t inode)
 	return found;
 }
 
-/* The kernel frees what nobody holds as soon as the process is gone; it takes a moment to be. */
+/* The kernel frees what no process holds as soon as the process is gone; it takes a moment to be. */
 static void check_freed(ino_t inode)
 {
 	int tries;

@@ -43,7 +43,7 @@ static void looks(pid_t team, area_id id)
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, getpid()), B_NOT_ALLOWED);
 }
 
-/* Both teams: somebody else's than the superuser's, who may read everybody. */
+/* Both teams: another process's than the superuser's, who may read everybody. */
 static int team(const char *folder)
 {
 	area_info info;

@@ -1,5 +1,5 @@
 /*
- * Who has ended is no team, though its parent has not waited for it yet; who lives on without its first thread is one.
+ * Who has ended is not a team, though its parent has not waited for it yet; who lives on without its first thread is one.
  */
 #include <OS.h>
 #include <syscalls.h>

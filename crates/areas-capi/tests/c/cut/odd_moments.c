@@ -1,6 +1,6 @@
 /*
  * Memory of areas is unmapped at odd moments: in a signal handler that interrupts calls of the library, inside of malloc in the middle of such a
- * call, by a thread that is to be cancelled, and in a destructor at a thread's end. Nothing hangs; what is gone is told as gone by the next
+ * call, by a thread that is to be cancelled, and in a destructor at a thread's end. Nothing hangs; what is gone is reported as gone by the next
  * call. And what is no area's is unmapped with one system call, and no more.
  *
  * Not under valgrind: it has no timer that interrupts, and a malloc of its own.

@@ -1,6 +1,6 @@
 /*
  * Threads that make areas, cut them by munmap, map over them, move memory over them and delete them, all at once, so that what one
- * has unmapped is another one's the next moment: areas, and memory that is no area's. Nobody's bytes are touched, every area is at
+ * has unmapped is another one's the next moment: areas, and memory that is no area's. No process's bytes are touched, every area is at
  * each moment what its own thread has made of it, and at the end nothing is left. Children that are forked in between cut what they inherited. Without
  * libareas-cut.so that is not so.
  *

@@ -219,7 +219,7 @@ static void what_is_not_asked_for_stays(void)
 	aml_area_linux_destroy(&other);
 }
 
-/* What another process has mapped too does not move, as in AML: the policy is set, that is no error, and the check tells. */
+/* What another process has mapped too does not move, as in AML: the policy is set, that is not an error, and the check tells. */
 static void what_others_have_mapped_stays(void)
 {
 	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);
@@ -311,7 +311,7 @@ static void nodes_that_are_not_allowed_are_refused(void)
 	in_a_cpuset("1,3", on_one_and_three);
 }
 
-/* The cpuset changed since the area was made: a set that is not allowed any more is told as that. */
+/* The cpuset changed since the area was made: a set that is not allowed any more is reported as that. */
 static void shrinks(void)
 {
 	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
@@ -354,7 +354,7 @@ static void populated_pages_are_placed(void)
 
 #define POOL "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/"
 
-/* A page of the pool is larger than what was asked for: it is placed as a whole, and none stays behind. */
+/* A hugetlb page is larger than what was asked for: it is placed as a whole, and none stays behind. */
 static void huge_pages_are_placed_and_given_back(void)
 {
 	struct aml_area_linux_mmap_options options = { NULL, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,

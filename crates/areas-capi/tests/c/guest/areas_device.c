@@ -126,7 +126,7 @@ static void areas_are_parts_of_a_device(void)
 	areas_release(one);
 	areas_release(two);
 	areas_provider_release(provider);
-	/* What was stored stays: also for who opens the device anew. */
+	/* What was stored stays: also for who opens the device again. */
 	provider = over_the_device(0);
 	wanted = asked(provider, HUGE_PAGE);
 	one = create(&wanted);
@@ -136,7 +136,7 @@ static void areas_are_parts_of_a_device(void)
 	areas_provider_release(provider);
 }
 
-/* All of it and not a page more; and what is given back is had again. */
+/* All of it and not a page more; and what is released is had again. */
 static void a_device_is_used_up_and_given_back(void)
 {
 	const size_t parts = (size_t)number_in("/sys/bus/dax/devices/dax0.0/size") / HUGE_PAGE;
@@ -154,7 +154,7 @@ static void a_device_is_used_up_and_given_back(void)
 		CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
 		CHECK_EQ(areas_provider_statistics(counted, &told), 0);
 		CHECK_EQ(told.mapped, parts * HUGE_PAGE);
-		/* Each has its own part: what one writes is nobody else's. */
+		/* Each has its own part: what one writes is no other process's. */
 		for (size_t at = 0; at < parts; at++)
 			((volatile char *)areas_address(areas[at]))[0] = (char)(at + (size_t)round);
 		for (size_t at = 0; at < parts; at++)
@@ -231,7 +231,7 @@ static void what_a_device_cannot_be_is_refused(void)
 	areas_provider_release(copied);
 }
 
-/* Its driver lets go of it while it is mapped: an access is an error, and no signal. */
+/* Its driver releases it while it is mapped: an access is an error, and no signal. */
 static void a_device_that_goes_is_an_error_and_no_signal(void)
 {
 	areas_provider *provider = over_the_device(0);

@@ -12,7 +12,7 @@
 /*
  * Brings the pages of a block that is in memory back into this process's page table: one that compaction is moving at this
  * moment is in none for a while, and one that a collapse has tried to take stays in none until it is touched. None is made by
- * that: mincore(2) knows of pages that nobody has mapped.
+ * that: mincore(2) knows of pages that no process has mapped.
  */
 static void map_again(const char *at, int tries)
 {
@@ -107,7 +107,7 @@ static areas_area *area_of(uint32_t kind, int blocks, uint32_t policy, uint64_t 
 	return area;
 }
 
-/* What areas_measure says of huge pages, where the kernel tells. */
+/* What areas_measure says of huge pages, where the kernel reports them. */
 static void huge_bytes_are(const areas_area *area, size_t bytes)
 {
 	areas_residency residency = AREAS_RESIDENCY;
@@ -192,7 +192,7 @@ static void chosen(const char *file, char word[32])
 	CHECK_EQ(sscanf(strchr(text, '[') + 1, "%31[^]]", word), 1);
 }
 
-/* Huge pages that the kernel made at a touch and those that were gathered go round together, and private ones that it would not make. */
+/* Huge pages that the kernel made at a touch and those that were collapsed go round together, and private ones that it would not make. */
 static void whoever_makes_them_they_go_round(void)
 {
 	static const char by_touch[] = "/sys/kernel/mm/transparent_hugepage/enabled";
@@ -224,7 +224,7 @@ static void whoever_makes_them_they_go_round(void)
 	areas_release(area);
 }
 
-/* What another holder has placed anew, and what the thread's own policy places, goes round as well. */
+/* What another holder has placed again, and what the thread's own policy places, goes round as well. */
 static void policies_of_others_and_of_the_thread_count(void)
 {
 	int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
@@ -391,7 +391,7 @@ static void stripes_stay_where_they_were_cut(void)
 	}
 }
 
-/* Pages that somebody has touched before are moved to where their block is to be. */
+/* Pages that a process has touched before are moved to where their block is to be. */
 static void what_was_there_before_goes_round(void)
 {
 	int order[MOST_BLOCKS], length, blocks;
@@ -511,7 +511,7 @@ static void move(areas_area *area, const areas_placement *placement, uint64_t ex
 	check_child(child, 0);
 }
 
-/* What is told of an area's placement, whoever has placed it. */
+/* What is reported of an area's placement, whoever has placed it. */
 static void placed_as(const areas_area *area, uint32_t policy, uint64_t mask)
 {
 	areas_info info = AREAS_INFO;
@@ -581,7 +581,7 @@ static void what_is_out_of_turn_is_found(void)
 	found = verified(area);
 	CHECK_EQ(found.holds, 0);
 	CHECK_EQ(found.elsewhere, HUGE_PAGE);
-	/* All on one node, as gathering by the majority left them. */
+	/* All on one node, as collapsing by the majority left them. */
 	for (int block = 0; block < blocks; block++)
 		raw_move(bytes + (size_t)block * HUGE_PAGE, nodes[0]);
 	found = verified(area);

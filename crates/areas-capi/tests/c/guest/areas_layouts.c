@@ -159,7 +159,7 @@ static void placed_as(const areas_area *area, uint32_t policy, int raw, uint64_t
 /* linux/mempolicy.h, since 6.9. */
 enum { RAW_WEIGHTED = 6 };
 
-/* To the last node, to all in turn, to all by weight, and back: what each page comes to, and what is told of it. */
+/* To the last node, to all in turn, to all by weight, and back: what each page comes to, and what is reported of it. */
 static void moved_about(const areas_area *area, const char *name, size_t pages, size_t group, int weights)
 {
 	int order[MOST_BLOCKS], length = round_of(nodes, node_count, 0, order);
@@ -196,7 +196,7 @@ static void an_ordinary_user_moves_what_only_he_holds(void)
 	populate(base);
 	publish(base, "base");
 	moved_about(base, "base", PAGES, 1, weights);
-	/* In nobody's page table. */
+	/* In no process's page table. */
 	written = area_of(AREAS_SHARED, PAGES * PAGE, AREAS_PAGES_BASE, AREAS_BIND, mask_of(nodes, 1));
 	for (size_t at = 0; at < PAGES; at++)
 		CHECK_EQ(pwrite(areas_descriptor(written), &at, sizeof at, (off_t)(at * PAGE)), (ssize_t)sizeof at);

@@ -71,7 +71,7 @@ static areas_area *made(const char *name, uint32_t kind)
 	return area;
 }
 
-/* Nobody printed into it. */
+/* No process printed into it. */
 static void untouched(const void *bytes)
 {
 	size_t at;

@@ -48,7 +48,7 @@ static void function(void *library, const char *name, void *place)
 	memcpy(place, &found, sizeof found);
 }
 
-/* Loads the file of that library as one that nobody has loaded yet. */
+/* Loads the file of that library as one that no process has loaded yet. */
 static void load(const char *path, struct copy *copy)
 {
 	char own[64], buffer[1 << 16];
@@ -272,7 +272,7 @@ static void fork_among_threads(void)
 	CHECK_EQ(teams(), COPIES);
 }
 
-/* The registry is removed: each copy publishes again, and meets the others anew, again and again. */
+/* The registry is removed: each copy publishes again, and meets the others again, again and again. */
 static void removed(void)
 {
 	char remove[600];

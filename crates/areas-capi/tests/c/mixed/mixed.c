@@ -48,7 +48,7 @@ int main(void)
 	memset(private_memory, 1, SIZE);
 	CHECK_EQ(aml_area_linux_check_binding(data, address, SIZE), 1);
 
-	/* Look with areas.h: the same area, by id, by name, by address; and memory that is no area. */
+	/* Look with areas.h: the same area, by id, by name, by address; and memory that is not an area. */
 	CHECK_EQ(areas_find("mixed"), id);
 	CHECK_EQ(areas_at(address), id);
 	CHECK_EQ(areas_get(id, &info), 0);
