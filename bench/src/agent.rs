@@ -129,7 +129,7 @@ struct Served {
     crowd: Option<crate::crowd::One>,
 }
 
-/// Does as it is told, until nobody talks any more.
+/// Does as it is asked, until nobody talks any more.
 pub fn serve() -> Result<()> {
     raise_limit();
     let mut served = Served::default();

@@ -12,7 +12,7 @@ use crate::measure::Side;
 /// So often the work is done, and so often in the longer one of two runs.
 const TIMES: (u64, u64) = (4, 12);
 
-/// After this time a registry in which nobody comes or goes is known.
+/// After this time a registry in which no team comes or goes is known.
 const SETTLED: Duration = Duration::from_millis(150);
 
 /// System calls that one time makes; `None` where it cannot be traced.

@@ -28,7 +28,7 @@ struct Mapped(*mut libc::c_void);
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: a mapping of this size, made below, that nobody looks at.
+        // SAFETY: a mapping of this size, made below, that is not looked at.
         unsafe { libc::munmap(self.0, SIZE) };
     }
 }
@@ -98,7 +98,7 @@ fn posix(name: &str, fresh: bool) -> Result<Mapped> {
     let fd = unsafe { libc::shm_open(text.as_ptr(), libc::O_RDWR | flags, 0o600) };
     ensure!(fd >= 0, "shm_open({name}): {}", io::Error::last_os_error());
     let mapped = map(fd, fresh).with_context(|| name.to_owned());
-    // SAFETY: opened above, and used by nobody else.
+    // SAFETY: opened above, and used by nothing else.
     unsafe { libc::close(fd) };
     mapped
 }

@@ -1,8 +1,8 @@
-//! Areas beside their peers: the same work by both, in one process, in turn, and what came of it as
+//! Areas beside their peers: the same work by both, in one process, in turn, and the outcome as
 //! ratios.
 //!
 //! `cargo xtask bench` builds this and what it is compared with, and runs it; docs/benchmarks.md
-//! tells how to read the report.
+//! says how to read the report.
 //!
 //! | file | what |
 //! |---|---|
@@ -48,7 +48,7 @@ enum Task {
     Run(Options),
     /// The rows, one a line
     List,
-    /// Does as it is told, line by line
+    /// Does as it is asked, line by line
     #[command(hide = true)]
     Agent,
     /// Each hot path a few times: for callgrind

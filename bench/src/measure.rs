@@ -72,7 +72,7 @@ impl Plan {
     }
 }
 
-/// What came of a pair, in nanoseconds a time.
+/// The outcome of a pair, in nanoseconds a time.
 #[derive(Clone, Debug)]
 pub struct Pair {
     pub ratio: Spread,

@@ -60,7 +60,7 @@ mod run {
     pub(crate) use crate::run_args as args;
 }
 
-/// What `choice.rs` tells on stderr, for which nobody is here.
+/// What `choice.rs` tells on stderr, for which there is no reader here.
 mod output {
     pub(crate) fn complain(_: &str) {}
 }

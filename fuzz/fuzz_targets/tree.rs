@@ -46,7 +46,7 @@ fn put(entry: &[u8]) {
     }
     let name = end.map(|_| parts.pop().unwrap_or_default());
     let folder = parts.iter().fold(ROOT.clone(), |folder, part| folder.join(part));
-    // What is a file already is no folder.
+    // What is a file already is not a folder.
     if fs::create_dir_all(&folder).is_ok()
         && let (Some(name), Some(end)) = (name, end)
     {

@@ -75,7 +75,7 @@ mod tests {
         }
     }
 
-    /// `count` of them at once, each waiting so often; what came of it for each.
+    /// `count` of them at once, each waiting so often; the outcome for each.
     fn race(count: usize, patience: u32, fenced: bool) {
         let mut builder = Builder::new();
         builder.preemption_bound = Some(if count == 2 { 3 } else { 2 });

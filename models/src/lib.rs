@@ -2,8 +2,8 @@
 //! threads and the memory model allow (up to a bound on how often threads are switched). The code
 //! is the product's own files: the protocol between a table's writer and its readers (here), the
 //! arrays that say whose an address is (`whose_address.rs`), the steps in which holders resize an
-//! area together (`reserve.rs`), how a slab's blocks come to be used anew (`slab.rs`), those in
-//! which several want one name (`exclusive.rs`), and locks in areas (`sync.rs`).
+//! area together (`reserve.rs`), how a slab's blocks come to be reused (`slab.rs`), those in which
+//! several want one name (`exclusive.rs`), and locks in areas (`sync.rs`).
 //!
 //! What loom runs on are relaxed atomics and fences, as in the product. The copy of a record, which
 //! the product makes outside of the language, is one of two words here: enough to be torn.
@@ -301,7 +301,7 @@ mod tests {
 
     /// The flag of those who wait (`registry/wait.rs`): who waits sets it and looks for the name,
     /// who publishes makes the area visible and looks at the flag. One of the two sees the other,
-    /// so that nobody sleeps through it.
+    /// so that no thread sleeps through it.
     #[test]
     fn nobody_sleeps_through_a_publication() {
         model(|| {

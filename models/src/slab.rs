@@ -1,6 +1,6 @@
-//! A slab's owner that drops a block and uses it anew, against readers who open or take it: the
+//! A slab's owner that drops a block and reuses it, against readers who open or take it: the
 //! product's own order of steps (`areas-slab`, `protocol.rs`), in all orders. No reader ever sees a
-//! block that was used anew under it, and what one reader hands on to another one is there.
+//! block that was reused under it, and what one reader hands on to another one is there.
 
 #[path = "../../crates/areas-slab/src/protocol.rs"]
 mod protocol;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     /// A reader's patience with an owner that decides, where others are impatient, too: so many
-    /// looks. (Two that wait for the same owner could look in turn for ever, and the model would
+    /// looks. (Two that wait for the same owner could look in turn forever, and the model would
     /// have no end.)
     const LOOKS: usize = 2;
 
@@ -111,7 +111,7 @@ mod tests {
         true
     }
 
-    /// Uses the block anew if it may, after what it was given for has been taken.
+    /// Reuses the block if it may, after what it was given for has been taken.
     fn reuse(shared: &Shared, gives: u32) -> bool {
         if protocol::takes(shared, FIRST).unwrap() < gives || !protocol::end(shared, FIRST, |_| true).unwrap()
         {

@@ -31,7 +31,7 @@ mod tests {
 
     struct Shared {
         word: AtomicU64,
-        /// What it guards: two words that are the same when nobody has it.
+        /// What it guards: two words that are the same when no thread has it.
         guarded: [AtomicU64; 2],
         died: AtomicBool,
         /// Those who sleep: what the kernel has for that.
@@ -158,7 +158,7 @@ mod tests {
         });
     }
 
-    /// Who unlocks does not wake: loom finds that somebody sleeps for ever, and aborts, so that it
+    /// Who unlocks does not wake: loom finds that a thread sleeps forever, and aborts, so that it
     /// has a process of its own.
     #[test]
     #[ignore = "run by `without_wakes_somebody_would`, in a process of its own"]
@@ -231,7 +231,7 @@ mod tests {
         });
     }
 
-    /// An owner that dies while somebody waits: what it did is seen by who is told.
+    /// An owner that dies while a thread waits: what it did is seen by who is told.
     #[test]
     fn who_waits_sees_what_the_dead_one_did() {
         model(|| {
@@ -356,7 +356,7 @@ mod tests {
         sequences(false);
     }
 
-    /// A writer that died in the middle, and the next one, which writes anew.
+    /// A writer that died in the middle, and the next one, which writes again.
     #[test]
     fn the_next_writer_makes_it_whole() {
         model(|| {

@@ -35,7 +35,7 @@ const LEFT_OUT: [&str; 4] = [
 /// Lists the public items of the libraries, and says what is not as docs/api has it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Write docs/api anew
+    /// Write docs/api again
     #[arg(long)]
     write: bool,
 }

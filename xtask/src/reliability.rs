@@ -1,6 +1,6 @@
 //! `cargo xtask reliability`: what may happen to holders of areas is made to happen, at every
-//! point; and what came of it is written down. `cargo xtask test` runs the short forms of the same
-//! as tests.
+//! point; and the outcome is written down. `cargo xtask test` runs the short forms of the same as
+//! tests.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use clap::{Args, Parser};
 use crate::{process, selection, storm, vm};
 
 /// Kills operations at each of their system calls, has each call fail, has a peer change what they
-/// look at before each, counts calls at scale; writes what came of it to target/reliability. Then
-/// lets the storm blow for a while.
+/// look at before each, counts calls at scale; writes the outcome to target/reliability. Then lets
+/// the storm blow for a while.
 ///
 /// docs/reliability.md is the report's first page. Its other commands: `cargo xtask fuzz`, `cargo
 /// xtask soundness`.
@@ -102,7 +102,7 @@ fn all(options: &Options) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("found wrong by: {}", failed.join(", ")) }
 }
 
-/// Counts and times what looking costs on a machine that nobody else uses.
+/// Counts and times what looking costs on a machine that nothing else uses.
 fn in_guest(folder: &str) -> Result<()> {
     let mut build = selection::optimised("areas-reliability");
     eprintln!("$ {}", process::shown(&build));

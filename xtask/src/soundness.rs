@@ -293,7 +293,7 @@ fn in_miri(package: &str, pure: &[&str]) -> Result<()> {
             .env("CARGO_TARGET_DIR", process::target_folder().join("miri"));
         command
     };
-    // A name that no test has any more would be tried for ever, and say nothing.
+    // A name that no test has any more would be tried forever, and say nothing.
     let listed = miri().arg("--list").stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(listed.status.success(), "the unit tests of {package} could not be listed in miri");
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();

@@ -1,6 +1,6 @@
 //! `cargo xtask storm`: builds `areas-storm`, which is a program of its own because it needs the
-//! library, and runs it with the arguments that it is given. docs/reliability/storm.md tells what
-//! it does.
+//! library, and runs it with the arguments that it is given. docs/reliability/storm.md says what it
+//! does.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};

@@ -21,7 +21,7 @@ pub(super) fn touch(start: *mut u8, size: usize) {
     for at in (0..size).step_by(4096) {
         // SAFETY: within the area, which is writable.
         let byte = unsafe { start.add(at) };
-        // SAFETY: as above; nobody has a reference to it.
+        // SAFETY: as above; no thread has a reference to it.
         unsafe { byte.write_volatile(1) };
     }
 }
@@ -132,8 +132,8 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     let (ours_end, hands) = UnixStream::pair()?;
     let handing = {
         let (raw, fd) = (bench.peers.library("raw").map_err(anyhow::Error::msg)?, hands.as_raw_fd());
-        // A process that hands its object out, as one thread of this program could not be told from
-        // it.
+        // A process that hands its object out, as one thread of this program could not be
+        // distinguished from it.
         // SAFETY: the child calls one function that waits in read and sendmsg, and ends.
         match unsafe { libc::fork() } {
             -1 => return Err(std::io::Error::last_os_error().into()),
@@ -175,7 +175,7 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     contest = contest.against(
         Side::each("memmap2, of a file in /dev/shm", move || {
             let file = std::fs::File::options().read(true).write(true).open(&path)?;
-            // SAFETY: nobody looks at its bytes.
+            // SAFETY: its bytes are not looked at.
             unsafe { memmap2::MmapMut::map_mut(&file) }?;
             Ok(())
         }),

@@ -18,7 +18,7 @@ use crate::{process, selection};
 /// with `sendfile`.
 ///
 /// Over the loopback device and, as root, between two network namespaces. Writes
-/// target/bench/flight.json. docs/reach.md tells what came of it.
+/// target/bench/flight.json. docs/reach.md has the outcome.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Once, and small: whether all of it runs, not how fast

@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: builds `bench/` and everything that areas are compared with, runs all of it
-//! in one go, and writes a report: ratios, not times. docs/benchmarks.md tells how to read it.
+//! in one go, and writes a report: ratios, not times. docs/benchmarks.md says how to read it.
 //!
 //! | file | what |
 //! |---|---|

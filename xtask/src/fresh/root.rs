@@ -96,7 +96,7 @@ impl Drop for Root {
     }
 }
 
-/// The root that is copied: made if it is not there, or is to be made anew.
+/// The root that is copied: made if it is not there, or is to be made again.
 fn base(cache: &Path, suite: &str, apt: &Apt, renew: bool) -> Result<PathBuf> {
     let base = cache.join(format!("base-{suite}"));
     if base.exists() && !renew {

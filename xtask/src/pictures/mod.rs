@@ -30,7 +30,7 @@ const DRAWINGS: [(&str, &str); 1] = [(
     "An area: its maker, the registry, a clone, one memory object; frozen, and freed with its last holder",
 )];
 
-/// Records the pictures of the README anew, into docs/pictures.
+/// Records the pictures of the README again, into docs/pictures.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Change nothing; fail where a picture shows something else than the command does now

@@ -24,7 +24,7 @@ pub(crate) struct Environment {
     over_system: bool,
 }
 
-/// Why there is none, where that is nobody's fault.
+/// Why there is none, where that is not an error.
 #[derive(Debug)]
 pub(crate) struct Missing(pub(crate) String);
 
@@ -84,7 +84,7 @@ impl Environment {
         Ok(Ok(environment))
     }
 
-    /// An empty one, made anew.
+    /// An empty one, made again.
     pub(crate) fn empty(name: &str, interpreter: &Interpreter) -> Result<Self> {
         let environment = Self::new(name, interpreter, false);
         environment.make()?;
@@ -133,7 +133,7 @@ impl Environment {
         command(pip.arg(folder().join("probe")).arg("pip"), ASK_LIMIT).is_ok()
     }
 
-    /// What it is made of: another Python, or other requirements, and it is made anew.
+    /// What it is made of: another Python, or other requirements, and it is made again.
     fn wanted(&self, files: &[PathBuf]) -> Result<String> {
         let mut wanted = format!("{}\n", self.interpreter);
         for file in files {

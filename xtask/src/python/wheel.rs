@@ -55,7 +55,7 @@ fn run(options: &Options) -> Result<Vec<PathBuf>> {
     };
     let wheel = builder.wheel(&out, &["--strip"])?;
     let archive = builder.archive(&out)?;
-    // What cannot be built from is no source archive.
+    // What cannot be built from is not a source archive.
     builder.wheel_from(&archive)?;
     Ok(vec![wheel, archive])
 }

@@ -190,7 +190,7 @@ fn note(what: &str, passed: &[String]) -> String {
     text
 }
 
-/// What came of a boot: the numbers, the tests that passed, those of them that skipped something,
+/// The outcome of a boot: the numbers, the tests that passed, those of them that skipped something,
 /// and what went wrong.
 #[derive(Debug)]
 struct Booted {

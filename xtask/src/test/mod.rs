@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check of the project, one after the other, set-up included; the same
-//! for a developer and for CI. The last line is the count of tests, so that nobody has to believe
-//! that they ran.
+//! for a developer and for CI. The last line is the count of tests, so that no one has to
+//! believe that they ran.
 //!
 //! | file | what |
 //! |---|---|
@@ -165,7 +165,7 @@ impl Run {
         self.limited(command, None)
     }
 
-    /// The same for one of our own programs, which is not to run for ever.
+    /// The same for one of our own programs, which is not to run forever.
     fn program(&self, command: &mut Command, limit: Duration) -> Result<Ran> {
         self.limited(command, Some(limit))
     }
@@ -205,7 +205,7 @@ impl Run {
         Ok(ran)
     }
 
-    /// Runs a cargo that builds, and gives back names and files of the programs of `kind`.
+    /// Runs a cargo that builds, and returns names and files of the programs of `kind`.
     fn executables(&self, command: &mut Command, kind: &str) -> Result<Vec<(String, PathBuf)>> {
         eprintln!("$ {}", process::shown(command));
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;

@@ -77,7 +77,7 @@ impl<W: Write> Archive<W> {
         self.entry(relative(path), CHARACTER_DEVICE | mode, device, b"")
     }
 
-    /// Ends the archive and gives back the number of bytes written.
+    /// Ends the archive and returns the number of bytes written.
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         self.entry(b"TRAILER!!!", 0, (0, 0), b"")?;
         self.out.flush()?;

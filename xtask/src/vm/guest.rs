@@ -215,7 +215,7 @@ impl Follow {
     }
 
     fn pass(&mut self, to: &mut dyn Write) -> io::Result<()> {
-        // Opened anew each time: QEMU creates the file again when it starts.
+        // Opened again each time: QEMU creates the file again when it starts.
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.at))?;
         let mut new = Vec::new();

@@ -1,5 +1,5 @@
 //! The guest's root file system: busybox, a handful of files that programs expect, modules, and the
-//! program itself with the libraries it is linked to. One cpio archive, written anew for each
+//! program itself with the libraries it is linked to. One cpio archive, written again for each
 //! guest: it takes a few hundredths of a second.
 
 use std::ffi::{OsStr, OsString};
@@ -39,7 +39,7 @@ pub(crate) struct Payload<'a> {
 
 type Image = Archive<BufWriter<File>>;
 
-/// Writes the image to `path` and gives back its size in bytes.
+/// Writes the image to `path` and returns its size in bytes.
 pub(crate) fn write(path: &Path, kit: &Kit, payload: &Payload<'_>) -> Result<u64> {
     let mut image = Archive::create(path)?;
     base(&mut image, kit)?;
@@ -91,7 +91,7 @@ fn base(image: &mut Image, kit: &Kit) -> Result<()> {
     Ok(())
 }
 
-/// Puts the program into /payload and gives back the script that runs it.
+/// Puts the program into /payload and returns the script that runs it.
 fn program(image: &mut Image, payload: &Payload<'_>) -> Result<Vec<u8>> {
     let mut script = Vec::new();
     for (name, value) in payload.env {

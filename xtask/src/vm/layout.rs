@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Two nodes with CPUs, one large slow node and one small fast node without.
 pub(crate) const NODES: &str = "2:512 1:512 0:768 0:256";
 /// Both CPU-less nodes hang off node 0. By distance alone the fast node looks worse than local
-/// memory, as it does on real machines: only the HMAT tells that it is better.
+/// memory, as it does on real machines: only the HMAT says that it is better.
 const DIST: &str = "10,20,30,12;20,10,36,22;30,36,10,40;12,22,40,10";
 /// Nanoseconds, one row for each node with CPUs.
 const LAT: &str = "90,140,300,60;140,90,360,80";

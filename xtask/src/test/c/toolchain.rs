@@ -162,8 +162,8 @@ impl Toolchain {
         Ok(Self { shared, cut, archive, work })
     }
 
-    /// Compiles one file for an interface into a program, whose name ends with `way`, and gives
-    /// back where that is.
+    /// Compiles one file for an interface into a program, whose name ends with `way`, and returns
+    /// where that is.
     pub(super) fn program(
         &self,
         source: &Path,

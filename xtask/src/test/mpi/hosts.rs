@@ -63,7 +63,7 @@ pub(super) struct Hosts<'a> {
     folder: PathBuf,
 }
 
-/// Why there can be none here, where that is nobody's fault.
+/// Why there can be none here, where that is not an error.
 pub(super) fn lacking() -> Option<&'static str> {
     let root = fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0);
     if !root {
