@@ -9,7 +9,7 @@ fn begins_at(address: usize) -> bool {
     maps.lines().any(|line| line.starts_with(&format!("{address:x}-")))
 }
 
-/// A range that is free now: taken, and given back.
+/// A range that is free now: taken, and released.
 fn free_range(pages: usize) -> usize {
     Reservation::new(pages * 4096, 1 << 21).unwrap().address()
 }

@@ -181,8 +181,8 @@ impl Area<Resizable> {
     }
 
     /// Whether it is a clone of another area of this process that has to have more addresses before
-    /// that one can have `size` bytes: how many bytes of addresses it needs. For who holds both,
-    /// and grows one.
+    /// that one can have `size` bytes: how many bytes of addresses it needs. For code that holds
+    /// both, and grows one.
     #[doc(hidden)]
     #[must_use]
     pub fn lacks_for(&self, other: &Self, size: usize) -> Option<usize> {
@@ -196,8 +196,8 @@ impl Area<Resizable> {
         (wanted > self.mapping.span()).then_some(wanted)
     }
 
-    /// [`widen_reserve`](Area::widen_reserve) for who is about to grow a clone of it, also where it
-    /// is locked: then [`lock_grown`](Area::lock_grown) has to follow the growth, or
+    /// [`widen_reserve`](Area::widen_reserve) for code that is about to grow a clone of it, also
+    /// where it is locked: then [`lock_grown`](Area::lock_grown) has to follow the growth, or
     /// [`trim_reserve`](Area::trim_reserve) where that failed.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Who was given an area, and has not closed the connection yet.
+/// A process that was given an area, and has not closed the connection yet.
 #[derive(Debug)]
 pub(super) struct Outstanding {
     pub(super) socket: Guarded,
@@ -299,7 +299,7 @@ impl Given {
         self.object.was_frozen() || self.object.refused_writers()
     }
 
-    /// Why a user who has it for reading could open it for writing; `None` where the kernel refuses
+    /// Why a user that has it for reading could open it for writing; `None` where the kernel refuses
     /// that.
     pub(super) fn lets_write(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<Option<String>> {
         if self.is_sealed() {

@@ -262,9 +262,9 @@ impl Mapping {
 /// What may be done by loads and stores, of what may be done at all: nothing with memory of the
 /// pool that others share.
 ///
-/// Who may write the object may take pages of it away, and no seal but that against writing keeps
-/// him from it. It is so for all who share it: a descriptor can be had from the area itself, by any
-/// process that the program gives it to, and by a forked child.
+/// A process that may write the object may take pages of it away, and no seal but that against
+/// writing keeps him from it. It is so for all who share it: a descriptor can be had from the area
+/// itself, by any process that the program gives it to, and by a forked child.
 #[inline]
 pub(super) fn direct(protection: Protection, sharing: Sharing, page: PageSize) -> Protection {
     if sharing == Sharing::Shared && page != PageSize::base() { Protection::empty() } else { protection }

@@ -414,8 +414,8 @@ impl Mapping {
 }
 
 /// How many bytes of addresses a resizable area of `size` bytes may have that is made now, at any
-/// address: a maximum for who does not know how far it will grow, and wants its clones to follow as
-/// far.
+/// address: a maximum for a program that does not know how far it will grow, and wants its clones
+/// to follow as far.
 ///
 /// Mostly it is as much as the machine has memory; once many areas have that (64 to 4,096, by the
 /// machine's memory), it is less. They lie where nothing else is mapped, and take no memory. They

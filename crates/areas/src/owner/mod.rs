@@ -39,7 +39,7 @@ const WHAT: &str = "mark an area's memory as that of a lock's owner";
 /// Held while a mark has a descriptor, which a forked child would inherit. First in the order of
 /// what `fork` takes.
 static GATE: Mutex<()> = Mutex::new(());
-/// All marks of this process. Nothing else is waited for by who holds it.
+/// All marks of this process. A thread that holds it waits for nothing else.
 static BOOK: Mutex<Book> = Mutex::new(Book { memory: Vec::new(), marks: Vec::new() });
 /// Not set in a forked child that has not noticed yet that it is one.
 static CANARY: OnceLock<ForkDetector> = OnceLock::new();

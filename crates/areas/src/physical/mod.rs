@@ -67,8 +67,8 @@ pub(crate) fn moved(mapping: &Mapping, len: usize, demand: Demand) -> Result<Opt
 /// `len` bytes of a mapping, which are locked.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] where it does not hold; [`ErrorKind::NotPermitted`] to who may not
-/// know page frames.
+/// [`ErrorKind::InvalidInput`] where it does not hold; [`ErrorKind::NotPermitted`] for processes
+/// that may not know page frames.
 pub(crate) fn prove(mapping: &Mapping, len: usize, lock: Lock, what: &str) -> Result<()> {
     let Some(demand) = lock.demand() else { return Ok(()) };
     let Some(why) = moved(mapping, len, demand)? else { return Ok(()) };

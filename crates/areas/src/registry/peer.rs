@@ -253,9 +253,9 @@ pub(super) fn examine(link: &Link) -> State {
     }
 }
 
-/// Held by who asks a peer for what it remembers, and by a thread that forks: areas are cloned and
-/// looked at outside of the state's mutex, and a forked child would inherit a peer's own mutexes as
-/// they are at that moment.
+/// Held by a thread that asks a peer for what it remembers, and by a thread that forks: areas are
+/// cloned and looked at outside of the state's mutex, and a forked child would inherit a peer's own
+/// mutexes as they are at that moment.
 static ASKING: Mutex<()> = Mutex::new(());
 
 pub(super) fn asking() -> MutexGuard<'static, ()> {
@@ -413,7 +413,7 @@ impl Peer {
         self.missing.has(id)
     }
 
-    /// Who looks for a name is to pass over that area from now on.
+    /// Searches for a name pass over that area from now on.
     pub(super) fn pass_over(&self, id: AreaId) {
         self.missing.add(id);
     }

@@ -69,8 +69,8 @@ pub(super) fn wait_until<T>(
 }
 
 /// Publications and transfers of others: first [expected](Publications::expect), then one looks,
-/// then one [sleeps](Publications::sleep) until there was one since. For who waits for something
-/// that is not notified, and looks now and then all the same.
+/// then one [sleeps](Publications::sleep) until there was one since. For code that waits for
+/// something that is not notified, and looks now and then all the same.
 #[derive(Debug, Default)]
 pub struct Publications {
     word: Option<Word>,

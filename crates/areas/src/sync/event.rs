@@ -45,7 +45,7 @@ impl<'a> From<&'a Area<Resizable>> for Place<'a> {
 /// Zeros are a counter that begins at 0. It wraps around. The value here only says where it is, and
 /// is copied freely.
 ///
-/// Who waits says which count it has seen, so that no event is missed between the look and the
+/// A waiter says which count it has seen, so that no event is missed between the look and the
 /// sleep:
 ///
 /// ```

@@ -34,7 +34,7 @@ pub(crate) fn is_whole(file: BorrowedFd<'_>) -> Result<bool> {
     fcntl(file, libc::F_GETLEASE, 0).map(|lease| lease == libc::F_WRLCK)
 }
 
-/// Ends the lease: who waits for that goes on.
+/// Ends the lease: a process that waits for that goes on.
 pub(crate) fn give_back(file: BorrowedFd<'_>) -> Result<()> {
     fcntl(file, libc::F_SETLEASE, libc::F_UNLCK).map(drop)
 }

@@ -59,8 +59,8 @@ pub(crate) fn open(pid: u32) -> Result<OwnedFd> {
 /// Whether two threads have one table of descriptors: threads of a process mostly do, and need not
 /// (`unshare(CLONE_FILES)`).
 ///
-/// EPERM for who may not look into them, ESRCH if one has ended, ENOSYS from kernels without
-/// `kcmp`.
+/// EPERM for a process that may not look into them, ESRCH if one has ended, ENOSYS from kernels
+/// without `kcmp`.
 pub(crate) fn share_descriptors(one: u32, other: u32) -> Result<bool> {
     const KCMP_FILES: libc::c_long = 2;
     let (one, other) = (libc::c_long::from(one), libc::c_long::from(other));

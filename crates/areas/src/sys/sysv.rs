@@ -30,8 +30,8 @@ pub struct Segment {
     pub is_condemned: bool,
 }
 
-/// Asks after a segment: EINVAL or EIDRM where there is none of that number, EACCES for who may not
-/// read it.
+/// Asks after a segment: EINVAL or EIDRM where there is none of that number, EACCES for a process
+/// that may not read it.
 pub(crate) fn look(id: i32) -> Result<Segment> {
     const SHM_DEST: u32 = 0o1000;
     let mut answer = MaybeUninit::<libc::shmid_ds>::zeroed();
@@ -56,7 +56,7 @@ pub(crate) fn look(id: i32) -> Result<Segment> {
 }
 
 /// Removes a segment: it is not found any more, and its memory goes with the last process that has
-/// it attached, at once where none has. EPERM for who is neither its owner nor its maker.
+/// it attached, at once where none has. EPERM for a user that is neither its owner nor its maker.
 pub(crate) fn remove(id: i32) -> Result<()> {
     // SAFETY: the command takes no argument; memory that a process has attached stays.
     let status = unsafe { libc::shmctl(id, libc::IPC_RMID, null_mut()) };

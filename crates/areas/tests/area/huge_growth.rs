@@ -1,6 +1,6 @@
-//! Growable and resizable areas in hugetlb pages: no page is taken or set aside before it is part
-//! of the area, and every one comes back. Measured by the pool's own counts, st_blocks, and loads
-//! as a peer in C makes them.
+//! Growable and resizable areas in hugetlb pages: no page is taken or reserved before it is part of
+//! the area, and every one comes back. Measured by the pool's own counts, st_blocks, and loads as a
+//! peer in C makes them.
 
 #![expect(unsafe_code, reason = "touches new bytes as a peer in C would; each block has its proof")]
 

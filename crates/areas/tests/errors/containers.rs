@@ -27,7 +27,7 @@ fn container() -> Vec<Refuse> {
     .to_vec()
 }
 
-/// All that totals can tell: the same as page by page, but for which page is where.
+/// All that totals can show: the same as page by page, but for which page is where.
 #[track_caller]
 fn assert_same(before: &Residency, after: &Residency) {
     let nodes = |residency: &Residency| residency.nodes().collect::<BTreeMap<Node, u64>>();

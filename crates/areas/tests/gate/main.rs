@@ -63,7 +63,7 @@ fn published(what: &str) -> (Area<Shared>, Source) {
     (area, registry::find(&name).unwrap())
 }
 
-/// Takes what an offer has, in a thread of its own, and gives what came of it on both sides.
+/// Takes what an offer has, in a thread of its own, and returns the outcome on both sides.
 fn taken(offer: &mut Offer, options: &TakeOptions) -> (Answer, areas::Result<AnyArea>) {
     let path = offer.path().unwrap().to_owned();
     std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! Physical memory below 16 MiB and below 4 GiB, on a machine whose kernel was told to leave 4 MiB
-//! from 8 MiB on alone.
+//! Physical memory below 16 MiB and below 4 GiB, on a machine whose kernel leaves 4 MiB from 8 MiB
+//! on alone.
 //!
 //! Where low areas are is read from `/proc/self/maps`, and from physical memory itself; where
 //! others are, from pagemap.
@@ -284,7 +284,7 @@ fn devmem_gives_what_was_set_aside_and_nothing_else() {
     }
 }
 
-/// What the operator names has to be set aside: RAM that the kernel manages is never written.
+/// What the operator names has to be reserved: RAM that the kernel manages is never written.
 #[test]
 fn a_range_that_is_not_reserved_is_refused() {
     guest!();

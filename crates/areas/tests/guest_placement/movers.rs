@@ -1,4 +1,4 @@
-//! Pages that others have in their hands: mapped by another process, or held by a transfer.
+//! Pages that are in use elsewhere: mapped by another process, or pinned.
 
 use std::sync::atomic::Ordering;
 

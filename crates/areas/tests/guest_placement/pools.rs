@@ -241,7 +241,7 @@ fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
 }
 
 /// Where the machine as a whole has too few, mapping is refused before anything is placed: the same
-/// is told.
+/// is reported.
 #[test]
 fn a_refusal_to_map_names_the_nodes_pool_too() {
     guest!();

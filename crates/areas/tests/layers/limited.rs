@@ -1,4 +1,4 @@
-//! A budget: exact, given back in every way, and never exceeded.
+//! A budget: exact, released in every way, and never exceeded.
 
 use std::sync::atomic::Ordering;
 

@@ -58,7 +58,7 @@ fn parts_are_given_back_before_the_whole() {
     assert_eq!([0, 2, 6, 8].map(|offset| whole.room_at(offset * page()) / page()), [0, 3, 0, 6]);
     assert_eq!(map(&whole, page(), 0).unwrap_err().kind(), ErrorKind::AddressInUse);
     assert_eq!(whole.release(1..page()).unwrap_err().kind(), ErrorKind::InvalidInput);
-    // What was in use goes with its mapping, and what was not given back is reserved again.
+    // What was in use goes with its mapping, and what was not released is reserved again.
     drop(mapping);
     assert_eq!(shown(5, 8), [None, None, none()]);
     let stranger = Reservation::at(start + 5 * page(), 2 * page()).unwrap();
@@ -242,7 +242,7 @@ fn machine_fallbacks_in_a_reservation_disturb_nobody() {
                 assert_eq!(mapping.fallbacks().len(), 1);
             }
         });
-        // Meanwhile others map, where the kernel likes: their bytes are theirs.
+        // Concurrently others map, where the kernel likes: their bytes are theirs.
         while !falling_back.is_finished() {
             let mut mapping = SYSTEM.map(&Request::new(size)).unwrap();
             let bytes = mapping.as_bytes_mut().unwrap();

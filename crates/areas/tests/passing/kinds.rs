@@ -141,7 +141,7 @@ fn what_refuses_writers_comes_for_reading() {
     }
 }
 
-/// What is no message of ours is the program's own, and stays where it is, with what came along.
+/// What is not a message of ours is the program's own, and stays where it is, with what came along.
 #[test]
 fn what_is_no_message_of_ours_stays() {
     use std::io::Read;

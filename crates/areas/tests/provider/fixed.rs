@@ -1,5 +1,5 @@
-//! Areas out of memory that another process gives: parts of it, zeroed, given back as it was, and
-//! never unmapped.
+//! Areas out of memory that the program gives: parts of it, zeroed, released as it was, and never
+//! unmapped.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -167,7 +167,7 @@ fn parts_of_a_slice_are_lent() {
     let mut small = [0_u8; 16];
     assert_eq!(Fixed::borrowed(&mut small).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(Fixed::borrowed(&mut []).unwrap_err().kind(), ErrorKind::InvalidInput);
-    // For ever: a provider like any other.
+    // Forever: a provider like any other.
     let leaked: &'static mut [u8] = Box::leak(vec![1_u8; 4 * page()].into_boxed_slice());
     let fixed = Fixed::borrowed(leaked).unwrap();
     let area = areas::builder(page()).provider(&fixed).private().unwrap();

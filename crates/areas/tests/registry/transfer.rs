@@ -12,7 +12,7 @@ use crate::support::{Agent, Folder, Held, eventually, is_root, refused, start_ti
 
 pub(crate) const PAGE: usize = 4096;
 
-/// What an agent tells of an area of its own.
+/// What an agent reports of an area of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) id: i32,
@@ -197,7 +197,7 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
     }
 }
 
-/// Each call that asks the kernel anyway takes in what was offered.
+/// Each call that asks the kernel anyway accepts what was transferred.
 #[test]
 fn any_such_call_is_the_next_one() {
     let folder = Folder::new();
@@ -500,7 +500,7 @@ fn who_waits_is_woken() {
     assert_ne!(word(8), before, "it is told");
     target.signal(Signal::CONT);
     assert!(target.end().unwrap().ends_with("second"));
-    // Who waits for a name takes in what is not of that name, and waits on.
+    // A process that waits for a name accepts what is not of that name, and waits on.
     let coin = make(&mut giver, "shared coin 4096 0");
     give(&mut giver, coin, &by_name);
     eventually("it is taken in", || target.find("coin").is_ok_and(|seen| seen.pid == by_name.pid()));

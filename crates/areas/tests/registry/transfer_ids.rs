@@ -43,7 +43,7 @@ fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
         for agent in [&mut giver, &mut third] {
             refused(agent.get(told), ErrorKind::NoSuchArea);
         }
-        // A look by that very id is a call that takes it in.
+        // A look by that very id is a call that accepts it.
         let found = target.get(told).unwrap();
         assert_eq!((found.pid, found.name.as_str()), (target.pid(), kind));
         for agent in [&mut giver, &mut third] {

@@ -1,4 +1,4 @@
-//! Many processes that lock, and are killed at any instruction: one at a time, each death told
+//! Many processes that lock, and are killed at any instruction: one at a time, each death reported
 //! once, no process hangs.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -123,7 +123,7 @@ impl Workers {
         self.signal_others(victim, Signal::CONT);
     }
 
-    /// Everybody goes on: no process hangs.
+    /// All go on: no process hangs.
     fn all_go_on(&self) {
         let counts = || -> Vec<u64> {
             let count = |worker| self.area.load(WORKERS + worker * EACH, Relaxed).unwrap();

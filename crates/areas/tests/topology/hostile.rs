@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::tree::{NODES, Tree};
 
-/// What a small machine tells, fact by fact, each with its name: to see what a change of one file
+/// What a small machine reports, fact by fact, each with its name: to see what a change of one file
 /// has changed.
 fn facts(topology: &Topology) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
@@ -154,7 +154,7 @@ fn nonsense_in_one_file_is_one_unknown_that_is_named() {
     }
 }
 
-/// Of a tree that tells of no node at all, nothing is left: an error, which names the file.
+/// Of a tree that has no node at all, nothing is left: an error, which names the file.
 #[test]
 fn no_node_at_all_is_an_error() {
     let tree = Tree::empty().with(&format!("{NODES}/online"), "?\n");

@@ -1,4 +1,4 @@
-//! What is read from a tree: everything it tells, and nothing that it does not.
+//! What is read from a tree: everything it has, and nothing that it has not.
 
 use areas::place::Targets;
 use areas::topology::MemoryPerformance;
@@ -92,7 +92,8 @@ fn unknown_is_unknown() {
     assert_eq!((two.tier, two.weight, two.distances().len(), two.access.len()), (None, None, 0, 0));
     assert!(topology.cpus().is_empty());
 
-    // No list of online nodes: the folders tell. No list of nodes with memory: their memory tells.
+    // No list of online nodes: the folders show them. No list of nodes with memory: their memory
+    // shows them.
     let folders = Tree::empty().node(1, "0-1", 10, "10 20").node(9, "4", 0, "20 10");
     let topology = folders.read();
     assert_eq!((topology.online(), topology.with_memory()), (set("1,9"), set("1")));

@@ -31,7 +31,7 @@ fn text_that_ends_in_a_nul() {
     assert_eq!(format!("{:?}", topology.nodes()), format!("{:?}", plain.nodes()));
     assert_eq!((topology.possible(), topology.cpus()), (plain.possible(), plain.cpus()));
 
-    // A mask, as the only thing that a node tells of its CPUs.
+    // A mask, as the only thing that a node has of its CPUs.
     let tree = Tree::empty().with(&format!("{NODES}/node0/cpumap"), "00000000,0000000f\n\0");
     let topology = tree.read();
     assert_eq!((info(&topology, 0).cpus.to_string().as_str(), topology.oddities()), ("0-3", &[][..]));

@@ -1,4 +1,4 @@
-//! Commands on areas that grow and shrink under everybody. Their handles are their own.
+//! Commands on areas that grow and shrink for all holders. Their handles are their own.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ fn resize(held: &mut Resizables, handle: &str, size: &str) -> Result<String, Fai
     Ok(String::new())
 }
 
-/// What the registry tells of the oldest area of a name.
+/// What the registry says of the oldest area of a name.
 fn told_extent(name: &str) -> Result<String, Failure> {
     let info = registry::find(name)?.info()?;
     match info.extent {
