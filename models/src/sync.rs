@@ -1,5 +1,5 @@
-//! The mutex of `areas::sync` (its own `protocol.rs`, and the numbers of owners) and its sequence lock (`sequence.rs`), in all
-//! orders.
+//! The mutex of `areas::sync` (its own `protocol.rs`, and the numbers of owners) and its sequence
+//! lock (`sequence.rs`), in all orders.
 //!
 //! What the kernel does is modelled as it is: who sleeps on a word compares it and falls asleep in
 //! one step, and a wake wakes who sleeps by then. Nobody here looks again by himself after a while,

@@ -4,7 +4,7 @@
 //! It interposes `munmap`, `mmap`, `mremap` and `shmat`. Each does what it did, by the function
 //! that comes next or by the kernel; a library that has areas there is told before and afterwards
 //! ([`listeners`]). Afterwards it compares what the kernel has with what it holds, so that what
-//! another thread has put there in between is not touched; until then it tells nobody of an address
+//! another thread has put there concurrently is not touched; until then it returns no address
 //! there without a look. `errno` is left as the call left it.
 //!
 //! It allocates nothing, takes no lock, and has no thread-local values: it may be called before the

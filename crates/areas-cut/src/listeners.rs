@@ -102,7 +102,7 @@ impl Errno {
     }
 
     fn kept() -> Self {
-        // SAFETY: as above; nobody but this thread uses it.
+        // SAFETY: as above; only this thread uses it.
         Errno(unsafe { Errno::place().read() })
     }
 

@@ -50,9 +50,9 @@ pub fn before_fork() -> (Vec<Heir>, Option<Error>) {
 /// and stays until its owner is dead and nothing of it is read here.
 ///
 /// # Errors
-/// As [`Reader::open`](crate::Reader::open); [`ErrorKind::NoSuchArea`](areas::ErrorKind::NoSuchArea) if the
-/// slab's owner is gone; [`ErrorKind::Unreadable`](areas::ErrorKind::Unreadable) if its area may not be
-/// opened.
+/// As [`Reader::open`](crate::Reader::open);
+/// [`ErrorKind::NoSuchArea`](areas::ErrorKind::NoSuchArea) if the slab's owner is gone;
+/// [`ErrorKind::Unreadable`](areas::ErrorKind::Unreadable) if its area may not be opened.
 pub fn open(handle: &Handle) -> Result<Lease> {
     Attachments::own().reader(handle)?.open(handle)
 }

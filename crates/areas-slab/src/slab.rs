@@ -1,5 +1,5 @@
-//! A slab in the process that owns it: made, and blocks taken from it. What its process has of them:
-//! `slice.rs`.
+//! A slab in the process that owns it: made, and blocks taken from it. What its process has of
+//! them: `slice.rs`.
 
 use std::alloc::Layout;
 use std::collections::hash_map::RandomState;

@@ -210,7 +210,7 @@ mod tests {
         for (place, order) in PARTS.iter().zip(0..) {
             assert!(lock(place).is_some_and(|part| part.order as usize == order), "{order}");
         }
-        // Nobody can take any of their mutexes between this and that.
+        // No thread can take any of their mutexes between this and that.
         before();
         assert!(is_locked());
         after();

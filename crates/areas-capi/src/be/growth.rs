@@ -1,5 +1,5 @@
 //! Growth of an area: over ranges that are reserved behind it, and with clones in this very team
-//! which have too few addresses. Nobody can map into another process, but into this one.
+//! which have too few addresses. No process can map into another, but each into itself.
 
 use std::sync::MutexGuard;
 

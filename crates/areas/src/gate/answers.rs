@@ -1,5 +1,5 @@
-//! What somebody who connects is answered: given the area or refused, and what came of those who
-//! were.
+//! The answer to a process that connects: the area or a refusal, and the outcome for those that got
+//! the area.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -299,8 +299,8 @@ impl Given {
         self.object.was_frozen() || self.object.refused_writers()
     }
 
-    /// Why a user that has it for reading could open it for writing; `None` where the kernel refuses
-    /// that.
+    /// Why a user that has it for reading could open it for writing; `None` where the kernel
+    /// refuses that.
     pub(super) fn lets_write(&self, user: Option<u32>, what: &dyn Fn() -> String) -> Result<Option<String>> {
         if self.is_sealed() {
             return Ok(None);

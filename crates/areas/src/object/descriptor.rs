@@ -1,5 +1,5 @@
-//! The descriptor of an object, which the program may have closed: it is looked at before it is used
-//! for what changes or maps a file.
+//! The descriptor of an object, which the program may have closed: it is looked at before it is
+//! used for what changes or maps a file.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -28,7 +28,7 @@ impl Object {
     /// `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let object = Object::make(label, size, extent, page)?;
-        // Nobody has a descriptor of it yet, and nothing is marked on it.
+        // No other process has a descriptor of it yet, and nothing is marked on it.
         sys::file::set_mode(object.fd(), 0o600).map_err(|errno| {
             Error::new(ErrorKind::System, format!("make a memory object of {}", Bytes::from(size)))
                 .call("fchmod(0600)", errno)
@@ -38,7 +38,7 @@ impl Object {
     }
 
     /// The same for an area, whose descriptor the program does not have yet: it is closed to other
-    /// users before somebody could have it for reading only
+    /// users before another process could have it for reading only
     /// ([`close_to_others`](Object::close_to_others)), which most areas are never had for.
     ///
     /// # Errors

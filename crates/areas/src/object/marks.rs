@@ -199,7 +199,7 @@ mod tests {
             // Retired, it is never offered.
             (0o640, 0o644, 0o640),
             (0o1640, 0o400, 0o1440),
-            // As the kernel makes them, and other programs leave theirs: nobody else is to write
+            // As the kernel makes them, and other programs leave theirs: no other user is to write
             // it, and it is not retired by that.
             (0o777, 0o600, 0o600),
             (0o666, 0o600, 0o600),

@@ -1,9 +1,10 @@
 //! Populate: fault pages in now, in parallel, instead of one by one at the first touch.
 //!
 //! It is the guarantee that there is memory: what plainly cannot fit is refused before the first
-//! page is taken ([`admission`]), because a policy that confines pages to nodes, or a control group's
-//! limit, ends in the out-of-memory killer, not in an error. Others who take the same room are seen
-//! along the way ([`promise`], [`watch`]). The threads ([`workers`]) end before the call does.
+//! page is taken ([`admission`]), because a policy that confines pages to nodes, or a control
+//! group's limit, ends in the out-of-memory killer, not in an error. Others who take the same room
+//! are seen along the way ([`promise`], [`watch`]). The threads ([`workers`]) end before the call
+//! does.
 
 pub(crate) mod admission;
 mod dry;

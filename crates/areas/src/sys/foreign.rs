@@ -22,8 +22,8 @@ pub(crate) const MAX_KEPT: usize = 8;
 
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
-/// A copy of another process's descriptor, under a number that is not low: it may be of any file, so
-/// that its low number is not simply closed ([`leave_low`]).
+/// A copy of another process's descriptor, under a number that is not low: it may be of any file,
+/// so that its low number is not simply closed ([`leave_low`]).
 #[inline]
 pub(crate) fn own_foreign(take: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
     let _taken = guard();

@@ -6,8 +6,8 @@ use super::AreaBuilder;
 use crate::area::{Area, Received, Shared};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long who wants a name for one area alone waits for another process that is in the middle of
-/// taking it: [`AreaBuilder::exclusive`].
+/// How long a process that wants a name for one area alone waits for another that is in the middle
+/// of taking it: [`AreaBuilder::exclusive`].
 pub const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What [`AreaBuilder::create_or_open`] has done.
