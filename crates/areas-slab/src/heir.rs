@@ -96,9 +96,10 @@ impl Reader {
     /// process reads. `None` if there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] if as many processes read the slab as may: then [`pin`](Reader::pin)
-    /// keeps the blocks for the child. [`ErrorKind::NotPermitted`] in a forked child that has no
-    /// part in it; [`ErrorKind::System`] as [`attach`](Reader::attach).
+    /// [`ErrorKind::Limit`](areas::ErrorKind::Limit) if as many processes read the slab as may:
+    /// then [`pin`](Reader::pin) keeps the blocks for the child.
+    /// [`ErrorKind::NotPermitted`](areas::ErrorKind::NotPermitted) in a forked child that has no
+    /// part in it; [`ErrorKind::System`](areas::ErrorKind::System) as [`attach`](Reader::attach).
     pub fn before_fork(&self) -> Result<Option<Heir>> {
         let held = self.held()?;
         Heir::of_reader(self, self.table(), &held)

@@ -150,8 +150,9 @@ macro_rules! can_be_published {
                 self.publish_as(name, false)
             }
 
-            /// Publishes it under a name that no other area has, as [`AreaBuilder::exclusive`]
-            /// says: when its contents are complete, say.
+            /// Publishes it under a name that no other area has, as
+            /// [`AreaBuilder::exclusive`](crate::AreaBuilder::exclusive) says: when its contents
+            /// are complete, say.
             ///
             /// # Errors
             /// As [`publish`](Area::publish); [`ErrorKind::NameTaken`] if another area has the
@@ -175,8 +176,9 @@ macro_rules! can_be_published {
                 self.rename_as(Name::new(name)?, false)
             }
 
-            /// The same, under a name that no other area has, as [`AreaBuilder::exclusive`] says:
-            /// of several that want a name at once one gets it.
+            /// The same, under a name that no other area has, as
+            /// [`AreaBuilder::exclusive`](crate::AreaBuilder::exclusive) says: of several that want
+            /// a name at once one gets it.
             ///
             /// # Errors
             /// As [`rename`](Area::rename); [`ErrorKind::NameTaken`] if another area has the name;

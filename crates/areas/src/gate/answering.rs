@@ -29,8 +29,9 @@ impl Offer {
     /// connect between two calls wait.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] where no descriptor is free for who connected: it waits, and the next
-    /// call goes on after a moment. [`ErrorKind::Io`] if the socket was closed under us.
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) where no descriptor is free for who connected:
+    /// it waits, and the next call goes on after a moment. [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// if the socket was closed under us.
     pub fn answer(&mut self, time: Option<Duration>) -> Result<Option<Answer>> {
         self.answer_or(time, None)
     }
@@ -99,8 +100,8 @@ impl Offer {
     /// Whether the area is still there to be given.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSuchArea`] where no process publishes it any more, or it is retired; else as
-    /// [`registry::get`].
+    /// [`ErrorKind::NoSuchArea`](crate::ErrorKind::NoSuchArea) where no process publishes it any
+    /// more, or it is retired; else as [`registry::get`](crate::registry::get).
     pub fn check(&mut self) -> Result<()> {
         self.answers.look_again()
     }

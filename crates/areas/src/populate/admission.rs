@@ -40,7 +40,7 @@ pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
 /// for programs that take pages by writing, as bytes come in, and do not know how many will come.
 ///
 /// # Errors
-/// [`ErrorKind::NoMemory`], with what there is.
+/// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory), with what there is.
 pub fn refuse_what_cannot_fit(bytes: u64) -> Result<()> {
     let asked = Asked { what: "it".to_owned(), nodes: sys::policy::allowed_nodes().ok() };
     match Watch::admit(asked.clone(), bytes, bytes) {
