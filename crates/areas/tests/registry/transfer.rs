@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use areas::ErrorKind;
 use rustix::process::Signal;
 
-use crate::support::{Agent, Folder, Held, eventually, is_root, refused, start_time, test_name};
+use crate::support::{Agent, Folder, Held, eventually, refused};
 
 pub(crate) const PAGE: usize = 4096;
 
@@ -77,86 +77,6 @@ pub(crate) fn holds(pid: u32) -> (usize, usize) {
         })
         .count();
     (mappings, descriptors)
-}
-
-#[test]
-fn within_a_team_it_moves_at_once() {
-    let folder = Folder::new();
-    let (mut owner, mut other) = (Agent::start(&folder), Agent::start(&folder));
-    for (kind, lock) in [("shared", "full"), ("shared", "lazy"), ("resizable", "none"), ("frozen", "none")] {
-        let name = format!("{kind}-{lock}");
-        let max = if kind == "resizable" { 4 * PAGE } else { 0 };
-        let area = make(&mut owner, &format!("{kind} {name} 8192 {max} {lock}"));
-        let before = describe(&mut owner, area);
-        assert_eq!(other.find(&name).unwrap().id, before.id);
-        let new = owner.tell(&format!("transfer {} {} any", area.handle, owner.pid()));
-        let after = describe(&mut owner, area);
-        assert_eq!(new, after.id.to_string());
-        assert_ne!((before.id, before.address), (after.id, after.address), "a new id, a new address");
-        let same = Described { id: before.id, address: before.address, ..after.clone() };
-        assert_eq!(before, same, "and all else as it was");
-        assert_eq!(after.locked, lock != "none", "by the kernel's word");
-        assert_eq!(owner.tell(&format!("kind {}", area.handle)), kind);
-        assert_eq!(text(&mut owner, area, 0, name.len()), name);
-        // The old id and the old address are no process's; the name is the new one's.
-        for agent in [&mut owner, &mut other] {
-            refused(agent.get(before.id), ErrorKind::NoSuchArea);
-            assert_eq!(agent.find(&name).unwrap().id, after.id);
-            assert_eq!(agent.get(after.id).unwrap().name, name);
-        }
-        let at = format!("area-for {}", before.address);
-        refused(owner.try_tell(&at), ErrorKind::NoSuchArea);
-        assert_eq!(owner.tell(&format!("area-for {}", after.address + 1)), new);
-        assert_eq!(holds(owner.pid()), (1, 1), "the old mapping is gone");
-        owner.tell(&format!("release {}", area.handle));
-        refused(other.find(&name), ErrorKind::NoSuchArea);
-    }
-}
-
-#[test]
-fn within_a_team_each_form_of_address() {
-    let folder = Folder::new();
-    let mut owner = Agent::start(&folder);
-    let area = make(&mut owner, "shared ring 65536 0");
-    let mut transfer = |form: &str| {
-        let command = format!("transfer {} {} {form}", area.handle, owner.pid());
-        owner.try_tell(&command).map(|_| describe(&mut owner, area))
-    };
-    let first = transfer("random").unwrap();
-    // Over itself: something is there, and nothing changes.
-    let text = refused(transfer(&format!("exactly:{}", first.address)), ErrorKind::AddressInUse);
-    assert!(text.contains(&format!("{:#x}", first.address)), "{text}");
-    refused(transfer(&format!("exactly:{}", first.address + 1)), ErrorKind::InvalidInput);
-    refused(transfer("exactly:0"), ErrorKind::InvalidInput);
-    assert_eq!(describe(&mut owner, area), first, "refused: as it was");
-    let free: usize = owner.tell("free-address 65536").parse().unwrap();
-    let mut transfer = |form: &str| {
-        owner.tell(&format!("transfer {} {} {form}", area.handle, owner.pid()));
-        describe(&mut owner, area)
-    };
-    assert_eq!(transfer(&format!("exactly:{free}")).address, free);
-    let above = transfer(&format!("above:{}", 0x7000_0000_0000_u64)).address;
-    assert!(above >= 0x7000_0000_0000, "{above:#x}");
-}
-
-#[test]
-fn within_a_team_a_lock_needs_no_room_for_two() {
-    if !is_root(test_name!()) {
-        return;
-    }
-    let folder = Folder::of_user(65534);
-    let mut owner = Agent::start_as(&folder, 65534, None);
-    owner.tell("limit locked 65536");
-    let area = make(&mut owner, "shared ring 65536 0 full");
-    let before = describe(&mut owner, area);
-    owner.tell(&format!("transfer {} {} any", area.handle, owner.pid()));
-    let after = describe(&mut owner, area);
-    assert_ne!(before.address, after.address);
-    assert!(before.locked && after.locked);
-    // Nothing that is locked is left behind: there is room for no more, and for no less.
-    refused(owner.try_tell("make shared more 4096 0 full"), ErrorKind::Limit);
-    owner.tell(&format!("release {}", area.handle));
-    make(&mut owner, "shared more 65536 0 full");
 }
 
 #[test]
@@ -507,82 +427,4 @@ fn who_waits_is_woken() {
     giver.publish("token");
     assert!(by_name.end().unwrap().ends_with("token"));
     assert!(begun.elapsed() < Duration::from_secs(30), "they were woken, and did not wait for the end");
-}
-
-#[test]
-fn a_child_takes_nothing_that_was_given_to_its_parent() {
-    let folder = Folder::new();
-    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
-    let area = make(&mut giver, "shared ring 4096 0");
-    give(&mut giver, area, &target);
-    let mut child = target.fork();
-    assert_eq!(child.tell("transferred"), "", "it was given to the parent");
-    child.tell("join");
-    assert_eq!(child.tell("transferred"), "");
-    // To the child alone, then.
-    let second = make(&mut giver, "shared second 4096 0");
-    give(&mut giver, second, &child);
-    assert!(child.tell("transferred").ends_with("second"));
-    let came = target.tell("transferred");
-    assert!(came.ends_with("ring") && !came.contains("second"), "{came}");
-    // What the parent holds, taken or not, a child that is forked now holds too, as all that its
-    // parent holds.
-    let mut later = target.fork();
-    let taken = take(&mut later);
-    assert_eq!(text(&mut later, taken, 0, 4), "ring");
-    target.kill();
-    assert_eq!(giver.find("ring").unwrap().pid, later.pid());
-}
-
-#[test]
-fn a_child_gives_away_what_it_inherited() {
-    let folder = Folder::new();
-    let [mut parent, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
-    let area = make(&mut parent, "shared ring 4096 0");
-    let mut child = parent.fork();
-    give(&mut child, area, &target);
-    assert_eq!((holds(child.pid()), holds(parent.pid())), ((0, 0), (1, 1)), "the parent's is the parent's");
-    let taken = take(&mut target);
-    target.tell(&format!("put {} 0 RING", taken.handle));
-    assert_eq!(text(&mut parent, area, 0, 4), "RING");
-    assert_eq!(parent.find("ring").unwrap().pid, parent.pid());
-}
-
-#[test]
-fn any_umask_will_do() {
-    if !is_root(test_name!()) {
-        return;
-    }
-    let folder = Folder::of_user(65534);
-    // Root may write everything: as an ordinary user, the mode counts.
-    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start_as(&folder, 65534, None));
-    giver.tell("join");
-    target.tell("umask 777");
-    target.tell("join");
-    let area = make(&mut giver, "shared ring 4096 0");
-    give(&mut giver, area, &target);
-    take(&mut target);
-}
-
-/// Who is killed while it makes its door leaves a name. The next one removes it, and only what is
-/// proven to be of the dead.
-#[test]
-fn the_names_of_the_dead_are_cleared_away() {
-    let folder = Folder::new();
-    let mut living = Agent::start(&folder);
-    living.tell("join");
-    let mut dead = std::process::Command::new("true").spawn().unwrap();
-    let started = start_time(living.pid());
-    let name = |pid, started| folder.space().join(format!("door-{pid}.{started}.00000007"));
-    let kept = [name(living.pid(), started), folder.space().join("door-of-nobody")];
-    let cleared = [name(dead.id(), started), name(living.pid(), started - 1)];
-    dead.wait().unwrap();
-    for name in kept.iter().chain(&cleared) {
-        std::os::unix::net::UnixDatagram::bind(name).unwrap();
-    }
-    Agent::start(&folder).tell("join");
-    assert_eq!([true; 2], kept.map(|name| name.exists()));
-    assert_eq!([false; 2], cleared.map(|name| name.exists()));
 }
