@@ -8,9 +8,10 @@
 
 use crate::lock::Lock;
 use crate::mover::UnmovedReason;
+use crate::nodes::{Node, NodeSet, Policy};
 use crate::object::Extent;
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Policy, RankedBy};
+use crate::ranking::RankedBy;
 use crate::residency::PageLocation;
 use crate::topology::{CacheIndexing, CacheWrites};
 

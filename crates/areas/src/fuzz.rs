@@ -3,7 +3,7 @@
 //!
 //! Each takes any bytes, and panics where what must hold does not.
 
-use crate::place::{Node, NodeSet, Policy};
+use crate::nodes::{Node, NodeSet, Policy};
 use crate::topology::CpuSet;
 use crate::{AreaId, Bytes, Name};
 

@@ -8,9 +8,9 @@
 
 use crate::error::{Error, ErrorKind, Result, pool};
 use crate::mapping::{Mapping, Plan, Sharing};
+use crate::nodes::Placement;
 use crate::object::{Extent, Object, check_file_size, closed, strict};
 use crate::page::PageSize;
-use crate::place::Placement;
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;

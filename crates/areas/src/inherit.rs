@@ -5,7 +5,7 @@
 //! can be started under them, as `numactl` does.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::place::Placement;
+use crate::nodes::Placement;
 use crate::provider::resolve;
 use crate::sys;
 
@@ -71,7 +71,7 @@ pub fn disable_huge_pages(disabled: bool) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::{Node, NodeSet, Policy};
+    use crate::nodes::{Node, NodeSet, Policy};
 
     /// As the kernel reports of a program that was started.
     fn policies_of_cat() -> Vec<String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Errno, Error, ErrorKind, Result};
-use crate::place::Node;
+use crate::nodes::Node;
 use crate::sys;
 
 /// Pages for one call: large enough that the calls do not count.

@@ -7,9 +7,9 @@
 //! the kernel begins is its own affair: [`Origin`] says where that is today, and who compares looks
 //! for the beginning that fits best ([`Turns::best_phase`]).
 
+use crate::nodes::{Node, Policy};
 use crate::object::Object;
 use crate::page::PageSize;
-use crate::place::{Node, Policy};
 use crate::topology::Topology;
 
 /// The nodes in the order of their turns: each as often as its weight.
@@ -114,7 +114,7 @@ impl Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::NodeSet;
+    use crate::nodes::NodeSet;
 
     fn node(id: u32) -> Node {
         Node::new(id).unwrap()

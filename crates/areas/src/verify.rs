@@ -11,8 +11,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::nodes::{Node, NodeSet, Placement};
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Placement};
 use crate::provider::transparent;
 use crate::residency::{PageLocation, Residency};
 use crate::size::Bytes;
@@ -287,7 +287,7 @@ fn units(residency: &Residency, part: &Range<usize>, first: usize) -> impl Itera
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::Policy;
+    use crate::nodes::Policy;
     use crate::residency::made_up;
 
     fn node(id: u32) -> Node {

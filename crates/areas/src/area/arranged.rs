@@ -8,10 +8,10 @@ use super::{Area, AreaKind};
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::lock::{Demand, Lock};
 use crate::mapping::Mapping;
+use crate::nodes::Placement;
 use crate::object::Object;
 use crate::page::{PageSize, Pages};
 use crate::physical::{self, claim, gather, pool};
-use crate::place::Placement;
 use crate::size::Bytes;
 
 /// A way to memory that meets a demand.

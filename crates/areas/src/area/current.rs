@@ -9,8 +9,8 @@
 use std::ops::Range;
 
 use super::{Area, AreaKind};
+use crate::nodes::Placement;
 use crate::page::PageSize;
-use crate::place::Placement;
 use crate::sys;
 
 /// A part, in bytes, and its placement.
@@ -127,7 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::place::{Node, NodeSet, Policy};
+    use crate::nodes::{Node, NodeSet, Policy};
 
     proptest! {
         #[test]

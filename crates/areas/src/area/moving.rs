@@ -3,8 +3,8 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::migrate::{self, Elsewhere, Migration};
+use crate::nodes::{Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{Placement, Policy};
 use crate::populate::Progress;
 use crate::provider::resolve;
 use crate::registry::{Rights, Source};

@@ -8,7 +8,7 @@ use super::{Area, AreaKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::PLACE_THE_WHOLE;
 use crate::migrate::{self, Here, Migration, first_huge_page};
-use crate::place::{Node, Placement};
+use crate::nodes::{Node, Placement};
 use crate::populate::Progress;
 use crate::provider::{resolve, split};
 use crate::verify::{self, Verification};

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::cgroup;
+use crate::nodes::{NodeSet, Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{NodeSet, Placement, Policy};
 use crate::size::Bytes;
 use crate::sys;
 

@@ -146,7 +146,7 @@ impl Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::{Node, NodeSet, Policy};
+    use crate::nodes::{Node, NodeSet, Policy};
     use crate::provider::{Provider as _, Request, System};
 
     const TOP: usize = 1 << 46;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::place::{Placement, SmallPlacement};
+use crate::nodes::{Placement, SmallPlacement};
 
 /// Parts of a mapping and their placements, by their first bytes: a later one takes the place of an
 /// earlier one.
@@ -116,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::place::{Node, Policy};
+    use crate::nodes::{Node, Policy};
 
     fn on(node: u32) -> Placement {
         Placement::new(Policy::Preferred(Node::new(node).unwrap()))

@@ -46,8 +46,8 @@ pub use roomy::roomy_maximum;
 pub(crate) use tally::Counters;
 
 use crate::error::{Error, ErrorKind, Rejected, Result};
+use crate::nodes::{Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{Placement, Policy};
 use crate::protection::Protection;
 use crate::size::Bytes;
 use crate::sys;

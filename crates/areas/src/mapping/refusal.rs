@@ -1,8 +1,8 @@
 //! What is said when the kernel refuses to map, to place, or to be accessed beyond the end.
 
 use crate::error::{Error, ErrorKind, pool, remedy};
+use crate::nodes::Placement;
 use crate::page::PageSize;
-use crate::place::Placement;
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::memory::{At, MapFlags};

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::mover::Wanted;
+use crate::nodes::{Node, Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{Node, Placement, Policy};
 use crate::residency::{PageLocation, Residency};
 use crate::topology::Topology;
 use crate::turns::{Origin, Turns};
@@ -117,7 +117,7 @@ fn pages(residency: &Residency, first: usize) -> impl Iterator<Item = Page> + '_
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::NodeSet;
+    use crate::nodes::NodeSet;
     use crate::residency::made_up;
 
     const PAGE: usize = 4096;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::{Demand, frames, unit};
 use crate::error::{Errno, Error, ErrorKind, Result, remedy};
+use crate::nodes::Placement;
 use crate::object::{Extent, Object};
 use crate::page::PageSize;
-use crate::place::Placement;
 use crate::populate::{self, Job, Refused};
 use crate::provider::{Provider, Request, System};
 use crate::size::Bytes;

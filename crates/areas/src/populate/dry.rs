@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Job, mixed, placement};
 use crate::error::{Error, pool};
 use crate::mapping::Mapping;
-use crate::place::Placement;
+use crate::nodes::Placement;
 use crate::residency::{self, PageLocation, Residency};
 
 /// For a job of which a part could not be had.
@@ -67,7 +67,7 @@ fn short_of(found: &Residency, parts: &[(Range<usize>, Placement)], start: usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::Policy;
+    use crate::nodes::Policy;
     use crate::residency::made_up;
 
     #[test]

@@ -26,9 +26,9 @@ use workers::Workers;
 
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{Mapping, Sharing};
+use crate::nodes::{Placement, Policy};
 use crate::object::Object;
 use crate::page::PageSize;
-use crate::place::{Placement, Policy};
 use crate::protection::Protection;
 use crate::residency;
 use crate::size::Bytes;

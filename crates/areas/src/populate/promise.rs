@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::forking::{Held, Order, Part};
-use crate::place::NodeSet;
+use crate::nodes::NodeSet;
 use crate::sys;
 
 /// In the order in which they were admitted.
@@ -139,7 +139,7 @@ mod tests {
     /// Others of this process populate at the same time: on nodes that no machine has, only these
     /// do.
     fn nodes(ids: &[u32]) -> Option<NodeSet> {
-        Some(ids.iter().map(|&id| crate::place::Node::new(id).unwrap()).collect())
+        Some(ids.iter().map(|&id| crate::nodes::Node::new(id).unwrap()).collect())
     }
 
     #[test]

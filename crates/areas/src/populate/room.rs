@@ -14,7 +14,7 @@ use super::Job;
 use super::promise::Before;
 use crate::cgroup;
 use crate::error::{Error, ErrorKind, Result, remedy};
-use crate::place::{Node, NodeSet};
+use crate::nodes::{Node, NodeSet};
 use crate::residency::{PageLocation, Residency};
 use crate::size::Bytes;
 use crate::sys;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::mapping::Plan;
+use crate::nodes::Policy;
 use crate::object::Extent;
-use crate::place::Policy;
 use crate::provider::{Backing, Provider, Request, System};
 use crate::sys::memory::{At, MapFlags};
 use crate::testing::skipped;
@@ -139,7 +139,7 @@ fn what_cannot_fit_is_refused_before_the_first_page() {
     // A growable object has addresses for more than the machine would map.
     let object = object(len);
     let mapping = map(&object, Protection::READ_WRITE);
-    let nodes = System::new().placed(Policy::Bind(crate::place::NodeSet::ALL));
+    let nodes = System::new().placed(Policy::Bind(crate::nodes::NodeSet::ALL));
     let placement = nodes.placement().resolve(sys::policy::allowed_nodes().unwrap()).unwrap();
     for placement in [None, Some(placement)] {
         let error = populate(&Job { placement, ..job(&mapping, Some(&object)) }).unwrap_err();

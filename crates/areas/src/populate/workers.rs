@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::place::{NodeSet, Placement, Policy};
+use crate::nodes::{NodeSet, Placement, Policy};
 use crate::sys;
 use crate::topology::CpuSet;
 

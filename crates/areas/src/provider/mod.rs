@@ -68,7 +68,7 @@ pub(crate) use with_room::{Wish, map_with_room};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;
-use crate::place::{Node, NodeSet, Placement};
+use crate::nodes::{Node, NodeSet, Placement};
 
 /// Where areas come from: an object that maps and unmaps memory.
 ///

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Provider, Request};
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;
-use crate::place::{Node, Placement, Policy};
+use crate::nodes::{Node, Placement, Policy};
 
 /// A provider with a placement of its own, for requests that bring none.
 ///

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::mapping::{Mapping, Reservation};
+use crate::nodes::Placement;
 use crate::object::Object;
 use crate::page::Pages;
-use crate::place::Placement;
 use crate::protection::Protection;
 
 /// At which addresses to map.

@@ -6,8 +6,8 @@ use super::parts::map_placed_by;
 use super::{Provider, Request};
 use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
+use crate::nodes::{Node, NodeSet, Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Placement, Policy};
 use crate::size::Bytes;
 use crate::topology::Topology;
 

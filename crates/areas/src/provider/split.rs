@@ -7,8 +7,8 @@ use super::parts::map_placed_by;
 use super::{Provider, Request, resolve};
 use crate::error::{Errno, Error, ErrorKind, Rejected, Result};
 use crate::mapping::{BackedBy, Mapping, out_of_range};
+use crate::nodes::{Node, NodeSet, Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{Node, NodeSet, Placement, Policy};
 
 /// Contiguous parts in the order given, each on its node, as large as its weight says: `[(node 0,
 /// 1), (node 1, 3)]` puts the first quarter on node 0, and the rest on node 1.

@@ -6,7 +6,7 @@ use super::parts::map_placed_by;
 use super::{Provider, Request, resolve};
 use crate::error::{Errno, Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
-use crate::place::{Node, NodeSet, Placement, Policy};
+use crate::nodes::{Node, NodeSet, Placement, Policy};
 
 /// Blocks of so many pages, the first on the first node, the next on the next one, and round:
 /// exactly, whichever thread touches them first.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Address, Provider, Request, System};
 use crate::error::{ErrorKind, Result};
 use crate::mapping::{Mapping, Reservation};
+use crate::nodes::Placement;
 use crate::object::{Extent, Object};
-use crate::place::Placement;
 use crate::protection::Protection;
 
 /// Where an object is to be mapped, and how.

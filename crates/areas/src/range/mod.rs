@@ -15,8 +15,8 @@ use std::ptr::NonNull;
 
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{in_words, refused, refused_placement};
+use crate::nodes::{Node, Placement, Policy};
 use crate::page::PageSize;
-use crate::place::{Node, Placement, Policy};
 use crate::protection::Protection;
 use crate::provider::LEFT_FREE;
 use crate::residency::{Residency, measure_parts};
@@ -332,7 +332,7 @@ fn whole_huge_pages(start: NonNull<u8>, len: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::NodeSet;
+    use crate::nodes::NodeSet;
 
     const PAGE: usize = 4096;
 

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::list;
-use super::node::Node;
-use super::nodeset::NodeSet;
 use super::target::{Keyed, Ranked, Targets, bandwidth, latency, sorted};
 use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::{Node, NodeSet, list};
 use crate::topology::MemoryPerformance;
 
 /// A memory space by name: what its nodes have in common.

@@ -3,9 +3,8 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use super::node::Node;
-use super::nodeset::NodeSet;
 use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::{Node, NodeSet};
 use crate::topology::{Memory, MemoryPerformance, NodeInfo, Topology};
 
 /// A question to a [`Topology`]: which nodes are best, from where, among which?

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::holders::processes;
 use super::shown::Shown;
 use super::source::Source;
-use crate::place::{NodeSet, Policy};
+use crate::nodes::{NodeSet, Policy};
 use crate::sys::file::Identity;
 use crate::sys::text;
 

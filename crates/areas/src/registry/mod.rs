@@ -89,8 +89,8 @@ pub use unpublished::{Unpublished, unpublished};
 pub use wait::Publications;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::Placement;
 use crate::object::Extent;
-use crate::place::Placement;
 use crate::protection::Protection;
 use crate::provider::Address;
 use crate::sys;

@@ -295,8 +295,8 @@ mod tests {
     use super::super::table::Announcement;
     use super::*;
     use crate::lock::Lock;
+    use crate::nodes::CompactPlacement;
     use crate::object::Piece;
-    use crate::place::CompactPlacement;
     use crate::sys::file::Identity;
 
     fn offer(address: Address, name: &[u8]) -> Offer {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{PageLocation, Residency, Run};
-use crate::place::Node;
+use crate::nodes::Node;
 
 /// Collects a measurement from its beginning to its end.
 #[derive(Debug, Default)]

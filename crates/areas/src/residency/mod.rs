@@ -24,8 +24,8 @@ pub(crate) use object::{map_window, measure_fresh, measure_object, resident_byte
 use builder::Builder;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::Node;
 use crate::page::PageSize;
-use crate::place::Node;
 use crate::size::Bytes;
 
 /// Where a page is.

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::place::Node;
-use crate::place::list;
+use crate::nodes::Node;
+use crate::nodes::list;
 use crate::sys;
 
 /// A mapping of this process, as the kernel keeps it, and the bytes of it that our page tables have

@@ -11,7 +11,7 @@ use linux_raw_sys::mempolicy as raw;
 
 use super::memory::last_errno;
 use super::{Errno, Result};
-use crate::place::{Node, NodeSet, Placement, Policy};
+use crate::nodes::{Node, NodeSet, Placement, Policy};
 
 /// Words of a mask, and the length that the kernel is given.
 const MASK_WORDS: usize = 16;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::place::list;
+use crate::nodes::list;
 use crate::sys;
 
 /// The largest CPU number that is believed: Linux is built for at most 8192 CPUs.

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::oddity::{MAX_ODDITIES, Oddity};
 use crate::error::Errno;
-use crate::place::Node;
-use crate::place::list::{self, excerpt};
+use crate::nodes::Node;
+use crate::nodes::list::{self, excerpt};
 use crate::sys;
 
 /// More than any file that is read here has: a list of 8192 CPUs, every other one, is 21 KiB.

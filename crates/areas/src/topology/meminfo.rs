@@ -1,7 +1,7 @@
 //! `meminfo`, of a node or of the whole machine.
 
 use super::node_info::Memory;
-use crate::place::list::excerpt;
+use crate::nodes::list::excerpt;
 
 /// Reads lines such as `Node 1 MemFree: 57913400 kB`, or the same without `Node 1`. Of each line
 /// that says nothing it is a phrase why; what it should have said is not known.

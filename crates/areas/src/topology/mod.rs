@@ -13,7 +13,7 @@ mod read;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::place::{Node, NodeSet};
+use crate::nodes::{Node, NodeSet};
 pub use cpuset::CpuSet;
 pub use node_info::{
     CacheIndexing, CacheWrites, HugePool, Memory, MemoryPerformance, MemorySideCache, NodeInfo,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::cpuset::CpuSet;
 use super::oddity::Oddity;
-use crate::place::{Node, NodeSet};
+use crate::nodes::{Node, NodeSet};
 
 /// What the kernel reports of one node. A fact that it does not report is `None` or empty, never a
 /// guess.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::place::Node;
+use crate::nodes::Node;
 use crate::text::escape_invisible;
 
 /// More are not kept of one tree.

@@ -9,8 +9,8 @@ use super::node_info::{
 };
 use super::{Topology, meminfo};
 use crate::error::{Error, ErrorKind, Result};
-use crate::place::list::{self, excerpt};
-use crate::place::{Node, NodeSet};
+use crate::nodes::list::{self, excerpt};
+use crate::nodes::{Node, NodeSet};
 
 /// How often nodes may come or go while they are read before that is an outdated answer.
 const TRIES: usize = 3;

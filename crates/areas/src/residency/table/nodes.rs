@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 
 use super::{ATTEMPTS, Table, UNKNOWN, View, WHAT, huge_in};
 use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::Node;
 use crate::page::PageSize;
-use crate::place::Node;
 use crate::residency::totals::{self, Totals};
 use crate::residency::{Builder, PageLocation};
 use crate::sys;
