@@ -1,4 +1,4 @@
-//! Areas that grow and shrink under everybody: what clones see, what is freed, who is in the way.
+//! Areas that grow and shrink for all holders: what clones see, what is freed, what is in the way.
 //! Measured in the kernel.
 
 mod growth;

@@ -6,8 +6,8 @@ use areas::{Address, ErrorKind};
 
 use super::{PAGE, bytes, name};
 
-/// A reserve is taken and given back without a change of the size, and growth goes as far as there
-/// is room.
+/// A reserve is taken and released without a change of the size, and growth goes as far as there is
+/// room.
 #[test]
 fn a_reserve_is_taken_and_given_back() {
     let page = areas::PageSize::base().bytes();
@@ -189,7 +189,7 @@ fn moved_to_where_there_is_no_room_for_its_reserve() {
         assert_eq!((area.as_ptr().addr(), area.reserve(), area.size()), (start, room * PAGE, 2 * PAGE));
         assert_eq!(bytes(&area, 0, 5), b"moves");
         assert_eq!(areas::registry::get(area.id().unwrap()).unwrap().info().unwrap().reserve, room * PAGE);
-        // Its clones have more, and are told.
+        // Its clones have more, and are marked.
         assert_eq!(clone.resize((room + 1) * PAGE).unwrap_err().kind(), ErrorKind::AddressInUse);
         clone.resize(room * PAGE).unwrap();
         assert_eq!(area.size(), room * PAGE);

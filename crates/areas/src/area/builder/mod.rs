@@ -38,8 +38,8 @@ pub struct AreaBuilder<'a> {
     provider: Option<&'a dyn Provider>,
 }
 
-/// How long who wants a name for one area alone waits for another process that is in the middle of
-/// taking it: [`AreaBuilder::exclusive`].
+/// How long a process that wants a name for one area alone waits for another that is in the middle
+/// of taking it: [`AreaBuilder::exclusive`].
 pub const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What [`AreaBuilder::create_or_open`] has done.
