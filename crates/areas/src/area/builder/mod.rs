@@ -369,7 +369,7 @@ impl<'a> AreaBuilder<'a> {
     /// ```
     ///
     /// # Errors
-    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](super::CloneBuilder::open);
+    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](crate::CloneBuilder::open);
     /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking the name.
     pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
         let name = self.named()?;
