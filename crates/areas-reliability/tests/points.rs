@@ -114,6 +114,7 @@ operations! {
     wait_in_vain: "wait-in-vain";
     clone: "clone";
     clone_read_only: "clone-read-only";
+    close_to_others: "close-to-others";
     clone_published: "clone-published";
     clone_locked: "clone-locked";
     clone_frozen: "clone-frozen";
