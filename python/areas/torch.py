@@ -184,6 +184,11 @@ def _new_in_slab(cls: Any, size: int, *, device: Any = "cpu") -> Any:
     return _new_shared(cls, size, device=device)
 
 
+def _has_names(tensor: torch.Tensor) -> bool:
+    """Whether its dimensions have names: older versions of torch have that, 2.15 has not."""
+    return bool(getattr(tensor, "has_names", bool)())
+
+
 def _goes_by_handle(tensor: torch.Tensor) -> bool:
     return (
         tensor.device.type == "cpu"
@@ -192,7 +197,7 @@ def _goes_by_handle(tensor: torch.Tensor) -> bool:
         and not tensor.is_neg()
         and not tensor.is_conj()
         and not tensor.is_nested
-        and not tensor.has_names()
+        and not _has_names(tensor)
         and type(tensor) in (torch.Tensor, torch.nn.Parameter)
     )
 

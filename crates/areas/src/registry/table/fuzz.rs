@@ -45,7 +45,7 @@ fn honest() -> Table {
             protection: Protection::READ_WRITE,
             lock: Lock::Lazy,
             page: PageSize::base(),
-            placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX),
+            placement: Placement::new(Policy::Bind(NodeSet::single(Node::MAX))).home(Node::MAX).into(),
             // Some in a place of their own.
             note: Note::new(vec![b'n'; (sequence % 3) as usize * 100]).expect("a note"),
             claiming: false,
