@@ -251,7 +251,9 @@ pub(crate) static RULES: &[Rule] = &[
         .leaving(),
     // A mark in an object's file mode.
     rule(&["openat", "fcntl(F_OFD_SETLK)"], "the record lock under which a file mode is changed: without it two who change it in the same moment could undo each other's")
-        .of(&["retire", "freeze", "freeze-locked", "close-to-others", "send", "offer"]),
+        .of(&["retire", "freeze", "freeze-locked", "close-to-others", "send", "offer", "of-descriptor"]),
+    rule(&["fchmod"], "closing an area's file to other users, where the program asks for its descriptor: whoever gets that one can write by it anyway")
+        .of(&["of-descriptor"]),
     // Areas that are offered at a socket.
     rule(&["openat", "read"], "the number that the kernel says of users who have none: where it cannot be read, it is asked whether all have one")
         .about(&["/overflowuid"])

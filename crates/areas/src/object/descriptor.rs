@@ -88,7 +88,7 @@ impl Object {
 /// one can write by it anyway.)
 impl AsFd for Object {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        let _ = self.close_to_others("close an area to other users");
+        let _ = self.close_to_others(|| "close an area to other users".to_owned());
         self.fd()
     }
 }

@@ -114,10 +114,16 @@ impl Object {
     /// # Errors
     /// [`ErrorKind::Unreadable`] where it belongs to another user, so that this process may not: it
     /// would be for reading only in name alone.
-    pub(crate) fn close_to_others(&self, what: &str) -> Result<()> {
-        if !self.open_to_others.load(Ordering::Relaxed) || self.physical.is_some() {
-            return Ok(());
+    #[inline]
+    pub(crate) fn close_to_others(&self, what: impl FnOnce() -> String) -> Result<()> {
+        match self.open_to_others.load(Ordering::Relaxed) && self.physical.is_none() {
+            true => self.close_open(&what()),
+            false => Ok(()),
         }
+    }
+
+    #[cold]
+    fn close_open(&self, what: &str) -> Result<()> {
         let stat = self.own_fd().and_then(sys::file::stat).map_err(|_| closed(what.to_owned()))?;
         let user = sys::process::user();
         if lets_others_write(&stat) {

@@ -318,10 +318,9 @@ impl Source {
             (_, Some(stat)) => self.refuse_retired(stat)?,
         }
         if rights == Rights::Reading {
-            let record = &self.record;
-            opened
-                .0
-                .close_to_others(&format!("open area {} {:?} for reading only", record.id, record.name))?;
+            opened.0.close_to_others(|| {
+                format!("open area {} {:?} for reading only", self.record.id, self.record.name)
+            })?;
         }
         Ok(opened)
     }
