@@ -59,7 +59,7 @@ mod tests {
             Ok(Seen::Claimed(claims))
         }
 
-        fn settle(&mut self) -> Result<bool, Infallible> {
+        fn confirm(&mut self) -> Result<bool, Infallible> {
             self.tables.words[self.number].store(self.age + 1, Relaxed);
             Ok(true)
         }

@@ -1,8 +1,8 @@
 //! What a forked child has to find whole: the mutexes that one thread may hold in the moment in
 //! which another one forks.
 //!
-//! A child has the forking thread alone: a mutex that another thread holds stays held there
-//! ever. So who forks takes them all first, in one order, and lets go of them on both sides.
+//! A child has the forking thread alone: a mutex that another thread holds is never released there.
+//! So a thread that forks takes them all first, in one order, and releases them on both sides.
 //!
 //! Each module registers what it has as a [`Part`], before it takes such a mutex for the first
 //! time. The places of all parts are static, and are locked while a thread forks, each just before

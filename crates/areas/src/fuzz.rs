@@ -1,5 +1,5 @@
-//! Doors for the fuzz targets in `fuzz/`, which reach what is not public through them. Compiled
-//! with `--cfg fuzzing` only.
+//! Entry points for the fuzz targets in `fuzz/`, which reach what is not public through them.
+//! Compiled with `--cfg fuzzing` only.
 //!
 //! Each takes any bytes, and panics where what must hold does not.
 

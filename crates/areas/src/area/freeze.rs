@@ -121,7 +121,7 @@ impl<K: AreaKind> Area<K> {
         // object through a descriptor for reading only, and no process has to open it for more.
         let mut whole = Ok(());
         if let Some(object) = &mut self.object {
-            whole = object.settle().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
+            whole = object.fix_size().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
             let _ = object.replace_descriptor(&read_only);
             let _ = object.set_rights("freeze an area", 0o400);
         }

@@ -138,7 +138,7 @@ impl Mapping {
         // SAFETY: the range is the claim's, where nothing ever was.
         match unsafe { plan.map_over(start, &mut false) } {
             Ok(_) => {
-                self.settle(&claim);
+                self.finish(&claim);
                 Ok(claim)
             }
             Err(errno) => {
@@ -160,7 +160,7 @@ impl Mapping {
     }
 
     /// The addresses of a claim are the mapping's.
-    fn settle(&mut self, claim: &Claim) {
+    fn finish(&mut self, claim: &Claim) {
         let more = claim.range.len();
         if let Some(home) = &self.home {
             let own: Vec<_> = claim.pieces.iter().filter_map(|piece| piece.of(home)).collect();

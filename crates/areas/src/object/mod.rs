@@ -211,7 +211,7 @@ impl Object {
     ///
     /// One `fstat`, and none where it was fixed before. The seals were looked at in this call,
     /// before this.
-    pub(crate) fn settle(&mut self) -> Result<()> {
+    pub(crate) fn fix_size(&mut self) -> Result<()> {
         if self.extent == Extent::Fixed {
             return Ok(());
         }

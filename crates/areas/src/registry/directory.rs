@@ -14,10 +14,12 @@
 //! inode of its table. So a link can be taken away without any mutual exclusion: whoever removes it
 //! removes that very team's, however late they come. A slot is claimed by making the link and
 //! looking whether another link names the same slot: of two that come at once, the later one sees
-//! the other, and goes elsewhere. Nobody ever waits for anybody, stopped processes included.
+//! the other, and goes elsewhere. No process ever waits for another one, stopped ones included.
 
+mod claiming;
 mod link;
 mod meeting;
+mod own_files;
 mod places;
 mod root;
 
@@ -28,11 +30,11 @@ use std::path::PathBuf;
 
 use super::anothers;
 use super::id::SLOTS;
-use super::table::OWN_BLOCKS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags, Stat};
 use crate::sys::guarded::Guarded;
+use claiming::{CONTROL_BYTES, lay_out};
 pub(super) use link::Link;
 use meeting::Met;
 use places::Candidates;
@@ -52,7 +54,7 @@ struct Joined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) teams: Coming,
-    /// Teams came or went, or somebody has [told](Directory::tell) that there is news.
+    /// Teams came or went, or a process has [reported](Directory::tell) news.
     pub(super) news: i128,
 }
 
@@ -69,7 +71,7 @@ impl Times {
     /// On tmpfs a folder's size counts its entries, so that the time at which its contents changed
     /// can be believed, which anybody may set back: who hides one that came would have to remove
     /// another one, and who removes links hides as much without. Elsewhere the time of any change
-    /// is taken, which nobody can set, and news count as a coming or going.
+    /// is taken, which no process can set, and news count as a coming or going.
     fn of(stat: &Stat, counts: bool) -> Self {
         let teams = match counts {
             true => Coming { time: stat.modified, size: stat.size },
@@ -126,7 +128,8 @@ impl Directory {
             };
             match places.open_space(place)? {
                 Some(space) => break (place, space),
-                // Nobody has come yet; or it went concurrently, and the next choice is another one.
+                // No process has come yet; or it went concurrently, and the next choice is another
+                // one.
                 None if places.is_fixed() || attempts.next().is_none() || !places.is_visited(place)? => {
                     return Ok(None);
                 }
@@ -134,7 +137,7 @@ impl Directory {
             }
         };
         let path = places.space_path(place);
-        let teams = match places::open_own_folder(space.fd.as_fd(), c"teams", user) {
+        let teams = match own_files::open_own_folder(space.fd.as_fd(), c"teams", user) {
             Err(sys::Errno::NOENT) => return Ok(None),
             other => other.map_err(|errno| problem(&path.join("teams"), "openat", errno))?,
         };
@@ -159,16 +162,16 @@ impl Directory {
                 Met::Restless => break,
             };
             let path = places.space_path(place);
-            match places::make_folder(space.fd.as_fd(), c"teams", user) {
+            match own_files::make_folder(space.fd.as_fd(), c"teams", user) {
                 Ok(()) => {}
                 Err(sys::Errno::NOENT) => continue,
                 Err(errno) => return Err(problem(&path.join("teams"), "mkdirat(0700)", errno)),
             }
-            let teams = match places::open_own_folder(space.fd.as_fd(), c"teams", user) {
+            let teams = match own_files::open_own_folder(space.fd.as_fd(), c"teams", user) {
                 Err(sys::Errno::NOENT) => continue,
                 other => other.map_err(|errno| problem(&path.join("teams"), "openat", errno))?,
             };
-            let control = match places::open_own_file(space.fd.as_fd(), c"control", user) {
+            let control = match own_files::open_own_file(space.fd.as_fd(), c"control", user) {
                 Err(sys::Errno::NOENT) => continue,
                 other => other.map_err(|errno| problem(&path.join("control"), "openat", errno))?,
             };
@@ -228,7 +231,7 @@ impl Directory {
     /// Whether it is not to be used any more: removed under us, our descriptor of it closed, or
     /// another user's.
     pub(super) fn is_gone(&self) -> bool {
-        // Of what the kernel does not tell, what comes next fails.
+        // Where the kernel does not answer, what comes next fails.
         matches!(self.now(), Now::Gone | Now::OtherUsers)
     }
 
@@ -237,7 +240,7 @@ impl Directory {
         anothers::user() != self.user
     }
 
-    /// Whether processes that come now would go elsewhere. Only before we have joined: nobody
+    /// Whether processes that come now would go elsewhere. Only before we have joined: no process
     /// settles elsewhere while we are here.
     pub(super) fn is_left(&self) -> Result<bool> {
         if self.is_fixed || self.joined.is_some() {
@@ -247,7 +250,7 @@ impl Directory {
         Ok(other.is_some_and(|other| other.teams.identity() != self.teams.identity()))
     }
 
-    /// Whether we joined, so that nobody clears the folder away while we live, and what that takes
+    /// Whether we joined, so that the folder is not cleared away while we live, and what that takes
     /// is still open.
     pub(super) fn is_joined(&self) -> bool {
         let control = self.joined.as_ref().is_some_and(|joined| joined.control.is_intact());
@@ -281,7 +284,7 @@ impl Directory {
         for name in names.iter().filter(|name| empty_too || !Link::is_empty_teams(name.as_bytes())) {
             match sys::file::read_link(self.teams.as_fd(), name) {
                 Ok(target) => links.extend(Link::parse(name.as_bytes(), target.as_bytes())),
-                // It went in between, or is no link.
+                // It went concurrently, or is not a link.
                 Err(sys::Errno::NOENT | sys::Errno::INVAL) => {}
                 // A live team that is passed over would seem to be gone.
                 Err(errno) => return Err(problem(&self.path.join("teams"), "readlinkat", errno)),
@@ -309,79 +312,7 @@ impl Directory {
         let _ = sys::file::unlink(self.teams.as_fd(), &link.name());
     }
 
-    /// Makes a link in a slot that nobody has, the link's own if it can be; gives back the link
-    /// with its slot. `announce` is told each slot before a link names it. `is_dead` proves deaths:
-    /// dead teams' links are cleared away when slots run short, and each time a few of those that
-    /// nobody else looks at.
-    pub(super) fn claim(
-        &self,
-        link: &Link,
-        mut announce: impl FnMut(u32) -> Result<()>,
-        mut is_dead: impl FnMut(&Link) -> bool,
-    ) -> Result<Link> {
-        let mut start = link.slot;
-        let failed = |call, errno| problem(&self.path.join("teams"), call, errno);
-        for attempt in 0..1000 {
-            let mut taken = vec![false; SLOTS as usize];
-            let links = self.all_links()?;
-            for other in links.iter().filter(|other| !other.is_same_teams(link)) {
-                taken[other.slot as usize] = true;
-            }
-            if attempt == 0 {
-                self.clear_some_empty(&links, &mut is_dead);
-            }
-            let free = (0..SLOTS).map(|i| (start + i) % SLOTS).find(|&slot| !taken[slot as usize]);
-            let Some(slot) = free else {
-                let mut cleared = 0;
-                for dead in links.iter().filter(|other| is_dead(other)) {
-                    self.remove(dead);
-                    cleared += 1;
-                }
-                if cleared == 0 {
-                    return Err(Error::new(ErrorKind::Limit, "join the registry")
-                        .detail(format!("all {SLOTS} slots of {} are taken by live teams", self.path.display()))
-                        .help("end some of the processes that hold areas (`areas ls`), or give some of them a registry \
-                               of their own through AREAS_DIR"));
-                }
-                continue;
-            };
-            let mine = Link { slot, ..link.clone() };
-            announce(slot)?;
-            match sys::file::make_link(&mine.target(), self.teams.as_fd(), &mine.name()) {
-                Ok(()) => {}
-                Err(sys::Errno::EXIST) => {
-                    start = slot + 1;
-                    continue;
-                }
-                Err(errno) => return Err(failed("symlinkat", errno)),
-            }
-            match self.all_links() {
-                Ok(links) if links.iter().any(|other| other.slot == slot && !other.is_same_teams(&mine)) => {
-                    self.remove(&mine);
-                    start = any_below(SLOTS);
-                }
-                Ok(_) => return Ok(mine),
-                Err(error) => {
-                    self.remove(&mine);
-                    return Err(error);
-                }
-            }
-        }
-        Err(Error::new(ErrorKind::Registry, "join the registry")
-            .detail("every slot that was tried was claimed concurrently"))
-    }
-
-    /// Clears away what dead teams left that had published nothing: a few of them, so that whoever
-    /// comes removes more than one leaves.
-    fn clear_some_empty(&self, links: &[Link], is_dead: &mut impl FnMut(&Link) -> bool) {
-        const SOME: usize = 8;
-        let empty: Vec<&Link> = links.iter().filter(|link| link.empty).collect();
-        let start = any_below(u32::try_from(empty.len()).unwrap_or(u32::MAX).max(1)) as usize;
-        let some = empty.iter().cycle().skip(start).take(SOME.min(empty.len()));
-        some.filter(|link| is_dead(link)).for_each(|dead| self.remove(dead));
-    }
-
-    /// Has its time say that there is news: somebody waits for a name, or was given an area.
+    /// Has its time say that there is news: a process waits for a name, or was given an area.
     /// Whoever publishes or looks for a name sees it at the look at the folder that it takes
     /// anyway.
     ///
@@ -395,7 +326,7 @@ impl Directory {
 
     /// Wakes those who wait for a name, if there are any: after a record has become visible.
     ///
-    /// Whether that could be looked at: then nobody waits who said so before.
+    /// Whether that could be looked at: then no process waits that said so before.
     pub(super) fn wake_waiters(&self) -> bool {
         match &self.joined {
             // Who waits looks again by itself after a second: a waker that fails costs time only.
@@ -410,7 +341,7 @@ impl Directory {
         sys::file::open_at(self.space.checked().ok()?, c"control", flags, 0).ok()
     }
 
-    /// The control file that we joined with; EBADF where we did not, or somebody closed it.
+    /// The control file that we joined with; EBADF where we did not, or the program closed it.
     pub(super) fn control_of_team(&self) -> sys::Result<BorrowedFd<'_>> {
         self.joined.as_ref().ok_or(sys::Errno::BADF)?.control.checked()
     }
@@ -418,44 +349,6 @@ impl Directory {
     /// Which file that is.
     pub(super) fn control_identity(&self) -> Option<Identity> {
         self.joined.as_ref().map(|joined| joined.control.identity())
-    }
-
-    /// The next block of sequence numbers of a slot that we have claimed. It starts anywhere and
-    /// goes round.
-    pub(super) fn lease(&self, slot: u32) -> Result<u32> {
-        let failed = |call, errno| problem(&self.path.join("control"), call, errno);
-        let Some(Joined { control }) = &self.joined else {
-            return Err(failed("pread", sys::Errno::BADF));
-        };
-        let control = control.checked().map_err(|errno| failed("fstat", errno))?;
-        let at = LEASES + u64::from(slot) * 4;
-        let mut bytes = [0; 4];
-        // The end of the file reads as zeros: never leased.
-        sys::file::read_at(control, &mut bytes, at).map_err(|errno| failed("pread", errno))?;
-        let block = match u32::from_le_bytes(bytes) {
-            0 => any_below(OWN_BLOCKS),
-            // Whoever wrote it: any block is a good one to try.
-            next => (next - 1) % OWN_BLOCKS,
-        };
-        let next = (block + 1) % OWN_BLOCKS + 1;
-        sys::file::write_at(control, &next.to_le_bytes(), at).map_err(|errno| failed("pwrite", errno))?;
-        Ok(block)
-    }
-}
-
-/// Offset of the words in the control file that say where each slot's sequence numbers go on.
-const LEASES: u64 = 64;
-/// The size of the control file: a futex needs its page whole.
-const CONTROL_BYTES: u64 = (LEASES + SLOTS as u64 * 4).next_multiple_of(4096);
-
-/// Makes the control file as large as it is meant to be. Where that cannot be done, those who wait
-/// look more often.
-fn lay_out(control: BorrowedFd<'_>) {
-    let short = sys::file::stat(control).is_ok_and(|stat| stat.size < CONTROL_BYTES);
-    let permitted =
-        sys::process::limit(sys::process::Limit::FileSize).is_none_or(|limit| limit >= CONTROL_BYTES);
-    if short && permitted {
-        let _ = sys::object::set_size(control, CONTROL_BYTES);
     }
 }
 
@@ -494,40 +387,4 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
 /// What a path leads to, through links: for `/proc/PID/fd/N` the open file itself.
 pub(super) fn stat_of(path: &str) -> sys::Result<Stat> {
     sys::file::look_through(&CString::new(path).map_err(|_| sys::Errno::INVAL)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::file::CWD;
-
-    /// A reader that follows a link looks whether the table behind it names the same slot.
-    #[test]
-    fn a_slot_is_announced_before_a_link_names_it() {
-        let path = std::env::temp_dir().join(format!("areas-claim-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        let name = CString::new(path.to_str().unwrap()).unwrap();
-        let open = || Guarded::new(sys::file::open_folder(CWD, &name).unwrap()).unwrap();
-        let directory = Directory {
-            path: path.clone(),
-            remark: None,
-            is_fixed: true,
-            user: sys::process::user(),
-            space: open(),
-            teams: open(),
-            counts: false,
-            joined: None,
-        };
-        let other = Link { slot: 7, start_time: 1, inode: 1, pid: 1, descriptor: 3, empty: true };
-        sys::file::make_link(&other.target(), directory.teams.as_fd(), &other.name()).unwrap();
-        let mut announced = Vec::new();
-        let ours = Link { start_time: 2, ..other };
-        let announce = |slot| {
-            announced.push((slot, directory.all_links().unwrap().iter().any(|link| link.start_time == 2)));
-            Ok(())
-        };
-        let claimed = directory.claim(&ours, announce, |_| false).unwrap();
-        std::fs::remove_dir_all(&path).unwrap();
-        assert_eq!((claimed.slot, announced), (8, vec![(8, false)]));
-    }
 }

@@ -41,7 +41,7 @@ pub(crate) trait Contender {
     /// What all others have of it.
     fn look(&mut self) -> Result<Seen<Self::Holder, Self::Claim>, Self::Error>;
     /// Makes of our claim that we have it; `false` where others may not have seen it all the while.
-    fn settle(&mut self) -> Result<bool, Self::Error>;
+    fn confirm(&mut self) -> Result<bool, Self::Error>;
     /// Takes our claim back.
     fn withdraw(&mut self);
     /// Lets others get on; `false` if the timeout has passed.
@@ -121,7 +121,7 @@ fn claimed<C: Contender>(who: &mut C, ours: C::Claim) -> Result<Ended<C::Holder,
             Some(before) => claims.into_iter().filter(|claim| before.contains(claim)).collect(),
         };
         let Some(&first) = waited_for.iter().min() else {
-            return Ok(if who.settle()? { Ended::With(Outcome::Ours) } else { Ended::Unseen });
+            return Ok(if who.confirm()? { Ended::With(Outcome::Ours) } else { Ended::Unseen });
         };
         if first < ours {
             return Ok(Ended::BehindOlder(first));

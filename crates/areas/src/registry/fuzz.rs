@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::directory::{Directory, Link, namespace};
 use super::holders::{may_be_written, shared_mapping};
-use super::offer::Offer;
+use super::pending_transfer::PendingTransfer;
 use super::process::ProcessStat;
 pub(crate) use super::table::fuzz::table;
 
@@ -15,10 +15,10 @@ pub(crate) use super::table::fuzz::table;
 /// of it.
 pub(crate) fn record(bytes: &[u8]) {
     super::table::fuzz::record(bytes);
-    if let Some(bytes) = bytes.first_chunk::<{ Offer::BYTES }>()
-        && let Some(offer) = Offer::decode(bytes)
+    if let Some(bytes) = bytes.first_chunk::<{ PendingTransfer::BYTES }>()
+        && let Some(offer) = PendingTransfer::decode(bytes)
     {
-        assert_eq!(Offer::decode(&offer.encode()), Some(offer));
+        assert_eq!(PendingTransfer::decode(&offer.encode()), Some(offer));
     }
 }
 

@@ -12,41 +12,46 @@
 //! | the kernel refuses to show us (other group, capabilities, non-dumpable, user namespace, hidepid) | unreadable |
 
 mod folders;
+mod locating;
 mod missing;
 mod object;
+mod opening;
+mod tables;
 mod taking;
 
-use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::anothers;
 use super::directory::Link;
-use super::door;
 use super::id::AreaId;
-use super::offer::Offer;
 use super::order::Order;
-use super::process::ProcessStat;
+use super::pending_transfer::PendingTransfer;
 use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
-use crate::error::{Error, ErrorKind, Result, in_words};
+use super::transfer_socket;
+use crate::error::{ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
-use crate::sys::file::{OFlags, Stat};
+use crate::sys::file::Stat;
 use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::number_path::NumberPath;
 use crate::sys::object::SealFlags;
 pub(super) use folders::Folders;
+pub(super) use locating::is_proven_dead;
+use locating::{Place, locate};
 use missing::Missing;
 pub(crate) use object::OWN_DESCRIPTORS;
 pub(crate) use object::Rights;
 pub(crate) use object::is_memory;
 pub(super) use object::is_shown;
-use object::{Folder, Looked, look, open_looked, open_object_in};
+use object::{Folder, look};
 pub(super) use object::{Opened, is_object, known_pages, open_object_at};
+pub(super) use tables::forget_kept_tables;
+use tables::{kept_table, open_table};
 use taking::Taking;
 
 /// What makes a table one that only its owner can write.
@@ -86,115 +91,6 @@ impl Reason {
     fn of_file(text: String, error: &std::io::Error) -> Self {
         Reason::new(text, error.raw_os_error().map(sys::Errno::from_raw_os_error))
     }
-}
-
-/// Where a team's descriptors can be seen.
-#[derive(Debug)]
-enum Place {
-    /// In this folder of `/proc`.
-    At(String),
-    Unreadable(Reason),
-    Dead,
-}
-
-fn locate(link: &Link) -> Place {
-    let process = format!("/proc/{}", link.pid);
-    let stat = match ProcessStat::read(&format!("{process}/stat")) {
-        Ok(stat) => stat,
-        Err(_) if !sys::process::exists(link.pid) => return Place::Dead,
-        Err(error) => {
-            let why = if is_shown() { "hidepid?" } else { "no /proc is mounted here (a chroot?)" };
-            let text = format!("{process}/stat cannot be read ({}): {why}", in_words(&error));
-            return Place::Unreadable(Reason::of_file(text, &error));
-        }
-    };
-    if stat.start_time != link.start_time {
-        return Place::Dead;
-    }
-    let shows_table = |folder: &str| match stat_under(folder, link.descriptor) {
-        Ok(stat) => Ok(is_table(&stat, link)),
-        Err(sys::Errno::NOENT | sys::Errno::SRCH) => Ok(false),
-        Err(errno) => Err(errno),
-    };
-    let folder = format!("{process}/fd");
-    if let Ok(true) = shows_table(&folder) {
-        return Place::At(folder);
-    }
-    match among_threads(&process, shows_table) {
-        Among::At(folder) => Place::At(folder),
-        Among::Nowhere => Place::Dead,
-        Among::Unreadable(_) if !sys::process::exists(link.pid) => Place::Dead,
-        Among::Unreadable(reason) => Place::Unreadable(reason),
-    }
-}
-
-/// What a process's threads show of its table.
-enum Among {
-    /// In this folder of `/proc`.
-    At(String),
-    Nowhere,
-    Unreadable(Reason),
-}
-
-/// The leader may have left while other threads live, and a thread can have descriptors of its own.
-fn among_threads(process: &str, shows_table: impl Fn(&str) -> sys::Result<bool>) -> Among {
-    /// How often its threads are looked at: one that came while we looked may have been started by
-    /// one that has ended since.
-    const LOOKS: usize = 16;
-    let mut known = HashSet::new();
-    let mut refused = None;
-    for _ in 0..LOOKS {
-        let threads = match sys::text::names_in(format!("{process}/task"), usize::MAX) {
-            Ok(threads) => threads,
-            Err(error) => {
-                let text = format!("{process}/task cannot be read ({})", in_words(&error));
-                return Among::Unreadable(Reason::of_file(text, &error));
-            }
-        };
-        let mut any_new = false;
-        for thread in threads {
-            let folder = format!("{process}/task/{}/fd", thread.display());
-            if !known.insert(thread) {
-                continue;
-            }
-            any_new = true;
-            match shows_table(&folder) {
-                Ok(true) => return Among::At(folder),
-                Ok(false) => {}
-                Err(errno) => {
-                    let thread = folder.trim_end_matches("/fd");
-                    match ProcessStat::read(&format!("{thread}/stat")) {
-                        // The kernel shows a zombie's descriptors, of which there are none, to root
-                        // alone.
-                        Ok(stat) if stat.holds_nothing() => {}
-                        // A thread that has ended concurrently.
-                        Err(_) if std::fs::metadata(thread).is_err() => {}
-                        _ => refused = Some(errno),
-                    }
-                }
-            }
-        }
-        if !any_new {
-            let Some(errno) = refused else { return Among::Nowhere };
-            return Among::Unreadable(Reason::new(
-                format!(
-                    "{process}/fd cannot be read ({}): another group, a capability that we lack, not dumpable (a process that has changed its user is \
-                     not, until it calls prctl(PR_SET_DUMPABLE, 1)), or another user namespace",
-                    crate::Errno::from(errno)
-                ),
-                Some(errno),
-            ));
-        }
-    }
-    Among::Unreadable(Reason::new(
-        format!("{process}/task: its threads come and go faster than they can be looked at"),
-        None,
-    ))
-}
-
-/// Whether it is proven that the team that a link names is no more: without opening its table.
-pub(super) fn is_proven_dead(link: &Link) -> bool {
-    matches!(locate(link), Place::Dead)
 }
 
 /// What is open under a number, where a folder shows it.
@@ -427,162 +323,9 @@ impl Peer {
                 .any(|(_, _, record)| record.name.as_bytes() == name && self.missing.has(record.id))
     }
 
-    /// Why an area's object is not under its number: it went, or we may not look any more, or the
-    /// number leads elsewhere.
-    #[cold]
-    fn explain(&self, record: &Record, what: impl FnOnce() -> String) -> Error {
-        let went = |what| {
-            Error::new(ErrorKind::NoSuchArea, what)
-                .detail("it was released concurrently: its holder dropped it or died")
-                .help("look for the name again: another holder may be there")
-        };
-        let folder = match self.locate() {
-            Place::At(folder) => folder,
-            Place::Dead => return went(what()),
-            Place::Unreadable(reason) => {
-                return Error::new(ErrorKind::Unreadable, what())
-                    .detail(format!(
-                        "its holder, process {}, cannot be read any more: {}",
-                        self.link.pid, reason.text
-                    ))
-                    .help("run with the same user, group and capabilities, and with /proc mounted");
-            }
-        };
-        let found = stat_under(&folder, record.descriptor).ok().filter(|stat| stat.identity == record.object);
-        // After the number: a holder takes the record back before it closes the descriptor.
-        if !self.view.lists(record.id) {
-            return went(what());
-        }
-        let why = match found {
-            Some(stat) if is_object(&stat, record).is_ok_and(|yes| !yes) => {
-                "is not memory that areas are made of"
-            }
-            // It came back.
-            Some(_) => return went(what()),
-            None => {
-                "is not the area's memory any more: the program closed it, or another file has the number"
-            }
-        };
-        self.missing.add(record.id);
-        Error::new(ErrorKind::NoSuchArea, what())
-            .detail(format!(
-                "process {} lists it as its descriptor {}, which {why}",
-                self.link.pid, record.descriptor
-            ))
-            .help("look for the name again: such areas are passed over then; where it is mapped it stays usable")
-    }
-
-    /// Opens an area's object.
-    ///
-    /// The first time it is looked at through `/proc` before it is opened, so that nothing of a
-    /// file that is no area's is opened or closed. Later it is taken by its number, which is
-    /// faster.
-    pub(super) fn open_object(&self, record: &Record, rights: Rights) -> Result<Opened> {
-        if let Some(opened) = self.take_object(record, rights) {
-            return Ok(opened);
-        }
-        let opened = open_object_at(&self.folder(), record, rights).or_else(|error| match error.kind() {
-            ErrorKind::NoSuchArea | ErrorKind::Unreadable => match self.moved() {
-                Some(folder) => open_object_at(&folder, record, rights),
-                None => Err(error),
-            },
-            _ => Err(error),
-        });
-        let opened = opened.or_else(|error| match error.kind() {
-            ErrorKind::NoSuchArea => Err(self.explain(record, || error.what().to_owned())),
-            ErrorKind::Unreadable => self.open_old_users(record, rights, error),
-            _ => Err(error),
-        })?;
-        self.taking.remember(record);
-        Ok(opened)
-    }
-
-    /// The same for one of many that are looked at one after the other: by way of folders that stay
-    /// open, where that does.
-    pub(super) fn open_object_among(
-        &self,
-        record: &Record,
-        rights: Rights,
-        folders: &mut Folders,
-    ) -> Result<Opened> {
-        if !self.taking.may_take(record)
-            && let Some(folders) = folders.of(&self.folder())
-            && let Ok(Some(opened)) = open_object_in(folders, record, rights, false)
-        {
-            self.taking.remember(record);
-            return Ok(opened);
-        }
-        self.open_object(record, rights)
-    }
-
-    /// Takes an object that may not be opened by its name, as it is another user's: it came over a
-    /// socket, or was made before its holder changed its user. For reading only it can be had where
-    /// its holder has it so: else it would have to be opened.
-    fn open_old_users(&self, record: &Record, rights: Rights, error: Error) -> Result<Opened> {
-        let Some(stat) = self.stat(record).ok().filter(|stat| stat.uid != sys::process::user()) else {
-            return Err(error);
-        };
-        self.taking.remember(record);
-        self.take_object(record, rights).ok_or_else(|| {
-            error.detail(format!(
-                "it belongs to user {}, and we are user {}: it came over a socket, or was made before its holder changed its user",
-                stat.uid,
-                sys::process::user()
-            ))
-        })
-    }
-
-    /// Takes what the peer has under the number of an area's object, where it was that object
-    /// before.
-    fn take_object(&self, record: &Record, rights: Rights) -> Option<Opened> {
-        // Once an area is gone from the table, its number may be any file's.
-        if !self.taking.may_take(record) || !self.view.lists(record.id) {
-            return None;
-        }
-        let fd = match sys::process::take_descriptor(self.handle()?, record.descriptor) {
-            Ok(fd) => fd,
-            Err(errno) => {
-                if [sys::Errno::PERM, sys::Errno::ACCESS, sys::Errno::NOSYS].contains(&errno) {
-                    self.taking.give_up();
-                }
-                return None;
-            }
-        };
-        let looked = match sys::object::sealed_stat(fd.as_fd()) {
-            Ok(looked)
-                if looked.stat.identity == record.object
-                    && is_object(&looked.stat, record).is_ok_and(|yes| yes) =>
-            {
-                looked
-            }
-            // Another file has the number by now, or cannot be distinguished from one.
-            _ => {
-                // Another area's memory is often no more than one that came as ours went.
-                if !sys::foreign::close_memory(fd) {
-                    self.taking.give_up();
-                }
-                return None;
-            }
-        };
-        let pages = known_pages(&looked.stat, record);
-        if rights != Rights::Reading {
-            return Some(Opened { fd, looked, pages });
-        }
-        // The kernel holds a reader to that if it was opened so; by way of our own number, which is
-        // shorter than the owner's. It is the same object: its seals and size are what they were.
-        let found = Looked { fd, stat: looked.stat };
-        match open_looked(&found, OFlags::RDONLY) {
-            Ok(fd) => Some(Opened { fd, looked, pages }),
-            // Another user's, of which the owner was given no more than this.
-            Err(_) => sys::file::is_writable(found.fd.as_fd())
-                .is_ok_and(|writable| !writable)
-                .then_some(Opened { fd: found.fd, looked, pages }),
-        }
-    }
-
     /// Whether areas can be offered to it, in offers of this library's version.
-    pub(super) fn has_door(&self) -> bool {
-        self.view.door(Offer::VERSION).is_some()
+    pub(super) fn takes_transfers(&self) -> bool {
+        self.view.transfer_socket(PendingTransfer::VERSION).is_some()
     }
 
     /// Whether its table says the slot that its link does: it may have moved to another one since.
@@ -590,14 +333,14 @@ impl Peer {
         self.view.owner().is_ok_and(|owner| owner.slot == self.link.slot)
     }
 
-    /// Sends an area to its door; `None` if it has none.
+    /// Sends an area to its transfer socket; `None` if it has none.
     pub(super) fn offer(
         &self,
-        bytes: &[u8; Offer::BYTES],
+        bytes: &[u8; PendingTransfer::BYTES],
         descriptors: &[BorrowedFd<'_>],
-    ) -> Option<Result<(), door::Refused>> {
-        let door = self.view.door(Offer::VERSION)?;
-        let offer = |folder: Arc<str>| door::offer(&folder, door, bytes, descriptors);
+    ) -> Option<Result<(), transfer_socket::Refused>> {
+        let socket = self.view.transfer_socket(PendingTransfer::VERSION)?;
+        let offer = |folder: Arc<str>| transfer_socket::offer(&folder, socket, bytes, descriptors);
         Some(match offer(self.folder()) {
             Err(refused)
                 if [sys::Errno::NOENT, sys::Errno::SRCH, sys::Errno::ACCESS].contains(&refused.errno) =>
@@ -630,47 +373,4 @@ impl Peer {
         // lead to.
         handle.as_ref().map(AsFd::as_fd)
     }
-}
-
-/// Tables of this process's own that were opened: of a second copy of this library in it. Closing
-/// any descriptor of one would drop its owner's record lock, so that each is opened once, and
-/// stays.
-static KEPT: Mutex<Vec<Arc<Guarded>>> = Mutex::new(Vec::new());
-
-fn kept_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let known =
-        kept.iter().find(|table| table.identity() == looked.stat.identity && table.is_intact()).cloned();
-    let table = match known {
-        Some(known) => known,
-        None => {
-            let table = Arc::new(Guarded::new(open_looked(looked, OFlags::RDONLY)?)?);
-            // Also what turns out to be none: its owner may just be making it.
-            kept.push(table.clone());
-            table
-        }
-    };
-    Ok(is_table_behind_seals(table.as_fd(), looked)?.then_some(table))
-}
-
-/// Opens a table; `None` for what is none.
-fn open_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
-    let fd = open_looked(looked, OFlags::RDONLY)?;
-    let is_table = is_table_behind_seals(fd.as_fd(), looked)?;
-    Ok(is_table.then(|| Arc::new(Guarded::of(fd, looked.stat.identity))))
-}
-
-/// Whether it is sealed as a table, and has the size of one behind its seals. What it was looked at
-/// with proves nothing of its size: it may have been cut since, and sealed then.
-fn is_table_behind_seals(fd: BorrowedFd<'_>, looked: &Looked) -> sys::Result<bool> {
-    let now = sys::object::sealed_stat(fd)?;
-    Ok(now.seals.is_ok_and(|seals| seals.contains(TABLE_SEALS))
-        && now.stat.size == TABLE_BYTES as u64
-        && now.stat.identity == looked.stat.identity)
-}
-
-/// In a forked child: the parent's tables are not this process's own. They would stay in memory
-/// beyond the parent's death.
-pub(super) fn forget_kept_tables() {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

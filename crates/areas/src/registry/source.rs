@@ -1,4 +1,4 @@
-//! An area that was found: enough to tell all about it, and to clone it.
+//! An area that was found: enough to describe it, and to clone it.
 
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -117,7 +117,7 @@ impl Source {
         matches!(self.holder, Holder::Own)
     }
 
-    /// What can be told of it, its size as the kernel has it now.
+    /// What is known of it, its size as the kernel has it now.
     ///
     /// # Errors
     /// [`ErrorKind::NoSuchArea`] if it is gone.
@@ -137,7 +137,7 @@ impl Source {
             && stat.is_some_and(|stat| stat.identity == self.record.object && is_retired(&stat))
     }
 
-    /// Nobody opens what is retired, but to look at it.
+    /// What is retired is not opened, but to look at it.
     fn refuse_retired(&self, stat: &Stat) -> Result<()> {
         if !is_retired(stat) {
             return Ok(());
@@ -197,7 +197,7 @@ impl Source {
         self.inspect()
     }
 
-    /// Opens it, asks all that [`inspect`](Source::inspect) can answer, and lets go of it: for who
+    /// Opens it, asks all that [`inspect`](Source::inspect) can answer, and closes it: for who
     /// asks about many, as it is two system calls fewer.
     ///
     /// # Errors
@@ -251,8 +251,8 @@ impl Source {
             }
             Holder::Own => {
                 let descriptor = format!("{OWN_DESCRIPTORS}/{}", self.record.descriptor);
-                // The link's own mode tells how the descriptor was opened. One that is gone is told
-                // where it is opened.
+                // The link's own mode says how the descriptor was opened. One that is gone is
+                // reported where it is opened.
                 let mode = std::fs::symlink_metadata(descriptor).ok()?.mode();
                 (mode & 0o200 == 0).then(|| "this process was given it for reading only".to_owned())
             }
@@ -268,8 +268,8 @@ impl Source {
         !self.is_own() || super::own::is_mapped(&self.record)
     }
 
-    /// For an area of this process's own: what can be told of it, and its bytes in RAM, without
-    /// opening it anew. `None` where that takes more.
+    /// For an area of this process's own: what is known of it, and its bytes in RAM, without
+    /// opening it again. `None` where that takes more.
     #[doc(hidden)]
     #[must_use]
     pub fn told_here(&self) -> Option<(Info, u64)> {
@@ -372,7 +372,7 @@ impl Source {
             range.start,
             size,
         )?;
-        // It was never free in between if its holder still has it: first the descriptor, which his
+        // It was not free at any time if its holder still has it: first the descriptor, which his
         // share lasts as long as, then that the number is still this area's (a record goes before
         // its descriptor does).
         self.info()?;

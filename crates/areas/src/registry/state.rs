@@ -3,32 +3,33 @@
 //!
 //! One value a process, behind a mutex. A forked child inherits it whole: handlers of `fork` see to
 //! it that no thread is in the middle of something at that moment. A page that the kernel wipes on
-//! fork tells the child, at its first call, that it is one: then it begins a team of its own and
+//! fork tells the child, at its first call, that it is one: then it starts a team of its own and
 //! publishes all that it inherited under new ids. Its parent's table is not even mapped in it. A
 //! child that never calls, because it calls exec, pays nothing.
 
 mod contest;
 mod cut;
+mod joining;
 mod looking;
 mod news;
 mod process;
+mod publishing;
 mod teams;
 mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use super::by_address::{self, Here, Place, Places};
-use super::claim::Claim;
-use super::directory::{Coming, Directory, Link, Now, Times};
+use super::directory::{Coming, Directory, Link, Times};
 use super::id::AreaId;
 use super::note::Note;
-use super::offer::Parcel;
 use super::peer::forget_kept_tables;
+use super::pending_transfer::Parcel;
 use super::table::Announcement;
 use super::team::Team;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::protection::Protection;
 use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
@@ -42,7 +43,7 @@ pub(crate) use transfer::Arrival;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(u64);
 
-/// How keys are hashed: they are counted here, so that nobody can choose them.
+/// How keys are hashed: they are counted here, so that no other process can choose them.
 #[derive(Default)]
 struct Counted(u64);
 
@@ -71,7 +72,7 @@ struct Held {
 }
 
 impl Held {
-    /// Whether others can still get at it by the descriptor that is told of it.
+    /// Whether others can still reach it by the descriptor that its record names.
     fn has_descriptor(&self) -> bool {
         match sys::guarded::open_under(self.area.descriptor) {
             Ok(identity) => identity == self.area.object,
@@ -108,10 +109,6 @@ pub(super) struct State {
     /// Until when it is not tried again to join for who only looks: nanoseconds since boot.
     not_again_before: u64,
 }
-
-/// How often the folder may be removed under a call, one time after the other, before the call
-/// gives up.
-const MAX_REMOVALS: u32 = 100;
 
 impl State {
     /// Shows readers where an area of ours is, and under which id.
@@ -153,7 +150,7 @@ impl State {
         !self.here.fork_detector.is_set()
     }
 
-    /// Begins anew in a forked child: what is the parent's is left to it, and what was inherited
+    /// Starts over in a forked child: what is the parent's is left to it, and what was inherited
     /// waits to be published.
     fn become_child(&mut self) {
         // Our parent's ids, first: with the fork_detector set they would be believed.
@@ -217,10 +214,10 @@ impl State {
         }
     }
 
-    /// Begins a table anew where somebody closed the descriptor of ours, through which others would
-    /// find it. Areas whose own descriptors are still there are published again; to the others
-    /// nobody can be led any more.
-    fn heal(&mut self) -> Result<()> {
+    /// Starts a new table where the program closed the descriptor of ours, through which others
+    /// would find it. Areas whose own descriptors are still there are published again; to the
+    /// others no process can be led any more.
+    fn replace_closed_table(&mut self) -> Result<()> {
         let Some(team) = &self.own else { return Ok(()) };
         if team.is_intact()? {
             return Ok(());
@@ -233,244 +230,6 @@ impl State {
             directory.remove(team.link());
         }
         self.publish_again();
-        Ok(())
-    }
-
-    /// Publishes what was inherited, under ids of our own. What could not be is tried again at the
-    /// next call.
-    fn publish_inherited(&mut self) -> Result<()> {
-        if !self.waiting {
-            return Ok(());
-        }
-        let mut waiting: Vec<Key> =
-            self.held.iter().filter(|(_, held)| held.number.is_none()).map(|(&key, _)| key).collect();
-        // In the order in which they were made: which one is the oldest of a name stays so.
-        waiting.sort_unstable();
-        // A table that has to begin anew meanwhile makes them wait again.
-        self.waiting = false;
-        for key in waiting {
-            // In a child, or after somebody closed all descriptors, there may be none to lead
-            // others to.
-            let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
-            let area = held.area.clone();
-            let (number, id) = self.announce(&area, None).inspect_err(|_| self.waiting = true)?;
-            if let Some(held) = self.held.get_mut(&key) {
-                held.number = Some(number);
-            }
-            self.show(key, id);
-        }
-        Ok(())
-    }
-
-    /// Publishes an area under this process's team, which begins with its first one.
-    pub(super) fn publish(&mut self, area: Announcement) -> Result<(Key, AreaId)> {
-        self.publish_claimed(area, None)
-    }
-
-    /// The same for an area that another team has given, under the id that it claimed for it, if
-    /// that can be.
-    fn publish_claimed(&mut self, area: Announcement, claim: Option<&Claim>) -> Result<(Key, AreaId)> {
-        let address = area.address;
-        let (key, id) = self.publish_beside(area, claim)?;
-        self.addresses.insert(address, key);
-        self.show(key, id);
-        Ok((key, id))
-    }
-
-    /// The same, where another one may be shown at its address, which stays so.
-    fn publish_beside(&mut self, area: Announcement, claim: Option<&Claim>) -> Result<(Key, AreaId)> {
-        self.heal()?;
-        self.publish_inherited()?;
-        let (number, id) = self.announce(&area, claim)?;
-        let key = Key(self.next_key);
-        self.next_key += 1;
-        self.held.insert(key, Held { area, number: Some(number) });
-        Ok((key, id))
-    }
-
-    /// Has one that was published beside another one take that one's place, which goes.
-    fn take_place(&mut self, of: Key, key: Key) {
-        self.withdraw(of);
-        let Some(held) = self.held.get(&key) else { return };
-        self.addresses.insert(held.area.address, key);
-        if let Some(id) = self.id_of(key) {
-            self.show(key, id);
-        }
-    }
-
-    /// Does what needs the folder, and once more where that was removed meanwhile. What has another
-    /// reason is told at once: who may not make the folder anew may not the next time either.
-    fn retry_if_removed<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        for _ in 0..MAX_REMOVALS {
-            match call(self) {
-                Err(error)
-                    if error.errno() == Some(sys::Errno::NOENT.into())
-                        && self.directory.as_ref().is_some_and(Directory::is_gone) => {}
-                other => return other,
-            }
-        }
-        call(self)
-    }
-
-    /// The number of its record, and the id that it has now.
-    fn announce(&mut self, area: &Announcement, claim: Option<&Claim>) -> Result<(u32, AreaId)> {
-        self.seen = None;
-        if claim.is_none()
-            && let Some(published) = self.announce_here(area)?
-        {
-            return Ok(published);
-        }
-        self.retry_if_removed(|state| {
-            let (directory, team) = state.team(false)?;
-            let published = team.publish(directory, area, claim)?;
-            directory.wake_waiters();
-            Ok(published)
-        })
-    }
-
-    /// The same in the folder that we have joined, under an id that is leased: first the record,
-    /// and then one look, which tells whether the folder is still in use and whether there is news
-    /// in it. `None` where it takes more than that: then nothing is published.
-    fn announce_here(&mut self, area: &Announcement) -> Result<Option<(u32, AreaId)>> {
-        let (Some(directory), Some(team)) = (&self.directory, &mut self.own) else { return Ok(None) };
-        if team.needs_ids() || team.link().empty {
-            return Ok(None);
-        }
-        let (number, id) = team.publish(directory, area, None)?;
-        // Who waits looks for the record once its telling can be seen.
-        fence(Ordering::SeqCst);
-        match directory.now() {
-            Now::Here(times) => self.seen = Some(times),
-            Now::Unknown => {}
-            Now::Gone | Now::OtherUsers => {
-                // Nobody could find it there.
-                team.withdraw(number)?;
-                return Ok(None);
-            }
-        }
-        self.wake_waiters();
-        Ok(Some((number, id)))
-    }
-
-    /// Our team, which begins here where there was none, with or without an area to be published.
-    /// One that is there was [healed](State::heal) before.
-    fn team(&mut self, empty: bool) -> Result<(&Directory, &mut Team)> {
-        // The folder of teams may have been removed. What else is open is looked at where it is
-        // needed: to begin, and to lease ids.
-        let begins = self.own.as_ref().is_none_or(Team::needs_ids);
-        if begins {
-            self.notice_user()?;
-        }
-        let mut is_in_use = match self.directory.as_ref().map(Directory::now) {
-            None | Some(Now::Gone) => false,
-            Some(Now::Here(_) | Now::Unknown) => true,
-            Some(Now::OtherUsers) => {
-                self.become_user()?;
-                false
-            }
-        };
-        is_in_use &= !begins || self.directory.as_ref().is_some_and(Directory::is_joined);
-        if !is_in_use {
-            self.stay()?;
-            let is_in_use = |directory: &Directory| directory.is_joined() && !directory.is_gone();
-            if !self.directory.as_ref().is_some_and(is_in_use) {
-                self.forget_teams();
-                self.directory = Some(Directory::join()?);
-            }
-        }
-        let Some(directory) = &self.directory else { unreachable!("joined above") };
-        let team = match &mut self.own {
-            Some(team) => team,
-            none => none.insert(Team::create(directory, empty)?),
-        };
-        Ok((directory, team))
-    }
-
-    /// Joins the registry without an area: others can transfer some to us.
-    pub(super) fn join(&mut self) -> Result<()> {
-        self.notice_user()?;
-        self.heal()?;
-        self.publish_inherited()?;
-        self.retry_if_removed(|state| {
-            let (directory, team) = state.team(true)?;
-            team.open_door(directory)
-        })
-    }
-
-    /// Joins where this process has not, for who only looks. What kept it from joining is tried
-    /// again after a while.
-    pub(super) fn join_once(&mut self) {
-        /// A second.
-        const WHILE: u64 = 1_000_000_000;
-        if self.own.as_ref().and_then(Team::door).is_none() {
-            let now = sys::process::boot_time();
-            if now < self.not_again_before {
-                return;
-            }
-            self.not_again_before = now + WHILE;
-            if self.join().is_err() {
-                return;
-            }
-        }
-        self.here.is_team.store(true, Ordering::Relaxed);
-    }
-
-    /// Sees to it that others find our team: publishes it again where the folder, or its link
-    /// alone, was removed.
-    pub(super) fn keep(&mut self) -> Result<()> {
-        self.notice_user()?;
-        self.heal()?;
-        self.publish_inherited()?;
-        self.retry_if_removed(Self::try_to_keep)?;
-        match self.held.values().filter(|held| held.number.is_none()).count() {
-            0 => Ok(()),
-            lost => Err(Error::new(ErrorKind::Registry, "keep this process's areas published")
-                .detail(format!("this process has closed the descriptors of {lost} of them: no other process can find these any more"))
-                .help("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable")),
-        }
-    }
-
-    fn try_to_keep(&mut self) -> Result<()> {
-        self.stay()?;
-        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
-            && !directory.has(team.link())?
-        {
-            claim(team, directory, &self.held, &mut self.places)?;
-        }
-        if let (Some(team), Some(directory)) = (&mut self.own, &self.directory)
-            && team.door().is_some()
-        {
-            // All else works without it.
-            let _ = team.open_door(directory);
-        }
-        Ok(())
-    }
-
-    /// What publishing needs of that: a table, and a folder.
-    fn stay(&mut self) -> Result<()> {
-        self.heal()?;
-        self.rejoin()
-    }
-
-    /// Joins again where the folder was removed under a team of ours.
-    fn rejoin(&mut self) -> Result<()> {
-        if self.own.is_none() {
-            return Ok(());
-        }
-        match self.directory.as_ref().map(Directory::now) {
-            Some(Now::Here(_) | Now::Unknown) => return Ok(()),
-            Some(Now::OtherUsers) => return self.become_user(),
-            Some(Now::Gone) | None => {}
-        }
-        self.heal()?;
-        let Some(team) = &mut self.own else { return Ok(()) };
-        let directory = Directory::join()?;
-        // It is still there if only our descriptor of the folder was closed.
-        if !directory.has(team.link())? {
-            claim(team, &directory, &self.held, &mut self.places)?;
-        }
-        self.forget_teams();
-        self.directory = Some(directory);
         Ok(())
     }
 
@@ -508,7 +267,7 @@ impl State {
         }
     }
 
-    /// Tells what has changed of an area's place or extent.
+    /// Publishes what has changed of an area's place or extent.
     pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Announcement)) {
         let Some(held) = self.held.get_mut(&key) else { return };
         change(&mut held.area);
@@ -520,7 +279,7 @@ impl State {
         }
     }
 
-    /// Tells what is noted beside an area from now on. Where there is no room for it, what was
+    /// Publishes what is noted beside an area from now on. Where there is no room for it, what was
     /// noted stays.
     pub(super) fn set_note(&mut self, key: Key, note: Note) -> Result<()> {
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
@@ -535,24 +294,4 @@ impl State {
         let number = self.held.get(&key)?.number?;
         self.own.as_ref()?.table().view().id(number)
     }
-}
-
-/// Claims a slot for our team in a folder. If it is another one, all areas have other ids, and
-/// readers are told.
-fn claim(
-    team: &mut Team,
-    directory: &Directory,
-    held: &HashMap<Key, Held, BuildHasherDefault<Counted>>,
-    places: &mut Places,
-) -> Result<()> {
-    let before = team.link().slot;
-    let claimed = team.claim(directory);
-    if claimed.is_err() || team.link().slot != before {
-        for Held { area, number } in held.values().filter(|held| !held.area.claiming) {
-            if let Some((_, record)) = number.and_then(|number| team.table().view().record(number)) {
-                let _ = places.put(&Place::of(record.id, area).entry());
-            }
-        }
-    }
-    claimed
 }

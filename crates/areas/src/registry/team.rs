@@ -5,14 +5,14 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::claim::Claim;
 use super::directory::{Directory, Link, any_below};
-use super::door::Door;
 use super::id::{AreaId, FIRST_GIVEN, SLOTS};
 use super::name::Name;
 use super::note::Note;
-use super::offer::Offer;
 use super::peer::{TABLE_SEALS, is_proven_dead};
+use super::pending_transfer::PendingTransfer;
 use super::process::ProcessStat;
 use super::table::{Announcement, BLOCK, OWN_BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
+use super::transfer_socket::TransferSocket;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
@@ -33,7 +33,7 @@ pub(super) struct Team {
     fd: Guarded,
     link: Link,
     /// Where others offer us areas; `None` where it could not be made: all else works without.
-    door: Option<Door>,
+    transfer_socket: Option<TransferSocket>,
     /// The block of sequence numbers that is in use, and how many of it are.
     block: u32,
     used: u32,
@@ -92,7 +92,7 @@ impl Team {
             .map_err(|error| unread("/proc/self/stat", &error))?
             .start_time;
         // The slot is claimed by the link, which is last: until then the table says a slot that
-        // nobody looks for.
+        // no process looks for.
         let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;
         // Anywhere: what was given to who had the slot before had other ids.
         table.set_next_given(any_below(u32::MAX))?;
@@ -107,24 +107,24 @@ impl Team {
             descriptor: fd.as_fd().as_raw_fd(),
             empty,
         };
-        let mut team = Team { table, fd, link: wanted, door: None, block: 0, used: BLOCK };
-        let _ = team.open_door(directory);
+        let mut team = Team { table, fd, link: wanted, transfer_socket: None, block: 0, used: BLOCK };
+        let _ = team.open_transfer_socket(directory);
         team.claim(directory)?;
         Ok(team)
     }
 
-    /// Makes our door, if we have none yet, or somebody closed its descriptors.
-    pub(super) fn open_door(&mut self, directory: &Directory) -> Result<()> {
-        if self.door.as_ref().is_none_or(|door| !door.is_intact()) {
-            let door = Door::make(directory, self.link.start_time)?;
-            self.table.set_door(door.at(), Offer::VERSION)?;
-            self.door = Some(door);
+    /// Makes our transfer socket, if there is none yet, or the program closed its descriptors.
+    pub(super) fn open_transfer_socket(&mut self, directory: &Directory) -> Result<()> {
+        if self.transfer_socket.as_ref().is_none_or(|socket| !socket.is_intact()) {
+            let socket = TransferSocket::make(directory, self.link.start_time)?;
+            self.table.set_transfer_socket(socket.at(), PendingTransfer::VERSION)?;
+            self.transfer_socket = Some(socket);
         }
         Ok(())
     }
 
-    pub(super) fn door(&self) -> Option<&Door> {
-        self.door.as_ref()
+    pub(super) fn transfer_socket(&self) -> Option<&TransferSocket> {
+        self.transfer_socket.as_ref()
     }
 
     /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays
@@ -139,7 +139,7 @@ impl Team {
         }
         let link = std::mem::replace(&mut self.link, claimed);
         if let Err(error) = self.renumber(directory) {
-            // Without a link nobody sees areas with ids of two slots, and the next call claims
+            // Without a link no process sees areas with ids of two slots, and the next call claims
             // again.
             directory.remove(&self.link);
             self.link = link;
@@ -207,13 +207,13 @@ impl Team {
         self.used >= BLOCK
     }
 
-    /// In a forked child: lets go of what is the parent's. Its table is not mapped here, and what
-    /// is mapped at that address by now is somebody else's; its descriptor would keep the table in
+    /// In a forked child: leaves what is the parent's. Its table is not mapped here, and what
+    /// is mapped at that address by now is not ours; its descriptor would keep the table in
     /// memory beyond the parent's death.
     pub(super) fn leave_to_parent(self) {
-        let Team { table, fd, door, .. } = self;
+        let Team { table, fd, transfer_socket, .. } = self;
         table.leave_to_parent();
-        drop((fd, door));
+        drop((fd, transfer_socket));
     }
 
     /// Publishes an area: the number of its record, and the id that it has now. The one that its

@@ -5,7 +5,7 @@
 //! a folder's name decides nothing, but who uses it. A process first *enters* a place, which others
 //! see from then on (a shared `flock`), then looks at all other places, and *settles* only where
 //! none of them is in use. Of two that enter different places, the one that enters later sees the
-//! other one. So two never settle apart, whatever else is made and removed meanwhile.
+//! other one. So two never settle apart, whatever else is made and removed concurrently.
 //!
 //! If both see each other, the one at the place with the higher number leaves at once. The other
 //! one cannot tell it from a process that has settled there before: it looks again a few times, and
@@ -66,7 +66,7 @@ const MAX_ATTEMPTS: u32 = 100;
 /// in all orders needs no more than two.)
 const MAX_LOOKS: u32 = if cfg!(test) { 2 } else { 20 };
 
-/// The place that processes use, as far as a look can tell; of several that none uses, always the
+/// The place that processes use, as far as a look can say; of several that none uses, always the
 /// same.
 pub(super) fn choose<P: Places>(places: &mut P) -> Result<Option<usize>, P::Error> {
     let (mut visited, mut empty) = (Vec::new(), None);

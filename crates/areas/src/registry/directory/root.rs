@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::number;
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::{door, id::SLOTS};
+use crate::registry::{id::SLOTS, transfer_socket};
 use crate::sys;
 use crate::sys::file::CWD;
 
 /// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's
-/// processes, in which our numbers would mean somebody else.
+/// processes, in which our numbers would mean other processes.
 ///
-/// A time namespace has a folder of its own: the kernel tells those in it other start times for the
-/// very same processes, by which they would take the living for dead.
+/// A time namespace has a folder of its own: the kernel reports to those in it other start times
+/// for the very same processes, by which they would take the living for dead.
 pub(super) fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
         Error::new(ErrorKind::Registry, "use the registry").detail(detail).help(
@@ -60,13 +60,13 @@ pub(in crate::registry) fn namespace(link: &CString, kind: &str) -> Option<u64> 
     number(link.to_str().ok()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?)
 }
 
-/// Whether a name in the folder is that of a pid namespace's part of it, as far as the name tells.
+/// Whether a name in the folder is that of a pid namespace's part of it, as far as the name says.
 pub(super) fn is_of_space(name: &CStr) -> bool {
     name.to_bytes().starts_with(b"pid-")
 }
 
-/// Removes the folders of pid namespaces in which nobody is left. What cannot be removed stays for
-/// the next one who comes.
+/// Removes the folders of pid namespaces in which no process is left. What cannot be removed stays
+/// for the next one who comes.
 pub(super) fn clear_dead_spaces(root: BorrowedFd<'_>, ours: &CString) {
     let Ok(names) = sys::file::names_in(root, 1024) else { return };
     for name in names.iter().filter(|name| *name != ours && is_of_space(name)) {
@@ -91,7 +91,7 @@ pub(super) fn clear_space(root: BorrowedFd<'_>, space: BorrowedFd<'_>, name: &CS
     let _ = sys::file::remove_folder(space, c"teams");
     let _ = sys::file::unlink(space, c"control");
     for left in sys::file::names_in(space, 1024).unwrap_or_default() {
-        if left.as_bytes().starts_with(door::NAME.as_bytes()) {
+        if left.as_bytes().starts_with(transfer_socket::NAME.as_bytes()) {
             let _ = sys::file::unlink(space, &left);
         }
     }

@@ -17,8 +17,8 @@ use crate::registry::team::Team;
 use crate::sys;
 use crate::sys::file::Identity;
 
-/// Who claims a name: the time of its claim and its id, which together nobody else has; and its
-/// process.
+/// Who claims a name: the time of its claim and its id, which together no other process has; and
+/// its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::registry) struct Claim {
     age: (u64, AreaId),
@@ -94,7 +94,7 @@ impl State {
     /// if they could not.
     ///
     /// What it is `instead_of` goes in the same step, as this process and its children see it.
-    fn settle(
+    fn confirm(
         &mut self,
         (key, id, folder): (Key, AreaId, Identity),
         instead_of: Option<Key>,
@@ -110,7 +110,7 @@ impl State {
         let Some(number) = held.number else { return Ok(false) };
         held.area.claiming = false;
         if let Some(team) = &self.own {
-            team.table().settle(number)?;
+            team.table().confirm(number)?;
         }
         match instead_of {
             Some(before) => self.take_place(before, key),
@@ -157,9 +157,9 @@ impl Contender for One {
         super::state()?.look_at_name(self.area.name.as_bytes(), ours)
     }
 
-    fn settle(&mut self) -> Result<bool> {
+    fn confirm(&mut self) -> Result<bool> {
         let Some(ours) = self.ours else { return Ok(false) };
-        super::state()?.settle(ours, self.instead_of)
+        super::state()?.confirm(ours, self.instead_of)
     }
 
     fn withdraw(&mut self) {
@@ -188,7 +188,7 @@ impl Drop for One {
 /// Publishes an area under a name that no other area has.
 ///
 /// # Errors
-/// [`ErrorKind::NameTaken`]; [`ErrorKind::Busy`] where somebody claims it and does not go on.
+/// [`ErrorKind::NameTaken`]; [`ErrorKind::Busy`] where a process claims it and does not go on.
 pub(in crate::registry) fn publish_alone(area: Announcement, patience: Duration) -> Result<(Key, AreaId)> {
     let what = format!("publish area {:?} exclusively", area.name);
     get_alone(area, None, patience, &what)
@@ -259,7 +259,7 @@ fn get_alone(
     }
 }
 
-/// The error for a name that somebody has.
+/// The error for a name that is taken.
 pub(in crate::registry) fn taken(what: String, source: &Source) -> Error {
     let pid = source.pid();
     let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));

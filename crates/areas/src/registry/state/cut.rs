@@ -9,8 +9,8 @@ impl State {
     /// Puts parts of an area in its place: the first keeps its record and its id, the others get
     /// one of their own, under the same name. Their keys.
     ///
-    /// Nobody who looks in between finds none of them; what could not be published is tried again
-    /// at the next call.
+    /// Who looks concurrently finds at least one of them; what could not be published is tried
+    /// again at the next call.
     pub(in crate::registry) fn divide(&mut self, key: Key, parts: Vec<Announcement>) -> Vec<Key> {
         if !self.held.contains_key(&key) {
             // It was retired: no part of it is published either.
@@ -47,7 +47,7 @@ impl State {
 
     /// Publishes what waits for it, as far as it can be.
     pub(in crate::registry) fn publish_parts(&mut self) {
-        let _ = self.heal().and_then(|()| self.publish_inherited());
+        let _ = self.replace_closed_table().and_then(|()| self.publish_inherited());
     }
 
     /// An area is no longer where it began.

@@ -33,7 +33,8 @@ pub(super) struct Hit {
 /// new ones as we look, or by a wild write into our own table.
 const MAX_RETIRED: usize = 4096;
 
-/// Names remembered at most: a program that looks for ever new ones does not grow for ever.
+/// Names remembered at most: a program that looks for more and more new ones does not grow without
+/// limit.
 const MAX_NAMES: usize = 4096;
 
 fn view_of<'a>(own: Option<&'a Team>, holder: &'a Holder) -> Option<&'a View> {

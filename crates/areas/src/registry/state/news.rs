@@ -1,4 +1,4 @@
-//! Whether there is news for this process: an area that another team has given to it, or somebody
+//! Whether there is news for this process: an area that another team has given to it, or a process
 //! who waits for a name.
 //!
 //! Either can be asked of the kernel, a call each: the socket's queue, the control file. But
@@ -9,7 +9,7 @@
 //!
 //! A time stamp is a clock tick coarse in some kernels: a time is only remembered once it is
 //! [settled](is_settled), as for the list of teams. And whoever is killed between its news and
-//! telling of it has told nobody: so what is remembered counts for a second.
+//! report of it has reached no process: so what is remembered counts for a second.
 
 use super::State;
 use crate::registry::directory::Times;
@@ -22,7 +22,7 @@ const TICKS: i128 = 100_000_000;
 
 /// Whether whatever changes in the folder from now on has another time stamp than the one that was
 /// seen. The clock that stamps the folder can be set: if it has gone on since that change before we
-/// look at what is there, what changes later has another stamp, wherever the clock goes meanwhile.
+/// look at what is there, what changes later has another stamp, wherever the clock goes.
 pub(super) fn is_settled(time: i128) -> bool {
     i128::from(sys::process::file_time()) - time > TICKS
 }
@@ -51,9 +51,9 @@ impl Since {
 /// What is known to be quiet.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    /// Nothing was at our door.
-    door: Option<Since>,
-    /// Nobody waited for a name.
+    /// Nothing was at our transfer socket.
+    transfer_socket: Option<Since>,
+    /// No process waited for a name.
     waiters: Option<Since>,
 }
 
@@ -61,15 +61,20 @@ impl State {
     /// Takes in what other teams have transferred to us, if there may be something by what the last
     /// look at the folder [showed](State::seen).
     pub(in crate::registry) fn hear(&mut self) {
-        if self.seen.is_some_and(|seen| self.quiet.door.is_some_and(|since| since.is_still(seen))) {
+        if self.seen.is_some_and(|seen| self.quiet.transfer_socket.is_some_and(|since| since.is_still(seen)))
+        {
             return;
         }
-        self.quiet.door = self.seen.and_then(|seen| Since::new(seen.news));
+        self.quiet.transfer_socket = self.seen.and_then(|seen| Since::new(seen.news));
         let is_quiet = self.stuck.is_none()
-            && self.own.as_ref().and_then(Team::door).is_none_or(|door| !door.may_have_offers());
+            && self
+                .own
+                .as_ref()
+                .and_then(Team::transfer_socket)
+                .is_none_or(|socket| !socket.may_have_offers());
         if !is_quiet {
-            self.quiet.door = None;
-            // What cannot be taken in is told to those who ask for it.
+            self.quiet.transfer_socket = None;
+            // What cannot be accepted is reported to those who ask for it.
             let _ = self.look();
         }
     }
@@ -87,7 +92,7 @@ impl State {
         }
     }
 
-    /// Tells all who are in the registry that there is news.
+    /// Reports to all who are in the registry that there is news.
     pub(in crate::registry) fn tell(&self) {
         if let Some(directory) = &self.directory {
             directory.tell();

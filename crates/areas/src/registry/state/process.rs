@@ -20,7 +20,7 @@ thread_local! {
     static FORKING: Held<Whole> = const { Held::new() };
 }
 
-/// Nobody is in the middle of anything while a thread forks.
+/// No thread is in the middle of anything while one forks.
 static PART: Part = Part::new(
     Order::Registry,
     || FORKING.with(|held| held.lock(|| Whole { _state: lock(), _asking: asking() })),
@@ -62,14 +62,14 @@ fn state_as_it_is() -> Result<Guard> {
 /// This process's state. In a forked child, what it inherited is published first.
 ///
 /// Where that cannot be done (a full file system), looking for others' areas works all the same; it
-/// is tried again at each call, and publishing and keeping tell the error.
+/// is tried again at each call, and publishing and keeping report the error.
 pub(in crate::registry) fn state() -> Result<Guard> {
     let mut state = state_as_it_is()?;
     if state.is_inherited() {
         state.become_child();
     }
     if state.waiting {
-        let _ = state.heal().and_then(|()| state.publish_inherited());
+        let _ = state.replace_closed_table().and_then(|()| state.publish_inherited());
     }
     Ok(state)
 }
@@ -78,7 +78,7 @@ pub(in crate::registry) fn state() -> Result<Guard> {
 /// anyway.
 pub(in crate::registry) fn state_up_to_date() -> Result<Guard> {
     let mut state = state()?;
-    // What cannot be taken in is told to those who ask for it.
+    // What cannot be accepted is reported to those who ask for it.
     let _ = state.look();
     Ok(state)
 }

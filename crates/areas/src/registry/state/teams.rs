@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::State;
+use super::joining::claim;
 use super::looking::Hit;
 use super::news::{Quiet, is_settled};
-use super::{State, claim};
 use crate::error::Result;
 use crate::registry::directory::{Directory, Link, Now, Times};
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine, is_proven_dead};
@@ -46,7 +47,7 @@ impl State {
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
         if thoroughly {
-            // What was not published yet is tried again at the next call, and told to those who
+            // What was not published yet is tried again at the next call, and reported to those who
             // publish.
             let _ = self.notice_user();
         }
@@ -58,7 +59,7 @@ impl State {
             }
             Some(Now::Gone | Now::Unknown) | None => None,
         };
-        // Who only looks may have come when another place was in use, and meets nobody there.
+        // Who only looks may have come when another place was in use, and meets no process there.
         if looked.is_some()
             && self.own.is_none()
             && (thoroughly || self.teams.is_empty())
@@ -88,7 +89,7 @@ impl State {
         let links = directory.links()?;
         if let Some(team) = &mut self.own
             && !is_there(directory, &links, team.link())?
-            // Without its descriptor there is nothing to lead to: the next publication begins anew.
+            // Without its descriptor there is nothing to lead to: the next publication starts over.
             && team.is_intact()?
         {
             claim(team, directory, &self.held, &mut self.places)?;
@@ -125,7 +126,7 @@ impl State {
             }
         }
         if thoroughly {
-            // Nobody else looks at these.
+            // No other process looks at these.
             let empty = directory.all_links()?.into_iter().filter(|link| link.empty);
             empty.filter(is_proven_dead).for_each(|dead| directory.remove(&dead));
         }

@@ -12,16 +12,16 @@ use crate::object::{Extent, Object, closed};
 use crate::provider::{Address, is_free};
 use crate::registry::claim::Claim;
 use crate::registry::directory::Directory;
-use crate::registry::door::{Door, Refused};
 use crate::registry::id::AreaId;
 use crate::registry::name::Name;
 use crate::registry::note::Note;
-use crate::registry::offer::{Offer, Parcel};
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
+use crate::registry::pending_transfer::{Parcel, PendingTransfer};
 use crate::registry::process::process_lives;
 use crate::registry::source::{Holder, Source};
 use crate::registry::table::{Announcement, Record};
 use crate::registry::team::Team;
+use crate::registry::transfer_socket::{Refused, TransferSocket};
 use crate::registry::transferred::Transferred;
 use crate::size::Bytes;
 use crate::sys;
@@ -60,7 +60,12 @@ impl State {
         for _ in 0..MAX_AT_ONCE {
             let next = match self.stuck.take() {
                 Some(parcel) => Ok(Some(parcel)),
-                None if !self.own.as_ref().and_then(Team::door).is_some_and(Door::may_have_offers) => {
+                None if !self
+                    .own
+                    .as_ref()
+                    .and_then(Team::transfer_socket)
+                    .is_some_and(TransferSocket::may_have_offers) =>
+                {
                     Ok(None)
                 }
                 None => {
@@ -68,8 +73,8 @@ impl State {
                     // area is taken in.
                     let _ = self.rejoin();
                     let control = self.directory.as_ref().and_then(Directory::control_identity);
-                    let door = self.own.as_ref().and_then(Team::door);
-                    door.map_or(Ok(None), |door| door.take(|| is_full(&self.arrivals), control))
+                    let socket = self.own.as_ref().and_then(Team::transfer_socket);
+                    socket.map_or(Ok(None), |socket| socket.take(|| is_full(&self.arrivals), control))
                 }
             };
             let mut parcel = match next {
@@ -79,7 +84,7 @@ impl State {
             };
             match self.take_in(&mut parcel) {
                 Ok((key, mapping)) => {
-                    let Parcel { offer: Offer { record, .. }, object, from, .. } = parcel;
+                    let Parcel { offer: PendingTransfer { record, .. }, object, from, .. } = parcel;
                     let (former, Announcement { name, lock, placement, note, .. }) = (record.id, record.area);
                     let arrival = Arrival { key, mapping, object, name, lock, placement, note, from, former };
                     self.arrivals.push(arrival);
@@ -126,8 +131,8 @@ impl State {
         }
     }
 
-    /// Takes the addresses that a resizable area lacks by now: who grew it while nobody could see
-    /// it here did not ask for them (`area/reserve.rs`, "joins").
+    /// Takes the addresses that a resizable area lacks by now: who grew it while no process could
+    /// see it here did not ask for them (`area/reserve.rs`, "joins").
     ///
     /// # Errors
     /// It is not published any more then: where it was to be there are no addresses for it, and the
@@ -168,8 +173,8 @@ impl State {
     /// Drops what could not be taken in. Whether there was something.
     pub(in crate::registry) fn refuse(&mut self) -> bool {
         let control = self.directory.as_ref().and_then(Directory::control_identity);
-        let door = self.own.as_ref().and_then(Team::door);
-        self.stuck.take().is_some() || door.is_some_and(|door| door.refuse(control))
+        let socket = self.own.as_ref().and_then(Team::transfer_socket);
+        self.stuck.take().is_some() || socket.is_some_and(|socket| socket.refuse(control))
     }
 
     /// What came and was not taken yet, in the order in which it came.
@@ -192,8 +197,8 @@ impl State {
         let frozen = object.is_frozen()?;
         if frozen {
             // It came in before it was frozen, maybe, and others may have made it smaller, or
-            // larger, in between. Its bytes are lent.
-            object.settle()?;
+            // larger, concurrently. Its bytes are lent.
+            object.fix_size()?;
             let size = object.size_in_pages();
             if size > mapping.span() {
                 let fd = object.own_fd().map_err(|_| closed("map all of a frozen area".to_owned()))?;
@@ -218,14 +223,14 @@ impl State {
         self.own.as_ref()?.table().view().record(number).map(|(_, record)| record)
     }
 
-    /// Publishes an area of ours anew, under a new id, and takes the old one back: it is found all
+    /// Publishes an area of ours again, under a new id, and withdraws the old one: it is found all
     /// the while.
     pub(in crate::registry) fn replace(&mut self, key: Key, area: Announcement) -> Result<()> {
         if !self.held.contains_key(&key) {
             // It was retired.
             return Ok(());
         }
-        self.heal()?;
+        self.replace_closed_table()?;
         self.publish_inherited()?;
         let (number, id) = self.announce(&area, None)?;
         let before = self.forget(key);
@@ -289,10 +294,12 @@ impl State {
                     .detail(format!("process {pid} does not have {used} bytes free at {start:#x}"))
                     .help("choose another address, or let its kernel choose one"));
             }
-            let Some(directory) = self.directory.as_ref().filter(|_| peer.has_door()) else { continue };
+            let Some(directory) = self.directory.as_ref().filter(|_| peer.takes_transfers()) else {
+                continue;
+            };
             let (view, slot) = (peer.view(), peer.link().slot);
             let claim = Claim::take(directory, slot, view.next_given(), &what, |id| view.lists(id))?;
-            let bytes = Offer { record: record.clone(), address, id: claim.id() }.encode();
+            let bytes = PendingTransfer { record: record.clone(), address, id: claim.id() }.encode();
             match peer.offer(&bytes, &[descriptor, claim.file()]) {
                 None => {}
                 Some(Err(why)) => refused = Some(why),
@@ -419,7 +426,7 @@ fn is_full(untaken: &[Arrival]) -> bool {
     addresses >= ADDRESSES || bytes >= ram / MEMORY || locked >= ram / LOCKED
 }
 
-/// Why another team's door did not take an offer.
+/// Why another team's transfer socket did not take an offer.
 fn explain(what: String, Refused { call, errno }: Refused) -> Error {
     let error = |kind| Error::new(kind, what.clone()).call(call, errno);
     match errno {

@@ -6,8 +6,8 @@ use std::cell::RefCell;
 use super::super::id::AreaId;
 use super::super::name::Name;
 use super::super::note::Note;
-use super::super::offer::Offer;
 use super::super::order::Order;
+use super::super::pending_transfer::PendingTransfer;
 use super::layout::of_short;
 use super::layout::{BY_SEQUENCE, INDEX, RECORD_BYTES, RECORDS_AT, header};
 use super::record::{decode, encode, field, u32_of};
@@ -107,7 +107,7 @@ pub(crate) fn table(bytes: &[u8]) {
             assert!(next.address > after, "a walk goes on");
             after = next.address;
         }
-        let _ = (view.door(Offer::VERSION), view.next_given());
+        let _ = (view.transfer_socket(PendingTransfer::VERSION), view.next_given());
         for (at, word) in before.into_iter().rev() {
             table.put(at, word).expect("inside the table");
         }

@@ -11,7 +11,7 @@ pub(crate) const VERSION: u32 = 4;
 pub(crate) const RECORDS: u32 = 1 << 16;
 /// A record, both of its parts.
 pub(crate) const RECORD_BYTES: usize = FIRST_BYTES + REST_BYTES;
-/// Its first part, three cache lines: all that most areas have to tell.
+/// Its first part, three cache lines: all that most areas have to say.
 pub(super) const FIRST_BYTES: usize = 192;
 /// Its second part, for the few with a long name or with nodes from 64 on: elsewhere, so that it
 /// takes no memory where it is not needed.
@@ -158,7 +158,7 @@ pub(super) fn record_at(record: u32) -> usize {
     RECORDS_AT + record as usize * FIRST_BYTES
 }
 
-/// Where the second part of a record is: its own, or the place of somebody's note.
+/// Where the second part of a record is: its own, or the place of a note.
 pub(super) fn rest_at(record: u32) -> usize {
     RESTS_AT + record as usize * REST_BYTES
 }

@@ -1,8 +1,8 @@
 //! The table of a team: a memory object in which one process lists its areas for all others to
 //! read.
 //!
-//! One writer, its owner; everybody else has it mapped for reading only, and the seals see to it
-//! that nobody can do otherwise. Nothing in it is ever repaired: it goes with its owner.
+//! One writer, its owner; all others have it mapped for reading only, and the seals ensure
+//! that no process can do otherwise. Nothing in it is ever repaired: it goes with its owner.
 //!
 //! ```text
 //! header | index: by hash of the name | by sequence: 2^19 x u32, the record of each id | records: 65,536 x 192 bytes |
@@ -38,5 +38,5 @@ mod writer;
 
 pub(crate) use layout::{BLOCK, OWN_BLOCKS, RECORDS, TABLE_BYTES, VERSION};
 pub(crate) use record::{Announcement, RECORD_BYTES, Record};
-pub(crate) use view::{DoorAt, Owner, View, that_may_have};
+pub(crate) use view::{Owner, TransferSocketAt, View, that_may_have};
 pub(crate) use writer::Table;

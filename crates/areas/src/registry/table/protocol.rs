@@ -66,7 +66,7 @@ pub(super) fn read<M: Mark, T>(
     Ok(None)
 }
 
-/// Fills a record that was absent: nobody takes a mixture for a record. It is there behind this,
+/// Fills a record that was absent: no reader takes a mixture for a record. It is there behind this,
 /// and all that was stored before with it.
 pub(super) fn fill<M: Mark>(mark: &M, write: impl FnOnce() -> Result<(), M::Error>) -> Result<(), M::Error> {
     // Of an absent one the generation is 0 or odd: the next odd one.
@@ -80,7 +80,7 @@ pub(super) fn fill<M: Mark>(mark: &M, write: impl FnOnce() -> Result<(), M::Erro
     Ok(())
 }
 
-/// Changes a record that is there, and stays there for all who look meanwhile.
+/// Changes a record that is there, and stays there for all who look concurrently.
 pub(super) fn change<M: Mark>(
     mark: &M,
     write: impl FnOnce() -> Result<(), M::Error>,

@@ -1,4 +1,4 @@
-//! A record: what a team publishes of one area, in bytes that nobody has to trust.
+//! A record: what a team publishes of one area, in bytes that no reader has to trust.
 
 use std::ops::{Deref, Range};
 
@@ -69,7 +69,7 @@ const _: () = assert!(field::MORE_NODES + 15 * size_of::<u64>() == RECORD_BYTES)
 pub(super) const NOTE_AT: usize = size_of::<u32>();
 const _: () = assert!(NOTE_AT + Note::MAX <= REST_BYTES);
 
-/// What an area tells of itself when it is published: all that another process needs to know to
+/// What an area says of itself when it is published: all that another process needs to know to
 /// describe and to map it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {
@@ -93,11 +93,11 @@ pub(crate) struct Announcement {
     pub(crate) placement: CompactPlacement,
     /// What its holder has noted beside it.
     pub(crate) note: Note,
-    /// Whether it is only claimed: nobody finds it yet (`exclusive.rs`).
+    /// Whether it is only claimed: no process finds it yet (`exclusive.rs`).
     pub(crate) claiming: bool,
 }
 
-/// A published area: what it tells of itself, and what its team adds.
+/// A published area: what it says of itself, and what its team adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) id: AreaId,

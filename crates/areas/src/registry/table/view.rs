@@ -32,7 +32,7 @@ pub(crate) struct Owner {
 
 /// Where a team says that areas can be offered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DoorAt {
+pub(crate) struct TransferSocketAt {
     /// The number of a descriptor in the owner, which leads to its socket.
     pub(crate) descriptor: i32,
     /// The socket's file.
@@ -88,13 +88,13 @@ impl View {
 
     /// Where areas can be offered to the team; `None` if nowhere, or not in the version of offers
     /// that this library makes.
-    pub(crate) fn door(&self, offers: u32) -> Option<DoorAt> {
+    pub(crate) fn transfer_socket(&self, offers: u32) -> Option<TransferSocketAt> {
         let descriptor = self.u32_at(header::QUEUE).checked_sub(1)?;
         fence(Ordering::Acquire);
         if self.u32_at(header::OFFERS) != offers {
             return None;
         }
-        Some(DoorAt {
+        Some(TransferSocketAt {
             descriptor: i32::try_from(descriptor).ok()?,
             socket: Identity {
                 device: self.u64_at(header::QUEUE_DEVICE),

@@ -1,17 +1,18 @@
 //! Writing a table: one's own.
 
+mod index;
+
 use std::sync::atomic::{Ordering, fence};
 
 use super::super::id::{AreaId, SEQUENCES, SLOTS};
-use super::super::name::Name;
 use super::super::note::Note;
 use super::layout::{
-    BLOCK, BLOCKS, BY_SEQUENCE, Entry, FIRST_BYTES, LARGEST_INDEX, MAGIC, RECORD_BYTES, RECORDS,
-    SMALLEST_INDEX, TABLE_BYTES, VERSION, Which, hash_of, header, of_short, record_at, rest_at,
+    BLOCK, BLOCKS, BY_SEQUENCE, Entry, FIRST_BYTES, MAGIC, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
+    TABLE_BYTES, VERSION, Which, hash_of, header, record_at, rest_at,
 };
 use super::protocol;
 use super::record::{Announcement, NOTE_AT, encode, field, has_rest, u32_of};
-use super::view::{DoorAt, Owner, View};
+use super::view::{Owner, TransferSocketAt, View};
 use crate::error::Result;
 use crate::mapping::Mapping;
 use crate::protection::Protection;
@@ -40,7 +41,7 @@ impl Table {
         table.put(header::DEVICE, owner.table.device)?;
         table.put(header::INODE, owner.table.inode)?;
         table.put(header::INDEX, u64::from(SMALLEST_INDEX))?;
-        // An index that nobody wrote would be filled by its first reader.
+        // An index that was never written would be filled by its first reader.
         for slot in 0..1 << SMALLEST_INDEX {
             table.put(Which(u64::from(SMALLEST_INDEX)).offset_of(slot), Entry::EMPTY.0)?;
         }
@@ -65,22 +66,22 @@ impl Table {
         self.live
     }
 
-    /// Tells which slot the team has: known only once it is claimed.
+    /// Publishes which slot the team has: known only once it is claimed.
     pub(crate) fn set_slot(&self, slot: u32) -> Result<()> {
         debug_assert!(slot < SLOTS);
         self.put(header::SLOT, slot)
     }
 
-    /// Tells where areas can be offered to the team, and in which version of offers.
-    pub(crate) fn set_door(&self, door: DoorAt, offers: u32) -> Result<()> {
+    /// Publishes where areas can be offered to the team, and in which version of offers.
+    pub(crate) fn set_transfer_socket(&self, at: TransferSocketAt, offers: u32) -> Result<()> {
         self.put(header::OFFERS, offers)?;
-        self.put(header::QUEUE_DEVICE, door.socket.device)?;
-        self.put(header::QUEUE_INODE, door.socket.inode)?;
+        self.put(header::QUEUE_DEVICE, at.socket.device)?;
+        self.put(header::QUEUE_INODE, at.socket.inode)?;
         fence(Ordering::Release);
-        self.put(header::QUEUE, door.descriptor.cast_unsigned() + 1)
+        self.put(header::QUEUE, at.descriptor.cast_unsigned() + 1)
     }
 
-    /// Tells givers where to begin to look for an id.
+    /// Publishes where givers begin to look for an id.
     pub(crate) fn set_next_given(&self, next: u32) -> Result<()> {
         self.put(header::NEXT_GIVEN, next)
     }
@@ -166,7 +167,7 @@ impl Table {
     }
 
     /// A place for a note that cannot be in its record's own second part: that of a record which
-    /// nobody takes for one meanwhile. `None` if the table is full.
+    /// no reader takes for one at that time. `None` if the table is full.
     fn place_apart(&mut self) -> Result<Option<u32>> {
         if let Some(place) = self.free.pop() {
             return Ok(Some(place));
@@ -188,7 +189,7 @@ impl Table {
     }
 
     /// Changes what is noted beside a record: in another place, to which one word leads, so that
-    /// even an owner who is stopped in between leaves the old one or the new one, whole. `false` if
+    /// even an owner that is stopped half-way leaves the old one or the new one, whole. `false` if
     /// the table is full.
     pub(crate) fn set_note(&mut self, number: u32, note: &Note) -> Result<bool> {
         let mut has_rest = [0];
@@ -230,7 +231,7 @@ impl Table {
         Ok(true)
     }
 
-    /// Takes a record back: from now on nobody finds it.
+    /// Withdraws a record: from now on no process finds it.
     pub(crate) fn remove(&mut self, number: u32) -> Result<()> {
         let mut bytes = [0; RECORD_BYTES];
         self.view.bytes(number, &mut bytes)?;
@@ -245,7 +246,7 @@ impl Table {
         self.count_change()
     }
 
-    /// Tells those who keep an order of the addresses that it no longer holds.
+    /// Notifies those who keep an order of the addresses that it no longer holds.
     fn count_change(&self) -> Result<()> {
         protocol::count(&self.view.changes_mark())
     }
@@ -262,8 +263,8 @@ impl Table {
         self.put(BY_SEQUENCE + id.sequence() as usize * 4, number + 1)
     }
 
-    /// Changes what is told of a record's place, extent and addresses, and of which part of its
-    /// object it is. Who looked it up before looks again.
+    /// Changes what is published of a record's place, extent and addresses, and of which part of
+    /// its object it is. Who looked it up before looks again.
     pub(crate) fn update(&self, number: u32, area: &Announcement) -> Result<()> {
         let Some((_, mut record)) = self.view.record(number) else { return Ok(()) };
         let at = record_at(number);
@@ -302,7 +303,7 @@ impl Table {
                 self.view.0.write(at + from, &bytes[from..from + len], TABLE_BYTES)
             })
         })?;
-        // Who keeps an order of the addresses is told.
+        // Who keeps an order of the addresses is notified.
         if moved { self.count_change() } else { Ok(()) }
     }
 
@@ -315,7 +316,7 @@ impl Table {
     }
 
     /// Makes an area of a record that was only claimed.
-    pub(crate) fn settle(&self, number: u32) -> Result<()> {
+    pub(crate) fn confirm(&self, number: u32) -> Result<()> {
         let Some((_, record)) = self.view.record(number) else { return Ok(()) };
         protocol::change(&self.view.mark(number), || {
             self.put(record_at(number) + field::LOCK, record.lock.number())
@@ -325,127 +326,5 @@ impl Table {
     /// Changes the one word of a record that may change.
     pub(crate) fn set_protection(&self, number: u32, protection: Protection) -> Result<()> {
         self.put(record_at(number) + field::PROTECTION, protection.bits())
-    }
-
-    fn which(&self) -> Which {
-        Which(self.view.u64_at(header::INDEX))
-    }
-
-    /// Finds the entry of a name: its offset and the record there; else the first free offset, and
-    /// whether that one was never used.
-    fn entry_of(&self, hash: u64, name: &[u8]) -> Result<(usize, u32), (usize, bool)> {
-        let which = self.which();
-        let mut gone = None;
-        for probe in 0..which.slots() {
-            let offset = which.offset_of(hash.wrapping_add(probe));
-            let entry = Entry(self.word(offset));
-            if entry == Entry::EMPTY {
-                return Err(gone.map_or((offset, true), |offset| (offset, false)));
-            }
-            if entry == Entry::GONE {
-                gone.get_or_insert(offset);
-            } else if entry.may_be(hash) && self.name_is(entry.record(), name) {
-                return Ok((offset, entry.record()));
-            }
-        }
-        // `make_room` keeps a third of the entries empty, so that this is not reached; any entry
-        // would do.
-        Err((gone.unwrap_or(which.offset_of(hash)), false))
-    }
-
-    fn name_is(&self, number: u32, name: &[u8]) -> bool {
-        let mut bytes = [0; Name::MAX];
-        let found = &mut bytes[..name.len()];
-        let at = record_at(number);
-        let (first, rest) = found.split_at_mut(name.len().min(field::NAME_IN_FIRST));
-        self.view
-            .0
-            .load::<u8>(at + field::NAME_LEN, TABLE_BYTES, Ordering::Relaxed)
-            .is_ok_and(|len| usize::from(len) == name.len())
-            && self.view.0.read(at + field::NAME, first, TABLE_BYTES).is_ok()
-            && self.view.0.read(rest_at(number), rest, TABLE_BYTES).is_ok()
-            && found == name
-    }
-
-    fn index_insert(&mut self, number: u32, hash: u64, name: &[u8]) -> Result<()> {
-        let own = record_at(number);
-        match self.entry_of(hash, name) {
-            Ok((_, oldest)) => {
-                // Younger than all of its name: to the end of the oldest one's chain.
-                let first = record_at(oldest);
-                let last = self.word(first + field::LAST_OF_NAME).checked_sub(1).unwrap_or(oldest);
-                self.put(record_at(last) + field::NEXT_OF_NAME, number + 1)?;
-                self.put(own + field::LAST_OF_NAME, last + 1)?;
-                self.put(first + field::LAST_OF_NAME, number + 1)
-            }
-            Err((offset, fresh)) => {
-                self.put(own + field::LAST_OF_NAME, number + 1)?;
-                self.used += u64::from(fresh);
-                self.names += 1;
-                fence(Ordering::Release);
-                self.put(offset, Entry::new(hash, number).0)
-            }
-        }
-    }
-
-    /// Takes a record out of its name's chain. The first one's "last" names the end, every other
-    /// one's its predecessor.
-    fn index_remove(&mut self, number: u32, bytes: &[u8; RECORD_BYTES]) -> Result<()> {
-        let hash = of_short(u32_of(bytes, field::HASH));
-        let len = usize::from(bytes[field::NAME_LEN]);
-        let Ok((offset, first)) = self.entry_of(hash, &bytes[field::NAME..field::NAME + len]) else {
-            return Ok(());
-        };
-        let next = u32_of(bytes, field::NEXT_OF_NAME).checked_sub(1);
-        let last = u32_of(bytes, field::LAST_OF_NAME).checked_sub(1);
-        match (first == number, next) {
-            (true, None) => {
-                self.names -= 1;
-                self.put(offset, Entry::GONE.0)
-            }
-            (true, Some(next)) => {
-                // The next one becomes the first: it has to know the end.
-                let end = last.unwrap_or(next);
-                self.put(record_at(next) + field::LAST_OF_NAME, end + 1)?;
-                fence(Ordering::Release);
-                self.put(offset, Entry::new(hash, next).0)
-            }
-            (false, next) => {
-                let before = last.unwrap_or(first);
-                self.put(record_at(before) + field::NEXT_OF_NAME, next.map_or(0, |next| next + 1))?;
-                let behind = next.unwrap_or(first);
-                self.put(record_at(behind) + field::LAST_OF_NAME, before + 1)
-            }
-        }
-    }
-
-    /// Makes sure that one more name fits: two thirds full is full.
-    fn make_room(&mut self) -> Result<()> {
-        let which = self.which();
-        if (self.used + 1) * 3 <= which.slots() * 2 {
-            return Ok(());
-        }
-        // Mostly names that are gone: the same size does, on the other side.
-        let grow = self.names * 3 > which.slots() && which.log2() < LARGEST_INDEX;
-        let next = which.next(which.log2() + u32::from(grow));
-        for slot in 0..next.slots() {
-            self.put(next.offset_of(slot), Entry::EMPTY.0)?;
-        }
-        for slot in 0..which.slots() {
-            let entry = Entry(self.word(which.offset_of(slot)));
-            if entry == Entry::EMPTY || entry == Entry::GONE {
-                continue;
-            }
-            let hash = of_short(self.word(record_at(entry.record()) + field::HASH));
-            let free = (0..next.slots())
-                .map(|probe| next.offset_of(hash.wrapping_add(probe)))
-                .find(|&offset| self.word(offset) == Entry::EMPTY.0);
-            if let Some(offset) = free {
-                self.put(offset, entry.0)?;
-            }
-        }
-        self.used = self.names;
-        fence(Ordering::Release);
-        self.put(header::INDEX, next.0)
     }
 }

@@ -23,7 +23,7 @@ enum Place {
     Ours(Own),
 }
 
-/// How many folders of our namespace are told apart. Counted round, so that there is an end of
+/// How many folders of our namespace are distinguished. Counted round, so that there is an end of
 /// states: at worst a process enters a later one than it has opened, which adds orders and takes
 /// none away.
 const GENERATIONS: u8 = 3;
@@ -326,7 +326,8 @@ fn two_processes_and_an_enemy() {
     explored(begin(&[Foreign, Missing], 2, 2, 0), 10_000);
 }
 
-/// What was left by processes that are gone: a folder of ours, with nobody in it, at each place.
+/// What was left by processes that are gone: a folder of ours, with no process in it, at each
+/// place.
 #[test]
 fn two_processes_where_folders_are_left() {
     let empty = Place::Ours(Own { space: None });

@@ -26,7 +26,7 @@ use crate::sys::socket::Packet;
 
 /// An area on its way, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(super) struct PendingTransfer {
     /// As it stood in its giver's table.
     pub(super) record: Record,
     /// Where it shall be.
@@ -35,17 +35,17 @@ pub(super) struct Offer {
     pub(super) id: AreaId,
 }
 
-impl Offer {
+impl PendingTransfer {
     const MAGIC: [u8; 8] = *b"AREAgift";
     /// A team's table says which one it takes.
     pub(super) const VERSION: u32 = 4;
     /// Its memory, and the claim to its id.
     pub(super) const DESCRIPTORS: usize = 2;
     const RECORD: usize = 32;
-    const NOTE: usize = Offer::RECORD + RECORD_BYTES;
-    pub(super) const BYTES: usize = Offer::NOTE + Note::MAX;
+    const NOTE: usize = PendingTransfer::RECORD + RECORD_BYTES;
+    pub(super) const BYTES: usize = PendingTransfer::NOTE + Note::MAX;
 
-    pub(super) fn encode(&self) -> [u8; Offer::BYTES] {
+    pub(super) fn encode(&self) -> [u8; PendingTransfer::BYTES] {
         let (form, address) = match self.address {
             Address::Any => (0, 0),
             Address::Exactly(address) => (1, address),
@@ -53,26 +53,26 @@ impl Offer {
             Address::Random => (3, 0),
             Address::RandomAtOrAbove(address) => (4, address),
         };
-        let mut bytes = [0; Offer::BYTES];
-        bytes[..8].copy_from_slice(&Offer::MAGIC);
-        bytes[8..12].copy_from_slice(&Offer::VERSION.to_le_bytes());
+        let mut bytes = [0; PendingTransfer::BYTES];
+        bytes[..8].copy_from_slice(&PendingTransfer::MAGIC);
+        bytes[8..12].copy_from_slice(&PendingTransfer::VERSION.to_le_bytes());
         bytes[12] = form;
         bytes[16..24].copy_from_slice(&(address as u64).to_le_bytes());
         bytes[24..28].copy_from_slice(&self.id.get().to_le_bytes());
         let note = self.record.note.as_bytes();
         #[expect(clippy::cast_possible_truncation, reason = "a note has at most 256 bytes")]
         bytes[28..30].copy_from_slice(&(note.len() as u16).to_le_bytes());
-        bytes[Offer::RECORD..Offer::NOTE].copy_from_slice(&self.record.to_bytes());
-        bytes[Offer::NOTE..][..note.len()].copy_from_slice(note);
+        bytes[PendingTransfer::RECORD..PendingTransfer::NOTE].copy_from_slice(&self.record.to_bytes());
+        bytes[PendingTransfer::NOTE..][..note.len()].copy_from_slice(note);
         bytes
     }
 
     /// `None` for what no library of this format makes.
-    pub(super) fn decode(bytes: &[u8; Offer::BYTES]) -> Option<Self> {
-        let (head, rest) = bytes.split_at(Offer::RECORD);
+    pub(super) fn decode(bytes: &[u8; PendingTransfer::BYTES]) -> Option<Self> {
+        let (head, rest) = bytes.split_at(PendingTransfer::RECORD);
         let (record, note) = rest.split_at(RECORD_BYTES);
         let version = u32::from_le_bytes(head[8..12].try_into().ok()?);
-        if head[..8] != Offer::MAGIC || version != Offer::VERSION {
+        if head[..8] != PendingTransfer::MAGIC || version != PendingTransfer::VERSION {
             return None;
         }
         let address = usize::try_from(u64::from_le_bytes(head[16..24].try_into().ok()?)).ok()?;
@@ -88,7 +88,7 @@ impl Offer {
         let len = u16::from_le_bytes(head[28..30].try_into().ok()?);
         let mut record = Record::from_bytes(record.try_into().ok()?)?;
         record.area.note = Note::from_table(note.get(..usize::from(len))?)?;
-        Some(Offer { record, address, id })
+        Some(PendingTransfer { record, address, id })
     }
 }
 
@@ -121,7 +121,7 @@ impl Drop for Unasked {
 /// An area that was offered to us: checked, and ours to map.
 #[derive(Debug)]
 pub(super) struct Parcel {
-    pub(super) offer: Offer,
+    pub(super) offer: PendingTransfer,
     pub(super) object: Object,
     /// What may be done with its pages: what the giver had, less what the kernel no longer allows.
     protection: Protection,
@@ -133,9 +133,9 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    /// Opens a packet that came to our door; `None` if anything in it is not as it must be. Its
-    /// descriptors are closed then, but for those of files, which are kept: to close one could
-    /// wait, or drop our own record locks on it. `control` is this process's control file.
+    /// Opens a packet that came to our transfer socket; `None` if anything in it is not as it must
+    /// be. Its descriptors are closed then, but for those of files, which are kept: to close one
+    /// could wait, or drop our own record locks on it. `control` is this process's control file.
     ///
     /// An area without its claim is still an area: its giver may have joined the registry when its
     /// folder was another one.
@@ -145,7 +145,7 @@ impl Parcel {
     /// memory.
     pub(super) fn open(
         packet: Packet,
-        bytes: &[u8; Offer::BYTES],
+        bytes: &[u8; PendingTransfer::BYTES],
         control: Option<Identity>,
     ) -> Result<Option<Self>> {
         let Packet { len, cut, sender, descriptors, .. } = packet;
@@ -157,7 +157,8 @@ impl Parcel {
             [descriptor, claim] => (descriptor, Some(claim)),
             _ => return Ok(None),
         };
-        let Some(offer) = Offer::decode(bytes).filter(|_| len == Offer::BYTES && !cut) else {
+        let Some(offer) = PendingTransfer::decode(bytes).filter(|_| len == PendingTransfer::BYTES && !cut)
+        else {
             return Ok(None);
         };
         let record = &offer.record;
@@ -175,7 +176,8 @@ impl Parcel {
         match sys::object::seals(descriptor.as_fd()) {
             Ok(_) => {}
             // No memory object, or only a name of one. From here on its file system is the kernel's
-            // own: an error of it is not the giver's doing, which could keep our door shut with it.
+            // own: an error of it is not the giver's doing, which could keep our transfer socket
+            // shut with it.
             Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
             Err(errno) => return Err(unknown().call("fcntl(F_GET_SEALS)", errno)),
         }
@@ -237,7 +239,7 @@ impl Parcel {
                 .replace_descriptor(&read_only)
                 .map_err(|errno| Error::new(ErrorKind::System, "accept a frozen area").call("dup3", errno))?;
         }
-        let Offer { record, address, .. } = &self.offer;
+        let PendingTransfer { record, address, .. } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
         let what = format!("accept {whose}");
         headroom::keep(|| what.clone())?;
@@ -299,7 +301,7 @@ mod tests {
     use crate::object::Piece;
     use crate::sys::file::Identity;
 
-    fn offer(address: Address, name: &[u8]) -> Offer {
+    fn offer(address: Address, name: &[u8]) -> PendingTransfer {
         let area = Announcement {
             name: Name::new(name).unwrap(),
             descriptor: 7,
@@ -317,7 +319,7 @@ mod tests {
             note: Note::new([b'n'; 256]).unwrap(),
             claiming: false,
         };
-        Offer {
+        PendingTransfer {
             record: Record { id: AreaId::from_parts(3, 9), created: 5, area },
             address,
             id: AreaId::from_parts(4, 11),
@@ -334,7 +336,7 @@ mod tests {
             Address::RandomAtOrAbove(usize::MAX),
         ] {
             let offer = offer(address, b"ring");
-            assert_eq!(Offer::decode(&offer.encode()), Some(offer));
+            assert_eq!(PendingTransfer::decode(&offer.encode()), Some(offer));
         }
     }
 
@@ -344,19 +346,19 @@ mod tests {
         for (at, byte) in [(0, b'B'), (7, 0), (8, 1), (8, 2), (12, 5), (12, 255), (27, 0x80), (29, 2)] {
             let mut bytes = good;
             bytes[at] = byte;
-            assert_eq!(Offer::decode(&bytes), None, "{at}");
+            assert_eq!(PendingTransfer::decode(&bytes), None, "{at}");
         }
     }
 
     proptest! {
         #[test]
-        fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), Offer::BYTES), ours in any::<bool>()) {
-            let mut bytes: [u8; Offer::BYTES] = noise.try_into().unwrap();
+        fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), PendingTransfer::BYTES), ours in any::<bool>()) {
+            let mut bytes: [u8; PendingTransfer::BYTES] = noise.try_into().unwrap();
             if ours {
-                bytes[..Offer::RECORD].copy_from_slice(&offer(Address::Any, b"x").encode()[..Offer::RECORD]);
+                bytes[..PendingTransfer::RECORD].copy_from_slice(&offer(Address::Any, b"x").encode()[..PendingTransfer::RECORD]);
             }
-            if let Some(offer) = Offer::decode(&bytes) {
-                prop_assert_eq!(Offer::decode(&offer.encode()), Some(offer));
+            if let Some(offer) = PendingTransfer::decode(&bytes) {
+                prop_assert_eq!(PendingTransfer::decode(&offer.encode()), Some(offer));
             }
         }
     }

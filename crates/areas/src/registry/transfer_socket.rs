@@ -1,40 +1,40 @@
-//! A team's door: its transfer socket, to which others transfer areas.
+//! A team's transfer socket: its transfer socket, to which others transfer areas.
 //!
 //! A pending transfer waits in the socket's queue, which is the kernel's: it holds the memory
 //! though its giver is dead, and releases it when the team dies. The socket's address is a name in
 //! the registry's folder for as long as it takes to open that name; then the name goes, and what
 //! leads to the socket is `/proc/PID/fd/N`, as with all else that a team has. So only those reach a
-//! door that may look into its owner, and nothing of it is left behind.
+//! transfer socket that may look into its owner, and nothing of it is left behind.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::directory::{Directory, any_below};
-use super::offer::{Offer, Parcel, Unasked};
 use super::peer::OWN_DESCRIPTORS;
+use super::pending_transfer::{Parcel, PendingTransfer, Unasked};
 use super::process::is_dead;
-use super::table::DoorAt;
+use super::table::TransferSocketAt;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
 use crate::sys::guarded::Guarded;
 
-/// How the names begin that doors have while they are made. What follows says whose it is, as a
-/// team's link does.
+/// How the names begin that transfer sockets have while they are made. What follows says whose it
+/// is, as a team's link does.
 pub(super) const NAME: &str = "door-";
 
-/// Our own door.
+/// Our own transfer socket.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct TransferSocket {
     socket: Guarded,
     /// Leads to the socket's file, which has no name any more. Never read: others come by way of
     /// its number.
     entry: Guarded,
-    at: DoorAt,
+    at: TransferSocketAt,
 }
 
-impl Door {
+impl TransferSocket {
     /// Makes one, by way of a name in the registry's folder. `start_time` is that of this process.
     pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
@@ -67,13 +67,13 @@ impl Door {
             // A umask may have taken the owner's right to write, which is what sending to it takes.
             sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
         }
-        let at = DoorAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
+        let at = TransferSocketAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
         let entry = Guarded::new(entry).map_err(failed("fstat"))?;
-        Ok(Door { socket, entry, at })
+        Ok(TransferSocket { socket, entry, at })
     }
 
     /// Where others find it.
-    pub(super) fn at(&self) -> DoorAt {
+    pub(super) fn at(&self) -> TransferSocketAt {
         self.at
     }
 
@@ -82,15 +82,15 @@ impl Door {
         self.socket.is_intact() && self.entry.is_intact()
     }
 
-    /// Whether something may be at the door. Mostly nothing is, whosever socket it is: to ask that
-    /// changes nothing.
+    /// Whether something may be at the transfer socket. Mostly nothing is, whosever socket it is:
+    /// to ask that changes nothing.
     pub(super) fn may_have_offers(&self) -> bool {
         sys::socket::may_have_packet(self.socket.as_fd())
     }
 
-    /// The next parcel at the door, if there is one. What is not an offer is dropped on the way.
-    /// All stays where it is if there is no room for more. `control` is the control file of this
-    /// process, by which it knows a claim.
+    /// The next parcel at the transfer socket, if there is one. What is not an offer is dropped on
+    /// the way. All stays where it is if there is no room for more. `control` is the control file
+    /// of this process, by which it knows a claim.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] where no descriptor can be had for it, [`ErrorKind::System`] where the
@@ -153,9 +153,9 @@ fn too_many_strangers() -> Error {
 /// What is first in line at a socket, and stays there; `None` if nothing is. What is not an offer
 /// is `Ok(None)`.
 fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Option<Parcel>>> {
-    let mut bytes = [0; Offer::BYTES];
+    let mut bytes = [0; PendingTransfer::BYTES];
     let packet = sys::socket::look_at_packet(socket, &mut bytes).ok()?;
-    if packet.lacks && packet.descriptors.len() < Offer::DESCRIPTORS {
+    if packet.lacks && packet.descriptors.len() < PendingTransfer::DESCRIPTORS {
         drop(Unasked::new(packet.descriptors, control));
         return Some(Err(remedy::open_files(Error::new(
             ErrorKind::Limit,
@@ -165,22 +165,22 @@ fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Opti
     Some(Parcel::open(packet, &bytes, control))
 }
 
-/// Puts an offer and its descriptors at another team's door. `folder` shows that team's
+/// Puts an offer and its descriptors at another team's transfer socket. `folder` shows that team's
 /// descriptors.
 pub(super) fn offer(
     folder: &str,
-    door: DoorAt,
-    bytes: &[u8; Offer::BYTES],
+    at: TransferSocketAt,
+    bytes: &[u8; PendingTransfer::BYTES],
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), Refused> {
     let refused = |call| move |errno| Refused { call, errno };
-    let path = format!("{folder}/{}", door.descriptor);
+    let path = format!("{folder}/{}", at.descriptor);
     let path = CString::new(path).map_err(|_| refused("open")(sys::Errno::INVAL))?;
     let entry =
         sys::file::open_at(sys::file::CWD, &path, OFlags::PATH, 0).map_err(refused("openat(O_PATH)"))?;
     // The number may lead to anything by now.
     let stat = sys::file::look(entry.as_fd()).map_err(refused("fstat"))?;
-    if stat.identity != door.socket || !stat.is_socket() {
+    if stat.identity != at.socket || !stat.is_socket() {
         return Err(refused("openat(O_PATH)")(sys::Errno::NOENT));
     }
     let socket = sys::socket::packets().map_err(refused("socket(AF_UNIX, SOCK_DGRAM)"))?;
@@ -188,27 +188,28 @@ pub(super) fn offer(
         .map_err(refused("sendmsg(SCM_RIGHTS)"))
 }
 
-/// Why an offer could not be put at a door: the call, and what the kernel said.
+/// Why an offer could not be put at a transfer socket: the call, and what the kernel said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) call: &'static str,
     pub(super) errno: sys::Errno,
 }
 
-/// The name that a door has until it is open. `lot` distinguishes what one process makes at once:
-/// two copies of this library.
+/// The name that a transfer socket has until it is open. `lot` distinguishes what one process makes
+/// at once: two copies of this library.
 fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
     CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
 }
 
-/// Whose door such a name is of: process and start time. `None` for a name that no team of ours
-/// makes.
+/// Whose transfer socket such a name is of: process and start time. `None` for a name that no team
+/// of ours makes.
 fn maker_of(name: &CStr) -> Option<(u32, u64)> {
     let mut parts = name.to_str().ok()?.strip_prefix(NAME)?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Removes the names of those who were killed while they made their door: of proven dead only.
+/// Removes the names of those who were killed while they made their transfer socket: of proven dead
+/// only.
 fn clear_forsaken(space: BorrowedFd<'_>) {
     for name in sys::file::names_in(space, 4096).unwrap_or_default() {
         if maker_of(&name).is_some_and(|(pid, start_time)| is_dead(pid, start_time)) {

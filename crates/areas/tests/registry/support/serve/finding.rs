@@ -1,0 +1,98 @@
+//! Looking for areas, and being found.
+
+use std::fmt::Write as _;
+
+use areas::AreaId;
+use areas::registry::{self, Source};
+
+use super::super::reply::SEPARATOR;
+use super::super::{exclusive, notes, workload};
+use super::{Failure, Holdings};
+
+pub(super) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
+    let nothing = Ok(String::new());
+    match *words {
+        ["busy", threads] => {
+            holdings.busy = Some(workload::Busy::start(threads.parse()?));
+            nothing
+        }
+        ["idle"] => {
+            holdings.busy.take().ok_or("not busy".to_owned())?.stop()?;
+            nothing
+        }
+        ["wait", name, millis] => {
+            let timeout = std::time::Duration::from_millis(millis.parse()?);
+            Ok(seen(&registry::wait(name, Some(timeout))?))
+        }
+        ["find", name] => Ok(seen(&registry::find(name)?)),
+        ["get", id] => Ok(seen(&registry::get(AreaId::new(id.parse()?)?)?)),
+        // In seconds, by the wall clock.
+        ["age", name] => {
+            let created = registry::find(name)?.info()?.created();
+            let age = std::time::SystemTime::now().duration_since(created);
+            Ok(age.map_err(|_| "it is of the future".to_owned())?.as_secs().to_string())
+        }
+        ["size", name] => Ok(registry::find(name)?.info()?.size.to_string()),
+        ["list"] => list(),
+        ["list-while", millis] => {
+            let end = std::time::Instant::now() + std::time::Duration::from_millis(millis.parse()?);
+            let mut rounds = 0;
+            while std::time::Instant::now() < end {
+                registry::list()?;
+                rounds += 1;
+            }
+            Ok(rounds.to_string())
+        }
+        ["is-retired", id] => Ok(registry::get(AreaId::new(id.parse()?)?)?.info()?.retired.to_string()),
+        ["exclusive", ..] => exclusive::perform(&words[1..], holdings),
+        ["note", ..] => notes::perform(&words[1..], holdings),
+        ["keep"] => Ok(registry::ensure_published().map(|()| String::new())?),
+        ["path"] => Ok(registry::path()?.map_or("-".to_owned(), |path| path.display().to_string())),
+        ["keeper", "end"] => {
+            holdings.keeper = None;
+            nothing
+        }
+        ["keeper", "trouble"] => {
+            let keeper = holdings.keeper.as_ref().ok_or_else(|| "no keeper".to_owned())?;
+            Ok(keeper.trouble().unwrap_or_else(|| "-".to_owned()).replace('\n', " "))
+        }
+        ["keeper", millis] => {
+            let interval = std::time::Duration::from_millis(millis.parse()?);
+            holdings.keeper = Some(registry::Keeper::start(interval)?);
+            nothing
+        }
+        ["remark"] => Ok(registry::path_remark()?.unwrap_or_else(|| "-".to_owned())),
+        // Of what a process holds: the size, and the numbers of all who hold it.
+        ["unpublished", pid] => {
+            let pid: u32 = pid.parse()?;
+            let mut answer = String::new();
+            for memory in registry::unpublished()? {
+                let holders: Vec<u32> = memory.holders.iter().map(|holder| holder.pid).collect();
+                if holders.contains(&pid) {
+                    let size = memory.size.map_or("-".to_owned(), |size| size.to_string());
+                    let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
+                    let _ = write!(answer, "{size} {}{SEPARATOR}", holders.join(","));
+                }
+            }
+            Ok(answer)
+        }
+        ["holders", name] => Ok(registry::find(name)?.holders().len().to_string()),
+        _ => Err(Failure::Unknown),
+    }
+}
+
+fn seen(source: &Source) -> String {
+    format!("{} {} {}", source.id(), source.pid(), source.name())
+}
+
+fn list() -> Result<String, Failure> {
+    let listing = registry::list()?;
+    let mut answer = String::new();
+    for area in &listing.areas {
+        let _ = write!(answer, "+{}{SEPARATOR}", seen(area));
+    }
+    for team in &listing.unreadable {
+        let _ = write!(answer, "-{} {}{SEPARATOR}", team.pid, team.reason);
+    }
+    Ok(answer)
+}
