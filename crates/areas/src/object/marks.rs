@@ -56,6 +56,25 @@ pub(crate) fn lets_others_write(stat: &Stat) -> bool {
     stat.mode & WRITERS != 0
 }
 
+/// Whether a mode is changed by one process at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alone {
+    /// It is, or not changed at all.
+    Only,
+    /// By several at once if need be. Another holder may have the record lock for good, and whoever
+    /// opens an area does not wait for it: what is lost at worst is a mark of the same moment. (All
+    /// changes close a mode to writers, so that none opens it again.)
+    OrNot,
+}
+
+/// A mode by which its owner alone may open it for writing, with what is marked in it.
+fn closed_mode(mode: u32) -> u32 {
+    match mode & WRITERS {
+        0 => mode,
+        _ => mode & UNEVEN | 0o600,
+    }
+}
+
 /// A mode that gives these rights, with what is marked in it. (What was offered is never for
 /// writing: a mode that lets others write says nothing of that.)
 fn with_rights(mode: u32, rights: u32) -> u32 {
@@ -72,7 +91,8 @@ impl Object {
     /// than the others: before that is so.
     pub(crate) fn mark_uneven(&self) -> Result<()> {
         if !self.is_uneven() {
-            self.change_mode("note that an area has another reserve than its clones", |mode| mode | UNEVEN)?;
+            let what = "note that an area has another reserve than its clones";
+            self.change_mode(what, Alone::Only, |mode| closed_mode(mode) | UNEVEN)?;
             self.uneven.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -80,7 +100,7 @@ impl Object {
 
     /// Permanently forbids opening it, except to those that have it.
     pub(crate) fn mark_retired(&self) -> Result<()> {
-        self.change_mode("retire an area", |mode| mode & !FOR_OTHERS | RETIRED)
+        self.change_mode("retire an area", Alone::Only, |mode| mode & !FOR_OTHERS | RETIRED)
     }
 
     /// Whether it was marked so when it was opened here.
@@ -105,7 +125,7 @@ impl Object {
     /// Lets only its owner open it, and for these rights; what is marked on it stays: that it is
     /// retired, and that it was offered to users, who may read it. `rights` may say that it is.
     pub(crate) fn set_rights(&self, what: &str, rights: u32) -> Result<()> {
-        self.change_mode(what, |mode| with_rights(mode, rights))
+        self.change_mode(what, Alone::Only, |mode| with_rights(mode, rights))
     }
 
     /// Has other users not open it for writing by way of a descriptor that they have: before there
@@ -137,13 +157,13 @@ impl Object {
                     ))
                     .help("clone it for writing; or have its owner send it for reading only, or freeze it"));
             }
-            self.set_rights(what, 0o600)?;
+            self.change_mode(what, Alone::OrNot, closed_mode)?;
         }
         self.open_to_others.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    fn change_mode(&self, what: &str, change: impl Fn(u32) -> u32) -> Result<()> {
+    fn change_mode(&self, what: &str, alone: Alone, change: impl Fn(u32) -> u32) -> Result<()> {
         let mode_now = || {
             let stat = self.own_fd().and_then(sys::file::stat);
             stat.map(|stat| stat.mode & PERMISSIONS).map_err(|_| closed(what.to_owned()))
@@ -152,7 +172,7 @@ impl Object {
         if change(before) == before {
             return Ok(());
         }
-        let _alone = self.alone(what)?;
+        let _alone = self.alone(what, alone)?;
         let wanted = change(mode_now()?);
         let fd = self.own_fd().map_err(|_| closed(what.to_owned()))?;
         sys::file::set_mode(fd, wanted).map_err(|errno| {
@@ -161,9 +181,12 @@ impl Object {
     }
 
     /// No other process changes its mode while this is kept. `None` where it cannot be reopened for
-    /// writing: frozen, or without `/proc`.
-    fn alone(&self, what: &str) -> Result<Option<OwnedFd>> {
-        const ATTEMPTS: u32 = 500;
+    /// writing (frozen, or without `/proc`), and where it may be done without.
+    fn alone(&self, what: &str, alone: Alone) -> Result<Option<OwnedFd>> {
+        let attempts = match alone {
+            Alone::Only => 500,
+            Alone::OrNot => 20,
+        };
         let path = format!("/proc/thread-self/fd/{}\0", self.fd().as_raw_fd());
         let Some(file) = std::ffi::CStr::from_bytes_with_nul(path.as_bytes())
             .ok()
@@ -174,13 +197,16 @@ impl Object {
         if !sys::file::stat(file.as_fd()).is_ok_and(|stat| stat.identity == self.identity()) {
             return Err(closed(what.to_owned()));
         }
-        for _ in 0..ATTEMPTS {
+        for _ in 0..attempts {
             match range_lock::take(file.as_fd(), Hold::Alone, &BYTE) {
                 Ok(()) => return Ok(Some(file)),
                 Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => std::thread::sleep(Duration::from_millis(1)),
                 // No record locks are to be had: the next best is to do without.
                 Err(_) => return Ok(None),
             }
+        }
+        if alone == Alone::OrNot {
+            return Ok(None);
         }
         Err(Error::new(ErrorKind::Busy, what.to_owned())
             .call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)

@@ -129,3 +129,32 @@ fn marks_stay() {
     assert!(found.open_read_only().is_err());
     assert_eq!(mode(area.as_fd()), 0o640);
 }
+
+/// A record lock of another holder's, on all of it and for good, keeps nobody from reading.
+#[test]
+fn a_record_lock_of_others_delays_no_reader() {
+    let name = format!("test: locked {}", std::process::id());
+    let area = areas::builder(4096).name(&name).shared().unwrap();
+    let found = registry::find(&name).unwrap();
+    let held = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .flatten()
+        .find(|entry| std::fs::read_link(entry.path()).unwrap_or_default().to_string_lossy().contains(&name));
+    let other = std::fs::File::options().read(true).write(true).open(held.unwrap().path()).unwrap();
+    let all = libc::flock {
+        l_type: libc::F_WRLCK.try_into().unwrap(),
+        l_whence: libc::SEEK_SET.try_into().unwrap(),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: an open file and a lock that are there during the call.
+    #[expect(unsafe_code, reason = "rustix has no locks of open files")]
+    let locked = unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const all) };
+    assert_eq!(locked, 0);
+    let begun = std::time::Instant::now();
+    let clone = found.open_read_only().unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(modes_of(&name).iter().filter(|&&mode| mode == 0o600).count(), modes_of(&name).len());
+    drop((clone, area, other));
+}
