@@ -60,6 +60,65 @@ mod run {
     pub(crate) use crate::run_args as args;
 }
 
+#[path = "../../crates/areas-cli/src/cat/args.rs"]
+mod cat_args;
+mod cat {
+    pub(crate) use crate::cat_args as args;
+}
+#[path = "../../crates/areas-cli/src/create/args.rs"]
+mod create_args;
+mod create {
+    pub(crate) use crate::create_args as args;
+}
+#[path = "../../crates/areas-cli/src/detach/args.rs"]
+mod detach_args;
+mod detach {
+    pub(crate) use crate::detach_args as args;
+}
+#[path = "../../crates/areas-cli/src/ls/args.rs"]
+mod ls_args;
+mod ls {
+    pub(crate) use crate::ls_args as args;
+}
+#[path = "../../crates/areas-cli/src/moving/args.rs"]
+mod moving_args;
+mod moving {
+    pub(crate) use crate::moving_args as args;
+}
+#[path = "../../crates/areas-cli/src/nodes/args.rs"]
+mod nodes_args;
+mod nodes {
+    pub(crate) use crate::nodes_args as args;
+}
+#[path = "../../crates/areas-cli/src/put/args.rs"]
+mod put_args;
+mod put {
+    pub(crate) use crate::put_args as args;
+}
+#[path = "../../crates/areas-cli/src/resize/args.rs"]
+mod resize_args;
+mod resize {
+    pub(crate) use crate::resize_args as args;
+}
+#[path = "../../crates/areas-cli/src/show/args.rs"]
+mod show_args;
+mod show {
+    pub(crate) use crate::show_args as args;
+}
+#[path = "../../crates/areas-cli/src/tour/args.rs"]
+mod tour_args;
+mod tour {
+    pub(crate) use crate::tour_args as args;
+}
+#[path = "../../crates/areas-cli/src/holding.rs"]
+mod holding;
+#[path = "../../crates/areas-cli/src/kilobytes.rs"]
+mod kilobytes;
+#[path = "../../crates/areas-cli/src/publishing.rs"]
+mod publishing;
+#[path = "../../crates/areas-cli/src/seconds.rs"]
+mod seconds;
+
 /// What `choice.rs` tells on stderr, for which there is no reader here.
 mod output {
     pub(crate) fn complain(_: &str) {}
@@ -90,8 +149,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         args::Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(command))
     });
     match read {
-        Ok(args::Args { command: args::Command::Put(args::Put { placing, .. }), .. })
-        | Ok(args::Args { command: args::Command::Create(args::Create { placing, .. }), .. }) => {
+        Ok(args::Args { command: args::Command::Put(put_args::Put { placing, .. }), .. })
+        | Ok(args::Args { command: args::Command::Create(create_args::Create { placing, .. }), .. }) => {
             // By property, a machine is asked; by number, it is plain data.
             let _ = placing.placement(true).map(|placement| placement.to_string());
         }

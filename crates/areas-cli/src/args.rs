@@ -5,25 +5,24 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::cat::Cat;
-use crate::create::Create;
-use crate::detach::HolderWorker;
+use crate::cat::args::Cat;
+use crate::create::args::Create;
+use crate::detach::args::HolderWorker;
 use crate::doctor::args::Doctor;
 use crate::flight::args::{Fetch, Serve};
 use crate::gate::args::{Offer, Take};
 use crate::holders::args::{Drop, Freeze, Hold, Publish, Rename};
 use crate::inout::args::{Cmp, Fill, Get};
 use crate::ls::args::Ls;
-use crate::moving::Move;
-use crate::nodes::Nodes;
-use crate::put::Put;
-use crate::resize::Resize;
+use crate::moving::args::Move;
+use crate::nodes::args::Nodes;
+use crate::put::args::Put;
+use crate::resize::args::Resize;
 use crate::run::args::Run;
 use crate::scan::args::{Reap, Scan};
-use crate::show::Show;
+use crate::show::args::Show;
 use crate::top::args::{Top, TopScreen};
-use crate::tour::Tour;
-use crate::tour::worker::TourWorker;
+use crate::tour::args::{Tour, TourWorker};
 use crate::watch::args::{Wait, Watch};
 
 /// Chunks of memory as first-class things: named, placed, shared, frozen, measured.

@@ -7,6 +7,8 @@
 //! pipe or a socket keep their area from being frozen for as long as the reader likes, so that
 //! there only what is frozen already is sent. All else is copied.
 
+pub(crate) mod args;
+
 use std::fs::{File, FileType};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -15,30 +17,13 @@ use std::process::ExitCode;
 
 use areas::registry::Source;
 use areas::{Bytes, Error, ErrorKind};
-use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::failure::{Failure, Result, io_error};
 use crate::stdio;
-use crate::target::Target;
+use args::Cat;
 
 /// Fits into a processor's cache, and is many pages.
 const BUFFER: usize = 128 << 10;
-
-/// Write an area's bytes to the standard output
-///
-/// They are read without mapping the area, so that holes stay holes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Cat {
-    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
-    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
-    pub(crate) area: Target,
-    /// Where to begin
-    #[arg(long, default_value = "0")]
-    pub(crate) offset: Bytes,
-    /// How many bytes at most; without it, all that follow
-    #[arg(long)]
-    pub(crate) length: Option<Bytes>,
-}
 
 pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let source = cat.area.find()?;

@@ -10,6 +10,8 @@
 //! alone would not do: a child of a program with threads may do next to nothing but start another
 //! program.
 
+pub(crate) mod args;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
 use std::sync::mpsc::Sender;
@@ -23,6 +25,7 @@ use crate::failure::{Failure, Result, io_error};
 use crate::holder::{self, ToHold};
 use crate::holding::Holding;
 use crate::output;
+use args::HolderWorker;
 
 /// The word for the subcommand.
 const WORKER: &str = "holder-worker";
@@ -36,17 +39,6 @@ const WHAT: &str = "start a holder in the background";
 struct Ready {
     pid: u32,
     ids: Vec<i32>,
-}
-
-/// A process that holds areas in the background
-#[derive(Debug, clap::Args)]
-#[command(hide = true)]
-pub(crate) struct HolderWorker {
-    /// The areas to hold
-    pub(crate) ids: Vec<i32>,
-    /// This is the one that holds them
-    #[arg(long)]
-    pub(crate) last: bool,
 }
 
 /// Has a process in the background hold the areas from now on.

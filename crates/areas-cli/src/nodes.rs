@@ -1,6 +1,7 @@
 //! `areas nodes`: the machine's memory nodes, and which of them may be used.
 
-use std::path::PathBuf;
+pub(crate) mod args;
+
 use std::process::ExitCode;
 
 use areas::place::{MemorySpace, Ranked, Space, Targets};
@@ -16,28 +17,7 @@ use crate::output;
 use crate::output::json::{self, in_order};
 use crate::output::style::Terminal;
 use crate::output::table::{Holds, Table};
-
-/// Show the machine's memory nodes: size, free memory, CPUs, caches, huge pages, distances, speed
-///
-/// What the kernel does not report is left out. A file of sysfs that cannot be read, or is invalid,
-/// is named on standard error, and what it should have reported is left out, or `?`. CACHE is a
-/// cache on the memory's own side, in front of that node.
-///
-/// Then the memory spaces: the nodes that are best at something, equals together, for --nodes of
-/// other commands. UNKNOWN are those of which it is not known. Without --from, bandwidth and
-/// latency are the best for each node with CPUs.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Nodes {
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// See the memory spaces from a CPU or a node: `cpu3`, `node1`
-    #[arg(long, value_name = "cpuN|nodeN")]
-    pub(crate) from: Option<Origin>,
-    /// Of another machine: a folder with a copy of its /sys
-    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) sysfs: Option<PathBuf>,
-}
+use args::Nodes;
 
 pub(crate) fn run(nodes: &Nodes) -> Result<ExitCode> {
     let (topology, allowed) = match &nodes.sysfs {

@@ -1,11 +1,13 @@
 //! `areas put`: files into named areas.
 
+pub(crate) mod args;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use areas::{AnyArea, Bytes, Error, ErrorKind, Lock, Name, PageSize, Pages};
+use areas::{AnyArea, Error, ErrorKind, Lock, Name, PageSize, Pages};
 
 use crate::contents::Contents;
 use crate::create::in_memory;
@@ -13,53 +15,8 @@ use crate::failure::{Result, io_error};
 use crate::growing::Growing;
 use crate::hold::{hold, hold_growing};
 use crate::holder::ToHold;
-use crate::holding::Holding;
 use crate::output;
-use crate::placing::Placing;
-use crate::publishing::Publishing;
-
-/// Put files into named areas, and hold them
-///
-/// An area is filled first and published when it is complete: a process that finds it finds all of
-/// it. Of several files, all are put, or none. They are held until a signal ends this command, or
-/// until COMMAND ends.
-///
-/// With --follow, the area is published at once and grows as the stream comes in. Its size is in
-/// whole pages; how many bytes are there stands in its note: `bytes=81920 ended=no`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  areas put model.bin --name model --policy interleave --freeze
-  tar c FOLDER | areas put - --name archive
-  areas put data --name data -- ./worker    # there as long as the worker runs
-  areas put *.bin --name 'models/{}' --detach    # models/a.bin and so on, held in the background until `areas drop`
-  tail -c +1 -f LOG | areas put - --name log --follow
-  areas put data --name data --split 0:1,1:3    # the first quarter on node 0, the rest on node 1")]
-pub(crate) struct Put {
-    /// The files; `-` is the standard input
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// The name that others find it by: 1 to 255 bytes, in which `{}` stands for the file's own
-    /// name; without it, that name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<OsString>,
-    #[command(flatten)]
-    pub(crate) publishing: Publishing,
-    #[command(flatten)]
-    pub(crate) holding: Holding,
-    /// Freeze it: no process can change it any more, not even root's; with --follow, at the
-    /// stream's end
-    #[arg(long)]
-    pub(crate) freeze: bool,
-    /// Let the area grow as the stream comes in, for all its holders at once
-    #[arg(long, conflicts_with_all = ["note", "detach", "split"])]
-    pub(crate) follow: bool,
-    /// Up to where it may grow: each of its holders takes that many addresses
-    #[arg(long, value_name = "MAX", requires = "follow", default_value = "64G")]
-    pub(crate) growable: Bytes,
-    #[command(flatten)]
-    pub(crate) placing: Placing,
-}
+use args::Put;
 
 pub(crate) fn run(put: &Put, quiet: bool) -> Result<ExitCode> {
     let names = names(put)?;

@@ -1,11 +1,12 @@
 //! `areas show`: everything about one area.
 
+pub(crate) mod args;
+
 use std::process::ExitCode;
 
 use areas::closed::ClosedExtent;
 use areas::registry::{self, Holder, Source};
 use areas::{Bytes, Lock, PageSize, escape_invisible};
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -13,26 +14,8 @@ use crate::map::{Map, PartJson};
 use crate::output::style::{Look, Terminal};
 use crate::output::{self, json};
 use crate::report::{AreaJson, Report};
-use crate::target::Target;
 use crate::users;
-
-/// Show everything about one area: where its pages are, who holds it
-#[derive(Debug, clap::Args)]
-pub(crate) struct Show {
-    /// Its name or id: digits are an id, `name:123` is a name always, `hex:ff` its bytes
-    #[arg(value_name = "NAME|ID", value_parser = OsStringValueParser::new().try_map(Target::new))]
-    pub(crate) area: Target,
-    /// Draw where each part of it is
-    #[arg(long)]
-    pub(crate) map: bool,
-    /// Look into this user's registry: for root, looking only. AREAS_DIR, where it is set, has to
-    /// name that user's folder
-    #[arg(long, value_name = "NAME|UID")]
-    pub(crate) user: Option<String>,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
+use args::Show;
 
 pub(crate) fn run(show: &Show) -> Result<ExitCode> {
     users::look_into(show.user.as_deref())?;

@@ -8,13 +8,13 @@
 //! | `machine.rs` | what is measured of the machine and its processes |
 //! | `holder.rs`, `worker.rs` | the other processes: from outside and from inside |
 
+pub(crate) mod args;
 mod claims;
 mod holder;
 mod machine;
 mod steps;
 pub(crate) mod worker;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -22,16 +22,8 @@ use areas::{Bytes, Error, ErrorKind};
 
 use crate::contents::Contents;
 use crate::failure::Result;
+use args::Tour;
 use claims::Claims;
-
-/// Show what areas are for, on a real file: under a minute, everything that it says is measured
-///
-/// With --quiet it prints what does not hold, and how much does.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Tour {
-    /// The file to take; by default the Rust compiler's own library, some 150 MB
-    pub(crate) file: Option<PathBuf>,
-}
 
 pub(crate) fn run(tour: &Tour, quiet: bool) -> Result<ExitCode> {
     let start = Instant::now();

@@ -5,17 +5,15 @@
 use std::fs::File;
 use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use areas::{Name, Protection, registry};
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use areas::{Protection, registry};
 use serde::{Deserialize, Serialize};
 
+use super::args::TourWorker;
 use super::machine;
 use crate::failure::{Result, io_error};
 use crate::output;
-use crate::publishing::name;
 
 /// What the tour asks for, one a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,18 +37,6 @@ pub(super) struct Answer {
 
 /// The piece of the file that is in memory at a time.
 const PIECE: usize = 256 << 10;
-
-/// A process that the tour starts
-#[derive(Debug, clap::Args)]
-#[command(hide = true)]
-pub(crate) struct TourWorker {
-    /// The area to find
-    #[arg(long, value_parser = OsStringValueParser::new().try_map(name))]
-    pub(crate) name: Name,
-    /// The file to compare it with
-    #[arg(long)]
-    pub(crate) file: PathBuf,
-}
 
 pub(crate) fn run(worker: &TourWorker) -> Result<ExitCode> {
     let own = machine::own_memory()?;
