@@ -27,13 +27,21 @@ pub(crate) fn status(start: *const u8, len: usize, page: usize) -> Vec<i32> {
     status
 }
 
-/// The node of each page, all of which are in RAM.
+/// The node of each page, all of which are in RAM. The kernel says of a page that it is moving just
+/// then that there is none: it is asked again.
 #[track_caller]
 pub(crate) fn nodes_of(start: *const u8, len: usize, page: usize) -> Vec<u32> {
-    let status = status(start, len, page);
-    status
+    let mut found = status(start, len, page);
+    for _ in 0..200 {
+        if !found.contains(&-libc::ENOENT) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        found = status(start, len, page);
+    }
+    found
         .iter()
-        .map(|&node| u32::try_from(node).unwrap_or_else(|_| panic!("not all in RAM: {status:?}")))
+        .map(|&node| u32::try_from(node).unwrap_or_else(|_| panic!("not all in RAM: {found:?}")))
         .collect()
 }
 
