@@ -21,6 +21,7 @@ mod fuzz;
 mod headers;
 mod install;
 mod layers;
+mod lock;
 mod metadata;
 mod pictures;
 mod process;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::machine::{self, Apt};
-use crate::process;
+use crate::{lock, process};
 
 /// What the root has besides Debian's smallest: what a linker is made of, and the certificates that
 /// cargo's downloads need.
@@ -33,7 +33,7 @@ impl Root {
         fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
         let cache = fs::canonicalize(cache)?;
         let mutex = File::create(cache.join("mutex"))?;
-        if rustix::fs::flock(&mutex, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        if lock::try_take(&mutex).is_err() {
             bail!("another `cargo xtask fresh` runs, in {}", cache.display());
         }
         let path = cache.join("root");

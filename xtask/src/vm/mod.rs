@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use rustix::fs::FlockOperation;
 
+use crate::lock;
 use kernel::Kernel;
 use layout::{Layout, Matrix, Nodes};
 
@@ -260,7 +260,7 @@ impl RunFolder {
         for old in fs::read_dir(&runs)? {
             let old = old?.path();
             let abandoned = match File::open(old.join("running")) {
-                Ok(running) => try_lock(&running).is_ok(),
+                Ok(running) => lock::try_take(&running).is_ok(),
                 Err(_) => !old.join("kept").exists(),
             };
             if abandoned {
@@ -277,7 +277,8 @@ impl RunFolder {
             }
         };
         let running = File::create(path.join("running"))?;
-        try_lock(&running).with_context(|| format!("cannot take the record lock in {}", path.display()))?;
+        lock::try_take(&running)
+            .with_context(|| format!("cannot take the record lock in {}", path.display()))?;
         Ok(Self { path, keep, _running: running })
     }
 }
@@ -291,9 +292,4 @@ impl Drop for RunFolder {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-/// Takes a lock on a file that ends with its process; an error where another one has it.
-fn try_lock(file: &File) -> rustix::io::Result<()> {
-    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }

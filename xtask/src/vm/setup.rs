@@ -9,11 +9,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::fs::FlockOperation;
 
 use super::fetch::{BUSYBOX, Fetch, is_complete, remove_folder};
 use super::kernel::Kernel;
-use crate::process;
+use crate::{lock, process};
 
 const QEMU: &str = "root/usr/bin/qemu-system-x86_64";
 
@@ -67,11 +66,7 @@ pub(crate) fn cache_folder() -> Result<PathBuf> {
 
 /// The cache's mutex: one process fetches, the others wait for it.
 pub(crate) fn lock_cache(cache: &Path) -> Result<File> {
-    let path = cache.join("mutex");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot take the lock on {}", path.display()))?;
-    Ok(file)
+    lock::take(&cache.join("mutex"))
 }
 
 /// Makes sure that everything for `kernel` is in `cache`, which the caller holds the mutex of.
