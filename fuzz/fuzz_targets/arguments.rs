@@ -8,116 +8,51 @@ mod args;
 mod choice;
 #[path = "../../crates/areas-cli/src/column.rs"]
 mod column;
-#[path = "../../crates/areas-cli/src/doctor/args.rs"]
-mod doctor_args;
-#[path = "../../crates/areas-cli/src/flight/args.rs"]
-mod flight_args;
-mod flight {
-    pub(crate) use crate::flight_args as args;
-}
-#[path = "../../crates/areas-cli/src/gate/args.rs"]
-mod gate_args;
-mod gate {
-    pub(crate) use crate::gate_args as args;
-}
-#[path = "../../crates/areas-cli/src/placing.rs"]
-mod placing;
-#[path = "../../crates/areas-cli/src/scan/args.rs"]
-mod scan_args;
-mod scan {
-    pub(crate) use crate::scan_args as args;
-}
-#[path = "../../crates/areas-cli/src/target.rs"]
-mod target;
-#[path = "../../crates/areas-cli/src/top/args.rs"]
-mod top_args;
-mod top {
-    pub(crate) use crate::top_args as args;
-}
-
-mod doctor {
-    pub(crate) use super::doctor_args as args;
-}
-
-#[path = "../../crates/areas-cli/src/watch/args.rs"]
-mod watch_args;
-mod watch {
-    pub(crate) use crate::watch_args as args;
-}
-#[path = "../../crates/areas-cli/src/holders/args.rs"]
-mod holders_args;
-mod holders {
-    pub(crate) use crate::holders_args as args;
-}
-#[path = "../../crates/areas-cli/src/inout/args.rs"]
-mod inout_args;
-mod inout {
-    pub(crate) use crate::inout_args as args;
-}
-#[path = "../../crates/areas-cli/src/run/args.rs"]
-mod run_args;
-mod run {
-    pub(crate) use crate::run_args as args;
-}
-
-#[path = "../../crates/areas-cli/src/cat/args.rs"]
-mod cat_args;
-mod cat {
-    pub(crate) use crate::cat_args as args;
-}
-#[path = "../../crates/areas-cli/src/create/args.rs"]
-mod create_args;
-mod create {
-    pub(crate) use crate::create_args as args;
-}
-#[path = "../../crates/areas-cli/src/detach/args.rs"]
-mod detach_args;
-mod detach {
-    pub(crate) use crate::detach_args as args;
-}
-#[path = "../../crates/areas-cli/src/ls/args.rs"]
-mod ls_args;
-mod ls {
-    pub(crate) use crate::ls_args as args;
-}
-#[path = "../../crates/areas-cli/src/moving/args.rs"]
-mod moving_args;
-mod moving {
-    pub(crate) use crate::moving_args as args;
-}
-#[path = "../../crates/areas-cli/src/nodes/args.rs"]
-mod nodes_args;
-mod nodes {
-    pub(crate) use crate::nodes_args as args;
-}
-#[path = "../../crates/areas-cli/src/put/args.rs"]
-mod put_args;
-mod put {
-    pub(crate) use crate::put_args as args;
-}
-#[path = "../../crates/areas-cli/src/resize/args.rs"]
-mod resize_args;
-mod resize {
-    pub(crate) use crate::resize_args as args;
-}
-#[path = "../../crates/areas-cli/src/show/args.rs"]
-mod show_args;
-mod show {
-    pub(crate) use crate::show_args as args;
-}
-#[path = "../../crates/areas-cli/src/tour/args.rs"]
-mod tour_args;
-mod tour {
-    pub(crate) use crate::tour_args as args;
-}
 #[path = "../../crates/areas-cli/src/holding.rs"]
 mod holding;
 #[path = "../../crates/areas-cli/src/kilobytes.rs"]
 mod kilobytes;
+#[path = "../../crates/areas-cli/src/placing.rs"]
+mod placing;
 #[path = "../../crates/areas-cli/src/publishing.rs"]
 mod publishing;
 #[path = "../../crates/areas-cli/src/seconds.rs"]
 mod seconds;
+#[path = "../../crates/areas-cli/src/target.rs"]
+mod target;
+
+/// What can be said to each subcommand, where `args.rs` looks for it. (A
+/// path within `mod cat { … }` would begin in a folder that is not there.)
+macro_rules! arguments {
+    ($($name:ident, $args:ident: $path:literal;)*) => {$(
+        #[path = $path]
+        mod $args;
+        mod $name {
+            pub(crate) use crate::$args as args;
+        }
+    )*};
+}
+arguments! {
+    cat, cat_args: "../../crates/areas-cli/src/cat/args.rs";
+    create, create_args: "../../crates/areas-cli/src/create/args.rs";
+    detach, detach_args: "../../crates/areas-cli/src/detach/args.rs";
+    doctor, doctor_args: "../../crates/areas-cli/src/doctor/args.rs";
+    flight, flight_args: "../../crates/areas-cli/src/flight/args.rs";
+    gate, gate_args: "../../crates/areas-cli/src/gate/args.rs";
+    holders, holders_args: "../../crates/areas-cli/src/holders/args.rs";
+    inout, inout_args: "../../crates/areas-cli/src/inout/args.rs";
+    ls, ls_args: "../../crates/areas-cli/src/ls/args.rs";
+    moving, moving_args: "../../crates/areas-cli/src/moving/args.rs";
+    nodes, nodes_args: "../../crates/areas-cli/src/nodes/args.rs";
+    put, put_args: "../../crates/areas-cli/src/put/args.rs";
+    resize, resize_args: "../../crates/areas-cli/src/resize/args.rs";
+    run, run_args: "../../crates/areas-cli/src/run/args.rs";
+    scan, scan_args: "../../crates/areas-cli/src/scan/args.rs";
+    show, show_args: "../../crates/areas-cli/src/show/args.rs";
+    top, top_args: "../../crates/areas-cli/src/top/args.rs";
+    tour, tour_args: "../../crates/areas-cli/src/tour/args.rs";
+    watch, watch_args: "../../crates/areas-cli/src/watch/args.rs";
+}
 
 /// What `choice.rs` tells on stderr, for which there is no reader here.
 mod output {
