@@ -13,7 +13,7 @@ use crate::object::Object;
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::process::{Limit, limit};
+use crate::sys::limits::{Limit, limit};
 
 /// The bounds. `None` is the default of each, which [`Acceptance::check`] finds out where it
 /// matters.

@@ -3,7 +3,7 @@
 
 use super::{Errno, Error};
 use crate::size::Bytes;
-use crate::sys::process::{Limit, limit};
+use crate::sys::limits::{Limit, limit};
 
 /// A value in kilobytes from `/proc/self/status`, in bytes.
 fn own_status(field: &str) -> Option<u64> {

@@ -47,7 +47,7 @@ pub(crate) fn refused(
         (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
             error(ErrorKind::InvalidInput).detail("it is more than the addresses of a process")
         }
-        (sys::Errno::NOMEM, _) => match sys::process::limit(sys::process::Limit::AddressSpace) {
+        (sys::Errno::NOMEM, _) => match sys::limits::limit(sys::limits::Limit::AddressSpace) {
             Some(_) => remedy::address_space(error(ErrorKind::Limit), span),
             None => remedy::address_space(error(ErrorKind::NoMemory), span),
         },

@@ -34,8 +34,8 @@ use super::{Mapping, Plan, reserved};
 use crate::error::Result;
 use crate::page::PageSize;
 use crate::sys;
+use crate::sys::limits::Limit;
 use crate::sys::memory::At;
-use crate::sys::process::Limit;
 
 /// Wide slots at most.
 const MAX_WIDE: usize = 1 << 12;
@@ -262,8 +262,8 @@ fn find_arena() -> sys::Result<Arena> {
         drop(Mapping::at_exactly(&reserved(last, page))?);
     }
     let generous = !maps.contains("/vgpreload_")
-        && sys::process::limit(Limit::AddressSpace).is_none()
-        && sys::process::limit(Limit::LockedMemory).is_none_or(|limit| limit <= LOCKS_SOME);
+        && sys::limits::limit(Limit::AddressSpace).is_none()
+        && sys::limits::limit(Limit::LockedMemory).is_none_or(|limit| limit <= LOCKS_SOME);
     Ok(Arena { generous, ..arena })
 }
 

@@ -191,7 +191,7 @@ fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
 }
 
 pub(crate) fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {
-    match sys::process::limit(sys::process::Limit::FileSize) {
+    match sys::limits::limit(sys::limits::Limit::FileSize) {
         Some(limit) if size > limit => Err(remedy::file_size(Error::new(ErrorKind::Limit, what()), size)),
         _ => Ok(()),
     }

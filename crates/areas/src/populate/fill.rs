@@ -42,7 +42,7 @@ pub(crate) fn run(
             .detail(format!("its protection is {protection}")));
     }
     // Writing beyond the limit is a deadly signal, even where the object has the bytes already.
-    let limit = sys::process::limit(sys::process::Limit::FileSize);
+    let limit = sys::limits::limit(sys::limits::Limit::FileSize);
     if job.object.is_some() && limit.is_some_and(|limit| job.len as u64 > limit) {
         let error = Error::new(ErrorKind::Limit, format!("fill {} from a file", job.whose));
         return Err(remedy::file_size(error, job.len as u64));

@@ -53,7 +53,7 @@ impl Team {
             }
         })?;
         let size = TABLE_BYTES as u64;
-        if sys::process::limit(sys::process::Limit::FileSize).is_some_and(|limit| limit < size) {
+        if sys::limits::limit(sys::limits::Limit::FileSize).is_some_and(|limit| limit < size) {
             return Err(remedy::file_size(Error::new(ErrorKind::Limit, WHAT), size));
         }
         sys::file::set_mode(fd.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;

@@ -15,7 +15,7 @@ pub(crate) mod foreign;
 pub(crate) mod futex;
 pub(crate) mod guarded;
 pub(crate) mod lease;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod listening;
 pub(crate) mod maps;
 pub(crate) mod memory;

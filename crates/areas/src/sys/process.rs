@@ -1,4 +1,4 @@
-//! This process and others: identity, limits, clocks, processors.
+//! This process and others: identity, clocks, processors.
 
 #![expect(unsafe_code, reason = "handlers of fork, the auxiliary vector; each block has its proof")]
 
@@ -9,7 +9,6 @@ use rustix::thread::{self, ClockId};
 
 use super::descriptor::own;
 use super::foreign::own_foreign;
-pub(crate) use super::limits::{Limit, limit};
 use super::{Errno, Result};
 
 /// Our process number, in the pid namespace that we are in.

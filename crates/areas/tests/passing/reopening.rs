@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use areas::{AnyArea, registry};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
@@ -47,16 +48,17 @@ fn reopen_as_other(fd: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> 
     opened
 }
 
-/// The modes of this process's memory of a name, by no descriptor that it was given.
+/// Where `/proc` shows this process's descriptors of memory of a name: none that it was given.
+fn paths_of(name: &str) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
+    let leads_there =
+        |path: &PathBuf| std::fs::read_link(path).unwrap_or_default().to_string_lossy().contains(name);
+    paths.filter(leads_there).collect()
+}
+
+/// The modes of the files behind them.
 fn modes_of(name: &str) -> Vec<u32> {
-    let mut modes = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
-        let target = std::fs::read_link(entry.path()).unwrap_or_default();
-        if target.to_string_lossy().contains(name) {
-            modes.push(std::fs::metadata(entry.path()).unwrap().mode() & 0o7777);
-        }
-    }
-    modes
+    paths_of(name).iter().map(|path| std::fs::metadata(path).unwrap().mode() & 0o7777).collect()
 }
 
 fn mode(fd: BorrowedFd<'_>) -> u32 {
@@ -136,11 +138,7 @@ fn a_record_lock_of_others_delays_no_reader() {
     let name = format!("test: locked {}", std::process::id());
     let area = areas::builder(4096).name(&name).shared().unwrap();
     let found = registry::find(&name).unwrap();
-    let held = std::fs::read_dir("/proc/self/fd")
-        .unwrap()
-        .flatten()
-        .find(|entry| std::fs::read_link(entry.path()).unwrap_or_default().to_string_lossy().contains(&name));
-    let other = std::fs::File::options().read(true).write(true).open(held.unwrap().path()).unwrap();
+    let other = std::fs::File::options().read(true).write(true).open(&paths_of(&name)[0]).unwrap();
     let all = libc::flock {
         l_type: libc::F_WRLCK.try_into().unwrap(),
         l_whence: libc::SEEK_SET.try_into().unwrap(),

@@ -115,7 +115,7 @@ pub(super) const CONTROL_BYTES: u64 = (LEASES + SLOTS as u64 * 4).next_multiple_
 pub(super) fn lay_out(control: BorrowedFd<'_>) {
     let short = sys::file::stat(control).is_ok_and(|stat| stat.size < CONTROL_BYTES);
     let permitted =
-        sys::process::limit(sys::process::Limit::FileSize).is_none_or(|limit| limit >= CONTROL_BYTES);
+        sys::limits::limit(sys::limits::Limit::FileSize).is_none_or(|limit| limit >= CONTROL_BYTES);
     if short && permitted {
         let _ = sys::object::set_size(control, CONTROL_BYTES);
     }

@@ -25,7 +25,7 @@ use crate::registry::transfer_socket::{Refused, TransferSocket};
 use crate::registry::transferred::Transferred;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::process::{Limit, limit};
+use crate::sys::limits::{Limit, limit};
 
 /// An area that came from another team: ours, published, and not yet taken by the program.
 #[derive(Debug)]
