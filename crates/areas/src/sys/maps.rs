@@ -7,15 +7,15 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use linux_raw_sys::general::{procmap_query, procmap_query_flags as flag};
+use rustix::ioctl;
 
 use super::file::Identity;
 use super::guarded::Guarded;
-use super::memory::last_errno;
 use super::{Errno, Result};
 
 /// Of this process, also once its first thread has ended: `/proc/self` is that one's.
@@ -69,6 +69,7 @@ impl Region {
     }
 
     /// What the kernel answered to a question; `None` for what makes no sense.
+    #[inline]
     fn of(told: &procmap_query) -> Option<Self> {
         let has = |bit: flag| told.vma_flags & bit as u64 != 0;
         let region = Region {
@@ -153,7 +154,11 @@ pub(crate) fn at(address: usize) -> At {
         ..0 => return At::NotAsked,
         _ => {}
     }
-    match query(number, address, 0) {
+    // SAFETY: the number is borrowed for one question that changes nothing; of one that the program
+    // has closed the kernel says EBADF, and of another file there ENOTTY. (It is not -1: just
+    // looked at.)
+    let maps = unsafe { BorrowedFd::borrow_raw(number) };
+    match query(maps, address, 0) {
         Ok(Some(region)) => At::Mapped(region),
         Ok(None) => At::Nothing,
         // Another thread is being killed, or no memory for it: another time.
@@ -167,7 +172,15 @@ pub(crate) fn at(address: usize) -> At {
 }
 
 /// Opens what [`at`] asks by, if it is not open.
+#[inline]
 pub(crate) fn keep_open() {
+    if KEPT.load(Ordering::Relaxed) == NOT_OPEN {
+        open_kept();
+    }
+}
+
+#[cold]
+fn open_kept() {
     // Who finds it taken asks the next time.
     let Ok(mut owner) = OWNER.try_lock() else { return };
     if KEPT.load(Ordering::Acquire) != NOT_OPEN {
@@ -241,36 +254,30 @@ fn asked(file: &File, range: Range<usize>) -> Option<Result<Vec<Region>>> {
 
 /// The mapping that has an address, or the next one above it.
 fn at_or_above(maps: &File, address: usize) -> Result<Option<Region>> {
-    query(maps.as_raw_fd(), address, flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64)
+    query(maps.as_fd(), address, flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64)
 }
 
 /// The mapping that is asked for, if there is one.
-fn query(number: i32, address: usize, flags: u64) -> Result<Option<Region>> {
+#[inline]
+fn query(maps: BorrowedFd<'_>, address: usize, flags: u64) -> Result<Option<Region>> {
     // SAFETY: a structure of numbers, of which 0 is one.
     let mut query: procmap_query = unsafe { std::mem::zeroed() };
     query.size = size_of::<procmap_query>() as u64;
     query.query_flags = flags;
     query.query_addr = address as u64;
-    // SAFETY: the kernel reads and writes one structure of the size that it says, which outlives
-    // the call; it asks for no name and no build id, so that nothing else is written.
-    let status = unsafe { libc::ioctl(number, PROCMAP_QUERY, &raw mut query) };
-    match status {
-        0 => Region::of(&query).map(Some).ok_or(Errno::RANGE),
-        _ => match last_errno() {
-            Errno::NOENT => Ok(None),
-            errno => Err(errno),
-        },
+    // SAFETY: the number is that of this question, which takes a structure of this type.
+    let question = unsafe { ioctl::Updater::<PROCMAP_QUERY, _>::new(&mut query) };
+    // SAFETY: the kernel reads and writes one structure of the size that it says; it asks for no
+    // name and no build id, so that nothing else is written.
+    match unsafe { ioctl::ioctl(maps, question) } {
+        Ok(()) => Region::of(&query).map(Some).ok_or(Errno::RANGE),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 
 /// `_IOWR('f', 17, struct procmap_query)`.
-pub(super) const PROCMAP_QUERY: libc::Ioctl = ioctl_number(size_of::<procmap_query>());
-
-/// Read and write, of the magic 'f', number 17.
-#[expect(clippy::cast_possible_truncation, reason = "the size of a structure of 104 bytes")]
-const fn ioctl_number(size: usize) -> libc::Ioctl {
-    (3 << 30 | (size as u32) << 16 | (b'f' as u32) << 8 | 17) as libc::Ioctl
-}
+pub(super) const PROCMAP_QUERY: ioctl::Opcode = ioctl::opcode::read_write::<procmap_query>(b'f', 17);
 
 pub(crate) fn errno_of(error: std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)

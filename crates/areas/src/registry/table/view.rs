@@ -162,6 +162,7 @@ impl View {
 
     /// The protection of a record whose generation is still that one: the rest of it is what it
     /// was.
+    #[inline]
     pub(crate) fn unchanged(&self, record: u32, generation: u64) -> Option<Protection> {
         if record >= self.high_water() {
             return None;
