@@ -99,7 +99,7 @@ fn may_be_sent(output: FileType, frozen: bool) -> bool {
 /// Has the kernel send bytes from `at` on; how many it has. What is left is to be copied: there are
 /// files to which it sends nothing (those that are open for appending), and what is wrong with an
 /// output is said by the next write to it.
-fn send(file: &File, output: &File, mut at: u64, left: u64) -> u64 {
+pub(crate) fn send(file: &File, output: &File, mut at: u64, left: u64) -> u64 {
     let (begin, end) = (at, at + left);
     while at < end {
         let piece = usize::try_from((end - at).min(PIECE)).unwrap_or(usize::MAX);

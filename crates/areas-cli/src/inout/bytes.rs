@@ -7,12 +7,14 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use areas::registry::Source;
 use areas::{Bytes, Error, ErrorKind};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use crate::cat;
 use crate::contents::Contents;
 use crate::failure::io_error;
 
@@ -25,6 +27,9 @@ pub(super) struct Part {
     len: u64,
     /// What it is part of, for messages: `area 5 "x"`, `"model.bin"`.
     pub(super) whose: String,
+    /// The run of data that was found last. To find where one ends the kernel walks over all of its
+    /// pages: once a run, not once for each piece of it.
+    run: Mutex<Range<u64>>,
 }
 
 /// An area's bytes.
@@ -56,7 +61,7 @@ impl AreaBytes {
         let len = length.map_or(left, |Bytes(length)| length.min(left));
         // Of physical memory, and of what is left of an area that was cut, the object is a part of
         // its file.
-        let part = Part { file, start: object.offset() + offset, len, whose };
+        let part = Part::new(file, object.offset() + offset, len, whose);
         Ok(AreaBytes { part, frozen, before })
     }
 
@@ -81,13 +86,17 @@ impl Input {
         let whose =
             if path.as_os_str() == "-" { "the standard input".to_owned() } else { format!("{path:?}") };
         Ok(match Contents::open(path)? {
-            Contents::File(file, len) => Input::File(Part { file, start: 0, len: len as u64, whose }),
+            Contents::File(file, len) => Input::File(Part::new(file, 0, len as u64, whose)),
             Contents::Stream(stream) => Input::Stream(*stream, whose),
         })
     }
 }
 
 impl Part {
+    fn new(file: File, start: u64, len: u64, whose: String) -> Self {
+        Part { file, start, len, whose, run: Mutex::new(0..0) }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -114,20 +123,76 @@ impl Part {
         })
     }
 
+    /// Has the kernel send a range to a file, at its position ([`cat::send`]): how many bytes.
+    pub(super) fn send(&self, to: &File, range: &Range<u64>) -> u64 {
+        cat::send(&self.file, to, self.start + range.start, range.end - range.start)
+    }
+
     /// The first part of a range that holds data; `None` if all of it is a hole. Where the kernel
-    /// reports no holes (hugetlb pages, some file systems) all is data.
+    /// reports no holes (hugetlb pages, some file systems) all is data; so is a hole that another
+    /// process makes in a run of data that was found before.
     pub(super) fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        if range.is_empty() {
+            return None;
+        }
+        let known = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.contains(&range.start) {
+            return Some(range.start..known.end.min(range.end));
+        }
         let start = match seek(&self.file, SeekFrom::Data(self.start + range.start)) {
             Ok(found) => found.saturating_sub(self.start).max(range.start),
             Err(Errno::NXIO) => return None,
-            Err(_) => return (range.start < range.end).then_some(range),
+            Err(_) => return Some(range),
         };
         if start >= range.end {
             return None;
         }
         let end = seek(&self.file, SeekFrom::Hole(self.start + start))
-            .map_or(range.end, |found| found.saturating_sub(self.start).min(range.end));
+            .map_or(range.end, |found| found.saturating_sub(self.start));
         // A hole that a process makes at this moment may be found where the data began.
-        Some(start..end.max(start + 1))
+        let run = start..end.max(start + 1);
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = run.clone();
+        Some(start..run.end.min(range.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    use super::*;
+
+    /// 2 MiB of data, 2 MiB of hole, 2 MiB of data.
+    fn part() -> Part {
+        let file = File::from(rustix::fs::memfd_create("t", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(6 << 20).unwrap();
+        for at in [0, 4 << 20] {
+            file.write_all_at(&vec![1; 2 << 20], at).unwrap();
+        }
+        Part::new(file, 0, 6 << 20, "it".to_owned())
+    }
+
+    #[test]
+    fn data_is_found_between_holes() {
+        let part = part();
+        assert_eq!(part.next_data(0..6 << 20), Some(0..2 << 20));
+        assert_eq!(part.next_data(1 << 20..1 << 21), Some(1 << 20..2 << 20));
+        assert_eq!(part.next_data(2 << 20..4 << 20), None);
+        assert_eq!(part.next_data(2 << 20..5 << 20), Some(4 << 20..5 << 20));
+        assert_eq!(part.next_data(5 << 20..6 << 20), Some(5 << 20..6 << 20));
+        assert_eq!(part.next_data(6 << 20..6 << 20), None);
+    }
+
+    #[test]
+    fn a_run_of_data_is_walked_over_once() {
+        let part = part();
+        assert_eq!(part.next_data(0..1 << 20), Some(0..1 << 20));
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&part.file, punch, 1 << 20, 1 << 20).unwrap();
+        // Not asked again: what is a hole since is read as zeros.
+        assert_eq!(part.next_data(1 << 20..3 << 20), Some(1 << 20..2 << 20));
+        // Asked again, as another run was found since.
+        assert_eq!(part.next_data(3 << 20..6 << 20), Some(4 << 20..6 << 20));
+        assert_eq!(part.next_data(1 << 20..3 << 20), None);
     }
 }

@@ -1,10 +1,14 @@
 //! `areas get`: an area into a file.
 
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 
 use areas::{Bytes, Error, ErrorKind};
 use rustix::process::{Resource, getrlimit};
@@ -111,10 +115,13 @@ fn copy(
     file.file().set_len(part.len()).map_err(failed)?;
     let bar = Bar::new("copying", Some(part.len()), quiet);
     let data = AtomicU64::new(0);
+    let outputs = Outputs::of(file.file());
     let work = |range: Range<u64>, buffer: &mut [u8]| {
         let mut at = range.start;
         while let Some(found) = part.next_data(at..range.end) {
-            at = found.start;
+            let sent = outputs.send(part, &found);
+            data.fetch_add(sent, Ordering::Relaxed);
+            at = found.start + sent;
             while at < found.end {
                 let len = usize::try_from(found.end - at).unwrap_or(BUFFER).min(BUFFER);
                 let bytes = &mut buffer[..len];
@@ -138,6 +145,47 @@ fn copy(
     match signal {
         Some(signal) => Err(Failure::Signal(signal)),
         None => Ok(data.into_inner()),
+    }
+}
+
+/// The new file, opened once more by each thread: the kernel sends to a descriptor's position.
+struct Outputs<'a> {
+    file: &'a File,
+    idle: Mutex<Vec<File>>,
+    /// Whether the kernel sends between these two files.
+    sends: AtomicBool,
+}
+
+impl<'a> Outputs<'a> {
+    fn of(file: &'a File) -> Self {
+        Outputs { file, idle: Mutex::new(Vec::new()), sends: AtomicBool::new(true) }
+    }
+
+    fn open(&self) -> io::Result<File> {
+        if let Some(idle) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(idle);
+        }
+        File::options().write(true).open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+
+    /// Has the kernel copy a range to the same place in the file, without a copy on the way. How
+    /// many bytes it has copied, from the range's start on: the rest is to be copied by hand, which
+    /// reports what is wrong.
+    fn send(&self, part: &Part, range: &Range<u64>) -> u64 {
+        if !self.sends.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let sent = self.open().and_then(|mut output| {
+            output.seek(SeekFrom::Start(range.start))?;
+            let sent = part.send(&output, range);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(output);
+            Ok(sent)
+        });
+        let sent = sent.unwrap_or(0);
+        if sent == 0 {
+            self.sends.store(false, Ordering::Relaxed);
+        }
+        sent
     }
 }
 
