@@ -192,6 +192,31 @@ int64_t peer_clone_named(const struct work *work)
     return peer_now() - start;
 }
 
+/* The same for reading: the descriptor that was taken is opened again so that the kernel refuses to write by it. */
+int64_t peer_clone_to_read(const struct work *work)
+{
+    int process = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int object = memfd_create("floor: object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (process < 0 || object < 0 || ftruncate(object, (off_t)work->size) != 0)
+        return PEER_FAILED;
+    int64_t start = peer_now();
+    for (uint64_t i = 0; i < work->times; i++) {
+        char path[64];
+        int taken = take_clone(process, object);
+        if (taken < 0)
+            return PEER_FAILED;
+        snprintf(path, sizeof path, "/proc/thread-self/fd/%d", taken);
+        int clone = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        close(taken);
+        if (clone < 0 || map_and_let_go(clone, work->size, PROT_READ) != 0)
+            return PEER_FAILED;
+    }
+    int64_t time = peer_now() - start;
+    close(object);
+    close(process);
+    return time;
+}
+
 /* The same through /proc, where the object is looked at before it is opened. `touch`: to be written. */
 int64_t peer_clone_by_path(const struct work *work)
 {

@@ -9,6 +9,9 @@
 //! | `time OPERATION TIMES` | does one of `OPERATIONS` so often | nanoseconds |
 //! | `threads COUNT TIMES` | `at`, by several threads at once | nanoseconds of the slowest |
 //! | `crowd WHO OWN NEXT EACH` | is one of a crowd (`crowd.rs`), which then is told to `make`, `open` and `drop` | how many |
+//! | `ring WHO out\|in NAME` | is one end of a ring of frames (`jobs.rs`) | 0 |
+//! | `pass FRAMES` | passes so many | a sum of what was read |
+//! | `read WHO NAME SIZE` | reads one large block | its sum |
 //! | `segments COUNT` | makes System V segments in a namespace of its own | how many |
 //! | `run TIMES PROGRAM …` | runs a program so often | nanoseconds |
 
@@ -127,6 +130,7 @@ struct Served {
     asked: usize,
     met: Vec<Source>,
     crowd: Option<crate::crowd::One>,
+    ring: Option<Box<dyn crate::jobs::End>>,
 }
 
 /// Does as it is asked, until nobody talks any more.
@@ -200,6 +204,12 @@ impl Served {
                     _ => one.drop(),
                 }
             }
+            ["ring", who, end, name] => {
+                self.ring = Some(crate::jobs::end(who, end == "out", name)?);
+                Ok(0)
+            }
+            ["pass", frames] => self.ring.as_mut().context("it is no end of a ring")?.pass(frames.parse()?),
+            ["read", who, name, size] => crate::jobs::read(who, name, size.parse()?),
             ["run", times, program, ref rest @ ..] => {
                 let start = Instant::now();
                 for _ in 0..times.parse::<u64>()? {

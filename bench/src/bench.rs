@@ -105,6 +105,14 @@ impl Bench {
         Ok(())
     }
 
+    /// Our own times in the last comparison of this row, in nanoseconds.
+    pub fn last_time(&self) -> Option<Spread> {
+        self.rows.last()?.outcomes.iter().rev().find_map(|outcome| match outcome {
+            Outcome::Compared(compared) => Some(compared.ours_ns),
+            _ => None,
+        })
+    }
+
     /// The time of one side alone, in nanoseconds.
     pub fn time(&mut self, plan: Plan, side: &mut Side<'_>) -> Result<Spread> {
         measure::alone(side, self.or_smoke(plan, Plan::SMOKE))

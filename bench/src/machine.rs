@@ -3,6 +3,7 @@
 use std::fs;
 use std::mem;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -68,6 +69,49 @@ pub fn look() -> Machine {
 impl Machine {
     pub fn at_end(self) -> Self {
         Machine { load_after: load(), ..self }
+    }
+}
+
+/// What memory does at most: bytes a nanosecond, which are GB/s.
+#[derive(Clone, Copy, Debug)]
+pub struct Bandwidth {
+    pub copy_one: f64,
+    pub copy_all: f64,
+    pub read_all: f64,
+}
+
+impl Bandwidth {
+    /// Copies and reads blocks of that many bytes, which are in memory already: the best of five.
+    pub fn measure(size: usize) -> Self {
+        let from = vec![1_u8; size];
+        let mut to = vec![2_u8; size];
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let part = size.div_ceil(cpus);
+        let mut best = |work: &mut dyn FnMut(&mut [u8])| {
+            let times = (0..5).map(|_| {
+                let start = Instant::now();
+                work(&mut to);
+                start.elapsed().as_nanos().max(1) as f64
+            });
+            size as f64 / times.fold(f64::INFINITY, f64::min)
+        };
+        Bandwidth {
+            copy_one: best(&mut |to| to.copy_from_slice(&from)),
+            copy_all: best(&mut |to| {
+                std::thread::scope(|scope| {
+                    for (from, to) in from.chunks(part).zip(to.chunks_mut(part)) {
+                        scope.spawn(move || to.copy_from_slice(from));
+                    }
+                });
+            }),
+            read_all: best(&mut |_| {
+                std::thread::scope(|scope| {
+                    for from in from.chunks(part) {
+                        scope.spawn(move || std::hint::black_box(crate::jobs::sum(from)));
+                    }
+                });
+            }),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `peers.rs`, `../peers/` | the peers in C and C++, as libraries that are loaded if they are there |
 //! | `agent.rs`, `agent/` | processes that hold, look, and run others, at a word |
 //! | `count.rs` | system calls, by a tracer: they do not depend on what else runs |
+//! | `crowd.rs`, `jobs.rs` | what agents do together: many areas at once, whole jobs |
 //! | `hot_paths.rs` | what runs under callgrind |
 //! | `report/` | the outcome in words, numbers and pictures |
 
@@ -19,6 +20,7 @@ mod bench;
 mod count;
 mod crowd;
 mod hot_paths;
+mod jobs;
 mod machine;
 mod measure;
 mod outcome;

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 
 use super::whose::own_registry;
 use crate::agent::Agent;
-use crate::bench::{Bench, Contest, SHORT};
+use crate::bench::{Bench, Contest, MIDDLE, SHORT};
 use crate::measure::Plan;
 
 pub fn run(bench: &mut Bench) -> Result<()> {
@@ -39,6 +39,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     bench.number("a name for the first time", in_microseconds(cold), "µs", 3.0);
     let miss = bench.time(SHORT, &mut of_many.side("miss", "time find-miss {}"))?;
     bench.number("a name that nobody has", in_microseconds(miss), "µs", None);
+    let list = bench.time(MIDDLE, &mut of_many.side("list", "time list {}"))?;
+    bench.number(format!("all {there} listed"), list.map(|nanoseconds| nanoseconds / 1e6), "ms", None);
     bench.contest(
         Contest::new("by id", SHORT, of_many.side(&format!("{there} areas"), "time get {}"))
             .against(of_one.side("1 area", "time get {}"), 1.5),

@@ -7,6 +7,7 @@ mod crowd;
 mod finding;
 mod growth;
 mod info;
+mod jobs;
 mod listing;
 mod map;
 mod memory;
@@ -70,6 +71,11 @@ pub const ROWS: &[Row] = &[
     Row { name: "buddy", what: "allocate and free by AML's buddy allocator, in C", run: buddy::run },
     Row { name: "put", what: "put a file of 150 MB into an area: the command", run: put::run },
     Row { name: "cat", what: "give an area of 2 GiB out: the command", run: put::cat },
+    Row {
+        name: "jobs",
+        what: "whole jobs: 4 GiB put and got, 1 GiB to eight readers, a ring of frames",
+        run: jobs::run,
+    },
     Row { name: "ls", what: "list 10,000 areas of 100 processes: the command", run: listing::run },
     Row {
         name: "memory",

@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::bytes;
 use crate::bench::{Bench, Contest, LONG};
-use crate::measure::{Side, nanoseconds};
+use crate::measure::{Plan, Side, nanoseconds};
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     crate::machine::pin(false);
     for (size, target) in [(150_000_000, 1.0), (2 << 30, 0.9)] {
-        put(bench, size, target)?;
+        put(bench, size, target, LONG)?;
     }
-    get(bench)
+    get(bench, 2 << 30, LONG)
 }
 
 /// A file of that many bytes, which is in the page cache then.
@@ -31,7 +31,8 @@ fn write_file(file: &Path, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn put(bench: &mut Bench, size: usize, target: f64) -> Result<()> {
+/// A file of that many bytes into an area, until others can find it.
+pub fn put(bench: &mut Bench, size: usize, target: f64, plan: Plan) -> Result<()> {
     let case = format!(
         "{}, in the page cache",
         if size < 1 << 30 { format!("{} MB", size / 1_000_000) } else { bytes(size) }
@@ -76,15 +77,15 @@ fn put(bench: &mut Bench, size: usize, target: f64) -> Result<()> {
         }
         Ok(took)
     });
-    let done = bench.contest(Contest::new(case, LONG, ours).against(cp, target));
+    let done = bench.contest(Contest::new(case, plan, ours).against(cp, target));
     let _ = fs::remove_file(&copy);
     fs::remove_file(&file)?;
     done
 }
 
 /// An area's bytes into a new file in /dev/shm, by all processors.
-fn get(bench: &mut Bench) -> Result<()> {
-    let size: usize = bench.or_smoke(2 << 30, 1 << 20);
+pub fn get(bench: &mut Bench, size: usize, plan: Plan) -> Result<()> {
+    let size: usize = bench.or_smoke(size, 1 << 20);
     let name = format!("areas-bench-{}-get", std::process::id());
     let (from, to) = (format!("/dev/shm/{name}-from"), format!("/dev/shm/{name}-to"));
     let done = (|| {
@@ -95,7 +96,7 @@ fn get(bench: &mut Bench) -> Result<()> {
         let ours = shell("areas get", format!("{} get {name} {to} && rm {to}", bench.command.display()));
         let peer = shell("cp", format!("cp {from} {to} && rm {to}"));
         let case = format!("{} from an area into a file in /dev/shm", bytes(size));
-        bench.contest(Contest::new(case, LONG, ours).against(peer, 1.0))
+        bench.contest(Contest::new(case, plan, ours).against(peer, 1.0))
     })();
     let _ = (fs::remove_file(&from), fs::remove_file(&to));
     done

@@ -40,7 +40,7 @@ pub fn share(bench: &mut Bench) -> Result<()> {
     // Whoever has published once has joined the registry: that is done once.
     let _joined = areas::builder(4096).name("bench: joined").shared()?;
     for (size, touched, target) in
-        [(64 << 10, false, Some(0.85)), (64 << 10, true, Some(0.95)), (1 << 20, true, Some(0.95))]
+        [(64 << 10, false, Some(1.0)), (64 << 10, true, Some(1.0)), (1 << 20, true, Some(1.0))]
     {
         let ours = Side::each("areas", move || {
             let area = areas::builder(size).name("bench: shared").shared()?;
@@ -200,7 +200,8 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     bench.contest(
         Contest::new("to be read: through pidfd_getfd, opened anew", SHORT, read_only)
             .counted()
-            .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 2.0),
+            .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 1.3)
+            .against(floor.side(FLOOR, "peer_clone_to_read", Work::of_size(SIZE))?, None),
     )?;
     // A sandbox that forbids it. What the filter itself costs at each call is ours, too.
     let mut without = Agent::start(None)?;
