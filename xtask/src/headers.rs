@@ -179,7 +179,9 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 /* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do without them. */
 #ifndef AREAS_NO_OLD_NAMES
 #define size_of_this struct_size
+#define gathered collapsed
 #define AREAS_PATIENCE AREAS_DEFAULT_TIMEOUT
+#define AREAS_OWNER_NOBODY AREAS_OWNER_NONE
 #endif
 
 "

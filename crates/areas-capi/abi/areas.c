@@ -92,7 +92,7 @@ int main(void)
 	FIELD(areas_grant, mapped);
 	FIELD(areas_grant, span);
 	FIELD(areas_grant, page_size);
-	FIELD(areas_grant, gathered);
+	FIELD(areas_grant, collapsed);
 	FIELD(areas_grant, fallbacks);
 	SIZE(areas_residency);
 	FIELD(areas_residency, struct_size);

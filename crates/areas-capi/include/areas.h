@@ -36,7 +36,9 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 /* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do without them. */
 #ifndef AREAS_NO_OLD_NAMES
 #define size_of_this struct_size
+#define gathered collapsed
 #define AREAS_PATIENCE AREAS_DEFAULT_TIMEOUT
+#define AREAS_OWNER_NOBODY AREAS_OWNER_NONE
 #endif
 
 #define AREAS_ATTRIBUTES AREAS_BEGUN(areas_attributes)
@@ -301,7 +303,7 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 #define AREAS_MUTEX_OWNER_DIED 1
 
 // areas_mutex_owner: it is free.
-#define AREAS_OWNER_NOBODY 0
+#define AREAS_OWNER_NONE 0
 
 // The thread that asks.
 #define AREAS_OWNER_THIS_THREAD 1
@@ -678,7 +680,7 @@ typedef struct areas_grant {
     // Bytes of the pages that it is mapped with.
     size_t page_size;
     // Bytes that were collapsed into transparent huge pages.
-    size_t gathered;
+    size_t collapsed;
     // How often something else was given than was asked first.
     size_t fallbacks;
 } areas_grant;
@@ -1608,7 +1610,7 @@ int areas_mutex_unlock(const struct areas_area *area, size_t offset);
 // AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
 int areas_mutex_consistent(const struct areas_area *area, size_t offset);
 
-// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
+// Whose a mutex is at this moment: AREAS_OWNER_NONE, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
 // or AREAS_OWNER_DEAD.
 int areas_mutex_owner(const struct areas_area *area, size_t offset);
 

@@ -94,7 +94,7 @@ pub(crate) fn offer(
         let source = AreaId::new(id).and_then(registry::get)?;
         let mut options = to.unwrap_or_default().into_iter().fold(OfferOptions::new(), OfferOptions::to);
         if everybody {
-            options = options.to_everybody();
+            options = options.to_any_user();
         }
         if read_only {
             options = options.read_only();
@@ -127,7 +127,7 @@ pub(crate) fn take(
 ) -> PyResult<Holding> {
     let mut options = users.unwrap_or_default().into_iter().fold(TakeOptions::new(), TakeOptions::from);
     if everybody {
-        options = options.from_everybody();
+        options = options.from_any_user();
     }
     if let Some(bytes) = max_nbytes {
         options = options.bounds(ReceiveOptions::new().max_bytes(bytes));

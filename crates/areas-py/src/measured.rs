@@ -84,7 +84,7 @@ pub(crate) struct Given {
     mapped: usize,
     span: usize,
     page_size: usize,
-    gathered: usize,
+    collapsed: usize,
     fallbacks: Vec<(String, String, String)>,
 }
 
@@ -97,7 +97,7 @@ impl Given {
             mapped: granted.mapped,
             span: granted.span,
             page_size: granted.page_size.bytes(),
-            gathered: granted.gathered,
+            collapsed: granted.collapsed,
             fallbacks: granted.fallbacks.iter().map(told).collect(),
         }
     }
@@ -111,7 +111,7 @@ impl Given {
         told.set_item("mapped", self.mapped)?;
         told.set_item("span", self.span)?;
         told.set_item("page_size", self.page_size)?;
-        told.set_item("huge", self.gathered)?;
+        told.set_item("huge", self.collapsed)?;
         told.set_item("fallbacks", fallbacks)?;
         Ok(told)
     }

@@ -59,6 +59,11 @@ mod tests {
         let _: (crate::topology::Access, crate::place::Source);
         let _: fn(&registry::Source) -> crate::Result<Look> = registry::Source::look;
         let _: fn() -> crate::Result<()> = registry::keep;
+        assert_eq!(crate::sync::Owner::Nobody, crate::sync::Owner::Unlocked);
+        assert_eq!(crate::gate::Reach::Everybody, crate::gate::Reach::AnyUser);
+        let _ = crate::gate::OfferOptions::new().to_everybody();
+        let _ = crate::gate::TakeOptions::new().from_everybody();
+        assert_eq!(crate::builder(1).private().unwrap().granted().gathered, 0);
         assert_eq!(crate::FREEZE_PATIENCE, crate::DEFAULT_FREEZE_TIMEOUT);
         assert_eq!(crate::EXCLUSIVE_PATIENCE, crate::EXCLUSIVE_TIMEOUT);
     }

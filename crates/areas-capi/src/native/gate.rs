@@ -180,7 +180,7 @@ pub unsafe extern "C" fn areas_offer_open(
                 options = options.to(*user);
             }
             if how.flags & AREAS_OFFER_ANY != 0 {
-                options = options.to_everybody();
+                options = options.to_any_user();
             }
             if how.flags & AREAS_OFFER_READ_ONLY != 0 {
                 options = options.read_only();
@@ -323,7 +323,7 @@ unsafe fn taken(
             options = options.from(*user);
         }
         if how.flags & AREAS_OFFER_ANY != 0 {
-            options = options.from_everybody();
+            options = options.from_any_user();
         }
         let bounds = match how.how.is_null() {
             true => ReceiveOptions::new(),

@@ -22,7 +22,7 @@ pub struct Given {
     /// Bytes of the pages that it is mapped with.
     pub page_size: usize,
     /// Bytes that were collapsed into transparent huge pages.
-    pub gathered: usize,
+    pub collapsed: usize,
     /// How often something else was given than was asked first.
     pub fallbacks: usize,
 }
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn areas_granted(
             mapped: granted.mapped,
             span: granted.span,
             page_size: granted.page_size.bytes(),
-            gathered: granted.gathered,
+            collapsed: granted.collapsed,
             fallbacks: granted.fallbacks.len(),
         };
         // SAFETY: C's promise, as above.

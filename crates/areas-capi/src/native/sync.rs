@@ -20,7 +20,7 @@ use crate::waiting::{Step, in_steps};
 pub const AREAS_MUTEX_OWNER_DIED: c_int = 1;
 
 /// areas_mutex_owner: it is free.
-pub const AREAS_OWNER_NOBODY: c_int = 0;
+pub const AREAS_OWNER_NONE: c_int = 0;
 /// The thread that asks.
 pub const AREAS_OWNER_THIS_THREAD: c_int = 1;
 /// Another thread, here or in another process.
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usi
     })
 }
 
-/// Whose a mutex is at this moment: AREAS_OWNER_NOBODY, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
+/// Whose a mutex is at this moment: AREAS_OWNER_NONE, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
 /// or AREAS_OWNER_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -> c_int {
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -
         // SAFETY: C's promise.
         let area = unsafe { shared(area, "get the owner of a mutex") }?;
         Ok(match Mutex::new(area, offset)?.owner()? {
-            Owner::Nobody => AREAS_OWNER_NOBODY,
+            Owner::Unlocked => AREAS_OWNER_NONE,
             Owner::ThisThread => AREAS_OWNER_THIS_THREAD,
             Owner::Dead => AREAS_OWNER_DEAD,
             _ => AREAS_OWNER_LIVING,

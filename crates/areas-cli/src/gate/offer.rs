@@ -45,7 +45,7 @@ fn options(offer: &Offer) -> OfferOptions {
     for user in &offer.to {
         options = match user {
             User::Number(number) => options.to(*number),
-            User::Any => options.to_everybody(),
+            User::Any => options.to_any_user(),
         };
     }
     if offer.read_only {
@@ -149,7 +149,7 @@ fn tell_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -
             true,
         );
     }
-    if gate.reach() == Reach::Everybody && !offer.to.contains(&User::Any) && !quiet {
+    if gate.reach() == Reach::AnyUser && !offer.to.contains(&User::Any) && !quiet {
         output::complain(
             "the file system of the socket has no access lists: any user with access to its folder can connect, and is refused unless named by --to",
         );
@@ -189,7 +189,7 @@ fn reach(reach: Reach) -> &'static str {
     match reach {
         Reach::Owner => "owner",
         Reach::Named => "named",
-        Reach::Everybody => "everybody",
+        Reach::AnyUser => "everybody",
         Reach::Supervisor => "supervisor",
         _ => "unknown",
     }

@@ -36,7 +36,7 @@ fn options(take: &Take) -> TakeOptions {
     for user in &take.from {
         options = match user {
             User::Number(number) => options.from(*number),
-            User::Any => options.from_everybody(),
+            User::Any => options.from_any_user(),
         };
     }
     options

@@ -403,7 +403,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["/proc/meminfo", "cgroup", "/sys/", "mountinfo", "/status"])
         .of(POPULATING),
     rule(&["madvise(MADV_POPULATE_READ)"], "the kernel asks to be asked again").only(&[EAGAIN]),
-    rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `gathered` says what came of it"),
+    rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `collapsed` says what came of it"),
     rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
     rule(&["fcntl(F_ADD_SEALS)"], "a page is pinned: it is tried again until the timeout").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),

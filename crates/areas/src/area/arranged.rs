@@ -11,7 +11,7 @@ use crate::mapping::Mapping;
 use crate::nodes::Placement;
 use crate::object::Object;
 use crate::page::{PageSize, Pages};
-use crate::physical::{self, claim, gather, pool};
+use crate::physical::{self, claim, collapse, pool};
 use crate::size::Bytes;
 
 /// A way to memory that meets a demand.
@@ -117,7 +117,7 @@ impl AreaBuilder<'_> {
                 pool::arrange(demand, page, count, *placement, &|| self.object_of(page, placement))
             }
             Way::Base => {
-                let object = gather::arrange(demand, &self.label(), self.size, *placement)?;
+                let object = collapse::arrange(demand, &self.label(), self.size, *placement)?;
                 self.map_object(object, placement)
             }
             Way::Reserved => self.map_object(claim::claim(self.size, demand)?, placement),

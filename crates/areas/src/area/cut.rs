@@ -153,8 +153,8 @@ impl<K: AreaKind> Area<K> {
             note: self.note.clone(),
             lock: self.lock,
             placement: self.placement.clone(),
-            gather: self.gather,
-            gathered: 0,
+            may_collapse: self.may_collapse,
+            collapsed: 0,
             undumped: self.undumped,
             kind: std::marker::PhantomData,
         }

@@ -99,8 +99,8 @@ pub struct Area<K: AreaKind> {
     lock: Lock,
     placement: CompactPlacement,
     /// Whether base pages may be collapsed into transparent huge ones.
-    gather: bool,
-    gathered: usize,
+    may_collapse: bool,
+    collapsed: usize,
     /// Whether core dumps leave it out because that was asked for.
     undumped: bool,
     kind: PhantomData<K>,
@@ -117,6 +117,9 @@ pub struct Granted<'a> {
     /// The pages that it is mapped with.
     pub page_size: PageSize,
     /// Bytes that were collapsed into transparent huge pages.
+    pub collapsed: usize,
+    /// The older name of `collapsed`.
+    #[deprecated(since = "0.2.0", note = "use `collapsed`")]
     pub gathered: usize,
     /// What was given instead of what was asked first; and, after populating, why pages could not
     /// be collapsed into transparent huge ones.
@@ -140,8 +143,8 @@ impl<K: AreaKind> Area<K> {
             note: Note::default(),
             lock: Lock::None,
             placement,
-            gather: false,
-            gathered: 0,
+            may_collapse: false,
+            collapsed: 0,
             undumped: false,
             kind: PhantomData,
         }
@@ -253,12 +256,14 @@ impl<K: AreaKind> Area<K> {
 
     /// What was actually given.
     #[must_use]
+    #[expect(deprecated, reason = "it fills the field under its older name, too")]
     pub fn granted(&self) -> Granted<'_> {
         Granted {
             mapped: self.mapped(),
             span: self.mapping.span(),
             page_size: self.mapping.page_size(),
-            gathered: self.gathered,
+            collapsed: self.collapsed,
+            gathered: self.collapsed,
             fallbacks: self.mapping.fallbacks(),
         }
     }
@@ -312,8 +317,8 @@ impl<K: AreaKind> Area<K> {
             note,
             lock,
             placement,
-            gather,
-            gathered,
+            may_collapse,
+            collapsed,
             undumped,
             kind: _,
         } = self;
@@ -326,8 +331,8 @@ impl<K: AreaKind> Area<K> {
             note,
             lock,
             placement,
-            gather,
-            gathered,
+            may_collapse,
+            collapsed,
             undumped,
             kind: PhantomData,
         }

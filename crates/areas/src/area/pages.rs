@@ -64,12 +64,12 @@ impl<K: AreaKind> Area<K> {
                 object: self.object.as_ref(),
                 len: self.used(),
                 placement: Some(self.placement.whole()),
-                collapse: self.gather,
+                collapse: self.may_collapse,
                 whose: &whose,
             };
             match populate::run(&job, progress) {
                 Ok(done) => {
-                    self.note_gathering(&done);
+                    self.note_collapsing(&done);
                     break;
                 }
                 Err(error) if cuts < MAX_CUTS && self.was_cut(job.len, &error) => {}
@@ -81,9 +81,9 @@ impl<K: AreaKind> Area<K> {
 
     /// What [`granted`](Area::granted) says of pages that were collapsed into transparent huge
     /// ones, and of those that could not be, the last time.
-    pub(super) fn note_gathering(&mut self, done: &Populated) {
+    pub(super) fn note_collapsing(&mut self, done: &Populated) {
         const ASKED: &str = "transparent huge pages";
-        self.gathered = done.collapsed_bytes;
+        self.collapsed = done.collapsed_bytes;
         self.mapping.forget_fallbacks(ASKED);
         let Some(refused) = done.refused else { return };
         let error = Error::new(ErrorKind::Unsupported, format!("collapse the pages of {self}"));
@@ -98,7 +98,7 @@ impl<K: AreaKind> Area<K> {
             ),
             None => error,
         };
-        let given = match self.gathered {
+        let given = match self.collapsed {
             0 => "base pages".to_owned(),
             some => format!("{} in them, and base pages", Bytes::from(some)),
         };

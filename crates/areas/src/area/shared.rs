@@ -184,11 +184,11 @@ impl Area<Shared> {
             object: self.object.as_ref(),
             len: size,
             placement: Some(self.placement.whole()),
-            collapse: self.gather,
+            collapse: self.may_collapse,
             whose: &whose,
         };
         let done = populate::fill(&job, file.as_fd(), size, progress)?;
-        self.note_gathering(&done);
+        self.note_collapsing(&done);
         Ok(())
     }
 

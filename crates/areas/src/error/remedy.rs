@@ -1,4 +1,4 @@
-//! What to do about a failure, and the facts that lead there: gathered at the moment of the
+//! What to do about a failure, and the facts that lead there: collected at the moment of the
 //! failure, in one place.
 
 use super::{Errno, Error};

@@ -18,7 +18,7 @@ use crate::sys::guarded::Guarded;
 ///
 /// | choice | default |
 /// |---|---|
-/// | [`to`](OfferOptions::to), [`to_everybody`](OfferOptions::to_everybody) | this process's own user only |
+/// | [`to`](OfferOptions::to), [`to_any_user`](OfferOptions::to_any_user) | this process's own user only |
 /// | [`read_only`](OfferOptions::read_only) | with the rights that this process has |
 /// | [`seal`](OfferOptions::seal) | all that write it now, or are given the right, may write |
 #[derive(Clone, Debug)]
@@ -52,9 +52,15 @@ impl OfferOptions {
 
     /// Offers it to all that can connect, users without a number here included: all that reach the
     /// socket's folder. The folder's mode is the only protection then.
-    pub fn to_everybody(mut self) -> Self {
-        self.users = Users::Everybody;
+    pub fn to_any_user(mut self) -> Self {
+        self.users = Users::Any;
         self
+    }
+
+    /// The older name of [`to_any_user`](OfferOptions::to_any_user).
+    #[deprecated(since = "0.2.0", note = "use `to_any_user`")]
+    pub fn to_everybody(self) -> Self {
+        self.to_any_user()
     }
 
     /// Offers it for reading only. The kernel enforces that, or the area is not given: a user who
@@ -158,7 +164,7 @@ impl OfferOptions {
             Users::Default => own.into_iter().collect(),
             Users::These(users) => users.iter().copied().collect(),
             // Each is looked at when it comes.
-            Users::Everybody => Vec::new(),
+            Users::Any => Vec::new(),
         };
         for user in named {
             if let Some(why) = given.lets_write(Some(user), what)? {
@@ -178,11 +184,11 @@ impl OfferOptions {
         let everybody = || {
             let widened = bound.let_everybody_connect();
             widened.map_err(|errno| failed(what(), "chmod(0622), of the socket", errno))?;
-            Ok(Reach::Everybody)
+            Ok(Reach::AnyUser)
         };
         let others: BTreeSet<u32> = match &self.users {
             Users::Default => return Ok(Reach::Owner),
-            Users::Everybody => return everybody(),
+            Users::Any => return everybody(),
             Users::These(users) => {
                 users.iter().copied().filter(|&user| user != sys::process::user()).collect()
             }
@@ -219,9 +225,16 @@ pub enum Reach {
     /// They, and the users to whom it is offered.
     Named,
     /// All that may enter its folder.
-    Everybody,
+    AnyUser,
     /// Whom the supervisor lets connect.
     Supervisor,
+}
+
+impl Reach {
+    /// The older name of [`Reach::AnyUser`].
+    #[deprecated(since = "0.2.0", note = "use `AnyUser`")]
+    #[expect(non_upper_case_globals, reason = "it was a variant")]
+    pub const Everybody: Reach = Reach::AnyUser;
 }
 
 /// An area that is offered at a socket. Dropping it takes the socket away; what was given stays

@@ -30,7 +30,7 @@ pub fn take(path: impl AsRef<Path>) -> Result<AnyArea> {
 ///
 /// | choice | default |
 /// |---|---|
-/// | [`from`](TakeOptions::from), [`from_everybody`](TakeOptions::from_everybody) | this process's own user, and root |
+/// | [`from`](TakeOptions::from), [`from_any_user`](TakeOptions::from_any_user) | this process's own user, and root |
 /// | [`bounds`](TakeOptions::bounds) | those of [`ReceiveOptions`] |
 /// | [`wait`](TakeOptions::wait) | an offer must be there |
 #[derive(Clone, Debug)]
@@ -71,9 +71,15 @@ impl TakeOptions {
 
     /// Takes it from any process that listens there, users without a number in this user namespace
     /// included: any that may make names in the socket's folder.
-    pub fn from_everybody(mut self) -> Self {
-        self.users = Users::Everybody;
+    pub fn from_any_user(mut self) -> Self {
+        self.users = Users::Any;
         self
+    }
+
+    /// The older name of [`from_any_user`](TakeOptions::from_any_user).
+    #[deprecated(since = "0.2.0", note = "use `from_any_user`")]
+    pub fn from_everybody(self) -> Self {
+        self.from_any_user()
     }
 
     /// Takes an area within these bounds. (A [timeout](ReceiveOptions::timeout) in them means

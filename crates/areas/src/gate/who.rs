@@ -47,7 +47,8 @@ pub(super) enum Users {
     /// No user was named: the default of the side.
     Default,
     These(BTreeSet<u32>),
-    Everybody,
+    /// Any user, with a number here or without.
+    Any,
 }
 
 impl Users {
@@ -55,14 +56,14 @@ impl Users {
         match self {
             Users::These(users) => drop(users.insert(user)),
             Users::Default => *self = Users::These(BTreeSet::from([user])),
-            Users::Everybody => {}
+            Users::Any => {}
         }
     }
 
     /// Whether that user is one of them; `default` are those of the side.
     pub(super) fn include(&self, user: Option<u32>, default: &[u32]) -> bool {
         match (self, user) {
-            (Users::Everybody, _) => true,
+            (Users::Any, _) => true,
             (_, None) => false,
             (Users::These(users), Some(user)) => users.contains(&user),
             (Users::Default, Some(user)) => default.contains(&user),
@@ -143,7 +144,7 @@ mod tests {
         users.add(65534);
         assert!(users.include(Some(7), &[5]) && !users.include(Some(5), &[5]));
         assert!(!users.include(None, &[65534]));
-        assert!(Users::Everybody.include(None, &[]) && Users::Everybody.include(Some(9), &[]));
+        assert!(Users::Any.include(None, &[]) && Users::Any.include(Some(9), &[]));
         assert_eq!(known(u32::MAX), None);
     }
 }

@@ -8,7 +8,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
-use super::gather::Gather;
+use super::collapse::Collapse;
 use super::watch::Watch;
 use super::workers::Workers;
 use super::{CHUNK, Chunks, Job, Populated, Progress, Way, admission, piece};
@@ -52,13 +52,13 @@ pub(crate) fn run(
         Some(object) if object.physical().is_some() => Watch::none(),
         _ => admission::admit(job, placement)?,
     };
-    let parts = super::gathered(job);
+    let parts = super::blocks_to_collapse(job);
     // Collapsed first, and then written: what was written would be moved and copied.
-    let gather = match Way::of(job) {
-        Ok(way) if !parts.is_empty() => Some(Gather::new(job, way, placement)),
+    let collapse = match Way::of(job) {
+        Ok(way) if !parts.is_empty() => Some(Collapse::new(job, way, placement)),
         _ => None,
     };
-    let before = if gather.is_some() { parts.start } else { 0 };
+    let before = if collapse.is_some() { parts.start } else { 0 };
     let chunks = Chunks { total: job.len, step: CHUNK, before };
     let workers = Workers::of(placement)?;
     // One for each thread that is at work.
@@ -71,13 +71,13 @@ pub(crate) fn run(
         let mut buffer = popped.unwrap_or_else(|| vec![0; BUFFER.min(job.len)]);
         let mut at = range.start;
         while at < range.end {
-            let end = match &gather {
+            let end = match &collapse {
                 Some(_) => piece(&range, at, watch.step(), &parts),
                 None => range.end.min(at + BUFFER),
             };
             let _piece = watch.take(job, end - at)?;
-            if let Some(gather) = &gather {
-                gather.gather(at.max(parts.start)..end.min(parts.end))?;
+            if let Some(collapse) = &collapse {
+                collapse.collapse_range(at.max(parts.start)..end.min(parts.end))?;
             }
             while at < end {
                 let part = &mut buffer[..BUFFER.min(end - at)];
@@ -96,7 +96,7 @@ pub(crate) fn run(
         }
     })?;
     progress(Progress { done: job.len, total: job.len });
-    let (collapsed_bytes, refused) = gather.map_or((0, None), Gather::outcome);
+    let (collapsed_bytes, refused) = collapse.map_or((0, None), Collapse::outcome);
     Ok(Populated { threads, collapsed_bytes, refused })
 }
 

@@ -7,9 +7,9 @@
 //! does.
 
 pub(crate) mod admission;
+mod collapse;
 mod dry;
 mod fill;
-mod gather;
 pub(crate) mod promise;
 pub(crate) mod room;
 mod watch;
@@ -18,10 +18,10 @@ mod workers;
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use collapse::Collapse;
+pub(crate) use collapse::Refused;
 pub(crate) use dry::pool_ran_dry;
 pub(crate) use fill::run as fill;
-use gather::Gather;
-pub(crate) use gather::Refused;
 use workers::Workers;
 
 use crate::error::{Error, ErrorKind, Result, remedy};
@@ -103,9 +103,9 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
     let placement = placement(job);
     let watch = admission::admit(job, placement)?;
 
-    let parts = gathered(job);
-    let gather = (!parts.is_empty()).then(|| Gather::new(job, way, placement));
-    let step = if gather.is_some() { PageSize::transparent().bytes() } else { page.bytes() };
+    let parts = blocks_to_collapse(job);
+    let collapse = (!parts.is_empty()).then(|| Collapse::new(job, way, placement));
+    let step = if collapse.is_some() { PageSize::transparent().bytes() } else { page.bytes() };
     // A huge page lies in one chunk.
     let chunks = Chunks { total: pages, step: CHUNK.max(step), before: parts.start };
     let workers = if chunks.count() > 1 { Workers::of(placement)? } else { Workers::alone() };
@@ -115,8 +115,8 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
         while at < chunk.end {
             let end = piece(&chunk, at, watch.step(), &parts);
             let _piece = watch.take(job, end - at)?;
-            if let Some(gather) = &gather {
-                gather.gather(at.max(parts.start)..end.min(parts.end))?;
+            if let Some(collapse) = &collapse {
+                collapse.collapse_range(at.max(parts.start)..end.min(parts.end))?;
             }
             way.populate(job, at..end)?;
             at = end;
@@ -132,12 +132,12 @@ pub(crate) fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<P
         }
     })?;
     progress(Progress { done: total, total });
-    let (collapsed_bytes, refused) = gather.map_or((0, None), Gather::outcome);
+    let (collapsed_bytes, refused) = collapse.map_or((0, None), Collapse::outcome);
     Ok(Populated { threads, collapsed_bytes, refused })
 }
 
 /// The part of a job that is to be collapsed: whole, aligned blocks.
-fn gathered(job: &Job<'_>) -> Range<usize> {
+fn blocks_to_collapse(job: &Job<'_>) -> Range<usize> {
     match job.collapse && job.mapping.page_size() == PageSize::base() {
         true => collapsible(job.mapping.base(), job.len),
         false => 0..0,

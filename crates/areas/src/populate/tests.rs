@@ -184,7 +184,7 @@ fn bound_pages_are_on_their_node_or_refused() {
 }
 
 #[test]
-fn pages_are_gathered_inside_the_size_only() {
+fn pages_are_collapsed_inside_the_size_only() {
     let huge = PageSize::transparent().bytes();
     let len = 3 * huge + 5000;
     let object = object(len);
@@ -206,7 +206,7 @@ fn pages_are_gathered_inside_the_size_only() {
         let job = Job { collapse: true, ..job };
         let (done, reports) = populate(&job).unwrap();
         if let Some(refused) = done.refused {
-            skipped("pages_are_gathered_inside_the_size_only", &refused.to_string());
+            skipped("pages_are_collapsed_inside_the_size_only", &refused.to_string());
             continue;
         }
         let expected = collapsible(job.mapping.base(), len).len();
@@ -214,16 +214,16 @@ fn pages_are_gathered_inside_the_size_only() {
         assert_eq!(done.collapsed_bytes, expected);
         assert_eq!(reports.last(), Some(&Progress { done: len, total: len }));
         let residency = residency::measure(job.mapping, job.object, len).unwrap();
-        let gathered = residency.page_sizes().unwrap().find(|(page, _)| page.bytes() == huge);
+        let collapsed = residency.page_sizes().unwrap().find(|(page, _)| page.bytes() == huge);
         // More where transparent huge pages are enabled for all processes.
-        assert!(gathered.is_some_and(|(_, bytes)| bytes >= expected as u64), "{residency}");
+        assert!(collapsed.is_some_and(|(_, bytes)| bytes >= expected as u64), "{residency}");
         assert_eq!(residency.absent(), 0);
     }
     assert_eq!(residency::resident_bytes(&object).unwrap(), span as u64);
 }
 
 #[test]
-fn what_cannot_be_gathered_is_reported_and_no_error() {
+fn what_cannot_be_collapsed_is_reported_and_no_error() {
     let huge = PageSize::transparent().bytes();
     let object = object(4 * huge);
     // One page off: addresses and offsets in the object never meet at a huge page.
@@ -233,7 +233,7 @@ fn what_cannot_be_gathered_is_reported_and_no_error() {
     let request = Request::object(&object).at(crate::provider::Address::Exactly(at));
     let Ok(mapping) = System::new().map(&request) else {
         return skipped(
-            "what_cannot_be_gathered_is_reported_and_no_error",
+            "what_cannot_be_collapsed_is_reported_and_no_error",
             "another thread took the addresses",
         );
     };

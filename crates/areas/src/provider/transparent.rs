@@ -100,7 +100,7 @@ mod tests {
             let said = [false, true].map(|shared| given(tree.root(), shared));
             assert_eq!(said, [private.to_owned(), shared.to_owned()]);
         };
-        let (plain, gathered) = (
+        let (plain, collapsed) = (
             "transparent huge pages where the kernel has them",
             "base pages, collapsed into transparent huge ones when populated",
         );
@@ -110,17 +110,17 @@ mod tests {
         );
         put("enabled", "always [madvise] never\n");
         put("shmem_enabled", "always within_size advise [never] deny force\n");
-        check(plain, gathered);
+        check(plain, collapsed);
         put("enabled", "always madvise [never]\n");
-        check(&format!("{gathered} (/{FOLDER}/enabled is never)"), gathered);
+        check(&format!("{collapsed} (/{FOLDER}/enabled is never)"), collapsed);
         // One size by itself (Linux 6.8).
         put("hugepages-2048kB/enabled", "[always] inherit madvise never\n");
-        check(plain, gathered);
+        check(plain, collapsed);
         put("hugepages-2048kB/enabled", "always [inherit] madvise never\n");
-        check(&format!("{gathered} (/{FOLDER}/enabled is never)"), gathered);
+        check(&format!("{collapsed} (/{FOLDER}/enabled is never)"), collapsed);
         put("enabled", "[always] madvise never\n");
         put("hugepages-2048kB/enabled", "always inherit madvise [never]\n");
-        check(&format!("{gathered} (/{FOLDER}/hugepages-2048kB/enabled is never)"), gathered);
+        check(&format!("{collapsed} (/{FOLDER}/hugepages-2048kB/enabled is never)"), collapsed);
         put("hugepages-2048kB/enabled", "odd\n");
         put("shmem_enabled", "always within_size advise never [deny] force\n");
         check(plain, &format!("base pages (/{FOLDER}/shmem_enabled is deny)"));
@@ -129,6 +129,6 @@ mod tests {
         check(disabled, disabled);
         tree.put("proc/self/status", "THP_enabled:\t1\n");
         put("shmem_enabled", "");
-        check(plain, gathered);
+        check(plain, collapsed);
     }
 }

@@ -127,7 +127,7 @@ impl<'a> Mutex<'a> {
         let word = self.area.load(self.offset, Ordering::Acquire)?;
         match protocol::owner(word) {
             None => Err(self.garbage("look at", word)),
-            Some(0) => Ok(Owner::Nobody),
+            Some(0) => Ok(Owner::Unlocked),
             Some(number) if self.known().is_some_and(|mark| mark.number == number) => Ok(Owner::ThisThread),
             Some(number) if owner::is_alive(self.area.object(), number)? => Ok(Owner::Living),
             Some(_) => Ok(Owner::Dead),
@@ -218,14 +218,21 @@ impl fmt::Debug for Mutex<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Owner {
-    /// It is free.
-    Nobody,
+    /// No thread has it locked.
+    Unlocked,
     /// The thread that asks.
     ThisThread,
     /// Another thread, here or in another process.
     Living,
     /// A thread that has ended: the next to lock gets [`Locked::OwnerDied`].
     Dead,
+}
+
+impl Owner {
+    /// The older name of [`Owner::Unlocked`].
+    #[deprecated(since = "0.2.0", note = "use `Unlocked`")]
+    #[expect(non_upper_case_globals, reason = "it was a variant")]
+    pub const Nobody: Owner = Owner::Unlocked;
 }
 
 /// A mutex that this thread has locked: what is to be known of it first.

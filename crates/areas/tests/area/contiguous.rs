@@ -199,8 +199,8 @@ fn machine_a_clone_is_measured_and_not_believed() {
 }
 
 #[test]
-fn machine_without_a_pool_base_pages_are_gathered() {
-    let this = test!("machine_without_a_pool_base_pages_are_gathered");
+fn machine_without_a_pool_base_pages_are_collapsed() {
+    let this = test!("machine_without_a_pool_base_pages_are_collapsed");
     if this.role().as_deref() == Some("clone") {
         return be_a_clone();
     }
@@ -229,7 +229,7 @@ fn machine_without_a_pool_base_pages_are_gathered() {
         let ours = contiguous(&area);
         let [fallback] = area.granted().fallbacks else { panic!("{:?}", area.granted().fallbacks) };
         assert_eq!(fallback.given, "base pages that are contiguous now");
-        assert_eq!(kernel::allocated(&area), 75 * page() as u64, "what was gathered beyond it is back");
+        assert_eq!(kernel::allocated(&area), 75 * page() as u64, "what was collapsed beyond it is back");
         let vma = kernel::vma_at(area.as_ptr()).unwrap();
         assert_eq!((vma.bytes("Rss"), vma.bytes("Locked"), vma.has("lo")), (75 * page(), 75 * page(), true));
         let mut all = vec![1; size];

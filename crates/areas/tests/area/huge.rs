@@ -133,8 +133,8 @@ fn machine_clones_in_pool_pages_have_the_exact_size() {
 }
 
 #[test]
-fn machine_auto_without_a_pool_gathers_transparent_ones() {
-    const NAME: &str = "area::huge::machine_auto_without_a_pool_gathers_transparent_ones";
+fn machine_auto_without_a_pool_collapses_transparent_ones() {
+    const NAME: &str = "area::huge::machine_auto_without_a_pool_collapses_transparent_ones";
     let _pool = pool();
     if count("free_hugepages") > 0 {
         return skip(NAME, "the pool has pages");
@@ -150,7 +150,7 @@ fn machine_auto_without_a_pool_gathers_transparent_ones() {
     assert_eq!(fallback.because.kind(), ErrorKind::NoMemory);
     assert!(fallback.given.contains("transparent"), "{fallback:?}");
     // All that whole huge pages can hold, and not one byte beyond the end.
-    assert_eq!((granted.gathered, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
+    assert_eq!((granted.collapsed, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
     assert_eq!(residency.resident(), size.next_multiple_of(page()) as u64);
     assert_eq!(kernel::vma_at(shared.as_ptr()).unwrap().bytes("ShmemPmdMapped"), 8 * MIB);
     assert_eq!(kernel::allocated(&shared), size.next_multiple_of(page()) as u64);
@@ -160,7 +160,7 @@ fn machine_auto_without_a_pool_gathers_transparent_ones() {
     let mut private = builder.private().unwrap();
     private.populate().unwrap();
     let residency = private.residency().unwrap();
-    assert_eq!((private.granted().gathered, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
+    assert_eq!((private.granted().collapsed, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn measured() -> String {
 }
 
 /// The pages come in all the same.
-fn gathered() -> String {
+fn collapsed() -> String {
     let interleave = Policy::Interleave(areas::NodeSet::ALL);
     // A growable one, which has no hugetlb pages.
     let wanted = areas::builder(2 << 20).growable(4 << 20).pages(areas::Pages::Auto).place(interleave);
@@ -112,7 +112,7 @@ fn placing() {
         (
             "move_pages, where pages are collapsed in turn",
             refuse(libc::SYS_move_pages, libc::EPERM),
-            gathered,
+            collapsed,
         ),
     ];
     if let Some(told) = run(test!("placing"), &cases) {

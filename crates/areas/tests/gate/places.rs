@@ -40,12 +40,12 @@ fn others_who_are_named_and_nobody_else_may_connect() {
                 .collect();
             assert_eq!(users, [12_345, 54_321]);
         }
-        other => assert_eq!((other, mode), (Reach::Everybody, 0o622), "a file system without access lists"),
+        other => assert_eq!((other, mode), (Reach::AnyUser, 0o622), "a file system without access lists"),
     }
     drop(offer);
-    let offer = OfferOptions::new().to_everybody().open(&source, folder.socket()).unwrap();
+    let offer = OfferOptions::new().to_any_user().open(&source, folder.socket()).unwrap();
     let mode = std::fs::symlink_metadata(folder.socket()).unwrap().mode() & 0o7777;
-    assert_eq!((mode, offer.reach()), (0o622, Reach::Everybody));
+    assert_eq!((mode, offer.reach()), (0o622, Reach::AnyUser));
 }
 
 #[test]

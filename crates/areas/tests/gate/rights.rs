@@ -64,7 +64,7 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert!(folder.names().is_empty());
     // To everybody: each is looked at when it comes.
-    let mut offer = OfferOptions::new().to_everybody().read_only().open(&source, folder.socket()).unwrap();
+    let mut offer = OfferOptions::new().to_any_user().read_only().open(&source, folder.socket()).unwrap();
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotEnforced)), "{answer}");
     assert_eq!(came.unwrap_err().kind(), ErrorKind::NotPermitted);
@@ -164,5 +164,5 @@ fn it_is_not_taken_from_whoever_offers() {
     assert_eq!(came.kind(), ErrorKind::NotPermitted);
     assert!(came.to_string().contains(&format!("of user {} offers it", user())), "{came}");
     assert!(taken(&mut offer, &TakeOptions::new().from(12_345).from(user())).1.is_ok());
-    assert!(taken(&mut offer, &TakeOptions::new().from_everybody()).1.is_ok());
+    assert!(taken(&mut offer, &TakeOptions::new().from_any_user()).1.is_ok());
 }

@@ -69,10 +69,10 @@ fn a_setting_that_changes_is_told_when_populated() {
         {
             let _deny = Setting::new(&format!("{FOLDER}/shmem_enabled"), "deny");
             area.populate().unwrap();
-            assert_eq!((area.granted().gathered, area.granted().fallbacks.len()), (0, 2));
+            assert_eq!((area.granted().collapsed, area.granted().fallbacks.len()), (0, 2));
         }
         area.populate().unwrap();
-        assert_eq!((area.granted().gathered, area.granted().fallbacks.len()), (4 * MIB, 1));
+        assert_eq!((area.granted().collapsed, area.granted().fallbacks.len()), (4 * MIB, 1));
         String::new()
     });
 }

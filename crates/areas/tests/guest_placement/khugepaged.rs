@@ -150,12 +150,12 @@ fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
 /// What is huge already has nothing to be collapsed, and is in its turn; nothing is collapsed for a
 /// process that forbids it.
 #[test]
-fn what_was_gathered_stays_in_turn() {
+fn what_was_collapsed_stays_in_turn() {
     guest!();
     let never = set("shmem_enabled", "never");
     let ended = in_child(|| {
         alarm(300);
-        let gathered = interleaved(Pages::Auto);
+        let collapsed = interleaved(Pages::Auto);
         let _pools = BOTH.map(|node| pool(node, HUGE, BLOCKS as u64 / 2));
         let pooled = interleaved(Pages::Pool(PageSize::HUGE_2M));
         // By this the others can be seen to have been looked at.
@@ -163,7 +163,7 @@ fn what_was_gathered_stays_in_turn() {
         let _eager = eager();
         let _looked_at = let_it_look();
         wait_for(&collapsed);
-        for (area, what) in [(&gathered, "gathered"), (&pooled, "of the pool")] {
+        for (area, what) in [(&collapsed, "collapsed"), (&pooled, "of the pool")] {
             let blocks: Vec<u32> = found(area).chunks(HUGE / PAGE).map(|block| block[0]).collect();
             assert_goes_round(&blocks, &BOTH, what);
             assert!(area.verify().unwrap().holds(), "{what}");

@@ -141,9 +141,9 @@ fn a_device_that_becomes_a_node_has_areas() {
     let bound = Policy::Bind(nodes([COMES]));
     all_on(&shared(bound, Lock::None, Pages::Base), COMES, "bound");
     all_on(&shared(bound, Lock::Full, Pages::Base), COMES, "locked");
-    let gathered = shared(bound, Lock::None, Pages::Auto);
-    all_on(&gathered, COMES, "gathered");
-    assert_eq!(pages::huge_bytes(gathered.as_ptr(), SIZE), SIZE as u64);
+    let collapsed = shared(bound, Lock::None, Pages::Auto);
+    all_on(&collapsed, COMES, "collapsed");
+    assert_eq!(pages::huge_bytes(collapsed.as_ptr(), SIZE), SIZE as u64);
     {
         let _pool = pool(COMES, HUGE, (SIZE / HUGE) as u64);
         all_on(&shared(bound, Lock::None, Pages::Pool(PageSize::HUGE_2M)), COMES, "of the pool");
@@ -162,7 +162,7 @@ fn a_device_that_becomes_a_node_has_areas() {
         assert!(migration.stayed().is_empty() && migration.is_placed(), "{migration}");
         all_on(&turns, on, "moved");
     }
-    drop((gathered, turns));
+    drop((collapsed, turns));
     drop(memory);
     // A device again, and no node.
     assert!(is_bound_to("device_dax") && !memory_nodes().contains(&COMES));

@@ -111,7 +111,7 @@ fn parts_by_weight() {
     let first = found.iter().take_while(|&&on| on == 1).count() * PAGE;
     assert!(first == 2 * HUGE || first == 3 * HUGE, "{first}");
     assert!(found[first / PAGE..].iter().all(|&on| on == 2));
-    assert_eq!(area.granted().gathered, 5 * HUGE);
+    assert_eq!(area.granted().collapsed, 5 * HUGE);
     assert!(area.verify().unwrap().holds());
 }
 

@@ -19,7 +19,7 @@
 //!
 //! Each boot names the modules that it is for; `cargo xtask test` complains about a test that none
 //! names.
-// vm: --with numactl -- containers:: cpuset:: gathered:: kernel:: khugepaged:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
+// vm: --with numactl -- containers:: cpuset:: collapsed:: kernel:: khugepaged:: layers:: migrate:: movers:: numactl:: policies:: pools:: populate:: ranges:: ranking:: refused:: sharing::
 // vm: --nodes "1:384 1:0 0:256" --swap 256 -- absent:: swap::
 // vm: --kernel full --nodes "1:384 1:0 0:256" --swap 256 -- compressed::
 // vm: -- balancing:: tasks:: tiers::
@@ -27,18 +27,18 @@
 // vm: --nodes "1:512 0:4096" --append "hugepagesz=1G hugepages=1:2" -- giant::
 // vm: --nodes "1:512 0:256" --append "memmap=4M$8M" -- low::
 // vm: --nodes "1:1400 0:1400" -- calls::
-// vm: --nodes "1:512 1:320 0:192" -- gathered::
+// vm: --nodes "1:512 1:320 0:192" -- collapsed::
 // vm: --nodes "1:512 0:384 0:128" --append "memmap=384M!512M memhp_default_state=offline" --modules "nd_e820 nd_pmem dax_pmem device_dax kmem" -- kmem::
 // vm: --kernel linux-image-cloud-amd64 --nodes "1:512 0:384 0:128" --append "memmap=384M!512M memhp_default_state=offline" --modules "nd_e820 nd_pmem dax_pmem device_dax kmem" -- kmem::
-// vm: --kernel linux-image-cloud-amd64 -- balancing:: containers:: cpuset:: gathered:: kernel:: khugepaged:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing:: tasks::
+// vm: --kernel linux-image-cloud-amd64 -- balancing:: containers:: cpuset:: collapsed:: kernel:: khugepaged:: layers:: migrate:: movers:: policies:: pools:: populate:: ranges:: refused:: sharing:: tasks::
 
 mod absent;
 mod balancing;
 mod calls;
+mod collapsed;
 mod compressed;
 mod containers;
 mod cpuset;
-mod gathered;
 mod giant;
 mod kernel;
 mod khugepaged;

@@ -94,13 +94,13 @@ fn a_preferred_pool_falls_back_and_says_so() {
 /// `auto` without a pool: collapsed into transparent huge pages, on the node, as asked and as
 /// measured.
 #[test]
-fn gathered_pages_are_on_their_node() {
+fn collapsed_pages_are_on_their_node() {
     guest!();
     let _pool = pool(3, HUGE, 0);
     let mut area =
         areas::builder(2 * HUGE).pages(Pages::Auto).place(Policy::Bind(nodes([3]))).shared().unwrap();
     area.populate().unwrap();
-    assert_eq!(area.granted().gathered, 2 * HUGE);
+    assert_eq!(area.granted().collapsed, 2 * HUGE);
     let residency = area.residency().unwrap();
     let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
     assert_eq!(sizes, [(PageSize::HUGE_2M, 2 * HUGE as u64)]);

@@ -53,7 +53,7 @@ fn cases() -> Vec<Case> {
         ("nothing", Placement::default(), Lock::None, Pages::Base, true, 0),
         ("local", Policy::Local.into(), Lock::None, Pages::Base, true, 0),
         ("bind", bind, Lock::None, Pages::Base, true, SIZE),
-        ("bind, gathered", bind, Lock::None, Pages::Auto, true, SIZE),
+        ("bind, collapsed", bind, Lock::None, Pages::Auto, true, SIZE),
         ("preferred", Policy::Preferred(node(0)).into(), Lock::None, Pages::Base, true, SIZE),
         ("preferred-many", Policy::PreferredMany(nodes([0, 1])).into(), Lock::None, Pages::Base, true, SIZE),
         ("interleave", Policy::Interleave(nodes([0, 1])).into(), Lock::None, Pages::Base, true, SIZE),

@@ -39,7 +39,7 @@ pub(crate) fn populated<K: AreaKind>(mut area: Area<K>) -> (String, Option<Strin
     let granted = area.granted();
     assert!(granted.fallbacks.len() <= 2, "{:?}", granted.fallbacks);
     let then = granted.fallbacks.get(1).map(|fallback| format!("{}: {}", fallback.given, fallback.because));
-    (given, then, granted.gathered, huge_bytes(&area))
+    (given, then, granted.collapsed, huge_bytes(&area))
 }
 
 #[test]

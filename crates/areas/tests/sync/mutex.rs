@@ -33,7 +33,7 @@ fn one_at_a_time() {
 fn whose_it_is() {
     let area = area();
     let mutex = Mutex::new(&area, 0).unwrap();
-    assert_eq!(mutex.owner().unwrap(), Owner::Nobody);
+    assert_eq!(mutex.owner().unwrap(), Owner::Unlocked);
     let guard = mutex.try_lock().unwrap().unwrap().into_guard();
     assert_eq!(mutex.owner().unwrap(), Owner::ThisThread);
     std::thread::scope(|scope| {
@@ -44,7 +44,7 @@ fn whose_it_is() {
         });
     });
     guard.unlock().unwrap();
-    assert_eq!(mutex.owner().unwrap(), Owner::Nobody);
+    assert_eq!(mutex.owner().unwrap(), Owner::Unlocked);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_repair_that_fails_leaves_it_to_the_next_one() {
     let mutex = Mutex::new(&area, 0).unwrap();
     let failed = mutex.lock(LONG).unwrap().or_repair(|_| area.store(4096, 0_u8, Relaxed));
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::OutOfRange);
-    assert_eq!(mutex.owner().unwrap(), Owner::Nobody, "it was unlocked");
+    assert_eq!(mutex.owner().unwrap(), Owner::Unlocked, "it was unlocked");
     assert!(mutex.try_lock().unwrap().unwrap().owner_died());
 }
 

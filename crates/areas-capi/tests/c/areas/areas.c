@@ -777,6 +777,9 @@ static void older_names(void)
 	areas_info info = { .size_of_this = sizeof(areas_info) };
 	CHECK_EQ(info.struct_size, sizeof info);
 	CHECK_EQ(AREAS_PATIENCE, AREAS_DEFAULT_TIMEOUT);
+	CHECK_EQ(AREAS_OWNER_NOBODY, AREAS_OWNER_NONE);
+	areas_grant grant = { .gathered = 1 };
+	CHECK_EQ(grant.collapsed, 1);
 }
 
 int main(int count, char **words)

@@ -42,7 +42,7 @@ int main()
 		Guard guard(area, 4096);
 		CHECK_EQ(areas_mutex_owner(area, 4096), AREAS_OWNER_THIS_THREAD);
 	}
-	CHECK_EQ(areas_mutex_owner(area, 4096), AREAS_OWNER_NOBODY);
+	CHECK_EQ(areas_mutex_owner(area, 4096), AREAS_OWNER_NONE);
 	areas_release(area);
 	CHECK_EQ(find_area("nobody has this"), B_NAME_NOT_FOUND);
 	/* The words behind BeOS's number are there, too. */

@@ -61,7 +61,7 @@ static void one_at_a_time(void)
 	for (i = 0; i < 4; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 	CHECK_EQ(*word(COUNT), 8000);
-	CHECK_EQ(areas_mutex_owner(area, MUTEX), AREAS_OWNER_NOBODY);
+	CHECK_EQ(areas_mutex_owner(area, MUTEX), AREAS_OWNER_NONE);
 }
 
 static void whose(void)

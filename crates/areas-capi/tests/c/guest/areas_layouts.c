@@ -204,7 +204,7 @@ static void an_ordinary_user_moves_what_only_he_holds(void)
 	moved_about(written, "written", PAGES, 1, weights);
 	for (size_t at = 0; at < PAGES; at++)
 		CHECK(memcmp((char *)areas_address(written) + at * PAGE, &at, sizeof at) == 0);
-	/* Gathered ones move whole: more blocks than a round has, but for weights, of which it has many. */
+	/* Collapsed ones move whole: more blocks than a round has, but for weights, of which it has many. */
 	blocks = area_of(AREAS_GROWABLE, (size_t)(node_count + BLOCKS) * HUGE_PAGE, AREAS_PAGES_AUTO, AREAS_BIND, mask_of(nodes, 1));
 	populate(blocks);
 	publish(blocks, "blocks");

@@ -151,7 +151,7 @@ static void pages_of_the_pool_are_split(void)
 }
 
 /* Transparent huge pages: no part begins within one. */
-static void gathered_pages_are_split(void)
+static void collapsed_pages_are_split(void)
 {
 	const size_t blocks = 18;
 	areas_part parts[PARTS];
@@ -205,7 +205,7 @@ int main(int count, char **words)
 		{ "base_pages_are_split", base_pages_are_split },
 		{ "what_may_grow_is_split_to_its_end", what_may_grow_is_split_to_its_end },
 		{ "pages_of_the_pool_are_split", pages_of_the_pool_are_split },
-		{ "gathered_pages_are_split", gathered_pages_are_split },
+		{ "collapsed_pages_are_split", collapsed_pages_are_split },
 		{ "a_part_of_an_area_is_split", a_part_of_an_area_is_split },
 	};
 

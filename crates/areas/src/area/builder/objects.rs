@@ -43,7 +43,7 @@ impl<'a> AreaBuilder<'a> {
 
     /// Whether base pages are to be collapsed into transparent huge ones, which needs an address to
     /// match.
-    pub(super) fn gathers(&self, page: PageSize) -> bool {
+    pub(super) fn collapses(&self, page: PageSize) -> bool {
         self.pages == Pages::Auto && page == PageSize::base()
     }
 
@@ -139,7 +139,7 @@ impl<'a> AreaBuilder<'a> {
     ) -> Result<(Mapping, Object)> {
         let page = object.page_size();
         let mut request = Request::object(&object).at(self.address).protection(self.protection);
-        if self.gathers(page) {
+        if self.collapses(page) {
             request = request.aligned(PageSize::HUGE_2M.bytes());
         }
         let kind = if matches!(self.extent, Wanted::Resizable(_)) { "resizable" } else { "shared" };
@@ -178,12 +178,12 @@ impl<'a> AreaBuilder<'a> {
             true => mapping.asked().of_all(mapping.span()).map_or(CompactPlacement::Default, Into::into),
             false => placement.into(),
         };
-        let gather = self.gathers(mapping.page_size());
+        let may_collapse = self.collapses(mapping.page_size());
         if self.lock == Lock::None && self.dump {
             // Made where it is wanted: an area is half a kilobyte.
-            return Ok(Area { gather, ..Area::over(mapping, object, placement) });
+            return Ok(Area { may_collapse, ..Area::over(mapping, object, placement) });
         }
-        let mut area: Area<K> = Area { gather, ..Area::over(mapping, object, placement) };
+        let mut area: Area<K> = Area { may_collapse, ..Area::over(mapping, object, placement) };
         if !self.dump {
             area.exclude_from_dump()?;
         }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn gathered_pages_are_huge_in_every_mapping() {
+fn collapsed_pages_are_huge_in_every_mapping() {
     let huge = PageSize::transparent();
     let len = 3 * huge.bytes();
     let object = object(len);
@@ -22,14 +22,14 @@ fn gathered_pages_are_huge_in_every_mapping() {
     sys::memory::advise(mapping.base(), len - page(), Advice::PopulateWrite).unwrap();
     let middle = mapping.check(huge.bytes(), huge.bytes(), len).unwrap();
     if let Err(errno) = sys::memory::advise(middle, huge.bytes(), Advice::Collapse) {
-        skipped("gathered_pages_are_huge_in_every_mapping", &format!("MADV_COLLAPSE says {errno}"));
+        skipped("collapsed_pages_are_huge_in_every_mapping", &format!("MADV_COLLAPSE says {errno}"));
         return;
     }
-    let gathered = huge.bytes() as u64;
+    let collapsed = huge.bytes() as u64;
     let base = (2 * huge.bytes() - page()) as u64;
     for residency in [measure(&mapping, Some(&object), len).unwrap(), measure_object(&object, len).unwrap()] {
         let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
-        assert_eq!(sizes, [(PageSize::base(), base), (huge, gathered)], "{residency}");
+        assert_eq!(sizes, [(PageSize::base(), base), (huge, collapsed)], "{residency}");
         let run = residency
             .runs()
             .iter()
@@ -38,11 +38,11 @@ fn gathered_pages_are_huge_in_every_mapping() {
         assert_eq!(run.map(|run| run.range.clone()), expected);
         assert_eq!(residency.absent(), page() as u64);
     }
-    assert_eq!(smaps(&mapping, "ShmemPmdMapped:") * 1024, gathered);
+    assert_eq!(smaps(&mapping, "ShmemPmdMapped:") * 1024, collapsed);
     // An older kernel knows the totals.
     let residency = measure_by(&mapping, &Cache::Core { object: object.as_fd().into() }, false).unwrap();
     let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
-    assert_eq!(sizes, [(PageSize::base(), base), (huge, gathered)], "{residency}");
+    assert_eq!(sizes, [(PageSize::base(), base), (huge, collapsed)], "{residency}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn aligned(fd: &OwnedFd, len: usize) -> Map {
 }
 
 #[test]
-fn gathering_takes_the_node_that_has_most_and_fills_the_holes() {
+fn collapsing_takes_the_node_that_has_most_and_fills_the_holes() {
     guest!();
     let fd = memfd(3 * HUGE, 0);
     let map = aligned(&fd, 3 * HUGE);
@@ -44,7 +44,7 @@ fn gathering_takes_the_node_that_has_most_and_fills_the_holes() {
     unsafe { touch(block(1).wrapping_add(77 * PAGE), PAGE, PAGE) };
     assert_eq!(advise(block(0), HUGE, COLLAPSE), Ok(()));
     assert_eq!(advise(block(1), HUGE, COLLAPSE), Ok(()));
-    assert_eq!(advise(block(2), HUGE, COLLAPSE), Err(libc::EINVAL), "there is nothing to gather");
+    assert_eq!(advise(block(2), HUGE, COLLAPSE), Err(libc::EINVAL), "there is nothing to collapse");
     // SAFETY: as above.
     unsafe { touch(map.0, 2 * HUGE, PAGE) };
     assert_eq!(nodes_of(block(0), HUGE, PAGE), [0; 512], "whatever the policy");

@@ -36,8 +36,8 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
     if demand.any_page_will_do(used / base.bytes()) {
         return Object::make(label, size, Extent::Fixed, base);
     }
-    let gather = demand.contiguous && used > base.bytes();
-    let whole = if gather { huge.round_up(size) } else { Some(used) }.ok_or_else(too_large)?;
+    let collapse_base_pages = demand.contiguous && used > base.bytes();
+    let whole = if collapse_base_pages { huge.round_up(size) } else { Some(used) }.ok_or_else(too_large)?;
     let mut tried = Vec::new();
     let mut why = String::new();
     while tried.len() < ATTEMPTS {
@@ -52,7 +52,7 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
             object: Some(&object),
             len: whole,
             placement: Some(placement),
-            collapse: gather,
+            collapse: collapse_base_pages,
             whose: "pages to choose from",
         };
         let done = populate::run(&job, &mut |_| {})?;

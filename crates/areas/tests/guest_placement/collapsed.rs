@@ -40,10 +40,10 @@ fn assert_huge(area: &Area<Shared>) {
     assert_eq!(pages::huge_bytes(area.as_ptr(), area.mapped()), area.mapped() as u64);
 }
 
-fn gathered(size: usize, policy: Policy) -> Area<Shared> {
+fn collapsed(size: usize, policy: Policy) -> Area<Shared> {
     let mut area = areas::builder(size).pages(Pages::Auto).place(policy).shared().unwrap();
     area.populate().unwrap();
-    assert_eq!(area.granted().gathered, size);
+    assert_eq!(area.granted().collapsed, size);
     area
 }
 
@@ -63,7 +63,7 @@ fn another_process_moves_each_huge_page_once() {
         registry_in("moved");
         let all = memory_nodes();
         let count = 2 * all.len();
-        let mut area = gathered(count * HUGE, Policy::Bind(nodes([all[0]])));
+        let mut area = collapsed(count * HUGE, Policy::Bind(nodes([all[0]])));
         area.publish("moved").unwrap();
         let mut mover = Child::start(|line| {
             for policy in
@@ -105,7 +105,7 @@ fn an_ordinary_user_moves_what_only_he_holds() {
         registry_in("own");
         let all = memory_nodes();
         let (first, second) = (all[0], all[1]);
-        let mut huge = gathered(3 * HUGE, Policy::Bind(nodes([first])));
+        let mut huge = collapsed(3 * HUGE, Policy::Bind(nodes([first])));
         huge.publish("huge").unwrap();
         let mut base = areas::builder(300 * PAGE).place(Policy::Bind(nodes([first]))).shared().unwrap();
         base.populate().unwrap();
@@ -205,7 +205,7 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
 /// Where nothing says which node a page is on, nothing is collapsed onto the wrong one: it is
 /// populated all the same, and told.
 #[test]
-fn what_cannot_be_told_apart_is_not_gathered() {
+fn what_cannot_be_distinguished_is_not_collapsed() {
     guest!();
     let ended = in_child(|| {
         let all = memory_nodes();
@@ -246,7 +246,7 @@ fn a_list_of_nodes_is_cut_between_huge_pages() {
     assert!(cut > 0 && cut < 48 * MIB && cut.is_multiple_of(HUGE), "{cut} bytes on node {first}");
     let there = 48 * MIB - cut;
     assert_eq!(pages::huge_bytes(area.as_ptr().wrapping_add(cut), there), there as u64);
-    assert!(area.granted().gathered >= there);
+    assert!(area.granted().collapsed >= there);
 }
 
 /// Pages that come in after a move fit in with those that were moved: the round begins where the

@@ -1,11 +1,11 @@
 // Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights hold by the block, what moves moves as a
 // whole, and what cannot be had on its node is told. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
 // a block is a huge page, of its page frames (pagemap).
-// vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
-// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
-// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 // vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
-// vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was gathered_blocks what_is_out what_cannot
+// vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 
 #include "guest/areas.h"
 
@@ -212,7 +212,7 @@ static void whoever_makes_them_they_go_round(void)
 	CHECK_EQ(look(areas_address(area), length, found), length);
 	goes_round(found, length, order, length, "the kernel's own");
 	populate(area);
-	all_go_round(area, blocks, order, length, "the kernel's own, and gathered ones");
+	all_go_round(area, blocks, order, length, "the kernel's own, and collapsed ones");
 	areas_release(area);
 
 	chosen(by_touch, before);
@@ -220,7 +220,7 @@ static void whoever_makes_them_they_go_round(void)
 	area = area_of(AREAS_PRIVATE, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
 	populate(area);
 	setting(by_touch, before);
-	all_go_round(area, blocks, order, length, "private, gathered");
+	all_go_round(area, blocks, order, length, "private, collapsed");
 	areas_release(area);
 }
 
@@ -234,7 +234,7 @@ static void policies_of_others_and_of_the_thread_count(void)
 	areas_cloning how = AREAS_CLONING;
 
 	know_the_nodes();
-	CHECK_EQ(setenv("AREAS_DIR", "/tmp/areas-gathered", 1), 0);
+	CHECK_EQ(setenv("AREAS_DIR", "/tmp/areas-collapsed", 1), 0);
 	area = area_of(AREAS_SHARED, 6, AREAS_BIND, mask_of(nodes, 1), AREAS_LOCK_NONE, NULL);
 	if (areas_publish(area, "placed") < 0)
 		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
@@ -522,12 +522,12 @@ static void placed_as(const areas_area *area, uint32_t policy, uint64_t mask)
 }
 
 /* Each huge page moves once, and as one. */
-static void gathered_blocks_move_whole(void)
+static void collapsed_blocks_move_whole(void)
 {
 	static const uint32_t kinds[] = { AREAS_SHARED, AREAS_PRIVATE, AREAS_SHARED };
 
 	know_the_nodes();
-	CHECK_EQ(setenv("AREAS_DIR", "/tmp/areas-gathered", 1), 0);
+	CHECK_EQ(setenv("AREAS_DIR", "/tmp/areas-collapsed", 1), 0);
 	for (int kind = 0; kind < 3; kind++) {
 		int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
 		areas_placement placement = { .policy = AREAS_INTERLEAVE };
@@ -601,7 +601,7 @@ int main(int count, char **words)
 		{ "what_is_filled_or_locked_goes_round", what_is_filled_or_locked_goes_round },
 		{ "stripes_stay_where_they_were_cut", stripes_stay_where_they_were_cut },
 		{ "what_was_there_before_goes_round", what_was_there_before_goes_round },
-		{ "gathered_blocks_move_whole", gathered_blocks_move_whole },
+		{ "collapsed_blocks_move_whole", collapsed_blocks_move_whole },
 		{ "what_is_out_of_turn_is_found", what_is_out_of_turn_is_found },
 		{ "what_cannot_be_had_on_its_node_is_base_pages", what_cannot_be_had_on_its_node_is_base_pages },
 	};

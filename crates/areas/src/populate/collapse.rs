@@ -59,7 +59,7 @@ impl fmt::Display for Refused {
 
 /// Collapses the blocks of a job, and counts the outcomes.
 #[derive(Debug)]
-pub(super) struct Gather<'a> {
+pub(super) struct Collapse<'a> {
     job: &'a Job<'a>,
     way: Way,
     /// The parts of the job that were placed each in its own way, in order.
@@ -100,7 +100,7 @@ impl Goal {
     }
 }
 
-impl<'a> Gather<'a> {
+impl<'a> Collapse<'a> {
     pub(super) fn new(job: &'a Job<'a>, way: Way, placement: Placement) -> Self {
         let mut parts: Vec<_> = job.mapping.asked().parts().collect();
         if parts.is_empty() {
@@ -109,7 +109,7 @@ impl<'a> Gather<'a> {
         // A kernel or a sandbox that does not report it leaves it at the default, which is what
         // most threads have.
         let thread = sys::policy::of_thread().unwrap_or_default();
-        Gather {
+        Collapse {
             job,
             way,
             parts,
@@ -139,7 +139,7 @@ impl<'a> Gather<'a> {
     ///
     /// # Errors
     /// As populating.
-    pub(super) fn gather(&self, blocks: Range<usize>) -> Result<()> {
+    pub(super) fn collapse_range(&self, blocks: Range<usize>) -> Result<()> {
         let huge = PageSize::transparent().bytes();
         let mut goals = Vec::new();
         for start in blocks.step_by(huge) {
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_gathers_where_most_of_the_pages_are() {
+    fn the_kernel_collapses_where_most_of_the_pages_are() {
         let turns =
             Turns::of(&Policy::Interleave([node(0), node(2)].into_iter().collect())).map(Arc::new).unwrap();
         let counts = |pages: &[(usize, Option<u32>)]| Counts::of(&made_up(pages), 0).unwrap();
@@ -425,7 +425,7 @@ mod tests {
         assert_eq!((one.most_of(&turn(2)), one.most_of(&turn(0))), (Some(node(2)), None));
         let away = half.away_from(&turn(2));
         assert_eq!((away.len(), away[0].target, away[255].range.end), (256, node(0), 256 * 4096));
-        assert!(!counts(&[(512, None)]).wins(&Goal::Anywhere), "there is nothing to gather");
+        assert!(!counts(&[(512, None)]).wins(&Goal::Anywhere), "there is nothing to collapse");
     }
 
     #[test]
