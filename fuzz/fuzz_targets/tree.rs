@@ -68,8 +68,8 @@ fn consistent(topology: &Topology) {
     assert!(topology.offline_cpus().intersection(topology.cpus()).is_empty());
     assert!(topology.cpus_without_node().difference(topology.cpus()).is_empty());
     for oddity in topology.oddities() {
-        let told = oddity.to_string();
-        assert!(!told.chars().any(char::is_control) && told.len() < 2000, "{told:?}");
+        let reported = oddity.to_string();
+        assert!(!reported.chars().any(char::is_control) && reported.len() < 2000, "{reported:?}");
     }
     let targets = Targets::of(topology);
     for targets in [targets, targets.or_distance(), targets.from_cpu(0), targets.from_node(nodes[0].node)] {

@@ -30,7 +30,7 @@ mod tests {
         tables: Arc<Tables>,
         number: usize,
         age: u64,
-        patience: u32,
+        attempts: u32,
     }
 
     impl Contender for One {
@@ -70,13 +70,13 @@ mod tests {
 
         fn wait(&mut self) -> bool {
             thread::yield_now();
-            self.patience -= u32::from(self.patience > 0);
-            self.patience > 0
+            self.attempts -= u32::from(self.attempts > 0);
+            self.attempts > 0
         }
     }
 
     /// `count` of them at once, each waiting so often; the outcome for each.
-    fn race(count: usize, patience: u32, fenced: bool) {
+    fn race(count: usize, attempts: u32, fenced: bool) {
         let mut builder = Builder::new();
         builder.preemption_bound = Some(if count == 2 { 3 } else { 2 });
         builder.check(move || {
@@ -87,7 +87,7 @@ mod tests {
                 .map(|number| {
                     let tables = tables.clone();
                     thread::spawn(move || {
-                        let Ok(outcome) = contend(&mut One { tables, number, age: 0, patience });
+                        let Ok(outcome) = contend(&mut One { tables, number, age: 0, attempts });
                         outcome
                     })
                 })
@@ -126,7 +126,7 @@ mod tests {
     /// A claim of one who was stopped, and never goes on: it is told, and ours is taken back. Once
     /// that one is dead the name is free.
     #[test]
-    fn a_claim_that_stays_is_told() {
+    fn a_claim_that_stays_is_reported() {
         loom::model(|| {
             let word = AtomicU64::new;
             let tables = Arc::new(Tables {
@@ -134,7 +134,7 @@ mod tests {
                 clock: AtomicU64::new(5),
                 fenced: true,
             });
-            let mut one = One { tables: tables.clone(), number: 0, age: 0, patience: 3 };
+            let mut one = One { tables: tables.clone(), number: 0, age: 0, attempts: 3 };
             assert_eq!(contend(&mut one), Ok(Outcome::Stuck(2)));
             assert_eq!(tables.words[0].load(Relaxed), 0, "nothing of ours stays");
             tables.words[1].store(0, Relaxed);

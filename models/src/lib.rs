@@ -94,14 +94,14 @@ mod tests {
     }
 
     /// Attempts, as few as show all that more would.
-    const PATIENCE: usize = 2;
+    const ATTEMPTS: usize = 2;
 
     /// What a reader sees is one record as it was written, or none, or one that is marked as half
     /// changed; and of two looks the later one sees no older one.
     fn look(record: &Record, written: &[u64]) {
         let mut last = 0;
         for _ in 0..2 {
-            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            let Ok(seen) = protocol::read(&record.mark(), ATTEMPTS, || record.copy());
             if let Some((generation, words)) = seen {
                 assert!(words.iter().all(|word| written.contains(word)), "all of it was written");
                 assert!(generation & MOVING != 0 || words[0] == words[1], "a record is whole");
@@ -166,7 +166,7 @@ mod tests {
             });
             let reader = noted.clone();
             let reader = thread::spawn(move || {
-                let Ok(seen) = protocol::read(&Word(&reader.generation), PATIENCE, || reader.copy());
+                let Ok(seen) = protocol::read(&Word(&reader.generation), ATTEMPTS, || reader.copy());
                 if let Some((_, words)) = seen {
                     assert!((1..=3).contains(&words[0]) && words[0] == words[1], "{words:?}");
                 }
@@ -185,7 +185,7 @@ mod tests {
             let reader = looking(&record, &[1]);
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
             reader.join().unwrap();
-            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            let Ok(seen) = protocol::read(&record.mark(), ATTEMPTS, || record.copy());
             assert_eq!(seen, Some((2, [1, 1])), "it is there once it was written");
         });
     }
@@ -210,21 +210,21 @@ mod tests {
             let reader = looking(&record, &[1, 2]);
             let Ok(()) = protocol::change(&record.mark(), || record.put(2));
             reader.join().unwrap();
-            let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+            let Ok(seen) = protocol::read(&record.mark(), ATTEMPTS, || record.copy());
             assert_eq!(seen, Some((4, [2, 2])), "it is whole again");
         });
     }
 
     /// An area that is being changed is there for all who look, however the two meet.
     #[test]
-    fn nobody_misses_what_is_being_changed() {
+    fn no_reader_misses_what_is_being_changed() {
         model(|| {
             let record = Record::absent();
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
             let reader = {
                 let record = record.clone();
                 thread::spawn(move || {
-                    let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                    let Ok(seen) = protocol::read(&record.mark(), ATTEMPTS, || record.copy());
                     assert!(seen.is_some());
                 })
             };
@@ -242,7 +242,7 @@ mod tests {
             let Ok(()) = protocol::fill(&record.mark(), || record.put(1));
             let Ok(()) = protocol::change(&record.mark(), || {
                 record.words[0].store(2, Ordering::Relaxed);
-                let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                let Ok(seen) = protocol::read(&record.mark(), ATTEMPTS, || record.copy());
                 assert_eq!(seen, Some((2 | MOVING, [2, 1])));
                 record.put(2)
             });
@@ -288,7 +288,7 @@ mod tests {
                 thread::spawn(move || {
                     if entry.load(Ordering::Relaxed) == 1 {
                         fence(Ordering::Acquire);
-                        let Ok(seen) = protocol::read(&record.mark(), PATIENCE, || record.copy());
+                        let Ok(seen) = protocol::read(&record.mark(), ATTEMPTS, || record.copy());
                         assert_eq!(seen, Some((2, [1, 1])));
                     }
                 })
@@ -303,7 +303,7 @@ mod tests {
     /// who publishes makes the area visible and looks at the flag. One of the two sees the other,
     /// so that no thread sleeps through it.
     #[test]
-    fn nobody_sleeps_through_a_publication() {
+    fn no_process_sleeps_through_a_publication() {
         model(|| {
             let visible = Arc::new(AtomicU64::new(0));
             let waiters = Arc::new(AtomicU64::new(0));

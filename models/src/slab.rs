@@ -70,13 +70,12 @@ mod tests {
         builder.check(body);
     }
 
-    /// A reader's patience with an owner that decides, where others are impatient, too: so many
-    /// looks. (Two that wait for the same owner could look in turn forever, and the model would
+    /// How often a reader looks whether an owner decides, where others give up, too. (Two that wait for the same owner could look in turn forever, and the model would
     /// have no end.)
     const LOOKS: usize = 2;
 
     /// Says that a reader reads the block, by a handle of the first generation, if it is in time,
-    /// and its patience lasts.
+    /// and its looks suffice.
     fn begin(shared: &Shared, reader: u32, takes: bool, mut looks: usize) -> Option<Word> {
         let before = shared.word(reader).unwrap().of(FIRST);
         let mut begun = protocol::begin(shared, reader, FIRST, before, takes).unwrap();
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_read_is_not_used_anew() {
+    fn a_block_that_is_read_is_not_used_again() {
         dropped(true);
     }
 

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_and_nobody_sleeps_for_ever() {
+    fn one_at_a_time_and_no_thread_sleeps_forever() {
         model(|| {
             let shared = Shared::new(true, false);
             let threads: Vec<_> = NUMBERS[..2]
@@ -161,8 +161,8 @@ mod tests {
     /// Who unlocks does not wake: loom finds that a thread sleeps forever, and aborts, so that it
     /// has a process of its own.
     #[test]
-    #[ignore = "run by `without_wakes_somebody_would`, in a process of its own"]
-    fn nobody_wakes() {
+    #[ignore = "run by `without_wakes_a_thread_would`, in a process of its own"]
+    fn no_wake_is_sent() {
         model(|| {
             let shared = Shared::new(false, false);
             let other = shared.clone();
@@ -178,9 +178,9 @@ mod tests {
 
     /// The model would notice a wake that is lost.
     #[test]
-    fn without_wakes_somebody_would() {
+    fn without_wakes_a_thread_would() {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args(["sync::tests::nobody_wakes", "--exact", "--ignored", "--nocapture"]);
+        command.args(["sync::tests::no_wake_is_sent", "--exact", "--ignored", "--nocapture"]);
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("deadlock"), "{text}");
@@ -207,25 +207,25 @@ mod tests {
     /// An owner that died in the middle: one of those who want it is told, and one only; the other
     /// one finds it repaired.
     #[test]
-    fn a_death_is_told_once() {
+    fn a_death_is_reported_once() {
         model(|| {
             let shared = Shared::new(true, false);
             assert!(!shared.lock(DYING));
             shared.guarded[0].store(7, Relaxed);
             shared.died.store(true, Release);
             let heir = |shared: &Shared, me: u64| {
-                let told = shared.lock(me);
-                shared.inside(told);
-                if told {
+                let reported = shared.lock(me);
+                shared.inside(reported);
+                if reported {
                     assert_eq!(protocol::mark_consistent(shared, me), Ok(true));
                 }
                 shared.unlock(me);
-                told
+                reported
             };
             let other = shared.clone();
             let thread = thread::spawn(move || heir(&other, NUMBERS[0]));
-            let told = heir(&shared, NUMBERS[1]);
-            assert!(told != thread.join().unwrap(), "both were told, or neither");
+            let reported = heir(&shared, NUMBERS[1]);
+            assert!(reported != thread.join().unwrap(), "both were told, or neither");
             assert_eq!(shared.guarded[1].load(Relaxed), 9);
             assert_eq!(shared.word.load(Relaxed) & !WAITERS, 0);
         });
@@ -250,20 +250,20 @@ mod tests {
 
     /// Who is told and dies as well, or does not repair, leaves it to the next one.
     #[test]
-    fn what_was_not_repaired_is_told_again() {
+    fn what_was_not_repaired_is_reported_again() {
         model(|| {
             let shared = Shared::new(true, true);
             shared.lock(DYING);
             shared.died.store(true, Release);
             let other = shared.clone();
             let thread = thread::spawn(move || {
-                let told = other.lock(NUMBERS[0]);
+                let reported = other.lock(NUMBERS[0]);
                 other.unlock(NUMBERS[0]);
-                told
+                reported
             });
-            let told = shared.lock(NUMBERS[1]);
+            let reported = shared.lock(NUMBERS[1]);
             shared.unlock(NUMBERS[1]);
-            assert!(told && thread.join().unwrap());
+            assert!(reported && thread.join().unwrap());
             assert_eq!(shared.word.load(Relaxed) & !WAITERS, INCONSISTENT);
         });
     }

@@ -126,7 +126,7 @@ mod models {
     /// The chunk of the first is given up and is the third's then: whoever was on the way to the
     /// first finds no third there.
     #[test]
-    fn a_chunk_that_is_used_again_is_nobody_elses() {
+    fn a_chunk_that_is_used_again_belongs_to_no_other_area() {
         model(
             &[10, 20, 30],
             |keeper| {

@@ -205,7 +205,7 @@ def test_notes_of_others_are_bytes(name):
             assert found.shape == (16,) and found.dtype == "u1" and holders_of(name)[0].note == note
 
 
-def test_retired_memory_is_found_by_nobody(name):
+def test_retired_memory_is_found_by_no_process(name):
     with areas.create(name, shape=3) as a, areas.find(name) as b:
         a.retire()
         with pytest.raises(areas.NotFound):

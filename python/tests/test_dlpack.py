@@ -53,7 +53,7 @@ def test_a_capsule_keeps_the_memory():
     assert (taken == 7).all()
 
 
-def test_a_capsule_that_nobody_takes_lets_go():
+def test_a_capsule_that_no_process_takes_lets_go():
     area = areas.create(shape=(10,), dtype="u1")
     capsule = area.__dlpack__()
     del capsule

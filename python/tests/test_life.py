@@ -212,7 +212,7 @@ def test_a_forked_child_has_the_same_memory(name):
         os.close(writing)
 
 
-def test_a_child_that_was_forked_in_the_middle_of_a_call_is_told(name):
+def test_a_child_that_was_forked_in_the_middle_of_a_call_is_reported(name):
     code = """
         import areas, os, threading, sys
         a = areas.create(nbytes=512 << 20)

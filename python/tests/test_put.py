@@ -83,7 +83,7 @@ def test_what_cannot_be_shared(name):
         areas.find(name)
 
 
-def test_nobody_sees_it_before_it_is_complete(name):
+def test_no_process_sees_it_before_it_is_complete(name):
     seen = []
 
     def look(done, total):

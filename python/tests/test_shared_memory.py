@@ -76,7 +76,7 @@ def test_a_view_that_is_released_takes_nothing_from_an_array(name):
     assert array.sum() == 3 * 4096
 
 
-def test_what_nobody_holds_is_gone(name):
+def test_what_no_process_holds_is_gone(name):
     code = "import sys; from areas.shared_memory import SharedMemory; SharedMemory(sys.argv[1], create=True, size=10)"
     ran = python(code, name)
     assert (ran.returncode, ran.stdout) == (0, "")

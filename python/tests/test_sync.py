@@ -93,7 +93,7 @@ def test_one_at_a_time_in_four_processes(area, name):
         worker.stdout.close()
 
 
-def test_a_killed_owner_is_told_and_repaired(area, name):
+def test_a_killed_owner_is_reported_and_repaired(area, name):
     mutex = areas.Mutex(area, 0)
     with start(LOCKS, name) as owner:
         assert owner.stdout.readline() == "locked\n"

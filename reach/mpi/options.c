@@ -22,7 +22,7 @@ const char options_help[] =
 	"\n"
 	"  --name NAME          the name that others find it by; without it, the file's own\n"
 	"  --exclusive          refuse if another area on one of the hosts has that name\n"
-	"  --freeze             freeze it before it is published: nobody can change it, root included\n"
+	"  --freeze             freeze it before it is published: no process can change it, root included\n"
 	"  --policy POLICY      default, local, bind, preferred, preferred-many, interleave, weighted-interleave; with --nodes alone: bind\n"
 	"  --nodes NODES        the nodes of the policy, on every host: 0-3,8 or all\n"
 	"  --huge PAGES         huge pages: auto, never (the default), or 2M: from the kernel's pool, or an error\n"

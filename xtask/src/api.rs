@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_gone_and_what_is_new_is_told() {
+    fn what_is_gone_and_what_is_new_is_reported() {
         let items = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(difference(&items("a b"), &items("b a")), "");
         assert_eq!(difference(&items("a b"), &items("b c")), "- a\n+ c\n");

@@ -47,7 +47,7 @@ const TYPES: [(&str, &str); 41] = [
     ("Handle", "areas_area"),
     ("Attributes", "areas_attributes"),
     ("Cloning", "areas_cloning"),
-    ("Told", "areas_info"),
+    ("AreaInfo", "areas_info"),
     ("Holding", "areas_holder"),
     ("Given", "areas_grant"),
     ("Measured", "areas_residency"),

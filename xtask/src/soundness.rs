@@ -297,11 +297,11 @@ fn in_miri(package: &str, pure: &[&str]) -> Result<()> {
     let listed = miri().arg("--list").stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(listed.status.success(), "the unit tests of {package} could not be listed in miri");
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let nobody: Vec<_> = pure
+    let unmatched: Vec<_> = pure
         .iter()
         .filter(|part| !listed.lines().any(|line| line.ends_with(": test") && line.contains(**part)))
         .collect();
-    ensure!(nobody.is_empty(), "no test of {package} has {nobody:?} in its name");
+    ensure!(unmatched.is_empty(), "no test of {package} has {unmatched:?} in its name");
     // Some have a part of such a name, too; what is there makes system calls.
     through(miri().args(pure).args(["--skip", "sys::"]))
 }

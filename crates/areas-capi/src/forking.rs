@@ -188,22 +188,22 @@ mod tests {
     }
 
     #[test]
-    fn who_forks_takes_all_once_and_nobody_gets_in() {
+    fn who_forks_takes_all_once_and_no_thread_gets_in() {
         drop(Entered::new().unwrap());
         before();
         before();
         thread::scope(|scope| {
             let (asked, asks) = channel();
-            let (tells, told) = channel();
+            let (sender, receiver) = channel();
             scope.spawn(move || {
                 asked.send(()).unwrap();
                 drop(Entered::new().unwrap());
-                tells.send(()).unwrap();
+                sender.send(()).unwrap();
             });
             asks.recv().unwrap();
-            assert!(told.try_recv().is_err(), "another thread got in");
+            assert!(receiver.try_recv().is_err(), "another thread got in");
             after();
-            told.recv().unwrap();
+            receiver.recv().unwrap();
         });
         after();
         drop(Entered::new().unwrap());

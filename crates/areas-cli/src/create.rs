@@ -37,7 +37,7 @@ fn populated<K: AreaKind>(mut area: Area<K>, create: &Create, quiet: bool) -> Re
         let bar = Bar::new("populating", Some(create.size.0), quiet);
         area.populate_with(&mut bar.follow())?;
     }
-    output::tell_granted(&area, create.placing.asked(area.placement()), quiet);
+    output::print_granted(&area, create.placing.asked(area.placement()), quiet);
     Ok(area)
 }
 

@@ -31,7 +31,7 @@ use args::HolderWorker;
 const WORKER: &str = "holder-worker";
 
 /// What is said to the holder in the background once its user knows of it.
-const TOLD: &[u8] = b"told\n";
+const REPORTED: &[u8] = b"reported\n";
 const WHAT: &str = "start a holder in the background";
 
 /// What the holder in the background says when it has them.
@@ -55,7 +55,7 @@ pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> R
         .spawn()
         .map_err(|error| io_error(WHAT, error))?;
     // The holder ends where this is closed before it has said that all is reported.
-    let told = worker.stdin.take();
+    let stdin = worker.stdin.take();
     let mut output = worker.stdout.take().map(BufReader::new);
     let ready = output.as_mut().map_or_else(|| Err(ended()), ready);
     // The first one ends at once, and its end is no other process's business.
@@ -63,10 +63,10 @@ pub(crate) fn hand_over(held: Vec<AnyArea>, holding: &Holding, quiet: bool) -> R
     let ready = ready?;
     for (area, id) in held.iter().zip(&ready.ids) {
         let until = format!("in the background; `areas drop {id}` ends it");
-        holder::tell(AreaId::new(*id)?, area, ready.pid, holding.json, quiet, &until)?;
+        holder::print_held(AreaId::new(*id)?, area, ready.pid, holding.json, quiet, &until)?;
     }
-    if let Some(mut told) = told {
-        told.write_all(TOLD).map_err(|error| io_error(WHAT, error))?;
+    if let Some(mut stdin) = stdin {
+        stdin.write_all(REPORTED).map_err(|error| io_error(WHAT, error))?;
     }
     // It closes its end once it has left all that is ours.
     if let Some(mut output) = output {
@@ -113,7 +113,7 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
         let ready = Ready { pid: std::process::id(), ids };
         let text = serde_json::to_string(&ready).map_err(|error| io_error("write JSON", error.into()))?;
         output::print_raw(&(text + "\n"))?;
-        let wait = move || leave_once_told(&events);
+        let wait = move || leave_once_reported(&events);
         std::thread::Builder::new()
             .name("told".to_owned())
             .spawn(wait)
@@ -124,15 +124,16 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
 
 /// Leaves all that is of where it was started, once that one's user knows of this holder; else this
 /// holder ends. Until then it holds, and answers.
-fn leave_once_told(events: &Sender<Event>) {
+fn leave_once_reported(events: &Sender<Event>) {
     let mut said = Vec::new();
-    let is_told = io::stdin().lock().take(TOLD.len() as u64).read_to_end(&mut said).is_ok() && said == TOLD;
-    let left = match is_told {
+    let is_reported =
+        io::stdin().lock().take(REPORTED.len() as u64).read_to_end(&mut said).is_ok() && said == REPORTED;
+    let left = match is_reported {
         true => leave(),
         false => Err(Failure::Unread),
     };
     if let Err(failure) = left {
-        if is_told {
+        if is_reported {
             output::report_failure(&failure);
         }
         // It holds nothing any more once it has this.

@@ -41,7 +41,7 @@ pub(crate) fn hold_growing(
     let mut holder = Holder::of(held, runs);
     let code = match holding.command.split_first() {
         None => {
-            holder.tell_ready(holding, quiet)?;
+            holder.print_ready(holding, quiet)?;
             holder.grow_with(growing.map(|growing| growing.start(sender)).transpose()?);
             match holder.next(&events) {
                 Some(Event::Signal(signal)) => code_of_signal(signal),

@@ -94,10 +94,10 @@ impl Holder {
     }
 
     /// One line for each on stdout.
-    pub(crate) fn tell_ready(&self, holding: &Holding, quiet: bool) -> Result<()> {
+    pub(crate) fn print_ready(&self, holding: &Holding, quiet: bool) -> Result<()> {
         for area in &self.held {
             let id = id_of(area)?;
-            tell(id, area, std::process::id(), holding.json, quiet, "until it ends")?;
+            print_held(id, area, std::process::id(), holding.json, quiet, "until it ends")?;
         }
         Ok(())
     }
@@ -213,7 +213,14 @@ fn done(outcome: areas::Result<AreaId>) -> Answer {
 
 /// Prints on stdout that an area is held: as a line for people, as JSON on one line, or as its id
 /// alone.
-pub(crate) fn tell(id: AreaId, area: &AnyArea, pid: u32, json: bool, quiet: bool, until: &str) -> Result<()> {
+pub(crate) fn print_held(
+    id: AreaId,
+    area: &AnyArea,
+    pid: u32,
+    json: bool,
+    quiet: bool,
+    until: &str,
+) -> Result<()> {
     if json {
         return json::print(Report::of(&registry::get(id)?)?.to_json(), true);
     }

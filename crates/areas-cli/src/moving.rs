@@ -28,14 +28,14 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
     let migration = source.migrate_with(placement, &mut bar.follow())?;
     drop(bar);
     let done = || format!("area {} {:?}: {migration}", source.id(), source.name());
-    let told = if moving.json {
+    let printed = if moving.json {
         json::print(MoveJson::new(&source, &migration), false)
     } else if !quiet {
         output::print(&(done() + "\n"))
     } else {
         Ok(())
     };
-    output::after(done, told)?;
+    output::after(done, printed)?;
     // What stayed elsewhere is a failure of what was asked, reported in full.
     Ok(if migration.verification().holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

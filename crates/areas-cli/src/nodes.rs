@@ -93,15 +93,15 @@ const MAX_ODDITIES: usize = 10;
 /// The CPUs that are in no row of the table.
 fn beside_nodes(topology: &Topology) -> String {
     let mut text = String::new();
-    let mut tell = |cpus: &CpuSet, what: &str| match cpus.len() {
+    let mut add = |cpus: &CpuSet, what: &str| match cpus.len() {
         0 => {}
         1 => text += &format!("CPU {cpus} is {what}\n"),
         _ => text += &format!("CPUs {cpus} are {what}\n"),
     };
-    tell(&topology.cpus_without_node(), "in no node");
+    add(&topology.cpus_without_node(), "in no node");
     let shown = topology.nodes().iter().map(|info| &info.offline_cpus);
     let offline = shown.fold(topology.offline_cpus().clone(), |rest, shown| rest.difference(shown));
-    tell(&offline, "offline");
+    add(&offline, "offline");
     text
 }
 

@@ -48,7 +48,7 @@ fn filled(put: &Put, path: &Path, quiet: bool) -> Result<AnyArea> {
     if pages == Pages::Auto || lock == Lock::Lazy {
         area.populate()?;
     }
-    output::tell_granted(&area, put.placing.asked(placement), quiet);
+    output::print_granted(&area, put.placing.asked(placement), quiet);
     Ok(if put.freeze { AnyArea::Frozen(area.freeze().map_err(Error::from)?) } else { AnyArea::Shared(area) })
 }
 
@@ -76,7 +76,7 @@ fn follow(put: &Put, names: Vec<Name>, quiet: bool) -> Result<ExitCode> {
     let placement = put.placing.placement(quiet)?;
     let ask = put.placing.builder(PageSize::base().bytes(), placement).lock(put.placing.lock()?);
     let area = ask.growable(in_memory(put.growable)?).shared()?;
-    output::tell_granted(&area, put.placing.asked(placement), quiet);
+    output::print_granted(&area, put.placing.asked(placement), quiet);
     let growing = Growing::new(stream, put.freeze);
     let mut to_hold = to_hold(put, AnyArea::Shared(area), name.clone());
     to_hold.note = Some(areas::Note::new(growing.note())?);

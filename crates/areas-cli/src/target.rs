@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_told_and_taken_in_hexadecimal() {
+    fn what_is_no_text_is_reported_and_taken_in_hexadecimal() {
         let name = Name::new(b"a\xff\x01").unwrap();
         let text = in_hex(&name).unwrap();
         assert_eq!(text, "hex:61ff01");

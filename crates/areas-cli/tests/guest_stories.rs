@@ -45,7 +45,7 @@ fn areas(arguments: &[&str]) -> (String, Option<i32>) {
 }
 
 /// Tells a story: the script is run as it is.
-fn told(script: &str) -> String {
+fn reported(script: &str) -> String {
     let path = "/tmp/story.sh";
     fs::write(path, script).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -67,7 +67,7 @@ fn a_group_at_memory_high() {
     if !in_guest("a_group_at_memory_high") {
         return;
     }
-    let text = told(include_str!("../../../docs/stories/a-group-at-its-limit.sh"));
+    let text = reported(include_str!("../../../docs/stories/a-group-at-its-limit.sh"));
     let (before, after) = text.split_once("$ sh -c echo ").unwrap_or_else(|| panic!("{text}"));
     let [found] = broken(before)[..] else { panic!("{text}") };
     assert!(found.contains("memory.high is 128 MiB") && found.contains("makes this group wait"), "{found}");
@@ -84,7 +84,7 @@ fn an_interleaved_area_on_one_node() {
     if !in_guest("an_interleaved_area_on_one_node") {
         return;
     }
-    let text = told(include_str!("../../../docs/stories/interleaved-on-one-node.sh"));
+    let text = reported(include_str!("../../../docs/stories/interleaved-on-one-node.sh"));
     let (before, after) = text.split_once("$ sh -c ").unwrap_or_else(|| panic!("{text}"));
     assert!(before.contains("misplaced"), "`areas show` finds it: {before}");
     let [found] = broken(before)[..] else { panic!("{text}") };
@@ -117,9 +117,9 @@ impl Drop for Holder {
     }
 }
 
-fn check(told: &Value, id: &str) -> Value {
-    let mut found = told["checks"].as_array().unwrap().iter().filter(|check| check["id"] == id);
-    found.next().unwrap_or_else(|| panic!("{id}: {told}")).clone()
+fn check(reported: &Value, id: &str) -> Value {
+    let mut found = reported["checks"].as_array().unwrap().iter().filter(|check| check["id"] == id);
+    found.next().unwrap_or_else(|| panic!("{id}: {reported}")).clone()
 }
 
 fn examined(name: &str) -> (Value, Option<i32>) {
@@ -136,8 +136,12 @@ fn an_interleaved_area_that_was_moved_to_one_node() {
     }
     let holder =
         Holder::start(&["create", "--name", "dealt", "--size", "4M", "--populate", "--policy", "interleave"]);
-    let (told, code) = examined("dealt");
-    assert_eq!((check(&told, "area.place")["state"].as_str().unwrap(), code), ("fine", Some(0)), "{told}");
+    let (reported, code) = examined("dealt");
+    assert_eq!(
+        (check(&reported, "area.place")["state"].as_str().unwrap(), code),
+        ("fine", Some(0)),
+        "{reported}"
+    );
     let (from, to) = ([0b1110_u64], [0b0001_u64]);
     // SAFETY: moves pages of another process, which changes no content; the masks are read, 64 bits
     // each.
@@ -145,16 +149,20 @@ fn an_interleaved_area_that_was_moved_to_one_node() {
         libc::syscall(libc::SYS_migrate_pages, holder.0.id(), 65_usize, from.as_ptr(), to.as_ptr())
     };
     assert!(status >= 0, "{}", std::io::Error::last_os_error());
-    let (told, code) = examined("dealt");
-    let place = check(&told, "area.place");
+    let (reported, code) = examined("dealt");
+    let place = check(&reported, "area.place");
     assert_eq!((place["state"].as_str().unwrap(), code), ("broken", Some(1)), "{place}");
     assert!(place["finding"].as_str().unwrap().contains("or another process moved them"), "{place}");
     let line = place["remedies"][0]["text"].as_str().unwrap();
     assert!(line.starts_with("areas move dealt --policy interleave"), "{line}");
     let (text, code) = ran(Command::new("sh").args(["-c", line]));
     assert_eq!(code, Some(0), "{text}");
-    let (told, code) = examined("dealt");
-    assert_eq!((check(&told, "area.place")["state"].as_str().unwrap(), code), ("fine", Some(0)), "{told}");
+    let (reported, code) = examined("dealt");
+    assert_eq!(
+        (check(&reported, "area.place")["state"].as_str().unwrap(), code),
+        ("fine", Some(0)),
+        "{reported}"
+    );
 }
 
 /// The machine itself: pools, tiers and firmware of several nodes.
@@ -164,15 +172,15 @@ fn a_machine_with_several_nodes() {
         return;
     }
     let (text, _) = areas(&["doctor", "--json"]);
-    let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
-    assert_eq!(check(&told, "numa.nodes")["finding"], "nodes 0-3 have memory, 2-3 without CPUs");
-    assert_eq!(check(&told, "numa.hmat")["state"], "fine");
+    let reported: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+    assert_eq!(check(&reported, "numa.nodes")["finding"], "nodes 0-3 have memory, 2-3 without CPUs");
+    assert_eq!(check(&reported, "numa.hmat")["state"], "fine");
     let pool = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages";
     fs::write(pool, "2").unwrap();
     let (text, _) = areas(&["doctor", "--json"]);
     fs::write(pool, "0").unwrap();
-    let told: Value = serde_json::from_str(&text).unwrap();
-    let finding = check(&told, "huge.pool")["finding"].to_string();
+    let reported: Value = serde_json::from_str(&text).unwrap();
+    let finding = check(&reported, "huge.pool")["finding"].to_string();
     assert!(
         finding.contains("node 0: 2 of 2, node 1: 0 of 0") && finding.contains("node 1 has none"),
         "{finding}"

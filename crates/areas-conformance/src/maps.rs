@@ -163,12 +163,12 @@ mod tests {
 
         let numa = "1000 bind:0 anon=1 dirty=1 N0=1\n2000 prefer (many):0-1 file=/a:b\n3000 default file=/x:y\n\
                     4000 weighted interleave:0 anon=1\n5000 default\n6000 bind:0\n";
-        let told = |of| policies_in(numa, &of);
-        assert_eq!(told(0x1000..0x1001), ["bind:0"]);
-        assert_eq!(told(0x2000..0x2001), ["prefer (many):0-1"]);
-        assert_eq!(told(0x3000..0x3001), ["default"]);
-        assert_eq!(told(0x4000..0x4001), ["weighted interleave:0"]);
-        assert_eq!(told(0x5000..0x7000), ["default", "bind:0"]);
-        assert!(told(0x1001..0x2000).is_empty());
+        let reported = |of| policies_in(numa, &of);
+        assert_eq!(reported(0x1000..0x1001), ["bind:0"]);
+        assert_eq!(reported(0x2000..0x2001), ["prefer (many):0-1"]);
+        assert_eq!(reported(0x3000..0x3001), ["default"]);
+        assert_eq!(reported(0x4000..0x4001), ["weighted interleave:0"]);
+        assert_eq!(reported(0x5000..0x7000), ["default", "bind:0"]);
+        assert!(reported(0x1001..0x2000).is_empty());
     }
 }

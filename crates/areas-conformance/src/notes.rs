@@ -12,7 +12,7 @@ pub(crate) struct Notes {
 
 /// So many complaints are reported in full; a broken provider has one for each of hundreds of
 /// rounds.
-const TOLD: usize = 4;
+const MAX_SHOWN: usize = 4;
 
 impl Notes {
     /// Something is not as expected.
@@ -45,13 +45,13 @@ impl Notes {
 
     pub(crate) fn conclude(mut self) -> Outcome {
         if !self.wrong.is_empty() {
-            let more = self.wrong.len().saturating_sub(TOLD);
-            self.wrong.truncate(TOLD);
-            let mut told = self.wrong.join("; ");
+            let more = self.wrong.len().saturating_sub(MAX_SHOWN);
+            self.wrong.truncate(MAX_SHOWN);
+            let mut reported = self.wrong.join("; ");
             if more > 0 {
-                told.push_str(&format!("; and {more} more of the kind"));
+                reported.push_str(&format!("; and {more} more of the kind"));
             }
-            return Outcome::Failed(told);
+            return Outcome::Failed(reported);
         }
         match (self.not_here, self.seen.is_empty()) {
             (Some(why), true) => Outcome::Skipped(why),

@@ -38,9 +38,12 @@ fn the_kernel() {
         ("backing", "private, inherited, object, file, private file given"),
     ] {
         let finding = report.findings().iter().find(|finding| finding.name == name).unwrap();
-        let Outcome::Passed(told) = &finding.outcome else { panic!("{finding:?}") };
+        let Outcome::Passed(reported) = &finding.outcome else { panic!("{finding:?}") };
         // Another test's thread may have taken that address.
-        assert!(told.contains(seen) || name == "exact-address" && told.contains("EEXIST"), "{finding:?}");
+        assert!(
+            reported.contains(seen) || name == "exact-address" && reported.contains("EEXIST"),
+            "{finding:?}"
+        );
     }
 }
 
@@ -86,9 +89,9 @@ fn limited() {
 fn counted() {
     let counted = SYSTEM.counted();
     conforms(&check(&counted), &[]);
-    let told = counted.statistics();
-    assert_eq!((told.mapped, told.maps), (0, told.unmaps), "{told:?}");
-    assert!(told.peak > 0 && told.maps > 0 && told.failures > 0, "{told:?}");
+    let reported = counted.statistics();
+    assert_eq!((reported.mapped, reported.maps), (0, reported.unmaps), "{reported:?}");
+    assert!(reported.peak > 0 && reported.maps > 0 && reported.failures > 0, "{reported:?}");
 }
 
 #[test]
@@ -117,8 +120,8 @@ fn fixed() {
     assert_eq!((fixed.free(), fixed.largest()), (64 << 20, 64 << 20));
     let counted = fixed.counted();
     conforms(&Suite::new(&counted).sizes([1, 4097, 100_000]).run(), &["shared"]);
-    let told = counted.statistics();
-    assert_eq!((told.mapped, told.maps), (0, told.unmaps), "{told:?}");
+    let reported = counted.statistics();
+    assert_eq!((reported.mapped, reported.maps), (0, reported.unmaps), "{reported:?}");
     // A process's own slice: its pages are there already.
     let slice: &'static mut [u8] = Box::leak(vec![0xa5; 16 << 20].into_boxed_slice());
     let borrowed = Fixed::borrowed(slice).unwrap();

@@ -342,7 +342,7 @@ fn skipping_what_is_not_there_fails() {
 }
 
 #[test]
-fn keeping_some_is_allowed_where_it_is_told() {
+fn keeping_some_is_allowed_where_it_is_reported() {
     // One mapping a size is kept for the next plain request: as `Provider::unmap` suggests.
     let kept: Mutex<Vec<Mapping>> = Mutex::new(Vec::new());
     let caching = Made {

@@ -36,7 +36,7 @@ use crate::wire::{self, Offered};
 use crate::{code_of, complain, runtime};
 
 /// Of a server that does not report how much there is, no more is taken without being asked to.
-const MAX_UNTOLD: u64 = 1 << 30;
+const DEFAULT_MAX_SIZE: u64 = 1 << 30;
 
 /// What is said of a fetch.
 #[derive(Debug, Serialize)]
@@ -192,7 +192,7 @@ fn foreign(
 ) -> Result<()> {
     let what = what(asked, &peer);
     let page = PageSize::base().bytes();
-    let most = fetch.max_size.map_or(MAX_UNTOLD, |most| most.0);
+    let most = fetch.max_size.map_or(DEFAULT_MAX_SIZE, |most| most.0);
     let most = usize::try_from(most).ok().filter(|&most| most >= page && isize::try_from(most).is_ok());
     let most = most.ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, what.clone())

@@ -261,9 +261,9 @@ pub(crate) fn look_up<'py>(
     let Some(name) = plain_name(name) else { return Ok(None) };
     let found = py.detach(|| found(name, write, keep_name));
     let found = found.map_err(|error| raised(py, &error))?;
-    let told = of_any!(&found, area => told(dtypes, area.note().as_bytes(), area.size()));
+    let described = of_any!(&found, area => described(dtypes, area.note().as_bytes(), area.size()));
     let holding = Holding::over(found);
-    match told {
+    match described {
         Some((known, shape)) => {
             let dims = PyTuple::new(py, shape.dims())?;
             class.call1((holding, dims, known.dtype, py.None())).map(Some)
@@ -274,7 +274,7 @@ pub(crate) fn look_up<'py>(
 
 /// What a note says of a plain array that lies in so many bytes: what another process wrote, and so
 /// exactly what is written here or nothing.
-fn told<'py>(dtypes: &Bound<'py, PyDict>, note: &[u8], nbytes: usize) -> Option<(Known<'py>, Shape)> {
+fn described<'py>(dtypes: &Bound<'py, PyDict>, note: &[u8], nbytes: usize) -> Option<(Known<'py>, Shape)> {
     let (text, dims) = read(note)?;
     let mut shape = Shape::default();
     for dim in dims.split(',').filter(|_| !dims.is_empty()) {

@@ -15,7 +15,7 @@ use crate::holding::Holding;
 use crate::names::{self, name_to_python};
 use crate::opening::{self, open};
 use crate::placing::{pages, placement};
-use crate::progress::Told;
+use crate::progress::Reporter;
 
 /// How long is waited at a time before signals are looked for.
 const SLICE: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ pub(crate) fn create(
     dump: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Holding> {
-    let mut told = Told::new(progress);
+    let mut reporter = Reporter::new(progress);
     let made: Result<_, Error> = py.detach(|| {
         let lock = lock.map_or(Ok(Lock::None), str::parse)?;
         // A full lock brings all pages in: in two steps, so that signals are heard between them.
@@ -70,7 +70,7 @@ pub(crate) fn create(
             made => made?,
         };
         if populate {
-            match told.watch(|tell| area.populate_with(tell)) {
+            match reporter.watch(|report| area.populate_with(report)) {
                 Some(populated) => populated?,
                 // What was raised is reported below, and the area goes.
                 None => return Ok(None),
@@ -85,7 +85,7 @@ pub(crate) fn create(
         }
         Ok(Some(area))
     });
-    told.finish()?;
+    reporter.finish()?;
     match made {
         Ok(Some(area)) => Ok(Holding::over(area)),
         Ok(None) => Err(PyKeyboardInterrupt::new_err("making an area was interrupted")),
@@ -155,11 +155,11 @@ pub(crate) fn list(py: Python<'_>) -> PyResult<(Bound<'_, PyList>, Bound<'_, PyL
     }
     let unreadable = PyList::empty(py);
     for team in &listing.1 {
-        let told = PyDict::new(py);
-        told.set_item("pid", team.pid)?;
-        told.set_item("command", team.command.as_deref())?;
-        told.set_item("reason", team.reason.as_str())?;
-        unreadable.append(told)?;
+        let dict = PyDict::new(py);
+        dict.set_item("pid", team.pid)?;
+        dict.set_item("command", team.command.as_deref())?;
+        dict.set_item("reason", team.reason.as_str())?;
+        unreadable.append(dict)?;
     }
     Ok((areas, unreadable))
 }

@@ -30,9 +30,9 @@ impl Offer {
 }
 
 /// The outcome of a connection, who it was (user, process), and why not.
-type Told = (&'static str, Option<u32>, Option<u32>, Option<String>);
+type Answered = (&'static str, Option<u32>, Option<u32>, Option<String>);
 
-fn told(answer: gate::Answer) -> Told {
+fn in_python(answer: gate::Answer) -> Answered {
     let (outcome, reason) = match answer.outcome {
         Outcome::Given => ("given", None),
         Outcome::Refused(why) => ("refused", Some(why.to_string())),
@@ -46,7 +46,7 @@ fn told(answer: gate::Answer) -> Told {
 impl Offer {
     /// Answers the next one who connects; None where no process came in time, or it was closed.
     #[pyo3(signature = (timeout=None))]
-    fn answer(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Told>> {
+    fn answer(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answered>> {
         let begun = Instant::now();
         let whole = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
         loop {
@@ -58,7 +58,7 @@ impl Offer {
             });
             py.check_signals()?;
             match answered.map_err(|error| raised(py, &error))? {
-                Some(Some(answer)) => return Ok(Some(told(answer))),
+                Some(Some(answer)) => return Ok(Some(in_python(answer))),
                 None => return Ok(None),
                 Some(None) if left == Some(Duration::ZERO) => return Ok(None),
                 Some(None) => {}

@@ -16,7 +16,7 @@ use crate::measured::{self, Given};
 use crate::memory::Memory;
 use crate::names::{self, name_to_python};
 use crate::placing::placement;
-use crate::progress::Told;
+use crate::progress::Reporter;
 
 /// What this process holds of an area: `areas.Area` is made over it.
 #[pyclass(frozen, weakref, module = "areas._areas")]
@@ -162,11 +162,11 @@ impl Holding {
     /// Brings all of its pages into memory. `progress` is called with bytes done and bytes in all.
     #[pyo3(signature = (progress=None))]
     fn populate(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<()> {
-        let mut told = Told::new(progress);
-        let done = self
-            .core
-            .run(py, "populate", |any| told.watch(|tell| of_any!(any, area => area.populate_with(tell))))?;
-        told.finish()?;
+        let mut reporter = Reporter::new(progress);
+        let done = self.core.run(py, "populate", |any| {
+            reporter.watch(|report| of_any!(any, area => area.populate_with(report)))
+        })?;
+        reporter.finish()?;
         done.unwrap_or(Ok(())).map_err(|error| raised(py, &error))
     }
 
@@ -174,10 +174,10 @@ impl Holding {
     #[pyo3(signature = (file, progress=None))]
     fn fill_from(&self, py: Python<'_>, file: RawFd, progress: Option<Py<PyAny>>) -> PyResult<()> {
         let file = borrowed(py, file)?;
-        let mut told = Told::new(progress);
+        let mut reporter = Reporter::new(progress);
         let done = self.core.turn(py, "fill_from", |any| match any {
             Any::Shared(mut area) => {
-                let done = told.watch(|tell| area.fill_from(file, tell));
+                let done = reporter.watch(|report| area.fill_from(file, report));
                 (Any::Shared(area), done)
             }
             Any::Frozen(area) => {
@@ -185,7 +185,7 @@ impl Holding {
                 (Any::Frozen(area), Some(Err(error)))
             }
         })?;
-        told.finish()?;
+        reporter.finish()?;
         done.unwrap_or(Ok(())).map_err(|error| raised(py, &error))
     }
 
@@ -212,11 +212,11 @@ impl Holding {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let placement = placement(policy, nodes, home).map_err(|error| raised(py, &error))?;
-        let mut told = Told::new(progress);
+        let mut reporter = Reporter::new(progress);
         let moved = self.core.run(py, "move", |any| {
-            told.watch(|tell| of_any!(any, area => area.migrate_with(placement, tell)))
+            reporter.watch(|report| of_any!(any, area => area.migrate_with(placement, report)))
         })?;
-        told.finish()?;
+        reporter.finish()?;
         match moved {
             Some(Ok(moved)) => measured::migration(py, &moved),
             Some(Err(error)) => Err(raised(py, &error)),
@@ -270,12 +270,12 @@ impl Holding {
     /// and how many descriptors.
     fn holders<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let holders = self.core.run(py, "holders", |any| of_any!(any, area => area.object().holders()))?;
-        let told = PyList::empty(py);
+        let list = PyList::empty(py);
         for holder in holders {
             let mapped = holder.mapped.map(|protection| protection.to_string());
-            told.append((holder.pid, holder.command, mapped, holder.descriptors))?;
+            list.append((holder.pid, holder.command, mapped, holder.descriptors))?;
         }
-        Ok(told)
+        Ok(list)
     }
 
     /// Sends it over a connected Unix socket, given by its descriptor: with the rights that it has

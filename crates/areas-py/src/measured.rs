@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyList};
 
 /// Where pages are.
 pub(crate) fn residency<'py>(py: Python<'py>, measured: &Residency) -> PyResult<Bound<'py, PyDict>> {
-    let told = PyDict::new(py);
+    let dict = PyDict::new(py);
     let nodes = PyDict::new(py);
     for (node, bytes) in measured.nodes() {
         nodes.set_item(node.get(), bytes)?;
@@ -15,11 +15,11 @@ pub(crate) fn residency<'py>(py: Python<'py>, measured: &Residency) -> PyResult<
     let sizes = measured
         .page_sizes()
         .map(|sizes| {
-            let told = PyDict::new(py);
+            let dict = PyDict::new(py);
             for (page, bytes) in sizes {
-                told.set_item(page.bytes(), bytes)?;
+                dict.set_item(page.bytes(), bytes)?;
             }
-            Ok::<_, PyErr>(told)
+            Ok::<_, PyErr>(dict)
         })
         .transpose()?;
     let runs = PyList::empty(py);
@@ -34,49 +34,49 @@ pub(crate) fn residency<'py>(py: Python<'py>, measured: &Residency) -> PyResult<
         };
         runs.append((run.range.start, run.range.end, place, node, page))?;
     }
-    told.set_item("size", measured.size())?;
-    told.set_item("resident", measured.resident())?;
-    told.set_item("nodes", nodes)?;
-    told.set_item("node_unknown", measured.node_unknown())?;
-    told.set_item("knows_pages", measured.knows_pages())?;
-    told.set_item("page_sizes", sizes)?;
-    told.set_item("swapped", measured.swapped())?;
-    told.set_item("absent", measured.absent())?;
-    told.set_item("runs", runs)?;
-    told.set_item("text", measured.to_string())?;
-    Ok(told)
+    dict.set_item("size", measured.size())?;
+    dict.set_item("resident", measured.resident())?;
+    dict.set_item("nodes", nodes)?;
+    dict.set_item("node_unknown", measured.node_unknown())?;
+    dict.set_item("knows_pages", measured.knows_pages())?;
+    dict.set_item("page_sizes", sizes)?;
+    dict.set_item("swapped", measured.swapped())?;
+    dict.set_item("absent", measured.absent())?;
+    dict.set_item("runs", runs)?;
+    dict.set_item("text", measured.to_string())?;
+    Ok(dict)
 }
 
 /// Whether pages are where they were asked to be.
 pub(crate) fn verification<'py>(py: Python<'py>, measured: &Verification) -> PyResult<Bound<'py, PyDict>> {
-    let told = PyDict::new(py);
+    let dict = PyDict::new(py);
     let misplaced = PyList::empty(py);
     for part in measured.misplaced() {
         misplaced.append((part.range.start, part.range.end, part.node.get(), part.asked.to_string()))?;
     }
-    told.set_item("holds", measured.holds())?;
-    told.set_item("in_place", measured.in_place())?;
-    told.set_item("elsewhere", measured.elsewhere())?;
-    told.set_item("not_in_ram", measured.not_in_ram())?;
-    told.set_item("share", measured.share())?;
-    told.set_item("misplaced", misplaced)?;
-    told.set_item("text", measured.to_string())?;
-    Ok(told)
+    dict.set_item("holds", measured.holds())?;
+    dict.set_item("in_place", measured.in_place())?;
+    dict.set_item("elsewhere", measured.elsewhere())?;
+    dict.set_item("not_in_ram", measured.not_in_ram())?;
+    dict.set_item("share", measured.share())?;
+    dict.set_item("misplaced", misplaced)?;
+    dict.set_item("text", measured.to_string())?;
+    Ok(dict)
 }
 
 /// What was moved, and what was not.
 pub(crate) fn migration<'py>(py: Python<'py>, migration: &Migration) -> PyResult<Bound<'py, PyDict>> {
-    let told = PyDict::new(py);
+    let dict = PyDict::new(py);
     let stayed = PyList::empty(py);
     for part in migration.stayed() {
         stayed.append((part.range.start, part.range.end, part.target.get(), part.why.to_string()))?;
     }
-    told.set_item("moved", migration.moved())?;
-    told.set_item("stayed", stayed)?;
-    told.set_item("placed", migration.is_placed())?;
-    told.set_item("verification", verification(py, migration.verification())?)?;
-    told.set_item("text", migration.to_string())?;
-    Ok(told)
+    dict.set_item("moved", migration.moved())?;
+    dict.set_item("stayed", stayed)?;
+    dict.set_item("placed", migration.is_placed())?;
+    dict.set_item("verification", verification(py, migration.verification())?)?;
+    dict.set_item("text", migration.to_string())?;
+    Ok(dict)
 }
 
 /// What was given instead of what was asked.
@@ -90,7 +90,7 @@ pub(crate) struct Given {
 
 impl Given {
     pub(crate) fn of(granted: &Granted<'_>) -> Self {
-        let told = |fallback: &areas::Fallback| {
+        let reported = |fallback: &areas::Fallback| {
             (fallback.asked.clone(), fallback.given.clone(), fallback.because.to_string())
         };
         Given {
@@ -98,21 +98,21 @@ impl Given {
             span: granted.span,
             page_size: granted.page_size.bytes(),
             collapsed: granted.collapsed,
-            fallbacks: granted.fallbacks.iter().map(told).collect(),
+            fallbacks: granted.fallbacks.iter().map(reported).collect(),
         }
     }
 
     pub(crate) fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let told = PyDict::new(py);
+        let dict = PyDict::new(py);
         let fallbacks = PyList::empty(py);
         for fallback in &self.fallbacks {
             fallbacks.append(fallback.clone())?;
         }
-        told.set_item("mapped", self.mapped)?;
-        told.set_item("span", self.span)?;
-        told.set_item("page_size", self.page_size)?;
-        told.set_item("huge", self.collapsed)?;
-        told.set_item("fallbacks", fallbacks)?;
-        Ok(told)
+        dict.set_item("mapped", self.mapped)?;
+        dict.set_item("span", self.span)?;
+        dict.set_item("page_size", self.page_size)?;
+        dict.set_item("huge", self.collapsed)?;
+        dict.set_item("fallbacks", fallbacks)?;
+        Ok(dict)
     }
 }

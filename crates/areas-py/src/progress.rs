@@ -12,19 +12,19 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Reports to a Python function how far a call is. Lives outside of the interpreter, and goes into
 /// it from time to time.
-pub(crate) struct Told {
+pub(crate) struct Reporter {
     function: Option<Py<PyAny>>,
     last: Instant,
     /// What the function raised, or a signal handler (`KeyboardInterrupt`): the first one.
     raised: Option<PyErr>,
 }
 
-/// What a call is unwound with, as far as [`Told::watch`].
+/// What a call is unwound with, as far as [`Reporter::watch`].
 struct Enough;
 
-impl Told {
+impl Reporter {
     pub(crate) fn new(function: Option<Py<PyAny>>) -> Self {
-        Told { function, last: Instant::now(), raised: None }
+        Reporter { function, last: Instant::now(), raised: None }
     }
 
     /// Makes a call that reports its progress, outside of the interpreter. `None` where it was
@@ -34,27 +34,27 @@ impl Told {
         if self.raised.is_some() {
             return None;
         }
-        match catch_unwind(AssertUnwindSafe(|| call(&mut |progress| self.tell(progress)))) {
+        match catch_unwind(AssertUnwindSafe(|| call(&mut |progress| self.report(progress)))) {
             Ok(result) => Some(result),
             Err(panic) if panic.is::<Enough>() => None,
             Err(panic) => resume_unwind(panic),
         }
     }
 
-    fn tell(&mut self, progress: Progress) {
+    fn report(&mut self, progress: Progress) {
         let ends = progress.done >= progress.total;
         if !ends && self.last.elapsed() < INTERVAL {
             return;
         }
         self.last = Instant::now();
-        let told = Python::attach(|py| {
+        let reported = Python::attach(|py| {
             py.check_signals()?;
             match &self.function {
                 Some(function) => function.call1(py, (progress.done, progress.total)).map(drop),
                 None => Ok(()),
             }
         });
-        if let Err(raised) = told {
+        if let Err(raised) = reported {
             self.raised = Some(raised);
             // Not `panic!`: it is none that anybody should read of.
             resume_unwind(Box::new(Enough));

@@ -63,10 +63,10 @@ fn in_steps<T: Send>(
             Step::Done(done) => return Ok(done),
             Step::Late(error) if left == Some(slice) => {
                 // The step's own text has the time of the step.
-                let told = Error::new(ErrorKind::TimedOut, error.what().to_owned())
+                let reported = Error::new(ErrorKind::TimedOut, error.what().to_owned())
                     .detail(format!("{late} within {:?}", whole.unwrap_or_default()));
                 py.check_signals()?;
-                return Err(raised(py, &told));
+                return Err(raised(py, &reported));
             }
             Step::Late(_) => py.check_signals()?,
         }

@@ -171,10 +171,10 @@ fn camera() -> Option<File> {
     (0..8).find_map(|number| {
         let device = File::options().read(true).write(true).open(format!("/dev/video{number}")).ok()?;
         // SAFETY: a structure of integers.
-        let mut told: v4l2::Capability = unsafe { std::mem::zeroed() };
-        ask(&device, v4l2::QUERYCAP, &mut told).ok()?;
+        let mut reported: v4l2::Capability = unsafe { std::mem::zeroed() };
+        ask(&device, v4l2::QUERYCAP, &mut reported).ok()?;
         let wanted = v4l2::CAP_VIDEO_CAPTURE | v4l2::CAP_STREAMING;
-        (told.driver.starts_with(b"vivid") && told.of_this_node & wanted == wanted).then_some(device)
+        (reported.driver.starts_with(b"vivid") && reported.of_this_node & wanted == wanted).then_some(device)
     })
 }
 

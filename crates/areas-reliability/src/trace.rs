@@ -87,13 +87,13 @@ impl Watchdog {
         let watched = Arc::new(AtomicI32::new(pid.as_raw()));
         let theirs = Arc::clone(&watched);
         let state = Arc::new(AtomicU8::new(0));
-        let told = Arc::clone(&state);
+        let reported = Arc::clone(&state);
         std::thread::spawn(move || {
             let step = Duration::from_millis(250);
             let mut left = timeout;
             while theirs.load(Ordering::Acquire) != 0 {
                 if left.is_zero() {
-                    told.store(
+                    reported.store(
                         u8::try_from(state_of(pid.as_raw().cast_unsigned())).unwrap_or(b'?'),
                         Ordering::Release,
                     );

@@ -36,7 +36,7 @@ fn what_was_put_is_read_by_its_handle() {
 }
 
 #[test]
-fn a_block_is_used_anew_when_nobody_reads_it() {
+fn a_block_is_used_again_when_no_process_reads_it() {
     let slab = Slab::create(name("reuse"), 1 << 20).unwrap();
     let slice = slab.put(&[7; 100_000]).unwrap();
     let handle = slice.handle();

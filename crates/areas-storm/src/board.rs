@@ -147,7 +147,7 @@ impl Board {
                     read_some(&file, &mut before, 0)?;
                     let who = Who { checked: Who::from_bytes(&before).checked, ..who };
                     let slot = Slot { file, number, who, counts: words(&counts).collect(), generation: 0 };
-                    slot.tell()?;
+                    slot.notify()?;
                     return Ok(slot);
                 }
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {}
@@ -269,14 +269,14 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    fn tell(&self) -> io::Result<()> {
+    fn notify(&self) -> io::Result<()> {
         self.file.write_all_at(&self.who.to_bytes(), 0)
     }
 
     pub(crate) fn begin(&mut self, op: Op) {
         self.who.op = op.index() as u64 + 1;
         self.who.begun = now();
-        let _ = self.tell();
+        let _ = self.notify();
     }
 
     pub(crate) fn end(&mut self, op: Op, kind: Option<areas::ErrorKind>) {
@@ -287,14 +287,14 @@ impl Slot {
         }
         self.who.op = 0;
         self.who.done += 1;
-        let _ = self.tell();
+        let _ = self.notify();
     }
 
     /// Says that this process is about to end by itself, or to call exec, by an operation.
     pub(crate) fn ending(&mut self, op: Op) {
         self.end(op, None);
         self.who.ending = 1;
-        let _ = self.tell();
+        let _ = self.notify();
     }
 
     pub(crate) fn record(&mut self, entry: usize, id: u64, inode: u64, epoch: u64) {

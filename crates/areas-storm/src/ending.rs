@@ -55,10 +55,10 @@ pub(crate) fn keep_one(tag: &str) -> Option<Area<Shared>> {
 }
 
 pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
-    let found = |what: &str| storm.findings.tell(Rule::Remains, "the supervisor, at the end", what);
+    let found = |what: &str| storm.findings.report(Rule::Remains, "the supervisor, at the end", what);
     // A reader has no area of anybody's, and no table of the dead once it has looked.
     if let Err(error) = registry::list() {
-        storm.findings.tell(Rule::Error, "the supervisor, at the end", &format!("list: {error:#}"));
+        storm.findings.report(Rule::Error, "the supervisor, at the end", &format!("list: {error:#}"));
     }
     let tables = crate::proc::tables_of("self");
     let own = if storm.options.sabotage == Some(Sabotage::Holder) { 2 } else { 0 };
@@ -139,16 +139,16 @@ pub(crate) struct Options {
 
 fn next_start(storm: &Storm, folder: &Path) {
     let name = format!("{}-next", storm.tag);
-    let told = |what: &str| storm.findings.tell(Rule::Start, "the first process after the storm", what);
+    let reported = |what: &str| storm.findings.report(Rule::Start, "the first process after the storm", what);
     match Command::new("/proc/self/exe").args(["next", &name]).output() {
         Ok(output) if output.status.success() => {}
-        Ok(output) => told(&format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
-        Err(error) => told(&error.to_string()),
+        Ok(output) => reported(&format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
+        Err(error) => reported(&error.to_string()),
     }
     // It died too, and left its own link, which the next one clears away.
     let (links, _, _) = what_remains(folder);
     if links > 1 {
-        told(&format!("{links} links are left although it has looked"));
+        reported(&format!("{links} links are left although it has looked"));
     }
 }
 

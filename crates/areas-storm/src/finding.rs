@@ -62,7 +62,7 @@ impl Findings {
     }
 
     /// Prints a finding: one line, one write, so that lines of several processes do not mix.
-    pub(crate) fn tell(&self, rule: Rule, who: &str, what: &str) {
+    pub(crate) fn report(&self, rule: Rule, who: &str, what: &str) {
         let line = format!("{}\n", json!({ "rule": rule.name(), "by": who, "what": what }));
         let mut file = &self.file;
         if file.write_all(line.as_bytes()).is_err() {

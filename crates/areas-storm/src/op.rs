@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_else_can_cause_is_not_allowed() {
+    fn what_no_other_process_can_cause_is_not_allowed() {
         assert!(!Op::CreateFixed.allows(ErrorKind::NoMemory) && !Op::Publish.allows(ErrorKind::Registry));
         assert!(!Op::Find.allows(ErrorKind::Unreadable) && Op::Find.allows(ErrorKind::NoSuchArea));
     }

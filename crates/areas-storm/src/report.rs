@@ -66,7 +66,7 @@ impl Report {
         }
         if self.deeds.seconds >= ENOUGH {
             for what in self.untried.drain(..) {
-                storm.findings.tell(Rule::Coverage, "the report", &what);
+                storm.findings.report(Rule::Coverage, "the report", &what);
             }
             self.findings = storm.findings.all();
         }

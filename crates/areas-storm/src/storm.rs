@@ -50,7 +50,7 @@ pub(crate) struct Storm {
 impl Storm {
     /// Tells of something that the supervisor has found.
     pub(crate) fn found(&self, rule: Rule, what: &str) {
-        self.findings.tell(rule, &format!("the supervisor (seed {})", self.seed), what);
+        self.findings.report(rule, &format!("the supervisor (seed {})", self.seed), what);
     }
 }
 

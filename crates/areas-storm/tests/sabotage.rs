@@ -41,7 +41,7 @@ fn a_dead_name_that_is_found() {
 }
 
 #[test]
-fn an_error_that_nobody_else_caused() {
+fn an_error_that_no_other_process_caused() {
     is_found("error", "0.03", "no error but those that others can cause");
 }
 
@@ -64,12 +64,12 @@ fn a_death_that_was_not_planned() {
 }
 
 #[test]
-fn somebody_who_does_not_lock() {
+fn a_process_that_does_not_lock() {
     is_found("lock", "0.15", "one at a time is inside, and a death there is told");
 }
 
 #[test]
-fn somebody_who_keeps_an_area() {
+fn a_process_that_keeps_an_area() {
     is_found("holder", "0.03", "nothing remains");
 }
 

@@ -84,12 +84,12 @@ mod tests {
     fn a_program_inherits_the_policy_and_we_keep_ours() {
         let before = sys::policy::of_thread().unwrap();
         let node = Node::new(0).unwrap();
-        let told = with_policy(Policy::Bind(NodeSet::single(node)), policies_of_cat).unwrap();
-        if told.is_empty() {
+        let reported = with_policy(Policy::Bind(NodeSet::single(node)), policies_of_cat).unwrap();
+        if reported.is_empty() {
             let line = "SKIPPED: inherit: this kernel has no /proc/PID/numa_maps\n";
             std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
         }
-        assert!(told.iter().all(|policy| policy == "bind:0"), "{told:?}");
+        assert!(reported.iter().all(|policy| policy == "bind:0"), "{reported:?}");
         assert_eq!(sys::policy::of_thread().unwrap(), before);
     }
 

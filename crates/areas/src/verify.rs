@@ -264,7 +264,7 @@ fn within<'a>(
 fn units(residency: &Residency, part: &Range<usize>, first: usize) -> impl Iterator<Item = Unit> {
     let (base, huge) = (PageSize::base().bytes(), PageSize::transparent().bytes());
     within(residency, part).flat_map(move |(range, place)| {
-        let (node, told) = match place {
+        let (node, reported) = match place {
             PageLocation::On { node, page } => (Some(node), page.bytes()),
             _ => (None, base),
         };
@@ -272,8 +272,8 @@ fn units(residency: &Residency, part: &Range<usize>, first: usize) -> impl Itera
         std::iter::from_fn(move || {
             let node = node.filter(|_| at < range.end)?;
             // A block that lies on one node as a whole is a huge page, reported or not.
-            let whole = told == base && at % huge == first % huge && range.end - at >= huge;
-            let page = if whole { huge } else { told };
+            let whole = reported == base && at % huge == first % huge && range.end - at >= huge;
+            let page = if whole { huge } else { reported };
             let skew = if page == base { 0 } else { first % page };
             let number = (at + page - skew) / page;
             let end = (number * page + skew).min(range.end);
@@ -359,9 +359,9 @@ mod tests {
         }
         // Two that changed places: both on nodes of the policy, and neither where its turn is.
         let answer = check(&dealt([0, 1, 2, 0, 2, 1, 0, 1, 2], 1), policy);
-        let told: Vec<_> = answer.misplaced().iter().map(|part| (part.node, part.asked)).collect();
+        let reported: Vec<_> = answer.misplaced().iter().map(|part| (part.node, part.asked)).collect();
         let single = |id| NodeSet::single(node(id));
-        assert_eq!(told, [(node(2), single(1)), (node(1), single(2))]);
+        assert_eq!(reported, [(node(2), single(1)), (node(1), single(2))]);
         // All on one node: a third is in place, wherever the round begins.
         assert_eq!(check(&dealt([1; 30], 1), policy).elsewhere(), 20 * 4096);
         // Holes do not move the round on.

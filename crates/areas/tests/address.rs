@@ -69,13 +69,13 @@ fn a_clone_cannot_be_where_its_source_is_in_the_same_process() {
 /// What both ways of asking say.
 #[track_caller]
 fn at(address: usize) -> Option<AreaId> {
-    let told = |result: areas::Result<AreaId>| match result {
+    let reported = |result: areas::Result<AreaId>| match result {
         Err(error) if error.kind() == ErrorKind::NoSuchArea => None,
         other => Some(other.unwrap()),
     };
-    let id = told(areas::registry::id_at(address));
-    assert_eq!(told(areas::registry::at(address).map(|source| source.id())), id);
-    assert_eq!(told(areas::registry::id_at(address)), id, "and again");
+    let id = reported(areas::registry::id_at(address));
+    assert_eq!(reported(areas::registry::at(address).map(|source| source.id())), id);
+    assert_eq!(reported(areas::registry::id_at(address)), id, "and again");
     id
 }
 

@@ -34,7 +34,7 @@ fn every_byte_and_every_page() {
 }
 
 #[test]
-fn a_file_that_is_too_short_is_told() {
+fn a_file_that_is_too_short_is_reported() {
     let (file, _) = file_of(5001);
     let mut area = areas::builder(8192).shared().unwrap();
     let error = area.fill_from(&file, &mut |_| {}).unwrap_err();

@@ -156,8 +156,8 @@ fn check_errors(page: &str, parts: &[(&str, &str)], at_least: usize) {
                 .iter()
                 .any(|end| call.ends_with(end))
                 || call.starts_with("aml_version_");
-            let told = rows.iter().any(|row| row[0] == format!("`{call}`"));
-            assert!(is_data || told, "{page} says nothing of {call}");
+            let reported = rows.iter().any(|row| row[0] == format!("`{call}`"));
+            assert!(is_data || reported, "{page} says nothing of {call}");
         }
         for row in rows.iter().filter(|row| row[0].trim_matches('`').starts_with(prefix)) {
             let [call, error, _, proofs] = row[..] else { panic!("{page}: {row:?}") };

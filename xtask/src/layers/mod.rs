@@ -156,15 +156,15 @@ fn upward(rules: &Rules, edges: &Edges) -> Vec<String> {
 /// Circles that are not known, and known ones that are smaller by now.
 fn in_circles(rules: &Rules, root: &str, read: &Crate) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut told: Vec<&Circle> = rules.circle.iter().filter(|circle| circle.root == root).collect();
+    let mut reported: Vec<&Circle> = rules.circle.iter().filter(|circle| circle.root == root).collect();
     // Side by side in the layered crate, layers say more.
     for folder in read.modules.keys().filter(|folder| root != rules.layered || !folder.is_empty()) {
         for found in circles::of(&siblings(read, folder)) {
             let folder = folder.join("::");
-            let place = told.iter().position(|circle| circle.folder == folder && circle.modules == found);
+            let place = reported.iter().position(|circle| circle.folder == folder && circle.modules == found);
             match place {
                 Some(place) => {
-                    let known = told.remove(place);
+                    let known = reported.remove(place);
                     if known.reason.is_empty() {
                         faults.push(format!("{root}: the circle {:?} has no reason", known.modules));
                     }
@@ -173,7 +173,7 @@ fn in_circles(rules: &Rules, root: &str, read: &Crate) -> Vec<String> {
             }
         }
     }
-    faults.extend(told.iter().map(|circle| {
+    faults.extend(reported.iter().map(|circle| {
         format!("{root}: in {:?} this is no circle (any more): {}", circle.folder, list(&circle.modules))
     }));
     faults

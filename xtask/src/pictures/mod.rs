@@ -134,11 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_words_differ_is_told() {
+    fn where_words_differ_is_reported() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(difference(&words("a b"), &words("a b")), None);
-        let told = difference(&words("a b c d e"), &words("a b c x")).unwrap();
-        assert_eq!(told, "it has \"… a b c d e …\", and the command shows \"… a b c x …\"");
+        let reported = difference(&words("a b c d e"), &words("a b c x")).unwrap();
+        assert_eq!(reported, "it has \"… a b c d e …\", and the command shows \"… a b c x …\"");
         assert!(difference(&words("a b"), &words("a")).is_some());
     }
 }

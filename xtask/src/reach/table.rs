@@ -44,8 +44,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     flight::run(&flight::Options::measuring(options.size, options.rounds))?;
     let file = process::target_folder().join("bench/flight.json");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let told: Value = serde_json::from_str(&text)?;
-    let (mut rows, ceiling) = of_flight(&told)?;
+    let report: Value = serde_json::from_str(&text)?;
+    let (mut rows, ceiling) = of_flight(&report)?;
     rows.extend(of_mpi(options)?);
     let mut text = table(&rows, ceiling);
     if !options.no_zenoh {
@@ -68,8 +68,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
 }
 
 /// The rows between two networks, and what `sendfile` takes there.
-fn of_flight(told: &Value) -> Result<(Vec<Row>, f64)> {
-    let networks = told["networks"].as_array().context("flight.json names no networks")?;
+fn of_flight(report: &Value) -> Result<(Vec<Row>, f64)> {
+    let networks = report["networks"].as_array().context("flight.json names no networks")?;
     let Some(network) = networks.iter().find(|network| network["network"] == "veth") else {
         bail!("no two network namespaces could be made: run as root, with veth devices");
     };
@@ -130,15 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speeds_are_told_beside_the_ceiling() {
-        let told = json!({"networks": [
+    fn speeds_are_reported_beside_the_ceiling() {
+        let reported = json!({"networks": [
             {"network": "loopback"},
             {"network": "veth", "size": 2_000_000_000_u64, "rows": [
                 {"server": "areas", "client": "pyarrow", "seconds": 2.0},
                 {"server": "sendfile", "client": "recv", "seconds": 0.5},
             ]},
         ]});
-        let (rows, ceiling) = of_flight(&told).unwrap();
+        let (rows, ceiling) = of_flight(&reported).unwrap();
         assert!((ceiling - 4.0).abs() < 1e-9, "{ceiling}");
         assert!(table(&rows, ceiling).contains("| Flight | areas to pyarrow | 1.00 | 0.25 |"));
         assert!(of_flight(&json!({"networks": [{"network": "loopback"}]})).is_err());

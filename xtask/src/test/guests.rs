@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_checked_is_told_by_module() {
+    fn what_was_checked_is_reported_by_module() {
         let passed = ["pools::a", "policies::b", "pools::c", "d"].map(str::to_owned);
         assert_eq!(
             note("guest_x, vm: ", &passed),

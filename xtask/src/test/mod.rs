@@ -260,7 +260,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         let done = if !failures.is_empty() && !options.keep_going {
             Done { verdict: Verdict::NotRun, ..Done::default() }
         } else {
-            let _told = plan.begin(step);
+            let _reminder = plan.begin(step);
             // An error is a failure of the step, with nothing counted.
             one(step, &run).unwrap_or_else(|error| Done::failed(Counts::default(), format!("{error:#}")))
         };

@@ -37,14 +37,14 @@ impl Plan {
     }
 
     /// Says that a step begins, and, until what it gives is dropped, that it goes on.
-    pub(super) fn begin(&mut self, step: &Step) -> Option<Told> {
+    pub(super) fn begin(&mut self, step: &Step) -> Option<Reminder> {
         if !self.has(step) {
             return None;
         }
         self.begun += 1;
         let seconds = self.start.elapsed().as_secs();
         eprintln!("==> {} (step {} of {}, {seconds} s so far)", step.name, self.begun, self.steps.len());
-        Some(Told::new(step.name))
+        Some(Reminder::new(step.name))
     }
 }
 
@@ -61,12 +61,12 @@ impl Display for Plan {
 }
 
 /// A step whose time is told once a minute.
-pub(super) struct Told {
+pub(super) struct Reminder {
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Told {
+impl Reminder {
     fn new(name: &'static str) -> Self {
         let (end, ended) = mpsc::channel();
         let start = Instant::now();
@@ -79,7 +79,7 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for Reminder {
     fn drop(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn all_steps_are_told_and_what_is_left_out() {
+    fn all_steps_are_reported_and_what_is_left_out() {
         let all = plan(&[]);
         assert_eq!((all.steps.len(), all.left_out.len()), (STEPS.len(), 0));
         assert!(all.to_string().contains("set-up, format, "), "{all}");

@@ -91,7 +91,7 @@ static void locked(MPI_Win window, uint64_t *mine)
 		MPI_Win_lock(MPI_LOCK_SHARED, 0, 0, window);
 		MPI_Fetch_and_op(&one, &before, MPI_UINT64_T, 0, COUNTER, MPI_SUM, window);
 		MPI_Win_unlock(0, window);
-		check(before < (uint64_t)(ranks * TIMES), "nobody adds more often");
+		check(before < (uint64_t)(ranks * TIMES), "no rank adds more often");
 		/* What is read and written apart takes the lock for itself. */
 		MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window);
 		MPI_Get(&count, 1, MPI_UINT64_T, 0, COUNTER + 1, 1, MPI_UINT64_T, window);

@@ -123,7 +123,7 @@ fn set(code: Code) {
 
 /// What this thread's `aml_errno` is, negative, as functions give it: for calls that failed in
 /// other code.
-pub(super) fn told_by_others() -> c_int {
+pub(super) fn reported_by_others() -> c_int {
     match ERRNO.with(Cell::get) {
         // Those who give numbers give them negative; some put them there as they are.
         code @ 1..=7 => -code,
@@ -141,7 +141,7 @@ pub(super) struct Before(c_int, Option<crate::error::Kept>);
 
 /// Puts `aml_errno` and the last error aside, so that a failure of other code can be distinguished
 /// from what was there before.
-pub(super) fn untold() -> Before {
+pub(super) fn save_errors() -> Before {
     Before(ERRNO.with(|errno| errno.replace(SUCCESS)), crate::error::take())
 }
 
@@ -279,7 +279,7 @@ mod tests {
         for (error, code) in cases {
             assert_eq!(code_of(&error), code, "{error}");
             assert_eq!(failed(error), -(code as c_int));
-            assert_eq!(told_by_others(), -(code as c_int));
+            assert_eq!(reported_by_others(), -(code as c_int));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 
 use super::area::{Area, Options, aml_area_mmap, aml_area_munmap};
-use super::error::{SUCCESS, told_by_others, untold};
+use super::error::{SUCCESS, reported_by_others, save_errors};
 
 /// An area that outlives its allocator, as its maker promised.
 #[derive(Debug)]
@@ -18,13 +18,13 @@ pub(super) struct Source {
 impl Source {
     /// Maps, or gives what `aml_errno` says, negative.
     pub(super) fn map(&self, size: usize) -> Result<usize, c_int> {
-        let before = untold();
+        let before = save_errors();
         // SAFETY: the area and its options are those that the allocator was made with, and still
         // there (its maker's promise).
         let start = unsafe { aml_area_mmap(self.area, size, self.options) };
         if start.is_null() {
             before.give_way();
-            return Err(told_by_others());
+            return Err(reported_by_others());
         }
         before.put_back();
         Ok(start.addr())
@@ -57,7 +57,7 @@ impl Source {
     /// Maps for `wanted` bytes, rather more than less: halves what it asks for, down to what is
     /// needed.
     pub(super) fn map_rather(&self, mut wanted: usize, needed: usize) -> Result<(usize, usize), c_int> {
-        let before = untold();
+        let before = save_errors();
         loop {
             match self.map(wanted) {
                 Ok(start) => {

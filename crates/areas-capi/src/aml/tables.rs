@@ -280,25 +280,25 @@ mod tests {
             *one += 1;
             other.with(|other| *other = "three");
         });
-        let made_meanwhile = Table::new(7);
-        made_meanwhile.with(|made| *made += 1);
+        let made_concurrently = Table::new(7);
+        made_concurrently.with(|made| *made += 1);
         drop(other);
         thread::scope(|scope| {
             let (asked, asks) = channel();
-            let (tells, told) = channel();
-            let (one, tells) = (&one, tells);
+            let (sender, receiver) = channel();
+            let (one, sender) = (&one, sender);
             scope.spawn(move || {
                 asked.send(()).unwrap();
-                tells.send(one.with(|one| *one)).unwrap();
+                sender.send(one.with(|one| *one)).unwrap();
             });
             asks.recv().unwrap();
             one.with(|one| *one += 1);
-            assert!(told.try_recv().is_err(), "another thread got in");
+            assert!(receiver.try_recv().is_err(), "another thread got in");
             unlock_after_fork();
-            assert_eq!(told.recv().unwrap(), 3);
+            assert_eq!(receiver.recv().unwrap(), 3);
         });
         unlock_after_fork();
-        assert_eq!(made_meanwhile.with(|made| *made), 8);
+        assert_eq!(made_concurrently.with(|made| *made), 8);
     }
 
     #[test]

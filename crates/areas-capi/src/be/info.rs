@@ -18,7 +18,7 @@ const WHAT: &str = "describe an area";
 
 /// What is reported of an area: its size and the bytes of it in RAM as the kernel has them now.
 fn describe(source: &Source) -> Result<AreaInfo, Status> {
-    if let Some((info, resident)) = source.told_here() {
+    if let Some((info, resident)) = source.describe_own() {
         return Ok(described(&info, resident));
     }
     // One opening for all that is asked.

@@ -156,13 +156,13 @@ mod tests {
             }
         }
         numbers.sort_unstable();
-        let mut told: Vec<Status> = TEXTS.iter().map(|&(number, _)| number).collect();
-        told.sort_unstable();
-        assert_eq!(told, numbers);
+        let mut reported: Vec<Status> = TEXTS.iter().map(|&(number, _)| number).collect();
+        reported.sort_unstable();
+        assert_eq!(reported, numbers);
     }
 
     #[test]
-    fn a_number_that_nobody_wrote_down_is_told() {
+    fn a_number_without_a_text_is_reported() {
         let text = unknown(i32::MIN + 0x7fff);
         assert_eq!(CStr::from_bytes_until_nul(&text).unwrap(), c"Unknown Error (-2147450881)");
         // It ends, however long.

@@ -92,7 +92,7 @@ unsafe fn transfer_once(
             Ok(None) => {
                 let Some(area) = held.take() else { return Err(ERROR) };
                 // SAFETY: C's promise, as above.
-                unsafe { tell(address, &area) };
+                unsafe { report_address(address, &area) };
                 entered.keep(area).map_err(status_of)
             }
             Err(error) => {
@@ -157,7 +157,7 @@ fn hand_over(
 ///
 /// # Safety
 /// As for [`layout::put`].
-unsafe fn tell(address: *mut *mut c_void, held: &Held) {
+unsafe fn report_address(address: *mut *mut c_void, held: &Held) {
     // SAFETY: the caller's promise.
     unsafe { layout::put(address, held.as_ptr().cast()) };
 }

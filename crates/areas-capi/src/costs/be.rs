@@ -50,9 +50,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["find_area"], find_own).asks(),
     Row::new(&["find_area"], find_others),
     Row::new(&["area_for"], at_address).asks(),
-    Row::new(&["_get_area_info"], tell_of_own),
-    Row::new(&["_get_area_info"], tell_of_others),
-    Row::new(&["_get_next_area_info"], tell_of_next),
+    Row::new(&["_get_area_info"], describe_own),
+    Row::new(&["_get_area_info"], describe_others),
+    Row::new(&["_get_next_area_info"], describe_next),
     Row::new(&["create_area", "delete_area"], create),
     Row::new(&["clone_area", "delete_area"], clone),
     Row::new(&["resize_area"], resize),
@@ -63,9 +63,9 @@ pub(super) const ROWS: &[Row] = &[
         2,
         "the range's place in the table, and the list of those that are given back in part",
     ),
-    Row::new(&["_get_team_info"], tell_of_team).parses(),
-    Row::new(&["_get_next_team_info"], tell_of_next_team).parses(),
-    Row::new(&["_get_thread_info"], tell_of_thread).parses(),
+    Row::new(&["_get_team_info"], describe_team).parses(),
+    Row::new(&["_get_next_team_info"], describe_next_team).parses(),
+    Row::new(&["_get_thread_info"], describe_thread).parses(),
     Row::new(&["find_thread"], this_thread),
     Row::new(&["find_thread"], named_thread).parses(),
     Row::new(&["wait_for_thread"], wait),
@@ -115,42 +115,42 @@ fn at_address(sides: &mut Sides) {
     });
 }
 
-fn tell_of(id: i32, info: &mut Record) {
+fn describe(id: i32, info: &mut Record) {
     // SAFETY: as many bytes as it says.
     assert_eq!(unsafe { _get_area_info(id, info.as_mut_ptr(), info.size()) }, 0);
 }
 
 /// What the library does for the same: the area, what is reported of it, and its bytes in RAM.
-fn told(source: &Source) -> usize {
+fn described(source: &Source) -> usize {
     let look = source.inspect().unwrap();
     look.info().mapped + usize::try_from(look.resident().unwrap()).unwrap()
 }
 
-fn tell_of_own(sides: &mut Sides) {
+fn describe_own(sides: &mut Sides) {
     let area = areas::builder(4096).name(NAME).shared().unwrap();
     area.write_at(0, &[1; 4096]).unwrap();
     let id = area.id().unwrap();
     let mut info = Record::zeroed("area_info");
     // It is looked at first: whether the kernel has it where it was.
-    sides.count(&mut || tell_of(id.get(), &mut info), &mut || {
+    sides.count(&mut || describe(id.get(), &mut info), &mut || {
         let source = registry::get(id).unwrap();
         assert!(source.is_mapped());
-        let (info, resident) = source.told_here().unwrap();
+        let (info, resident) = source.describe_own().unwrap();
         assert_eq!(info.mapped + usize::try_from(resident).unwrap(), 8192);
     });
 }
 
-fn tell_of_others(sides: &mut Sides) {
+fn describe_others(sides: &mut Sides) {
     let _other = another_team();
     registry::join().unwrap();
     let id = registry::find(NAME).unwrap().id();
     let mut info = Record::zeroed("area_info");
-    sides.count(&mut || tell_of(id.get(), &mut info), &mut || {
-        assert_eq!(told(&registry::get(id).unwrap()), 8192);
+    sides.count(&mut || describe(id.get(), &mut info), &mut || {
+        assert_eq!(described(&registry::get(id).unwrap()), 8192);
     });
 }
 
-fn tell_of_next(sides: &mut Sides) {
+fn describe_next(sides: &mut Sides) {
     let other = another_team();
     registry::join().unwrap();
     let mut info = Record::zeroed("area_info");
@@ -162,7 +162,7 @@ fn tell_of_next(sides: &mut Sides) {
         assert_eq!(status, 0);
     };
     sides.count(next, &mut || {
-        assert!(told(&registry::next(other.pid().unsigned_abs(), 0).unwrap().unwrap()) > 0);
+        assert!(described(&registry::next(other.pid().unsigned_abs(), 0).unwrap().unwrap()) > 0);
     });
 }
 
@@ -289,7 +289,7 @@ fn read_team(own: u32) {
     assert!(registry::next(own, 0).unwrap().is_none());
 }
 
-fn tell_of_team(sides: &mut Sides) {
+fn describe_team(sides: &mut Sides) {
     registry::join().unwrap();
     let mut info = Record::zeroed("team_info");
     // SAFETY: as many bytes as it says.
@@ -297,7 +297,7 @@ fn tell_of_team(sides: &mut Sides) {
     sides.count(edge, &mut || read_team(std::process::id()));
 }
 
-fn tell_of_next_team(sides: &mut Sides) {
+fn describe_next_team(sides: &mut Sides) {
     registry::join().unwrap();
     let mut info = Record::zeroed("team_info");
     let own = std::process::id().cast_signed();
@@ -313,7 +313,7 @@ fn tell_of_next_team(sides: &mut Sides) {
     });
 }
 
-fn tell_of_thread(sides: &mut Sides) {
+fn describe_thread(sides: &mut Sides) {
     let own = std::process::id();
     let mut info = Record::zeroed("thread_info");
     let edge = &mut || {
@@ -391,15 +391,15 @@ fn beos_calls_cost_what_the_library_does() {
 /// What is reported of an own area is asked of its own descriptor. With the look that comes first,
 /// that takes no more calls than opening the area.
 #[test]
-fn telling_of_an_own_area_takes_no_more_than_opening_it() {
-    let [(telling, _), (opening, _)] = super::counting::sides(|sides| {
+fn describing_an_own_area_takes_no_more_than_opening_it() {
+    let [(describing, _), (opening, _)] = super::counting::sides(|sides| {
         let area = areas::builder(4096).name(NAME).shared().unwrap();
         area.write_at(0, &[1; 4096]).unwrap();
         let id = area.id().unwrap();
         let mut info = Record::zeroed("area_info");
-        sides.count(&mut || tell_of(id.get(), &mut info), &mut || {
-            assert_eq!(told(&registry::get(id).unwrap()), 8192);
+        sides.count(&mut || describe(id.get(), &mut info), &mut || {
+            assert_eq!(described(&registry::get(id).unwrap()), 8192);
         });
     });
-    assert!(telling <= opening, "{telling} system calls, {opening} by opening it");
+    assert!(describing <= opening, "{describing} system calls, {opening} by opening it");
 }

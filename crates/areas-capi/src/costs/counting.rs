@@ -28,7 +28,7 @@ thread_local! {
     /// The functions that were called, as long as they are wanted.
     static CALLED: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
     /// In a row's child: where panics are reported.
-    static TOLD: RefCell<Option<PipeWriter>> = const { RefCell::new(None) };
+    static PIPE: RefCell<Option<PipeWriter>> = const { RefCell::new(None) };
 }
 
 /// Panics of a row's child are reported to its parent. All tests of this folder run one at a time:
@@ -39,8 +39,8 @@ pub(super) fn alone() -> MutexGuard<'static, ()> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            TOLD.with_borrow_mut(|told| match told {
-                Some(told) => drop(writeln!(told, "{info}")),
+            PIPE.with_borrow_mut(|reported| match reported {
+                Some(reported) => drop(writeln!(reported, "{info}")),
                 None => before(info),
             });
         }));
@@ -172,14 +172,14 @@ impl Row {
         }
         let asks = usize::from(self.asks && found.asks);
         let [(by_edge, allocated), (by_library, library_allocated)] = found.sides;
-        let told = format!(
+        let text = format!(
             "{by_edge} system calls, {by_library} by the library; {allocated} allocations, {library_allocated}"
         );
         let same_calls = by_edge == by_library + self.more.0 + asks;
         let same_allocations = self.parses || allocated == library_allocated + self.more.1;
         match same_calls && same_allocations {
-            true => Ok(wrong(told)),
-            false => Err(wrong(format!("{told}; expected {:?} and {asks} more ({})", self.more, self.why))),
+            true => Ok(wrong(text)),
+            false => Err(wrong(format!("{text}; expected {:?} and {asks} more ({})", self.more, self.why))),
         }
     }
 }
@@ -285,16 +285,16 @@ fn in_a_child(run: fn(&mut Sides)) -> Result<Found, String> {
             watch(child)
         }
     };
-    let mut told = String::new();
-    hear.read_to_string(&mut told).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    hear.read_to_string(&mut text).map_err(|error| error.to_string())?;
     let _ = std::fs::remove_dir_all(&folder);
     let (parts, status) = watched;
-    let found = if matches!(status, WaitStatus::Exited(_, 0)) { found(&told, &parts) } else { None };
-    found.ok_or_else(|| format!("it did not count: {status:?}, {parts:?} {told}"))
+    let found = if matches!(status, WaitStatus::Exited(_, 0)) { found(&text, &parts) } else { None };
+    found.ok_or_else(|| format!("it did not count: {status:?}, {parts:?} {text}"))
 }
 
 fn be_the_child(run: fn(&mut Sides), mut sides: Sides) -> ! {
-    TOLD.set(sides.pipe.try_clone().ok());
+    PIPE.set(sides.pipe.try_clone().ok());
     let registry = CString::new(sides.folder.join("registry").into_os_string().into_vec()).unwrap();
     // Not by the standard library, which has a lock: another thread of the parent may have had it.
     // SAFETY: two strings; a forked child has one thread, and nothing else looks.
@@ -328,9 +328,11 @@ fn watch(child: Pid) -> (Vec<usize>, WaitStatus) {
 }
 
 /// What the child reported, and where it stopped.
-fn found(told: &str, stops: &[usize]) -> Option<Found> {
-    let called = told.lines().filter_map(|line| line.strip_prefix("called ")).map(str::to_owned).collect();
-    let (edge, library) = told.lines().find_map(|line| line.strip_prefix("allocated "))?.split_once(' ')?;
+fn found(reported: &str, stops: &[usize]) -> Option<Found> {
+    let called =
+        reported.lines().filter_map(|line| line.strip_prefix("called ")).map(str::to_owned).collect();
+    let (edge, library) =
+        reported.lines().find_map(|line| line.strip_prefix("allocated "))?.split_once(' ')?;
     let (empty, sides) = stops.split_first()?;
     // One stop as a call begins and one as it ends.
     let calls = |from: usize| {
@@ -338,7 +340,7 @@ fn found(told: &str, stops: &[usize]) -> Option<Found> {
         Some(stops.checked_sub(*empty)? / 2)
     };
     let sides = [(calls(0)?, edge.parse().ok()?), (calls(ATTEMPTS)?, library.parse().ok()?)];
-    Some(Found { called, asks: told.lines().any(|line| line == "asks"), sides })
+    Some(Found { called, asks: reported.lines().any(|line| line == "asks"), sides })
 }
 
 /// A forked child of a row's, killed at the end. It does something once, is heard of then, and
@@ -348,18 +350,18 @@ pub(super) struct Other(Pid);
 impl Other {
     /// It does as it is told; `ready` says that its beginning is over.
     pub(super) fn start(does: impl FnOnce(&dyn Fn())) -> Self {
-        let (mut hear, tell) = std::io::pipe().unwrap();
+        let (mut hear, writer) = std::io::pipe().unwrap();
         // SAFETY: the child makes calls of this library, which are made for forked children, until
         // it is killed.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
                 nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
-                does(&|| (&tell).write_all(b"r").unwrap());
+                does(&|| (&writer).write_all(b"r").unwrap());
                 // SAFETY: ends this process, without the handlers of the parent's.
                 unsafe { libc::_exit(1) }
             }
             ForkResult::Parent { child } => {
-                drop(tell);
+                drop(writer);
                 let other = Other(child);
                 hear.read_exact(&mut [0]).unwrap();
                 other

@@ -268,11 +268,11 @@ fn freeze(area: Any, timeout: Duration) -> (Any, Result<()>) {
 pub type OnProgress = Option<unsafe extern "C" fn(done: usize, total: usize, context: *mut c_void)>;
 
 /// Reports the progress to C, on the calling thread.
-pub(super) fn teller(tell: OnProgress, context: *mut c_void) -> impl FnMut(areas::Progress) {
+pub(super) fn reporter(call: OnProgress, context: *mut c_void) -> impl FnMut(areas::Progress) {
     move |progress| {
-        if let Some(tell) = tell {
+        if let Some(call) = call {
             // SAFETY: C's own function, with its context.
-            unsafe { tell(progress.done, progress.total, context) };
+            unsafe { call(progress.done, progress.total, context) };
         }
     }
 }
@@ -291,6 +291,6 @@ pub unsafe extern "C" fn areas_populate(
     status(|| {
         // SAFETY: C's promise.
         let area = unsafe { change(area, "populate an area") }?;
-        each!(area, area => area.populate_with(&mut teller(on_progress, context)))
+        each!(area, area => area.populate_with(&mut reporter(on_progress, context)))
     })
 }

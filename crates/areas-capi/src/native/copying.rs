@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use areas::{Area, Error, ErrorKind, Frozen, Private, Protection, Result};
 
 use super::area::{Any, Handle, change, look};
-use super::changes::{OnProgress, teller};
+use super::changes::{OnProgress, reporter};
 use super::errors::{invalid, status};
 
 /// Copies bytes of an area out, from `offset` on, into memory of the caller's own that is not a
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn areas_fill(
         // which one it is.
         let file = unsafe { BorrowedFd::borrow_raw(file) };
         match area {
-            Any::Shared(area) => area.fill_from(file, &mut teller(on_progress, context)),
+            Any::Shared(area) => area.fill_from(file, &mut reporter(on_progress, context)),
             Any::Frozen(area) => Err(frozen(area.to_string())),
             Any::Private(_) | Any::Resizable(_) | Any::Stored(_) => {
                 Err(Error::new(ErrorKind::Unsupported, WHAT)

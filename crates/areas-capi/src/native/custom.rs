@@ -116,13 +116,13 @@ impl Provider for Shared {
         let asked = std::ptr::from_ref(request).cast::<Asked>();
         // SAFETY: C's own function, with its context; the request lives as long as the call.
         let answer = unsafe { map(custom.context, asked, &raw mut mapped) };
-        let told = crate::error::take();
+        let reported = crate::error::take();
         // As it was, words and all: the program may have them still, and was notified of no failure
         // since.
         crate::error::put_back(before);
         if answer != 0 {
             let plain = || Error::new(kind_of(answer), what()).detail(format!("its map returned {answer}"));
-            return Err(told.map_or_else(plain, Kept::into_error));
+            return Err(reported.map_or_else(plain, Kept::into_error));
         }
         if mapped.is_null() {
             return Err(

@@ -8,7 +8,7 @@ use areas::registry;
 use areas::{AreaId, Error, ErrorKind, Name};
 
 use super::errors::{invalid, number, status, text};
-use super::info::Told;
+use super::info::AreaInfo;
 use super::sized::room;
 use super::words::{protection_number, time};
 use crate::waiting::in_steps;
@@ -72,13 +72,13 @@ pub extern "C" fn areas_at(address: *const c_void) -> i32 {
 /// AREAS_ERROR_INVALID_INPUT for a number that no area ever has and a structure that was not begun
 /// with AREAS_INFO; AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_get(id: i32, info: *mut Told) -> c_int {
+pub unsafe extern "C" fn areas_get(id: i32, info: *mut AreaInfo) -> c_int {
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
-        let told = Told::of(&AreaId::new(id).and_then(registry::get)?.info()?);
+        let reported = AreaInfo::of(&AreaId::new(id).and_then(registry::get)?.info()?);
         // SAFETY: C's promise, as above.
-        unsafe { room.fill(&told) };
+        unsafe { room.fill(&reported) };
         Ok(())
     })
 }
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn areas_get(id: i32, info: *mut Told) -> c_int {
 /// AREAS_ERROR_NO_SUCH_TEAM if no live process has that number, AREAS_ERROR_UNREADABLE if it may
 /// not be read.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut Told) -> c_int {
+pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut AreaInfo) -> c_int {
     number(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut T
             match source.info() {
                 Ok(info) => {
                     // SAFETY: C's promise, as above.
-                    unsafe { room.fill(&Told::of(&info)) };
+                    unsafe { room.fill(&AreaInfo::of(&info)) };
                     return Ok(1);
                 }
                 // It went between the two calls: on to the next one.
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut T
 }
 
 /// Called with each area. A return value other than 0 ends the walk.
-pub type OnArea = Option<unsafe extern "C" fn(info: *const Told, context: *mut c_void) -> c_int>;
+pub type OnArea = Option<unsafe extern "C" fn(info: *const AreaInfo, context: *mut c_void) -> c_int>;
 
 /// Called with each live team that cannot be read: its process, its command's name (empty where
 /// that cannot be read), the reason.
@@ -131,24 +131,24 @@ pub unsafe extern "C" fn areas_list(
 ) -> c_int {
     status(|| {
         let listing = registry::list()?;
-        if let Some(tell) = on_unreadable {
+        if let Some(call) = on_unreadable {
             for team in &listing.unreadable {
                 let words = |text: &str| CString::new(text).unwrap_or_default();
                 let (command, why) =
                     (words(team.command.as_deref().unwrap_or_default()), words(&team.reason));
                 // SAFETY: C's own function, with its context, and strings that live as long as the
                 // call.
-                unsafe { tell(team.pid, command.as_ptr(), why.as_ptr(), context) };
+                unsafe { call(team.pid, command.as_ptr(), why.as_ptr(), context) };
             }
         }
-        let Some(tell) = on_area else { return Ok(()) };
+        let Some(call) = on_area else { return Ok(()) };
         for source in &listing.areas {
             // What was dropped concurrently is not there.
             let Ok(info) = source.info() else { continue };
-            let told = Told { struct_size: size_of::<Told>(), ..Told::of(&info) };
+            let reported = AreaInfo { struct_size: size_of::<AreaInfo>(), ..AreaInfo::of(&info) };
             // SAFETY: C's own function, with its context, and a structure that lives as long as the
             // call.
-            if unsafe { tell(&raw const told, context) } != 0 {
+            if unsafe { call(&raw const reported, context) } != 0 {
                 break;
             }
         }
@@ -180,11 +180,11 @@ pub type OnHolder = Option<unsafe extern "C" fn(holder: *const Holding, context:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *mut c_void) -> c_int {
     number(|| {
-        let Some(tell) = on_holder else {
+        let Some(call) = on_holder else {
             return Err(invalid("list the holders of an area", "the callback is NULL"));
         };
         let source = AreaId::new(id).and_then(registry::get)?;
-        let mut told = 0;
+        let mut count = 0;
         for holder in source.holders() {
             let command = CString::new(holder.command.unwrap_or_default()).unwrap_or_default();
             let holding = Holding {
@@ -193,14 +193,14 @@ pub unsafe extern "C" fn areas_holders(id: i32, on_holder: OnHolder, context: *m
                 descriptors: holder.descriptors,
                 command: command.as_ptr(),
             };
-            told += 1;
+            count += 1;
             // SAFETY: C's own function, with its context, and a structure that lives as long as the
             // call.
-            if unsafe { tell(&raw const holding, context) } != 0 {
+            if unsafe { call(&raw const holding, context) } != 0 {
                 break;
             }
         }
-        Ok(told)
+        Ok(count)
     })
 }
 

@@ -76,11 +76,11 @@ pub unsafe extern "C" fn areas_granted(
         unsafe { room.fill(&given) };
         // Last, with nothing borrowed from the area: what C does with its handle then is C's
         // affair.
-        let Some(tell) = on_fallback else { return Ok(()) };
+        let Some(call) = on_fallback else { return Ok(()) };
         for [asked, given, because] in &fallbacks {
             // SAFETY: C's own function, with its context, and strings that live as long as the
             // call.
-            unsafe { tell(asked.as_ptr(), given.as_ptr(), because.as_ptr(), context) };
+            unsafe { call(asked.as_ptr(), given.as_ptr(), because.as_ptr(), context) };
         }
         Ok(())
     })

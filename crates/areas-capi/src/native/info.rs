@@ -17,7 +17,7 @@ use super::words::{self, AREAS_FROZEN, AREAS_PRIVATE, AREAS_STORED};
 /// What is known of an area at the moment of asking. Initialise with AREAS_INFO.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Told {
+pub struct AreaInfo {
     /// sizeof(areas_info).
     pub struct_size: usize,
     /// Its id; 0 if it is not published.
@@ -72,7 +72,7 @@ pub struct Told {
 }
 
 // SAFETY: numbers and addresses, the first a `usize`.
-unsafe impl Versioned for Told {
+unsafe impl Versioned for AreaInfo {
     const NAME: &'static str = "areas_info";
     const FIRST: usize = 568;
 }
@@ -95,11 +95,11 @@ fn note_field(note: &Note) -> [u8; AREAS_LONGEST_NOTE] {
     field
 }
 
-impl Told {
+impl AreaInfo {
     /// The registry's description.
     pub(super) fn of(info: &Info) -> Self {
         let (kind, max) = words::extent(info.extent);
-        Told {
+        AreaInfo {
             struct_size: 0,
             id: info.id.get(),
             pid: info.pid,
@@ -150,9 +150,9 @@ impl Told {
         if let Some(id) = id {
             // Placements that others changed are not in our table.
             let placement = Placed::of(each!(area, area => area.placement()));
-            return Ok(Told { kind, placement, ..Told::of(&areas::registry::get(id)?.info()?) });
+            return Ok(AreaInfo { kind, placement, ..AreaInfo::of(&areas::registry::get(id)?.info()?) });
         }
-        Ok(each!(area, area => Told {
+        Ok(each!(area, area => AreaInfo {
             struct_size: 0,
             id: 0,
             pid: std::process::id(),
@@ -184,14 +184,14 @@ impl Told {
 ///
 /// AREAS_ERROR_INVALID_INPUT for NULL and for a structure that was not begun with AREAS_INFO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_look(area: *const Handle, info: *mut Told) -> c_int {
+pub unsafe extern "C" fn areas_look(area: *const Handle, info: *mut AreaInfo) -> c_int {
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
         // SAFETY: C's promise.
-        let told = Told::own(unsafe { look(area, "look at an area") }?)?;
+        let reported = AreaInfo::own(unsafe { look(area, "look at an area") }?)?;
         // SAFETY: C's promise, as above.
-        unsafe { room.fill(&told) };
+        unsafe { room.fill(&reported) };
         Ok(())
     })
 }

@@ -165,23 +165,23 @@ pub type OnNode = Option<unsafe extern "C" fn(node: *const MachineNode, context:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_nodes(on_node: OnNode, context: *mut c_void) -> c_int {
     number(|| {
-        let Some(tell) = on_node else {
+        let Some(call) = on_node else {
             return Err(invalid("list the machine's nodes", "the callback is NULL"));
         };
         let machine = Topology::read()?;
         let allowed = areas::allowed_nodes()?;
-        let mut told = 0;
+        let mut count = 0;
         for info in machine.nodes() {
             let caches: Vec<SideCache> = info.memory_side_caches.iter().map(SideCache::of).collect();
             let described = MachineNode::of(info, machine.oddities(), allowed, &caches);
-            told += 1;
+            count += 1;
             // SAFETY: C's own function, with its context, and a structure that lives as long as the
             // call.
-            if unsafe { tell(&raw const described, context) } != 0 {
+            if unsafe { call(&raw const described, context) } != 0 {
                 break;
             }
         }
-        Ok(told)
+        Ok(count)
     })
 }
 
@@ -212,7 +212,7 @@ mod tests {
     /// A cache that reports all, and one that reports its level alone; a node of which nothing can
     /// be read.
     #[test]
-    fn what_is_not_known_is_told_apart_from_nothing() {
+    fn what_is_not_known_is_distinguished_from_nothing() {
         let folder = std::env::temp_dir().join(format!("areas-machine-{}", std::process::id()));
         let node = |id: u32, file: &str| folder.join(format!("devices/system/node/node{id}/{file}"));
         for (path, text) in [
@@ -233,12 +233,12 @@ mod tests {
         }
         let machine = Topology::read_from(&folder).unwrap();
         fs::remove_dir_all(&folder).unwrap();
-        let told = |at: usize| {
+        let reported = |at: usize| {
             let info = &machine.nodes()[at];
             let caches: Vec<_> = info.memory_side_caches.iter().map(SideCache::of).collect();
             (MachineNode::of(info, machine.oddities(), NodeSet::EMPTY, &caches), caches)
         };
-        let (node, caches) = told(0);
+        let (node, caches) = reported(0);
         let known = AREAS_KNOWS_TOTAL | AREAS_KNOWS_FREE | AREAS_KNOWS_AVAILABLE;
         assert_eq!(node.known, known | AREAS_KNOWS_HAS_MEMORY | AREAS_KNOWS_CPUS);
         assert_eq!((node.total, node.free, node.has_memory, node.has_cpus), (100 << 10, 0, 1, 1));
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!((indexing, writes), (AREAS_INDEXING_DIRECT, AREAS_WRITES_THROUGH));
         let SideCache { level, indexing, writes, size, .. } = caches[1];
         assert_eq!((level, size, indexing, writes), (2, 0, AREAS_INDEXING_UNKNOWN, AREAS_WRITES_UNKNOWN));
-        let (node, _) = told(1);
+        let (node, _) = reported(1);
         assert_eq!((node.known, node.online, node.cache_count), (0, 1, 0));
         assert!(node.caches.is_null());
     }

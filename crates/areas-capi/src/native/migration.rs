@@ -9,7 +9,7 @@ use areas::closed::ClosedUnmovedReason;
 use areas::registry::{self, AreaId};
 
 use super::area::{Handle, change, each};
-use super::changes::{OnProgress, teller};
+use super::changes::{OnProgress, reporter};
 use super::errors::{invalid, status};
 use super::placement::{Placed, placement_at};
 use super::provider::{Part, parts_at};
@@ -155,10 +155,10 @@ pub unsafe extern "C" fn areas_migrate(
         let area = unsafe { change(area, "move an area") }?;
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
-        let done = each!(area, area => area.migrate_with(placement, &mut teller(on_progress, context)))?;
+        let done = each!(area, area => area.migrate_with(placement, &mut reporter(on_progress, context)))?;
         // SAFETY: C's promise, as above.
         unsafe { room.fill(&moved(&done)) };
-        tell(&done, on_stayed, context);
+        report(&done, on_stayed, context);
         Ok(())
     })
 }
@@ -182,10 +182,10 @@ pub unsafe extern "C" fn areas_migrate_id(
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
         let source = AreaId::new(id).and_then(registry::get)?;
-        let done = source.migrate_with(placement, &mut teller(on_progress, context))?;
+        let done = source.migrate_with(placement, &mut reporter(on_progress, context))?;
         // SAFETY: C's promise, as above.
         unsafe { room.fill(&moved(&done)) };
-        tell(&done, on_stayed, context);
+        report(&done, on_stayed, context);
         Ok(())
     })
 }
@@ -206,8 +206,8 @@ fn moved(done: &Migration) -> Moved {
 }
 
 /// Reports to C what stayed.
-fn tell(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
-    let Some(tell) = on_stayed else { return };
+fn report(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
+    let Some(call) = on_stayed else { return };
     for part in done.stayed() {
         let (why, number) = match ClosedUnmovedReason::from(part.why) {
             ClosedUnmovedReason::Busy => (AREAS_WHY_BUSY, 0),
@@ -226,7 +226,7 @@ fn tell(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
         };
         // SAFETY: C's own function, with its context, and a structure that lives as long as the
         // call.
-        if unsafe { tell(&raw const stayed, context) } != 0 {
+        if unsafe { call(&raw const stayed, context) } != 0 {
             break;
         }
     }

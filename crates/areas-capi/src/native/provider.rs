@@ -272,14 +272,14 @@ pub unsafe extern "C" fn areas_provider_statistics(
                 .detail(format!("{provider:?} does not count"))
                 .help("make a layer that does, areas_provider_counted, and ask that one"));
         };
-        let told = counted.statistics();
+        let reported = counted.statistics();
         let counts = Counts {
             struct_size: 0,
-            mapped: told.mapped,
-            peak: told.peak,
-            maps: told.maps,
-            unmaps: told.unmaps,
-            failures: told.failures,
+            mapped: reported.mapped,
+            peak: reported.peak,
+            maps: reported.maps,
+            unmaps: reported.unmaps,
+            failures: reported.failures,
         };
         // SAFETY: C's promise, as above.
         unsafe { room.fill(&counts) };

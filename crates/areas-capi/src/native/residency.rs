@@ -108,7 +108,7 @@ unsafe fn wanted(to: *mut Measured) -> Result<Wanted> {
 /// # Safety
 /// What was promised to [`wanted`] still holds, and the array is NULL or has as many numbers as C
 /// says.
-unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_void) -> Result<()> {
+unsafe fn report(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_void) -> Result<()> {
     let runs = found.runs();
     let base = areas::PageSize::base();
     let huge =
@@ -140,7 +140,7 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
     }
     // SAFETY: the caller's promise, as above.
     unsafe { asked.room.fill(&measured) };
-    let Some(tell) = on_run else { return Ok(()) };
+    let Some(call) = on_run else { return Ok(()) };
     for run in runs {
         let (node, page_size) = match ClosedPageLocation::from(run.place) {
             ClosedPageLocation::On { node, page } => (node.get().cast_signed(), page.bytes()),
@@ -152,7 +152,7 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
             Stretch { offset: run.range.start, size: run.range.len(), node, reserved: 0, page_size };
         // SAFETY: C's own function, with its context, and a structure that lives as long as the
         // call.
-        if unsafe { tell(&raw const stretch, context) } != 0 {
+        if unsafe { call(&raw const stretch, context) } != 0 {
             break;
         }
     }
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn areas_measure(
         // SAFETY: C's promise.
         let found = each!(unsafe { look(area, "measure an area") }?, area => area.residency())?;
         // SAFETY: C's promise.
-        unsafe { tell(asked, &found, on_run, context) }
+        unsafe { report(asked, &found, on_run, context) }
     })
 }
 
@@ -197,7 +197,7 @@ pub unsafe extern "C" fn areas_measure_id(
         let asked = unsafe { wanted(residency) }?;
         let found = AreaId::new(id).and_then(registry::get)?.residency()?;
         // SAFETY: C's promise.
-        unsafe { tell(asked, &found, on_run, context) }
+        unsafe { report(asked, &found, on_run, context) }
     })
 }
 
@@ -228,6 +228,6 @@ pub unsafe extern "C" fn areas_measure_range(
         let asked = unsafe { wanted(residency) }?;
         let found = areas::range::residency(first, whole)?;
         // SAFETY: C's promise.
-        unsafe { tell(asked, &found, on_run, context) }
+        unsafe { report(asked, &found, on_run, context) }
     })
 }

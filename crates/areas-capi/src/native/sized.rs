@@ -25,19 +25,19 @@ pub(super) unsafe trait Versioned: Copy {
     const FIRST: usize;
 }
 
-fn check<T: Versioned>(told: usize) -> Result<()> {
+fn check<T: Versioned>(stated: usize) -> Result<()> {
     const { assert!(T::FIRST <= size_of::<T>(), "it was shorter once, never longer") };
     let wrong = |detail: String| {
         Err(Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
             .detail(detail)
             .help(format!("initialise it: `{} it = {};`", T::NAME, T::NAME.to_uppercase())))
     };
-    match told {
+    match stated {
         0 => wrong("its struct_size is 0".to_owned()),
-        _ if told < T::FIRST => {
-            wrong(format!("its struct_size is {told}, and the first version had {}", T::FIRST))
+        _ if stated < T::FIRST => {
+            wrong(format!("its struct_size is {stated}, and the first version had {}", T::FIRST))
         }
-        _ if told > TOO_LONG => wrong(format!("its struct_size is {told}")),
+        _ if stated > TOO_LONG => wrong(format!("its struct_size is {stated}")),
         _ => Ok(()),
     }
 }
@@ -60,10 +60,10 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
         return Err(is_null::<T>());
     }
     // SAFETY: it points to its first member at least (the caller), a `usize` (the trait).
-    let told = unsafe { from.cast::<usize>().read_unaligned() };
-    check::<T>(told)?;
-    for at in size_of::<T>()..told {
-        // SAFETY: `told` bytes are there (the caller).
+    let stated = unsafe { from.cast::<usize>().read_unaligned() };
+    check::<T>(stated)?;
+    for at in size_of::<T>()..stated {
+        // SAFETY: `stated` bytes are there (the caller).
         let byte = unsafe { from.cast::<u8>().add(at) };
         // SAFETY: as above.
         if unsafe { byte.read() } != 0 {
@@ -76,8 +76,8 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
         }
     }
     let mut value = MaybeUninit::<T>::zeroed();
-    let len = told.min(size_of::<T>());
-    // SAFETY: `told` bytes are readable there (the caller), `size_of::<T>()` writable here, and C's
+    let len = stated.min(size_of::<T>());
+    // SAFETY: `stated` bytes are readable there (the caller), `size_of::<T>()` writable here, and C's
     // memory is not part of ours.
     unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), len) };
     // SAFETY: whatever is in it came from C as a value of this type, or is zero, which is valid
@@ -89,7 +89,7 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
 #[derive(Debug)]
 pub(super) struct Room<T> {
     to: *mut T,
-    told: usize,
+    stated: usize,
 }
 
 /// Looks whether a program has room for an answer, before the question is asked.
@@ -105,9 +105,9 @@ pub(super) unsafe fn room<T: Versioned>(to: *mut T) -> Result<Room<T>> {
         return Err(is_null::<T>());
     }
     // SAFETY: it points to its first member at least (the caller), a `usize` (the trait).
-    let told = unsafe { to.cast::<usize>().read_unaligned() };
-    check::<T>(told)?;
-    Ok(Room { to, told })
+    let stated = unsafe { to.cast::<usize>().read_unaligned() };
+    check::<T>(stated)?;
+    Ok(Room { to, stated })
 }
 
 impl<T: Versioned> Room<T> {
@@ -116,17 +116,17 @@ impl<T: Versioned> Room<T> {
     /// # Safety
     /// What was promised to [`room`] still holds.
     pub(super) unsafe fn fill(self, value: &T) {
-        let Room { to, told } = self;
-        let (to, len) = (to.cast::<u8>(), told.min(size_of::<T>()));
-        // SAFETY: `told` bytes are writable there (the caller), the value is ours, and not part of
+        let Room { to, stated } = self;
+        let (to, len) = (to.cast::<u8>(), stated.min(size_of::<T>()));
+        // SAFETY: `stated` bytes are writable there (the caller), the value is ours, and not part of
         // C's memory.
         unsafe { std::ptr::copy_nonoverlapping(std::ptr::from_ref(value).cast::<u8>(), to, len) };
-        // SAFETY: `len <= told`.
+        // SAFETY: `len <= stated`.
         let rest = unsafe { to.add(len) };
-        // SAFETY: the rest of the `told` bytes (the caller).
-        unsafe { rest.write_bytes(0, told - len) };
+        // SAFETY: the rest of the `stated` bytes (the caller).
+        unsafe { rest.write_bytes(0, stated - len) };
         // SAFETY: the first member, which says what it said before.
-        unsafe { to.cast::<usize>().write_unaligned(told) };
+        unsafe { to.cast::<usize>().write_unaligned(stated) };
     }
 }
 

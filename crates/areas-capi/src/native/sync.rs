@@ -351,8 +351,8 @@ fn ended(error: Error, step: &Step, whole: Option<Duration>, goes_on: &mut bool)
         *goes_on = true;
         return Ok(0);
     }
-    let told = Error::new(ErrorKind::TimedOut, error.what().to_owned());
-    Err(told.detail(format!("that did not happen within {:?}", whole.unwrap_or_default())))
+    let reported = Error::new(ErrorKind::TimedOut, error.what().to_owned());
+    Err(reported.detail(format!("that did not happen within {:?}", whole.unwrap_or_default())))
 }
 
 /// Gives C a number.

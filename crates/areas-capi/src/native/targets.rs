@@ -137,7 +137,7 @@ pub unsafe extern "C" fn areas_rank(
         const WHAT: &str = "rank nodes";
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let wanted = unsafe { read(targets) }?;
-        let Some(tell) = on_ranked else {
+        let Some(call) = on_ranked else {
             return Err(invalid(WHAT, "the callback is NULL"));
         };
         let machine = Topology::read()?;
@@ -150,17 +150,17 @@ pub unsafe extern "C" fn areas_rank(
             AREAS_HIGHEST_CAPACITY => question.highest_capacity(),
             other => return Err(nonsense(WHAT, "question", other)),
         }?;
-        let mut told = 0;
+        let mut count = 0;
         for ranked in &ranking {
             let best = described(ranked);
-            told += 1;
+            count += 1;
             // SAFETY: C's own function, with its context, and a structure that lives as long as the
             // call.
-            if unsafe { tell(&raw const best, context) } != 0 {
+            if unsafe { call(&raw const best, context) } != 0 {
                 break;
             }
         }
-        Ok(told)
+        Ok(count)
     })
 }
 

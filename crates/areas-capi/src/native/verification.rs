@@ -74,8 +74,8 @@ pub type OnMisplaced =
     Option<unsafe extern "C" fn(misplaced: *const Elsewhere, context: *mut c_void) -> c_int>;
 
 /// Reports to C what is elsewhere.
-fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
-    let Some(tell) = on_misplaced else { return };
+fn report(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
+    let Some(call) = on_misplaced else { return };
     for part in found.misplaced() {
         let elsewhere = Elsewhere {
             offset: part.range.start,
@@ -86,7 +86,7 @@ fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
         };
         // SAFETY: C's own function, with its context, and a structure that lives as long as the
         // call.
-        if unsafe { tell(&raw const elsewhere, context) } != 0 {
+        if unsafe { call(&raw const elsewhere, context) } != 0 {
             break;
         }
     }
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn areas_verify(
         let found = each!(unsafe { look(area, "verify an area") }?, area => area.verify())?;
         // SAFETY: C's promise, as above.
         unsafe { room.fill(&Verified::of(&found)) };
-        tell(&found, on_misplaced, context);
+        report(&found, on_misplaced, context);
         Ok(())
     })
 }

@@ -188,7 +188,7 @@ __attribute__((unused)) static int check_knows_holders(void)
 }
 
 /* One byte over a pipe or a socket, within half a minute. */
-__attribute__((unused)) static void check_tell(int to, char what)
+__attribute__((unused)) static void check_send(int to, char what)
 {
 	CHECK_EQ(write(to, &what, 1), 1);
 }

@@ -219,7 +219,7 @@ fn has_ended(process: &OwnedFd) -> bool {
 /// do all).
 fn ask(pid: u32, request: &Request, within: &Within) -> Result<Answer, NoAnswer> {
     let deadline = within.deadline;
-    let told = || -> io::Result<Answer> {
+    let asked = || -> io::Result<Answer> {
         let stream = connect(pid, deadline)?;
         let listener = areas::others::peer(stream.as_fd())?;
         let own = geteuid().as_raw();
@@ -232,7 +232,7 @@ fn ask(pid: u32, request: &Request, within: &Within) -> Result<Answer, NoAnswer>
         timed().write_all(text.as_bytes())?;
         Ok(serde_json::from_slice(&read_line(timed())?)?)
     };
-    told().map_err(|error| match error.kind() {
+    asked().map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => NoAnswer::Silent,
         _ => NoAnswer::NoHolder,
     })

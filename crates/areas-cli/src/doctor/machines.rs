@@ -204,7 +204,7 @@ const ILLNESSES: &[Illness] = &[
 ];
 
 #[test]
-fn each_illness_is_found_and_the_line_that_mends_it_told() {
+fn each_illness_is_found_and_the_line_that_mends_it_reported() {
     for (path, text, id, state, remedy) in ILLNESSES {
         let machine = Machine::healthy();
         machine.put(path, text);

@@ -22,7 +22,7 @@ pub(super) fn group(facts: &Facts) -> Group {
     checks.extend(odd(facts, &topology));
     checks.push(balancing(facts));
     if topology.with_memory().len() > 1 {
-        checks.extend([tiers(facts, &topology), told(&topology), reclaim(facts)]);
+        checks.extend([tiers(facts, &topology), reported(&topology), reclaim(facts)]);
     }
     Group { title, checks }
 }
@@ -141,7 +141,7 @@ fn tiers(facts: &Facts, topology: &Topology) -> Check {
 }
 
 /// Whether the firmware reports how fast nodes are.
-fn told(topology: &Topology) -> Check {
+fn reported(topology: &Topology) -> Check {
     let (id, title) = ("numa.hmat", "speed of nodes");
     let with_memory: Vec<_> = topology.nodes().iter().filter(|info| info.has_memory != Some(false)).collect();
     let silent: NodeSet =

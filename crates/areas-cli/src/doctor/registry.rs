@@ -134,7 +134,7 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
             .detail(format!("it is not there, and cannot be made: {why}"))
     };
     let above = place.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let tell = |error: io::Error| {
+    let finding = |error: io::Error| {
         let shown = facts.shown(above).display().to_string();
         match error.kind() {
             io::ErrorKind::NotFound => {
@@ -155,7 +155,7 @@ fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
         }
         // Another process has just made it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(tell(error)),
+        Err(error) => Err(finding(error)),
     }
 }
 

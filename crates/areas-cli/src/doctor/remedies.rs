@@ -241,7 +241,7 @@ fn the_checks_that_find_them_are_there() {
 
 /// Each system call that is looked at has a line in the page on sandboxes.
 #[test]
-fn the_page_on_sandboxes_tells_of_each_call() {
+fn the_page_on_sandboxes_names_each_call() {
     let page =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxes.md")).unwrap();
     for call in super::calls::calls() {

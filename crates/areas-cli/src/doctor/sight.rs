@@ -151,11 +151,11 @@ fn yama(facts: &Facts) -> Check {
 
 fn landlock(facts: &Facts) -> Check {
     let (id, title) = ("sight.landlock", "Landlock");
-    const UNTOLD: &str =
+    const UNREPORTED: &str =
         "and does not report whether it restricts this process: what it hides shows at `other processes`";
     match facts.answer("landlock_create_ruleset") {
         Some(Answer::Works(version)) => {
-            return Check::fine(id, title, format!("the kernel has it (version {version}), {UNTOLD}"));
+            return Check::fine(id, title, format!("the kernel has it (version {version}), {UNREPORTED}"));
         }
         Some(Answer::Refused(errno)) if errno.to_string() == "ENOSYS" => {
             return Check::fine(id, title, "the kernel does not have it");
@@ -168,7 +168,7 @@ fn landlock(facts: &Facts) -> Check {
     }
     match facts.text("/sys/kernel/security/lsm") {
         Ok(modules) if modules.split(',').any(|name| name == "landlock") => {
-            Check::fine(id, title, format!("the kernel has it, {UNTOLD}"))
+            Check::fine(id, title, format!("the kernel has it, {UNREPORTED}"))
         }
         Ok(_) => Check::fine(id, title, "it is not in use on this machine"),
         Err(why) if facts.lacks(&why) => {

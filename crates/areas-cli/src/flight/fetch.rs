@@ -27,12 +27,12 @@ pub(crate) fn run(fetch: &Fetch, quiet: bool) -> Result<ExitCode> {
             let bar = Bar::new("take pages", Some(size as u64), quiet);
             area.populate_with(&mut bar.follow())?;
         }
-        output::tell_granted(&area, fetch.placing.asked(placement), quiet);
+        output::print_granted(&area, fetch.placing.asked(placement), quiet);
         Ok(area)
     };
     let fetched = Worker::start(command(fetch, quiet))?.bring(make)?;
     if !quiet && fetch.holding.command.is_empty() {
-        tell(&fetched);
+        print_fetched(&fetched);
     }
     let Fetched { area, name, note, .. } = fetched;
     let name = fetch.name.clone().unwrap_or(name);
@@ -78,7 +78,7 @@ fn command(fetch: &Fetch, quiet: bool) -> std::process::Command {
 }
 
 /// What is not seen in the area.
-fn tell(fetched: &Fetched) {
+fn print_fetched(fetched: &Fetched) {
     if fetched.local {
         output::complain("it is an area of this machine: cloned, and nothing was sent");
     } else if fetched.seconds > 0.0 {

@@ -29,7 +29,7 @@ pub(crate) fn run(offer: &Offer, quiet: bool) -> Result<ExitCode> {
         Some(path) => options.open(&source, path)?,
         None => options.open_inherited(&source)?.ok_or_else(|| no_socket(&source))?,
     };
-    tell_ready(offer, &source, &gate, quiet)?;
+    print_ready(offer, &source, &gate, quiet)?;
     // Answers go there, too. Without it the first line is all, and a reader that has it may go.
     if offer.json {
         wake.without_reader()?;
@@ -69,14 +69,14 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
         match gate.answer_or_ended(time, Some(wake.as_fd())) {
             // Whether it is taken turns out later.
             Ok(Some(answer)) if matches!(answer.outcome, Outcome::Given) => {}
-            Ok(Some(answer)) => tell_answer(&answer, json, quiet)?,
+            Ok(Some(answer)) => print_answer(&answer, json, quiet)?,
             Ok(None) => {}
             // Who came waits until there is a descriptor.
-            Err(error) if error.kind() == ErrorKind::Limit => trouble.tell(&error),
+            Err(error) if error.kind() == ErrorKind::Limit => trouble.complain(&error),
             Err(error) => return Err(error.into()),
         }
         while let Some(ended) = gate.ended() {
-            tell_ended(&ended, json, quiet)?;
+            print_ended(&ended, json, quiet)?;
         }
         if let Some(signal) = wake.signal() {
             return Ok(code_of_signal(signal));
@@ -89,7 +89,7 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
             match gate.check() {
                 Ok(()) => trouble.is_over(),
                 Err(error) if error.kind() == ErrorKind::NoSuchArea => return Err(error.into()),
-                Err(error) => trouble.tell(&error),
+                Err(error) => trouble.complain(&error),
             }
         }
     }
@@ -100,7 +100,7 @@ fn serve(gate: &mut gate::Offer, wake: &Wake, json: bool, quiet: bool) -> Result
 struct Trouble(Option<String>);
 
 impl Trouble {
-    fn tell(&mut self, error: &Error) {
+    fn complain(&mut self, error: &Error) {
         let text = format!("{error:#}");
         if self.0.as_ref() != Some(&text) {
             output::complain(&text);
@@ -128,7 +128,7 @@ struct ReadyJson<'a> {
     pid: u32,
 }
 
-fn tell_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -> Result<()> {
+fn print_ready(offer: &Offer, source: &Source, gate: &gate::Offer, quiet: bool) -> Result<()> {
     let (size, frozen) = (source.info()?.size as u64, source.inspect()?.is_frozen());
     let users: Option<Vec<u32>> = numbers(&offer.to);
     let read_only = offer.read_only || offer.seal || frozen;
@@ -205,7 +205,7 @@ struct AnswerJson {
 }
 
 /// Whether it was taken by the process that it was sent to.
-fn tell_ended(ended: &Ended, json: bool, quiet: bool) -> Result<()> {
+fn print_ended(ended: &Ended, json: bool, quiet: bool) -> Result<()> {
     if json {
         let event = if ended.taken { "given" } else { "left" };
         let (user, pid) = (ended.peer.user, ended.peer.process);
@@ -217,7 +217,7 @@ fn tell_ended(ended: &Ended, json: bool, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-fn tell_answer(answer: &Answer, json: bool, quiet: bool) -> Result<()> {
+fn print_answer(answer: &Answer, json: bool, quiet: bool) -> Result<()> {
     if json {
         let (event, reason) = match &answer.outcome {
             Outcome::Refused(why) => ("refused", Some(why.to_string())),

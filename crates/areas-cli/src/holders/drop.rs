@@ -37,7 +37,7 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
             .into());
     }
     let kept = kept_by(&others, before, within.left());
-    let told = if drop.json {
+    let printed = if drop.json {
         let kept_by =
             kept.iter().map(|other| HavingJson { pid: other.pid, command: other.command.clone() }).collect();
         let (id, pid, gone) = (info.id.get(), holder.pid, kept.is_empty());
@@ -61,7 +61,7 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
         true => format!("{whose}: process {}, which held it, has ended", holder.pid),
         false => format!("{whose}: process {} does not hold it any more", holder.pid),
     };
-    output::after(done, told)?;
+    output::after(done, printed)?;
     // Others were not asked.
     Ok(ExitCode::SUCCESS)
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(freeze: &Freeze, quiet: bool) -> Result<ExitCode> {
         frozen(&source, &whose, freeze)?;
     }
     let frozen = source.is_frozen()?;
-    let told = if freeze.json {
+    let printed = if freeze.json {
         let (id, new_writers) = (source.id().get(), !(frozen || freeze.no_new_writers));
         json::print(FreezeJson { id, frozen, was_frozen, new_writers }, false)
     } else if !quiet {
@@ -46,7 +46,7 @@ pub(crate) fn run(freeze: &Freeze, quiet: bool) -> Result<ExitCode> {
         true => format!("{whose} is frozen"),
         false => format!("{whose} is sealed against new writers"),
     };
-    output::after(done, told)?;
+    output::after(done, printed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,8 +62,8 @@ fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
         let died = || Asked::Tried(Err(Error::new(ErrorKind::System, format!("freeze {whose}"))));
         threads.into_iter().map(|(pid, thread)| (pid, thread.join().unwrap_or_else(|_| died()))).collect()
     });
-    let is_nobody = |(_, asked): &(u32, Asked)| matches!(asked, Asked::NoAnswer(NoAnswer::NoHolder));
-    let by_a_clone = asked.iter().all(is_nobody).then(|| by_a_clone(source, &within));
+    let has_no_holder = |(_, asked): &(u32, Asked)| matches!(asked, Asked::NoAnswer(NoAnswer::NoHolder));
+    let by_a_clone = asked.iter().all(has_no_holder).then(|| by_a_clone(source, &within));
     // Whatever they said, the kernel knows.
     if source.is_frozen()? {
         return Ok(());

@@ -23,10 +23,10 @@ pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {
     let request =
         Request::Rename { id: id.get(), name: rename.name.as_bytes().to_vec(), exclusive: rename.exclusive };
     let new = holder.ask(&request, &what, &within)?;
-    let told = if rename.json {
+    let printed = if rename.json {
         let name = String::from_utf8_lossy(rename.name.as_bytes()).into_owned();
-        let told = RenameJson { id: new, name, name_bytes: target::in_hex(&rename.name), pid, was: id.get() };
-        json::print(told, false)
+        let row = RenameJson { id: new, name, name_bytes: target::in_hex(&rename.name), pid, was: id.get() };
+        json::print(row, false)
     } else if quiet {
         output::print(&format!("{new}\n"))
     } else {
@@ -36,7 +36,7 @@ pub(crate) fn run(rename: &Rename, quiet: bool) -> Result<ExitCode> {
             source.name()
         ))
     };
-    output::after(|| format!("area {id} {:?} is area {new} {:?} now", source.name(), rename.name), told)?;
+    output::after(|| format!("area {id} {:?} is area {new} {:?} now", source.name(), rename.name), printed)?;
     Ok(ExitCode::SUCCESS)
 }
 

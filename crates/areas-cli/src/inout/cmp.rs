@@ -50,7 +50,7 @@ fn compare(cmp: &Cmp, quiet: bool) -> Result<ExitCode> {
         Difference::Byte(at) | Difference::AreaEnds(at) | Difference::FileEnds(at) => cmp.offset.0 + at,
     });
     if cmp.json {
-        let told = CmpJson {
+        let row = CmpJson {
             id: source.id().get(),
             same: difference.is_none(),
             difference: at,
@@ -63,7 +63,7 @@ fn compare(cmp: &Cmp, quiet: bool) -> Result<ExitCode> {
             file_size: other_len,
             frozen: area.frozen,
         };
-        json::print(told, false)?;
+        json::print(row, false)?;
     } else if let (Some(difference), Some(at)) = (difference, at)
         && !quiet
     {
@@ -116,11 +116,11 @@ fn first_difference(area: &Part, file: &Part, bar: &Bar) -> Result<Option<Differ
         }
         Ok(())
     };
-    let mut tell = |done| {
+    let mut report = |done| {
         bar.set(done);
         true
     };
-    pieces::each(both, &mut tell, work)?;
+    pieces::each(both, &mut report, work)?;
     Ok(match first.into_inner() {
         u64::MAX => of_ends(area.len(), file.len()),
         at => Some(Difference::Byte(at)),
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ends_first_is_told() {
+    fn what_ends_first_is_reported() {
         assert_eq!(of_ends(5, 5), None);
         assert_eq!(of_ends(4, 5), Some(Difference::AreaEnds(4)));
         assert_eq!(of_ends(5, 4), Some(Difference::FileEnds(4)));

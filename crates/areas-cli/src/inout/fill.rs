@@ -38,14 +38,14 @@ pub(crate) fn run(fill: &Fill, quiet: bool) -> Result<ExitCode> {
         Input::Stream(stream, whose) => from_stream(&into, stream, &whose, fill.length, quiet)?,
     };
     let (size, offset) = (Bytes(written), fill.offset.0);
-    let told = if fill.json {
+    let printed = if fill.json {
         json::print(FillJson { id: source.id().get(), offset, written }, false)
     } else if !quiet {
         output::print(&format!("{} from byte {offset} on: {size:#} of {whose}\n", into.whose))
     } else {
         Ok(())
     };
-    output::after(|| format!("{} has {size:#} of {whose} from byte {offset} on", into.whose), told)?;
+    output::after(|| format!("{} has {size:#} of {whose} from byte {offset} on", into.whose), printed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,13 +123,13 @@ impl Destination {
             (AnyArea::Resizable(area), None) => area.write_at(offset, bytes),
             (other, None) => Err(Error::new(ErrorKind::Unsupported, format!("write {other}"))),
         };
-        done.map_err(|error| self.told(error))?;
+        done.map_err(|error| self.with_written(error))?;
         self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// With how much of it was written all the same.
-    fn told(&self, error: Error) -> Error {
+    fn with_written(&self, error: Error) -> Error {
         match self.written.load(Ordering::Relaxed) {
             0 => error,
             some => {
@@ -169,17 +169,17 @@ fn from_file(into: &Destination, part: Part, length: Option<Bytes>, quiet: bool)
         while at < range.end {
             let len = usize::try_from(range.end - at).unwrap_or(BUFFER).min(BUFFER);
             let bytes = &mut buffer[..len];
-            part.read(at, bytes).map_err(|error| into.told(error))?;
+            part.read(at, bytes).map_err(|error| into.with_written(error))?;
             into.write(at, bytes)?;
             at += len as u64;
         }
         Ok(())
     };
-    let mut tell = |done| {
+    let mut report = |done| {
         bar.set(done);
         true
     };
-    pieces::each(part.len(), &mut tell, work)?;
+    pieces::each(part.len(), &mut report, work)?;
     Ok(part.len())
 }
 
@@ -202,12 +202,14 @@ fn from_stream(
             Ok(0) if length.is_some() => {
                 let ended = Error::new(ErrorKind::Io, format!("read {} of {whose}", Bytes(most)))
                     .detail(format!("it ended after {}", Bytes(at)));
-                return Err(into.told(ended).into());
+                return Err(into.with_written(ended).into());
             }
             Ok(0) => break,
             Ok(got) if at + got as u64 > into.room => {
                 // What fits is no better than nothing, and no worse: it is told.
-                return Err(into.told(into.too_small(format_args!("more than {}", Bytes(into.room)))).into());
+                return Err(into
+                    .with_written(into.too_small(format_args!("more than {}", Bytes(into.room))))
+                    .into());
             }
             Ok(got) => {
                 into.write(at, &buffer[..got])?;
@@ -216,7 +218,7 @@ fn from_stream(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                return Err(into.told(io_error(format!("read {whose} at byte {at}"), error)).into());
+                return Err(into.with_written(io_error(format!("read {whose} at byte {at}"), error)).into());
             }
         }
     }

@@ -52,9 +52,9 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
         ));
     }
     let size = Bytes(bytes.part.len());
-    let told = if get.json {
+    let printed = if get.json {
         let name = source.name();
-        let told = GetJson {
+        let row = GetJson {
             id: source.id().get(),
             name: String::from_utf8_lossy(name.as_bytes()).into_owned(),
             name_bytes: target::in_hex(name),
@@ -64,7 +64,7 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
             frozen: bytes.frozen,
             changed,
         };
-        json::print(told, false)
+        json::print(row, false)
     } else if !quiet {
         let exact = match bytes.frozen {
             true => "exact, as it is frozen",
@@ -74,7 +74,7 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
     } else {
         Ok(())
     };
-    output::after(|| format!("{:?} has {size:#} of {}", get.file, bytes.part.whose), told)?;
+    output::after(|| format!("{:?} has {size:#} of {}", get.file, bytes.part.whose), printed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -134,14 +134,14 @@ fn copy(
         Ok(())
     };
     let mut signal = None;
-    let mut tell = |done| {
+    let mut report = |done| {
         bar.set(done);
         if let Some(Event::Signal(number)) = signals.and_then(|signals| signals.try_recv().ok()) {
             signal = Some(number);
         }
         signal.is_none()
     };
-    pieces::each(part.len(), &mut tell, work)?;
+    pieces::each(part.len(), &mut report, work)?;
     match signal {
         Some(signal) => Err(Failure::Signal(signal)),
         None => Ok(data.into_inner()),

@@ -13,14 +13,14 @@ pub(super) const BUFFER: usize = 512 << 10;
 const MAX_THREADS: usize = 16;
 
 /// Has `work` done for all pieces of `0..total`, the first ones first. Each thread has a buffer of
-/// twice [`BUFFER`] bytes. `tell` is called on this thread with how much is done, and whether to go
+/// twice [`BUFFER`] bytes. `report` is called on this thread with how much is done, and whether to go
 /// on is its answer. The first error ends it early.
 ///
 /// # Errors
 /// That of the work.
 pub(super) fn each(
     total: u64,
-    tell: &mut dyn FnMut(u64) -> bool,
+    report: &mut dyn FnMut(u64) -> bool,
     work: impl Fn(Range<u64>, &mut [u8]) -> areas::Result<()> + Sync,
 ) -> areas::Result<()> {
     let pieces = total.div_ceil(PIECE);
@@ -63,7 +63,7 @@ pub(super) fn each(
             let go_on = match piece {
                 Ok(len) => {
                     so_far += len;
-                    tell(so_far)
+                    report(so_far)
                 }
                 Err(error) => {
                     outcome = outcome.and(Err(error));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_it_and_so_does_who_is_told() {
+    fn an_error_ends_it_and_so_does_the_callback() {
         let fails = |range: Range<u64>, _: &mut [u8]| match range.start {
             0 => Err(Error::new(ErrorKind::Io, "test")),
             _ => Ok(()),

@@ -87,7 +87,7 @@ fn in_json(ls: &Ls, listing: Listing) -> Result<()> {
     rows::sort(&mut reports, ls);
     // What was found not to be where its table says is reported among what is not published, so
     // that comes after the areas.
-    let unpublished = nobody_publishes(ls, reports.len())?;
+    let unpublished = unpublished(ls, reports.len())?;
     json::print(ls, &reports, unpublished.as_deref(), &listing.unreadable, objects.total())?;
     lost.iter().for_each(|error| output::complain(&error.to_string()));
     Ok(())
@@ -101,7 +101,7 @@ fn in_a_table(ls: &Ls, listing: Listing) -> Result<()> {
         rows.add(report);
     })?;
     let total = objects.total();
-    let unpublished = nobody_publishes(ls, total.areas)?;
+    let unpublished = unpublished(ls, total.areas)?;
     let shown = unpublished.as_deref().filter(|_| ls.all).unwrap_or_default();
     let table = rows.finish(shown);
     let terminal = Terminal::stdout();
@@ -164,7 +164,7 @@ fn summary(
 
 /// Memory that processes hold as areas' and that no process publishes, of what was asked for;
 /// `None` where it is not counted.
-fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublished>>> {
+fn unpublished(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublished>>> {
     if areas > COUNTED_UP_TO && !ls.all {
         return Ok(None);
     }
@@ -183,14 +183,14 @@ fn nobody_publishes(ls: &Ls, areas: usize) -> areas::Result<Option<Vec<Unpublish
 /// The description of each, one after the other: of many areas, what is reported takes less memory
 /// than what is known. Areas that go while we look are left out: they are gone. What is said of
 /// those that are still listed and cannot be opened is released.
-fn each(ls: &Ls, areas: Vec<Source>, mut tell: impl FnMut(Report)) -> areas::Result<Vec<Error>> {
+fn each(ls: &Ls, areas: Vec<Source>, mut report_one: impl FnMut(Report)) -> areas::Result<Vec<Error>> {
     let with_policy = ls.json || ls.columns.contains(&Column::Policy) || ls.sort == Some(Column::Policy);
     let mut holders = Holders::default();
     let mut lost = Vec::new();
     registry::measure_each(areas, |area, measured| {
         match Report::measured(area, measured, &mut holders) {
-            Ok(report) if with_policy => tell(report.with_policy(area)),
-            Ok(report) => tell(report),
+            Ok(report) if with_policy => report_one(report.with_policy(area)),
+            Ok(report) => report_one(report),
             Err(error) if error.kind() == ErrorKind::NoSuchArea => {
                 if registry::get(area.id()).is_ok() {
                     lost.push(error);

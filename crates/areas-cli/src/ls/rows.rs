@@ -108,14 +108,14 @@ fn of_group(column: Column, group: &[Report], exact: bool) -> String {
             bytes(objects.total().resident, exact)
         }
         _ => {
-            let mut told: Vec<String> = Vec::new();
+            let mut reported: Vec<String> = Vec::new();
             for report in group {
                 let content = column.content(report, exact);
-                if !told.contains(&content) {
-                    told.push(content);
+                if !reported.contains(&content) {
+                    reported.push(content);
                 }
             }
-            told.join(",")
+            reported.join(",")
         }
     }
 }

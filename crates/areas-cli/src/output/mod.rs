@@ -31,8 +31,8 @@ pub(crate) fn print_raw(text: &str) -> Result<()> {
 
 /// Of a command that has done something, and then says so: where it cannot, its error says what was
 /// done. `done` is a sentence: what is so from now on.
-pub(crate) fn after(done: impl FnOnce() -> String, told: Result<()>) -> Result<()> {
-    told.map_err(|failure| failure.after(&done()))
+pub(crate) fn after(done: impl FnOnce() -> String, printed: Result<()>) -> Result<()> {
+    printed.map_err(|failure| failure.after(&done()))
 }
 
 /// Prints an error, or a remark that must not get lost, to stderr.
@@ -54,7 +54,7 @@ pub(crate) fn report_failure(failure: &Failure) -> ExitCode {
 
 /// Remarks on what an area was given instead of what was asked, and on pages that are not where
 /// they were asked to be: `asked` says where, if they may be elsewhere.
-pub(crate) fn tell_granted<K: AreaKind>(area: &Area<K>, asked: Option<String>, quiet: bool) {
+pub(crate) fn print_granted<K: AreaKind>(area: &Area<K>, asked: Option<String>, quiet: bool) {
     if quiet {
         return;
     }

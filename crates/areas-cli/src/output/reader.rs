@@ -17,7 +17,7 @@ pub(crate) fn end_without_reader() -> Result<()> {
 
 /// Calls this once no process can read the standard output any more, in a thread of its own. A file
 /// and a terminal always have a reader.
-pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
+pub(crate) fn when_gone(notify: impl FnOnce() + Send + 'static) -> Result<()> {
     if !can_go() {
         return Ok(());
     }
@@ -29,7 +29,7 @@ pub(crate) fn when_gone(tell: impl FnOnce() + Send + 'static) -> Result<()> {
                 Err(Errno::INTR) => {}
                 // Without that the next line finds it out.
                 Err(_) => return,
-                Ok(_) if waits[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => return tell(),
+                Ok(_) if waits[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => return notify(),
                 Ok(_) => return,
             }
         }

@@ -7,7 +7,7 @@
 pub(crate) mod args;
 mod looking;
 mod numa_maps;
-mod told;
+mod report;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,7 +27,7 @@ use crate::output;
 use crate::signals;
 use args::{Cpus, Huge, Run};
 use looking::Looking;
-use told::Told;
+use report::Report;
 
 /// How glibc is set to ask the kernel in its malloc.
 const TUNABLES: &str = "GLIBC_TUNABLES";
@@ -65,7 +65,7 @@ pub(crate) fn run(run: &Run, quiet: bool) -> Result<ExitCode> {
     let mut looking = Looking::at(running.pid(), run.huge.is_some());
     let code = running.serve(|| next(&events, &mut looking))?;
     if !quiet || run.json || file.is_some() {
-        tell(run, Told::new(run, placement, cpus, code, looking), file)?;
+        print(run, Report::new(run, placement, cpus, code, looking), file)?;
     }
     Ok(ExitCode::from(code))
 }
@@ -143,7 +143,7 @@ fn cpus_of(choice: Choice, quiet: bool) -> Result<Cpus> {
 /// Makes a call while this thread is on those CPUs, and on no other.
 fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T> {
     let Some(Cpus(cpus)) = cpus else { return call() };
-    let what = || format!("run on CPUs {}", told::ranges(cpus));
+    let what = || format!("run on CPUs {}", report::ranges(cpus));
     let failed = |call: &'static str| {
         move |errno: rustix::io::Errno| Error::new(ErrorKind::System, what()).call(call, errno)
     };
@@ -160,7 +160,7 @@ fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T
         return Err(Error::new(ErrorKind::NotPermitted, what())
             .detail(format!(
                 "one of them does not exist or may not be used; this process is on {}",
-                told::ranges(&allowed)
+                report::ranges(&allowed)
             ))
             .help("the cpuset of the process or container sets them (cpuset(7))")
             .into());
@@ -171,10 +171,10 @@ fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T
     outcome
 }
 
-fn tell(run: &Run, told: Told, file: Option<File>) -> Result<()> {
+fn print(run: &Run, report: Report, file: Option<File>) -> Result<()> {
     let text = match run.json {
-        true => output::json::text(&told, true)?,
-        false => told.text(file.is_none()),
+        true => output::json::text(&report, true)?,
+        false => report.text(file.is_none()),
     };
     match (file, &run.output) {
         (Some(mut file), Some(path)) => {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn glibc_keeps_what_it_was_told() {
+    fn glibc_keeps_what_it_was_given() {
         assert_eq!(tunables(None), HUGE_MALLOC);
         assert_eq!(tunables(Some("".into())), HUGE_MALLOC);
         assert_eq!(

@@ -34,7 +34,7 @@ impl Blind {
     }
 
     /// Why a process of which nothing is seen might hold a memory.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(super) fn reasons(&self) -> Vec<String> {
         let mut lines = Vec::new();
         match self.refused.len() {
             0 => {}

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_what_it_was() {
+    fn a_name_says_what_it_was() {
         for name in ["psm_1", "sem.x", ".hidden", "a.b-c", "x"] {
             let away = name_for(Path::new(name), 3);
             assert_eq!(was(&away).unwrap().name, name.as_bytes());

@@ -87,7 +87,7 @@ pub(super) struct Holder {
 
 impl Holder {
     /// `1234 python3 (mapped, open)`.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn with_use(&self) -> String {
         let how = match (self.mapped, self.descriptors) {
             (true, 0) => "mapped",
             (true, _) => "mapped, open",

@@ -50,10 +50,10 @@ pub(crate) fn run(reap: &Reap, quiet: bool) -> Result<ExitCode> {
         let outcome = free(reap, label);
         if !reap.json {
             let done = || format!("{} is freed", called(reap.kind, label));
-            let told = tell(reap, label, &outcome, quiet);
+            let printed = print(reap, label, &outcome, quiet);
             match outcome {
-                Ok(Outcome::Freed(_)) => output::after(done, told)?,
-                _ => told?,
+                Ok(Outcome::Freed(_)) => output::after(done, printed)?,
+                _ => printed?,
             }
         }
         results.push(ResultJson::of(reap.kind, label, &outcome));
@@ -64,10 +64,10 @@ pub(crate) fn run(reap: &Reap, quiet: bool) -> Result<ExitCode> {
     if reap.json {
         let freed = results.iter().filter(|result| result.outcome == "freed");
         let freed: Vec<String> = freed.map(|result| format!("{} {:?}", result.kind, result.name)).collect();
-        let told = json::print(ReapJson { results }, false);
+        let printed = json::print(ReapJson { results }, false);
         match freed.is_empty() {
-            true => told?,
-            false => output::after(|| format!("freed: {}", freed.join(", ")), told)?,
+            true => printed?,
+            false => output::after(|| format!("freed: {}", freed.join(", ")), printed)?,
         }
     }
     // What is true of all of them; of several that end in different ways, that not all went well.
@@ -75,7 +75,7 @@ pub(crate) fn run(reap: &Reap, quiet: bool) -> Result<ExitCode> {
     Ok(if codes.iter().all(|code| *code == first) { first } else { ExitCode::FAILURE })
 }
 
-fn tell(reap: &Reap, label: &Label, outcome: &areas::Result<Outcome>, quiet: bool) -> Result<()> {
+fn print(reap: &Reap, label: &Label, outcome: &areas::Result<Outcome>, quiet: bool) -> Result<()> {
     let what = called(reap.kind, label);
     let line = match outcome {
         Ok(Outcome::Freed(_)) if quiet => return Ok(()),
@@ -267,10 +267,10 @@ fn path_of(reap: &Reap, label: &Label) -> String {
 }
 
 fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {
-    let told: Vec<String> = holders.iter().take(5).map(Holder::told).collect();
+    let named: Vec<String> = holders.iter().take(5).map(Holder::with_use).collect();
     let more = if holders.len() > 5 { format!(", and {} more", holders.len() - 5) } else { String::new() };
     refused(kind, label, Fault::Busy)
-        .detail(format!("held by process {}{more}", told.join(", ")))
+        .detail(format!("held by process {}{more}", named.join(", ")))
         .help("what is held is not freed; end these processes first, if they are not needed")
 }
 

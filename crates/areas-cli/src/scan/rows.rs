@@ -88,9 +88,9 @@ fn how(memory: &Memory) -> &'static str {
 /// Who has it; or, of what no process has, what to do or why that is not sure. JSON says all of it.
 fn held_by(memory: &Memory, breaks: bool) -> String {
     let named = memory.holders.iter().take(NAMED).map(Holder::short);
-    let mut told = named.collect::<Vec<String>>().join(", ");
+    let mut reported = named.collect::<Vec<String>>().join(", ");
     if memory.holders.len() > NAMED {
-        told += &format!(" +{}", memory.holders.len() - NAMED);
+        reported += &format!(" +{}", memory.holders.len() - NAMED);
     }
     match memory.state {
         State::Leaked => {
@@ -103,13 +103,13 @@ fn held_by(memory: &Memory, breaks: bool) -> String {
         }
         State::Unknown => "no process that we may see".to_owned(),
         State::Idle => format!("none now: {}", memory.why.as_deref().unwrap_or_default()),
-        State::Held if told.is_empty() => "a holder that is not seen".to_owned(),
+        State::Held if reported.is_empty() => "a holder that is not seen".to_owned(),
         State::Held if memory.kind == Kind::Area && memory.areas.is_empty() => {
-            told + if memory.is_unpublished { "; not published" } else { "; its name is not known" }
+            reported + if memory.is_unpublished { "; not published" } else { "; its name is not known" }
         }
-        State::Held if memory.is_unlinked() => told + "; its name is gone",
-        State::Held if memory.was().is_some() => told + "; an interrupted reap left it",
-        State::Held => told,
+        State::Held if memory.is_unlinked() => reported + "; its name is gone",
+        State::Held if memory.was().is_some() => reported + "; an interrupted reap left it",
+        State::Held => reported,
     }
 }
 
@@ -152,6 +152,6 @@ fn summary(scan: &Scan, survey: &Survey, all: &Total, terminal: Terminal) -> Vec
         Some(last) if !fits && !parts.is_empty() => vec![parts.join("; "), last],
         _ => vec![one_line],
     };
-    lines.extend(survey.blind.told());
+    lines.extend(survey.blind.reasons());
     lines
 }

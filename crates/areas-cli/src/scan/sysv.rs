@@ -103,7 +103,7 @@ fn elsewhere(number: u64, space: &str, found: Found) -> Memory {
 
 /// Who made a segment, or had it last, and still runs: it can attach it again.
 pub(super) fn user_of(maker: u32, last: u32, changed: i64) -> Option<String> {
-    let told = |pid: u32, what: &str| {
+    let reported = |pid: u32, what: &str| {
         // A process that began after that has the number of one that is gone.
         let lives = pid != 0 && began(pid).is_some_and(|began| began <= changed.saturating_add(1));
         lives.then(|| {
@@ -111,7 +111,7 @@ pub(super) fn user_of(maker: u32, last: u32, changed: i64) -> Option<String> {
             format!("process {pid} ({command}), which {what}, still runs")
         })
     };
-    told(maker, "made it").or_else(|| told(last, "had it last"))
+    reported(maker, "made it").or_else(|| reported(last, "had it last"))
 }
 
 /// Bytes that a segment takes, in RAM and in swap.

@@ -62,10 +62,10 @@ pub(crate) fn run(screen: &TopScreen) -> Result<ExitCode> {
 
 /// What a panic says is to be seen, and not lost with the screen.
 fn leave_when_panicking(before: Before) {
-    let told = std::panic::take_hook();
+    let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         before.restore(Typed::Kept);
-        told(panic);
+        hook(panic);
     }));
 }
 
@@ -127,7 +127,7 @@ impl Live {
         self.read_at = Some(now);
         match Reading::take() {
             Ok(mut reading) => {
-                self.history.tell(&mut reading.memories, now);
+                self.history.update(&mut reading.memories, now);
                 self.reading = Some(reading);
                 self.view.trouble = None;
             }

@@ -24,7 +24,7 @@ pub(super) fn run(top: &Top) -> Result<ExitCode> {
     let mut look = || -> Result<Reading> {
         let now = Instant::now();
         let mut reading = Reading::take()?;
-        history.tell(&mut reading.memories, now);
+        history.update(&mut reading.memories, now);
         Ok(reading)
     };
     let mut reading = look()?;

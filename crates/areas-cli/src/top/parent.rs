@@ -28,7 +28,7 @@ pub(super) fn run(top: &Top) -> Result<ExitCode> {
     // The very program that runs now, even where its file has been replaced.
     let child = Command::new("/proc/self/exe").args(arguments(top)).spawn().map_err(failed)?;
     let mut screen = Process { pid: pid_of(&child)?, later: Vec::new() };
-    let mut told_to_end = false;
+    let mut asked_to_end = false;
     loop {
         let mut came = std::mem::take(&mut screen.later);
         if came.is_empty() {
@@ -42,9 +42,9 @@ pub(super) fn run(top: &Top) -> Result<ExitCode> {
                 SIGCONT => screen.go_on(),
                 // A second time, or where it does not listen: then by force. We restore the
                 // terminal.
-                _ if told_to_end => screen.send(Signal::KILL),
+                _ if asked_to_end => screen.send(Signal::KILL),
                 signal => {
-                    told_to_end = true;
+                    asked_to_end = true;
                     signals::pass_on(signal, screen.pid);
                     screen.go_on();
                 }

@@ -203,7 +203,7 @@ struct Seen {
 impl History {
     /// Reports for each memory by how much it has grown, and remembers it. What came after the
     /// first reading has grown from nothing.
-    pub(super) fn tell(&mut self, memories: &mut [Memory], now: Instant) {
+    pub(super) fn update(&mut self, memories: &mut [Memory], now: Instant) {
         let mut known = BTreeMap::new();
         for memory in memories {
             let Some(resident) = memory.resident else { continue };
@@ -268,22 +268,22 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn growth_is_told_from_the_second_reading_on() {
+    fn growth_is_reported_from_the_second_reading_on() {
         let mut history = History::default();
         let start = Instant::now();
-        let mut tell = |seconds: u64, memories: &mut Vec<Memory>| {
-            history.tell(memories, start + Duration::from_secs(seconds));
+        let mut update = |seconds: u64, memories: &mut Vec<Memory>| {
+            history.update(memories, start + Duration::from_secs(seconds));
             memories.iter().map(|memory| memory.growth).collect::<Vec<_>>()
         };
         let growth = |since_start, per_second| Growth { since_start: Some(since_start), per_second };
-        assert_eq!(tell(0, &mut vec![memory(1, "a", 1000, 100)]), [growth(0, None)]);
-        let grown = tell(2, &mut vec![memory(1, "a", 1000, 300), memory(2, "b", 50, 50)]);
+        assert_eq!(update(0, &mut vec![memory(1, "a", 1000, 100)]), [growth(0, None)]);
+        let grown = update(2, &mut vec![memory(1, "a", 1000, 300), memory(2, "b", 50, 50)]);
         assert_eq!(grown, [growth(200, Some(100)), growth(50, None)]);
-        let shrunk = tell(4, &mut vec![memory(1, "a", 1000, 50), memory(2, "b", 50, 50)]);
+        let shrunk = update(4, &mut vec![memory(1, "a", 1000, 50), memory(2, "b", 50, 50)]);
         assert_eq!(shrunk, [growth(-50, Some(-125)), growth(50, Some(0))]);
         // What has gone and comes again is new.
-        tell(5, &mut Vec::new());
-        assert_eq!(tell(6, &mut vec![memory(1, "a", 1000, 50)]), [growth(50, None)]);
+        update(5, &mut Vec::new());
+        assert_eq!(update(6, &mut vec![memory(1, "a", 1000, 50)]), [growth(50, None)]);
     }
 
     #[test]

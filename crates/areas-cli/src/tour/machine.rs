@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends() {
+    fn a_timeout_ends() {
         let (so, took) = becomes(Duration::from_millis(10), || Ok(false)).unwrap();
         assert!(!so && took >= Duration::from_millis(10));
         assert!(becomes(Duration::ZERO, || Ok(true)).unwrap().0);

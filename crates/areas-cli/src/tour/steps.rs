@@ -260,8 +260,8 @@ fn kill_last(claims: &mut Claims, subject: &Subject<'_>, source: &Source, last: 
         lost && subject.rows()?.is_empty(),
         &format!("process {killed}: SIGKILL, and no area is called {:?} any more", subject.name),
     )?;
-    let (nobody, _) = becomes(TIMEOUT, || Ok(source.holders().is_empty()))?;
-    claims.claim(nobody, "no process has its memory, mapped or open")?;
+    let (unheld, _) = becomes(TIMEOUT, || Ok(source.holders().is_empty()))?;
+    claims.claim(unheld, "no process has its memory, mapped or open")?;
     claims.claim(
         gone,
         &format!(

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_told_at_once() {
+    fn an_end_is_reported_at_once() {
         let mut child = std::process::Command::new("sleep").arg("0.1").spawn().unwrap();
         let mut deaths = Deaths::default();
         assert!(deaths.expect([child.id(), u32::MAX]));

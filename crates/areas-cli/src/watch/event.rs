@@ -57,7 +57,7 @@ impl<'a> Event<'a> {
 }
 
 /// Prints it, now.
-pub(super) fn tell(event: &Event<'_>, in_json: bool) -> Result<()> {
+pub(super) fn print(event: &Event<'_>, in_json: bool) -> Result<()> {
     let now = Timestamp::now();
     let time = now.round(Unit::Millisecond).unwrap_or(now);
     if in_json {

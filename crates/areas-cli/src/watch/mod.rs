@@ -46,10 +46,10 @@ pub(crate) fn run(watch: &Watch, quiet: bool) -> Result<ExitCode> {
     let mut before = look(watch, &Seen::default())?;
     if !quiet {
         for area in before.areas() {
-            event::tell(&Event::of(What::There, area), watch.json)?;
+            event::print(&Event::of(What::There, area), watch.json)?;
         }
     }
-    let mut told = 0;
+    let mut reported = 0;
     loop {
         let late = deaths.expect(before.areas().map(|area| area.pid));
         let left = watch.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
@@ -66,9 +66,9 @@ pub(crate) fn run(watch: &Watch, quiet: bool) -> Result<ExitCode> {
             let _ = looked.try_send(());
         }
         for event in now.since(&before) {
-            event::tell(&event, watch.json)?;
-            told += 1;
-            if watch.count.is_some_and(|count| told >= count) {
+            event::print(&event, watch.json)?;
+            reported += 1;
+            if watch.count.is_some_and(|count| reported >= count) {
                 return Ok(ExitCode::SUCCESS);
             }
         }

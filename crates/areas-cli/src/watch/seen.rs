@@ -96,7 +96,7 @@ mod tests {
         Seen(areas.iter().map(|area| (area.id, area.clone())).collect())
     }
 
-    fn told(before: &[Area], now: &[Area]) -> Vec<String> {
+    fn reported(before: &[Area], now: &[Area]) -> Vec<String> {
         let (before, now) = (seen(before), seen(now));
         now.since(&before).iter().map(|event| format!("{} {}", event.what.word(), event.area.id)).collect()
     }
@@ -104,18 +104,18 @@ mod tests {
     #[test]
     fn what_happens_between_two_looks() {
         let one = area(1, 10, 7);
-        assert_eq!(told(&[], std::slice::from_ref(&one)), ["published 1"]);
-        assert_eq!(told(std::slice::from_ref(&one), &[]), ["gone 1"]);
-        assert!(told(std::slice::from_ref(&one), std::slice::from_ref(&one)).is_empty());
+        assert_eq!(reported(&[], std::slice::from_ref(&one)), ["published 1"]);
+        assert_eq!(reported(std::slice::from_ref(&one), &[]), ["gone 1"]);
+        assert!(reported(std::slice::from_ref(&one), std::slice::from_ref(&one)).is_empty());
         // A second area over the same memory; both at once; another memory.
-        assert_eq!(told(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 7)]), ["cloned 2"]);
-        assert_eq!(told(&[], &[one.clone(), area(2, 11, 7)]), ["published 1", "cloned 2"]);
-        assert_eq!(told(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 8)]), ["published 2"]);
+        assert_eq!(reported(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 7)]), ["cloned 2"]);
+        assert_eq!(reported(&[], &[one.clone(), area(2, 11, 7)]), ["published 1", "cloned 2"]);
+        assert_eq!(reported(std::slice::from_ref(&one), &[one.clone(), area(2, 11, 8)]), ["published 2"]);
         // The last look's id has been given to another memory.
-        assert_eq!(told(std::slice::from_ref(&one), &[area(1, 12, 9)]), ["published 1"]);
+        assert_eq!(reported(std::slice::from_ref(&one), &[area(1, 12, 9)]), ["published 1"]);
         // Published again by its holder: the same area.
         let renamed = Area { id: 5, frozen: true, ..one.clone() };
-        assert_eq!(told(std::slice::from_ref(&one), &[renamed]), ["frozen 5"]);
+        assert_eq!(reported(std::slice::from_ref(&one), &[renamed]), ["frozen 5"]);
         let changed = Area {
             size: 8192,
             policy: Some("bind:1".to_owned()),
@@ -124,13 +124,13 @@ mod tests {
             ..one.clone()
         };
         assert_eq!(
-            told(std::slice::from_ref(&one), &[changed]),
+            reported(std::slice::from_ref(&one), &[changed]),
             ["resized 1", "moved 1", "frozen 1", "retired 1"]
         );
         let unknown = Area { policy: None, ..one.clone() };
         assert!(
-            told(std::slice::from_ref(&one), std::slice::from_ref(&unknown)).is_empty()
-                && told(&[unknown], &[one]).is_empty()
+            reported(std::slice::from_ref(&one), std::slice::from_ref(&unknown)).is_empty()
+                && reported(&[unknown], &[one]).is_empty()
         );
     }
 }

@@ -97,7 +97,7 @@ fn of_two_renamings_to_one_name_one_is_done() {
 
 /// Another program that listens where an area is said to be offered: silent, or of other words.
 #[test]
-fn who_offers_no_area_is_told() {
+fn who_offers_no_area_gets_an_error() {
     let (_folder, socket) = folder();
     let socket = socket.to_str().unwrap();
     let registry = Registry::new();
@@ -111,7 +111,7 @@ while True:
     c, _ = s.accept()
     kept.append(c)
     if sys.argv[2] != 'silent': c.send(sys.argv[2].encode())";
-    for (says, code, told) in [
+    for (says, code, reported) in [
         ("silent", 4, "listens there, and has not answered within 300ms"),
         ("hello", 1, "sends is not an area of this version"),
         ("AREAno\u{1}", 1, "cannot take"),
@@ -120,7 +120,10 @@ while True:
         let listener = Holder::start(python.args(["-c", script, socket, says]));
         let ran = registry.run(["take", socket, "--timeout", "0.3", "--", "true"]);
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(code), ""), "{says}: {ran:?}");
-        assert!(ran.stderr.contains(told) && ran.stderr.matches("cannot").count() == 1, "{says}: {ran:?}");
+        assert!(
+            ran.stderr.contains(reported) && ran.stderr.matches("cannot").count() == 1,
+            "{says}: {ran:?}"
+        );
         assert!(ran.stderr.contains(&format!("process {}", listener.pid())) || says != "silent", "{ran:?}");
         drop(listener);
         std::fs::remove_file(socket).unwrap();
@@ -140,8 +143,8 @@ fn given_is_said_of_what_was_taken() {
     let mut next = || serde_json::from_str::<Value>(&offer.line()).unwrap();
     let ran = registry.run(["take", socket, "--name", "x", "--max-size", "4K", "--", "true"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    let told = next();
-    assert_eq!((&told["event"], &told["reason"]), (&"left".into(), &().into()));
+    let reported = next();
+    assert_eq!((&reported["event"], &reported["reason"]), (&"left".into(), &().into()));
     let ran = registry.run(["take", socket, "--name", "x", "--", "true"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(next()["event"], "given");
@@ -156,7 +159,8 @@ fn given_is_said_of_what_was_taken() {
     }
     offer.signal(Signal::TERM);
     assert_eq!(offer.wait(), 143);
-    let told = offer.errors();
-    let given: Vec<&str> = told.lines().filter(|line| line.starts_with("areas: given to process ")).collect();
-    assert!(told.contains("it left without taking what was sent") && given.len() == 1, "{told}");
+    let reported = offer.errors();
+    let given: Vec<&str> =
+        reported.lines().filter(|line| line.starts_with("areas: given to process ")).collect();
+    assert!(reported.contains("it left without taking what was sent") && given.len() == 1, "{reported}");
 }

@@ -20,7 +20,7 @@ impl Drop for Background<'_> {
 }
 
 #[test]
-fn a_holder_in_the_background_is_nobodys_child() {
+fn a_holder_in_the_background_has_no_parent_here() {
     let registry = Registry::new();
     let _background = Background(&registry);
     let file = registry.file_of("file", 300_000);
@@ -69,11 +69,11 @@ fn several_in_the_background() {
     arguments.extend(files.iter().map(|file| file.to_str().unwrap()));
     let ran = registry.run(arguments);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told: Vec<Value> = ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let names: Vec<&str> = told.iter().map(|area| area["name"].as_str().unwrap()).collect();
+    let report: Vec<Value> = ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = report.iter().map(|area| area["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["models/a", "models/b", "models/c"]);
-    assert!(told.iter().all(|area| area["pid"] == told[0]["pid"]));
-    for area in &told {
+    assert!(report.iter().all(|area| area["pid"] == report[0]["pid"]));
+    for area in &report {
         assert_eq!(registry.run(["drop", &area["id"].to_string()]).code, Some(0));
     }
     registry.assert_empty();
@@ -110,7 +110,7 @@ fn what_fails_is_not_in_the_background() {
 
 /// No process would know of it: so it ends. What there was before stays.
 #[test]
-fn what_cannot_be_told_is_not_held_in_the_background() {
+fn what_cannot_be_reported_is_not_held_in_the_background() {
     let registry = Registry::new();
     let _background = Background(&registry);
     let file = registry.file_of("file", 5000);
@@ -130,9 +130,9 @@ fn what_cannot_be_told_is_not_held_in_the_background() {
         for to in ["> /dev/full", ">&-"] {
             let ran = registry.shell(&format!("areas {arguments} --detach {to}"));
             assert_eq!(ran.code, Some(1), "{arguments} {to}: {ran:?}");
-            let told = ran.stderr.strip_prefix("areas: cannot write to the standard output: ");
+            let reported = ran.stderr.strip_prefix("areas: cannot write to the standard output: ");
             assert!(
-                told.is_some_and(|why| why.ends_with("(ENOSPC)\n") || why.ends_with("(EBADF)\n")),
+                reported.is_some_and(|why| why.ends_with("(ENOSPC)\n") || why.ends_with("(EBADF)\n")),
                 "{ran:?}"
             );
             let is_as_before = || registry.list().len() == before.len();

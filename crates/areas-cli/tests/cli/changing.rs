@@ -20,7 +20,7 @@ fn a_growable_area_grows_and_does_not_shrink() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("8 MiB"), "{ran:?}");
     assert_eq!(registry.show("ring")["size"], 3 << 20);
-    assert_eq!(registry.run(["resize", "nobody", "1M"]).code, Some(3));
+    assert_eq!(registry.run(["resize", "absent", "1M"]).code, Some(3));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_address_is_taken_or_refused() {
 }
 
 #[test]
-fn who_waits_is_told() {
+fn who_waits_is_notified() {
     let registry = Registry::new();
     let mut waiting = registry.areas(["wait", "late", "--timeout", "60", "--json"]);
     let waiter = waiting.stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -150,12 +150,12 @@ fn pages_are_moved_and_measured() {
     // To where they are: nothing to do, and everything in place. (Between nodes: in the guest.)
     let ran = registry.run(["move", "data", "--nodes", &node, "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let report: Value = serde_json::from_str(&ran.stdout()).unwrap();
     assert_eq!(
-        (&told["moved"], &told["in_place"], &told["elsewhere"]),
+        (&report["moved"], &report["in_place"], &report["elsewhere"]),
         (&0.into(), &(1 << 20).into(), &0.into())
     );
-    assert_eq!((&told["stayed"], &told["placed"]), (&serde_json::json!([]), &true.into()));
+    assert_eq!((&report["stayed"], &report["placed"]), (&serde_json::json!([]), &true.into()));
     // What is told from then on is the policy that the kernel has, not the one that its holder
     // asked for.
     let bind = format!("bind:{node}");

@@ -50,7 +50,7 @@ fn a_command_sees_the_area_and_gives_the_status() {
 }
 
 #[test]
-fn a_command_that_a_signal_ends_is_told_as_a_shell_does() {
+fn a_command_that_a_signal_ends_is_reported_as_a_shell_does() {
     let registry = Registry::new();
     let ran = registry.run(["create", "--name", "x", "--size", "1M", "--", "sh", "-c", "kill -9 $$"]);
     assert_eq!(ran.code, Some(137));

@@ -20,13 +20,13 @@ fn examined(command: &mut Command) -> (Value, Option<i32>) {
 }
 
 /// The checks of that name.
-pub(crate) fn checks<'a>(told: &'a Value, id: &str) -> Vec<&'a Value> {
-    told["checks"].as_array().unwrap().iter().filter(|check| check["id"] == id).collect()
+pub(crate) fn checks<'a>(report: &'a Value, id: &str) -> Vec<&'a Value> {
+    report["checks"].as_array().unwrap().iter().filter(|check| check["id"] == id).collect()
 }
 
 #[track_caller]
-fn check<'a>(told: &'a Value, id: &str) -> &'a Value {
-    match checks(told, id).as_slice() {
+fn check<'a>(report: &'a Value, id: &str) -> &'a Value {
+    match checks(report, id).as_slice() {
         [check] => check,
         other => panic!("{id}: {other:?}"),
     }
@@ -117,16 +117,16 @@ fn another_machine_at_80_and_200_columns_and_in_a_pipe() {
 #[test]
 fn this_machine_as_it_is() {
     let registry = Registry::new();
-    let (told, code) = examined(&mut registry.areas(["doctor", "--json"]));
-    assert_eq!(told["schema"], 1);
+    let (reported, code) = examined(&mut registry.areas(["doctor", "--json"]));
+    assert_eq!(reported["schema"], 1);
     let states = |state: &str| {
-        told["checks"].as_array().unwrap().iter().filter(|check| check["state"] == state).count()
+        reported["checks"].as_array().unwrap().iter().filter(|check| check["state"] == state).count()
     };
     let counted = ["fine", "remark", "broken", "unknown"].map(states);
     assert_eq!(
         counted,
         ["fine", "remarks", "broken", "unknown"]
-            .map(|count| usize::try_from(told[count].as_u64().unwrap()).unwrap())
+            .map(|count| usize::try_from(reported[count].as_u64().unwrap()).unwrap())
     );
     assert_eq!(code, Some(i32::from(counted[2] > 0)));
     assert!(counted.iter().sum::<usize>() > 50, "{counted:?}");
@@ -138,10 +138,10 @@ fn this_machine_as_it_is() {
         "registry.folder",
         "sight.proc",
     ] {
-        assert_eq!(check(&told, id)["state"], "fine", "the tests need it: {told}");
+        assert_eq!(check(&reported, id)["state"], "fine", "the tests need it: {reported}");
     }
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    assert_eq!(check(&told, "kernel.version")["finding"], format!("Linux {}", release.trim()));
+    assert_eq!(check(&reported, "kernel.version")["finding"], format!("Linux {}", release.trim()));
     // Looking makes nothing.
     assert_eq!(fs::read_dir(registry.path()).unwrap().count(), 0);
 }
@@ -151,25 +151,25 @@ fn this_machine_as_it_is() {
 fn the_lines_that_are_named_mend() {
     let registry = Registry::new();
     fs::set_permissions(registry.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let (told, code) = examined(&mut registry.areas(["doctor", "--json"]));
-    let folder = check(&told, "registry.folder");
+    let (report, code) = examined(&mut registry.areas(["doctor", "--json"]));
+    let folder = check(&report, "registry.folder");
     assert_eq!((folder["state"].as_str(), code), (Some("broken"), Some(1)), "{folder}");
     assert_eq!(registry.shell(line(folder)).code, Some(0));
-    let (told, _) = examined(&mut registry.areas(["doctor", "--json"]));
-    assert_eq!(check(&told, "registry.folder")["state"], "fine");
+    let (report, _) = examined(&mut registry.areas(["doctor", "--json"]));
+    assert_eq!(check(&report, "registry.folder")["state"], "fine");
     // Limits of the shell that starts it.
     for (limit, id, state) in [
         ("ulimit -S -f 100", "limits.fsize", "broken"),
         ("ulimit -S -n 12", "limits.nofile", "broken"),
         ("ulimit -S -v 4000000", "limits.as", "remark"),
     ] {
-        let told: Value =
+        let report: Value =
             serde_json::from_str(&registry.shell(&format!("{limit}; areas doctor --json")).stdout()).unwrap();
-        let found = check(&told, id);
+        let found = check(&report, id);
         assert_eq!(found["state"], state, "{limit}: {found}");
         let mended = registry.shell(&format!("{limit}; {}; areas doctor --json", line(found)));
-        let told: Value = serde_json::from_str(&mended.stdout()).unwrap();
-        assert_eq!(check(&told, id)["state"], "fine", "{limit}: {}", line(found));
+        let report: Value = serde_json::from_str(&mended.stdout()).unwrap();
+        assert_eq!(check(&report, id)["state"], "fine", "{limit}: {}", line(found));
     }
 }
 
@@ -186,11 +186,15 @@ fn odd_programs_around_it() {
         "exec 0<&- 2>&-; areas doctor --json",
         "ulimit -c unlimited; areas doctor --json",
     ] {
-        let told = of(script);
-        assert_eq!(check(&told, "sandbox.objects")["state"], "fine", "{script}");
+        let reported = of(script);
+        assert_eq!(check(&reported, "sandbox.objects")["state"], "fine", "{script}");
     }
-    let told = of("AREAS_DIR=/nonexistent/x areas doctor --json");
-    assert_eq!(check(&told, "registry.folder")["state"], "broken", "there is no folder above it: {told}");
+    let reported = of("AREAS_DIR=/nonexistent/x areas doctor --json");
+    assert_eq!(
+        check(&reported, "registry.folder")["state"],
+        "broken",
+        "there is no folder above it: {reported}"
+    );
     let closed = registry.shell("areas doctor >&-");
     assert_eq!(closed.code, Some(1));
     assert!(closed.stderr.contains("cannot write to the standard output"), "{closed:?}");
@@ -210,12 +214,12 @@ fn an_ordinary_user_and_one_in_a_namespace() {
     if can_run("doctor::an_ordinary_user_and_one_in_a_namespace", &inside) {
         let mut command = registry.program("unshare");
         command.args(["--user", "--map-root-user", AREAS, "doctor", "--json"]);
-        let (told, _) = examined(&mut command);
-        let namespace = check(&told, "sight.user-namespace");
+        let (reported, _) = examined(&mut command);
+        let namespace = check(&reported, "sight.user-namespace");
         assert_eq!(namespace["state"], "remark", "{namespace}");
         assert!(line(namespace).contains("areas offer"), "{namespace}");
         assert_eq!(
-            check(&told, "registry.folder")["state"],
+            check(&reported, "registry.folder")["state"],
             "fine",
             "its owner is the user of the namespace"
         );
@@ -231,14 +235,14 @@ fn an_ordinary_user_and_one_in_a_namespace() {
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = registry.program("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all"]);
-    let (told, code) = examined(command.arg(home.path().join("areas")).args(["doctor", "--json"]));
-    let folder = check(&told, "registry.folder");
+    let (reported, code) = examined(command.arg(home.path().join("areas")).args(["doctor", "--json"]));
+    let folder = check(&reported, "registry.folder");
     assert_eq!((folder["state"].as_str(), code), (Some("broken"), Some(1)), "{folder}");
     assert!(
         folder["finding"].as_str().unwrap().contains("it belongs to user 0, and we are user 65534"),
         "{folder}"
     );
-    let capabilities = check(&told, "sight.capabilities");
+    let capabilities = check(&reported, "sight.capabilities");
     assert!(capabilities["finding"].as_str().unwrap().contains("CAP_SYS_NICE"), "{capabilities}");
 }
 
@@ -252,8 +256,8 @@ fn another_namespaces_proc() {
     }
     let mut command = registry.program("unshare");
     command.args(["--pid", "--fork", AREAS, "doctor", "--json"]);
-    let (told, code) = examined(&mut command);
-    let proc = check(&told, "sight.proc");
+    let (reported, code) = examined(&mut command);
+    let proc = check(&reported, "sight.proc");
     assert_eq!((proc["state"].as_str(), code), (Some("broken"), Some(1)), "{proc}");
     assert_eq!(line(proc), "mount -t proc proc /proc");
 }
@@ -269,14 +273,14 @@ fn no_proc_at_all() {
         return;
     }
     let mut command = registry.program("unshare");
-    let (told, code) = examined(command.args(["--mount", "sh", "-c", script, AREAS]));
-    let proc = check(&told, "sight.proc");
+    let (reported, code) = examined(command.args(["--mount", "sh", "-c", script, AREAS]));
+    let proc = check(&reported, "sight.proc");
     assert_eq!((proc["state"].as_str(), code), (Some("broken"), Some(1)), "{proc}");
     assert_eq!(line(proc), "mount -t proc proc /proc");
     for id in ["groups.membership", "sight.yama", "numa.balancing", "limits.overcommit", "sandbox.filter"] {
-        assert_eq!(check(&told, id)["state"], "unknown", "{id}");
+        assert_eq!(check(&reported, id)["state"], "unknown", "{id}");
     }
-    assert_eq!(check(&told, "registry.folder")["state"], "fine");
+    assert_eq!(check(&reported, "registry.folder")["state"], "fine");
 }
 
 /// An area of which all pages are there, on the node that was asked for.
@@ -289,16 +293,16 @@ pub(crate) fn bound(registry: &Registry, name: &str) -> Holder {
 fn an_area_that_is_as_it_was_asked_to_be() {
     let registry = Registry::new();
     let holder = bound(&registry, "well");
-    let (told, code) = examined(&mut registry.areas(["doctor", "well", "--json"]));
+    let (reported, code) = examined(&mut registry.areas(["doctor", "well", "--json"]));
     assert_eq!(
-        (code, told["broken"].as_u64(), told["remarks"].as_u64()),
+        (code, reported["broken"].as_u64(), reported["remarks"].as_u64()),
         (Some(0), Some(0), Some(0)),
-        "{told}"
+        "{reported}"
     );
-    assert_eq!(told["area"], registry.list()[0]["id"]);
-    let place = check(&told, "area.place");
+    assert_eq!(reported["area"], registry.list()[0]["id"]);
+    let place = check(&reported, "area.place");
     assert!(place["finding"].as_str().unwrap().starts_with("node 0 has all 1.00 MiB"), "{place}");
-    let holders = check(&told, "area.holders")["finding"].as_str().unwrap();
+    let holders = check(&reported, "area.holders")["finding"].as_str().unwrap();
     assert_eq!(holders, format!("{} (areas)", holder.pid()), "we are none of them");
     let text = registry.run(["doctor", "well"]);
     assert_eq!(text.code, Some(0));
@@ -345,13 +349,13 @@ fn who_is_in_the_way_of_freezing() {
         );
     };
     holder.signal(Signal::STOP);
-    let (told, code) = examined(&mut registry.areas(["doctor", &id, "--json"]));
-    let stopped = check(&told, "area.holders");
+    let (reported, code) = examined(&mut registry.areas(["doctor", &id, "--json"]));
+    let stopped = check(&reported, "area.holders");
     assert_eq!(
         (stopped["state"].as_str(), line(stopped)),
         (Some("remark"), &*format!("kill -CONT {}", holder.pid()))
     );
-    let freezing = check(&told, "area.freezing");
+    let freezing = check(&reported, "area.freezing");
     assert_eq!((freezing["state"].as_str(), code), (Some("remark"), Some(0)), "{freezing}");
     assert!(
         freezing["finding"].as_str().unwrap().contains(&format!("{} (python3", writer.pid())),
@@ -362,9 +366,9 @@ fn who_is_in_the_way_of_freezing() {
         assert_eq!(registry.shell(line(of)).code, Some(0));
     }
     writer.wait();
-    let (told, _) = examined(&mut registry.areas(["doctor", &id, "--json"]));
-    assert_eq!(check(&told, "area.holders")["state"], "fine");
-    assert_eq!(check(&told, "area.freezing")["state"], "fine");
+    let (reported, _) = examined(&mut registry.areas(["doctor", &id, "--json"]));
+    assert_eq!(check(&reported, "area.holders")["state"], "fine");
+    assert_eq!(check(&reported, "area.freezing")["state"], "fine");
 }
 
 /// A process that has the only memory object of that holder mapped for writing.
@@ -384,8 +388,8 @@ fn a_lock_that_does_not_hold() {
     let registry = Registry::new();
     let mut program = Program::start(&registry);
     let lock_of = |area: &str| {
-        let (told, code) = examined(&mut registry.areas(["doctor", area, "--json"]));
-        (check(&told, "area.lock").clone(), code)
+        let (reported, code) = examined(&mut registry.areas(["doctor", area, "--json"]));
+        (check(&reported, "area.lock").clone(), code)
     };
     let locked = |lock: &Value| lock["finding"].as_str().unwrap().to_owned();
     program.hear("locked");

@@ -37,8 +37,8 @@ fn examined(command: &mut Command) -> (Value, Option<i32>) {
     (serde_json::from_str(&ran.stdout()).unwrap_or_else(|_| panic!("{ran:?}")), ran.code)
 }
 
-fn state<'a>(told: &'a Value, id: &str) -> (&'a str, &'a str) {
-    let [check] = checks(told, id)[..] else { panic!("{id}: {told}") };
+fn state<'a>(report: &'a Value, id: &str) -> (&'a str, &'a str) {
+    let [check] = checks(report, id)[..] else { panic!("{id}: {report}") };
     (check["state"].as_str().unwrap(), check["finding"].as_str().unwrap())
 }
 
@@ -55,23 +55,23 @@ fn calls_that_are_refused() {
         libc::SYS_pidfd_getfd,
     ];
     let rules = calls.map(|call| refuse(call, libc::EPERM)).to_vec();
-    let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules));
-    assert_eq!(code, Some(0), "areas work, with less: {told}");
-    assert_eq!(state(&told, "sandbox.filter").0, "remark");
-    let (placement, finding) = state(&told, "sandbox.placement");
+    let (reported, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules));
+    assert_eq!(code, Some(0), "areas work, with less: {reported}");
+    assert_eq!(state(&reported, "sandbox.filter").0, "remark");
+    let (placement, finding) = state(&reported, "sandbox.placement");
     assert_eq!(placement, "remark");
     assert!(
         finding.starts_with("refused: mbind (EPERM), set_mempolicy (EPERM); policies are an error"),
         "{finding}"
     );
-    let [check] = checks(&told, "sandbox.placement")[..] else { panic!() };
+    let [check] = checks(&reported, "sandbox.placement")[..] else { panic!() };
     assert!(check["remedies"][0]["text"].as_str().unwrap().contains("--cap-add SYS_NICE"), "{check}");
     for id in ["sandbox.policies", "sandbox.home-node", "sandbox.nodes", "sandbox.descriptors"] {
-        assert_eq!(state(&told, id).0, "remark", "{id}");
+        assert_eq!(state(&reported, id).0, "remark", "{id}");
     }
-    assert_eq!(state(&told, "sandbox.objects").0, "fine");
+    assert_eq!(state(&reported, "sandbox.objects").0, "fine");
     // What a sandbox hides is not held against the kernel.
-    assert_eq!(state(&told, "kernel.weighted-interleave").0, "unknown");
+    assert_eq!(state(&reported, "kernel.weighted-interleave").0, "unknown");
 }
 
 /// As systemd's filters do that have no error number: the command itself lives, and says which
@@ -89,24 +89,24 @@ fn calls_that_kill() {
         libc::SYS_process_vm_writev,
     ];
     let rules = || calls.map(kills).to_vec();
-    let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules()));
+    let (reported, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules()));
     assert_eq!(code, Some(1));
-    let (descriptors, finding) = state(&told, "sandbox.descriptors");
+    let (descriptors, finding) = state(&reported, "sandbox.descriptors");
     assert_eq!(descriptors, "broken");
     assert!(finding.starts_with("killed for: pidfd_getfd; "), "{finding}");
-    let [check] = checks(&told, "sandbox.resident")[..] else { panic!() };
+    let [check] = checks(&reported, "sandbox.resident")[..] else { panic!() };
     assert_eq!(check["finding"].as_str().unwrap().split(';').next(), Some("killed for: cachestat, mincore"));
     // The line is what keeps other programs alive.
     assert_eq!(check["remedies"][0]["text"], "export AREAS_WITHOUT=cachestat,mincore");
-    assert_eq!(state(&told, "sandbox.copying").0, "broken");
-    assert_eq!(state(&told, "sandbox.objects").0, "fine");
-    assert_eq!(state(&told, "kernel.cachestat").0, "unknown");
+    assert_eq!(state(&reported, "sandbox.copying").0, "broken");
+    assert_eq!(state(&reported, "sandbox.objects").0, "fine");
+    assert_eq!(state(&reported, "kernel.cachestat").0, "unknown");
     // And it looks at an area without any of them.
-    let (told, _) = examined(&mut under(registry.areas(["doctor", "x", "--json"]), rules()));
-    assert_eq!(state(&told, "area.policy").0, "unknown");
+    let (reported, _) = examined(&mut under(registry.areas(["doctor", "x", "--json"]), rules()));
+    assert_eq!(state(&reported, "area.policy").0, "unknown");
     assert!(
-        state(&told, "area.policy").1.contains("a sandbox kills the process for get_mempolicy"),
-        "{told}"
+        state(&reported, "area.policy").1.contains("a sandbox kills the process for get_mempolicy"),
+        "{reported}"
     );
 }
 
@@ -115,18 +115,18 @@ fn calls_that_kill() {
 fn calls_that_the_kernel_is_said_not_to_have() {
     let registry = Registry::new();
     let rules = vec![refuse(libc::SYS_memfd_create, libc::EACCES), refuse(libc::SYS_mlock2, libc::ENOSYS)];
-    let (told, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules));
+    let (reported, code) = examined(&mut under(registry.areas(["doctor", "--json"]), rules));
     assert_eq!(code, Some(1), "no shared area can be made");
-    let (objects, finding) = state(&told, "sandbox.objects");
+    let (objects, finding) = state(&reported, "sandbox.objects");
     assert_eq!(objects, "broken");
     assert!(finding.contains("memfd_create (EACCES)") && finding.contains("no shared areas"), "{finding}");
     assert!(
-        state(&told, "sandbox.locks")
+        state(&reported, "sandbox.locks")
             .1
             .starts_with("not in this kernel, or hidden by the filter (ENOSYS): mlock2"),
-        "{told}"
+        "{reported}"
     );
-    assert_eq!(state(&told, "kernel.mlock2").0, "remark");
+    assert_eq!(state(&reported, "kernel.mlock2").0, "remark");
 }
 
 /// From here on that call is put before a supervisor: this process itself, which never answers. The
@@ -177,12 +177,12 @@ fn calls_that_are_never_answered() {
         command.pre_exec(|| ask_nobody(libc::SYS_mincore));
     }
     let start = std::time::Instant::now();
-    let (told, code) = examined(&mut command);
+    let (reported, code) = examined(&mut command);
     assert!(start.elapsed() < std::time::Duration::from_secs(60), "it goes on");
     assert_eq!(code, Some(1));
-    let (resident, finding) = state(&told, "sandbox.resident");
+    let (resident, finding) = state(&reported, "sandbox.resident");
     assert_eq!(resident, "broken");
     assert!(finding.starts_with("never answered: mincore"), "{finding}");
     // What comes behind it was tried all the same.
-    assert_eq!(state(&told, "kernel.populate").0, "fine");
+    assert_eq!(state(&reported, "kernel.populate").0, "fine");
 }

@@ -87,7 +87,7 @@ fn a_signal_ends_an_offer_and_a_kill_leaves_a_socket_that_is_replaced() {
 }
 
 #[test]
-fn what_is_told_as_json() {
+fn what_is_reported_as_json() {
     let (registry, _holder) = held(5000, &["--freeze"]);
     let (_folder, socket) = folder();
     let socket = socket.to_str().unwrap();
@@ -113,7 +113,7 @@ fn what_is_told_as_json() {
 }
 
 #[test]
-fn wrong_words_are_told() {
+fn wrong_words_are_reported() {
     let (registry, _holder) = held(5000, &[]);
     let (_folder, socket) = folder();
     let socket = socket.to_str().unwrap();
@@ -322,8 +322,8 @@ impl Drop for UserNamespace {
 /// In a user namespace the kernel says 65534 of all who have no number in it: no process is taken
 /// for that user.
 #[test]
-fn a_user_without_a_number_is_nobody_in_particular() {
-    let test = "gate::a_user_without_a_number_is_nobody_in_particular";
+fn a_user_without_a_number_is_no_particular_user() {
+    let test = "gate::a_user_without_a_number_is_no_particular_user";
     let Some(user) = User::new(test) else { return };
     if !can_run(test, &["unshare", "--user", "true"]) || !can_run(test, &["nsenter", "--version"]) {
         return;
@@ -375,7 +375,7 @@ fn a_user_without_a_number_is_nobody_in_particular() {
 }
 
 #[test]
-fn a_stopped_taker_stops_nobody() {
+fn a_stopped_taker_stops_no_process() {
     let (registry, _holder) = held(5000, &[]);
     let (_folder, socket) = folder();
     let socket = socket.to_str().unwrap();

@@ -112,12 +112,12 @@ fn a_holder_renames_its_area() {
     let before = registry.show("x");
     let ran = registry.run(["rename", "x", "größe", "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told = json(&ran);
-    assert_eq!((&told["was"], &told["pid"]), (&before["id"], &holder.pid().into()));
+    let report = json(&ran);
+    assert_eq!((&report["was"], &report["pid"]), (&before["id"], &holder.pid().into()));
     let after = registry.show("größe");
     assert_eq!(
         (&after["id"], &after["object"], &after["note"]),
-        (&told["id"], &before["object"], &"stays".into())
+        (&report["id"], &before["object"], &"stays".into())
     );
     assert_eq!(registry.run(["show", "x"]).code, Some(3));
 
@@ -133,7 +133,7 @@ fn a_holder_renames_its_area() {
 
 /// It is said at once, and not after the time that a holder may take to answer.
 #[test]
-fn a_stopped_holder_is_told_as_such() {
+fn a_stopped_holder_is_reported_as_such() {
     let registry = Registry::new();
     let holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
     holder.signal(Signal::STOP);
@@ -284,12 +284,12 @@ fn a_holder_is_asked_to_end() {
     let other = registry.hold(["hold", "x"]);
     let ran = registry.run(["drop", &registry.show("x")["id"].to_string(), "--json"]);
     assert_eq!(ran.code, Some(0), "what was asked is done: {ran:?}");
-    let told = json(&ran);
+    let report = json(&ran);
     assert_eq!(
-        (&told["gone"], &told["ended"], &told["pid"]),
+        (&report["gone"], &report["ended"], &report["pid"]),
         (&false.into(), &true.into(), &holder.pid().into())
     );
-    assert_eq!(told["kept_by"], serde_json::json!([{ "pid": other.pid(), "command": "areas" }]));
+    assert_eq!(report["kept_by"], serde_json::json!([{ "pid": other.pid(), "command": "areas" }]));
     assert_eq!(holder.wait(), 143);
     assert_eq!(registry.list().len(), 1);
     let mut third = registry.hold(["publish", "x", "y"]);
@@ -329,7 +329,7 @@ fn an_area_is_held_once_however_often_it_is_named() {
 }
 
 #[test]
-fn a_holder_that_does_not_end_is_told_of() {
+fn a_holder_that_does_not_end_is_reported() {
     let registry = Registry::new();
     let mut command = registry.program("bash");
     command.args(["-c", "trap '' TERM; exec \"$0\" create --name x --size 1M", AREAS]);
@@ -378,7 +378,7 @@ fn of_several_areas_one_is_dropped() {
 /// A process of this user that has taken a holder's address does not answer for it: the kernel says
 /// who listens.
 #[test]
-fn nobody_answers_for_another_process() {
+fn no_process_answers_for_another() {
     let registry = Registry::new();
     let script = "import os, socket, sys\n\
          ours, theirs = os.pipe()\n\

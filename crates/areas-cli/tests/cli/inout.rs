@@ -52,8 +52,8 @@ fn holes_stay_holes() {
     let copy = registry.file("copy");
     let ran = registry.run(["get", "x", copy.to_str().unwrap(), "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told = json(&ran);
-    assert_eq!((&told["size"], &told["frozen"]), (&(64 << 20).into(), &false.into()));
+    let report = json(&ran);
+    assert_eq!((&report["size"], &report["frozen"]), (&(64 << 20).into(), &false.into()));
     assert_eq!(registry.show("x")["resident"], resident, "get has touched it");
     let bytes = fs::read(&copy).unwrap();
     let (before, rest) = bytes.split_at(20 << 20);
@@ -189,8 +189,8 @@ fn the_first_difference_is_found() {
         let first = if at == len - 1 { (9 << 20) + 5 } else { at };
         let ran = registry.run(["cmp", "x", other.to_str().unwrap(), "--json"]);
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        let told = json(&ran);
-        assert_eq!((&told["same"], &told["difference"]), (&false.into(), &first.into()));
+        let report = json(&ran);
+        assert_eq!((&report["same"], &report["difference"]), (&false.into(), &first.into()));
         let ran = Ran::fed(&mut registry.areas(["cmp", "x", "-"]), &bytes);
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(
@@ -217,8 +217,8 @@ fn what_ends_first_differs_there() {
             let mut command = registry.areas(["cmp", "x", path, "--json"]);
             let ran = Ran::fed(&mut command, input);
             assert_eq!(ran.code, Some(1), "{len} {path} {ran:?}");
-            let told = json(&ran);
-            assert_eq!((&told["difference"], &told["ends"]), (&at.into(), &ends.into()), "{len} {path}");
+            let report = json(&ran);
+            assert_eq!((&report["difference"], &report["ends"]), (&at.into(), &ends.into()), "{len} {path}");
         }
         let ran = registry.run(["cmp", "x", other.to_str().unwrap(), "-q"]);
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
@@ -310,7 +310,7 @@ fn what_may_not_be_written_is_not() {
 
 /// An area that gets smaller under the copy: an error, and no file.
 #[test]
-fn an_area_that_shrinks_meanwhile_leaves_no_file() {
+fn an_area_that_shrinks_concurrently_leaves_no_file() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "x", "--size", "1G", "--resizable", "1G"]);
     let copy = registry.file("copy");

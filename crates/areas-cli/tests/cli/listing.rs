@@ -57,13 +57,13 @@ fn sorted_by_any_column() {
 fn columns_and_bytes_as_asked() {
     let registry = Registry::new();
     let _holders = three(&registry);
-    let told = rows(&registry, &["--bytes", "--sort", "name", "--columns", "name,size,max,pages,policy"]);
+    let reported = rows(&registry, &["--bytes", "--sort", "name", "--columns", "name,size,max,pages,policy"]);
     assert_eq!(
-        told,
+        reported,
         ["a 3145728 1610612736 4096 default", "b 1048576 4096 default", "c d 2097152 4096 default"]
     );
-    let told = rows(&registry, &["--sort", "name", "--columns", "name,max,lock,prot"]);
-    assert_eq!(told[0], "a 1.50 GiB none rw-");
+    let reported = rows(&registry, &["--sort", "name", "--columns", "name,max,lock,prot"]);
+    assert_eq!(reported[0], "a 1.50 GiB none rw-");
     // Each thing that a column may be is reported, and none is empty but where there is nothing.
     let every = "id,name,size,ram,nodes,lock,prot,pid,command,object,mapped,max,created,policy,pages,address";
     let text = registry.run(["ls", "a", "--columns", every]).stdout();
@@ -97,7 +97,7 @@ fn rows_as_asked() {
 /// A clone that `open()` has made is published by no process: when the maker ends, it is told all
 /// the same.
 #[test]
-fn what_nobody_publishes_is_in_the_last_line() {
+fn what_no_process_publishes_is_in_the_last_line() {
     let registry = Registry::new();
     let area = areas::builder(5 << 20).shared().unwrap();
     area.write_at(0, &[1; 8192]).unwrap();
@@ -118,14 +118,14 @@ fn what_nobody_publishes_is_in_the_last_line() {
 }
 
 #[test]
-fn the_command_behind_the_dashes_is_told() {
+fn the_command_behind_the_dashes_is_reported() {
     let registry = Registry::new();
     let file = registry.file_of("file", 4096);
     let mut command =
         registry.areas(["put", file.to_str().unwrap(), "--name", "x", "--", "/bin/sleep", "100"]);
     let mut child = command.spawn().unwrap();
-    let told = || registry.run(["ls", "--no-headings", "--columns", "command"]).stdout();
-    let right = within(std::time::Duration::from_secs(10), || told() == "areas -- sleep\n");
+    let reported = || registry.run(["ls", "--no-headings", "--columns", "command"]).stdout();
+    let right = within(std::time::Duration::from_secs(10), || reported() == "areas -- sleep\n");
     assert_eq!(registry.list()[0]["command"], "areas -- sleep");
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
         .unwrap();
@@ -134,7 +134,7 @@ fn the_command_behind_the_dashes_is_told() {
 }
 
 #[test]
-fn a_name_of_two_memories_is_told() {
+fn a_name_of_two_memories_is_reported() {
     let registry = Registry::new();
     let _older = registry.hold(["create", "--name", "x", "--size", "1M"]);
     let shown = registry.run(["show", "x"]).stdout();

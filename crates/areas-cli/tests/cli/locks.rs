@@ -20,7 +20,7 @@ const ROLE: &str = "AREAS_TEST_UNLOCKS";
 /// A program that undoes its areas' locks by itself, a step for each line that it is told.
 fn unlock_by_and_by() {
     let make = |name: &str, lock| areas::builder(SIZE).lock(lock).name(name).shared().unwrap();
-    let told = |what: &str| {
+    let reported = |what: &str| {
         std::io::stdout().write_all(format!("{what}\n").as_bytes()).unwrap();
         std::io::stdin().read_line(&mut String::new()).unwrap();
     };
@@ -28,13 +28,13 @@ fn unlock_by_and_by() {
     let part = make("part", Lock::Full);
     let lazy = make("lazy", Lock::Lazy);
     lazy.store(5000, 1_u8, Ordering::Relaxed).unwrap();
-    told("\nlocked");
+    reported("\nlocked");
     // SAFETY: the area's own mapping; its pages may be swapped out from now on, which changes no
     // byte.
     unsafe { rustix::mm::munlock(part.as_ptr().cast(), PART) }.unwrap();
-    told("in part");
+    reported("in part");
     rustix::mm::munlockall().unwrap();
-    told("unlocked");
+    reported("unlocked");
 }
 
 /// It, as another process.
@@ -46,7 +46,7 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn start(registry: &Registry) -> Self {
         let mut command = registry.program(std::env::current_exe().unwrap());
-        command.args(["--exact", "--nocapture", "locks::what_a_program_unlocks_is_not_told_as_locked"]);
+        command.args(["--exact", "--nocapture", "locks::what_a_program_unlocks_is_not_reported_as_locked"]);
         command.env(ROLE, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -94,7 +94,7 @@ fn locked_bytes_are_added_up() {
 }
 
 #[test]
-fn what_a_program_unlocks_is_not_told_as_locked() {
+fn what_a_program_unlocks_is_not_reported_as_locked() {
     if std::env::var_os(ROLE).is_some() {
         return unlock_by_and_by();
     }
@@ -102,7 +102,7 @@ fn what_a_program_unlocks_is_not_told_as_locked() {
     let mut program = Program::start(&registry);
     let page = 4096;
     // What is reported of each: its lock, bytes that are locked, bytes that are not any more.
-    let told = |name: &str| {
+    let reported = |name: &str| {
         let list = registry.list();
         let area = list.iter().find(|area| area["name"] == name).unwrap();
         let shown = registry.show(name);
@@ -122,15 +122,15 @@ fn what_a_program_unlocks_is_not_told_as_locked() {
 
     program.hear("locked");
     assert_eq!(program.counted(), 3 * size);
-    assert_eq!(told("whole"), (full.clone(), size, 0));
-    assert_eq!(told("lazy"), (lazy.clone(), page, 0));
+    assert_eq!(reported("whole"), (full.clone(), size, 0));
+    assert_eq!(reported("lazy"), (lazy.clone(), page, 0));
     assert_eq!(last_line(&registry), "3 areas, 132 KiB in RAM, 132 KiB locked");
 
     program.go_on();
     program.hear("in part");
     let part = PART as u64;
     assert_eq!(program.counted(), 3 * size - part);
-    assert_eq!(told("part"), (full.clone(), size - part, part));
+    assert_eq!(reported("part"), (full.clone(), size - part, part));
     assert_eq!((word("whole"), word("part")), ("full".to_owned(), "full (in part)".to_owned()));
     assert_eq!(last_line(&registry), "3 areas, 132 KiB in RAM, 116 KiB locked");
 
@@ -138,7 +138,7 @@ fn what_a_program_unlocks_is_not_told_as_locked() {
     program.hear("unlocked");
     assert_eq!(program.counted(), 0);
     for (name, lock) in [("whole", &full), ("part", &full), ("lazy", &lazy)] {
-        assert_eq!(told(name), (lock.clone(), 0, size));
+        assert_eq!(reported(name), (lock.clone(), 0, size));
     }
     assert_eq!((word("whole"), word("lazy")), ("full (unlocked)".to_owned(), "lazy (unlocked)".to_owned()));
     assert_eq!(last_line(&registry), "3 areas, 132 KiB in RAM");
@@ -182,8 +182,8 @@ fn a_forked_child_has_locked_nothing() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_told_as_asked() {
-    if !can_run("locks::what_cannot_be_measured_is_told_as_asked", &["unshare", "--mount", "true"]) {
+fn what_cannot_be_measured_is_reported_as_asked() {
+    if !can_run("locks::what_cannot_be_measured_is_reported_as_asked", &["unshare", "--mount", "true"]) {
         return;
     }
     let registry = Registry::new();

@@ -66,7 +66,7 @@ fn a_note_is_shown() {
 }
 
 #[test]
-fn memory_that_nobody_publishes_is_listed_where_that_is_asked() {
+fn memory_that_no_process_publishes_is_listed_where_that_is_asked() {
     let registry = Registry::new();
     // An area without a name, of this very process.
     let size = 12_288 + 4096 * usize::try_from(std::process::id() % 1000).unwrap();

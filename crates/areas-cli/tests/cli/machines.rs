@@ -72,18 +72,18 @@ fn memory_side_caches_are_shown() {
     assert_eq!(errors, "");
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
     assert!(readme.contains(&table), "README.md shows another table than this:\n{table}");
-    let told = json(&registry, &root);
+    let report = json(&registry, &root);
     let cache = json!([{
         "level": 1, "size": 96_u64 << 30, "line_size": 64, "indexing": "direct", "write_policy": "write-back",
     }]);
-    assert_eq!(told["nodes"][1]["memory_side_caches"], cache);
-    assert_eq!(told["nodes"][2]["memory_side_caches"], json!([]));
+    assert_eq!(report["nodes"][1]["memory_side_caches"], cache);
+    assert_eq!(report["nodes"][2]["memory_side_caches"], json!([]));
     assert_eq!(
-        told["nodes"][0]["allowed"],
+        report["nodes"][0]["allowed"],
         Value::Null,
         "which of another machine's may be used is not known"
     );
-    assert_eq!((&told["oddities"], &told["cpus_without_node"]), (&json!([]), &json!("")));
+    assert_eq!((&report["oddities"], &report["cpus_without_node"]), (&json!([]), &json!("")));
 }
 
 /// The spaces of a machine whose firmware reports bandwidths of some nodes, seen from all of it and
@@ -109,14 +109,14 @@ fn memory_spaces_are_shown() {
     highest-bandwidth  0-1             131072 MB/s, HMAT access1
     lowest-latency     1-2    0        node 1: 90 ns, HMAT access1; node 2: 220 ns, HMAT access1
     ");
-    let told = json(&registry, &root);
+    let report = json(&registry, &root);
     assert_eq!(
-        told["spaces"][0],
+        report["spaces"][0],
         json!({ "space": "all", "nodes": [0, 1, 2], "unknown": [], "figures": [], "why": null })
     );
-    assert_eq!(told["spaces"][2]["nodes"], json!([0, 1]));
+    assert_eq!(report["spaces"][2]["nodes"], json!([0, 1]));
     assert_eq!(
-        told["spaces"][2]["figures"][1],
+        report["spaces"][2]["figures"][1],
         json!({ "node": 1, "value": 131_072, "source": "HMAT access1" })
     );
     let sysfs = ["nodes".as_ref(), "--sysfs".as_ref(), root.as_os_str()];
@@ -145,9 +145,9 @@ fn memory_spaces_are_shown() {
     assert_eq!((from("node3").code, from("cpu64").code, from("3").code), (Some(1), Some(2), Some(2)));
     let machine_readable =
         registry.run([&sysfs[..], &["--from", "node2", "--json"].map(AsRef::as_ref)].concat());
-    let told: Value = serde_json::from_str(&machine_readable.stdout()).unwrap();
-    assert_eq!(told["spaces"][3]["nodes"], Value::Null);
-    assert_eq!(told["spaces"][3]["why"], "the kernel does not report the latency of nodes 0-2");
+    let report: Value = serde_json::from_str(&machine_readable.stdout()).unwrap();
+    assert_eq!(report["spaces"][3]["nodes"], Value::Null);
+    assert_eq!(report["spaces"][3]["why"], "the kernel does not report the latency of nodes 0-2");
 }
 
 #[test]
@@ -188,14 +188,14 @@ fn what_cannot_be_read_is_unknown_and_said_so() {
     areas: [SYS]/devices/system/node/node2/distance: "17 28\n" has 2 distances, and nodes 0-2 are online
     areas: [SYS]/devices/system/node/has_memory: it does not have node 1: meminfo reports memory
     "#);
-    let told = json(&registry, &root);
-    assert_eq!(told["nodes"][0]["free"], Value::Null);
-    assert_eq!(told["nodes"][0]["available"], Value::Null);
-    assert_eq!(told["nodes"][0]["memory"], 528_482_304_u64 << 10);
-    assert_eq!(told["nodes"][0]["offline_cpus"], "3-31");
-    assert_eq!(told["nodes"][1]["memory_side_caches"][0]["size"], Value::Null);
-    assert_eq!((&told["cpus_without_node"], &told["offline_cpus"]), (&json!("64"), &json!("3-31,65")));
-    let odd = told["oddities"].as_array().unwrap();
+    let report = json(&registry, &root);
+    assert_eq!(report["nodes"][0]["free"], Value::Null);
+    assert_eq!(report["nodes"][0]["available"], Value::Null);
+    assert_eq!(report["nodes"][0]["memory"], 528_482_304_u64 << 10);
+    assert_eq!(report["nodes"][0]["offline_cpus"], "3-31");
+    assert_eq!(report["nodes"][1]["memory_side_caches"][0]["size"], Value::Null);
+    assert_eq!((&report["cpus_without_node"], &report["offline_cpus"]), (&json!("64"), &json!("3-31,65")));
+    let odd = report["oddities"].as_array().unwrap();
     assert_eq!(odd.len(), errors.lines().count());
     let first = odd.iter().find(|odd| odd["node"] == 0).unwrap();
     assert_eq!(first["file"], root.join(NODE).join("node0/meminfo").to_str().unwrap());
@@ -235,11 +235,11 @@ fn nodes_of_areas_without_move_pages() {
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
         ran.stdout()
     };
-    let told: Value = serde_json::from_str(&contained(&["show", "x", "--map", "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&contained(&["show", "x", "--map", "--json"])).unwrap();
     let nodes = plain["nodes"].as_object().unwrap();
-    assert_eq!(told["nodes"].as_object().unwrap(), nodes);
-    assert_eq!(told["node_unknown"], 0);
-    assert_eq!(told["page_nodes_known"], nodes.len() == 1);
+    assert_eq!(report["nodes"].as_object().unwrap(), nodes);
+    assert_eq!(report["node_unknown"], 0);
+    assert_eq!(report["page_nodes_known"], nodes.len() == 1);
     let text = contained(&["show", "x"]);
     let (node, _) = nodes.iter().next().unwrap();
     assert!(text.contains(&format!("  on node     {node}: ")), "{text}");

@@ -66,10 +66,10 @@ fn a_label_that_is_no_text() {
     rustix::fs::ftruncate(&memory, 4096).unwrap();
     let text = registry.run(["ls", "--all"]).stdout();
     assert!(text.contains(&format!(r"t\xff-{}", std::process::id())), "{text}");
-    let told: Value = serde_json::from_str(&registry.run(["ls", "--all", "--json"]).stdout()).unwrap();
+    let report: Value = serde_json::from_str(&registry.run(["ls", "--all", "--json"]).stdout()).unwrap();
     let is_ours =
         |row: &&Value| row["label_bytes"].as_str().is_some_and(|bytes| bytes.starts_with("hex:74ff2d"));
-    let row = told["unpublished"].as_array().unwrap().iter().find(is_ours).unwrap();
+    let row = report["unpublished"].as_array().unwrap().iter().find(is_ours).unwrap();
     assert!(ours(row).is_some(), "{row}");
 }
 

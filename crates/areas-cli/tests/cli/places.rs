@@ -46,9 +46,9 @@ fn a_file_is_no_folder() {
 }
 
 #[test]
-fn somebody_else_s_folder() {
+fn another_user_s_folder() {
     if !is_root() {
-        return skipped("places::somebody_else_s_folder", "only root can make one");
+        return skipped("places::another_user_s_folder", "only root can make one");
     }
     let registry = Registry::new();
     let folder = registry.file("theirs");

@@ -176,7 +176,7 @@ fn a_locked_area_is_locked() {
 }
 
 #[test]
-fn what_the_pool_cannot_give_is_told() {
+fn what_the_pool_cannot_give_is_reported() {
     let registry = Registry::new();
     let file = registry.file_of("file", 5 << 20);
     let mut holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x", "--huge", "auto"]);

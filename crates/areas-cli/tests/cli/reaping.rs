@@ -59,8 +59,8 @@ fn machine_segments() {
     let segment = Segment::new(8192);
     let name = segment.0.to_string();
     let ran = registry.run(["reap", "sysv", &name, "--json"]);
-    let told: Value = serde_json::from_str(&ran.stdout()).unwrap();
-    assert_eq!((ran.code, &told["results"][0]["outcome"]), (Some(0), &"would_free".into()), "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    assert_eq!((ran.code, &report["results"][0]["outcome"]), (Some(0), &"would_free".into()), "{ran:?}");
     assert!(segment.is_there());
     let ran = registry.run(["reap", "sysv", &name, "--yes"]);
     assert_eq!((ran.code, segment.is_there()), (Some(0), false), "{ran:?}");

@@ -97,7 +97,7 @@ fn machine_what_a_killed_reap_leaves_is_found_and_freed() {
             (false, []) => {}
             (false, [path]) => {
                 taken_away += 1;
-                is_told_and_freed(&registry, path, &name);
+                is_reported_and_freed(&registry, path, &name);
             }
             (there, left) => panic!("{stop}: {there} {left:?}"),
         }
@@ -107,24 +107,24 @@ fn machine_what_a_killed_reap_leaves_is_found_and_freed() {
     assert!(untouched >= 1 && taken_away >= 5, "{untouched} {taken_away}");
 }
 
-fn is_told_and_freed(registry: &Registry, path: &Path, name: &str) {
+fn is_reported_and_freed(registry: &Registry, path: &Path, name: &str) {
     let called = path.file_name().unwrap().to_str().unwrap();
     assert_eq!(std::fs::metadata(path).unwrap().len(), 10_000);
     let scanned = scan(registry);
-    let told = row(&scanned, "python", called).unwrap_or_else(|| panic!("no {called}: {scanned:#}"));
+    let reported = row(&scanned, "python", called).unwrap_or_else(|| panic!("no {called}: {scanned:#}"));
     assert_eq!(
-        (&told["state"], &told["was"], &told["size"]),
+        (&reported["state"], &reported["was"], &reported["size"]),
         (&"leaked".into(), &name.into(), &10_000.into())
     );
     assert!(
-        told["why"].as_str().unwrap().ends_with(&format!("interrupted left it: it was called {name}")),
-        "{told}"
+        reported["why"].as_str().unwrap().ends_with(&format!("interrupted left it: it was called {name}")),
+        "{reported}"
     );
-    assert_eq!(told["free_with"], format!("areas reap python {called} --yes"));
+    assert_eq!(reported["free_with"], format!("areas reap python {called} --yes"));
     let text = registry.run(["scan", "--leaked"]).stdout();
     let line = text.lines().find(|line| line.contains(called)).unwrap();
     assert!(line.contains("none, an interrupted reap left it: areas reap python "), "{line}");
-    let ran = registry.shell(told["free_with"].as_str().unwrap());
+    let ran = registry.shell(reported["free_with"].as_str().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str(), path.exists()), (Some(0), "", false), "{ran:?}");
     assert!(ran.stdout().starts_with("freed 12.0 KiB: "), "{ran:?}");
 }
@@ -137,8 +137,12 @@ fn machine_what_was_left_and_is_held_is_refused() {
     let name = memory.name().to_owned();
     let held = memory.open();
     let scanned = scan(&registry);
-    let told = row(&scanned, "python", &name).unwrap();
-    assert_eq!((&told["state"], &told["free_with"]), (&"held".into(), &serde_json::Value::Null), "{told}");
+    let reported = row(&scanned, "python", &name).unwrap();
+    assert_eq!(
+        (&reported["state"], &reported["free_with"]),
+        (&"held".into(), &serde_json::Value::Null),
+        "{reported}"
+    );
     let ran = registry.run(["reap", "python", &name, "--yes"]);
     assert_eq!((ran.code, memory.is_there()), (Some(1), true), "{ran:?}");
     drop(held);

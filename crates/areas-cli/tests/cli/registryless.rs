@@ -36,12 +36,17 @@ fn machine_all_else_is_scanned() {
         // It stands under the name that it was made with; that no process publishes it is not said.
         let all = scanned["memories"].as_array().unwrap();
         let is_ours = |row: &&Value| row["kind"] == "area" && row["holders"][0]["pid"] == area.pid();
-        let told = all.iter().find(is_ours).unwrap();
-        assert_eq!((&told["name"], &told["areas"]), (&"area".into(), &serde_json::json!([])), "{told}");
-        assert!(told["why"].as_str().unwrap().contains("is not known"), "{told}");
+        let reported = all.iter().find(is_ours).unwrap();
+        assert_eq!(
+            (&reported["name"], &reported["areas"]),
+            (&"area".into(), &serde_json::json!([])),
+            "{reported}"
+        );
+        assert!(reported["why"].as_str().unwrap().contains("is not known"), "{reported}");
         let trouble = scanned["trouble"].as_array().unwrap();
-        let told = trouble.iter().filter_map(Value::as_str).find(|line| line.contains("which areas user "));
-        assert!(told.unwrap().contains(why), "{why}: {trouble:?}");
+        let reported =
+            trouble.iter().filter_map(Value::as_str).find(|line| line.contains("which areas user "));
+        assert!(reported.unwrap().contains(why), "{why}: {trouble:?}");
         assert!(ran.stderr.contains(why) && ran.stderr.contains("help: "), "{ran:?}");
 
         let ran = scan(&["--kind", "area,shm"]);
@@ -60,8 +65,8 @@ fn machine_all_else_is_scanned() {
 /// The finding of the doctor on the registry's folder, and its state; and the status.
 fn finding(registry: &Registry, folder: &Path) -> (Option<i32>, Value) {
     let ran = Ran::of(registry.areas(["doctor", "--json"]).env("AREAS_DIR", folder));
-    let told: Value = serde_json::from_str(&ran.stdout()).unwrap();
-    let checks = told["checks"].as_array().unwrap();
+    let report: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let checks = report["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["id"] == "registry.folder").unwrap();
     (ran.code, check.clone())
 }
@@ -70,23 +75,23 @@ fn finding(registry: &Registry, folder: &Path) -> (Option<i32>, Value) {
 fn the_doctor_tries_whether_the_folder_can_be_made() {
     let registry = Registry::new();
     let missing = registry.file("missing");
-    let (_, told) = finding(&registry, &missing);
-    assert_eq!(told["state"], "fine", "{told}");
-    assert!(told["finding"].as_str().unwrap().contains("made when an area is published"), "{told}");
+    let (_, reported) = finding(&registry, &missing);
+    assert_eq!(reported["state"], "fine", "{reported}");
+    assert!(reported["finding"].as_str().unwrap().contains("made when an area is published"), "{reported}");
     assert!(!missing.exists());
 
     let deep = missing.join("deeper");
-    let (code, told) = finding(&registry, &deep);
-    assert_eq!((code, &told["state"]), (Some(1), &"broken".into()), "{told}");
-    let words = told["finding"].as_str().unwrap();
-    assert!(words.contains(&format!("there is no folder {}", missing.display())), "{told}");
+    let (code, reported) = finding(&registry, &deep);
+    assert_eq!((code, &reported["state"]), (Some(1), &"broken".into()), "{reported}");
+    let words = reported["finding"].as_str().unwrap();
+    assert!(words.contains(&format!("there is no folder {}", missing.display())), "{reported}");
     // It is as the doctor says: the first area fails, and what is advised mends it.
     let publish = || {
         Ran::of(registry.areas(["put", "/etc/passwd", "--name", "x", "--", "true"]).env("AREAS_DIR", &deep))
     };
     assert_eq!(publish().code, Some(1));
     let advised =
-        told["remedies"].as_array().unwrap().iter().find(|remedy| remedy["kind"] == "shell").unwrap();
+        reported["remedies"].as_array().unwrap().iter().find(|remedy| remedy["kind"] == "shell").unwrap();
     let line = advised["text"].as_str().unwrap();
     assert_eq!(line, format!("mkdir -p {}", missing.display()));
     assert_eq!(registry.shell(line).code, Some(0));
@@ -94,7 +99,7 @@ fn the_doctor_tries_whether_the_folder_can_be_made() {
     assert_eq!(publish().code, Some(0));
 
     // In sysfs no process makes a folder.
-    let (code, told) = finding(&registry, Path::new("/sys/areas-t-doctor"));
-    assert_eq!((code, &told["state"]), (Some(1), &"broken".into()), "{told}");
-    assert!(told["finding"].as_str().unwrap().contains("cannot be made: mkdir(0700): "), "{told}");
+    let (code, reported) = finding(&registry, Path::new("/sys/areas-t-doctor"));
+    assert_eq!((code, &reported["state"]), (Some(1), &"broken".into()), "{reported}");
+    assert!(reported["finding"].as_str().unwrap().contains("cannot be made: mkdir(0700): "), "{reported}");
 }

@@ -20,8 +20,8 @@ fn has_numa_maps(test: &str) -> bool {
 }
 
 #[test]
-fn what_it_took_is_told_by_node() {
-    if !has_numa_maps("running::what_it_took_is_told_by_node") {
+fn what_it_took_is_reported_by_node() {
+    if !has_numa_maps("running::what_it_took_is_reported_by_node") {
         return;
     }
     let registry = Registry::new();
@@ -32,19 +32,22 @@ fn what_it_took_is_told_by_node() {
     let ran = registry.run(run);
     // The output is the program's alone.
     assert_eq!((ran.code, ran.stdout().as_str(), ran.stderr.as_str()), (Some(0), "touched\n", ""), "{ran:?}");
-    let told: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+    let reported: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
     assert_eq!(
-        (&told["policy"], &told["status"], &told["processes"]),
+        (&reported["policy"], &reported["status"], &reported["processes"]),
         (&"bind:0".into(), &0.into(), &1.into())
     );
-    let on_node = &told["nodes"]["0"];
+    let on_node = &reported["nodes"]["0"];
     let anonymous = on_node["heap"].as_u64().unwrap() + on_node["other"].as_u64().unwrap();
-    assert!(anonymous >= 64 << 20, "{told}");
+    assert!(anonymous >= 64 << 20, "{reported}");
     // The kernel says under which policy: it has inherited it.
-    assert!(told["policies"]["bind:0"].as_u64().unwrap() >= 64 << 20, "{told}");
-    assert!(told["most"].as_u64().unwrap() >= on_node["total"].as_u64().unwrap());
-    assert!(told["looks"].as_u64().unwrap() >= 2 && told["before_end"].as_f64().unwrap() < 2.5, "{told}");
-    assert!(told["seconds"].as_f64().unwrap() >= 2.5);
+    assert!(reported["policies"]["bind:0"].as_u64().unwrap() >= 64 << 20, "{reported}");
+    assert!(reported["most"].as_u64().unwrap() >= on_node["total"].as_u64().unwrap());
+    assert!(
+        reported["looks"].as_u64().unwrap() >= 2 && reported["before_end"].as_f64().unwrap() < 2.5,
+        "{reported}"
+    );
+    assert!(reported["seconds"].as_f64().unwrap() >= 2.5);
 
     let ran = registry.run(["run", "--policy", "local", "--", "python3", "-c", TOUCHES, "0.5"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -125,8 +128,8 @@ fn a_program_starts_with_what_was_asked() {
     assert!(before.contains("tunables=\n"), "{before}");
     if fs::metadata("/sys/kernel/mm/transparent_hugepage").is_ok() {
         assert!(run(&["--huge", "never"]).contains("THP_enabled:\t0\n"));
-        let told = run(&["--huge", "malloc"]);
-        assert!(told.contains("tunables=glibc.malloc.hugetlb=1\n"), "{told}");
+        let reported = run(&["--huge", "malloc"]);
+        assert!(reported.contains("tunables=glibc.malloc.hugetlb=1\n"), "{reported}");
     } else {
         skipped("running::a_program_starts_with_what_was_asked", "this kernel has no transparent huge pages");
     }
@@ -144,9 +147,9 @@ fn all_that_it_starts_is_looked_at() {
     let run = ["run", "--json", "--output", report.to_str().unwrap(), "--", "sh", "-c", script, TOUCHES];
     let ran = registry.run(run);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
-    let told: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+    let reported: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
     // Both were seen at once: at the last look one of them may have ended.
-    assert!(told["most"].as_u64().unwrap() >= 128 << 20, "{told}");
+    assert!(reported["most"].as_u64().unwrap() >= 128 << 20, "{reported}");
 
     let done = registry.file("done");
     let mut child = registry
@@ -172,13 +175,13 @@ fn all_that_it_starts_is_looked_at() {
 }
 
 #[test]
-fn what_is_over_at_once_is_told_as_that() {
+fn what_is_over_at_once_is_reported_as_that() {
     let registry = Registry::new();
     let ran = Ran::of(&mut registry.areas(["run", "--json", "--output", "/dev/stdout", "--", "true"]));
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told: Value = serde_json::from_str(&ran.stdout()).unwrap();
-    assert_eq!(&told["policy"], &Value::Null);
-    if told["looks"] == 0 {
-        assert_eq!((&told["nodes"], &told["most"]), (&Value::Null, &Value::Null));
+    let report: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    assert_eq!(&report["policy"], &Value::Null);
+    if report["looks"] == 0 {
+        assert_eq!((&report["nodes"], &report["most"]), (&Value::Null, &Value::Null));
     }
 }

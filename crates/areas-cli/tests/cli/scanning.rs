@@ -212,17 +212,17 @@ fn machine_a_threads_own_descriptors_are_seen() {
     let registry = Registry::new();
     let memory = Posix::new("t-scan-thread", 4096);
     let path = memory.path.clone();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let (end, wait) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
         // SAFETY: this thread has no descriptor of others in its hands, and closes what it opens.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
         let file = File::open(path).unwrap();
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         let _ = wait.recv();
         drop(file);
     });
-    told.recv().unwrap();
+    receiver.recv().unwrap();
     let row = found(&registry, "shm", memory.name());
     assert_eq!((&row["state"], &ours(&row).unwrap()["descriptors"]), (&"held".into(), &1.into()), "{row}");
     drop(end);
@@ -336,8 +336,8 @@ fn machine_folders_and_options() {
 
 /// From inside of a pid namespace, whoever is outside is not seen, and is not taken for no process.
 #[test]
-fn machine_holders_outside_of_a_pid_namespace_are_not_nobody() {
-    let test = "scanning::machine_holders_outside_of_a_pid_namespace_are_not_nobody";
+fn machine_holders_outside_of_a_pid_namespace_are_not_taken_for_none() {
+    let test = "scanning::machine_holders_outside_of_a_pid_namespace_are_not_taken_for_none";
     if !can_run(test, &["unshare", "--pid", "--fork", "--mount-proc", "true"]) {
         return;
     }

@@ -393,15 +393,15 @@ fn every_command_that_prints_json_has_a_table() {
         .collect();
     let tested: BTreeSet<String> = COMMANDS.iter().map(|(command, _)| (*command).to_owned()).collect();
     let tables = tables(&page());
-    let told: BTreeSet<String> =
+    let reported: BTreeSet<String> =
         tables.keys().filter_map(|heading| heading.strip_prefix("areas ")).map(str::to_owned).collect();
     assert_eq!(named, tested, "commands with --json, and those that this test runs");
-    assert_eq!(named, told, "commands with --json, and sections of docs/json.md");
+    assert_eq!(named, reported, "commands with --json, and sections of docs/json.md");
 }
 
 /// The check itself finds what is wrong.
 #[test]
-fn what_is_not_as_it_is_told_is_found() {
+fn what_is_not_as_it_is_reported_is_found() {
     let page = "## areas x\n\n| field | type | what |\n|---|---|---|\n| `n` | integer or null | n |\n\
         | `a` | array of [t](#t) | a |\n| `m` | map of integer, optional | m |\n\n## t\n\n| `s` | string | s |\n";
     let table = whole(&tables(page), "areas x");

@@ -31,9 +31,9 @@ fn a_group_at_its_limit() {
     let mut command = registry.program(story("a-group-at-its-limit.sh"));
     let ran = Ran::of(command.env("PATH", path_with_areas()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told = ran.stdout();
+    let reported = ran.stdout();
     // Found in the area, and with the line that mends it, which is then typed.
-    let (before, after) = told.split_once("$ sh -c echo ").unwrap_or_else(|| panic!("{ran:?}"));
+    let (before, after) = reported.split_once("$ sh -c echo ").unwrap_or_else(|| panic!("{ran:?}"));
     let found =
         before.lines().find(|line| line.trim_start().starts_with('✗')).unwrap_or_else(|| panic!("{ran:?}"));
     assert!(found.contains("group /areas-story-") && found.contains("128 MiB"), "{found}");

@@ -54,6 +54,6 @@ fn machine_a_leaked_python_segment_is_found_and_freed() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let page = std::fs::read_to_string(story("leaked-python-segment.md")).unwrap();
     let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("text\n"));
-    let told: String = blocks.collect();
-    assert_eq!(without_chance(&ran.stdout()), without_chance(&told), "{}", ran.stdout());
+    let reported: String = blocks.collect();
+    assert_eq!(without_chance(&ran.stdout()), without_chance(&reported), "{}", ran.stdout());
 }

@@ -133,7 +133,7 @@ fn cat_gives_all_of_it_to_whatever_there_is() {
 /// Pages that waited in a pipe would be in use: they are copied there as long as the area may still
 /// be written.
 #[test]
-fn a_reader_that_stops_reading_keeps_nobody_from_freezing() {
+fn a_reader_that_stops_reading_keeps_no_process_from_freezing() {
     let registry = Registry::new();
     let file = registry.file_of("file", 8 << 20);
     let _holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
@@ -155,7 +155,7 @@ fn a_reader_that_stops_reading_keeps_nobody_from_freezing() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
     for arguments in ["cat x", "ls", "show x --json"] {
@@ -170,7 +170,7 @@ fn a_full_disk_is_told() {
 
 /// What was done before is reported, where the output cannot be: it is not undone.
 #[test]
-fn what_was_done_is_told_where_the_output_cannot_be() {
+fn what_was_done_is_reported_where_the_output_cannot_be() {
     let registry = Registry::new();
     let file = registry.file_of("file", 5000);
     let file = file.display();
@@ -204,10 +204,10 @@ fn what_was_done_is_told_where_the_output_cannot_be() {
 /// Rust's runtime opens /dev/null where a standard stream is closed: what is printed there is not
 /// printed.
 #[test]
-fn a_closed_output_is_told() {
+fn a_closed_output_is_reported() {
     let registry = Registry::new();
     let _holder = registry.hold(["create", "--name", "x", "--size", "1M", "--resizable", "2M"]);
-    let told = "areas: cannot write to the standard output: bad file descriptor (EBADF)\n";
+    let reported = "areas: cannot write to the standard output: bad file descriptor (EBADF)\n";
     for arguments in [
         "cat x",
         "cat x --length 0",
@@ -231,7 +231,7 @@ fn a_closed_output_is_told() {
                 true => ran
                     .stderr
                     .ends_with("\"x\" has 2.00 MiB now; cannot say so: write: bad file descriptor (EBADF)\n"),
-                false => ran.stderr == told,
+                false => ran.stderr == reported,
             };
             assert!(ran.code == Some(1) && is_told, "{arguments} {closed}: {ran:?}");
         }
@@ -248,7 +248,7 @@ fn a_closed_output_is_told() {
 }
 
 #[test]
-fn a_closed_input_is_told() {
+fn a_closed_input_is_reported() {
     let registry = Registry::new();
     let ran = registry.shell("areas put - --name x -- true <&-");
     assert_eq!(

@@ -104,7 +104,7 @@ fn keys_sort_and_filter() {
 }
 
 #[test]
-fn what_grows_is_told() {
+fn what_grows_is_reported() {
     let registry = Registry::new();
     let holders = three(&registry);
     let mut terminal = Pty::start(&top(&registry, &["--sort", "growth"]), 100, 12);
@@ -410,8 +410,8 @@ fn without_a_terminal_there_is_a_table() {
         write(&holders[0], 2 << 20);
         ran.join().unwrap()
     });
-    let told: Value = serde_json::from_str(&grown.stdout()).unwrap();
-    let memories = told["memories"].as_array().unwrap();
+    let report: Value = serde_json::from_str(&grown.stdout()).unwrap();
+    let memories = report["memories"].as_array().unwrap();
     let large = memories.iter().find(|memory| memory["areas"][0]["name"] == "large").unwrap();
     assert_eq!((memories.len(), &large["growth"]), (3, &(2 << 20).into()));
     let speed = large["growth_per_second"].as_i64().unwrap();

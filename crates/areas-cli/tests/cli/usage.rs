@@ -3,7 +3,7 @@
 use crate::harness::Registry;
 
 #[test]
-fn wrong_usage_is_told_and_ends_with_2() {
+fn wrong_usage_is_reported_and_ends_with_2() {
     let registry = Registry::new();
     let cases: [(&[&str], &str); 25] = [
         (&[], "Usage: areas"),

@@ -203,8 +203,8 @@ fn root_looks_into_a_users_registry() {
     let foreign = root.run(["ls", "--user", "nobody"]);
     assert_eq!((foreign.code, foreign.output.len()), (Some(1), 0), "{foreign:?}");
     let owner = rustix::process::geteuid().as_raw();
-    let told = format!("it belongs to user {owner}, and the registry of user 65534 was asked for\n");
-    assert!(foreign.stderr.contains(&told) && !foreign.stderr.contains("we are"), "{foreign:?}");
+    let text = format!("it belongs to user {owner}, and the registry of user 65534 was asked for\n");
+    assert!(foreign.stderr.contains(&text) && !foreign.stderr.contains("we are"), "{foreign:?}");
     assert!(foreign.stderr.contains("help: set AREAS_DIR to the folder of user 65534"), "{foreign:?}");
     // Root's own is reported by number as well, and AREAS_DIR holds for it, too.
     let _ours = root.hold(["create", "--name", "ours", "--size", "1M"]);

@@ -12,13 +12,13 @@ use crate::harness::{AREAS, Holder, Ran, Registry, code_of, wait_for};
 
 /// Set in a process of this very program that holds an area, and does with it what it is told: see
 /// [`commander`].
-const TOLD: &str = "AREAS_TEST_WATCHING_HOLDER";
+const CHILD: &str = "AREAS_TEST_WATCHING_HOLDER";
 
 /// Not a test of anything: a process that others start, which makes an area `x` and freezes it,
 /// drops it or ends as it reads on its input.
 #[test]
 fn commander() {
-    if std::env::var_os(TOLD).is_none() {
+    if std::env::var_os(CHILD).is_none() {
         return;
     }
     let mut area = Some(areas::builder(1 << 20).name("x").shared().unwrap());
@@ -42,14 +42,14 @@ struct Commanded {
 impl Commanded {
     fn new(registry: &Registry) -> Self {
         let mut command: Command = registry.program(std::env::current_exe().unwrap());
-        command.args(["--exact", "watching::commander", "--nocapture"]).env(TOLD, "1");
+        command.args(["--exact", "watching::commander", "--nocapture"]).env(CHILD, "1");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = std::io::BufReader::new(child.stdout.take().unwrap());
         assert!(output.lines().map_while(Result::ok).any(|line| line == "held"));
         Commanded { child }
     }
 
-    fn tell(&mut self, what: &str) {
+    fn send(&mut self, what: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         input.write_all(format!("{what}\n").as_bytes()).unwrap();
         input.flush().unwrap();
@@ -70,7 +70,7 @@ fn next(watch: &mut Holder) -> Value {
 }
 
 #[test]
-fn what_happens_is_told() {
+fn what_happens_is_reported() {
     let registry = Registry::new();
     let file = registry.file_of("file", 1 << 20);
     let file = file.to_str().unwrap();
@@ -123,7 +123,7 @@ fn what_happens_is_told() {
 
 /// Between two looks that are an hour apart, what the kernel reports of is told all the same.
 #[test]
-fn publications_and_deaths_are_told_at_once() {
+fn publications_and_deaths_are_reported_at_once() {
     let registry = Registry::new();
     let _first = registry.hold(["create", "--name", "first", "--size", "1M"]);
     let mut watch =
@@ -144,7 +144,7 @@ fn publications_and_deaths_are_told_at_once() {
 }
 
 #[test]
-fn an_end_can_be_told() {
+fn an_end_can_be_reported() {
     let registry = Registry::new();
     let ran = registry.run(["watch", "--timeout", "0.2"]);
     assert_eq!((ran.code, ran.stdout().as_str(), ran.stderr.as_str()), (Some(0), "", ""));
@@ -192,13 +192,13 @@ fn waits_until_it_is_frozen_or_gone() {
         Holder::start(registry.program(AREAS).args(["watch", "x", "--json", "--interval", "0.05"]));
     let mut gone = registry.areas(["wait", "x", "--gone", "--timeout", "60"]);
     let mut gone = gone.stdout(Stdio::piped()).spawn().unwrap();
-    holder.tell("freeze");
+    holder.send("freeze");
     let ran = Ran::from(frozen.wait_with_output().unwrap());
     assert!(ran.code == Some(0) && ran.stdout().contains(" \"x\" in process "), "{ran:?}");
     assert_eq!(next(&mut watch)["event"], "frozen");
     assert!(gone.try_wait().unwrap().is_none());
     // Its holder lives on, and takes it back.
-    holder.tell("drop");
+    holder.send("drop");
     assert!(wait_for(&mut gone).success());
     assert_eq!(next(&mut watch)["event"], "gone");
     assert!(holder.child.try_wait().unwrap().is_none());

@@ -58,10 +58,12 @@ fn the_profile_leaves_what_areas_need() {
     }
     // The command that examines it says which call is refused, and says so only where it is.
     let nodes = |options: &[&str]| -> (String, String) {
-        let told = inside(options, "sh -c 'areas doctor --json || true'");
-        let checks = told["checks"].as_array().unwrap();
-        let check =
-            checks.iter().find(|check| check["id"] == "sandbox.nodes").unwrap_or_else(|| panic!("{told}"));
+        let reported = inside(options, "sh -c 'areas doctor --json || true'");
+        let checks = reported["checks"].as_array().unwrap();
+        let check = checks
+            .iter()
+            .find(|check| check["id"] == "sandbox.nodes")
+            .unwrap_or_else(|| panic!("{reported}"));
         (check["state"].as_str().unwrap().into(), check["finding"].as_str().unwrap().into())
     };
     let (state, finding) = nodes(&[]);

@@ -15,7 +15,7 @@ use serde_json::Value;
 const MIB: u64 = 1 << 20;
 /// What the program takes, and how it is reported.
 const TAKES: u64 = 48 * MIB;
-const TOLD: &str = "AREAS_TEST_TAKES_MEMORY";
+const CHILD: &str = "AREAS_TEST_TAKES_MEMORY";
 
 fn in_guest(test: &str) -> bool {
     let guest = std::env::var_os("AREAS_GUEST").is_some();
@@ -35,7 +35,7 @@ fn in_guest(test: &str) -> bool {
 /// as long as it takes to be looked at.
 #[test]
 fn program_that_takes_memory() {
-    if std::env::var_os(TOLD).is_none() {
+    if std::env::var_os(CHILD).is_none() {
         return;
     }
     let mut bytes = vec![0_u8; usize::try_from(TAKES).unwrap()];
@@ -45,19 +45,19 @@ fn program_that_takes_memory() {
 }
 
 /// What `areas run` tells of that program.
-fn told(options: &[&str]) -> Value {
+fn reported(options: &[&str]) -> Value {
     let report = format!("/tmp/report-{}", options.join(""));
     let mut run = Command::new("areas");
     run.args(["-q", "run", "--json", "--output", &report]).args(options).arg("--");
     run.arg(std::env::current_exe().unwrap()).args(["program_that_takes_memory", "--exact"]);
-    let output = run.env(TOLD, "yes").output().unwrap();
+    let output = run.env(CHILD, "yes").output().unwrap();
     assert!(output.status.success(), "{options:?}: {output:?}");
     serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap()
 }
 
 /// Anonymous memory on a node.
-fn anonymous(told: &Value, node: u32) -> u64 {
-    let on = &told["nodes"][node.to_string()];
+fn anonymous(reported: &Value, node: u32) -> u64 {
+    let on = &reported["nodes"][node.to_string()];
     on["heap"].as_u64().unwrap_or(0) + on["other"].as_u64().unwrap_or(0)
 }
 
@@ -67,12 +67,13 @@ fn bound_to_a_node_it_takes_all_from_there() {
         return;
     }
     for node in [2, 1, 3] {
-        let told = told(&["--nodes", &node.to_string()]);
-        assert!(anonymous(&told, node) >= TAKES, "{told}");
+        let reported = reported(&["--nodes", &node.to_string()]);
+        assert!(anonymous(&reported, node) >= TAKES, "{reported}");
         // All its memory, from its first page on.
-        let elsewhere: u64 = (0..4).filter(|&other| other != node).map(|other| anonymous(&told, other)).sum();
-        assert_eq!(elsewhere, 0, "{told}");
-        assert!(told["policies"][format!("bind:{node}")].as_u64().unwrap() >= TAKES, "{told}");
+        let elsewhere: u64 =
+            (0..4).filter(|&other| other != node).map(|other| anonymous(&reported, other)).sum();
+        assert_eq!(elsewhere, 0, "{reported}");
+        assert!(reported["policies"][format!("bind:{node}")].as_u64().unwrap() >= TAKES, "{reported}");
     }
 }
 
@@ -81,13 +82,13 @@ fn interleaved_it_takes_the_same_from_each() {
     if !in_guest("interleaved_it_takes_the_same_from_each") {
         return;
     }
-    let told = told(&["--policy", "interleave", "--nodes", "0,2", "--huge", "never"]);
+    let reported = reported(&["--policy", "interleave", "--nodes", "0,2", "--huge", "never"]);
     for node in [0, 2] {
-        let share = anonymous(&told, node);
-        assert!((TAKES / 2 - MIB..TAKES / 2 + 4 * MIB).contains(&share), "node {node}: {told}");
+        let share = anonymous(&reported, node);
+        assert!((TAKES / 2 - MIB..TAKES / 2 + 4 * MIB).contains(&share), "node {node}: {reported}");
     }
-    assert_eq!((anonymous(&told, 1), anonymous(&told, 3)), (0, 0), "{told}");
-    assert_eq!(told["transparent_huge"], 0, "{told}");
+    assert_eq!((anonymous(&reported, 1), anonymous(&reported, 3)), (0, 0), "{reported}");
+    assert_eq!(reported["transparent_huge"], 0, "{reported}");
 }
 
 #[test]
@@ -95,9 +96,9 @@ fn without_a_policy_it_takes_from_where_it_runs() {
     if !in_guest("without_a_policy_it_takes_from_where_it_runs") {
         return;
     }
-    let told = told(&["--cpunodebind", "1"]);
-    assert_eq!((&told["policy"], &told["cpus"]), (&Value::Null, &"2".into()));
-    assert!(anonymous(&told, 1) >= TAKES, "{told}");
+    let reported = reported(&["--cpunodebind", "1"]);
+    assert_eq!((&reported["policy"], &reported["cpus"]), (&Value::Null, &"2".into()));
+    assert!(anonymous(&reported, 1) >= TAKES, "{reported}");
     let output = Command::new("areas")
         .args(["-q", "run", "--cpunodebind", "1", "--", "grep", "Cpus_allowed_list", "/proc/self/status"])
         .output()

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_tells_where_it_is_broken() {
+    fn a_pattern_shows_where_it_is_broken() {
         let mut bytes = vec![0; 3 * 4096 + 5];
         Pattern::new(7).write(&mut bytes);
         assert_eq!(broken(&bytes, 7), None);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_apart() {
+    fn names_are_distinguished() {
         let names: std::collections::BTreeSet<_> = ALL.iter().map(|check| check.name).collect();
         assert_eq!(names.len(), ALL.len());
         let readme = include_str!("../../README.md");

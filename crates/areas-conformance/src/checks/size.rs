@@ -29,9 +29,9 @@ fn impossible(bench: &Bench<'_>, notes: &mut Notes) {
     }
     for &size in &sizes {
         if let Ok(mapping) = bench.map(&bench.request(size)) {
-            let told =
+            let reported =
                 if size == usize::MAX { "usize::MAX".to_owned() } else { Bytes::from(size).to_string() };
-            notes.wrong(format!("asked for {told}, got {} B", mapping.size()));
+            notes.wrong(format!("asked for {reported}, got {} B", mapping.size()));
         }
     }
     let refused = || sizes.iter().for_each(|&size| drop(bench.map(&bench.request(size))));
@@ -58,8 +58,8 @@ fn given(bench: &Bench<'_>, notes: &mut Notes) {
             notes.wrong(format!("{size} B: they begin at {:p}, in pages of {page}", mapping.as_ptr()));
         }
     }
-    let told: Vec<_> = bench.sizes.iter().map(usize::to_string).collect();
-    notes.seen(format!("{} B", told.join(", ")));
+    let reported: Vec<_> = bench.sizes.iter().map(usize::to_string).collect();
+    notes.seen(format!("{} B", reported.join(", ")));
 }
 
 pub(super) const BYTES: Check =

@@ -141,10 +141,10 @@ impl Download {
     async fn range(self: Arc<Self>, range: Range<usize>) -> Result<()> {
         let mut at = range.start;
         // When the last bytes came, not when a connection failed that had brought some.
-        let (mut moved, mut told) = (Instant::now(), false);
+        let (mut moved, mut reported) = (Instant::now(), false);
         loop {
             let before = at;
-            let again = told || before > range.start;
+            let again = reported || before > range.start;
             let trouble = match self.attempt(&mut at, &mut moved, range.end, again).await {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Refused(error)) => return Err(error),
@@ -153,7 +153,7 @@ impl Download {
                 }
                 Err(Trouble::Broken(status)) => status,
             };
-            told &= at == before;
+            reported &= at == before;
             if moved.elapsed() >= self.peer.timeout {
                 let last = self.peer.failed(&self.what(), &trouble);
                 return Err(Error::new(ErrorKind::TimedOut, self.what())
@@ -164,7 +164,7 @@ impl Download {
                     ))
                     .help("nothing was published; `--timeout SECONDS` waits longer"));
             }
-            if !told {
+            if !reported {
                 let last = self.peer.failed(&self.what(), &trouble);
                 self.bar.suspend(|| {
                     complain(&format!(
@@ -173,7 +173,7 @@ impl Download {
                     ))
                 });
                 self.resumed.fetch_add(1, Ordering::Relaxed);
-                told = true;
+                reported = true;
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_ends_is_told() {
+    fn how_it_ends_is_reported() {
         let (_, bytes) = stream();
         let cut = read(&bytes[..bytes.len() - 1], 64, Some(trailers("0"))).unwrap_err();
         assert!(

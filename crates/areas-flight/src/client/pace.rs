@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_is_told_from_nothing_and_from_enough() {
+    fn slow_is_distinguished_from_nothing_and_from_enough() {
         let pace = |least, whole| Pace { least, window: Duration::from_millis(50), whole };
         assert!(ran(pace(1000, None), 10).unwrap().to_string().contains("that is less than"));
         assert!(ran(pace(0, None), 0).unwrap().to_string().contains("nothing of it came for 0.1 s"));

@@ -100,8 +100,8 @@ impl TableDownload {
             }
         }
         if usize::try_from(message.bodyLength()) != Ok(body) {
-            let told = message.bodyLength();
-            return Err(self.refused(format!("a message has {body} bytes, and announces {told}")));
+            let reported = message.bodyLength();
+            return Err(self.refused(format!("a message has {body} bytes, and announces {reported}")));
         }
         let (prefix, padding) = ipc::around(header.len());
         *at = self.write(*at, &[&prefix, &header, padding])?;

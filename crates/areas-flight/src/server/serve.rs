@@ -52,7 +52,7 @@ fn serves(serve: &Serve) -> Result<ExitCode> {
     if serve.while_stdin {
         end_with_input()?;
     }
-    let ready = |offer: &Offer| tell_ready(serve, offer, address, &path);
+    let ready = |offer: &Offer| print_ready(serve, offer, address, &path);
     runtime()?.block_on(answer(serve, encryption, offer, token, listener, ready))
 }
 
@@ -155,7 +155,7 @@ struct Ready<'a> {
     pid: u32,
 }
 
-fn tell_ready(serve: &Serve, offer: &Offer, address: SocketAddr, token: &Path) -> Result<()> {
+fn print_ready(serve: &Serve, offer: &Offer, address: SocketAddr, token: &Path) -> Result<()> {
     let encrypted = serve.tls_cert.is_some();
     if !address.ip().is_loopback() && !encrypted && !serve.quiet {
         complain(&format!(

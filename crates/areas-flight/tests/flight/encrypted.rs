@@ -120,9 +120,9 @@ fn whoever_is_not_believed_gets_nothing() {
 }
 
 #[test]
-fn who_encrypts_and_who_does_not_tell_each_other() {
+fn peers_that_encrypt_and_peers_that_do_not_report_each_other() {
     let (there, here) = (Machine::new(), Machine::new());
-    let test = "who_encrypts_and_who_does_not_tell_each_other";
+    let test = "peers_that_encrypt_and_peers_that_do_not_report_each_other";
     let Some(certificate) = Certificate::new(&there, "a", "9", test) else { return };
     let _held = there.put("a", &bytes_of(4096));
     let (_plain, plain) = there.serve(&["a"]);

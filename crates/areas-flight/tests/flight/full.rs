@@ -87,7 +87,7 @@ fn a_table_that_outgrows_its_control_group() {
     let here = Machine::new();
     let Some(group) = Group::new("a_table_that_outgrows_its_control_group", 64 << 20) else { return };
     let mut hostile = Hostile::new(0, vec![batch(1 << 20)], Then::Again);
-    hostile.told = serde_json::json!("nothing of ours");
+    hostile.metadata = serde_json::json!("nothing of ours");
     let location = format!("127.0.0.1:{}/a", hostile.start());
     let ran = group.run(&here.areas(["fetch", &location]));
     check(&ran, 1, &["control group", "help: "]);

@@ -28,7 +28,7 @@ type Result<T> = std::result::Result<T, Status>;
 #[derive(Clone, Debug)]
 pub(crate) struct Hostile {
     /// `app_metadata` of the `FlightInfo`.
-    pub(crate) told: serde_json::Value,
+    pub(crate) metadata: serde_json::Value,
     sent: Vec<FlightData>,
     /// What happens after those.
     then: Then,
@@ -45,7 +45,7 @@ pub(crate) enum Then {
     Silence,
 }
 
-fn told(size: u64) -> serde_json::Value {
+fn metadata(size: u64) -> serde_json::Value {
     json!({
         "areas": 1, "id": 1, "name": "61", "size": size, "checksum": "00".repeat(16), "object": [1, 2],
         "host": null, "note": "", "table": false,
@@ -79,7 +79,7 @@ pub(crate) fn batch(len: usize) -> FlightData {
 
 impl Hostile {
     pub(crate) fn new(size: u64, sent: Vec<FlightData>, then: Then) -> Self {
-        Hostile { told: told(size), sent, then }
+        Hostile { metadata: metadata(size), sent, then }
     }
 
     /// Starts it; its port. It ends with the test.
@@ -163,7 +163,7 @@ impl FlightService for Hostile {
     async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>> {
         let endpoint = arrow_flight::FlightEndpoint::new().with_ticket(Ticket::new("it"));
         let info = FlightInfo::new().with_endpoint(endpoint).with_total_records(-1);
-        Ok(Response::new(info.with_app_metadata(self.told.to_string().into_bytes())))
+        Ok(Response::new(info.with_app_metadata(self.metadata.to_string().into_bytes())))
     }
 
     async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Sent>> {
@@ -179,7 +179,7 @@ impl FlightService for Hostile {
         no()
     }
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>> {
-        let info = FlightInfo::new().with_app_metadata(self.told.to_string().into_bytes());
+        let info = FlightInfo::new().with_app_metadata(self.metadata.to_string().into_bytes());
         let path = FlightDescriptor::new_path(vec!["\u{1b}[31m\nred".to_owned()]);
         let infos = std::collections::VecDeque::from([
             info.clone(),
@@ -217,7 +217,7 @@ fn check(hostile: Hostile, code: i32, words: &str) {
 
 pub(crate) fn check_with(hostile: Hostile, more: &[&str], code: i32, words: &str) {
     let here = Machine::new();
-    let shown = format!("{:?} {:?}", hostile.told, hostile.then);
+    let shown = format!("{:?} {:?}", hostile.metadata, hostile.then);
     let port = hostile.start();
     let location = format!("127.0.0.1:{port}/a");
     let ran =
@@ -259,7 +259,7 @@ fn streams_without_an_end() {
 }
 
 #[test]
-fn other_bytes_than_were_told() {
+fn other_bytes_than_were_reported() {
     check(
         Hostile::new(4096, vec![batch(4096)], Then::End),
         1,
@@ -293,7 +293,7 @@ fn messages_without_sense() {
 }
 
 #[test]
-fn what_is_told_without_sense() {
+fn what_is_reported_without_sense() {
     for (field, value) in [
         ("name", json!("zz")),
         ("name", json!("00")),
@@ -301,19 +301,19 @@ fn what_is_told_without_sense() {
         ("note", json!("61".repeat(300))),
     ] {
         let mut hostile = Hostile::new(4096, vec![batch(4096)], Then::End);
-        hostile.told[field] = value;
+        hostile.metadata[field] = value;
         let words = if field == "name" { "name" } else { "note" };
         check(hostile, 2, words);
     }
     let mut hostile = Hostile::new(4096, vec![batch(4096)], Then::End);
-    hostile.told["checksum"] = json!(null);
+    hostile.metadata["checksum"] = json!(null);
     check(hostile, 1, "its checksum is missing");
 }
 
 /// A server that is none of areas': a table of unknown length.
 #[test]
 fn tables_of_others_within_bounds() {
-    let foreign = |sent, then| Hostile { told: json!("nothing of ours"), sent, then };
+    let foreign = |sent, then| Hostile { metadata: json!("nothing of ours"), sent, then };
     check_with(
         foreign(vec![batch(1 << 20)], Then::Again),
         &["--max-size", "16M"],
@@ -333,10 +333,10 @@ fn tables_of_others_within_bounds() {
 #[test]
 fn names_that_a_server_makes_up() {
     let mut other = Hostile::new(4096, vec![batch(4096)], Then::End);
-    other.told["name"] = json!("62");
+    other.metadata["name"] = json!("62");
     check(other, 1, "an area of another name: \"b\"");
     let mut odd = Hostile::new(4096, vec![], Then::End);
-    odd.told["name"] = json!("1b5b33316d0a");
+    odd.metadata["name"] = json!("1b5b33316d0a");
     let here = Machine::new();
     let at = format!("127.0.0.1:{}", odd.start());
     for how in [&[][..], &["--quiet"], &["--json"]] {
@@ -360,8 +360,8 @@ fn a_claim_to_be_this_machine_is_looked_at() {
     let ours = here.run(["fetch", &format!("127.0.0.1:{port}/a"), "--name", "b", "--", "true"]);
     assert_eq!(ours.code, Some(0), "{ours:?}");
     let mut hostile = Hostile::new(4096, vec![batch(4096)], Then::End);
-    hostile.told["id"] = shown["id"].clone();
-    hostile.told["host"] = json!("0".repeat(32));
+    hostile.metadata["id"] = shown["id"].clone();
+    hostile.metadata["host"] = json!("0".repeat(32));
     let ran = here.run(["fetch", &format!("127.0.0.1:{}/a", hostile.start()), "--name", "c"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("those of the area have 0000"), "{ran:?}");

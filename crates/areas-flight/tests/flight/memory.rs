@@ -71,7 +71,7 @@ fn a_large_batch_of_another_server_is_gathered_nowhere() {
     // It is not a table without a schema, and refused in the end; but before that it comes.
     let sent = vec![batch(AREA / 2)];
     let mut hostile = Hostile::new(0, sent, Then::End);
-    hostile.told = serde_json::json!("nothing of ours");
+    hostile.metadata = serde_json::json!("nothing of ours");
     let location = format!("127.0.0.1:{}/a", hostile.start());
     let mut fetching = Held::started(&mut here.areas(["fetch", &location]));
     let fetcher = fetching.child.id();

@@ -20,7 +20,7 @@ fn a_server_that_drips() {
     check_with(drips(), &["--min-rate", "1K"], 4, "less than 1.00 KiB a second");
     check_with(drips(), &["--min-rate", "0", "--max-time", "5"], 4, "which was not all");
     let not_ours = |mut hostile: Hostile| {
-        hostile.told = serde_json::json!("nothing of ours");
+        hostile.metadata = serde_json::json!("nothing of ours");
         hostile
     };
     check_with(not_ours(drips()), &["--min-rate", "64K"], 4, "less than 64.0 KiB a second");
@@ -108,7 +108,7 @@ fn a_client_that_reads_slowly_but_enough_gets_all() {
 }
 
 #[test]
-fn connections_that_say_nothing_lock_nobody_out() {
+fn connections_that_say_nothing_lock_no_client_out() {
     let (there, here) = (Machine::new(), Machine::new());
     let _held = there.put("a", &bytes_of(4096));
     let (_server, port) = there.serve(&["a"]);

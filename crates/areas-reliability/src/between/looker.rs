@@ -163,8 +163,8 @@ fn look_around() -> Result<(), String> {
 
 /// Without the peer all is as it was: the list, the bystander's bytes, one's own.
 fn undisturbed(own: &areas::Area<areas::Shared>, looking: &Looking) -> Result<(), String> {
-    let told = |error: areas::Error| format!("without the peer: {error:#}");
-    let listing = registry::list().map_err(told)?;
+    let reported = |error: areas::Error| format!("without the peer: {error:#}");
+    let listing = registry::list().map_err(reported)?;
     let mut names: Vec<String> = listing.areas.iter().map(|source| source.name().to_string()).collect();
     names.sort();
     let mut expected: Vec<&str> = NAMES.iter().copied().chain([OWN]).collect();
@@ -173,14 +173,14 @@ fn undisturbed(own: &areas::Area<areas::Shared>, looking: &Looking) -> Result<()
     if names != expected || !listing.unreadable.is_empty() {
         return Err(format!("without the peer, listed are {names:?} and {:?}", listing.unreadable));
     }
-    let area = registry::find(NAMES[0]).map_err(told)?.open_read_only().map_err(told)?;
+    let area = registry::find(NAMES[0]).map_err(reported)?.open_read_only().map_err(reported)?;
     has_pattern(&area, NAMES[0], SIZE)?;
     match registry::find(OFFERED) {
         Err(error) if error.kind() == ErrorKind::NoSuchArea && !looking.shadowed => {}
         Ok(_) if looking.shadowed => {}
         other => return Err(format!("without the peer, what it offered is {other:?}")),
     }
-    let found = registry::find(OWN).map_err(told)?;
+    let found = registry::find(OWN).map_err(reported)?;
     if own.id() == Some(found.id()) { Ok(()) } else { Err("its own area has another id".to_owned()) }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use areas::{Area, Extent, Frozen, Lock, PageSize, Protection, Resizable, Shared};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 
-use crate::operation::{is, told};
+use crate::operation::{checked, is};
 
 fn size_of(fd: BorrowedFd<'_>) -> Result<usize, String> {
     let stat = fstat(fd).map_err(|errno| format!("fstat: {errno}"))?;
@@ -27,7 +27,7 @@ fn ends(
 ) -> Result<(), String> {
     for at in [0, size / 2, size.saturating_sub(1)] {
         let (mut mapped, mut file) = ([0; 1], [0; 1]);
-        told(read(at, &mut mapped))?;
+        checked(read(at, &mut mapped))?;
         let got = rustix::io::pread(fd, &mut file, at as u64).map_err(|errno| format!("pread: {errno}"))?;
         is(got == 1 && mapped == file, || {
             format!("byte {at} is {mapped:?} in the mapping and {file:?} in the file")
@@ -58,7 +58,7 @@ pub(super) fn shared(area: &Area<Shared>) -> Result<(), String> {
     // What may not be read says so. Of no bytes there is none to be read.
     if size > 0 && area.protection().contains(Protection::READ) {
         ends(fd, size, |at, into| area.read_at(at, into))?;
-        told(area.load::<u8>(size - 1, Ordering::Relaxed)).map(drop)?;
+        checked(area.load::<u8>(size - 1, Ordering::Relaxed)).map(drop)?;
     }
     lock(area.as_ptr(), size, area.lock())
 }

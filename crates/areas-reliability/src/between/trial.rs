@@ -127,7 +127,7 @@ impl<'a> Trial<'a> {
         }
         let strict = scene != Scene::LooseObject && change.is_none_or(|(_, mutation)| mutation.is_strict());
         let strict = if strict { "strict" } else { "lenient" };
-        looker.tell(&format!("{} {id} {strict}", peer.child.id()))?;
+        looker.send(&format!("{} {id} {strict}", peer.child.id()))?;
         let mut outcome = Outcome::default();
         let ended =
             self.follow(looking, (&mut looker, own), &mut peer, change, silent.as_ref(), &mut outcome);
@@ -155,7 +155,7 @@ impl<'a> Trial<'a> {
         outcome: &mut Outcome,
     ) -> Result<Ended> {
         let tracer = Tracer::attach(&looker.child, Subject::Itself)?.within(TIMEOUT, silent.map(Silent::pid));
-        peer.tell(&format!("arrange {}", looker.child.id()))?;
+        peer.send(&format!("arrange {}", looker.child.id()))?;
         peer.answers()?;
         let strangers = self.strangers.path().to_string_lossy().into_owned();
         let mut about = About::new(looking, peer.child.id());
@@ -185,7 +185,7 @@ impl<'a> Trial<'a> {
     fn apply(&self, mutation: &Mutation, peer: &mut Process) -> Result<()> {
         match mutation.how {
             How::Peer(_) | How::PeerStopped(_) => {
-                peer.tell(&format!("mutate {}", mutation.name))?;
+                peer.send(&format!("mutate {}", mutation.name))?;
                 peer.answers()?;
                 if let How::PeerStopped(_) = mutation.how { peer.signal(Signal::SIGSTOP) } else { Ok(()) }
             }
@@ -233,7 +233,7 @@ impl<'a> Trial<'a> {
         }
         self.bystander.ask("keep").context("the bystander")?;
         self.bystander.ask("find by-fixed").context("the bystander")?;
-        looker.tell("alone")?;
+        looker.send("alone")?;
         let line = match looker.hear() {
             Ok(line) => line,
             Err(error) => {
@@ -378,7 +378,7 @@ impl Process {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    fn tell(&mut self, line: &str) -> Result<()> {
+    fn send(&mut self, line: &str) -> Result<()> {
         let to = self.to.as_mut().context("it has gone")?;
         writeln!(to, "{line}").with_context(|| format!("{} has died", self.who))
     }

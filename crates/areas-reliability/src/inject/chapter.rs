@@ -26,7 +26,7 @@ pub(super) fn chapter(rows: &[Row]) -> String {
         kernel(),
         rows.len(),
         sum(|row| row.faults),
-        sum(|row| row.told),
+        sum(|row| row.reported),
         sum(|row| row.overlooked),
         sum(|row| row.missed),
         sum(|row| row.wrong.len()),
@@ -36,7 +36,7 @@ pub(super) fn chapter(rows: &[Row]) -> String {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {result} |",
-            row.operation, row.calls, row.ours, row.faults, row.told, row.overlooked, row.missed,
+            row.operation, row.calls, row.ours, row.faults, row.reported, row.overlooked, row.missed,
         );
     }
     text += "\n## What may fail without a word\n\n| call | about | in | with | why | times |\n\

@@ -37,7 +37,7 @@ pub(crate) struct Row {
     pub(crate) ours: usize,
     pub(crate) faults: usize,
     /// Faults that became an error.
-    pub(crate) told: usize,
+    pub(crate) reported: usize,
     /// Faults after which it went right all the same, as it may.
     pub(crate) overlooked: usize,
     pub(crate) missed: usize,
@@ -67,9 +67,9 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
             rows.push(row);
             continue;
         }
-        let Row { calls, ours, faults, told, overlooked, missed, left_out, .. } = row;
+        let Row { calls, ours, faults, reported, overlooked, missed, left_out, .. } = row;
         bar.say(&format!(
-            "{:<17} {ours} of {calls} calls, {faults} faults: {told} told, {overlooked} overlooked, {missed} missed, \
+            "{:<17} {ours} of {calls} calls, {faults} faults: {reported} told, {overlooked} overlooked, {missed} missed, \
              {left_out} left out: {}",
             operation.name,
             if row.wrong.is_empty() { "good" } else { "WRONG" }
@@ -147,7 +147,7 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
             }
             row.faults += 1;
             match outcome {
-                Ok(Outcome::Told) => row.told += 1,
+                Ok(Outcome::Reported) => row.reported += 1,
                 Ok(Outcome::Overlooked(rule)) => {
                     row.overlooked += 1;
                     *row.rules.entry(rule).or_default() += 1;
@@ -178,7 +178,7 @@ const AGAIN: usize = 3;
 /// The outcome of one fault.
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
-    Told,
+    Reported,
     /// By this rule.
     Overlooked(usize),
     Missed,
@@ -287,13 +287,13 @@ impl Trial {
         // A parent waits for that.
         drop(victim.stdin.take());
         let ended = ended.with_context(|| said(&mut victim))?;
-        let mut told = String::new();
+        let mut text = String::new();
         if let Some(stdout) = &mut victim.stdout {
-            std::io::Read::read_to_string(stdout, &mut told)?;
+            std::io::Read::read_to_string(stdout, &mut text)?;
         }
         ensure!(ended == Ended::Exited(0), "it ended as {ended:?}; {}", said(&mut victim));
         let _ = victim.wait();
-        let mut lines = told.lines();
+        let mut lines = text.lines();
         run.syscall = lines
             .next()
             .and_then(|address| u64::from_str_radix(address, 16).ok())
@@ -335,7 +335,7 @@ impl Trial {
                 if rule.is_none() {
                     names_it(&text, &name, fault.errno)?;
                 }
-                Ok(Outcome::Told)
+                Ok(Outcome::Reported)
             }
             None => {
                 let (number, _) =

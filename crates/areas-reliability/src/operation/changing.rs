@@ -13,7 +13,7 @@ use areas::{
 
 use super::joining::{is_found, published, unpublished};
 use super::pool::Pool;
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::{SIZE, VICTIM, has_pattern, pattern};
 
 pub(super) fn grow() -> Result<Box<dyn Act>> {
@@ -25,7 +25,7 @@ pub(super) fn grow() -> Result<Box<dyn Act>> {
         |area| area.grow(2 * SIZE),
         |area| {
             is(area.size() == 2 * SIZE, || format!("its size is {}", area.size()))?;
-            is(told(area.load::<u64>(2 * SIZE - 8, Ordering::Relaxed))? == 0, || {
+            is(checked(area.load::<u64>(2 * SIZE - 8, Ordering::Relaxed))? == 0, || {
                 "new bytes are not zero".to_owned()
             })?;
             is_found(area)
@@ -52,7 +52,7 @@ pub(super) fn grow_in_pool() -> Result<Box<dyn Act>> {
         |area| area.grow(2 * HUGE),
         |area| {
             is(area.size() == 2 * HUGE, || format!("its size is {}", area.size()))?;
-            is(told(area.load::<u64>(2 * HUGE - 8, Ordering::Relaxed))? == 0, || {
+            is(checked(area.load::<u64>(2 * HUGE - 8, Ordering::Relaxed))? == 0, || {
                 "new bytes are not zero".to_owned()
             })?;
             is_found(area)
@@ -81,9 +81,9 @@ fn has_size(area: &Area<Resizable>, size: usize, reserve: usize) -> Result<(), S
     let found = (area.size(), area.reserve());
     is(found == (size, reserve), || format!("its size and reserve are {found:?}"))?;
     let mut bytes = vec![0; SIZE];
-    told(area.read_at(0, &mut bytes))?;
+    checked(area.read_at(0, &mut bytes))?;
     is(bytes == pattern(VICTIM, SIZE), || "it has other bytes".to_owned())?;
-    let info = told(told(registry::find(VICTIM))?.info())?;
+    let info = checked(checked(registry::find(VICTIM))?.info())?;
     is((info.size, info.reserve) == (size, reserve), || format!("others are told {info:?}"))
 }
 
@@ -144,7 +144,7 @@ fn is_writable(area: &Area<Shared>) -> Result<(), String> {
     is(found == "rw-s" && area.protection() == Protection::READ_WRITE, || {
         format!("the kernel says {found}, the area {}", area.protection())
     })?;
-    told(area.store(0, pattern(VICTIM, 1)[0], Ordering::Relaxed))
+    checked(area.store(0, pattern(VICTIM, 1)[0], Ordering::Relaxed))
 }
 
 /// An area on its way to be frozen.
@@ -173,10 +173,10 @@ fn freezing(area: Area<Shared>) -> Result<Box<dyn Act>> {
             let Some(frozen) = &it.frozen else { return Err("it is not frozen".to_owned()) };
             let found = permissions(frozen.as_ptr());
             is(found == "r--s", || format!("the kernel says {found}"))?;
-            is(told(frozen.object().is_frozen())?, || "it is not sealed".to_owned())?;
+            is(checked(frozen.object().is_frozen())?, || "it is not sealed".to_owned())?;
             is(frozen.as_ptr().addr() == it.address, || "it is elsewhere".to_owned())?;
             is(frozen[..] == pattern(VICTIM, SIZE), || "it has other bytes".to_owned())?;
-            told(told(registry::find(VICTIM))?.open_frozen()).map(drop)
+            checked(checked(registry::find(VICTIM))?.open_frozen()).map(drop)
         },
     )
     .unchanged(|it| {
@@ -208,7 +208,7 @@ pub(super) fn populate() -> Result<Box<dyn Act>> {
         areas::builder(LARGE).shared()?,
         |area| area.populate(),
         |area| {
-            let resident = told(area.residency())?.resident();
+            let resident = checked(area.residency())?.resident();
             is(resident == LARGE as u64, || format!("{resident} bytes are in RAM"))
         },
     )
@@ -251,7 +251,7 @@ pub(super) fn send() -> Result<Box<dyn Act>> {
     With::new(
         passing()?,
         |it| it.area.as_ref().map_or(Ok(()), |area| area.send_read_only(&it.here)),
-        |it| is_it(told(areas::receive(&it.there)).map(Some)?.as_ref()),
+        |it| is_it(checked(areas::receive(&it.there)).map(Some)?.as_ref()),
     )
     .boxed()
 }

@@ -8,7 +8,7 @@
 use anyhow::{Result, ensure};
 use areas::{Area, PageSize, Resizable, registry};
 
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::{SIZE, VICTIM, pattern};
 
 /// An area with a hole in its addresses, and what is left of it.
@@ -27,14 +27,14 @@ fn hole() -> std::ops::Range<usize> {
 
 fn has(area: &Area<Resizable>, from: usize) -> Result<(), String> {
     let mut bytes = vec![0; area.size()];
-    told(area.read_at(0, &mut bytes))?;
+    checked(area.read_at(0, &mut bytes))?;
     let all = pattern(VICTIM, SIZE);
     is(Some(&bytes[..]) == all.get(from..from + bytes.len()), || format!("{area} has other bytes"))
 }
 
 /// Those of the victim's name that this process has published.
 fn published() -> Result<usize, String> {
-    let listing = told(registry::list())?;
+    let listing = checked(registry::list())?;
     Ok(listing
         .areas
         .iter()
@@ -78,7 +78,7 @@ pub(super) fn cut() -> Result<Box<dyn Act>> {
     )
     .unchanged(|it| {
         let Some(area) = &it.area else { return Err("it did not come back".to_owned()) };
-        let missing = told(area.missing())?;
+        let missing = checked(area.missing())?;
         is(missing == [hole()], || format!("it misses {missing:?}"))?;
         is(area.size() == SIZE && published()? == 1, || "it is not as it was".to_owned())
     })

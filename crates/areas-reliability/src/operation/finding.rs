@@ -10,12 +10,12 @@ use areas::registry::{self, Source};
 use areas::{AnyArea, Area, ErrorKind, Frozen, ReceiveOptions, Resizable, Shared};
 
 use super::joining::{is_bystanders, list_into};
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::{NAMES, SIZE, VICTIM, has_pattern, pattern};
 
 fn is_right(source: Option<&Source>) -> Result<(), String> {
     let Some(source) = source else { return Err("there is none".to_owned()) };
-    let info = told(source.info())?;
+    let info = checked(source.info())?;
     is(info.size == SIZE && info.name.as_bytes() == NAMES[0].as_bytes(), || format!("{info:?}"))
 }
 
@@ -111,7 +111,7 @@ pub(super) fn clone() -> Result<Box<dyn Act>> {
         |cloning| {
             is_clone(cloning)?;
             let byte = pattern(NAMES[0], 1)[0];
-            cloning.1.as_ref().map_or(Ok(()), |clone| told(clone.store(0, byte, Ordering::Relaxed)))
+            cloning.1.as_ref().map_or(Ok(()), |clone| checked(clone.store(0, byte, Ordering::Relaxed)))
         },
     )
 }
@@ -196,7 +196,7 @@ pub(super) fn clone_published() -> Result<Box<dyn Act>> {
         |cloning| {
             is_clone(cloning)?;
             let id = cloning.1.as_ref().and_then(Area::id);
-            let found = told(registry::find(VICTIM))?.id();
+            let found = checked(registry::find(VICTIM))?.id();
             is(id == Some(found), || format!("found is {found}, and its id {id:?}"))
         },
     )
@@ -243,7 +243,7 @@ pub(super) fn clone_resizable() -> Result<Box<dyn Act>> {
         |(_, clone)| {
             let Some(clone) = clone else { return Err("there is none".to_owned()) };
             let mut bytes = vec![0; SIZE];
-            told(clone.read_at(0, &mut bytes))?;
+            checked(clone.read_at(0, &mut bytes))?;
             is(bytes == pattern(NAMES[4], SIZE), || "it has other bytes".to_owned())
         },
     )

@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::changing::is_it;
 use super::joining::{directory, published};
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::VICTIM;
 
 /// Nothing here takes so long.
@@ -78,8 +78,8 @@ fn is_given(it: &Gate) -> Result<(), String> {
 /// Makes the socket, where one may be that a killed process left.
 pub(super) fn offer() -> Result<Box<dyn Act>> {
     With::new(gate()?, open, |it| {
-        told(knock(it).map_err(|error| Error::new(ErrorKind::Io, "connect").detail(error.to_string())))?;
-        told(answer(it))?;
+        checked(knock(it).map_err(|error| Error::new(ErrorKind::Io, "connect").detail(error.to_string())))?;
+        checked(answer(it))?;
         is_given(it)
     })
     .unchanged(|it| is(!it.path.exists(), || "a socket is left".to_owned()))

@@ -5,7 +5,7 @@ use areas::{Address, Area, Received, Shared, Transfer, registry};
 
 use super::changing::is_it;
 use super::joining::{is_found, published};
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::{NAMES, VICTIM};
 
 /// Ids that givers claim are these of a team's: at least this, of so many.
@@ -59,7 +59,7 @@ pub(super) fn to_own_team() -> Result<Box<dyn Act>> {
 pub(super) fn to_another() -> Result<Box<dyn Act>> {
     giving(registry::find(NAMES[0])?.pid(), |it| {
         is(it.area.is_none(), || "it is still here".to_owned())?;
-        let own = told(registry::list())?.areas.iter().any(|area| area.is_own() && is_victims(area));
+        let own = checked(registry::list())?.areas.iter().any(|area| area.is_own() && is_victims(area));
         is(!own, || "it is still published here".to_owned())
     })
 }
@@ -86,11 +86,11 @@ pub(super) fn from_another() -> Result<Box<dyn Act>> {
             is_it(came.first())?;
             // What is taken for no offer is gone, and the next one came instead. Else this is the
             // second, and is held, too.
-            for next in told(registry::transferred())? {
-                came.push(told(next.take())?);
+            for next in checked(registry::transferred())? {
+                came.push(checked(next.take())?);
                 is_it(came.last())?;
             }
-            let here = told(registry::list())?.areas.iter().filter(|area| is_victims(area)).count();
+            let here = checked(registry::list())?.areas.iter().filter(|area| is_victims(area)).count();
             is(here == came.len(), || format!("{here} areas have its name, and {} came", came.len()))
         },
     )

@@ -11,7 +11,7 @@ use areas::{Area, CreatedOrOpened, ErrorKind, Shared, registry};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork as fork_process};
 
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::{NAMES, SIZE, VICTIM, has_pattern, pattern};
 
 pub(super) fn directory() -> Result<PathBuf> {
@@ -34,7 +34,7 @@ pub(super) fn published() -> areas::Result<Area<Shared>> {
 
 /// Whether the victim's name leads to this area.
 pub(super) fn is_found(area: &Area<Shared>) -> Result<(), String> {
-    let source = told(registry::find(VICTIM))?;
+    let source = checked(registry::find(VICTIM))?;
     is(area.id() == Some(source.id()), || format!("found is {}, and its id {:?}", source.id(), area.id()))?;
     is(source.info().is_ok_and(|info| info.size == area.size()), || "its size is told wrongly".to_owned())?;
     has_pattern(area, VICTIM, SIZE)
@@ -113,7 +113,7 @@ pub(super) fn create_or_open() -> Result<Box<dyn Act>> {
         },
         |made| match made {
             Some(CreatedOrOpened::Created(area)) => {
-                let source = told(registry::find(VICTIM))?;
+                let source = checked(registry::find(VICTIM))?;
                 is(area.id() == Some(source.id()), || format!("found is {}", source.id()))
             }
             other => Err(format!("it was not created: {other:?}")),
@@ -217,7 +217,7 @@ pub(super) fn fork() -> Result<Box<dyn Act>> {
         |area| {
             // Its parent holds the same, and held it first.
             is(area.id().is_some(), || "it has no id in the child".to_owned())?;
-            let ours = told(registry::list())?.areas.iter().filter(|source| source.is_own()).count();
+            let ours = checked(registry::list())?.areas.iter().filter(|source| source.is_own()).count();
             is(ours == 1, || format!("the child has published {ours} areas"))?;
             has_pattern(area, VICTIM, SIZE)
         },

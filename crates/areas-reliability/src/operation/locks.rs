@@ -7,7 +7,7 @@ use anyhow::Result;
 use areas::sync::{Event, Mutex, Owner, SeqLock};
 use areas::{Area, ErrorKind, Shared};
 
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::VICTIM;
 
 /// Where things are in the area.
@@ -34,7 +34,7 @@ fn marked_area() -> Result<Area<Shared>> {
 }
 
 fn word(area: &Area<Shared>, offset: usize) -> Result<u64, String> {
-    told(area.load::<u64>(offset, Relaxed))
+    checked(area.load::<u64>(offset, Relaxed))
 }
 
 fn add_under_lock(area: &mut Area<Shared>) -> areas::Result<()> {
@@ -65,7 +65,7 @@ pub(super) fn lock_dead() -> Result<Box<dyn Act>> {
     With::new(area, add_under_lock, counted_once)
         .unchanged(|area| {
             // Told or not: the next one is.
-            let owner = told(told(Mutex::new(area, MUTEX))?.owner())?;
+            let owner = checked(checked(Mutex::new(area, MUTEX))?.owner())?;
             let word = word(area, MUTEX)?;
             is(owner == Owner::Dead || word == 2, || format!("it is {owner:?}'s: {word:#x}"))
         })
@@ -85,7 +85,7 @@ pub(super) fn lock_in_vain() -> Result<Box<dyn Act>> {
         Ok(_) => Err(areas::Error::new(ErrorKind::System, "wait in vain").detail("it was locked twice")),
     };
     let check = |area: &mut Area<Shared>| {
-        let owner = told(told(Mutex::new(area, MUTEX))?.owner())?;
+        let owner = checked(checked(Mutex::new(area, MUTEX))?.owner())?;
         is(owner == Owner::Living, || format!("it is {owner:?}'s"))
     };
     With::new(area, run, check).unchanged(check).boxed()
@@ -104,7 +104,7 @@ pub(super) fn event() -> Result<Box<dyn Act>> {
         event.wait(it.before, LONG).map(drop)
     };
     let check = |it: &mut Signalled| {
-        let count = told(told(Event::new(&it.area, EVENT))?.load())?;
+        let count = checked(checked(Event::new(&it.area, EVENT))?.load())?;
         is(count == it.before + 1, || format!("it was {}, and is {count}", it.before))
     };
     With::new(Signalled { area: area()?, before: 0 }, run, check).boxed()
@@ -127,16 +127,16 @@ pub(super) fn sequence() -> Result<Box<dyn Act>> {
         value.read(&mut [0; BYTES.len()]).map(drop)
     };
     let check = |area: &mut Area<Shared>| {
-        let value = told(SeqLock::new(area, VALUE, BYTES.len()))?;
+        let value = checked(SeqLock::new(area, VALUE, BYTES.len()))?;
         let mut bytes = [0; BYTES.len()];
-        told(value.read(&mut bytes))?;
+        checked(value.read(&mut bytes))?;
         is(bytes == BYTES, || format!("{bytes:?} was read"))?;
-        is(!told(value.has_living_writer())?, || "its writer is there still".to_owned())
+        is(!checked(value.has_living_writer())?, || "its writer is there still".to_owned())
     };
     With::new(area()?, run, check)
         .unchanged(|area| {
-            let value = told(SeqLock::new(area, VALUE, BYTES.len()))?;
-            is(!told(value.has_living_writer())?, || "its writer is there still".to_owned())
+            let value = checked(SeqLock::new(area, VALUE, BYTES.len()))?;
+            is(!checked(value.has_living_writer())?, || "its writer is there still".to_owned())
         })
         .boxed()
 }

@@ -10,7 +10,7 @@ use areas::{
 };
 
 use super::pool::Pool;
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 
 /// Larger than what malloc may take in the meantime, so that what is left behind is seen.
 const LARGE: usize = 4 << 20;
@@ -26,11 +26,11 @@ fn making(
 
 fn holds(area: &mut Option<Area<Shared>>) -> Result<(), String> {
     let Some(area) = area else { return Err("there is none".to_owned()) };
-    told(area.store(area.size() - 8, 0x1234_5678_u64, Ordering::Relaxed))?;
-    is(told(area.load::<u64>(area.size() - 8, Ordering::Relaxed))? == 0x1234_5678, || {
+    checked(area.store(area.size() - 8, 0x1234_5678_u64, Ordering::Relaxed))?;
+    is(checked(area.load::<u64>(area.size() - 8, Ordering::Relaxed))? == 0x1234_5678, || {
         "it holds other bytes".to_owned()
     })?;
-    is(told(area.load::<u64>(0, Ordering::Relaxed))? == 0, || "it is not zeroed".to_owned())
+    is(checked(area.load::<u64>(0, Ordering::Relaxed))? == 0, || "it is not zeroed".to_owned())
 }
 
 pub(super) fn private() -> Result<Box<dyn Act>> {
@@ -44,7 +44,7 @@ pub(super) fn private() -> Result<Box<dyn Act>> {
             let Some(area) = area else { return Err("there is none".to_owned()) };
             area[LARGE - 1] = 1;
             is(area[0] == 0 && area.len() == LARGE, || "it is not as asked".to_owned())?;
-            told(area.verify()).and_then(|found| is(found.holds(), || format!("{found:?}")))
+            checked(area.verify()).and_then(|found| is(found.holds(), || format!("{found:?}")))
         },
     )
     .boxed()
@@ -79,7 +79,7 @@ pub(super) fn growable() -> Result<Box<dyn Act>> {
         |area| {
             holds(area)?;
             let Some(area) = area else { return Err("there is none".to_owned()) };
-            told(area.grow(LARGE))?;
+            checked(area.grow(LARGE))?;
             is(area.size() == LARGE, || "it does not grow".to_owned())
         },
     )
@@ -94,7 +94,7 @@ pub(super) fn resizable() -> Result<Box<dyn Act>> {
         },
         |area| {
             let Some(area) = area else { return Err("there is none".to_owned()) };
-            told(area.resize(LARGE))?;
+            checked(area.resize(LARGE))?;
             is(area.size() == LARGE, || "it does not grow".to_owned())
         },
     )
@@ -162,7 +162,7 @@ pub(super) fn huge() -> Result<Box<dyn Act>> {
         |area| {
             holds(area)?;
             let Some(area) = area else { return Err("there is none".to_owned()) };
-            let resident = told(area.residency())?.resident();
+            let resident = checked(area.residency())?.resident();
             is(resident == LARGE as u64, || format!("{resident} bytes are in RAM"))
         },
     )

@@ -191,7 +191,7 @@ pub(crate) fn is(so: bool, else_: impl FnOnce() -> String) -> Result<(), String>
 }
 
 /// For checks: the error of a look that must work.
-pub(crate) fn told<T>(result: areas::Result<T>) -> Result<T, String> {
+pub(crate) fn checked<T>(result: areas::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{error:#}"))
 }
 

@@ -7,7 +7,7 @@ use areas::{Node, Policy};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::finding::know;
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::{NAMES, SIZE, has_pattern};
 
 /// The bystander's area, the policy that it has before, and the one that it is to have.
@@ -19,7 +19,7 @@ struct Moving {
 
 impl Moving {
     fn is_whole(&self) -> Result<(), String> {
-        has_pattern(&told(self.source.open_read_only())?, NAMES[0], SIZE)
+        has_pattern(&checked(self.source.open_read_only())?, NAMES[0], SIZE)
     }
 }
 
@@ -37,7 +37,7 @@ fn moving() -> Result<Box<dyn Act>> {
     With::new(it, |it| it.source.migrate(it.then).map(drop), |it| is_there(it))
         .unchanged(|it| {
             // Pages that were moved already stay where they are: the next try goes on from there.
-            let policies = told(it.source.policies())?;
+            let policies = checked(it.source.policies())?;
             let known = policies == [it.before] || policies == [it.then];
             is(known, || format!("its policies are {policies:?}"))?;
             it.is_whole()
@@ -46,9 +46,9 @@ fn moving() -> Result<Box<dyn Act>> {
 }
 
 fn is_there(it: &Moving) -> Result<(), String> {
-    let policies = told(it.source.policies())?;
+    let policies = checked(it.source.policies())?;
     is(policies == [it.then], || format!("its policies are {policies:?}"))?;
-    let residency = told(told(it.source.inspect())?.residency())?;
+    let residency = checked(checked(it.source.inspect())?.residency())?;
     let node: Option<Node> = it.then.nodes().and_then(|nodes| nodes.first());
     let there = node.map_or(0, |node| residency.on(node));
     is(there == SIZE as u64, || format!("{there} bytes of it are on {node:?}: {residency}"))?;

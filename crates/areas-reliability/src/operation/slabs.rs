@@ -4,7 +4,7 @@ use anyhow::Result;
 use areas::{Area, Rejected, Shared};
 use areas_slab::{Handle, Lease, Reader, Slab, Slice};
 
-use super::{Act, With, is, told};
+use super::{Act, With, checked, is};
 use crate::contents::SIZE;
 
 const BYTES: &[u8] = b"in a block";
@@ -38,8 +38,8 @@ pub(super) fn make() -> Result<Box<dyn Act>> {
     let check = |it: &mut Making| {
         let Some((slab, slice)) = &it.made else { return Err("there is none".to_owned()) };
         let mut bytes = [0; BYTES.len()];
-        told(slice.read_at(0, &mut bytes))?;
-        is(bytes == BYTES && told(slab.usage())?.blocks == 1, || format!("it has {bytes:?}"))
+        checked(slice.read_at(0, &mut bytes))?;
+        is(bytes == BYTES && checked(slab.usage())?.blocks == 1, || format!("it has {bytes:?}"))
     };
     With::new(making, run, check)
         .unchanged(|it| {
@@ -77,8 +77,8 @@ pub(super) fn read() -> Result<Box<dyn Act>> {
     };
     let check = |it: &mut Reading| {
         let Some((_, lease)) = &it.read else { return Err("nothing was read".to_owned()) };
-        is(told(lease.to_vec())? == BYTES, || "it has other bytes".to_owned())?;
-        is(told(it.slab.usage())?.blocks == 1, || "another number of blocks".to_owned())
+        is(checked(lease.to_vec())? == BYTES, || "it has other bytes".to_owned())?;
+        is(checked(it.slab.usage())?.blocks == 1, || "another number of blocks".to_owned())
     };
     With::new(Reading { slab, slice, again, read: None }, run, check)
         .unchanged(|it| {

@@ -120,10 +120,10 @@ fn time(stage: &Stage, size: Size) -> Result<Vec<f64>> {
     let mut samples = vec![Vec::new(); OPERATIONS.len()];
     for _ in 0..LOOKERS {
         let mut child = looker(stage, size, false)?;
-        let mut told = String::new();
-        child.stdout.take().context("its output")?.read_to_string(&mut told)?;
+        let mut text = String::new();
+        child.stdout.take().context("its output")?.read_to_string(&mut text)?;
         ensure!(child.wait()?.success(), "a looker failed");
-        for (samples, line) in samples.iter_mut().zip(told.lines()) {
+        for (samples, line) in samples.iter_mut().zip(text.lines()) {
             samples.push(line.parse::<f64>().context("a time")?);
         }
     }

@@ -5,16 +5,16 @@ use areas::{ErrorKind, registry};
 use areas_slab::{Slab, open, take};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::{handle, line};
 
 #[test]
 fn a_reader_that_is_killed_reads_nothing_any_more() {
     let me = test!("a_reader_that_is_killed_reads_nothing_any_more");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("reader") => {
             let leases = [open(&handle(&hear())).unwrap(), take(&handle(&hear())).unwrap()];
-            tell(&String::from_utf8(leases[1].to_vec().unwrap()).unwrap());
+            reply(&String::from_utf8(leases[1].to_vec().unwrap()).unwrap());
             hear();
             unreachable!("it is killed before");
         }
@@ -24,8 +24,8 @@ fn a_reader_that_is_killed_reads_nothing_any_more() {
             let mut other = me.spawn(&mut Stage::here(), "reader");
             let (one, two) = (slab.put(b"one").unwrap(), slab.put(b"two").unwrap());
             for peer in [&mut reader, &mut other] {
-                peer.tell(&line(&one.handle()));
-                peer.tell(&line(&two.give().unwrap()));
+                peer.send(&line(&one.handle()));
+                peer.send(&line(&two.give().unwrap()));
                 assert_eq!(peer.hear(), "two");
             }
             drop((one, two));
@@ -42,18 +42,18 @@ fn a_reader_that_is_killed_reads_nothing_any_more() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn what_a_killed_owner_put_stays_with_who_reads_it() {
     let me = test!("what_a_killed_owner_put_stays_with_who_reads_it");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("owner") => {
             let slab = Slab::create("killed owner", 1 << 20).unwrap();
             let (kept, dropped) = (slab.put(b"kept").unwrap(), slab.put(b"dropped").unwrap());
-            tell(&line(&kept.handle()));
-            tell(&line(&dropped.give().unwrap()));
+            reply(&line(&kept.handle()));
+            reply(&line(&dropped.give().unwrap()));
             drop(dropped);
             hear();
             unreachable!("it is killed before");
@@ -74,14 +74,14 @@ fn what_a_killed_owner_put_stays_with_who_reads_it() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 #[expect(unsafe_code, reason = "the child calls what a program would, and ends by _exit")]
 fn a_forked_child_opens_for_itself() {
     let me = test!("a_forked_child_opens_for_itself");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let slab = Slab::create("forked", 1 << 20).unwrap();
         let slice = slab.put(b"parent's").unwrap();
         let handle = slice.handle();
@@ -115,7 +115,7 @@ fn a_forked_child_opens_for_itself() {
         assert_eq!(slab.usage().unwrap().owned, 0);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 /// The same calls where they are allowed: in the parent.
@@ -138,7 +138,7 @@ fn descriptors_and_mappings() -> (usize, usize) {
 #[test]
 fn ten_thousand_arrays_take_no_descriptor_and_no_mapping_each() {
     let me = test!("ten_thousand_arrays_take_no_descriptor_and_no_mapping_each");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("reader") => {
             few_descriptors();
             let first = open(&handle(&hear())).unwrap();
@@ -153,10 +153,10 @@ fn ten_thousand_arrays_take_no_descriptor_and_no_mapping_each() {
             for (i, lease) in std::iter::once(&first).chain(&leases).enumerate() {
                 assert_eq!(lease.to_vec().unwrap(), u32::try_from(i).unwrap().to_le_bytes().repeat(250));
             }
-            tell("read all");
+            reply("read all");
             hear();
             drop((first, leases));
-            tell("dropped all");
+            reply("dropped all");
             hear();
             std::process::exit(0);
         }
@@ -170,16 +170,16 @@ fn ten_thousand_arrays_take_no_descriptor_and_no_mapping_each() {
             let after = descriptors_and_mappings();
             assert!(after.0 == descriptors && after.1 < mappings + 20, "{mappings} {after:?}");
             for slice in &slices {
-                reader.tell(&line(&slice.handle()));
+                reader.send(&line(&slice.handle()));
             }
             assert_eq!(reader.hear(), "read all");
             drop(slices);
             assert_eq!((slab.reclaim().unwrap(), slab.usage().unwrap().blocks), (0, ARRAYS));
-            reader.tell("drop");
+            reader.send("drop");
             assert_eq!(reader.hear(), "dropped all");
             assert_eq!(slab.reclaim().unwrap(), ARRAYS);
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

@@ -40,7 +40,7 @@ impl Child {
         Child { pid, line }
     }
 
-    fn tell(&mut self, order: u8) {
+    fn send(&mut self, order: u8) {
         let mut answer = [9];
         self.line.write_all(&[order]).unwrap();
         self.line.read_exact(&mut answer).unwrap();
@@ -93,7 +93,7 @@ impl<T> Clone for Both<T> {
 #[test]
 fn a_child_holds_what_the_owner_had() {
     let me = test!("a_child_holds_what_the_owner_had");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let slab = Slab::create("heirs of an owner", 1 << 20).unwrap();
         let held = Both::new([slab.put(b"one").unwrap(), slab.put(b"two").unwrap()]);
         let handle = held.0.borrow().as_ref().unwrap()[0].handle();
@@ -109,13 +109,13 @@ fn a_child_holds_what_the_owner_had() {
                 _ => false,
             })
         };
-        child.tell(b'r');
+        child.send(b'r');
         held.drop();
         assert_eq!((slab.reclaim().unwrap(), slab.usage().unwrap().read), (0, 128));
         let noise: Vec<_> = (0..10).map(|_| slab.put(&[9; 100]).unwrap()).collect();
-        child.tell(b'r');
-        child.tell(b'o');
-        child.tell(b'd');
+        child.send(b'r');
+        child.send(b'o');
+        child.send(b'd');
         drop(noise);
         assert_eq!(slab.reclaim().unwrap(), 2, "the child lives, and has dropped them");
         assert_eq!(slab.usage().unwrap().blocks, 0);
@@ -127,19 +127,19 @@ fn a_child_holds_what_the_owner_had() {
             Child::start(prepared(), move |_| held.has(|slice| slice.to_vec().unwrap() == b"three"))
         };
         held.drop();
-        child.tell(b'r');
+        child.send(b'r');
         assert_eq!(slab.reclaim().unwrap(), 0);
         child.kill();
         assert_eq!(slab.reclaim().unwrap(), 1);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_child_and_its_child_hold_what_a_reader_had() {
     let me = test!("a_child_and_its_child_hold_what_a_reader_had");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let slab = Slab::create("heirs of a reader", 1 << 20).unwrap();
         let slice = slab.put(b"read").unwrap();
         let held = Both::new(open(&slice.handle()).unwrap());
@@ -153,38 +153,38 @@ fn a_child_and_its_child_hold_what_a_reader_had() {
                     let held = held.clone();
                     let work = move |_| held.has(|lease| lease.to_vec().unwrap() == b"read");
                     let started: &mut Child = grandchild.insert(Child::start(prepared(), work));
-                    started.tell(b'r');
+                    started.send(b'r');
                     true
                 }
                 b'd' => held.drop(),
                 b'g' => {
                     let mut grandchild = grandchild.take().unwrap();
-                    grandchild.tell(b'r');
+                    grandchild.send(b'r');
                     grandchild.kill();
                     true
                 }
                 _ => false,
             })
         };
-        child.tell(b'r');
-        child.tell(b'f');
+        child.send(b'r');
+        child.send(b'f');
         held.drop();
         assert_eq!(slab.reclaim().unwrap(), 0, "child and grandchild read it");
-        child.tell(b'r');
-        child.tell(b'd');
+        child.send(b'r');
+        child.send(b'd');
         assert_eq!(slab.reclaim().unwrap(), 0, "the grandchild reads it");
-        child.tell(b'g');
+        child.send(b'g');
         assert_eq!(slab.reclaim().unwrap(), 1, "nobody reads it any more");
         child.kill();
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_childs_part_outlives_its_parent_and_not_the_parents_in_it() {
     let me = test!("a_childs_part_outlives_its_parent_and_not_the_parents_in_it");
-    let told = me.alone(Stage::default(), || {
+    let reported = me.alone(Stage::default(), || {
         let slab = Slab::create("heirs of the dead", 1 << 20).unwrap();
         let slices = [slab.put(b"inherited").unwrap(), slab.put(b"the parent's").unwrap()];
         let handles = slices.each_ref().map(areas_slab::Slice::handle);
@@ -229,13 +229,13 @@ fn a_childs_part_outlives_its_parent_and_not_the_parents_in_it() {
         pipe.0.write_all(b".").unwrap();
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(reported, "done");
 }
 
 #[test]
 fn where_there_is_no_seat_the_blocks_are_pinned() {
     let me = test!("where_there_is_no_seat_the_blocks_are_pinned");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let mut slab = Slab::builder().readers(1).over(areas::builder(1 << 20).shared().unwrap()).unwrap();
         slab.publish("no seat").unwrap();
         let slice = slab.put(b"kept").unwrap();
@@ -247,18 +247,18 @@ fn where_there_is_no_seat_the_blocks_are_pinned() {
         let mut child = Child::start(heirs, move |_| held.to_vec().unwrap() == b"kept");
         drop((slice, reader));
         assert_eq!((slab.reclaim().unwrap(), slab.usage().unwrap().owned), (0, 64), "for good");
-        child.tell(b'r');
+        child.send(b'r');
         child.kill();
         // What comes later has seats again.
         let slice = slab.put(b"later").unwrap();
         let held = slice.clone();
         let mut child = Child::start(prepared(), move |_| held.to_vec().unwrap() == b"later");
         drop(slice);
-        child.tell(b'r');
+        child.send(b'r');
         assert_eq!(slab.reclaim().unwrap(), 0);
         child.kill();
         assert_eq!(slab.reclaim().unwrap(), 1);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

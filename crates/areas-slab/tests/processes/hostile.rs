@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use areas::registry;
 use areas_slab::{Handle, Reader, Slab, Slice};
 
-use super::support::child::{Stage, tell, test};
+use super::support::child::{Stage, reply, test};
 
 /// Writes noise over all of an area, again and again, until it is killed.
 fn spoil() -> ! {
     let area = registry::find("hostile").unwrap().open().unwrap();
     let mut random = fastrand::Rng::with_seed(u64::from(std::process::id()));
-    tell("spoiling");
+    reply("spoiling");
     let mut noise = [0; 4096];
     loop {
         random.fill(&mut noise);
@@ -79,7 +79,7 @@ fn work(slab: &Slab, reader: &Reader, until: Instant) -> usize {
 #[test]
 fn a_neighbour_who_writes_over_everything_is_survived() {
     let me = test!("a_neighbour_who_writes_over_everything_is_survived");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("neighbour") => spoil(),
         _ => me.alone(Stage::default(), || {
             let slab = Slab::create("hostile", 1 << 20).unwrap();
@@ -101,5 +101,5 @@ fn a_neighbour_who_writes_over_everything_is_survived() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use areas::ErrorKind;
 use areas_slab::{Lease, Slab, take};
 
-use super::support::child::{Peer, Stage, hear, tell, test};
+use super::support::child::{Peer, Stage, hear, reply, test};
 use super::{handle, line};
 
 const BATCHES: u32 = 600;
@@ -26,8 +26,8 @@ fn consume() -> ! {
         );
     };
     loop {
-        let told = hear();
-        let Some((number, given)) = told.split_once(' ') else { std::process::exit(0) };
+        let answer = hear();
+        let Some((number, given)) = answer.split_once(' ') else { std::process::exit(0) };
         let number = number.parse().unwrap();
         match take(&handle(given)) {
             Ok(lease) => {
@@ -41,14 +41,14 @@ fn consume() -> ! {
             let (number, lease) = held.swap_remove(random.usize(..held.len()));
             check(number, &lease);
         }
-        tell(&number.to_string());
+        reply(&number.to_string());
     }
 }
 
 #[test]
 fn consumers_are_killed_at_any_moment() {
     let me = test!("consumers_are_killed_at_any_moment");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("consumer") => consume(),
         _ => me.alone(Stage::default(), || {
             let slab = Slab::create("pipeline", 1 << 20).unwrap();
@@ -62,7 +62,7 @@ fn consumers_are_killed_at_any_moment() {
                 let slice = slab.alloc_within(layout, Duration::from_secs(20)).unwrap();
                 slice.write_at(0, &number.to_le_bytes().repeat(layout.size() / 4)).unwrap();
                 let consumer = random.usize(..CONSUMERS);
-                consumers[consumer].tell(&format!("{number} {}", line(&slice.give().unwrap())));
+                consumers[consumer].send(&format!("{number} {}", line(&slice.give().unwrap())));
                 drop(slice);
                 if random.u8(..) < 30 {
                     // With batches taken, or on their way to it.
@@ -84,5 +84,5 @@ fn consumers_are_killed_at_any_moment() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

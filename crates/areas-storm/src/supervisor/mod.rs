@@ -44,7 +44,7 @@ const INSIDE: &str = "AREAS_STORM_RUN";
 
 /// Starts the supervisor in a folder of its own, with a registry of its own: a process finds its
 /// registry by the environment that it was started with. The folder goes when it is done.
-fn within_a_folder(seed: u64, tell_seed: bool) -> Result<bool> {
+fn within_a_folder(seed: u64, print_seed: bool) -> Result<bool> {
     let base =
         if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
     let run = tempfile::Builder::new()
@@ -56,7 +56,7 @@ fn within_a_folder(seed: u64, tell_seed: bool) -> Result<bool> {
         .args(std::env::args_os().skip(1))
         .env("AREAS_DIR", run.path().join("registry"))
         .env(INSIDE, run.path());
-    if tell_seed {
+    if print_seed {
         command.args(["--seed", &seed.to_string()]);
     }
     let status = command.status().context("cannot start the supervisor")?;
@@ -150,7 +150,7 @@ impl Supervisor {
             if ticks.is_multiple_of(25) {
                 self.look_around();
                 self.watch();
-                self.tell_progress(length);
+                self.print_progress(length);
             }
             ticks += 1;
             std::thread::sleep(TICK);
@@ -177,7 +177,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn tell_progress(&mut self, length: Duration) {
+    fn print_progress(&mut self, length: Duration) {
         if self.progress.is_hidden() {
             return;
         }

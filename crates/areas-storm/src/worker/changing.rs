@@ -19,8 +19,8 @@ impl Worker {
     }
 
     pub(super) fn check(&mut self, held: &mut Held) {
-        let told = self.tried(Op::Check, |worker| held.check(&mut worker.random));
-        match told {
+        let reported = self.tried(Op::Check, |worker| held.check(&mut worker.random));
+        match reported {
             Some(Ok(looked)) => self.slot.who.checked += looked as u64,
             Some(Err(wrong)) => {
                 let (id, kind) = (held.id(), kind_of(held));

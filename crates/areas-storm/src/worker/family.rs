@@ -177,7 +177,7 @@ impl Worker {
                 match areas::builder(4096).name(&name).shared() {
                     Ok(gift) => self.held.push(Held::new_shared(gift)),
                     Err(error) => {
-                        self.findings.tell(Rule::Error, "a child with a gift", &format!("{error:#}"))
+                        self.findings.report(Rule::Error, "a child with a gift", &format!("{error:#}"))
                     }
                 }
                 self.live_as_child(life, seed)
@@ -202,7 +202,7 @@ impl Worker {
                     if !is_planned(status) {
                         self.found(Rule::Death, &format!("child {pid} (life {life}) ended by {status:?}"));
                     }
-                    self.nobody_finds(life, pid, "it was reaped");
+                    self.no_process_finds(life, pid, "it was reaped");
                     self.children.swap_remove(at);
                 }
                 // Not ours: after exec, say.

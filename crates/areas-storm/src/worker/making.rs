@@ -220,7 +220,7 @@ impl Worker {
         let object = inode(&area);
         let mut held = Held::new(Memory::Resizable(area), object, true);
         self.fill(&mut held);
-        let told = self.tried(Op::LoneResize, |worker| {
+        let reported = self.tried(Op::LoneResize, |worker| {
             let Memory::Resizable(area) = &mut held.memory else { return Ok(None) };
             let blocks = |area: &Area<areas::Resizable>| rustix::fs::fstat(area).map_or(0, |stat| stat.st_blocks);
             let full = blocks(area);
@@ -237,7 +237,7 @@ impl Worker {
                 .then(|| format!("cut from {large} to {small} bytes: {full} blocks before, {cut} after; bytes behind the end readable: {beyond}; \
                                   first byte that is not zero after growing again: {stray:?}")))
         });
-        if let Some(Some(wrong)) = told {
+        if let Some(Some(wrong)) = reported {
             self.found(Rule::Bytes, &wrong);
         }
         self.held.push(held);

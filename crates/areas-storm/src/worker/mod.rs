@@ -96,7 +96,7 @@ pub(crate) fn life_name(tag: &str, life: u64) -> String {
 /// A worker's whole life.
 pub(crate) fn main(options: Options) -> anyhow::Result<()> {
     crate::quiet::no_core_dumps();
-    tell_panics(&options);
+    report_panics(&options);
     let board = Board::at(&options.run);
     let pid = u64::from(std::process::id());
     let (group, seed, life) = (options.group, options.seed, options.life);
@@ -122,11 +122,11 @@ pub(crate) fn main(options: Options) -> anyhow::Result<()> {
 }
 
 /// A panic is a finding, with its message.
-fn tell_panics(options: &Options) {
+fn report_panics(options: &Options) {
     let (run, seed) = (options.run.clone(), options.seed);
     std::panic::set_hook(Box::new(move |panic| {
         if let Ok(findings) = Findings::open(&run) {
-            findings.tell(
+            findings.report(
                 Rule::Death,
                 &format!("process {} (seed {seed})", std::process::id()),
                 &panic.to_string(),
@@ -161,7 +161,7 @@ impl Worker {
     fn begin_life(&mut self) {
         self.epoch = self.shared.epoch();
         if let Some(before) = self.options.before {
-            self.nobody_finds(before, i32::try_from(self.slot.who.pid).unwrap_or(0), "it called exec");
+            self.no_process_finds(before, i32::try_from(self.slot.who.pid).unwrap_or(0), "it called exec");
         }
         let name = life_name(&self.options.tag, self.options.life);
         if let Some(area) = self.tried(Op::CreateFixed, |_| areas::builder(4096).shared()) {
@@ -187,7 +187,7 @@ impl Worker {
             160..200 => self.publish_one(),
             200..380 if full => self.check_one(),
             200..380 => self.clone_one(),
-            380..440 => self.find_somebody(),
+            380..440 => self.find_a_process(),
             440..520 => self.get_by_id(),
             520..540 => self.list(),
             540..550 => self.lock_one(),
@@ -218,7 +218,7 @@ impl Worker {
     }
 
     fn found(&self, rule: Rule, what: &str) {
-        self.findings.tell(rule, &self.who(), what);
+        self.findings.report(rule, &self.who(), what);
     }
 
     /// Does an operation; an error that it may not have is a finding.
@@ -326,7 +326,7 @@ impl Worker {
     }
 
     /// An area of a life that ended: no process may find it in that process.
-    fn nobody_finds(&self, life: u64, pid: i32, why: &str) {
+    fn no_process_finds(&self, life: u64, pid: i32, why: &str) {
         let name = life_name(&self.options.tag, life);
         match registry::find(&name) {
             // A child of it that lives holds it too.

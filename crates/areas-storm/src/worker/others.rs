@@ -13,7 +13,7 @@ use crate::op::Op;
 
 impl Worker {
     /// Looks for a name, and at the area's description.
-    pub(super) fn find_somebody(&mut self) {
+    pub(super) fn find_a_process(&mut self) {
         let name = self.common_name();
         let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
         if source.name().as_bytes() != name.as_bytes() {
@@ -210,11 +210,11 @@ impl Worker {
         let Some(at) = self.any_held(|held| matches!(held.memory, Memory::Shared(_))) else { return };
         let mut held = self.held.swap_remove(at);
         if let Memory::Shared(area) = &mut held.memory {
-            let told = self.tried(Op::Verify, |_| area.verify());
+            let reported = self.tried(Op::Verify, |_| area.verify());
             // Of several nodes, another process's move may be half done.
             let one_node = areas::allowed_nodes().is_ok_and(|nodes| nodes.len() == 1);
-            if let Some(told) = told.filter(|told| one_node && !told.holds()) {
-                self.found(Rule::Info, &format!("placed as {} on one node: {told}", area.placement()));
+            if let Some(reported) = reported.filter(|reported| one_node && !reported.holds()) {
+                self.found(Rule::Info, &format!("placed as {} on one node: {reported}", area.placement()));
             }
         }
         self.held.push(held);

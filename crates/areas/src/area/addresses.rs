@@ -194,9 +194,9 @@ pub(super) fn no_room(what: String, error: Error) -> Error {
         ),
         _ => error.remedy().map(str::to_owned),
     };
-    let told = Error::new(error.kind(), what).detail("it has no addresses for that").caused_by(error);
+    let reported = Error::new(error.kind(), what).detail("it has no addresses for that").caused_by(error);
     match help {
-        Some(help) => told.help(help),
-        None => told,
+        Some(help) => reported.help(help),
+        None => reported,
     }
 }

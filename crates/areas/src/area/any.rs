@@ -216,7 +216,7 @@ impl AnyArea {
     /// As there; [`ErrorKind::Unsupported`] for private and stored memory, which is never found.
     pub fn retire(&mut self) -> Result<()> {
         match self {
-            AnyArea::Private(_) | AnyArea::Stored(_) => Err(self.nobody_finds(format!("retire {self}"))),
+            AnyArea::Private(_) | AnyArea::Stored(_) => Err(self.no_process_finds(format!("retire {self}"))),
             AnyArea::Shared(area) => area.retire(),
             AnyArea::Resizable(area) => area.retire(),
             AnyArea::Frozen(area) => area.retire(),
@@ -236,7 +236,7 @@ impl AnyArea {
     pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
         match self {
             AnyArea::Private(_) | AnyArea::Stored(_) => {
-                Err(self.nobody_finds(format!("note something beside {self}")))
+                Err(self.no_process_finds(format!("note something beside {self}")))
             }
             AnyArea::Shared(area) => area.set_note(note),
             AnyArea::Resizable(area) => area.set_note(note),
@@ -372,7 +372,7 @@ impl AnyArea {
         each!(self, area => area.note_holder());
     }
 
-    fn nobody_finds(&self, what: String) -> Error {
+    fn no_process_finds(&self, what: String) -> Error {
         let why = format!("it is {} memory, which no other process can find", self.kind_word());
         Error::new(ErrorKind::Unsupported, what).detail(why)
     }

@@ -73,8 +73,8 @@ impl AreaBuilder<'_> {
             }
         }
         let kind = refused.first().map_or(ErrorKind::Unsupported, Error::kind);
-        let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        let error = Error::new(kind, what()).detail(told.join("; "));
+        let reported: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        let error = Error::new(kind, what()).detail(reported.join("; "));
         Err(remedy::physical(error, &refused))
     }
 

@@ -374,11 +374,11 @@ impl<'a> CloneBuilder<'a> {
         let record = self.source.record();
         let mut object = object.fresh();
         headroom::keep(|| format!("clone area {} {:?}", record.id, record.name))?;
-        let told = record.extent.max();
+        let reported = record.extent.max();
         if let Extent::Resizable { max } = object.extent()
             // Without a wish as many as the source has; more where a holder made it larger than
             // that since the record was read.
-            && let Some(room) = self.room.or_else(|| (Some(max) != told).then_some(max))
+            && let Some(room) = self.room.or_else(|| (Some(max) != reported).then_some(max))
         {
             let room = object.page_size().round_up(room).unwrap_or(usize::MAX);
             let room = match object.is_capped() {

@@ -47,7 +47,7 @@ impl<K: AreaKind> Area<K> {
         let first = self.asked_now().and_then(|parts| parts.into_iter().next());
         let Some((_, asked)) = first else { return self.placement.whole() };
         match self.kernels(0, &asked) {
-            Some(told) if told != asked => told,
+            Some(reported) if reported != asked => reported,
             _ => self.placement.whole(),
         }
     }
@@ -82,9 +82,10 @@ impl<K: AreaKind> Area<K> {
     /// kernel does not report, if that is the same.
     fn kernels(&self, at: usize, asked: &Placement) -> Option<Placement> {
         let address = self.mapping.check(at, 1, self.mapping.span()).ok()?;
-        let told = sys::policy::placement_at(address).ok()?;
-        let same = told.policy_ref() == asked.policy_ref() && told.is_balanced() == asked.is_balanced();
-        Some(if same { *asked } else { told })
+        let reported = sys::policy::placement_at(address).ok()?;
+        let same =
+            reported.policy_ref() == asked.policy_ref() && reported.is_balanced() == asked.is_balanced();
+        Some(if same { *asked } else { reported })
     }
 }
 
@@ -105,11 +106,11 @@ fn cut<T: Copy + PartialEq>(
         let (mut same, mut other, mut there) = (at, next, ask(next)?);
         while there != here && other - same > 1 {
             let middle = same.midpoint(other);
-            let told = ask(middle)?;
-            if told == here {
+            let reported = ask(middle)?;
+            if reported == here {
                 same = middle;
             } else {
-                (other, there) = (middle, told);
+                (other, there) = (middle, reported);
             }
         }
         if there != here {
@@ -138,8 +139,8 @@ mod tests {
             let mut asked = 0;
             let range = first..first + list.len();
             let parts = cut(&range, step, &mut |at| { asked += 1; Some(list[at - first]) }).unwrap();
-            let told: Vec<u8> = parts.iter().flat_map(|(range, id)| std::iter::repeat_n(*id, range.len())).collect();
-            prop_assert_eq!(&told, &list);
+            let reported: Vec<u8> = parts.iter().flat_map(|(range, id)| std::iter::repeat_n(*id, range.len())).collect();
+            prop_assert_eq!(&reported, &list);
             prop_assert!(parts.windows(2).all(|two| two[0].0.end == two[1].0.start && two[0].1 != two[1].1));
             prop_assert_eq!((parts[0].0.start, parts[parts.len() - 1].0.end), (range.start, range.end));
             prop_assert!(asked <= list.len().div_ceil(step) + 1 + parts.len() * 5);
@@ -156,7 +157,7 @@ mod tests {
     /// Node 0 is everywhere: what another holder of an object asks of a part, and of all, is
     /// reported here.
     #[test]
-    fn what_others_ask_of_an_object_is_told() {
+    fn what_others_ask_of_an_object_is_reported() {
         let page = PageSize::base().bytes();
         let on =
             |policy: fn(NodeSet) -> Policy| Placement::new(policy(NodeSet::single(Node::new(0).unwrap())));

@@ -162,15 +162,15 @@ impl<K: AreaKind> Area<K> {
 
     /// Publishes all parts in one step: the first has the place that the area had.
     fn announce_parts(parts: &mut [Self]) {
-        let told: Vec<_> = parts.iter().filter_map(Area::told).collect();
+        let reported: Vec<_> = parts.iter().filter_map(Area::part_announcement).collect();
         let Some(publication) = parts.first().and_then(|first| first.publication.as_ref()) else { return };
-        let others = publication.divide(told);
+        let others = publication.divide(reported);
         for (part, publication) in parts.iter_mut().skip(1).zip(others) {
             part.publication = Some(publication);
         }
     }
 
-    fn told(&self) -> Option<registry::Announcement> {
+    fn part_announcement(&self) -> Option<registry::Announcement> {
         let object = self.object.as_ref()?;
         Some(self.announcement(self.name.clone()?, &self.mapping, object))
     }
@@ -220,8 +220,8 @@ impl<K: AreaKind> Area<K> {
     }
 
     fn announce_part(&self) {
-        if let (Some(publication), Some(told)) = (&self.publication, self.told()) {
-            let _ = publication.divide(vec![told]);
+        if let (Some(publication), Some(reported)) = (&self.publication, self.part_announcement()) {
+            let _ = publication.divide(vec![reported]);
         }
     }
 

@@ -102,12 +102,12 @@ impl ReceiveOptions {
             remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno))
         })?;
         let room = self.room.map(|room| page.round_up(room).unwrap_or(usize::MAX));
-        let told = match (room, self.resizable) {
+        let reported = match (room, self.resizable) {
             (room, true) => Extent::Resizable { max: room.unwrap_or(0) },
             (Some(max), false) => Extent::Growable { max },
             (None, false) => Extent::Fixed,
         };
-        let object = Object::adopt_looked(own, &looked, page, told, None)?;
+        let object = Object::adopt_looked(own, &looked, page, reported, None)?;
         self.map_object(object, writable, (None, Note::default(), Lock::None), WHAT)
     }
 

@@ -63,8 +63,8 @@ impl<K: AreaKind> Area<K> {
             return self.publish_new(name);
         }
         let object = object_of(self.object.as_ref());
-        let told = self.announcement(name.clone(), &self.mapping, object);
-        let (publication, id) = Publication::alone(told, EXCLUSIVE_TIMEOUT)?;
+        let announced = self.announcement(name.clone(), &self.mapping, object);
+        let (publication, id) = Publication::alone(announced, EXCLUSIVE_TIMEOUT)?;
         self.publication = Some(publication);
         self.name = Some(name);
         Ok(id)

@@ -242,10 +242,10 @@ impl ReceiveOptions {
             Err(_) => return Err(never("more than one descriptor came with the message")),
         };
         let max = message.max.filter(|max| max.is_multiple_of(PageSize::base().bytes()));
-        let told = max.map_or(Extent::Fixed, |max| Extent::Growable { max });
+        let reported = max.map_or(Extent::Fixed, |max| Extent::Growable { max });
         let flags = sys::file::is_writable(descriptor.as_fd());
         // What is not an object, or may shrink, will never be anything else.
-        let object = Object::adopt(descriptor, told, message.exact)
+        let object = Object::adopt(descriptor, reported, message.exact)
             .map_err(|error| Refused { never: error.kind() == ErrorKind::InvalidInput, error })?;
         let writable =
             flags.map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_GETFL)", errno))?;

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_by_their_names_and_once() {
+    fn causes_are_reported_by_their_names_and_once() {
         let error = Error::new(ErrorKind::System, "wait for signals")
             .caused_by(std::io::Error::from_raw_os_error(24));
         assert_eq!(error.to_string(), "cannot wait for signals (too many open files (EMFILE))");

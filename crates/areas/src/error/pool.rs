@@ -82,9 +82,9 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
     };
     let of_all = format!(
         "{} pages, {} free, {} reserved",
-        told(machine.total),
-        told(machine.free),
-        told(machine.reserved)
+        reported(machine.total),
+        reported(machine.free),
+        reported(machine.reserved)
     );
     let (facts, fill) = match confined(root, allowed, wanted) {
         (None, _) => (
@@ -165,8 +165,9 @@ fn of_nodes(
         _ => {
             const MAX: usize = 8;
             let each = pools.iter().take(MAX);
-            let each = each
-                .map(|(node, _, pool)| format!("node {node}: {} of {}", told(pool.free), told(pool.total)));
+            let each = each.map(|(node, _, pool)| {
+                format!("node {node}: {} of {}", reported(pool.free), reported(pool.total))
+            });
             let more = if pools.len() > MAX { ", …" } else { "" };
             let each = each.collect::<Vec<_>>().join(", ");
             format!(
@@ -221,7 +222,7 @@ impl Pool {
     }
 }
 
-fn told(number: Option<u64>) -> String {
+fn reported(number: Option<u64>) -> String {
     number.map_or_else(|| "an unknown number of".to_owned(), |number| number.to_string())
 }
 
@@ -316,44 +317,44 @@ mod tests {
     fn the_nodes_that_a_process_may_use() {
         let tree = machine("cpuset", [(6, 6), (2, 1), (0, 0)], 3);
         let all = Placement::new(Policy::Bind(NodeSet::ALL));
-        let told = report(&tree, "1", wanted(2, &all));
-        insta::assert_snapshot!(told, @"
+        let reported = report(&tree, "1", wanted(2, &all));
+        insta::assert_snapshot!(reported, @"
         cannot take pages: this process may take memory from node 1 alone; node 1's pool of 2 MiB pages has 2 pages, 1 free; 2 wanted there; all nodes together have 8 pages, 7 free, 3 reserved
           help: fill that node's pool: `echo 3 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 1 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
         ");
         let preferred = Placement::new(Policy::Preferred(crate::Node::of::<0>()));
-        assert_eq!(report(&tree, "1", wanted(2, &preferred)), told);
-        assert_eq!(report(&tree, "1", Wanted::new(PageSize::HUGE_2M, 2 * HUGE)), told);
+        assert_eq!(report(&tree, "1", wanted(2, &preferred)), reported);
+        assert_eq!(report(&tree, "1", Wanted::new(PageSize::HUGE_2M, 2 * HUGE)), reported);
     }
 
     #[test]
     fn what_is_reserved_by_others_is_not_free() {
         let tree = machine("reserved", [(2, 2), (2, 2), (2, 2)], 5);
         // Six are free, and five of them promised: with four more there are enough.
-        let told = report(&tree, "0-2", Wanted::new(PageSize::HUGE_2M, 5 * HUGE));
-        assert!(told.contains("has 6 pages, 6 free, 5 reserved; 5 wanted"), "{told}");
+        let reported = report(&tree, "0-2", Wanted::new(PageSize::HUGE_2M, 5 * HUGE));
+        assert!(reported.contains("has 6 pages, 6 free, 5 reserved; 5 wanted"), "{reported}");
         assert!(
-            told.contains("`echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`"),
-            "{told}"
+            reported.contains("`echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`"),
+            "{reported}"
         );
         // Three of these five are our own.
-        let told = report(&tree, "0-2", Wanted::taking(PageSize::HUGE_2M, 3 * HUGE, 0));
-        assert!(told.contains("the pool has enough by now: try again"), "{told}");
+        let reported = report(&tree, "0-2", Wanted::taking(PageSize::HUGE_2M, 3 * HUGE, 0));
+        assert!(reported.contains("the pool has enough by now: try again"), "{reported}");
     }
 
     #[test]
     fn pools_that_are_not_there() {
         let tree = machine("none", [(6, 6), (2, 1), (0, 0)], 0);
         tree.put("sys/devices/system/node/has_memory", "0-3\n");
-        let told = report(&tree, "0-3", wanted(1, &bound("3")));
-        assert!(told.contains("node 3 has no pool of 2 MiB pages; 1 wanted there"), "{told}");
-        assert!(told.contains("take nodes that have one (`areas nodes`)"), "{told}");
-        let told = report(&tree, "0-3", Wanted::new(PageSize::from_log2(30).unwrap(), 1 << 30));
-        assert!(told.contains("this kernel has no pool of 1 GiB pages"), "{told}");
+        let reported = report(&tree, "0-3", wanted(1, &bound("3")));
+        assert!(reported.contains("node 3 has no pool of 2 MiB pages; 1 wanted there"), "{reported}");
+        assert!(reported.contains("take nodes that have one (`areas nodes`)"), "{reported}");
+        let reported = report(&tree, "0-3", Wanted::new(PageSize::from_log2(30).unwrap(), 1 << 30));
+        assert!(reported.contains("this kernel has no pool of 1 GiB pages"), "{reported}");
         // Files that make no sense are unknown numbers.
         tree.put("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "?");
-        let told = report(&tree, "0-3", Wanted::new(PageSize::HUGE_2M, HUGE));
-        assert!(told.contains("has 8 pages, an unknown number of free, 0 reserved"), "{told}");
+        let reported = report(&tree, "0-3", Wanted::new(PageSize::HUGE_2M, HUGE));
+        assert!(reported.contains("has 8 pages, an unknown number of free, 0 reserved"), "{reported}");
     }
 
     #[test]
@@ -375,7 +376,7 @@ mod tests {
           help: raise the limits: `echo 10485760 > /two/a/b/hugetlb.2MB.rsvd.max && echo 10485760 > /two/a/b/hugetlb.2MB.max` as root, and fill that node's pool: `echo 5 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 1 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
         ");
         // What was reserved is not held against the limit of reservations again.
-        let told = report(&tree, "0-2", Wanted::taking(PageSize::HUGE_2M, 5 * HUGE, HUGE));
-        assert!(told.contains("hugetlb.2MB.max is 6.00 MiB") && !told.contains("rsvd"), "{told}");
+        let reported = report(&tree, "0-2", Wanted::taking(PageSize::HUGE_2M, 5 * HUGE, HUGE));
+        assert!(reported.contains("hugetlb.2MB.max is 6.00 MiB") && !reported.contains("rsvd"), "{reported}");
     }
 }

@@ -182,7 +182,7 @@ impl OfferOptions {
     /// Lets those connect who may have it.
     fn widen(&self, bound: &Bound, what: &dyn Fn() -> String) -> Result<Reach> {
         let everybody = || {
-            let widened = bound.let_everybody_connect();
+            let widened = bound.let_any_user_connect();
             widened.map_err(|errno| failed(what(), "chmod(0622), of the socket", errno))?;
             Ok(Reach::AnyUser)
         };

@@ -280,7 +280,7 @@ impl Bound {
     }
 
     /// Lets all connect to it that reach its folder.
-    pub(super) fn let_everybody_connect(&self) -> sys::Result<()> {
+    pub(super) fn let_any_user_connect(&self) -> sys::Result<()> {
         sys::file::set_mode_of(&number_path(self.entry.checked()?), 0o622)
     }
 

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_number_is_nobody_in_particular() {
+    fn who_has_no_number_is_no_particular_user() {
         let mut users = Users::Default;
         assert!(users.include(Some(5), &[5]) && !users.include(Some(6), &[5]) && !users.include(None, &[5]));
         users.add(7);

@@ -142,16 +142,16 @@ mod tests {
                 asked.place(start..start + len, &on(node));
                 model[start..start + len].fill(Some(on(node)));
             }
-            let mut told = [None; 70];
+            let mut reported = [None; 70];
             let mut end = None;
             for (range, placement) in asked.parts() {
-                prop_assert!(!range.is_empty() && told[range.clone()].iter().all(Option::is_none));
+                prop_assert!(!range.is_empty() && reported[range.clone()].iter().all(Option::is_none));
                 // One part where one will do.
                 prop_assert!(end != Some((range.start, placement)));
                 end = Some((range.end, placement));
-                told[range].fill(Some(placement));
+                reported[range].fill(Some(placement));
             }
-            prop_assert_eq!(told, model);
+            prop_assert_eq!(reported, model);
         }
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_tells_how_many_there_are() {
+    fn the_kernel_says_how_many_there_are() {
         let listed = std::fs::read_to_string("/proc/thread-self/maps").unwrap().lines().count();
         let counted = used().unwrap();
         // Other tests map and unmap concurrently.

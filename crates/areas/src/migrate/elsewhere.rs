@@ -78,9 +78,9 @@ impl<'a> Elsewhere<'a> {
             let address = |at: usize| std::ptr::without_provenance(mapped.address_of(at));
             // A process that has gone, or may not be looked into, moves nothing for us; the result
             // is reported page by page.
-            let Ok(told) = Mover::through(mapped.pid).shift(&pages, address) else { continue };
+            let Ok(reported) = Mover::through(mapped.pid).shift(&pages, address) else { continue };
             left = others;
-            for (&index, why) in there.iter().zip(told) {
+            for (&index, why) in there.iter().zip(reported) {
                 answers[index] = why;
                 // That process has not touched it.
                 if why == Some(UnmovedReason::Gone) {

@@ -264,7 +264,10 @@ mod tests {
         ] {
             note(&mut stayed, &page(at, id), why);
         }
-        let told: Vec<_> = stayed.iter().map(|part| (part.range.end / 4096, part.why)).collect();
-        assert_eq!(told, [(2, UnmovedReason::Busy), (3, UnmovedReason::Busy), (4, UnmovedReason::NoRoom)]);
+        let reported: Vec<_> = stayed.iter().map(|part| (part.range.end / 4096, part.why)).collect();
+        assert_eq!(
+            reported,
+            [(2, UnmovedReason::Busy), (3, UnmovedReason::Busy), (4, UnmovedReason::NoRoom)]
+        );
     }
 }

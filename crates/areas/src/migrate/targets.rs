@@ -87,23 +87,23 @@ struct Page {
 /// The pages in RAM. Where the kernel has huge pages and does not report which they are, each block
 /// that lies on one node as a whole may be one.
 fn pages(residency: &Residency, first: usize) -> impl Iterator<Item = Page> + '_ {
-    let untold = residency.has_untold_huge_pages();
+    let unreported = residency.has_unreported_huge_pages();
     let huge = PageSize::transparent();
     let there = residency.runs().iter().filter_map(|run| match run.place {
         PageLocation::On { node, page } => Some((run.range.clone(), node, page)),
         _ => None,
     });
-    there.flat_map(move |(range, node, told)| {
+    there.flat_map(move |(range, node, reported)| {
         let mut at = range.start;
         std::iter::from_fn(move || {
             if at >= range.end {
                 return None;
             }
-            let block = untold
-                && told == PageSize::base()
+            let block = unreported
+                && reported == PageSize::base()
                 && at % huge.bytes() == first % huge.bytes()
                 && range.end - at >= huge.bytes();
-            let size = if block { huge } else { told };
+            let size = if block { huge } else { reported };
             let skew = if size == PageSize::base() { 0 } else { first % size.bytes() };
             let end = (at + size.bytes() - skew) / size.bytes() * size.bytes() + skew;
             let begin = end.saturating_sub(size.bytes());
@@ -145,12 +145,15 @@ mod tests {
     fn interleaved_pages_go_where_the_kernel_would_have_put_them() {
         let nodes: NodeSet = [node(0), node(1), node(3)].into_iter().collect();
         let targets = targets(Policy::Interleave(nodes), Origin::Object(4));
-        let told = |pages: &[(usize, Option<u32>)]| -> Vec<(usize, u32)> {
+        let reported = |pages: &[(usize, Option<u32>)]| -> Vec<(usize, u32)> {
             let wanted = targets.wanted(&made_up(pages), 0);
             wanted.iter().map(|page| (page.range.start / PAGE, page.target.get())).collect()
         };
-        assert_eq!(told(&[(5, Some(0)), (1, None), (1, Some(0))]), [(0, 1), (1, 3), (3, 1), (4, 3), (6, 1)]);
-        assert_eq!(told(&[(1, Some(1)), (1, Some(3)), (1, Some(0))]), []);
+        assert_eq!(
+            reported(&[(5, Some(0)), (1, None), (1, Some(0))]),
+            [(0, 1), (1, 3), (3, 1), (4, 3), (6, 1)]
+        );
+        assert_eq!(reported(&[(1, Some(1)), (1, Some(3)), (1, Some(0))]), []);
     }
 
     #[test]
@@ -161,9 +164,9 @@ mod tests {
         let wanted = targets.wanted(&huge, 0);
         assert_eq!(wanted, [Wanted { range: HUGE..2 * HUGE, target: node(1) }]);
         // The kernel has huge pages there, and has not reported which they are.
-        let mut untold = made_up(&[(2 * 512, Some(0)), (2, Some(0))]);
-        untold.forget_page_sizes();
-        let wanted = targets.wanted(&untold, 0);
+        let mut unreported = made_up(&[(2 * 512, Some(0)), (2, Some(0))]);
+        unreported.forget_page_sizes();
+        let wanted = targets.wanted(&unreported, 0);
         assert_eq!(wanted.len(), 512 + 1);
         assert!(wanted[..512].iter().all(|page| page.target == node(1) && page.range.start >= HUGE));
         assert_eq!(wanted[512].range.start, 2 * HUGE + PAGE);

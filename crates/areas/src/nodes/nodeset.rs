@@ -412,7 +412,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_set_of_all_numbers_is_all_and_nobody_names_it() {
+    fn the_set_of_all_numbers_is_all_and_is_never_named() {
         assert_eq!("all".parse::<NodeSet>().unwrap(), NodeSet::ALL);
         for text in ["0-1023", "0-511,512-1023", "0,1-1023", " 0-1023\n"] {
             let error = text.parse::<NodeSet>().unwrap_err();

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn what_is_wrong_is_reported() {
         let below = |contiguous, mib: u64| Demand { contiguous, below: Some(mib << 20) };
         let side_by_side = Demand { contiguous: true, below: None };
         let scattered = Demand { contiguous: false, below: None };

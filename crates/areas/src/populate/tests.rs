@@ -162,8 +162,8 @@ fn bound_pages_are_on_their_node_or_refused() {
         let object = object(20 * MIB);
         let mapping = System::new().map(&Request::object(&object).placed(placement)).unwrap();
         // Reported, or only known to the kernel: the same.
-        let told = Job { placement: Some(placement), ..job(&mapping, Some(&object)) };
-        populate(&told).unwrap();
+        let reported = Job { placement: Some(placement), ..job(&mapping, Some(&object)) };
+        populate(&reported).unwrap();
         let residency = residency::measure(&mapping, Some(&object), 20 * MIB).unwrap();
         assert_eq!(residency.nodes().collect::<Vec<_>>(), [(node, 20 * MIB as u64)]);
 

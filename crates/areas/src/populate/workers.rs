@@ -195,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn every_piece_once_and_told_to_the_caller() {
+    fn every_piece_once_and_reported_to_the_caller() {
         let workers = Workers { threads: 4, pinned: None };
         let me = thread::current().id();
         let counts: Vec<_> = (0..100).map(|_| AtomicUsize::new(0)).collect();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let work = |piece: usize| {
             assert_ne!(thread::current().id(), me);
             counts[piece].fetch_add(1, Ordering::Relaxed);
@@ -207,12 +207,12 @@ mod tests {
         };
         let mut finished = |piece| {
             assert_eq!(thread::current().id(), me);
-            told.push(piece);
+            reported.push(piece);
         };
         assert_eq!(workers.for_each_chunk(100, &work, &mut finished).unwrap(), 4);
         assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
-        told.sort_unstable();
-        assert_eq!(told, (0..100).collect::<Vec<_>>());
+        reported.sort_unstable();
+        assert_eq!(reported, (0..100).collect::<Vec<_>>());
     }
 
     #[test]

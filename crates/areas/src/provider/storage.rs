@@ -342,9 +342,9 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
             .detail(format!("device {major}:{minor} is not a memory device (its subsystem is not `dax`)"))
             .help("open a regular file, or a device as /dev/dax0.0"));
     }
-    let told = |name: &str| sys::text::read_to_string(folder.join(name)).ok();
+    let reported = |name: &str| sys::text::read_to_string(folder.join(name)).ok();
     let number = |name: &str| {
-        let text = told(name);
+        let text = reported(name);
         let number = text.as_deref().and_then(|text| text.trim().parse::<u64>().ok());
         number.ok_or_else(|| {
             Error::new(ErrorKind::Io, what).detail(match &text {
@@ -355,11 +355,11 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
     };
     let len = number("size")?;
     // Before 5.10 a device does not report it, and is mapped in huge pages.
-    let align = if told("align").is_some() { number("align")? } else { PageSize::HUGE_2M.bytes() as u64 };
+    let align = if reported("align").is_some() { number("align")? } else { PageSize::HUGE_2M.bytes() as u64 };
     let page = usize::try_from(align).ok().and_then(PageSize::of).ok_or_else(|| {
         Error::new(ErrorKind::Io, what).detail(format!("its pages are said to be of {align} bytes"))
     })?;
-    let node = told("target_node").and_then(|text| Node::new(text.trim().parse().ok()?).ok());
+    let node = reported("target_node").and_then(|text| Node::new(text.trim().parse().ok()?).ok());
     Ok((len, page, Device { node }))
 }
 
@@ -400,12 +400,12 @@ mod tests {
     }
 
     #[test]
-    fn what_sysfs_tells_of_a_device() {
+    fn what_sysfs_says_of_a_device() {
         let all = [("size", "268435456\n"), ("align", "2097152\n"), ("target_node", "2\n")];
         let folder = device(&all, "dax");
-        let told = dax(&folder.0, (252, 0)).unwrap();
+        let reported = dax(&folder.0, (252, 0)).unwrap();
         let node = Node::new(2).ok();
-        assert_eq!(told, (256 << 20, PageSize::HUGE_2M, Device { node }));
+        assert_eq!(reported, (256 << 20, PageSize::HUGE_2M, Device { node }));
         let folder = device(&[("size", "4096\n"), ("align", "4096\n"), ("target_node", "-1\n")], "dax");
         assert_eq!(dax(&folder.0, (252, 0)).unwrap(), (4096, PageSize::base(), Device { node: None }));
         let folder = device(&all[..1], "dax");

@@ -89,8 +89,8 @@ mod tests {
     fn blocks_go_round_and_end_with_the_range() {
         let node = |id| Node::new(id).unwrap();
         let nodes = [node(0), node(3)];
-        let told: Vec<_> = blocks(10, 4, &nodes).collect();
-        assert_eq!(told, [(0..4, node(0)), (4..8, node(3)), (8..10, node(0))]);
+        let reported: Vec<_> = blocks(10, 4, &nodes).collect();
+        assert_eq!(reported, [(0..4, node(0)), (4..8, node(3)), (8..10, node(0))]);
         assert_eq!(blocks(0, 4, &nodes).count(), 0);
         assert_eq!(blocks(10, usize::MAX, &nodes).collect::<Vec<_>>(), [(0..10, node(0))]);
     }

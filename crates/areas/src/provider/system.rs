@@ -114,11 +114,11 @@ pub fn allowed_nodes() -> Result<NodeSet> {
     sys::policy::allowed_nodes()
         .or_else(|errno| {
             // Docker's filter forbids the call, and not the file that says the same.
-            let told = match errno {
+            let reported = match errno {
                 sys::Errno::PERM | sys::Errno::ACCESS => nodes_of_status(),
                 _ => None,
             };
-            told.ok_or(errno)
+            reported.ok_or(errno)
         })
         .map_err(|errno| {
             Error::new(ErrorKind::NotPermitted, "ask which nodes may be used")

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_told_by_part_and_pages_are_measured() {
+    fn policies_are_reported_by_part_and_pages_are_measured() {
         let page = sys::page_size();
         for shared in [false, true] {
             let mut asked = Mmap::private(8 * page);
@@ -369,20 +369,20 @@ mod tests {
             let third = held.0.map_addr(|base| base.saturating_add(2 * page));
             if let Err(error) = place(third, 3 * page, &bind()) {
                 crate::testing::skipped(
-                    "policies_are_told_by_part_and_pages_are_measured",
+                    "policies_are_reported_by_part_and_pages_are_measured",
                     &error.to_string(),
                 );
                 return;
             }
             populate(third, page, true).unwrap();
-            let told = policies(held.0, 8 * page).unwrap();
+            let reported = policies(held.0, 8 * page).unwrap();
             let bound = bind().policy();
             let expected = [
                 (0..2 * page, Policy::Default),
                 (2 * page..5 * page, bound),
                 (5 * page..8 * page, Policy::Default),
             ];
-            assert_eq!(told, expected, "shared: {shared}");
+            assert_eq!(reported, expected, "shared: {shared}");
             let measured = residency(held.0, 8 * page).unwrap();
             assert_eq!((measured.size(), measured.resident()), (8 * page as u64, page as u64));
             // A range that ends inside of a page counts it whole.
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_told_as_such() {
+    fn nonsense_is_reported_as_such() {
         let held = Held::new(&Mmap::private(PAGE));
         let cases = [
             (Mmap { len: 0, ..Mmap::private(PAGE) }, ErrorKind::InvalidInput),

@@ -232,7 +232,7 @@ pub(super) fn mapped_at(address: u64) -> AtAddress {
         return unknown;
     }
     let Ok(wanted) = usize::try_from(address) else { return unknown };
-    let told = match sys::maps::at(wanted) {
+    let reported = match sys::maps::at(wanted) {
         At::Mapped(region) if place.is_mapped_up_to(&region, address) => AtAddress::Mapped(place.id),
         At::Mapped(_) | At::Nothing => AtAddress::Elsewhere(place.id),
         At::CannotBeAsked => AtAddress::Mapped(place.id),
@@ -240,7 +240,7 @@ pub(super) fn mapped_at(address: u64) -> AtAddress {
     };
     // A child that was forked during this (by a signal handler) has asked by its parent's
     // descriptor.
-    if here.fork_detector.is_set() { told } else { unknown }
+    if here.fork_detector.is_set() { reported } else { unknown }
 }
 
 /// Whether a range may reach into an area of ours. Only `false` says something.

@@ -317,7 +317,7 @@ impl Directory {
     /// anyway.
     ///
     /// Where that cannot be done they see it within a second: nothing depends on it but who waits.
-    pub(super) fn tell(&self) {
+    pub(super) fn notify(&self) {
         if let Ok(teams) = self.teams.checked() {
             // To the mode that it has.
             let _ = sys::file::set_mode(teams, 0o700);

@@ -194,15 +194,15 @@ pub(crate) fn retire_own(object: Identity) -> Result<()> {
 /// is cheapest.
 ///
 /// # Errors
-/// Those that `tell` returns: the first one ends it.
+/// Those that `report` returns: the first one ends it.
 pub fn measure_each<E>(
     areas: impl IntoIterator<Item = Source>,
-    mut tell: impl FnMut(&Source, Result<Measured>) -> std::result::Result<(), E>,
+    mut report: impl FnMut(&Source, Result<Measured>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let mut folders = peer::Folders::default();
     areas.into_iter().try_for_each(|area| {
         let measured = area.measure_among(&mut folders);
-        tell(&area, measured)
+        report(&area, measured)
     })
 }
 

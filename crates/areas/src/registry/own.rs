@@ -52,7 +52,7 @@ pub(super) fn is_mapped(record: &Record) -> bool {
 /// The description of an area of ours, and its bytes in RAM, by its own descriptor: two or three
 /// calls. `None` where it takes more than that: hugetlb pages, physical memory, a kernel or a
 /// sandbox without `cachestat`, a descriptor that is closed.
-pub(super) fn told(record: &Record) -> Option<(Info, u64)> {
+pub(super) fn describe(record: &Record) -> Option<(Info, u64)> {
     if record.page != PageSize::base()
         || record.physical.is_some()
         || !sys::sandbox::may(sys::sandbox::Call::Cachestat)

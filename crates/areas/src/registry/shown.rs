@@ -220,15 +220,15 @@ mod tests {
         let pid = std::process::id();
         let number = || Shown::of(pid).tables(pid).len();
         let before = number();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let (end, wait) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             // SAFETY: this thread uses no descriptor, so that none can come to be another's.
             unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
             let _ = wait.recv();
         });
-        told.recv().unwrap();
+        receiver.recv().unwrap();
         assert!(number() > before, "{before}");
         drop(end);
         thread.join().unwrap();

@@ -272,9 +272,9 @@ impl Source {
     /// opening it again. `None` where that takes more.
     #[doc(hidden)]
     #[must_use]
-    pub fn told_here(&self) -> Option<(Info, u64)> {
+    pub fn describe_own(&self) -> Option<(Info, u64)> {
         match self.holder {
-            Holder::Own => super::own::told(&self.record),
+            Holder::Own => super::own::describe(&self.record),
             Holder::Peer(_) => None,
         }
     }

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_its_maker() {
+    fn a_name_says_its_maker() {
         assert_eq!(maker_of(&name_of(42, 4711, 7)), Some((42, 4711)));
         for name in [c"door-", c"door-1", c"door-x.1.0", c"door-1.-1.0", c"door-99999999999.1.0", c"control"]
         {

@@ -89,7 +89,7 @@ impl Publications {
         self.count = self.word.as_ref().and_then(|word| word.expect().ok());
         if self.count.is_some() {
             // Behind the flag: who sees this looks at that.
-            state::state()?.tell();
+            state::state()?.notify();
         }
         fence(Ordering::SeqCst);
         Ok(())

@@ -205,8 +205,8 @@ fn objects_are_measured_whoever_touched_them_and_holes_stay_holes() {
     let object = half_populated();
     let before = allocated(&object);
     assert_eq!(before, (15 * page()) as u64);
-    let told = if has_cachestat() { 20..25 } else { 0..0 };
-    let expected: Vec<bool> = (0..40).map(|index| index < 10 || told.contains(&index)).collect();
+    let reported = if has_cachestat() { 20..25 } else { 0..0 };
+    let expected: Vec<bool> = (0..40).map(|index| index < 10 || reported.contains(&index)).collect();
 
     let unmapped = measure_object(&object, object.size()).unwrap();
     assert_eq!(resident(&unmapped), expected);
@@ -214,8 +214,8 @@ fn objects_are_measured_whoever_touched_them_and_holes_stay_holes() {
     let mapped = measure(&mapping, Some(&object), object.size()).unwrap();
     assert_eq!(mapped, unmapped);
     assert_eq!(mapped.swapped(), Some(0));
-    assert_eq!(mapped.absent(), ((30 - told.len()) * page()) as u64);
-    assert_eq!(resident_bytes(&object).unwrap(), ((10 + told.len()) * page()) as u64);
+    assert_eq!(mapped.absent(), ((30 - reported.len()) * page()) as u64);
+    assert_eq!(resident_bytes(&object).unwrap(), ((10 + reported.len()) * page()) as u64);
     assert_eq!(allocated(&object), before);
 }
 
@@ -366,8 +366,8 @@ fn memory_that_may_not_be_read() {
     for protection in [Protection::empty(), Protection::WRITE] {
         let mapping = System::new().map(&Request::object(&object).protection(protection)).unwrap();
         let residency = measure(&mapping, Some(&object), object.size()).unwrap();
-        let told = if has_cachestat() { 15 } else { 10 };
-        assert_eq!(residency.resident(), (told * page()) as u64, "{protection}");
+        let reported = if has_cachestat() { 15 } else { 10 };
+        assert_eq!(residency.resident(), (reported * page()) as u64, "{protection}");
         assert_eq!(smaps(&mapping, "Rss:"), 0);
     }
 

@@ -163,12 +163,12 @@ impl Residency {
 
     /// Whether the kernel has transparent huge pages there, and has not reported page by page which
     /// they are (before 6.7).
-    pub(crate) fn has_untold_huge_pages(&self) -> bool {
+    pub(crate) fn has_unreported_huge_pages(&self) -> bool {
         let huge = PageSize::transparent();
-        let told =
+        let reported =
             self.runs.iter().filter(|run| matches!(run.place, PageLocation::On { page, .. } if page == huge));
-        let told: u64 = told.map(|run| run.range.len() as u64).sum();
-        self.page_sizes.as_ref().is_none_or(|sizes| sizes.get(&huge).is_some_and(|&bytes| bytes > told))
+        let reported: u64 = reported.map(|run| run.range.len() as u64).sum();
+        self.page_sizes.as_ref().is_none_or(|sizes| sizes.get(&huge).is_some_and(|&bytes| bytes > reported))
     }
 
     /// The whole range in order, from 0 to [`size`](Residency::size); neighbours differ in place.
@@ -279,9 +279,9 @@ mod tests {
             let residency = built(&pages);
             let model: Vec<PageLocation> =
                 pages.iter().flat_map(|&(count, of)| std::iter::repeat_n(place(of), count)).collect();
-            let told: Vec<PageLocation> =
+            let reported: Vec<PageLocation> =
                 residency.runs().iter().flat_map(|run| std::iter::repeat_n(run.place, run.range.len() / 4096)).collect();
-            prop_assert_eq!(&told, &model);
+            prop_assert_eq!(&reported, &model);
             let mut end = 0;
             for run in residency.runs() {
                 prop_assert_eq!(run.range.start, end);

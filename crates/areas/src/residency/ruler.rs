@@ -75,7 +75,7 @@ impl Ruler {
                 break;
             }
             std::thread::sleep(WAIT * (1 << look));
-            self.table.look_anew();
+            self.table.look_again();
             found = found.or(self.look(view, range.clone(), cache)?);
             doubtful = both(&doubtful, &self.table.doubts());
         }
@@ -97,7 +97,7 @@ impl Ruler {
                 for piece in self.resident_pieces() {
                     bring_in_view(view, &piece.range)?;
                 }
-                self.table.look_anew();
+                self.table.look_again();
             }
         }
         // What our page tables do not have is what the page cache says: swapped out, or nowhere.

@@ -55,11 +55,11 @@ fn parse(maps: &str, numa_maps: &str, range: &Range<usize>) -> Vec<Totals> {
         let start = usize::from_str_radix(start, 16).ok().filter(wanted)?;
         Some((start, on_nodes(rest).unwrap_or_default()))
     });
-    let mut told: BTreeMap<usize, Vec<(Node, u64)>> = lines.collect();
+    let mut reported: BTreeMap<usize, Vec<(Node, u64)>> = lines.collect();
     ranges
         .into_iter()
         .map(|range| {
-            let nodes = told.remove(&range.start).unwrap_or_default();
+            let nodes = reported.remove(&range.start).unwrap_or_default();
             // More than the mapping has is not believed, nor is what has no sum.
             let sum = nodes.iter().try_fold(0_u64, |sum, (_, bytes)| sum.checked_add(*bytes));
             let believed = sum.is_some_and(|sum| sum <= range.len() as u64);
@@ -126,7 +126,7 @@ mod tests {
 7fff0000-7fff8000 rw-p 00000000 00:00 0 [stack]
 ";
 
-    fn told(numa_maps: &str, range: Range<usize>) -> Vec<(usize, String)> {
+    fn reported(numa_maps: &str, range: Range<usize>) -> Vec<(usize, String)> {
         let each = |totals: Totals| {
             let nodes: Vec<String> =
                 totals.nodes.iter().map(|(node, bytes)| format!("{node}:{bytes:#x}")).collect();
@@ -145,7 +145,7 @@ mod tests {
 7fff0000 default stack anon=3 dirty=3 N0=3 kernelpagesize_kB=4
 ";
         assert_eq!(
-            told(numa_maps, 0x2000..0x500001),
+            reported(numa_maps, 0x2000..0x500001),
             [
                 (0x1000, "0:0x2000".to_owned()),
                 (0x10000, "0:0x3000 1:0x2000".to_owned()),
@@ -153,20 +153,20 @@ mod tests {
                 (0x500000, "3:0x1000".to_owned())
             ]
         );
-        assert_eq!(told(numa_maps, 0x3000..0x10000), []);
+        assert_eq!(reported(numa_maps, 0x3000..0x10000), []);
         let both = parse(MAPS, numa_maps, &(0x10000..0x20001));
         assert_eq!((both[0].only_node(), both[1].only_node()), (None, Some(Node::of::<1>())));
         // A mapping without pages has no numbers, and one that came concurrently has no line.
         assert_eq!(
-            told("00010000 default file=/x\n", 0x10000..0x20001),
+            reported("00010000 default file=/x\n", 0x10000..0x20001),
             [(0x10000, String::new()), (0x20000, String::new())]
         );
     }
 
     /// Whatever a file is called, and whichever program made this file.
     #[test]
-    fn what_makes_no_sense_is_not_told() {
-        let line = |rest: &str| told(&format!("00010000 {rest}\n"), 0x10000..0x20000)[0].1.clone();
+    fn what_makes_no_sense_is_not_reported() {
+        let line = |rest: &str| reported(&format!("00010000 {rest}\n"), 0x10000..0x20000)[0].1.clone();
         assert_eq!(line("default N0=1 N1=2 kernelpagesize_kB=4"), "0:0x1000 1:0x2000");
         let nothing = [
             "",

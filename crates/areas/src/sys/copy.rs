@@ -266,7 +266,7 @@ mod tests {
             // SAFETY: as above.
             assert_eq!(unsafe { load_read_only(at, order) }, value, "{order:?}");
         }
-        let told = orders.map(|order| (is_for_loads(order), is_for_stores(order)));
-        assert_eq!(told, [(true, true), (true, false), (false, true), (false, false), (true, true)]);
+        let reported = orders.map(|order| (is_for_loads(order), is_for_stores(order)));
+        assert_eq!(reported, [(true, true), (true, false), (false, true), (false, false), (true, true)]);
     }
 }

@@ -134,7 +134,7 @@ mod tests {
     /// on which this process has a record lock would drop that lock; to keep one that can be
     /// written under 1 or 2 would have the program print into the file.
     #[test]
-    fn a_low_number_of_somebody_elses_file_is_closed_only_where_it_could_be_written() {
+    fn a_low_number_of_another_file_is_closed_only_where_it_could_be_written() {
         use rustix::fs::{FlockOperation, fcntl_lock};
         let path = std::env::temp_dir().join(format!("areas-low-{}", std::process::id()));
         let file = std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path);

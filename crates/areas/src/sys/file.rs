@@ -174,7 +174,7 @@ pub(crate) fn open_folder(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd
 /// entries.
 pub(crate) fn is_on_tmpfs(folder: BorrowedFd<'_>) -> bool {
     #[expect(clippy::useless_conversion, reason = "of another type on some architectures")]
-    fs::fstatfs(folder).is_ok_and(|told| i64::from(told.f_type) == libc::TMPFS_MAGIC)
+    fs::fstatfs(folder).is_ok_and(|reported| i64::from(reported.f_type) == libc::TMPFS_MAGIC)
 }
 
 /// Makes a folder.

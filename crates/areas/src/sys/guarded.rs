@@ -106,9 +106,9 @@ impl Drop for Guarded {
         if self.fd.is_some()
             && !self.is_intact()
             && !self.is_intact()
-            && let Some(somebody_elses) = self.fd.take()
+            && let Some(another_users) = self.fd.take()
         {
-            let _ = somebody_elses.into_raw_fd();
+            let _ = another_users.into_raw_fd();
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_somebody_elses_is_left_open() {
+    fn another_owners_file_is_left_open() {
         let object = super::super::object::create(c"guarded", super::super::object::Pages::Base).unwrap();
         let mut guarded = Guarded::new(object).unwrap();
         let number = guarded.as_fd().as_raw_fd();

@@ -70,17 +70,20 @@ impl Region {
 
     /// What the kernel answered to a question; `None` for what makes no sense.
     #[inline]
-    fn of(told: &procmap_query) -> Option<Self> {
-        let has = |bit: flag| told.vma_flags & bit as u64 != 0;
+    fn of(reported: &procmap_query) -> Option<Self> {
+        let has = |bit: flag| reported.vma_flags & bit as u64 != 0;
         let region = Region {
-            start: usize::try_from(told.vma_start).ok()?,
-            end: usize::try_from(told.vma_end).ok()?,
+            start: usize::try_from(reported.vma_start).ok()?,
+            end: usize::try_from(reported.vma_end).ok()?,
             readable: has(flag::PROCMAP_QUERY_VMA_READABLE),
             writable: has(flag::PROCMAP_QUERY_VMA_WRITABLE),
             executable: has(flag::PROCMAP_QUERY_VMA_EXECUTABLE),
             shared: has(flag::PROCMAP_QUERY_VMA_SHARED),
-            offset: told.vma_offset,
-            file: Identity { device: super::file::device(told.dev_major, told.dev_minor), inode: told.inode },
+            offset: reported.vma_offset,
+            file: Identity {
+                device: super::file::device(reported.dev_major, reported.dev_minor),
+                inode: reported.inode,
+            },
         };
         (region.start < region.end).then_some(region)
     }

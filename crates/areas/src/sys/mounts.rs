@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_escape_stays_and_is_told() {
+    fn what_is_no_escape_stays_and_is_reported() {
         assert_eq!(unescape(br"a\134b\040"), Ok(br"a\b ".to_vec()));
         for odd in [&br"\"[..], br"\04", br"\9", br"\777", br"\+12"] {
             assert_eq!(unescape(odd), Err(odd.to_vec()));

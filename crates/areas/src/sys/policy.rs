@@ -134,10 +134,11 @@ pub(crate) fn placement_at(address: NonNull<u8>) -> Result<Placement> {
     if status != 0 {
         return Err(last_errno());
     }
-    let told = u32::try_from(mode).map_err(|_| Errno::INVAL)?;
-    let policy = from_number(told & !raw::MPOL_MODE_FLAGS, NodeSet::from_words(words)).ok_or(Errno::INVAL)?;
+    let reported = u32::try_from(mode).map_err(|_| Errno::INVAL)?;
+    let policy =
+        from_number(reported & !raw::MPOL_MODE_FLAGS, NodeSet::from_words(words)).ok_or(Errno::INVAL)?;
     let placement = Placement::new(policy);
-    Ok(if told & raw::MPOL_F_NUMA_BALANCING != 0 { placement.balanced() } else { placement })
+    Ok(if reported & raw::MPOL_F_NUMA_BALANCING != 0 { placement.balanced() } else { placement })
 }
 
 /// The policy that this thread brings pages in by, where their memory has none of its own.

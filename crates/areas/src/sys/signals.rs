@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_are_started_meanwhile_get_none() {
+    fn threads_that_are_started_concurrently_get_none() {
         let before = blocked();
         let guard = Blocked::new();
         let worker = std::thread::spawn(blocked);

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_unknown_and_the_rest_stands() {
-        let told = |text: &str| {
+        let reported = |text: &str| {
             let (memory, odd) = read(text);
             (memory.total, memory.free, memory.reclaimable, odd.join("; "))
         };
@@ -112,7 +112,7 @@ mod tests {
             ),
         ];
         for (text, total, free, reclaimable, odd) in cases {
-            assert_eq!(told(text), (total, free, reclaimable, odd.to_owned()), "{text:?}");
+            assert_eq!(reported(text), (total, free, reclaimable, odd.to_owned()), "{text:?}");
         }
         assert_eq!(read(total).0.available(), None);
         let lines = read(&"MemFree: x\n".repeat(1000)).1.len();

@@ -29,9 +29,9 @@ pub(super) fn topology(root: &Path) -> Result<Topology> {
         let after = tree.online();
         let oddities = notes.into_inner();
         if topology.nodes.is_empty() {
-            let told = oddities.first().map_or("it names no node".to_owned(), ToString::to_string);
+            let reported = oddities.first().map_or("it names no node".to_owned(), ToString::to_string);
             let folder = root.join("devices/system/node");
-            return Err(Error::new(ErrorKind::Io, format!("read {}", folder.display())).detail(told));
+            return Err(Error::new(ErrorKind::Io, format!("read {}", folder.display())).detail(reported));
         }
         read = Some(Topology { oddities, ..topology });
         if before == after {
@@ -312,14 +312,14 @@ fn access(node: &Folder<'_>) -> Vec<MemoryPerformance> {
         if initiators.is_empty() {
             continue;
         }
-        let told = |name| folder.number(name).filter(|&value| value != 0);
+        let reported = |name| folder.number(name).filter(|&value| value != 0);
         all.push(MemoryPerformance {
             class,
             initiators,
-            read_bandwidth: told("read_bandwidth"),
-            write_bandwidth: told("write_bandwidth"),
-            read_latency: told("read_latency"),
-            write_latency: told("write_latency"),
+            read_bandwidth: reported("read_bandwidth"),
+            write_bandwidth: reported("write_bandwidth"),
+            read_latency: reported("read_latency"),
+            write_latency: reported("write_latency"),
         });
     }
     all
@@ -329,11 +329,11 @@ fn memory_side_caches(folder: &Folder<'_>) -> Vec<MemorySideCache> {
     let levels = folder.numbered("index", "", u32::MAX).into_iter();
     let cache = |level| {
         let cache = folder.sub(format!("index{level}"));
-        let told = |name| cache.number(name).filter(|&value| value != 0);
+        let reported = |name| cache.number(name).filter(|&value| value != 0);
         MemorySideCache {
             level,
-            size: told("size"),
-            line_size: told("line_size"),
+            size: reported("size"),
+            line_size: reported("line_size"),
             indexing: cache.number("indexing").map(|number| match number {
                 0 => CacheIndexing::Direct,
                 1 => CacheIndexing::Indexed,

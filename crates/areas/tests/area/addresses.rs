@@ -74,10 +74,10 @@ fn addresses_that_no_process_has() {
 }
 
 #[test]
-fn address_0_and_its_neighbours_are_an_error_for_everybody() {
+fn address_0_and_its_neighbours_are_an_error_for_all_users() {
     // Below vm.mmap_min_addr only root may map, and at 0 no process can hold a pointer that is not
     // null.
-    test!("address_0_and_its_neighbours_are_an_error_for_everybody").alone(Stage::ordinary(), || {
+    test!("address_0_and_its_neighbours_are_an_error_for_all_users").alone(Stage::ordinary(), || {
         let error = areas::builder(1).at(Address::Exactly(0)).private().unwrap_err();
         assert!(
             matches!(

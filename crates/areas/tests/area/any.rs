@@ -114,7 +114,7 @@ fn each_kind_is_frozen_or_comes_back() {
 /// One thread freezes areas, another one opens each again and again: it is shared or frozen, never
 /// an error but for its end.
 #[test]
-fn what_is_frozen_meanwhile_opens_as_one_or_the_other() {
+fn what_is_frozen_concurrently_opens_as_one_or_the_other() {
     const ROUNDS: usize = 300;
     let (done, name) = (AtomicBool::new(false), name("race"));
     let mut frozen = 0;

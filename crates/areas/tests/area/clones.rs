@@ -9,7 +9,7 @@ use areas::{Address, ErrorKind, Protection};
 use rustix::io::Errno;
 
 use super::page;
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
 
 #[test]
@@ -34,15 +34,15 @@ fn a_read_only_clone_is_kept_so_by_the_kernel() {
         clone.load::<u8>(0, Ordering::Relaxed).unwrap()
     };
     if this.role().as_deref() == Some("reader") {
-        return tell(&look("page").to_string());
+        return reply(&look("page").to_string());
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(page()).name("page").shared().unwrap();
         area.store(0, 77_u8, Ordering::Relaxed).unwrap();
         let here = look("page");
         format!("{here} {}", this.spawn(&mut Stage::here(), "reader").hear())
     });
-    assert_eq!(told, "77 77");
+    assert_eq!(answer, "77 77");
 }
 
 #[test]
@@ -52,11 +52,11 @@ fn what_one_writes_the_others_read() {
         let clone = areas::registry::find("slate").unwrap().open().unwrap();
         assert_eq!((clone.size(), clone.load::<u32>(0, Ordering::Relaxed).unwrap()), (5000, 1));
         clone.write_at(4990, b"from other").unwrap();
-        tell("written");
+        reply("written");
         hear();
-        return tell(&clone.load::<u32>(0, Ordering::Relaxed).unwrap().to_string());
+        return reply(&clone.load::<u32>(0, Ordering::Relaxed).unwrap().to_string());
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(5000).name("slate").shared().unwrap();
         area.store(0, 1_u32, Ordering::Relaxed).unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
@@ -64,10 +64,10 @@ fn what_one_writes_the_others_read() {
         let mut text = [0; 10];
         area.read_at(4990, &mut text).unwrap();
         area.store(0, 2_u32, Ordering::Relaxed).unwrap();
-        other.tell("read");
+        other.send("read");
         format!("{} {}", String::from_utf8_lossy(&text), other.hear())
     });
-    assert_eq!(told, "from other 2");
+    assert_eq!(answer, "from other 2");
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn a_clone_may_have_less_than_its_origin_and_not_more_than_another_team() {
         let source = areas::registry::find("shown").unwrap();
         assert_eq!(source.open().unwrap().protection(), Protection::READ, "as its holder has it");
         let refused = source.cloning().protection(Protection::READ_WRITE).open().unwrap_err();
-        return tell(&format!("{:?}", refused.kind()));
+        return reply(&format!("{:?}", refused.kind()));
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(page()).name("shown").protection(Protection::READ).shared().unwrap();
         let source = areas::registry::find("shown").unwrap();
         // In one's own team the right is not lost: it is the same program.
@@ -136,7 +136,7 @@ fn a_clone_may_have_less_than_its_origin_and_not_more_than_another_team() {
         assert_eq!(kernel::vma_at(none.as_ptr()).unwrap().permissions, "---s");
         this.spawn(&mut Stage::here(), "other").hear()
     });
-    assert_eq!(told, "ReadOnly");
+    assert_eq!(answer, "ReadOnly");
 }
 
 #[test]
@@ -148,17 +148,17 @@ fn writing_a_frozen_area_is_refused_as_that() {
         format!("{:?}", error.kind())
     };
     if this.role().as_deref() == Some("other") {
-        return tell(&refused());
+        return reply(&refused());
     }
     // As root, who may open the object for writing nevertheless, and as a user who may not.
     for stage in [Stage::default(), Stage::ordinary()] {
-        let told = this.alone(stage, || {
+        let answer = this.alone(stage, || {
             let frozen = areas::builder(100).name("ice").shared().unwrap().freeze().unwrap();
-            let told = format!("{} {}", refused(), this.spawn(&mut Stage::here(), "other").hear());
+            let answer = format!("{} {}", refused(), this.spawn(&mut Stage::here(), "other").hear());
             assert_eq!(frozen.len(), 100);
-            told
+            answer
         });
-        assert_eq!(told, "Frozen Frozen");
+        assert_eq!(answer, "Frozen Frozen");
     }
 }
 
@@ -196,7 +196,7 @@ fn memory_lives_as_long_as_its_last_holder() {
     if this.role().as_deref() == Some("holder") {
         let area = areas::builder(4 << 20).name("relay").shared().unwrap();
         area.store(0, 99_u8, Ordering::Relaxed).unwrap();
-        tell("published");
+        reply("published");
         hear();
         return;
     }

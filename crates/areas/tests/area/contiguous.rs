@@ -7,7 +7,7 @@ use areas::{Area, ErrorKind, Lock, PageSize, Pages, Private, Shared};
 
 use super::huge::{Filled, count, pool as alone_with_pool};
 use super::page;
-use super::support::child::{Peer, Stage, Test, hear, tell, test};
+use super::support::child::{Peer, Stage, Test, hear, reply, test};
 use super::support::{is_root, kernel, skip};
 
 const HUGE: usize = 2 << 20;
@@ -50,13 +50,13 @@ fn scatter(pages: Vec<Area<Private>>) {
 /// Another process that clones "run", and tells its page frames and its lock.
 fn cloner(test: Test) -> (Peer, String) {
     let mut peer = test.spawn(&mut Stage::here(), "clone");
-    let told = peer.hear();
-    (peer, told)
+    let answer = peer.hear();
+    (peer, answer)
 }
 
 fn be_a_clone() {
     let clone = areas::registry::find("run").unwrap().open().unwrap();
-    tell(&format!("{} {:x?}", clone.lock(), contiguous(&clone)));
+    reply(&format!("{} {:x?}", clone.lock(), contiguous(&clone)));
     hear();
 }
 
@@ -122,8 +122,8 @@ fn machine_runs_of_pool_pages_are_found_and_the_others_given_back() {
         area.store(RUN * HUGE - 16, 42_u64, Ordering::Relaxed).unwrap();
 
         // Clones inherit it, here and elsewhere: the same frames.
-        let (mut other, told) = cloner(this);
-        assert_eq!(told, format!("contiguous {ours:x?}"));
+        let (mut other, reported) = cloner(this);
+        assert_eq!(reported, format!("contiguous {ours:x?}"));
         let clone = areas::registry::find("run").unwrap().open_read_only().unwrap();
         assert_eq!((clone.lock(), contiguous(&clone)), (Lock::Contiguous, ours));
         drop(clone);
@@ -236,8 +236,8 @@ fn machine_without_a_pool_base_pages_are_collapsed() {
         area.read_at(0, &mut all).unwrap();
         assert!(all.iter().all(|&byte| byte == 0));
 
-        let (mut other, told) = cloner(this);
-        assert_eq!(told, format!("contiguous {ours:x?}"));
+        let (mut other, reported) = cloner(this);
+        assert_eq!(reported, format!("contiguous {ours:x?}"));
         let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", other.pid())).unwrap();
         let theirs = smaps.split("/memfd:area:run").nth(1).unwrap();
         let flags = theirs.lines().find_map(|line| line.strip_prefix("VmFlags:")).unwrap();

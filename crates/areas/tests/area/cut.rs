@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use areas::{Address, Area, ErrorKind, Protection, Resizable, Shared, Transfer, registry};
 
 use super::page;
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
 
 const PAGES: usize = 16;
@@ -96,9 +96,9 @@ fn the_head_goes_and_the_rest_grows_and_shrinks() {
         assert_eq!(numbers(&rest), pages(4..16));
         assert_eq!(registry::id_at(base.addr()).unwrap_err().kind(), ErrorKind::NoSuchArea);
         assert_eq!(registry::id_at(base.addr() + 4 * page()).unwrap(), id);
-        let told = registry::get(id).unwrap().info().unwrap();
+        let reported = registry::get(id).unwrap().info().unwrap();
         assert_eq!(
-            (told.address, told.size, told.offset),
+            (reported.address, reported.size, reported.offset),
             (base.addr() + 4 * page(), 12 * page(), 4 * page())
         );
         rest.resize(20 * page()).unwrap();
@@ -264,13 +264,13 @@ fn a_part_can_do_what_an_area_can() {
 /// Whoever clones an area, published or not, keeps all that there was: what its maker unmaps keeps
 /// its memory.
 #[test]
-fn nobody_loses_what_the_maker_unmaps() {
-    let this = test!("nobody_loses_what_the_maker_unmaps");
+fn no_holder_loses_what_the_maker_unmaps() {
+    let this = test!("no_holder_loses_what_the_maker_unmaps");
     if this.role().as_deref() == Some("clone") {
         let clone = registry::find("kept").unwrap().open_resizable().unwrap();
-        tell("has it");
+        reply("has it");
         hear();
-        tell(&format!("{:?}", numbers(&clone)));
+        reply(&format!("{:?}", numbers(&clone)));
         return;
     }
     this.alone(Stage::default(), || {
@@ -288,7 +288,7 @@ fn nobody_loses_what_the_maker_unmaps() {
         area.resize(5 * page()).unwrap();
         assert_eq!(area.resize(6 * page()).unwrap_err().kind(), ErrorKind::AddressInUse);
         drop(area);
-        other.tell("look");
+        other.send("look");
         assert_eq!(other.hear(), format!("{:?}", pages(0..16)));
         String::new()
     });

@@ -68,7 +68,7 @@ fn what_grew_is_measured_as_it_is() {
 }
 
 #[test]
-fn what_was_found_before_is_told_as_it_is_now() {
+fn what_was_found_before_is_reported_as_it_is_now() {
     let name = name("again");
     let mut area = areas::builder(page()).name(&name).shared().unwrap();
     let info = || registry::find(&name).unwrap().info().unwrap();

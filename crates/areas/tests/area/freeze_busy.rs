@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use areas::{Area, ErrorKind, Lock, Protection, Rejected, Shared};
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
 
 /// Checks that a freeze was refused as busy and that the area is what it was; returns it.
@@ -64,10 +64,10 @@ fn by_a_writer_in_another_process() {
     let this = test!("by_a_writer_in_another_process");
     if this.role().as_deref() == Some("writer") {
         let area = areas::registry::find("wet").unwrap().open().unwrap();
-        tell("mapped");
+        reply("mapped");
         hear();
         drop(area);
-        tell("dropped");
+        reply("dropped");
         hear();
         return;
     }
@@ -78,7 +78,7 @@ fn by_a_writer_in_another_process() {
         writer.hear();
         let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
         assert!(text.contains(&format!("mapped for writing by {} (", writer.pid())), "{text}");
-        writer.tell("drop it");
+        writer.send("drop it");
         writer.hear();
         drop(area.freeze().unwrap());
         String::new()
@@ -160,8 +160,8 @@ fn by_a_page_that_a_transfer_has_pinned() {
 
 /// While the kernel waits for pinned pages, it refuses to map for writing what may never be sealed.
 #[test]
-fn who_clones_meanwhile_waits_for_the_outcome() {
-    test!("who_clones_meanwhile_waits_for_the_outcome").alone(Stage::default(), || {
+fn who_clones_concurrently_waits_for_the_outcome() {
+    test!("who_clones_concurrently_waits_for_the_outcome").alone(Stage::default(), || {
         let area = areas::builder(4096).name("wet").shared().unwrap();
         area.store(0, 5_u8, Ordering::Relaxed).unwrap();
         let at = area.as_ptr();

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use areas::{ErrorKind, Extent};
 
 use super::page;
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
 
 #[test]
@@ -105,25 +105,25 @@ fn another_process_sees_new_bytes_with_no_call_of_its_own() {
         let area = areas::registry::find("grows").unwrap().open().unwrap();
         let beyond = area.as_ptr().wrapping_add(area.size() + 5);
         assert_eq!(area.size(), page);
-        tell("mapped");
+        reply("mapped");
         hear();
         // SAFETY: the clone maps the whole reserve, and its peer has grown the object beyond this
         // byte.
         let seen = unsafe { kernel::peek(beyond) };
         // SAFETY: as above, and writable.
         unsafe { kernel::poke(beyond.wrapping_add(1), seen + 1) };
-        return tell(&format!("{seen} {}", area.size()));
+        return reply(&format!("{seen} {}", area.size()));
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(page).growable(64 * page).name("grows").shared().unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
         other.hear();
         area.grow(3 * page).unwrap();
         area.store(page + 5, 41_u8, Ordering::Relaxed).unwrap();
-        other.tell("look");
+        other.send("look");
         format!("{}; {}", other.hear(), area.load::<u8>(page + 6, Ordering::Relaxed).unwrap())
     });
-    assert_eq!(told, format!("41 {}; 42", 3 * page));
+    assert_eq!(answer, format!("41 {}; 42", 3 * page));
 }
 
 #[test]
@@ -142,16 +142,16 @@ fn two_processes_that_grow_at_once_get_the_larger() {
     };
     if this.role().as_deref() == Some("other") {
         let area = areas::registry::find("both").unwrap().open().unwrap();
-        tell("ready");
+        reply("ready");
         hear();
         grow(&area, 0);
-        return tell("done");
+        return reply("done");
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(1).growable(PAGES * page).name("both").shared().unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
         other.hear();
-        other.tell("go");
+        other.send("go");
         grow(&area, 1);
         other.hear();
         let mut bytes = vec![0; area.size()];
@@ -159,7 +159,7 @@ fn two_processes_that_grow_at_once_get_the_larger() {
         let marks = bytes.chunks(page).filter(|chunk| chunk[page - 1] == 1).count();
         format!("{} pages, {marks} marked", area.size() / page)
     });
-    assert_eq!(told, format!("{PAGES} pages, {PAGES} marked"));
+    assert_eq!(answer, format!("{PAGES} pages, {PAGES} marked"));
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn growth_that_cannot_be_locked_changes_nothing() {
             let error = area.resize(16 * page).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
             assert_eq!((area.size(), area.reserve(), kernel::allocated(&area)), before);
-            let told = areas::registry::find("elastic").unwrap().info().unwrap();
-            assert_eq!((told.size, told.reserve), (2 * page, 2 * page));
+            let reported = areas::registry::find("elastic").unwrap().info().unwrap();
+            assert_eq!((reported.size, reported.reserve), (2 * page, 2 * page));
             let vma = kernel::vma_at(area.as_ptr().wrapping_add(2 * page));
             assert_eq!(vma.map(|vma| vma.permissions), behind, "what was taken is given back");
             assert!(kernel::vma_at(area.as_ptr()).unwrap().has("lo"));

@@ -115,7 +115,7 @@ fn machine_clones_in_pool_pages_have_the_exact_size() {
     if this.role().is_none() && !is_root() {
         return skip(this.0, "filling the pool of huge pages needs root");
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let Some(_pool) = Filled::with(3, this.0) else { return "skipped".to_owned() };
         let area =
             areas::builder(5_000_000).pages(Pages::Pool(PageSize::HUGE_2M)).name("pool").shared().unwrap();
@@ -129,7 +129,7 @@ fn machine_clones_in_pool_pages_have_the_exact_size() {
         drop((area, clone));
         String::new()
     });
-    assert!(["", "skipped"].contains(&&*told));
+    assert!(["", "skipped"].contains(&&*answer));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use areas::{Address, Area, ErrorKind, Extent, PageSize, Pages, Private};
 
 use super::huge::{Filled, count};
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::{is_root, kernel, skip};
 
 const PAGE: usize = 2 << 20;
@@ -32,12 +32,12 @@ fn machine_growable_areas_take_pages_as_they_grow() {
     if this.role().as_deref() == Some("clone") {
         let clone = areas::registry::find("pool").unwrap().open().unwrap();
         let (at, before) = (clone.as_ptr().wrapping_add(3 * PAGE - 1), pool());
-        tell("mapped");
+        reply("mapped");
         hear();
         // SAFETY: the area has grown so far before we were told to go on, and its memory has no
         // Rust reference.
         let seen = unsafe { kernel::peek(at) };
-        return tell(&format!("{seen} {before:?}"));
+        return reply(&format!("{seen} {before:?}"));
     }
     if this.role().is_none() && !is_root() {
         return skip(this.0, "filling the pool of huge pages needs root");
@@ -63,7 +63,7 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         area.grow(2 * PAGE + 1).unwrap();
         assert_eq!((area.size(), pool(), kernel::allocated(&area)), (3 * PAGE, (3, 0), 3 * PAGE as u64));
         area.store(3 * PAGE - 1, 7_u8, Ordering::Relaxed).unwrap();
-        other.tell("go");
+        other.send("go");
         assert_eq!(other.hear(), "7 (5, 0)");
         assert_eq!(area.residency().unwrap().resident(), 3 * PAGE as u64);
 
@@ -101,10 +101,10 @@ fn machine_two_who_grow_at_once_come_to_the_larger_size() {
     let this = test!("machine_two_who_grow_at_once_come_to_the_larger_size");
     if this.role().as_deref() == Some("other") {
         let clone = areas::registry::find("pool").unwrap().open().unwrap();
-        tell("ready");
+        reply("ready");
         while let Ok(pages) = hear().parse::<usize>() {
             let grown = clone.grow(pages * PAGE).is_ok();
-            tell(&grown.to_string());
+            reply(&grown.to_string());
         }
         return;
     }
@@ -120,14 +120,14 @@ fn machine_two_who_grow_at_once_come_to_the_larger_size() {
             assert_eq!(other.hear(), "ready");
             // In every second round one asks for more than there is.
             let (ours, theirs) = if round % 2 == 0 { (3, 5) } else { (12, 5) };
-            other.tell(&theirs.to_string());
+            other.send(&theirs.to_string());
             let grown = area.grow(ours * PAGE);
-            let told = other.hear();
+            let answer = other.hear();
             assert_eq!(grown.is_ok(), ours == 3, "{grown:?}");
             // The other one may have met with the pages that were reserved for us, for a moment.
-            let pages = if told == "true" { 5 } else { 1.max(if ours == 3 { 3 } else { 1 }) };
-            assert_eq!((area.size(), pool()), (pages * PAGE, (8 - pages, 0)), "round {round}: {told}");
-            assert!(round % 2 == 1 || told == "true", "there is room for both");
+            let pages = if answer == "true" { 5 } else { 1.max(if ours == 3 { 3 } else { 1 }) };
+            assert_eq!((area.size(), pool()), (pages * PAGE, (8 - pages, 0)), "round {round}: {answer}");
+            assert!(round % 2 == 1 || answer == "true", "there is room for both");
             other.end();
         }
         assert_eq!(pool(), (8, 0));

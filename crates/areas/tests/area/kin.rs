@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use areas::{Area, ErrorKind, Lock, Protection, Resizable, Shared, registry};
 
 use super::page;
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
 
 const SIZE: usize = 64 << 10;
@@ -35,13 +35,13 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
     let this = test!("a_chain_through_three_teams_outlives_its_beginning");
     if let Some((of, name)) = this.role().as_deref().and_then(|role| role.split_once(' ')) {
         let area = clone(of, name);
-        let told = registry::get(area.id().unwrap()).unwrap().info().unwrap();
-        tell(&format!("{} {} {} {}", area.id().unwrap(), told.size, told.lock, locked(&area)));
+        let reported = registry::get(area.id().unwrap()).unwrap().info().unwrap();
+        reply(&format!("{} {} {} {}", area.id().unwrap(), reported.size, reported.lock, locked(&area)));
         // Through this one, what the other one has written; and back.
         while let Ok(offset) = hear().parse::<usize>() {
             let seen = area.load::<u8>(offset, Ordering::Relaxed).unwrap();
             area.store(offset, seen + 1, Ordering::Relaxed).unwrap();
-            tell(&seen.to_string());
+            reply(&seen.to_string());
         }
         return;
     }
@@ -50,21 +50,21 @@ fn a_chain_through_three_teams_outlives_its_beginning() {
             let mut stage = Stage::here();
             let first = areas::builder(SIZE).lock(lock).name("first").shared().unwrap();
             let mut second = this.spawn(&mut stage, "first second");
-            let told = |id: &str| format!("{id} {SIZE} {lock} {lock}");
+            let reported = |id: &str| format!("{id} {SIZE} {lock} {lock}");
             let of_second = second.hear();
-            assert_eq!(of_second, told(of_second.split(' ').next().unwrap()));
+            assert_eq!(of_second, reported(of_second.split(' ').next().unwrap()));
             let mut third = this.spawn(&mut stage, "second third");
             let of_third = third.hear();
-            assert_eq!(of_third, told(of_third.split(' ').next().unwrap()));
+            assert_eq!(of_third, reported(of_third.split(' ').next().unwrap()));
             let ids: BTreeSet<String> = [&*of_second, &of_third]
                 .iter()
-                .map(|told| told.split(' ').next().unwrap().to_owned())
+                .map(|reported| reported.split(' ').next().unwrap().to_owned())
                 .chain([first.id().unwrap().to_string()])
                 .collect();
             assert_eq!(ids.len(), 3, "an id each");
             first.store(100, 5_u8, Ordering::Relaxed).unwrap();
             for (peer, expected) in [(&mut second, "5"), (&mut third, "6")] {
-                peer.tell("100");
+                peer.send("100");
                 assert_eq!(peer.hear(), expected);
             }
             assert_eq!(first.load::<u8>(100, Ordering::Relaxed).unwrap(), 7);
@@ -138,10 +138,10 @@ fn protection_is_each_ones_own() {
     let rights = |area: &Area<Shared>| kernel::vma_at(area.as_ptr()).unwrap().permissions;
     if this.role().as_deref() == Some("other") {
         let area = clone("page", "other's");
-        tell(&rights(&area));
+        reply(&rights(&area));
         hear();
         area.store(0, 9_u8, Ordering::Relaxed).unwrap();
-        return tell(&rights(&area));
+        return reply(&rights(&area));
     }
     this.alone(Stage::default(), || {
         let mut first = areas::builder(page()).name("page").shared().unwrap();
@@ -164,7 +164,7 @@ fn protection_is_each_ones_own() {
             first.id(),
             "it is found all the same"
         );
-        other.tell("look");
+        other.send("look");
         assert_eq!(other.hear(), "rw-s");
         assert_eq!(second.load::<u8>(0, Ordering::Relaxed).unwrap(), 9);
         first.protect(Protection::READ_WRITE).unwrap();
@@ -212,7 +212,7 @@ fn never_above_what_another_team_gave() {
         let more = own.cloning().protection(Protection::READ_WRITE).open_resizable().map_err(refused);
         assert_eq!(more.unwrap_err(), ErrorKind::ReadOnly);
         drop(reader);
-        return tell("done");
+        return reply("done");
     }
     this.alone(Stage::default(), || {
         let area = areas::builder(page()).name("page").shared().unwrap();
@@ -230,8 +230,8 @@ fn never_above_what_another_team_gave() {
 }
 
 #[test]
-fn what_is_told_of_an_area_is_what_the_kernel_says_now() {
-    let this = test!("what_is_told_of_an_area_is_what_the_kernel_says_now");
+fn what_is_reported_of_an_area_is_what_the_kernel_says_now() {
+    let this = test!("what_is_reported_of_an_area_is_what_the_kernel_says_now");
     // Resident and swapped bytes, each as far as the kernel can tell them.
     let look = || {
         let source = registry::find("live").unwrap();
@@ -246,7 +246,7 @@ fn what_is_told_of_an_area_is_what_the_kernel_says_now() {
     };
     if this.role().as_deref() == Some("other") {
         loop {
-            tell(&look());
+            reply(&look());
             if hear().is_empty() {
                 return;
             }
@@ -256,13 +256,13 @@ fn what_is_told_of_an_area_is_what_the_kernel_says_now() {
         // Locked lazily: what was touched stays, whatever the machine is short of.
         let area = areas::builder(16 * page()).name("live").lock(Lock::Lazy).shared().unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
-        let told = |pages| format!("{} {pages} {}", 16 * page(), std::process::id());
-        assert_eq!((look(), other.hear()), (told(0), told(0)));
+        let answer = |pages| format!("{} {pages} {}", 16 * page(), std::process::id());
+        assert_eq!((look(), other.hear()), (answer(0), answer(0)));
         for pages in 1..=16 {
             area.store((pages - 1) * page(), 1_u8, Ordering::Relaxed).unwrap();
             assert_eq!(kernel::allocated(&area), (pages * page()) as u64);
-            other.tell("again");
-            assert_eq!((look(), other.hear()), (told(pages), told(pages)));
+            other.send("again");
+            assert_eq!((look(), other.hear()), (answer(pages), answer(pages)));
         }
         String::new()
     });
@@ -280,11 +280,11 @@ fn a_tail_that_another_team_grew_is_locked_by_each() {
     if this.role().as_deref() == Some("other") {
         let mut clone = registry::find("elastic").unwrap().open_resizable().unwrap();
         assert_eq!((clone.lock(), resident(&clone)), (Lock::Full, PAGES));
-        tell("joined");
+        reply("joined");
         hear();
         // The grower has all of it in RAM at once.
         clone.resize(PAGES * page()).unwrap();
-        return tell(&resident(&clone).to_string());
+        return reply(&resident(&clone).to_string());
     }
     this.alone(Stage::default(), || {
         let mut area = areas::builder(PAGES * page())
@@ -300,7 +300,7 @@ fn a_tail_that_another_team_grew_is_locked_by_each() {
             (2, 2 * page() as u64),
             "what is cut off is freed"
         );
-        other.tell("grow");
+        other.send("grow");
         assert_eq!(other.hear(), PAGES.to_string());
         // Every other holder, page by page as it comes there.
         assert_eq!(resident(&area), 2);
@@ -321,10 +321,10 @@ fn at_the_address_that_the_source_has() {
         assert_eq!(clone.as_ptr().addr(), source.address());
         // A pointer that lies in the area means the same here.
         let offset = clone.load::<u64>(0, Ordering::Relaxed).unwrap() - clone.as_ptr().addr() as u64;
-        tell(&clone.load::<u8>(usize::try_from(offset).unwrap(), Ordering::Relaxed).unwrap().to_string());
+        reply(&clone.load::<u8>(usize::try_from(offset).unwrap(), Ordering::Relaxed).unwrap().to_string());
         // Once it is taken, it is that address or an error.
         assert_eq!(source.cloning().same_address().open().unwrap_err().kind(), ErrorKind::AddressInUse);
-        return tell("done");
+        return reply("done");
     }
     this.alone(Stage::default(), || {
         // Far from where the kernel puts programs and libraries, so that it is free in both.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use areas::{Lock, Protection};
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
 
 const SIZE: usize = 256 << 10;
@@ -67,16 +67,16 @@ fn clones_inherit_the_lock() {
             .join(" ")
     };
     if this.role().as_deref() == Some("other") {
-        return tell(&look());
+        return reply(&look());
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let _all: Vec<_> = [Lock::None, Lock::Lazy, Lock::Full]
             .map(|lock| areas::builder(SIZE).name(lock.name()).lock(lock).shared().unwrap())
             .into();
         assert_eq!(look(), this.spawn(&mut Stage::here(), "other").hear());
         look()
     });
-    assert_eq!(told, format!("(0, false, false) (0, true, true) ({SIZE}, true, false)"));
+    assert_eq!(answer, format!("(0, false, false) (0, true, true) ({SIZE}, true, false)"));
 }
 
 #[test]
@@ -102,17 +102,17 @@ fn a_program_that_is_started_has_neither_memory_nor_lock() {
     if this.role().as_deref() == Some("exec") {
         // The other side of exec: nothing is left, descriptors neither.
         let held = kernel::maps().iter().any(|vma| vma.path.starts_with("/memfd:area"));
-        tell(&held.to_string());
+        reply(&held.to_string());
         hear();
         return;
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(SIZE).lock(Lock::Full).name("kept").shared().unwrap();
-        let told = this.spawn(&mut Stage::here(), "exec").hear();
+        let answer = this.spawn(&mut Stage::here(), "exec").hear();
         assert_eq!(locked(area.as_ptr()).0, SIZE);
-        told
+        answer
     });
-    assert_eq!(told, "false");
+    assert_eq!(answer, "false");
 }
 
 #[test]

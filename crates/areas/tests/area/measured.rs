@@ -7,7 +7,7 @@ use areas::registry::{self, Measured, Source};
 use areas::{ErrorKind, Lock};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::held::Held;
 
 const PAGE: usize = 4096;
@@ -23,11 +23,11 @@ fn hold() {
     let resizable = areas::builder(PAGE).name("resizable").resizable(8 * PAGE).unwrap();
     resizable.write_at(0, &[1]).unwrap();
     let _frozen = areas::builder(PAGE).name("frozen").shared().unwrap().freeze().unwrap();
-    tell("ready");
+    reply("ready");
     hear();
 }
 
-fn told(source: &Source, measured: &Measured) -> String {
+fn reported(source: &Source, measured: &Measured) -> String {
     let residency = measured.residency.as_ref().unwrap();
     format!(
         "{} of {}: {} bytes, {:?} in RAM, frozen {}, {:?}",
@@ -41,8 +41,8 @@ fn told(source: &Source, measured: &Measured) -> String {
 }
 
 #[test]
-fn each_of_many_is_told_as_by_itself() {
-    let test = test!("each_of_many_is_told_as_by_itself");
+fn each_of_many_is_reported_as_by_itself() {
+    let test = test!("each_of_many_is_reported_as_by_itself");
     if test.role().is_some() {
         return hold();
     }
@@ -64,12 +64,12 @@ fn each_of_many_is_told_as_by_itself() {
             }
             let mut seen = Vec::new();
             registry::measure_each(areas.clone(), |source, measured| {
-                seen.push(told(source, &measured?));
+                seen.push(reported(source, &measured?));
                 Ok::<_, areas::Error>(())
             })
             .unwrap();
             let expected: Vec<String> =
-                areas.iter().map(|source| told(source, &source.measure().unwrap())).collect();
+                areas.iter().map(|source| reported(source, &source.measure().unwrap())).collect();
             assert_eq!(seen, expected);
             // From the second time on nothing new is met.
             match before {

@@ -145,7 +145,7 @@ fn every_failing_call_leaves_nothing_behind() {
                 mib.clone().at(areas::Address::Exactly(4097)).shared().map(drop)
             }),
             ("no node", ErrorKind::NodeNotAllowed, &|| mib.clone().place(node).shared().map(drop)),
-            ("no such area", ErrorKind::NoSuchArea, &|| areas::registry::find("nobody").map(drop)),
+            ("no such area", ErrorKind::NoSuchArea, &|| areas::registry::find("absent").map(drop)),
             ("not frozen", ErrorKind::InvalidInput, &|| holder.open_frozen().map(drop)),
             ("clone at", ErrorKind::AddressInUse, &|| holder.cloning().at(occupied).open().map(drop)),
             ("clone's name", ErrorKind::InvalidInput, &|| {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use areas::{ErrorKind, Protection};
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 
 #[test]
 fn words_of_every_size_in_the_machines_order() {
@@ -98,19 +98,19 @@ fn two_processes_count_with_one_atomic() {
     };
     if this.role().as_deref() == Some("other") {
         let area = areas::registry::find("counter").unwrap().open().unwrap();
-        tell("ready");
+        reply("ready");
         hear();
         count(&area);
-        return tell("done");
+        return reply("done");
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(16).name("counter").shared().unwrap();
         let mut other = this.spawn(&mut Stage::here(), "other");
         other.hear();
-        other.tell("go");
+        other.send("go");
         count(&area);
         other.hear();
         area.load::<u64>(8, Ordering::Relaxed).unwrap().to_string()
     });
-    assert_eq!(told, (2 * ROUNDS).to_string());
+    assert_eq!(answer, (2 * ROUNDS).to_string());
 }

@@ -120,13 +120,13 @@ impl Test {
     /// The other process comes here too, and never returns from here.
     pub(crate) fn alone(self, mut stage: Stage, body: impl FnOnce() -> String) -> String {
         if self.role().is_some() {
-            tell(&body());
+            reply(&body());
             std::process::exit(0);
         }
         let mut process = self.spawn(&mut stage, "alone");
-        let told = process.hear();
-        assert!(process.end().success(), "{} told {told:?} and then failed", self.0);
-        told
+        let answer = process.hear();
+        assert!(process.end().success(), "{} told {answer:?} and then failed", self.0);
+        answer
     }
 
     /// Starts this test once more, in a role.
@@ -168,14 +168,14 @@ impl Peer {
                 let status = self.child.wait().unwrap();
                 panic!("the other process ended ({status}) and told nothing, but said: {all}");
             }
-            if let Some(told) = line.strip_prefix(MARK) {
-                return told.trim_end().replace(BREAK, "\n");
+            if let Some(reported) = line.strip_prefix(MARK) {
+                return reported.trim_end().replace(BREAK, "\n");
             }
             all.push_str(&line);
         }
     }
 
-    pub(crate) fn tell(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         let to = self.to.as_mut().unwrap();
         writeln!(to, "{text}").unwrap();
         to.flush().unwrap();
@@ -206,7 +206,7 @@ impl Drop for Peer {
 }
 
 /// Tells the process that started this one.
-pub(crate) fn tell(text: &str) {
+pub(crate) fn reply(text: &str) {
     let mut out = std::io::stdout().lock();
     // libtest leaves its own line unfinished.
     writeln!(out, "\n{MARK}{}", text.replace('\n', &BREAK.to_string())).unwrap();

@@ -67,23 +67,23 @@ fn growth() {
 
 #[test]
 fn clones() {
-    let told = test!("clones").alone(Stage::default(), || {
+    let answer = test!("clones").alone(Stage::default(), || {
         let growable = areas::builder(4096).growable(8192).name("ring").shared().unwrap();
         let source = areas::registry::find("ring").unwrap();
         let mut reader = source.open_read_only().unwrap();
-        let told = [
+        let answer = [
             failure(reader.write_at(0, &[1])),
             failure(reader.protect(Protection::READ_WRITE)),
             failure(reader.grow(8192)),
             failure(source.open_frozen()),
-            failure(areas::registry::find("nobody")),
+            failure(areas::registry::find("absent")),
             failure(areas::registry::get(areas::AreaId::new(5).unwrap())),
             failure(areas::builder(10).name("second").shared().and_then(|mut area| area.publish("third"))),
         ];
         drop(growable);
-        told.join("\n\n")
+        answer.join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     ReadOnly: cannot write to a mapping: its protection is r--
 
     NotPermitted: cannot change the protection of 8 KiB from r-- to rw-: mprotect(0xADDRESS, 8192, rw-): EACCES
@@ -94,7 +94,7 @@ fn clones() {
     InvalidInput: cannot clone area ID "ring" as frozen: it is not frozen: others may still write it
       help: clone it as shared: `open_read_only`; or have its holder freeze it
 
-    NoSuchArea: cannot find area "nobody": no live process of this user and pid namespace holds an area of that name
+    NoSuchArea: cannot find area "absent": no live process of this user and pid namespace holds an area of that name
       help: `areas ls` lists what there is
 
     NoSuchArea: cannot look at area ID: no live area of this user and pid namespace has that id

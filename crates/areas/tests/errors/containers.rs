@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use areas::{ErrorKind, Node, PageLocation, Policy, Residency, registry};
 
 use super::sandbox::{Refuse, enter, kills, refuse};
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::folder::Folder;
 
 const PAGE: usize = 4096;
@@ -48,8 +48,8 @@ fn assert_same(before: &Residency, after: &Residency) {
 
 /// Our own areas: told before and after the filter is there.
 #[test]
-fn the_nodes_of_areas_are_told_by_totals() {
-    let told = test!("the_nodes_of_areas_are_told_by_totals").alone(Stage::default(), || {
+fn the_nodes_of_areas_are_reported_by_totals() {
+    let answer = test!("the_nodes_of_areas_are_reported_by_totals").alone(Stage::default(), || {
         let shared = areas::builder(64 * PAGE).name("ring").shared().unwrap();
         (0..40).for_each(|page| shared.store(page * PAGE, 1_u8, Ordering::Relaxed).unwrap());
         let mut frozen = areas::builder(16 * PAGE).shared().unwrap();
@@ -84,13 +84,13 @@ fn the_nodes_of_areas_are_told_by_totals() {
         }
         after[0].to_string()
     });
-    assert!(told.starts_with("160 KiB of 256 KiB in RAM (node "), "{told}");
+    assert!(answer.starts_with("160 KiB of 256 KiB in RAM (node "), "{answer}");
 }
 
 /// Moving is refused, as what it is.
 #[test]
 fn moving_is_refused_with_the_call() {
-    let told = test!("moving_is_refused_with_the_call").alone(Stage::default(), || {
+    let answer = test!("moving_is_refused_with_the_call").alone(Stage::default(), || {
         let mut area = areas::builder(4 * PAGE).shared().unwrap();
         area.populate().unwrap();
         enter(&container());
@@ -99,7 +99,10 @@ fn moving_is_refused_with_the_call() {
         assert_eq!(area.granted().page_size, areas::PageSize::base());
         format!("{error:#}")
     });
-    assert!(told.contains("mbind(") && told.contains("EPERM") && told.contains("CAP_SYS_NICE"), "{told}");
+    assert!(
+        answer.contains("mbind(") && answer.contains("EPERM") && answer.contains("CAP_SYS_NICE"),
+        "{answer}"
+    );
 }
 
 /// Another process's area, by a looker that is killed for the call and has said so:
@@ -115,19 +118,19 @@ fn who_is_killed_for_the_call_leaves_it_out() {
             assert_eq!(holder.hear(), "ready");
             let through = ["env", "AREAS_WITHOUT=move_pages"];
             let mut reader = test.spawn(&mut Stage::through(&through).registry(registry), "reader");
-            let told = reader.hear();
-            assert!(told.starts_with("40.0 KiB of 64.0 KiB in RAM (node "), "{told}");
+            let answer = reader.hear();
+            assert!(answer.starts_with("40.0 KiB of 64.0 KiB in RAM (node "), "{answer}");
             assert!(reader.end().success());
         }
         Some("holder") => {
             let area = areas::builder(64 << 10).name("ring").shared().unwrap();
             (0..10).for_each(|page| area.store(page * PAGE, 7_u8, Ordering::Relaxed).unwrap());
-            tell("ready");
+            reply("ready");
             hear();
         }
         Some(_) => {
             enter(&[kills(libc::SYS_move_pages)]);
-            tell(&registry::find("ring").unwrap().residency().unwrap().to_string());
+            reply(&registry::find("ring").unwrap().residency().unwrap().to_string());
         }
     }
 }

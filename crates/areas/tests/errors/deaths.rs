@@ -3,23 +3,23 @@
 use insta::assert_snapshot;
 
 use super::failure;
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 
 #[test]
 fn a_team_that_is_killed_between_find_and_clone() {
     let this = test!("a_team_that_is_killed_between_find_and_clone");
     if this.role().as_deref() == Some("holder") {
         let _area = areas::builder(4096).name("brief").shared().unwrap();
-        tell("published");
+        reply("published");
         hear();
         return;
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let mut holder = this.spawn(&mut Stage::here(), "holder");
         holder.hear();
         let source = areas::registry::find("brief").unwrap();
         holder.kill();
-        let told = [
+        let answer = [
             failure(source.open()),
             failure(source.open_read_only()),
             failure(source.info()),
@@ -27,9 +27,9 @@ fn a_team_that_is_killed_between_find_and_clone() {
             failure(areas::registry::find("brief")),
             failure(areas::registry::get(source.id())),
         ];
-        told.join("\n\n")
+        answer.join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     NoSuchArea: cannot open area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 
@@ -52,7 +52,7 @@ fn a_team_that_is_killed_between_find_and_clone() {
 
 #[test]
 fn an_area_that_is_dropped_between_find_and_clone() {
-    let told = test!("an_area_that_is_dropped_between_find_and_clone").alone(Stage::default(), || {
+    let answer = test!("an_area_that_is_dropped_between_find_and_clone").alone(Stage::default(), || {
         let area = areas::builder(4096).name("brief").shared().unwrap();
         let source = areas::registry::find("brief").unwrap();
         drop(area);
@@ -60,7 +60,7 @@ fn an_area_that_is_dropped_between_find_and_clone() {
         let _other = areas::builder(8192).name("other").shared().unwrap();
         [failure(source.open()), failure(source.info()), failure(areas::registry::find("brief"))].join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     NoSuchArea: cannot open area ID "brief": it was released concurrently: its holder dropped it or died
       help: look for the name again: another holder may be there
 

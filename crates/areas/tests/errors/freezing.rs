@@ -5,7 +5,7 @@ use std::time::Duration;
 use areas::{Error, Protection};
 use insta::assert_snapshot;
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::{failure, report};
 
 #[test]
@@ -13,11 +13,11 @@ fn busy_names_who_can_write() {
     let this = test!("busy_names_who_can_write");
     if this.role().as_deref() == Some("writer") {
         let clone = areas::registry::find("wet").unwrap().open().unwrap();
-        tell("mapped");
+        reply("mapped");
         hear();
         return drop(clone);
     }
-    let told = this.alone(Stage::default(), || {
+    let answer = this.alone(Stage::default(), || {
         let area = areas::builder(4096).name("wet").shared().unwrap();
         let mut writer = this.spawn(&mut Stage::here(), "writer");
         writer.hear();
@@ -28,7 +28,7 @@ fn busy_names_who_can_write() {
         drop(writer);
         text
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Busy: cannot freeze area "wet": fcntl(F_ADD_SEALS, F_SEAL_WRITE | …): EBUSY; mapped for writing by PID (COMMAND)
       help: have them drop it, or clone it for reading only
     "#);
@@ -41,7 +41,7 @@ fn command() -> String {
 
 #[test]
 fn what_is_frozen() {
-    let told = test!("what_is_frozen").alone(Stage::default(), || {
+    let answer = test!("what_is_frozen").alone(Stage::default(), || {
         let area = areas::builder(4096).name("ice").shared().unwrap();
         let reader = areas::registry::find("ice").unwrap().open_read_only().unwrap();
         let growable = areas::builder(4096).growable(8192).name("grown").shared().unwrap();
@@ -49,7 +49,7 @@ fn what_is_frozen() {
         let mut frozen = area.freeze().unwrap();
         drop(growable.freeze().unwrap());
         let source = areas::registry::find("ice").unwrap();
-        let told = [
+        let answer = [
             failure(reader.freeze().map_err(Error::from)),
             failure(frozen.protect(Protection::READ_WRITE)),
             failure(source.cloning().protection(Protection::READ_WRITE).open()),
@@ -63,9 +63,9 @@ fn what_is_frozen() {
                     .map_err(Error::from),
             ),
         ];
-        told.join("\n\n")
+        answer.join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Frozen: cannot freeze an area of 4 KiB: it is frozen already
       help: open it as what it is: `find(name)?.open_frozen()`
 

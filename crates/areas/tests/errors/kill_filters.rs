@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use areas::registry;
 
 use super::sandbox::{enter, enter_allowing, kills};
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::folder::Folder;
 
 /// What of `@system-service` (systemd 247) this library and Rust's use.
@@ -149,12 +149,12 @@ fn reader_through(test: super::support::child::Test, through: &[&'static str], s
         Some("holder") => {
             let area = areas::builder(64 << 10).name("ring").shared().unwrap();
             area.store(0, 7_u8, Ordering::Relaxed).unwrap();
-            tell("ready");
+            reply("ready");
             hear();
         }
         Some(_) => {
             sandbox();
-            tell(&everything());
+            reply(&everything());
         }
     }
 }
@@ -195,24 +195,24 @@ fn with_few_descriptors_each_error_has_its_remedy() {
     if let Some(role) = test.role() {
         let limit = Some(role.parse().unwrap());
         setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
-        let told = match areas::builder(4096).name("ring").shared() {
+        let reported = match areas::builder(4096).name("ring").shared() {
             Ok(_) => "made".to_owned(),
             Err(error) => format!("{:?} {error:#}", error.kind()).replace('\n', " "),
         };
-        tell(&told);
+        reply(&reported);
         return;
     }
     let mut refused = 0;
     for limit in 3..32 {
         let mut stage = Stage::default();
         let mut process = test.spawn(&mut stage, &limit.to_string());
-        let told = process.hear();
-        if told == "made" {
+        let reported = process.hear();
+        if reported == "made" {
             continue;
         }
         refused += 1;
-        let with_remedy = told.contains("RLIMIT_NOFILE is ") && told.contains("ulimit -n");
-        assert!(with_remedy && told.contains("EMFILE"), "{limit}: {told}");
+        let with_remedy = reported.contains("RLIMIT_NOFILE is ") && reported.contains("ulimit -n");
+        assert!(with_remedy && reported.contains("EMFILE"), "{limit}: {reported}");
     }
     assert!(refused > 5, "{refused}");
 }

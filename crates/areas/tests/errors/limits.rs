@@ -18,11 +18,11 @@ fn limit(of: Resource, value: u64) {
 
 #[test]
 fn memlock() {
-    let told = test!("memlock").alone(Stage::ordinary(), || {
+    let answer = test!("memlock").alone(Stage::ordinary(), || {
         limit(Resource::Memlock, 64 << 10);
         let before = Held::now();
         let builder = areas::builder(1 << 20);
-        let told = [
+        let answer = [
             failure(builder.clone().lock(Lock::Full).private()),
             failure(builder.clone().lock(Lock::Full).shared()),
             failure(builder.clone().lock(Lock::Lazy).shared()),
@@ -36,9 +36,9 @@ fn memlock() {
         drop(areas::builder(64 << 10).lock(Lock::Full).shared().unwrap());
         limit(Resource::Memlock, 0);
         let none = failure(areas::builder(4096).lock(Lock::Lazy).shared());
-        [told.join("\n\n"), none].join("\n\n")
+        [answer.join("\n\n"), none].join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Limit: cannot lock an area of 1 MiB: mlock2(0xADDRESS, 1 MiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 1 MiB wanted
       help: raise it: `ulimit -l 1024`, or LimitMEMLOCK=1048576 in the systemd unit; or use no lock
 
@@ -55,12 +55,12 @@ fn memlock() {
 
 #[test]
 fn a_clone_over_the_limit_is_refused_as_a_lock() {
-    let told = test!("a_clone_over_the_limit_is_refused_as_a_lock").alone(Stage::ordinary(), || {
+    let answer = test!("a_clone_over_the_limit_is_refused_as_a_lock").alone(Stage::ordinary(), || {
         limit(Resource::Memlock, 96 << 10);
         let _area = areas::builder(64 << 10).lock(Lock::Full).name("pinned").shared().unwrap();
         failure(areas::registry::find("pinned").unwrap().open_read_only())
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Limit: cannot lock a clone of area "pinned": mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 96 KiB, AMOUNT in use, 64 KiB wanted
       help: raise it: `ulimit -l 128`, or LimitMEMLOCK=131072 in the systemd unit; or use no lock
     "#);
@@ -68,10 +68,10 @@ fn a_clone_over_the_limit_is_refused_as_a_lock() {
 
 #[test]
 fn address_space() {
-    let told = test!("address_space").alone(Stage::ordinary(), || {
+    let answer = test!("address_space").alone(Stage::ordinary(), || {
         limit(Resource::As, (Held::now().addresses + (256 << 20)) as u64);
         let before = Held::now();
-        let told = [
+        let answer = [
             failure(areas::builder(1 << 30).private()),
             failure(areas::builder(1 << 30).shared()),
             failure(areas::builder(1).growable(1 << 30).shared()),
@@ -79,9 +79,9 @@ fn address_space() {
         before.assert_no_more("mappings that were refused");
         drop(areas::builder(1 << 20).shared().unwrap());
         // The limit is a fact of this run.
-        told.join("\n\n").lines().map(|line| hide(line, "RLIMIT_AS is ")).collect::<Vec<_>>().join("\n")
+        answer.join("\n\n").lines().map(|line| hide(line, "RLIMIT_AS is ")).collect::<Vec<_>>().join("\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Limit: cannot map 1 GiB: mmap(NULL, 1 GiB, rw-, MAP_PRIVATE): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
       help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
 
@@ -103,25 +103,26 @@ fn hide(line: &str, word: &str) -> String {
 
 #[test]
 fn file_size_is_an_error_and_not_a_deadly_signal() {
-    let told = test!("file_size_is_an_error_and_not_a_deadly_signal").alone(Stage::ordinary(), || {
+    let answer = test!("file_size_is_an_error_and_not_a_deadly_signal").alone(Stage::ordinary(), || {
         limit(Resource::Fsize, 1 << 20);
         let before = Held::now();
         let growable = areas::builder(1).growable(1 << 30).shared().unwrap();
-        let mut told = vec![failure(areas::builder((1 << 20) + 1).shared()), failure(growable.grow(2 << 20))];
+        let mut answer =
+            vec![failure(areas::builder((1 << 20) + 1).shared()), failure(growable.grow(2 << 20))];
         growable.grow(1 << 20).unwrap();
         drop(growable);
         drop(areas::builder(1 << 20).shared().unwrap());
         // Private memory is not a file.
         drop(areas::builder(4 << 20).private().unwrap());
         before.assert_no_more("sizes that were refused");
-        told.push(failure(areas::builder(4096).name("joins").shared()));
+        answer.push(failure(areas::builder(4096).name("joins").shared()));
         // And so does the table of this process's areas, whatever its size.
         limit(Resource::Fsize, 0);
-        told.push(failure(areas::builder(1).shared()));
-        told.push(failure(areas::builder(0).name("empty").shared_or_empty()));
-        told.join("\n\n")
+        answer.push(failure(areas::builder(1).shared()));
+        answer.push(failure(areas::builder(0).name("empty").shared_or_empty()));
+        answer.join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Limit: cannot make a memory object of 1048577 B: RLIMIT_FSIZE is 1 MiB, 1048577 B wanted
       help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
 
@@ -141,18 +142,19 @@ fn file_size_is_an_error_and_not_a_deadly_signal() {
 
 #[test]
 fn filling_and_populating_obey_the_file_size_limit_too() {
-    let told = test!("filling_and_populating_obey_the_file_size_limit_too").alone(Stage::ordinary(), || {
-        let text = areas::builder(4 << 20).shared().unwrap();
-        let mut area = areas::builder(4 << 20).shared().unwrap();
-        limit(Resource::Fsize, 1 << 20);
-        // The bytes are there already, so that no size changes: populating is no write.
-        area.populate().unwrap();
-        area.write_at(3 << 20, b"a store is none either").unwrap();
-        let told = failure(area.fill_from(&text, &mut |_| {}));
-        drop(area.freeze().unwrap());
-        told
-    });
-    assert_snapshot!(told, @r#"
+    let answer =
+        test!("filling_and_populating_obey_the_file_size_limit_too").alone(Stage::ordinary(), || {
+            let text = areas::builder(4 << 20).shared().unwrap();
+            let mut area = areas::builder(4 << 20).shared().unwrap();
+            limit(Resource::Fsize, 1 << 20);
+            // The bytes are there already, so that no size changes: populating is no write.
+            area.populate().unwrap();
+            area.write_at(3 << 20, b"a store is none either").unwrap();
+            let answer = failure(area.fill_from(&text, &mut |_| {}));
+            drop(area.freeze().unwrap());
+            answer
+        });
+    assert_snapshot!(answer, @r#"
     Limit: cannot fill an area of 4 MiB from a file: RLIMIT_FSIZE is 1 MiB, 4 MiB wanted
       help: shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)
     "#);
@@ -160,19 +162,19 @@ fn filling_and_populating_obey_the_file_size_limit_too() {
 
 #[test]
 fn open_files() {
-    let told = test!("open_files").alone(Stage::ordinary(), || {
+    let answer = test!("open_files").alone(Stage::ordinary(), || {
         let area = areas::builder(4096).name("one").shared().unwrap();
         let source = areas::registry::find("one").unwrap();
         let mut growable = areas::builder(4096).growable(8192).shared().unwrap();
         limit(Resource::Nofile, 64);
         let hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        let mut told = vec![
+        let mut answer = vec![
             failure(areas::builder(4096).shared()),
             failure(source.open()),
             failure(source.open_read_only()),
         ];
         let refused = growable.freeze().unwrap_err();
-        told.push(super::report(&refused.error));
+        answer.push(super::report(&refused.error));
         growable = refused.value;
         growable.store(0, 1_u8, Ordering::Relaxed).unwrap();
         growable.grow(8192).unwrap();
@@ -182,9 +184,9 @@ fn open_files() {
         drop(hoard);
         drop(source.open().unwrap());
         drop(growable.freeze().unwrap());
-        told.join("\n\n")
+        answer.join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     Limit: cannot make a memory object of 4 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 64, all of them open
       help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
@@ -224,7 +226,7 @@ fn room_to_grow_is_found_when_there_are_descriptors_again() {
 
 #[test]
 fn the_first_published_area_needs_several_descriptors() {
-    let told = test!("the_first_published_area_needs_several_descriptors").alone(Stage::ordinary(), || {
+    let answer = test!("the_first_published_area_needs_several_descriptors").alone(Stage::ordinary(), || {
         limit(Resource::Nofile, 64);
         let mut hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         let mut kinds = Vec::new();
@@ -241,12 +243,12 @@ fn the_first_published_area_needs_several_descriptors() {
         assert!((2..12).contains(&kinds.len()), "{kinds:?}");
         String::new()
     });
-    assert_eq!(told, "");
+    assert_eq!(answer, "");
 }
 
 #[test]
 fn too_many_mappings() {
-    let told = test!("too_many_mappings").alone(Stage::ordinary(), || {
+    let answer = test!("too_many_mappings").alone(Stage::ordinary(), || {
         let most: usize =
             std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
         if most > 200_000 {
@@ -291,8 +293,8 @@ fn too_many_mappings() {
         // Whether the last one was to be written depends on how many there were before.
         [areas, super::report(&mappings).replace("rw-, MAP", "r--, MAP")].join("\n\n")
     });
-    if !told.is_empty() {
-        assert_snapshot!(told, @r#"
+    if !answer.is_empty() {
+        assert_snapshot!(answer, @r#"
         Limit: cannot make a private area of 4 KiB: vm.max_map_count is MAX, COUNT mappings in use, 1 wanted; the last LEFT are left to the rest of the program
           help: raise it: `sysctl vm.max_map_count=FOUR TIMES` as root; or make fewer and larger areas, or hold them in several processes
 

@@ -12,8 +12,8 @@ use super::support::held::Held;
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 
 #[test]
-fn machine_an_ordinary_user_is_told_how_to_set_the_machine_up() {
-    let this = test!("machine_an_ordinary_user_is_told_how_to_set_the_machine_up");
+fn machine_an_ordinary_user_is_shown_how_to_set_the_machine_up() {
+    let this = test!("machine_an_ordinary_user_is_shown_how_to_set_the_machine_up");
     // The pool to ourselves, as the other tests of it have it.
     let pool = std::fs::File::open(format!("{POOL}/nr_hugepages"));
     if let (None, Ok(pool)) = (this.role(), &pool) {
@@ -22,10 +22,10 @@ fn machine_an_ordinary_user_is_told_how_to_set_the_machine_up() {
     if std::fs::read_to_string(format!("{POOL}/nr_hugepages")).is_ok_and(|pages| pages.trim() != "0") {
         return super::support::skip(this.0, "the pool of huge pages has pages");
     }
-    let told = this.alone(Stage::ordinary(), || {
+    let answer = this.alone(Stage::ordinary(), || {
         let before = Held::now();
         let some = areas::builder(12 << 10);
-        let mut told = vec![
+        let mut answer = vec![
             failure(some.clone().lock(Lock::Contiguous).shared()),
             failure(some.clone().lock(Lock::Contiguous).pages(Pages::Pool(PageSize::HUGE_2M)).shared()),
             failure(some.clone().lock(Lock::Full32).shared()),
@@ -36,10 +36,10 @@ fn machine_an_ordinary_user_is_told_how_to_set_the_machine_up() {
         // One page needs no privilege, but the allowance.
         drop(areas::builder(1).lock(Lock::Contiguous).shared().unwrap());
         setrlimit(Resource::Memlock, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
-        told.push(failure(areas::builder(1).lock(Lock::Contiguous).shared()));
-        told.join("\n\n")
+        answer.push(failure(areas::builder(1).lock(Lock::Contiguous).shared()));
+        answer.join("\n\n")
     });
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(answer, @r#"
     NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted; cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, which this process does not have
       help: fill the pool: `echo 1 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`; or run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)
 

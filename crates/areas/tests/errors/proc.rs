@@ -42,9 +42,9 @@ fn refusals() -> String {
 #[test]
 fn another_pid_namespaces() {
     let through = ["unshare", "--pid", "--fork", "--kill-child"];
-    let told = unshared(test!("another_pid_namespaces"), &through, refusals);
-    if let Some(told) = told {
-        assert_snapshot!(told, @r#"
+    let reported = unshared(test!("another_pid_namespaces"), &through, refusals);
+    if let Some(reported) = reported {
+        assert_snapshot!(reported, @r#"
         Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
           help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
@@ -68,13 +68,13 @@ const WITHOUT_PROC: [&str; 5] = [
 
 #[test]
 fn missing() {
-    let told = unshared(test!("missing"), &WITHOUT_PROC, || {
+    let reported = unshared(test!("missing"), &WITHOUT_PROC, || {
         let freeze = areas::builder(4096).shared().unwrap().freeze().unwrap_err();
         freeze.value.store(0, 1_u8, Ordering::Relaxed).unwrap();
         [refusals(), super::report(&freeze.error)].join("\n\n")
     });
-    if let Some(told) = told {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = reported {
+        assert_snapshot!(reported, @r#"
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
           help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
@@ -93,11 +93,11 @@ fn missing() {
 /// To say that there are no areas, it would have to be known.
 #[test]
 fn a_listing_without_proc_is_an_error() {
-    let told = unshared(test!("a_listing_without_proc_is_an_error"), &WITHOUT_PROC, || {
+    let reported = unshared(test!("a_listing_without_proc_is_an_error"), &WITHOUT_PROC, || {
         failure(areas::registry::list())
     });
-    if let Some(told) = told {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = reported {
+        assert_snapshot!(reported, @r#"
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
           help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
         "#);
@@ -109,7 +109,7 @@ fn a_listing_without_proc_is_an_error() {
 #[test]
 fn gone_while_areas_are_held() {
     let through = ["unshare", "--mount"];
-    let told = unshared(test!("gone_while_areas_are_held"), &through, || {
+    let reported = unshared(test!("gone_while_areas_are_held"), &through, || {
         let area = areas::builder(4096).name("ring").shared().unwrap();
         area.store(0, 7_u8, Ordering::Relaxed).unwrap();
         let source = areas::registry::find("ring").unwrap();
@@ -119,8 +119,8 @@ fn gone_while_areas_are_held() {
         assert_eq!(source.info().unwrap().size, 4096);
         failure(source.open_read_only())
     });
-    if let Some(told) = told {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = reported {
+        assert_snapshot!(reported, @r#"
         System: cannot open area ID "ring": /proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's
           help: areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before
         "#);

@@ -37,18 +37,22 @@ fn more_than_is_available_is_refused_before_the_first_page() {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.strip_suffix("kB")).unwrap();
     let total = total.trim().parse::<usize>().unwrap() * 1024;
-    let exact = |told: String| told.replace(&total.to_string(), "TOTAL");
+    let exact = |reported: String| reported.replace(&total.to_string(), "TOTAL");
     // As much as the machine has can be mapped, and not be brought in.
     let mut private = areas::builder(total).private().unwrap();
-    let told = exact(failure(private.populate()));
-    assert!(told.starts_with("NoMemory: cannot populate an area of ") && told.contains("can give"), "{told}");
+    let reported = exact(failure(private.populate()));
+    assert!(
+        reported.starts_with("NoMemory: cannot populate an area of ") && reported.contains("can give"),
+        "{reported}"
+    );
     assert_eq!(private.residency().unwrap().resident(), 0);
     drop(private);
     let mut shared = areas::builder(total).shared().unwrap();
-    let told = exact(failure(shared.populate()));
+    let reported = exact(failure(shared.populate()));
     assert!(
-        told.starts_with("NoMemory: cannot populate an area of ") && told.contains("help: ask for less"),
-        "{told}"
+        reported.starts_with("NoMemory: cannot populate an area of ")
+            && reported.contains("help: ask for less"),
+        "{reported}"
     );
     assert_eq!(rustix::fs::fstat(&shared).unwrap().st_blocks, 0);
     let refused = shared.freeze().unwrap_err();

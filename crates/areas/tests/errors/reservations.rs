@@ -10,14 +10,14 @@ fn growing_into_them() {
     let room = Reservation::new(8 * 4096, 4096).unwrap();
     let mut first = areas::builder(4096).inside(&room, 0).resizable(4096).unwrap();
     let mut last = areas::builder(4096).inside(&room, 6 * 4096).resizable(4096).unwrap();
-    let told = [
+    let reported = [
         failure(first.resize(7 * 4096)),
         failure(last.resize(3 * 4096)),
         failure(areas::builder(4096).inside(&room, 0).private()),
         failure(areas::builder(4096).inside(&room, 8 * 4096).private()),
         failure(areas::builder(4096).inside(&room, 1).shared()),
     ];
-    assert_snapshot!(told.join("\n\n"), @"
+    assert_snapshot!(reported.join("\n\n"), @"
     AddressInUse: cannot resize an area of 4 KiB to 28 KiB: it has no addresses for that (cannot map 24 KiB at offset 0xADDRESS of a reservation: 0xADDRESS..0xADDRESS of it is in use)
       help: it cannot grow where it is: make a larger one, or make it inside of a reservation
 

@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::sandbox::{Refuse, enter, refuse};
-use super::support::child::{Stage, Test, tell, test};
+use super::support::child::{Stage, Test, reply, test};
 use super::support::held::Held;
 use super::{failure, report};
 
@@ -26,19 +26,19 @@ fn run(test: Test, cases: &[Case]) -> Option<String> {
         drop(areas::builder(4096).shared().unwrap());
         enter(&[rule]);
         let before = Held::now();
-        let told = body();
+        let reported = body();
         before.assert_no_more("a call that was refused");
-        tell(&told);
+        reply(&reported);
         return None;
     }
     let mut stage = Stage::default();
-    let told = cases.iter().enumerate().map(|(number, (label, ..))| {
+    let reported = cases.iter().enumerate().map(|(number, (label, ..))| {
         let mut process = test.spawn(&mut stage, &number.to_string());
-        let told = process.hear();
-        assert!(process.end().success(), "{label}: {told}");
-        format!("{label}\n{told}")
+        let reported = process.hear();
+        assert!(process.end().success(), "{label}: {reported}");
+        format!("{label}\n{reported}")
     });
-    Some(told.collect::<Vec<_>>().join("\n\n"))
+    Some(reported.collect::<Vec<_>>().join("\n\n"))
 }
 
 fn shared() -> String {
@@ -115,8 +115,8 @@ fn placing() {
             collapsed,
         ),
     ];
-    if let Some(told) = run(test!("placing"), &cases) {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = run(test!("placing"), &cases) {
+        assert_snapshot!(reported, @r#"
         mbind, as a container refuses it
         NotPermitted: cannot place 64 KiB as local: mbind(0xADDRESS, 64 KiB, local): EPERM
           help: the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind
@@ -145,9 +145,9 @@ fn making() {
     // What is refused for good is not waited for, as a freeze is that may end at any moment.
     let at_once = || {
         let started = std::time::Instant::now();
-        let told = shared();
-        assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}: {told}", started.elapsed());
-        told
+        let reported = shared();
+        assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}: {reported}", started.elapsed());
+        reported
     };
     let cases: [Case; 10] = [
         ("memfd_create, a kernel without", refuse(libc::SYS_memfd_create, libc::ENOSYS), shared),
@@ -167,8 +167,8 @@ fn making() {
         ),
         ("growing", refuse(libc::SYS_ftruncate, libc::ENOSPC).only(1, 1 << 20), grown),
     ];
-    if let Some(told) = run(test!("making"), &cases) {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = run(test!("making"), &cases) {
+        assert_snapshot!(reported, @r#"
         memfd_create, a kernel without
         Unsupported: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): ENOSYS
           help: this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it
@@ -222,8 +222,8 @@ fn filling_and_locking() {
         ("mlock, a full lock, not allowed", refuse(libc::SYS_mlock, libc::EPERM), || locked(Lock::Full)),
         ("mlock, something else", refuse(libc::SYS_mlock, libc::ENOSYS), || locked(Lock::Full)),
     ];
-    if let Some(told) = run(test!("filling_and_locking"), &cases) {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = run(test!("filling_and_locking"), &cases) {
+        assert_snapshot!(reported, @r#"
         madvise, before Linux 5.14
         Unsupported: cannot populate an area of 64 KiB: madvise(0xADDRESS, 64 KiB, MADV_POPULATE_READ): EINVAL
           help: populating needs Linux 5.14, which brought MADV_POPULATE_READ
@@ -314,8 +314,8 @@ fn freezing() {
         ("sealing, an odd answer", seal(libc::EIO), frozen),
         ("populating before", refuse(libc::SYS_fallocate, libc::ENOSPC), frozen),
     ];
-    if let Some(told) = run(test!("freezing"), &cases) {
-        assert_snapshot!(told, @r#"
+    if let Some(reported) = run(test!("freezing"), &cases) {
+        assert_snapshot!(reported, @r#"
         sealing, never
         System: cannot freeze an area of 64 KiB: fcntl(F_ADD_SEALS, F_SEAL_WRITE | …): EPERM
 
@@ -333,7 +333,7 @@ fn freezing() {
 fn unmapping_that_is_refused_gives_the_mapping_back() {
     use areas::{Provider, Request, System};
     const LEN: u32 = 7 * 65536;
-    let told = test!("unmapping_that_is_refused_gives_the_mapping_back").alone(Stage::default(), || {
+    let answer = test!("unmapping_that_is_refused_gives_the_mapping_back").alone(Stage::default(), || {
         let mut mapping = System::new().map(&Request::new(LEN as usize)).unwrap();
         mapping.as_bytes_mut().unwrap().fill(5);
         enter(&[refuse(libc::SYS_munmap, libc::ENOMEM).only(1, LEN)]);
@@ -343,5 +343,5 @@ fn unmapping_that_is_refused_gives_the_mapping_back() {
         drop(refused.value);
         report(&refused.error)
     });
-    assert_snapshot!(told, @"System: cannot unmap 448 KiB: munmap(0xADDRESS, 458752): ENOMEM");
+    assert_snapshot!(answer, @"System: cannot unmap 448 KiB: munmap(0xADDRESS, 458752): ENOMEM");
 }

@@ -10,7 +10,7 @@ use areas::gate::{self, OfferOptions, Outcome, Refusal, TakeOptions};
 use crate::{Folder, LONG, published, taken};
 
 #[test]
-fn takers_keep_what_they_have_and_nobody_new_gets_it() {
+fn takers_keep_what_they_have_and_no_new_process_gets_it() {
     let folder = Folder::new();
     let (area, source) = published("gone");
     let mut offer = OfferOptions::new().open(&source, folder.socket()).unwrap();

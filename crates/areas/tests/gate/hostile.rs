@@ -22,7 +22,7 @@ use crate::{Folder, LONG, knock, open_descriptors, published, taken};
 const BYTES: usize = 544;
 
 #[test]
-fn who_never_reads_holds_up_nobody_for_long() {
+fn who_never_reads_holds_up_no_process_for_long() {
     const EACH: usize = 32;
     let folder = Folder::new();
     let (_area, source) = published("never reads");
@@ -286,7 +286,7 @@ fn who_is_silent_has_no_longer_than_was_said() {
 }
 
 #[test]
-fn a_name_too_long_for_a_socket_is_told_with_the_limit() {
+fn a_name_too_long_for_a_socket_is_reported_with_the_limit() {
     let folder = Folder::new();
     let (_area, source) = published("long");
     let path = folder.0.join("s".repeat(120));
@@ -305,7 +305,7 @@ fn a_name_too_long_for_a_socket_is_told_with_the_limit() {
 
 /// The end of a connection says whether what was sent was taken.
 #[test]
-fn what_was_not_taken_is_told_as_such() {
+fn what_was_not_taken_is_reported_as_such() {
     let folder = Folder::new();
     let (_area, source) = published("ended");
     let mut offer = OfferOptions::new().open(&source, folder.socket()).unwrap();

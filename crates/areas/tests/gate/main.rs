@@ -125,7 +125,7 @@ fn a_growable_one_grows_for_all() {
 }
 
 #[test]
-fn what_cannot_be_given_is_told_before_a_socket_is_there() {
+fn what_cannot_be_given_is_reported_before_a_socket_is_there() {
     let folder = Folder::new();
     let name = name("resizable");
     let _area = areas::builder(4096).name(&name).resizable(1 << 20).unwrap();

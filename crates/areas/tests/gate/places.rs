@@ -21,7 +21,7 @@ fn it_is_this_users_alone_and_goes_with_the_offer() {
 }
 
 #[test]
-fn others_who_are_named_and_nobody_else_may_connect() {
+fn others_who_are_named_and_no_other_user_may_connect() {
     let folder = Folder::new();
     let (_area, source) = published("list");
     let offer = OfferOptions::new().to(12_345).to(54_321).open(&source, folder.socket()).unwrap();

@@ -27,7 +27,7 @@ pub(crate) fn skipped(test: &str, why: &str) {
 
 /// What a descriptor's memory lets this process do, after it was reopened for writing by way of
 /// `/proc`.
-fn write_anew(descriptor: BorrowedFd<'_>) -> [Result<(), Errno>; 4] {
+fn write_again(descriptor: BorrowedFd<'_>) -> [Result<(), Errno>; 4] {
     let path = CString::new(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).unwrap();
     let again = match rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
         Ok(again) => again,
@@ -73,14 +73,14 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     area.send_read_only(&ours).unwrap();
     let came = areas::receive(&theirs).unwrap();
     assert_eq!(came.protection(), Protection::READ);
-    assert_eq!(write_anew(came.descriptor().unwrap()), [Ok(()), Ok(()), Ok(()), Ok(())]);
+    assert_eq!(write_again(came.descriptor().unwrap()), [Ok(()), Ok(()), Ok(()), Ok(())]);
     let mut byte = [0];
     area.read_at(9000, &mut byte).unwrap();
     assert_eq!(&byte, b"X", "it has been written");
 }
 
 #[test]
-fn sealed_nobody_writes_it_anew_and_who_wrote_it_goes_on() {
+fn sealed_no_process_writes_it_again_and_who_wrote_it_goes_on() {
     let folder = Folder::new();
     let (area, source) = published("sealed");
     let mut offer = OfferOptions::new().seal().open(&source, folder.socket()).unwrap();
@@ -90,7 +90,7 @@ fn sealed_nobody_writes_it_anew_and_who_wrote_it_goes_on() {
     assert_eq!(came.protection(), Protection::READ);
     assert!(came.protect(Protection::READ_WRITE).is_err());
     // The same user, and root: opening it again helps no one.
-    let tried = write_anew(came.descriptor().unwrap());
+    let tried = write_again(came.descriptor().unwrap());
     assert_eq!(tried, [Ok(()), Err(Errno::PERM), Err(Errno::PERM), Err(Errno::PERM)]);
     let mut byte = [1];
     area.read_at(9000, &mut byte).unwrap();
@@ -117,7 +117,7 @@ fn frozen_it_is_for_reading_whoever_takes_it() {
         let came = taken(&mut offer, &TakeOptions::new()).1.unwrap();
         let AnyArea::Frozen(came) = came else { panic!("{came:?}") };
         assert_eq!(&came[..14], b"from the maker");
-        let tried = write_anew(came.object().as_fd());
+        let tried = write_again(came.object().as_fd());
         assert!(
             tried[1..].iter().all(|tried| [Err(Errno::PERM), Err(Errno::ACCESS)].contains(tried)),
             "{tried:?}"

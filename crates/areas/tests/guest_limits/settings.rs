@@ -58,8 +58,8 @@ fn what_is_said_of_transparent_huge_pages_is_what_comes_of_them() {
 
 /// A setting that changed after the area was made is reported by what came of populating.
 #[test]
-fn a_setting_that_changes_is_told_when_populated() {
-    let this = test!("a_setting_that_changes_is_told_when_populated");
+fn a_setting_that_changes_is_reported_when_populated() {
+    let this = test!("a_setting_that_changes_is_reported_when_populated");
     if !in_guest(this) {
         return;
     }

@@ -214,9 +214,9 @@ fn what_cannot_be_distinguished_is_not_collapsed() {
         let mut contained = Child::start(|line| {
             enter(&[refuse(libc::SYS_move_pages, libc::EPERM)]);
             area.populate().unwrap();
-            let told: Vec<String> =
+            let reported: Vec<String> =
                 area.granted().fallbacks.iter().map(|fallback| fallback.because.to_string()).collect();
-            assert!(told.iter().any(|why| why.contains("cannot be determined")), "{told:?}");
+            assert!(reported.iter().any(|why| why.contains("cannot be determined")), "{reported:?}");
             line.go();
         });
         contained.wait();
@@ -267,7 +267,7 @@ fn what_comes_after_a_move_fits_in() {
 
 /// The policy of hugetlb pages lies on each mapping: it is the holder's that is reported.
 #[test]
-fn policies_are_told_as_the_kernel_has_them() {
+fn policies_are_reported_as_the_kernel_has_them() {
     guest!();
     let ended = in_child(|| {
         registry_in("policies");
@@ -282,11 +282,11 @@ fn policies_are_told_as_the_kernel_has_them() {
         let mut parts = areas::builder(64 * PAGE).place(bind).name("parts").shared().unwrap();
         parts.place(32 * PAGE..64 * PAGE, interleave).unwrap();
         let ended = in_child(|| {
-            let told = |name| registry::find(name).unwrap().policies().unwrap();
-            assert_eq!(told("placed"), [interleave]);
-            assert_eq!(told("plain"), [Policy::Default]);
-            assert_eq!(told("pooled"), [bind]);
-            assert_eq!(told("parts"), [bind, interleave]);
+            let reported = |name| registry::find(name).unwrap().policies().unwrap();
+            assert_eq!(reported("placed"), [interleave]);
+            assert_eq!(reported("plain"), [Policy::Default]);
+            assert_eq!(reported("pooled"), [bind]);
+            assert_eq!(reported("parts"), [bind, interleave]);
         });
         assert_eq!(ended, Ended::Well);
         // Nothing was touched for that.

@@ -18,7 +18,7 @@ fn counted(nodes: &[u32], page: usize) -> BTreeMap<u32, u64> {
     })
 }
 
-fn told(residency: &Residency) -> BTreeMap<u32, u64> {
+fn reported(residency: &Residency) -> BTreeMap<u32, u64> {
     residency.nodes().map(|(node, bytes)| (node.get(), bytes)).collect()
 }
 
@@ -41,14 +41,14 @@ fn placed(policy: Policy) -> (Area<Shared>, BTreeMap<u32, u64>) {
 }
 
 #[test]
-fn interleaved_pages_are_told_as_totals() {
+fn interleaved_pages_are_reported_as_totals() {
     guest!();
     for set in [nodes([0, 1]), nodes([1, 3]), nodes([0, 1, 2, 3])] {
         let (area, truth) = placed(Policy::Interleave(set));
         assert_eq!(truth.len(), set.len());
         contained(|| {
             let residency = area.residency().unwrap();
-            assert_eq!(told(&residency), truth, "{residency}");
+            assert_eq!(reported(&residency), truth, "{residency}");
             assert_eq!((residency.node_unknown(), residency.knows_pages()), (0, false));
             let [run] = residency.runs() else { panic!("{residency:?}") };
             assert_eq!(
@@ -69,7 +69,7 @@ fn pages_of_one_node_are_known_one_by_one() {
         let (area, truth) = placed(Policy::Bind(nodes([id])));
         contained(|| {
             let residency = area.residency().unwrap();
-            assert_eq!(told(&residency), truth);
+            assert_eq!(reported(&residency), truth);
             assert!(residency.knows_pages() && residency.on(node(id)) == 64 * PAGE as u64);
             assert!(area.verify().unwrap().holds());
         });
@@ -79,7 +79,7 @@ fn pages_of_one_node_are_known_one_by_one() {
 /// By another process, which maps it for the measurement: what it has not touched itself is
 /// reported, too. In parts of 128 MiB, each of which may be on one node alone.
 #[test]
-fn areas_of_others_are_told_by_totals() {
+fn areas_of_others_are_reported_by_totals() {
     guest!();
     let area =
         areas::builder(256 * MIB).name("wide").place(Policy::Interleave(nodes([1, 2]))).shared().unwrap();
@@ -95,7 +95,7 @@ fn areas_of_others_are_told_by_totals() {
     let truth = counted(&[first, second.clone()].concat(), PAGE);
     contained(|| {
         let residency = areas::registry::find("wide").unwrap().residency().unwrap();
-        assert_eq!(told(&residency), truth, "{residency}");
+        assert_eq!(reported(&residency), truth, "{residency}");
         assert_eq!(residency.resident(), 16 * PAGE as u64);
         assert!(!residency.knows_pages());
         let known: usize = residency
@@ -116,7 +116,7 @@ fn private_memory_and_pages_of_the_pool() {
     let truth = counted(&pages::nodes_of(private.as_ptr(), 32 * PAGE, PAGE), PAGE);
     contained(|| {
         let residency = private.residency().unwrap();
-        assert_eq!((told(&residency), residency.node_unknown()), (truth, 0), "{residency}");
+        assert_eq!((reported(&residency), residency.node_unknown()), (truth, 0), "{residency}");
     });
 
     let _pools = [pool(0, HUGE, 2), pool(1, HUGE, 2)];
@@ -125,7 +125,7 @@ fn private_memory_and_pages_of_the_pool() {
     let truth = counted(&pages::nodes_of(area.as_ptr(), 4 * HUGE, HUGE), HUGE);
     contained(|| {
         let residency = area.residency().unwrap();
-        assert_eq!((told(&residency), residency.node_unknown()), (truth, 0), "{residency}");
+        assert_eq!((reported(&residency), residency.node_unknown()), (truth, 0), "{residency}");
         let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
         assert_eq!(sizes, [(PageSize::HUGE_2M, 4 * HUGE as u64)]);
     });
@@ -143,7 +143,7 @@ fn parts_of_a_mapping_are_unknown() {
         // memory until it touches it.
         (0..64).for_each(|page| drop(area.load::<u8>(page * PAGE, std::sync::atomic::Ordering::Relaxed)));
         let part = areas::range::residency(start, 16 * PAGE).unwrap();
-        assert_eq!((told(&part), part.node_unknown()), (BTreeMap::new(), 16 * PAGE as u64), "{part}");
+        assert_eq!((reported(&part), part.node_unknown()), (BTreeMap::new(), 16 * PAGE as u64), "{part}");
         assert!(part.to_string().contains("node unknown: 64.0 KiB"), "{part}");
         let whole = areas::range::residency(start, 64 * PAGE).unwrap();
         assert_eq!(whole.node_unknown(), 0, "{whole}");

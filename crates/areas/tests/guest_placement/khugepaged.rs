@@ -103,7 +103,7 @@ fn wait_for(area: &Area<Shared>) {
 }
 
 #[test]
-fn what_is_collapsed_out_of_turn_is_told_and_moved_back() {
+fn what_is_collapsed_out_of_turn_is_reported_and_moved_back() {
     guest!();
     let never = set("shmem_enabled", "never");
     let ended = in_child(|| {
@@ -155,7 +155,7 @@ fn what_was_collapsed_stays_in_turn() {
     let never = set("shmem_enabled", "never");
     let ended = in_child(|| {
         alarm(300);
-        let collapsed = interleaved(Pages::Auto);
+        let huge = interleaved(Pages::Auto);
         let _pools = BOTH.map(|node| pool(node, HUGE, BLOCKS as u64 / 2));
         let pooled = interleaved(Pages::Pool(PageSize::HUGE_2M));
         // By this the others can be seen to have been looked at.
@@ -163,7 +163,7 @@ fn what_was_collapsed_stays_in_turn() {
         let _eager = eager();
         let _looked_at = let_it_look();
         wait_for(&collapsed);
-        for (area, what) in [(&collapsed, "collapsed"), (&pooled, "of the pool")] {
+        for (area, what) in [(&huge, "collapsed"), (&pooled, "of the pool")] {
             let blocks: Vec<u32> = found(area).chunks(HUGE / PAGE).map(|block| block[0]).collect();
             assert_goes_round(&blocks, &BOTH, what);
             assert!(area.verify().unwrap().holds(), "{what}");

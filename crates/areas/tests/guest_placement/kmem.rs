@@ -67,8 +67,8 @@ impl Memory {
         if !Path::new(made::DEVICE).exists() {
             made::make();
         }
-        let told = fs::read_to_string(format!("/sys/bus/dax/devices/{NAME}/target_node")).unwrap();
-        assert_eq!(told.trim(), COMES.to_string(), "whose memory it is");
+        let text = fs::read_to_string(format!("/sys/bus/dax/devices/{NAME}/target_node")).unwrap();
+        assert_eq!(text.trim(), COMES.to_string(), "whose memory it is");
         assert!(!memory_nodes().contains(&COMES), "the node is there before its memory");
         write("device_dax/unbind", NAME);
         give_to("kmem");

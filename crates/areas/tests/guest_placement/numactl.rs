@@ -50,10 +50,10 @@ fn numactl_sees_the_policy_that_was_asked() {
     guest!();
     for (policy, _, expected) in cases() {
         let area = areas::builder(2 * MIB).place(policy).shared().unwrap();
-        let told = parts(&numactl(&area, &["--dump"]));
-        assert_eq!(told.len(), 1, "{policy}: {told:?}");
-        assert_eq!(told[0].0, 0..2 * MIB);
-        let said = told[0].1.replace("preferred", "prefer");
+        let reported = parts(&numactl(&area, &["--dump"]));
+        assert_eq!(reported.len(), 1, "{policy}: {reported:?}");
+        assert_eq!(reported[0].0, 0..2 * MIB);
+        let said = reported[0].1.replace("preferred", "prefer");
         assert_eq!(said, expected, "{policy}");
         assert_eq!(area.residency().unwrap().resident(), 0, "asking for the policy takes no page");
     }

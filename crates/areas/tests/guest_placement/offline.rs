@@ -100,7 +100,7 @@ fn is_whole(area: &Area<Shared>) {
 /// All of the node leaves: every page of ours moves to other nodes, locked, bound, collapsed and of
 /// the pool, and `verify` says so. When it is back, `migrate` brings them back.
 #[test]
-fn pages_of_memory_that_leaves_move_and_it_is_told() {
+fn pages_of_memory_that_leaves_move_and_it_is_reported() {
     guest!();
     let added = Added::on();
     // The pool of another node has room.

@@ -222,8 +222,8 @@ fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
             assert!(report.contains("node 1's pool of 2 MiB pages has "), "{what}: {report}");
             assert!(report.contains(&format!(" has {there} pages, ")), "{what}: {report}");
             assert!(report.contains(&format!("{machine} would not do")), "{what}: {report}");
-            let (told, number) = line_of(&report);
-            assert_eq!((told.as_str(), number), (file, 4), "{what}, {there} there: {report}");
+            let (reported, number) = line_of(&report);
+            assert_eq!((reported.as_str(), number), (file, 4), "{what}, {there} there: {report}");
             assert_eq!((pool_free(0, HUGE), pool_free(1, HUGE)), (10, there), "{what}: nothing stays taken");
             // One fewer does not do.
             std::fs::write(file, (number - 1).to_string()).unwrap();
@@ -272,7 +272,7 @@ fn a_refusal_to_map_names_the_nodes_pool_too() {
 /// Of memory that may come from anywhere the machine's number is reported, and in a cpuset that of
 /// its nodes.
 #[test]
-fn what_is_bound_to_nothing_is_told_of_the_nodes_that_may_be_used() {
+fn what_is_bound_to_nothing_is_reported_for_the_nodes_that_may_be_used() {
     guest!();
     let _pools = [pool(0, HUGE, 3), pool(1, HUGE, 0)];
     let anywhere = || areas::builder(4 * HUGE).pages(POOL).private().map(drop);

@@ -159,7 +159,7 @@ fn clones_of_pool_pages_find_them_where_they_were_taken() {
 /// that: what it says of its placement is what the kernel has (`numa_maps`), and pages are held
 /// against it.
 #[test]
-fn what_others_place_anew_is_what_the_holder_tells() {
+fn what_others_place_again_is_what_the_holder_reports() {
     guest!();
     let ended = in_child(|| {
         set_variable("AREAS_DIR", "/tmp/areas-placed-anew");

@@ -73,9 +73,9 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn what_is_demoted_is_told_and_what_is_locked_stays() {
+fn what_is_demoted_is_reported_and_what_is_locked_stays() {
     guest!();
-    let Some(_on) = demotion("tiers::what_is_demoted_is_told_and_what_is_locked_stays") else { return };
+    let Some(_on) = demotion("tiers::what_is_demoted_is_reported_and_what_is_locked_stays") else { return };
     let _pool = pool(0, HUGE, (SIZE / HUGE) as u64);
     let group = Group::new("memory", &[("memory.max", "max")]);
     let before = vmstat("pgdemote_direct");

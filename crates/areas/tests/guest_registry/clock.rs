@@ -110,7 +110,7 @@ fn who_comes_and_goes_is_seen_wherever_the_clock_has_jumped_to() {
         assert!(reader.clone_of("come").is_ok() && newcomer.clone_of("ring").is_ok(), "{what}");
         assert_eq!(reader.get(come.id.unwrap()).unwrap().name, "come", "{what}");
         // Whose areas are as old as they are, by the clock as it stands.
-        let age: u64 = reader.tell("age ring").parse().unwrap();
+        let age: u64 = reader.ask("age ring").parse().unwrap();
         assert!(age < 60 * 60, "{what}: {age} s old");
         newcomer.kill();
         refused(reader.find("come"), ErrorKind::NoSuchArea);
@@ -157,9 +157,9 @@ fn a_wait_ends_after_the_time_that_was_asked_for() {
             holder.publish("other");
         }
         let begun = Instant::now();
-        let told = clock.unsteady(|| waiter.try_tell(&format!("wait nobody {}", TIMEOUT.as_millis())));
+        let reported = clock.unsteady(|| waiter.try_ask(&format!("wait absent {}", TIMEOUT.as_millis())));
         let took = begun.elapsed();
-        refused(told, ErrorKind::TimedOut);
+        refused(reported, ErrorKind::TimedOut);
         // (That it ends at all is seen to by who waits for the agent's answer: a minute, by the
         // same clock.)
         assert!(took >= TIMEOUT, "it waited {took:?}");
@@ -185,18 +185,18 @@ fn a_long_wait_outlasts_the_clock_and_ends_with_the_publication() {
     let id = holder.publish("ring").id.unwrap().to_string();
     assert!(waiter.end().unwrap().contains(&id), "neither timed out nor asleep");
     // Nor does a transfer that is waited for.
-    waiter.tell("join");
+    waiter.ask("join");
     waiter.begin("wait-transferred 3600000");
     clock.unsteady(|| std::thread::sleep(Duration::from_secs(2)));
     clock.off_by(-2 * DAY);
-    let made = holder.tell("make shared gift 4096 0");
+    let made = holder.ask("make shared gift 4096 0");
     let handle = made.split(' ').next().unwrap();
-    assert!(holder.tell(&format!("transfer {handle} {} any", waiter.pid())).starts_with("given "));
+    assert!(holder.ask(&format!("transfer {handle} {} any", waiter.pid())).starts_with("given "));
     assert!(waiter.end().unwrap().ends_with("gift"));
 }
 
 #[test]
-fn a_freezers_patience_lasts_as_long_as_was_asked() {
+fn a_freezers_timeout_lasts_as_long_as_was_asked() {
     guest!();
     const FREEZE_TIMEOUT: Duration = Duration::from_secs(3);
     let clock = WallClock::take();
@@ -206,9 +206,9 @@ fn a_freezers_patience_lasts_as_long_as_was_asked() {
     let clone = other.clone_of("ring").unwrap();
     let freeze = format!("freeze-within {} {}", area.handle, FREEZE_TIMEOUT.as_millis());
     let begun = Instant::now();
-    let told = clock.unsteady(|| holder.try_tell(&freeze));
+    let reported = clock.unsteady(|| holder.try_ask(&freeze));
     let took = begun.elapsed();
-    refused(told, ErrorKind::Busy);
+    refused(reported, ErrorKind::Busy);
     assert!(took >= FREEZE_TIMEOUT, "it waited for {took:?}");
     measured(&format!("a timeout of {FREEZE_TIMEOUT:?}: {took:?}"));
     // And it goes on trying for as long: the clone goes while the clock is far off.

@@ -53,7 +53,7 @@ fn every_call_says_that_the_machine_is_out_of_files_and_all_is_well_afterwards()
     // Never met by the holder.
     late.publish("late");
     let descriptors: Vec<String> =
-        [&mut holder, &mut newcomer].into_iter().map(|agent| agent.tell("descriptors")).collect();
+        [&mut holder, &mut newcomer].into_iter().map(|agent| agent.ask("descriptors")).collect();
     let links = folder.links();
     {
         let _none = NoFiles::now();
@@ -63,7 +63,7 @@ fn every_call_says_that_the_machine_is_out_of_files_and_all_is_well_afterwards()
         says_whose_limit(&text);
         says_whose_limit(&refused(newcomer.try_publish("first"), ErrorKind::Limit));
         // Joining.
-        says_whose_limit(&refused(newcomer.try_tell("join").map(drop), ErrorKind::Registry));
+        says_whose_limit(&refused(newcomer.try_ask("join").map(drop), ErrorKind::Registry));
         // Finding: what it has found before it finds. For another name it would have to meet who
         // came, and says that it cannot.
         assert_eq!(holder.find("others").unwrap().pid, other.pid());
@@ -72,14 +72,14 @@ fn every_call_says_that_the_machine_is_out_of_files_and_all_is_well_afterwards()
         says_whose_limit(&refused(holder.try_list(), ErrorKind::Registry));
         says_whose_limit(&refused(newcomer.find("ring"), ErrorKind::Registry));
         // Cloning.
-        says_whose_limit(&refused(holder.try_tell("read-only others").map(drop), ErrorKind::Limit));
+        says_whose_limit(&refused(holder.try_ask("read-only others").map(drop), ErrorKind::Limit));
         // Nothing of what was there is lost.
         assert!(holder.has_bytes_of(ring, "ring"));
         holder.keep().unwrap();
         assert_eq!(folder.links(), links, "nobody is taken for dead");
     }
     let after: Vec<String> =
-        [&mut holder, &mut newcomer].into_iter().map(|agent| agent.tell("descriptors")).collect();
+        [&mut holder, &mut newcomer].into_iter().map(|agent| agent.ask("descriptors")).collect();
     assert_eq!(after, descriptors, "what was refused left nothing open");
     newcomer.publish("first");
     holder.publish("more");

@@ -68,8 +68,8 @@ fn areas_are_parts_of_a_device() {
     assert_eq!(storage.size(), size.trim().parse::<u64>().unwrap());
     assert_eq!((storage.page_size(), storage.free()), (PageSize::HUGE_2M, storage.size()));
     // Which node it is near is what the kernel says.
-    let told = fs::read_to_string("/sys/bus/dax/devices/dax0.0/target_node").unwrap();
-    assert_eq!(storage.node().map(|node| node.get().to_string()), Some(told.trim().to_owned()));
+    let text = fs::read_to_string("/sys/bus/dax/devices/dax0.0/target_node").unwrap();
+    assert_eq!(storage.node().map(|node| node.get().to_string()), Some(text.trim().to_owned()));
     let (one, two) = (stored(&storage, 5), stored(&storage, HUGE + 2));
     assert_eq!((one.offset(), two.offset()), (0, HUGE as u64));
     assert_eq!((one.mapped(), two.mapped(), one.granted().page_size), (HUGE, 2 * HUGE, PageSize::HUGE_2M));

@@ -11,7 +11,7 @@ use crate::support::{Pool, Watching, nowhere, page, shown_all};
 const SYSTEM: System = System::new();
 
 /// Bytes now and at most, in pages; maps, unmaps, failures.
-fn told<P>(provider: &Counted<P>) -> (usize, usize, u64, u64, u64) {
+fn reported<P>(provider: &Counted<P>) -> (usize, usize, u64, u64, u64) {
     let Statistics { mapped, peak, maps, unmaps, failures, .. } = provider.statistics();
     assert_eq!((mapped % page(), peak % page()), (0, 0));
     (mapped / page(), peak / page(), maps, unmaps, failures)
@@ -20,25 +20,25 @@ fn told<P>(provider: &Counted<P>) -> (usize, usize, u64, u64, u64) {
 #[test]
 fn what_is_mapped_is_counted_until_it_is_unmapped() {
     let provider = SYSTEM.counted();
-    assert_eq!(told(&provider), (0, 0, 0, 0, 0));
+    assert_eq!(reported(&provider), (0, 0, 0, 0, 0));
     let first = provider.map(&Request::new(1)).unwrap();
     let second = provider.map(&Request::new(3 * page() + 1)).unwrap();
-    assert_eq!(told(&provider), (5, 5, 2, 0, 0));
+    assert_eq!(reported(&provider), (5, 5, 2, 0, 0));
     // By the provider, by the mapping past it, by a drop.
     provider.unmap(first).unwrap();
-    assert_eq!(told(&provider), (4, 5, 2, 1, 0));
+    assert_eq!(reported(&provider), (4, 5, 2, 1, 0));
     second.unmap().unwrap();
-    assert_eq!(told(&provider), (0, 5, 2, 2, 0));
+    assert_eq!(reported(&provider), (0, 5, 2, 2, 0));
     drop(provider.map(&Request::new(2 * page())).unwrap());
-    assert_eq!(told(&provider), (0, 5, 3, 3, 0));
+    assert_eq!(reported(&provider), (0, 5, 3, 3, 0));
     // By a panic on its way.
     let unwound = std::panic::catch_unwind(|| {
         let _mapping = provider.map(&Request::new(6 * page())).unwrap();
-        assert_eq!(told(&provider), (6, 6, 4, 3, 0));
+        assert_eq!(reported(&provider), (6, 6, 4, 3, 0));
         std::panic::resume_unwind(Box::new(()));
     });
     assert!(unwound.is_err());
-    assert_eq!(told(&provider), (0, 6, 4, 4, 0));
+    assert_eq!(reported(&provider), (0, 6, 4, 4, 0));
     // A mapping outlives its provider.
     let last = provider.map(&Request::new(1)).unwrap();
     drop(provider);
@@ -57,12 +57,12 @@ fn failures_are_counted_and_nothing_else() {
     ];
     for (failed, request) in (1..).zip(&wrong) {
         provider.map(request).unwrap_err();
-        assert_eq!(told(&provider), (1, 1, 1, 0, failed), "{request:?}");
+        assert_eq!(reported(&provider), (1, 1, 1, 0, failed), "{request:?}");
     }
     // What a layer below does instead is no failure of this one.
     let saved = SYSTEM.placed(nowhere()).counted().or(SYSTEM).counted();
     drop(saved.map(&Request::new(1)).unwrap());
-    assert_eq!(told(&saved), (0, 1, 1, 1, 0));
+    assert_eq!(reported(&saved), (0, 1, 1, 1, 0));
 }
 
 /// The same bytes as the kernel's own list has.
@@ -71,9 +71,9 @@ fn areas_count_with_their_reserve_and_with_what_they_widen_to() {
     let provider = SYSTEM.counted();
     let private = areas::builder(3 * page()).provider(&provider).private().unwrap();
     let growable = areas::builder(1).growable(40 * page()).provider(&provider).shared().unwrap();
-    assert_eq!(told(&provider), (43, 43, 2, 0, 0));
+    assert_eq!(reported(&provider), (43, 43, 2, 0, 0));
     drop((private, growable));
-    assert_eq!(told(&provider), (0, 43, 2, 2, 0));
+    assert_eq!(reported(&provider), (0, 43, 2, 2, 0));
 
     let mut area = areas::builder(2 * page()).provider(&provider).resizable(4 * page()).unwrap();
     let span = || provider.statistics().mapped;
@@ -86,8 +86,8 @@ fn areas_count_with_their_reserve_and_with_what_they_widen_to() {
     assert!(shown_all(start..start + span()).iter().all(Option::is_some));
     let widest = span();
     drop(area);
-    let told = provider.statistics();
-    assert_eq!((told.mapped, told.peak, told.maps, told.unmaps), (0, widest, 3, 3));
+    let reported = provider.statistics();
+    assert_eq!((reported.mapped, reported.peak, reported.maps, reported.unmaps), (0, widest, 3, 3));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn machine_huge_pages_count_whole() {
     let mapping = provider.map(&Request::new(1).pages(Pages::Pool(huge))).unwrap();
     assert_eq!(provider.statistics().mapped, huge.bytes());
     drop(mapping);
-    assert_eq!(told(&provider), (0, huge.bytes() / page(), 1, 1, 0));
+    assert_eq!(reported(&provider), (0, huge.bytes() / page(), 1, 1, 0));
 }
 
 /// Readers see no contradiction while others map and unmap, and nothing is lost or counted twice.
@@ -171,6 +171,6 @@ fn the_peak_is_exact() {
                 });
             }
         });
-        assert_eq!(told(&provider), (0, 10, 4 * round, 4 * round, 0));
+        assert_eq!(reported(&provider), (0, 10, 4 * round, 4 * round, 0));
     }
 }

@@ -76,10 +76,10 @@ fn machine_a_step_over_the_edge_of_huge_pages_is_a_fault() {
 fn each_edge(test: &str, kind: &str) {
     for (place, signal) in [("before", Some(11)), ("first", None), ("last", None), ("behind", Some(11))] {
         let output = child(test, &format!("{kind} {place}"));
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(told.contains("touching"), "{kind} {place}: {output:?}");
+        let reported = String::from_utf8_lossy(&output.stdout);
+        assert!(reported.contains("touching"), "{kind} {place}: {output:?}");
         assert_eq!(output.status.signal(), signal, "{kind} {place}: {output:?}");
-        assert_eq!(told.contains("found 0"), signal.is_none(), "{kind} {place}: {output:?}");
+        assert_eq!(reported.contains("found 0"), signal.is_none(), "{kind} {place}: {output:?}");
     }
 }
 

@@ -40,8 +40,8 @@ const DONE: &str = "came to its end";
 #[track_caller]
 fn in_a_process_of_its_own(test: &str) {
     let output = child(test, "alone");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains(DONE), "{output:?}");
+    let reported = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && reported.contains(DONE), "{output:?}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn fallbacks_of_both_levels_are_recorded() {
 }
 
 #[test]
-fn where_both_fail_all_reasons_are_told() {
+fn where_both_fail_all_reasons_are_reported() {
     let (small, none) = (Watching::up_to(10), Watching::up_to(0));
     let error = (&small).or(SYSTEM.placed(nowhere())).map(&Request::new(11)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
@@ -75,7 +75,7 @@ fn each_gets_back_what_it_mapped() {
 }
 
 #[test]
-fn what_the_second_mapped_and_somebody_dropped_is_forgotten() {
+fn what_the_second_mapped_and_was_dropped_is_forgotten() {
     let _alone = one_at_a_time();
     let (small, large) = (Watching::up_to(page()), Watching::up_to(usize::MAX));
     let provider = (&small).or(&large);

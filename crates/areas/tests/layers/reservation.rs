@@ -222,13 +222,13 @@ fn machine_a_refusal_leaves_no_hole() {
 }
 
 #[test]
-fn machine_fallbacks_in_a_reservation_disturb_nobody() {
-    const TEST: &str = "reservation::machine_fallbacks_in_a_reservation_disturb_nobody";
+fn machine_fallbacks_in_a_reservation_disturb_no_process() {
+    const TEST: &str = "reservation::machine_fallbacks_in_a_reservation_disturb_no_process";
     let pool = Pool::alone();
     let Some(size) = pool.more_than_it_has(TEST) else { return };
     if size > 64 << 20 {
         skipped(
-            "reservation::machine_fallbacks_in_a_reservation_disturb_nobody",
+            "reservation::machine_fallbacks_in_a_reservation_disturb_no_process",
             "the 2 MiB pool is well filled",
         );
         return;

@@ -57,9 +57,9 @@ fn a_part_of_an_area_is_split_where_it_is() {
     let mut private = areas::builder(8 * page()).private().unwrap();
     private.place_split(2 * page()..6 * page(), parts).unwrap();
     let at = private.as_ptr().addr();
-    let told = policies(&(at..at + private.mapped()));
+    let reported = policies(&(at..at + private.mapped()));
     let expected = [(2 * page(), bound.clone()), (6 * page(), "default".to_owned())];
-    assert_eq!(told[told.len() - 2..], expected, "{told:?}");
+    assert_eq!(reported[reported.len() - 2..], expected, "{reported:?}");
     private.populate().unwrap();
     let answer = private.verify().unwrap();
     assert!(answer.holds() && answer.in_place() == 8 * page() as u64, "{answer}");

@@ -6,7 +6,7 @@ use areas::ErrorKind;
 
 use super::MIB;
 use super::group::{Group, enter};
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 
 /// Threads of one process: as many as fit are admitted, and the others are refused before they take
 /// a page.
@@ -39,16 +39,16 @@ pub(crate) fn threads_of_one_process() {
         let mut area = areas::builder(64 * MIB).shared().unwrap();
         area.populate().unwrap();
         let texts: Vec<_> = refused.iter().map(ToString::to_string).collect();
-        return tell(&format!("{} {}", ended.len() - refused.len(), texts.join("\n")));
+        return reply(&format!("{} {}", ended.len() - refused.len(), texts.join("\n")));
     }
     let Some(group) = Group::new("memory", this.name()) else { return };
     group.limit(96 * MIB);
     for _ in 0..5 {
         let mut peer = this.spawn(&mut Stage::here(), "threads");
-        peer.tell(&group.folder().display().to_string());
-        let told = peer.hear();
+        peer.send(&group.folder().display().to_string());
+        let reported = peer.hear();
         assert!(peer.end().success());
-        assert!(told.starts_with("2 "), "two of four fit: {told}");
+        assert!(reported.starts_with("2 "), "two of four fit: {reported}");
     }
     assert_eq!(group.kills(), 0);
 }
@@ -61,7 +61,7 @@ pub(crate) fn several_processes() {
         enter(hear());
         loop {
             let mut area = areas::builder(60 * MIB).shared().unwrap();
-            tell("ready");
+            reply("ready");
             if hear() != "go" {
                 return;
             }
@@ -70,7 +70,7 @@ pub(crate) fn several_processes() {
                 assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
                 assert!(error.to_string().contains("control group "), "{error:#}");
             }
-            tell(&ended.map_or_else(|error| error.to_string(), |()| "populated".to_owned()));
+            reply(&ended.map_or_else(|error| error.to_string(), |()| "populated".to_owned()));
             hear();
             drop(area);
         }
@@ -79,7 +79,7 @@ pub(crate) fn several_processes() {
     group.limit(100 * MIB);
     let mut peers = [(); 2].map(|()| this.spawn(&mut Stage::here(), "process"));
     for peer in &mut peers {
-        peer.tell(&group.folder().display().to_string());
+        peer.send(&group.folder().display().to_string());
     }
     let mut along_the_way = 0;
     for round in 0..20 {
@@ -87,21 +87,21 @@ pub(crate) fn several_processes() {
             assert_eq!(peer.hear(), "ready", "round {round}");
         }
         for peer in &mut peers {
-            peer.tell("go");
+            peer.send("go");
         }
-        let told = peers.each_mut().map(|peer| peer.hear());
+        let reported = peers.each_mut().map(|peer| peer.hear());
         assert!(
-            told.iter().filter(|told| *told == "populated").count() < 2,
-            "both of 60 MiB in 100: {told:?}"
+            reported.iter().filter(|reported| *reported == "populated").count() < 2,
+            "both of 60 MiB in 100: {reported:?}"
         );
-        along_the_way += told.iter().filter(|told| told.contains("concurrently")).count();
+        along_the_way += reported.iter().filter(|reported| reported.contains("concurrently")).count();
         for peer in &mut peers {
-            peer.tell("next");
+            peer.send("next");
         }
     }
     for peer in &mut peers {
         assert_eq!(peer.hear(), "ready");
-        peer.tell("stop");
+        peer.send("stop");
         assert!(peer.end().success());
     }
     assert_eq!(group.kills(), 0);

@@ -9,7 +9,7 @@ use areas::{Error, ErrorKind, PageSize, Pages};
 use super::MIB;
 use super::group::{Group, enter};
 use super::memory::obey;
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::support::skip;
 
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
@@ -60,7 +60,7 @@ pub(crate) fn machine_a_limit_is_named_and_not_the_pool() {
             assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
             format!("{error:#}")
         };
-        let told = [
+        let reported = [
             refused(areas::builder(8 * MIB).pages(pages).shared().map(drop)),
             refused(areas::builder(8 * MIB).pages(pages).private().map(drop)),
             refused(growable.grow(8 * MIB)),
@@ -69,10 +69,10 @@ pub(crate) fn machine_a_limit_is_named_and_not_the_pool() {
         // What may be less says why it is.
         let less = areas::builder(8 * MIB).pages(Pages::PreferPool(PageSize::HUGE_2M)).shared().unwrap();
         let because = less.granted().fallbacks[0].because.to_string();
-        obey(&told[0]);
+        obey(&reported[0]);
         let area = areas::builder(8 * MIB).pages(pages).shared().unwrap();
         area.store(8 * MIB - 8, 1_u64, Ordering::Relaxed).unwrap();
-        return tell(&[told.join("\n--\n"), because].join("\n--\n"));
+        return reply(&[reported.join("\n--\n"), because].join("\n--\n"));
     }
     let Some(group) = Group::new("hugetlb", this.name()) else { return };
     let Some(_pool) = Filled::with(12, this.name()) else { return };
@@ -83,10 +83,10 @@ pub(crate) fn machine_a_limit_is_named_and_not_the_pool() {
     for limit in limits {
         group.set(limit, &(6 * MIB).to_string());
         let mut peer = this.spawn(&mut Stage::here(), limit);
-        peer.tell(&group.folder().display().to_string());
-        let told = peer.hear();
+        peer.send(&group.folder().display().to_string());
+        let reported = peer.hear();
         assert!(peer.end().success());
-        for report in told.split("\n--\n") {
+        for report in reported.split("\n--\n") {
             let named = report.contains(&format!("control group {} ({limit} is 6.00 MiB, ", group.name()));
             assert!(named, "{limit}: {report}");
             assert!(!report.contains("fill the pool"), "{limit}: the pool has enough: {report}");

@@ -10,14 +10,14 @@ use areas::{Error, ErrorKind, Lock};
 
 use super::MIB;
 use super::group::{Group, enter};
-use super::support::child::{Peer, Stage, hear, tell, test};
+use super::support::child::{Peer, Stage, hear, reply, test};
 use super::support::skip;
 
 /// A process of the test's own, in a group: `role` says what it does, and is followed by the
 /// group's folder.
 fn start(this: super::support::child::Test, group: &Group) -> Peer {
     let mut peer = this.spawn(&mut Stage::here(), "in a group");
-    peer.tell(&group.folder().display().to_string());
+    peer.send(&group.folder().display().to_string());
     peer
 }
 
@@ -35,23 +35,24 @@ fn facts(error: &Error) -> String {
 /// Everything that brings pages in, with 64 MiB. What it says of each.
 fn everything() -> Vec<(&'static str, String)> {
     let size = 64 * MIB;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut shared = areas::builder(size).shared().unwrap();
-    told.push(("shared", facts(&shared.populate().unwrap_err())));
+    reported.push(("shared", facts(&shared.populate().unwrap_err())));
     assert_eq!(shared.residency().unwrap().resident(), 0, "nothing was taken");
     let file = tempfile_of(size);
-    told.push(("fill", facts(&shared.fill_from(&file, &mut |_| {}).unwrap_err())));
+    reported.push(("fill", facts(&shared.fill_from(&file, &mut |_| {}).unwrap_err())));
     assert_eq!(shared.residency().unwrap().resident(), 0);
     let rejected = shared.freeze().unwrap_err();
-    told.push(("freeze", facts(&rejected.error)));
+    reported.push(("freeze", facts(&rejected.error)));
     rejected.value.store(0, 7_u8, Ordering::Relaxed).unwrap();
     drop(rejected);
     let mut private = areas::builder(size).private().unwrap();
-    told.push(("private", facts(&private.populate().unwrap_err())));
+    reported.push(("private", facts(&private.populate().unwrap_err())));
     drop(private);
-    told.push(("full lock", facts(&areas::builder(size).lock(Lock::Full).shared().unwrap_err())));
-    told.push(("full lock, private", facts(&areas::builder(size).lock(Lock::Full).private().unwrap_err())));
-    told
+    reported.push(("full lock", facts(&areas::builder(size).lock(Lock::Full).shared().unwrap_err())));
+    reported
+        .push(("full lock, private", facts(&areas::builder(size).lock(Lock::Full).private().unwrap_err())));
+    reported
 }
 
 /// A sparse file of that size, on a file system of a disk, where there is no limit to it.
@@ -75,30 +76,30 @@ pub(crate) fn whatever_brings_pages_in_is_refused_with_numbers() {
     let this = test!("whatever_brings_pages_in_is_refused_with_numbers");
     if this.role().is_some() {
         go_in();
-        let told = everything();
+        let reported = everything();
         let mut text = String::new();
-        for (what, report) in &told {
+        for (what, report) in &reported {
             text.push_str(&format!("{what}: {report}\n"));
         }
         // What fits, fits.
         let mut small = areas::builder(8 * MIB).shared().unwrap();
         small.populate().unwrap();
         drop(small);
-        obey(&told[0].1);
+        obey(&reported[0].1);
         let mut shared = areas::builder(64 * MIB).shared().unwrap();
         shared.populate().unwrap();
-        return tell(&text);
+        return reply(&text);
     }
     let Some(group) = Group::new("memory", this.name()) else { return };
     group.limit(32 * MIB);
     let mut peer = start(this, &group);
-    let told = peer.hear();
+    let reported = peer.hear();
     assert!(peer.end().success());
     let whose = format!("it needs 66.5 MiB, control group {} ({} is 32.0 MiB, ", group.name(), group.max());
     for (what, report) in
         ["shared", "fill", "freeze", "private", "full lock", "full lock, private"].iter().map(|what| {
             let of = |line: &&str| line.starts_with(&format!("{what}: "));
-            (what, told.lines().find(of).unwrap_or_else(|| panic!("{what}: not in {told}")))
+            (what, reported.lines().find(of).unwrap_or_else(|| panic!("{what}: not in {reported}")))
         })
     {
         assert!(report.contains(&whose) && report.contains(" in use) can give "), "{what}: {report}");
@@ -113,21 +114,21 @@ pub(crate) fn a_limit_further_up_counts() {
     if this.role().is_some() {
         go_in();
         let mut shared = areas::builder(64 * MIB).shared().unwrap();
-        return tell(&facts(&shared.populate().unwrap_err()));
+        return reply(&facts(&shared.populate().unwrap_err()));
     }
     let Some(outer) = Group::new("memory", this.name()) else { return };
     let inner = outer.inner("memory");
     outer.limit(24 * MIB);
     inner.limit(400 * MIB);
     let mut peer = start(this, &inner);
-    let told = peer.hear();
+    let reported = peer.hear();
     assert!(peer.end().success());
     drop(inner);
     assert!(
-        told.contains(&format!("control group {} ({} is 24.0 MiB, ", outer.name(), outer.max())),
-        "{told}"
+        reported.contains(&format!("control group {} ({} is 24.0 MiB, ", outer.name(), outer.max())),
+        "{reported}"
     );
-    assert!(told.contains(&format!("{}/{}`", outer.folder().display(), outer.max())), "{told}");
+    assert!(reported.contains(&format!("{}/{}`", outer.folder().display(), outer.max())), "{reported}");
     assert_eq!(outer.kills(), 0);
 }
 
@@ -144,7 +145,7 @@ fn what_would_stall_is_refused_at_once() {
         assert!(took < Duration::from_secs(5), "{took:?}");
         obey(&report);
         shared.populate().unwrap();
-        return tell(&report);
+        return reply(&report);
     }
     let Some(group) = Group::new("memory", this.name()) else { return };
     if group.version() == 1 {
@@ -153,10 +154,13 @@ fn what_would_stall_is_refused_at_once() {
     group.set("memory.high", &(32 * MIB).to_string());
     let _ = std::fs::write(group.folder().join("memory.swap.max"), "0");
     let mut peer = start(this, &group);
-    let told = peer.hear();
+    let reported = peer.hear();
     assert!(peer.end().success());
-    assert!(told.contains(&format!("control group {} (memory.high is 32.0 MiB, ", group.name())), "{told}");
-    assert!(told.contains("memory.high`") && told.contains("MemoryHigh="), "{told}");
+    assert!(
+        reported.contains(&format!("control group {} (memory.high is 32.0 MiB, ", group.name())),
+        "{reported}"
+    );
+    assert!(reported.contains("memory.high`") && reported.contains("MemoryHigh="), "{reported}");
 }
 
 /// Version 1 limits memory and swap together as well.
@@ -169,7 +173,7 @@ pub(crate) fn a_limit_on_memory_and_swap_together() {
         let report = facts(&shared.populate().unwrap_err());
         obey(&report);
         shared.populate().unwrap();
-        return tell(&report);
+        return reply(&report);
     }
     let Some(group) = Group::new("memory", this.name()) else { return };
     if !group.folder().join("memory.memsw.limit_in_bytes").exists() {
@@ -178,9 +182,9 @@ pub(crate) fn a_limit_on_memory_and_swap_together() {
     group.limit(32 * MIB);
     group.set("memory.memsw.limit_in_bytes", &(32 * MIB).to_string());
     let mut peer = start(this, &group);
-    let told = peer.hear();
+    let reported = peer.hear();
     assert!(peer.end().success());
-    assert!(told.contains("memory.memsw.limit_in_bytes && echo "), "{told}");
+    assert!(reported.contains("memory.memsw.limit_in_bytes && echo "), "{reported}");
     assert_eq!(group.kills(), 0);
 }
 
@@ -191,7 +195,7 @@ fn in_a_namespace_of_its_own() {
     let this = test!("in_a_namespace_of_its_own");
     if this.role().is_some() {
         let mut shared = areas::builder(64 * MIB).shared().unwrap();
-        return tell(&facts(&shared.populate().unwrap_err()));
+        return reply(&facts(&shared.populate().unwrap_err()));
     }
     let unshared = Command::new("unshare").args(["--cgroup", "--mount", "true"]).status();
     if !unshared.is_ok_and(|status| status.success()) {
@@ -210,10 +214,10 @@ fn in_a_namespace_of_its_own() {
     // The stage takes what is there forever.
     let mut stage = Stage::through(&["sh", "-c", script.leak()]);
     let mut peer = this.spawn(&mut stage, "in a namespace");
-    let told = peer.hear();
+    let reported = peer.hear();
     assert!(peer.end().success());
-    assert!(told.contains(&format!("control group / ({} is 32.0 MiB, ", group.max())), "{told}");
-    assert!(told.contains(&format!("> {top}/{}`", group.max())), "{told}");
+    assert!(reported.contains(&format!("control group / ({} is 32.0 MiB, ", group.max())), "{reported}");
+    assert!(reported.contains(&format!("> {top}/{}`", group.max())), "{reported}");
     assert_eq!(group.kills(), 0);
 }
 
@@ -232,7 +236,7 @@ fn the_page_cache_is_room() {
         file.sync_all().unwrap();
         let mut shared = areas::builder(36 * MIB).shared().unwrap();
         shared.populate().unwrap();
-        return tell("populated");
+        return reply("populated");
     }
     if rustix::fs::statfs(std::env::temp_dir()).unwrap().f_type == 0x0102_1994 {
         return skip(this.name(), "the temporary folder is in memory");

@@ -43,8 +43,8 @@ pub(crate) fn populated<K: AreaKind>(mut area: Area<K>) -> (String, Option<Strin
 }
 
 #[test]
-fn machine_a_process_that_forbids_them_is_told() {
-    let this = test!("machine_a_process_that_forbids_them_is_told");
+fn machine_a_process_that_forbids_them_is_reported() {
+    let this = test!("machine_a_process_that_forbids_them_is_reported");
     let _pool = this.role().is_none().then(pool);
     if !pool_is_empty() {
         return skip(this.name(), "the pool of huge pages has pages");

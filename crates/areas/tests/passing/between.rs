@@ -81,8 +81,8 @@ fn receive_all(socket: BorrowedFd<'_>) {
 /// Sealed against writers before any of the receiver's calls, it comes all the same: for reading,
 /// if it was before it was mapped.
 #[test]
-fn who_seals_in_between_keeps_nobody_from_it() {
-    let name = "passing::between::who_seals_in_between_keeps_nobody_from_it";
+fn who_seals_in_between_keeps_no_process_from_it() {
+    let name = "passing::between::who_seals_in_between_keeps_no_process_from_it";
     for stop in 0.. {
         let (ours, theirs) = pair();
         let fd = memfd(1 << 20, MemfdFlags::empty(), FIXED);

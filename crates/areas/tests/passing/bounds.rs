@@ -38,7 +38,7 @@ fn what_is_beyond_a_bound_stays_in_the_queue() {
 
 #[test]
 fn the_defaults_hold_against_root() {
-    let told = test!("the_defaults_hold_against_root").alone(Stage::default(), || {
+    let answer = test!("the_defaults_hold_against_root").alone(Stage::default(), || {
         let (ours, theirs) = pair();
         let options = ReceiveOptions::new();
         // All addresses that there are.
@@ -73,7 +73,7 @@ fn the_defaults_hold_against_root() {
         }
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 /// A lock is a claim, until it is measured.

@@ -94,7 +94,7 @@ fn room_to_grow_is_the_callers_word() {
 
 #[test]
 fn what_is_no_memory_comes_back_as_it_was() {
-    let told = test!("what_is_no_memory_comes_back_as_it_was").alone(Stage::default(), || {
+    let answer = test!("what_is_no_memory_comes_back_as_it_was").alone(Stage::default(), || {
         let opened = |path: &str, flags| rustix::fs::open(path, flags, Mode::empty()).unwrap();
         let (pipe, to_pipe) = std::io::pipe().unwrap();
         let shm = format!("/dev/shm/areas-descriptors-{}", std::process::id());
@@ -137,7 +137,7 @@ fn what_is_no_memory_comes_back_as_it_was() {
         assert_eq!(open_descriptors(), before - 1);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 /// Memory that another program made lets everybody open it, which an area's does not: that is not a

@@ -18,7 +18,7 @@ fn opened(path: &str, flags: OFlags) -> OwnedFd {
 
 #[test]
 fn what_is_no_area_is_refused_and_closed() {
-    let told = test!("what_is_no_area_is_refused_and_closed").alone(Stage::default(), || {
+    let answer = test!("what_is_no_area_is_refused_and_closed").alone(Stage::default(), || {
         let folder = Folder::new();
         let (pipe, to_pipe) = std::io::pipe().unwrap();
         let listening = UnixListener::bind(folder.join("socket")).unwrap();
@@ -76,7 +76,7 @@ fn what_is_no_area_is_refused_and_closed() {
         }
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 fn number(fd: BorrowedFd<'_>) -> i32 {

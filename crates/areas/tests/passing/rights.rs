@@ -85,7 +85,7 @@ fn growth_is_seen_by_the_receiver() {
 }
 
 #[test]
-fn a_name_comes_along_and_is_nobodys_until_published() {
+fn a_name_comes_along_and_is_no_areas_until_published() {
     let name = format!("passed-{}", std::process::id());
     let (ours, theirs) = pair();
     let area = areas::builder(4096).name(&name).shared().unwrap();
@@ -100,7 +100,7 @@ fn a_name_comes_along_and_is_nobodys_until_published() {
 }
 
 #[test]
-fn half_a_message_is_told() {
+fn half_a_message_is_reported() {
     let (mut ours, theirs) = pair();
     ours.write_all(b"AREAfd\0\x02").unwrap();
     drop(ours);

@@ -54,7 +54,7 @@ fn waits_for_a_descriptor(ours: impl AsFd, theirs: impl AsFd) {
 
 #[test]
 fn without_descriptors_nothing_is_lost() {
-    let told = test!("without_descriptors_nothing_is_lost").alone(Stage::default(), || {
+    let answer = test!("without_descriptors_nothing_is_lost").alone(Stage::default(), || {
         setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: Some(64) }).unwrap();
         let (ours, theirs) = pair();
         theirs.set_nonblocking(true).unwrap();
@@ -74,7 +74,7 @@ fn without_descriptors_nothing_is_lost() {
         assert!(!ReceiveOptions::new().discard(&theirs).unwrap());
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn impossible_requests_are_refused() {
 }
 
 #[test]
-fn a_request_tells_what_was_asked() {
+fn a_request_says_what_was_asked() {
     let object = Object::create("x", 1, Extent::Fixed, PageSize::base()).unwrap();
     let request = Request::new(9)
         .backed_by(Backing::Object(&object))

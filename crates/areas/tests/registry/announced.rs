@@ -17,7 +17,7 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[ErrorKind]) {
     let (mut honest, mut hostile) = (Agent::start(&folder), Agent::start(&folder));
     honest.publish("announced-1");
     let original = folder.link_of(honest.pid());
-    let opened = hostile.tell(&format!("announce {} {path} {seals}", original.target()));
+    let opened = hostile.ask(&format!("announce {} {path} {seals}", original.target()));
     let (descriptor, inode) = opened.split_once(' ').unwrap();
     folder.plant_link(&Link {
         slot: (original.slot + 1) % 4096,
@@ -42,11 +42,11 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[ErrorKind]) {
     assert_eq!(reader.find("announced-1").unwrap().pid, hostile.pid(), "the forgery is a good one");
     // One handle of the other process is kept from the second attempt on.
     for _ in 0..2 {
-        let _ = reader.try_tell(commands[0]);
+        let _ = reader.try_ask(commands[0]);
     }
-    let before = reader.tell("descriptors");
+    let before = reader.ask("descriptors");
     for command in commands {
-        match reader.try_tell(command) {
+        match reader.try_ask(command) {
             Err(refused) => {
                 assert!(
                     kinds.iter().any(|kind| refused.kind == format!("{kind:?}")),
@@ -56,8 +56,8 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[ErrorKind]) {
             Ok(_) => panic!("{command}: {path} is no area"),
         }
     }
-    let _ = reader.try_tell("size announced-1");
-    assert_eq!(reader.tell("descriptors"), before, "nothing stays open");
+    let _ = reader.try_ask("size announced-1");
+    assert_eq!(reader.ask("descriptors"), before, "nothing stays open");
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", reader.pid())).unwrap();
     assert!(!maps.contains("/memfd:announced") && !maps.contains("/dev/mem"), "nothing stays mapped: {maps}");
     assert!(!folder.links().iter().any(|link| link.pid == reader.pid()), "nothing was published");

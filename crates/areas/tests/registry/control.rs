@@ -18,7 +18,7 @@ fn survives(happens: impl Fn(&Folder)) {
     let second = after.publish("second").id.unwrap();
     // More than one block of ids each.
     for agent in [&mut before, &mut after] {
-        let answer = agent.tell("churn third 1100");
+        let answer = agent.ask("churn third 1100");
         let ids: Vec<i32> = answer.split(' ').map(|id| id.parse().unwrap()).collect();
         assert!(ids.iter().all(|&id| id > 0 && id != first && id != second));
     }
@@ -108,7 +108,7 @@ fn it_is_cut_and_spoilt_at_any_moment() {
         for round in 0..20 {
             // Mapped and slept on by one, leased from and woken through by the other.
             waiter.begin(&format!("wait ring-{round} 30000"));
-            publisher.tell("churn other 200");
+            publisher.ask("churn other 200");
             let area = publisher.publish(&format!("ring-{round}"));
             assert!(waiter.end().unwrap().ends_with(&format!("ring-{round}")));
             publisher.drop_area(area);

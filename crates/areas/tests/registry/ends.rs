@@ -14,7 +14,7 @@ fn ends_by(command: &str) -> std::process::ExitStatus {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
     let kept = reader.clone_of("ring").unwrap();
-    reader.tell("remember ring");
+    reader.ask("remember ring");
     let mut newcomer = Agent::start(&folder);
     holder.begin(command);
     holder.wait_unreaped();
@@ -23,10 +23,10 @@ fn ends_by(command: &str) -> std::process::ExitStatus {
         for observer in [&mut reader, &mut newcomer] {
             refused(observer.find("ring"), ErrorKind::NoSuchArea);
             refused(observer.get(area.id.unwrap()), ErrorKind::NoSuchArea);
-            refused(observer.try_tell(&format!("next {pid} 0")), ErrorKind::NoSuchTeam);
+            refused(observer.try_ask(&format!("next {pid} 0")), ErrorKind::NoSuchTeam);
             assert!(observer.list().is_empty());
         }
-        refused(reader.try_tell("remembered size"), ErrorKind::NoSuchArea);
+        refused(reader.try_ask("remembered size"), ErrorKind::NoSuchArea);
         assert!(reader.has_bytes_of(kept, "ring"), "its clone is not disturbed");
     };
     look();
@@ -57,7 +57,7 @@ fn memory_goes_with_the_last_holder_whoever_that_is() {
         // Each clones the clone of the one before.
         let own = format!("ring-{i}");
         let clone = other.clone_as(&name, &own).unwrap();
-        other.tell(&format!("fill {} {own}", clone.handle));
+        other.ask(&format!("fill {} {own}", clone.handle));
         name = own;
     }
     let inode = inode_of(creator.pid(), "/memfd:area");

@@ -14,28 +14,28 @@ fn soon() -> u64 {
 }
 
 #[test]
-fn a_name_that_somebody_has_is_refused_and_says_who_has_it() {
+fn a_name_that_is_taken_is_refused_and_says_who_has_it() {
     let folder = Folder::new();
     let (mut first, mut second) = (Agent::start(&folder), Agent::start(&folder));
-    let area = Held::parse(&first.tell("exclusive create ring"));
+    let area = Held::parse(&first.ask("exclusive create ring"));
     for agent in [&mut second, &mut first] {
-        let text = refused(agent.try_tell("exclusive create ring"), ErrorKind::NameTaken);
+        let text = refused(agent.try_ask("exclusive create ring"), ErrorKind::NameTaken);
         assert!(text.contains(&format!("process {}", area_pid(&folder))), "{text}");
         assert!(text.contains(&format!("id {}", area.id.unwrap())), "{text}");
     }
     // One that is there already, too; and one that was published by who did not ask.
-    let unnamed = Held::parse(&second.tell("unnamed"));
-    refused(second.try_tell(&format!("exclusive publish {} ring", unnamed.handle)), ErrorKind::NameTaken);
+    let unnamed = Held::parse(&second.ask("unnamed"));
+    refused(second.try_ask(&format!("exclusive publish {} ring", unnamed.handle)), ErrorKind::NameTaken);
     let plain = second.publish("plain");
-    refused(first.try_tell("exclusive create plain"), ErrorKind::NameTaken);
+    refused(first.try_ask("exclusive create plain"), ErrorKind::NameTaken);
     second.drop_area(plain);
-    assert!(first.try_tell("exclusive create plain").is_ok());
+    assert!(first.try_ask("exclusive create plain").is_ok());
     // Free again when it goes, by whatever way.
     first.drop_area(area);
-    second.tell(&format!("exclusive publish {} ring", unnamed.handle));
+    second.ask(&format!("exclusive publish {} ring", unnamed.handle));
     assert_eq!(first.find("ring").unwrap().pid, second.pid());
     second.kill();
-    assert!(first.try_tell("exclusive create ring").is_ok());
+    assert!(first.try_ask("exclusive create ring").is_ok());
     assert_eq!(Agent::start(&folder).list().names(), ["plain", "ring"], "nothing was left behind");
 }
 
@@ -67,7 +67,7 @@ fn of_many_who_want_a_name_at_once_one_gets_it() {
         let found = reader.find("ring").unwrap();
         assert_eq!(found.pid, agents[winners[0]].pid());
         assert_eq!(reader.list().areas.len(), 1, "who lost has left nothing");
-        agents[winners[0]].tell("drop-all");
+        agents[winners[0]].ask("drop-all");
     }
 }
 
@@ -84,7 +84,7 @@ fn without_it_several_get_it() {
         let at = soon();
         agents.iter_mut().for_each(|agent| agent.begin(&format!("exclusive find-then-create ring {at}")));
         let winners = agents.iter_mut().map(Agent::end).filter(Result::is_ok).count();
-        agents.iter_mut().for_each(|agent| drop(agent.tell("drop-all")));
+        agents.iter_mut().for_each(|agent| drop(agent.ask("drop-all")));
         winners > 1
     });
     assert!(several, "in none of 500 rounds did two of eight processes win");
@@ -126,7 +126,7 @@ fn of_many_who_rename_to_a_name_at_once_one_gets_it() {
         refused(reader.find(&format!("own-{}", winners[0])), ErrorKind::NoSuchArea);
         assert_eq!(reader.list().areas.len(), AGENTS, "one record each");
         areas.drain(..);
-        agents.iter_mut().for_each(|agent| drop(agent.tell("drop-all")));
+        agents.iter_mut().for_each(|agent| drop(agent.ask("drop-all")));
     }
 }
 
@@ -143,7 +143,7 @@ fn who_is_killed_as_it_renames_leaves_both_names_free() {
         one.kill();
         let begun = Instant::now();
         for name in ["ring", "other", "start"] {
-            let area = Held::parse(&last.tell(&format!("exclusive create {name}")));
+            let area = Held::parse(&last.ask(&format!("exclusive create {name}")));
             last.drop_area(area);
         }
         assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: nobody was there to wait for");
@@ -277,7 +277,7 @@ fn of_many_who_create_or_open_one_creates_and_all_have_the_same() {
         assert!(ends.iter().all(|end| object(end) == object(&ends[0])), "round {round}: {ends:?}");
         // It goes on whoever of them goes.
         assert_eq!(agents[0].list().areas.len(), agents.len());
-        agents.iter_mut().for_each(|agent| drop(agent.tell("drop-all")));
+        agents.iter_mut().for_each(|agent| drop(agent.ask("drop-all")));
     }
 }
 
@@ -294,7 +294,7 @@ fn who_is_killed_leaves_the_name_free() {
             agent.kill();
         });
         let begun = Instant::now();
-        let area = Held::parse(&last.tell("exclusive create ring"));
+        let area = Held::parse(&last.ask("exclusive create ring"));
         assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: nobody was there to wait for");
         last.drop_area(area);
     }
@@ -313,7 +313,7 @@ fn who_is_stopped_gets_nothing_that_another_has() {
         std::thread::sleep(Duration::from_micros(900 + round * 37));
         one.signal(Signal::STOP);
         let begun = Instant::now();
-        let mine = other.try_tell("exclusive create ring");
+        let mine = other.try_ask("exclusive create ring");
         assert!(begun.elapsed() < 3 * EXCLUSIVE_TIMEOUT, "{:?}", begun.elapsed());
         one.signal(Signal::CONT);
         let ones = one.end();
@@ -326,8 +326,8 @@ fn who_is_stopped_gets_nothing_that_another_has() {
             (Err(_), Ok(_)) | (Ok(_), Err(_)) => {}
             (Err(mine), Err(ones)) => panic!("round {round}: nobody won: {mine:?} {ones:?}"),
         }
-        one.tell("drop-all");
-        other.tell("drop-all");
+        one.ask("drop-all");
+        other.ask("drop-all");
     }
     eprintln!("{stuck} of 30 were stopped in the middle of taking the name");
     assert!(one.list().is_empty());
@@ -336,17 +336,17 @@ fn who_is_stopped_gets_nothing_that_another_has() {
 /// One that claims a name and never goes on, by mistake or on purpose, is named; no process finds
 /// what it claims, and it is gone as it ends.
 #[test]
-fn a_claim_that_stays_is_told_and_found_by_nobody() {
+fn a_claim_that_stays_is_reported_and_found_by_no_process() {
     let folder = Folder::new();
     let (mut hostile, mut one) = (Agent::start(&folder), Agent::start(&folder));
     let area = hostile.publish("ring");
-    hostile.tell("exclusive unsettle");
+    hostile.ask("exclusive unsettle");
     refused(one.find("ring"), ErrorKind::NoSuchArea);
     refused(one.get(area.id.unwrap()), ErrorKind::NoSuchArea);
     assert!(one.list().is_empty());
     for _ in 0..2 {
         let begun = Instant::now();
-        let text = refused(one.try_tell("exclusive create ring"), ErrorKind::Busy);
+        let text = refused(one.try_ask("exclusive create ring"), ErrorKind::Busy);
         assert!(text.contains(&format!("process {}", hostile.pid())), "{text}");
         let waited = begun.elapsed();
         assert!(waited >= EXCLUSIVE_TIMEOUT && waited < 3 * EXCLUSIVE_TIMEOUT, "{waited:?}");
@@ -354,10 +354,10 @@ fn a_claim_that_stays_is_told_and_found_by_nobody() {
     // Who does not ask is not kept from it, and another name is free.
     let plain = one.publish("ring");
     assert_eq!(Some(one.find("ring").unwrap().id), plain.id);
-    assert!(one.try_tell("exclusive create other").is_ok());
+    assert!(one.try_ask("exclusive create other").is_ok());
     one.drop_area(plain);
     hostile.kill();
-    assert!(one.try_tell("exclusive create ring").is_ok());
+    assert!(one.try_ask("exclusive create ring").is_ok());
 }
 
 /// Record locks on all of the control file, which anybody of the user can take, are in no one's
@@ -369,8 +369,8 @@ fn no_record_lock_is_in_the_way() {
     one.publish("something");
     let file = std::fs::File::options().read(true).write(true).open(folder.control()).unwrap();
     rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    assert!(other.try_tell("exclusive create ring").is_ok());
-    refused(one.try_tell("exclusive create ring"), ErrorKind::NameTaken);
+    assert!(other.try_ask("exclusive create ring").is_ok());
+    refused(one.try_ask("exclusive create ring"), ErrorKind::NameTaken);
 }
 
 #[test]

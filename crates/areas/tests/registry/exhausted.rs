@@ -13,27 +13,27 @@ fn a_full_file_system() {
         return;
     }
     let mut holder = Launch::by_default().within(&["unshare", "--mount"]).start();
-    holder.tell("run mount -t tmpfs -o mode=1777,size=64k,nr_inodes=9 tmpfs /dev/shm");
+    holder.ask("run mount -t tmpfs -o mode=1777,size=64k,nr_inodes=9 tmpfs /dev/shm");
     // Forked before it holds anything.
     let (mut late, mut reader) = (holder.fork(), holder.fork());
     // The mount's root, the folder, the pid namespace's, teams, control, one link, one door: two
     // more are left.
     let area = holder.publish("ring");
-    holder.tell("run touch /dev/shm/full /dev/shm/fuller");
+    holder.ask("run touch /dev/shm/full /dev/shm/fuller");
     let text = refused(late.try_publish("late"), ErrorKind::Registry);
     assert!(text.contains("the file system is full"), "{text}");
     // Who is there goes on, and memory is not a file of it.
-    let big = holder.tell(&format!("publish big {}", 1 << 20));
+    let big = holder.ask(&format!("publish big {}", 1 << 20));
     assert!(holder.has_bytes_of(area, "ring"), "{big}");
     assert_eq!(reader.list().names(), ["big", "ring"]);
     assert!(reader.clone_of("ring").is_ok());
-    holder.tell("run rm /dev/shm/full /dev/shm/fuller");
+    holder.ask("run rm /dev/shm/full /dev/shm/fuller");
     late.publish("late");
     assert_eq!(reader.list().names(), ["big", "late", "ring"]);
     // Full before the first one comes, and full of bytes instead of names.
-    holder.tell("run mount -t tmpfs -o mode=1777,size=4k,nr_inodes=100 tmpfs /dev/shm");
+    holder.ask("run mount -t tmpfs -o mode=1777,size=4k,nr_inodes=100 tmpfs /dev/shm");
     let mut first = holder.fork();
-    holder.tell("fails dd if=/dev/zero of=/dev/shm/full bs=1k count=100");
+    holder.ask("fails dd if=/dev/zero of=/dev/shm/full bs=1k count=100");
     match first.try_publish("first") {
         Ok(_) => assert!(first.clone_of("first").is_ok(), "a control file of holes does"),
         Err(error) => assert!(error.text.contains("the file system is full"), "{}", error.text),
@@ -47,28 +47,28 @@ fn a_file_size_limit_that_was_lowered_later_is_an_error_and_no_signal() {
         let (mut holder, mut other) = (Agent::start(&folder), Agent::start(&folder));
         holder.publish("ring");
         other.publish("others");
-        holder.tell(&format!("limit file-size {limit}"));
+        holder.ask(&format!("limit file-size {limit}"));
         // A process waits, which a publication notices by writing to the control file; and so does
         // waiting.
         other.begin("wait mine 30000");
-        refused(holder.try_tell("wait nobody 100"), ErrorKind::TimedOut);
+        refused(holder.try_ask("wait absent 100"), ErrorKind::TimedOut);
         holder.clone_as("others", "mine").unwrap();
         assert!(other.end().unwrap().ends_with("mine"));
         // More ids than were leased at once: clones are no new files, but the lease is written.
-        let mut told = None;
+        let mut reported = None;
         for _ in 0..1100 {
             match holder.clone_as("others", "again") {
                 Ok(clone) => holder.drop_area(clone),
                 Err(refused) => {
-                    told = Some(refused);
+                    reported = Some(refused);
                     break;
                 }
             }
         }
         // Slots with a high number have their lease further behind.
-        if let Some(told) = told {
-            assert_eq!(told.kind, "Registry", "{told:?}");
-            assert!(told.text.contains("RLIMIT_FSIZE"), "{told:?}");
+        if let Some(reported) = reported {
+            assert_eq!(reported.kind, "Registry", "{reported:?}");
+            assert!(reported.text.contains("RLIMIT_FSIZE"), "{reported:?}");
         } else {
             // Of the control file: behind its header a word for each slot.
             let lease = 64 + 4 * u64::from(folder.link_of(holder.pid()).slot);
@@ -88,7 +88,7 @@ fn no_mapping_is_left_for_others_tables() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
     let area = reader.publish("own");
-    reader.tell("fill-mappings");
+    reader.ask("fill-mappings");
     // Who cannot be looked into is said to be there, with the reason.
     let listed = reader.try_list();
     if let Ok(listed) = &listed {
@@ -99,7 +99,7 @@ fn no_mapping_is_left_for_others_tables() {
     assert!(folder.links().iter().any(|link| link.pid == holder.pid()), "nor is it taken for dead");
     assert!(reader.try_publish("more").is_err());
     assert!(reader.has_bytes_of(area, "own"));
-    reader.tell("free-mappings");
+    reader.ask("free-mappings");
     assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
     assert!(reader.clone_of("ring").is_ok());
     reader.publish("more");
@@ -114,7 +114,7 @@ fn no_addresses_are_left_for_tables() {
     let area = reader.publish("own");
     for agent in [&mut reader, &mut late] {
         // Less than a table takes, and enough for all else.
-        agent.tell("limit addresses +8388608");
+        agent.ask("limit addresses +8388608");
     }
     let listed = reader.list();
     assert_eq!(listed.names(), ["own"]);
@@ -129,7 +129,7 @@ fn no_addresses_are_left_for_tables() {
     assert!(reader.has_bytes_of(area, "own"));
     assert_eq!(holder.list().names(), ["own", "ring"]);
     for agent in [&mut reader, &mut late] {
-        agent.tell("limit addresses none");
+        agent.ask("limit addresses none");
     }
     late.publish("late");
     assert_eq!(reader.list().names(), ["late", "own", "ring"]);

@@ -23,7 +23,7 @@ fn it_is_made_by_the_first_who_joins_for_its_user_alone() {
         assert_eq!(mode(&path), 0o700, "{}", path.display());
     }
     assert_eq!(mode(&folder.control()), 0o600);
-    assert_eq!(Agent::start(&folder).tell("path"), folder.space().display().to_string());
+    assert_eq!(Agent::start(&folder).ask("path"), folder.space().display().to_string());
 }
 
 /// A umask that takes the rights of the owner, too, locks no process out: neither who made the
@@ -87,10 +87,10 @@ fn readers_make_nothing() {
     refused(reader.find("ring"), ErrorKind::NoSuchArea);
     refused(reader.get(1), ErrorKind::NoSuchArea);
     reader.keep().unwrap();
-    assert_eq!(reader.tell("path"), "-");
+    assert_eq!(reader.ask("path"), "-");
     assert!(!folder.registry().exists());
     // Unnamed areas are no process's business either.
-    reader.tell("unnamed");
+    reader.ask("unnamed");
     assert!(!folder.registry().exists());
     // And the reader notices when a process makes it.
     let mut holder = Agent::start(&folder);
@@ -172,7 +172,7 @@ fn one_that_others_can_reach_into() {
 }
 
 #[test]
-fn somebody_elses() {
+fn another_users() {
     if !is_root(test_name!()) {
         return;
     }
@@ -210,15 +210,15 @@ fn on_tmpfs(test: &str, folder: &Folder, options: &str) -> Option<(Agent, String
 }
 
 #[test]
-fn a_full_file_system_is_told_and_left_usable() {
+fn a_full_file_system_is_reported_and_left_usable() {
     let folder = Folder::new();
     let Some((mut agent, place)) = on_tmpfs(test_name!(), &folder, "size=4k,mode=755") else { return };
-    agent.tell(&format!("run dd if=/dev/zero of={place}/filler bs=4096 count=1 status=none"));
+    agent.ask(&format!("run dd if=/dev/zero of={place}/filler bs=4096 count=1 status=none"));
     let text = refused(agent.try_publish("ring"), ErrorKind::Registry);
     assert!(text.contains("ENOSPC") && text.contains("full"), "{text}");
     assert!(agent.list().is_empty());
     refused(agent.find("ring"), ErrorKind::NoSuchArea);
-    agent.tell(&format!("run rm {place}/filler"));
+    agent.ask(&format!("run rm {place}/filler"));
     // Forked while there is nothing to inherit: there is no room here for a second team.
     let mut other = agent.fork();
     agent.publish("ring");
@@ -227,8 +227,8 @@ fn a_full_file_system_is_told_and_left_usable() {
 }
 
 #[test]
-fn a_file_system_without_inodes_is_told_and_left_usable() {
-    let mut told = 0;
+fn a_file_system_without_inodes_is_reported_and_left_usable() {
+    let mut count = 0;
     // The root takes one; the folder, the namespace's, `teams`, `control` and the link one each.
     for inodes in 2..=6 {
         let folder = Folder::new();
@@ -237,14 +237,14 @@ fn a_file_system_without_inodes_is_told_and_left_usable() {
         if let Err(refusal) = agent.try_publish("ring") {
             assert_eq!(refusal.kind, "Registry", "{}", refusal.text);
             assert!(refusal.text.contains("ENOSPC"), "{}", refusal.text);
-            told += 1;
+            count += 1;
             assert!(agent.list().is_empty());
-            agent.tell(&format!("run mount -o remount,nr_inodes=100 {place}"));
+            agent.ask(&format!("run mount -o remount,nr_inodes=100 {place}"));
             agent.publish("ring");
         }
         assert_eq!(agent.fork().find("ring").unwrap().pid, agent.pid());
     }
-    assert!(told >= 4, "inodes did run out: {told}");
+    assert!(count >= 4, "inodes did run out: {count}");
 }
 
 #[test]
@@ -253,12 +253,12 @@ fn a_file_system_that_cannot_be_written_can_be_read() {
     let Some((mut holder, place)) = on_tmpfs(test_name!(), &folder, "size=1m,mode=755") else { return };
     holder.publish("ring");
     let mut reader = holder.fork();
-    holder.tell("drop-all");
+    holder.ask("drop-all");
     let mut other = holder.fork();
     other.publish("other");
     // A mount of the same that is read-only, over it: those who come now see that one.
-    holder.tell(&format!("run mount --bind {place} {place}"));
-    holder.tell(&format!("run mount -o remount,bind,ro {place}"));
+    holder.ask(&format!("run mount --bind {place} {place}"));
+    holder.ask(&format!("run mount -o remount,bind,ro {place}"));
     assert_eq!(reader.find("other").unwrap().pid, other.pid());
     assert!(reader.clone_of("other").is_ok());
     let text = refused(reader.try_publish("more"), ErrorKind::Registry);
@@ -274,7 +274,7 @@ fn nothing_but_small_files_and_links_lies_there() {
     let folder = Folder::new();
     let mut agents: Vec<Agent> = (0..3).map(|_| Agent::start(&folder)).collect();
     for agent in &mut agents {
-        agent.tell("publish-many ring 100");
+        agent.ask("publish-many ring 100");
     }
     for (path, metadata) in folder.remains() {
         let small = metadata.is_dir()

@@ -27,10 +27,10 @@ fn a_copied_table_leads_to_no_memory() {
     let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
     let original = folder.link_of(holder.pid());
-    let opened = forger.tell(&format!("copy {} sealed", original.target()));
+    let opened = forger.ask(&format!("copy {} sealed", original.target()));
     // Whatever descriptor the record names, there is something as large, and it is something else.
     for _ in 0..50 {
-        forger.tell("forge zeros unsealed 4096");
+        forger.ask("forge zeros unsealed 4096");
     }
     let mut reader = Agent::start(&folder);
     plant(&folder, &forger, &original, &opened);
@@ -44,20 +44,20 @@ fn a_copied_table_leads_to_no_memory() {
     holder.kill();
     assert_eq!(reader.find("ring").unwrap().pid, forger.pid());
     refused(reader.clone_of("ring"), ErrorKind::NoSuchArea);
-    refused(reader.try_tell("size ring"), ErrorKind::NoSuchArea);
+    refused(reader.try_ask("size ring"), ErrorKind::NoSuchArea);
     forger.kill();
     assert!(reader.list().is_empty());
 }
 
 /// Its team was linked with another library: it lives, and says why it cannot be read.
 #[test]
-fn a_table_of_another_format_is_told_as_that() {
+fn a_table_of_another_format_is_reported_as_that() {
     for version in [0, 1, 2, 3, 5, u32::MAX] {
         let folder = Folder::new();
         let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
         holder.publish("ring");
         let original = folder.link_of(holder.pid());
-        let opened = forger.tell(&format!("copy {} version-{version}", original.target()));
+        let opened = forger.ask(&format!("copy {} version-{version}", original.target()));
         let link = plant(&folder, &forger, &original, &opened);
         let mut reader = Agent::start(&folder);
         for _ in 0..2 {
@@ -81,7 +81,7 @@ fn a_table_of_another_format_is_told_as_that() {
 #[test]
 fn a_table_has_the_size_that_it_has_in_every_format() {
     let folder = Folder::new();
-    assert_eq!(Agent::start(&folder).tell("table-size"), "35717120");
+    assert_eq!(Agent::start(&folder).ask("table-size"), "35717120");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_copied_table_that_others_could_write_is_not_believed() {
     let (mut holder, mut forger) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
     let original = folder.link_of(holder.pid());
-    let opened = forger.tell(&format!("copy {} unsealed", original.target()));
+    let opened = forger.ask(&format!("copy {} unsealed", original.target()));
     let link = plant(&folder, &forger, &original, &opened);
     let listed = Agent::start(&folder).list();
     assert_eq!(listed.areas.len(), 1);
@@ -103,13 +103,13 @@ fn a_copied_table_that_others_could_write_is_not_believed() {
 /// Between a look at its size and one at its seals: what was large enough to be a table then, is
 /// empty behind the seals.
 #[test]
-fn a_table_that_is_cut_and_then_sealed_kills_nobody() {
+fn a_table_that_is_cut_and_then_sealed_kills_no_process() {
     let folder = Folder::new();
     let [mut holder, mut reader, mut forger] = std::array::from_fn(|_| Agent::start(&folder));
     holder.publish("ring");
-    forger.tell("table-size");
+    forger.ask("table-size");
     forger.begin(&format!("shrink-tables {} 3000", folder.teams().display()));
-    reader.tell("list-while 4000");
+    reader.ask("list-while 4000");
     forger.end().unwrap();
     assert_eq!(reader.list().names(), ["ring"]);
     assert!(reader.clone_of("ring").is_ok());
@@ -119,18 +119,18 @@ fn a_table_that_is_cut_and_then_sealed_kills_nobody() {
 fn a_table_that_changes_all_the_time_does_no_harm() {
     let folder = Folder::new();
     let (mut bait, mut holder) = (Agent::start(&folder), Agent::start(&folder));
-    bait.tell("publish-many bait 50");
-    holder.tell("publish-many ring 50");
+    bait.ask("publish-many bait 50");
+    holder.ask("publish-many ring 50");
     let original = folder.link_of(bait.pid());
     let mut forger = Agent::start(&folder);
-    let opened = forger.tell(&format!("copy {} scribbled", original.target()));
+    let opened = forger.ask(&format!("copy {} scribbled", original.target()));
     plant(&folder, &forger, &original, &opened);
     let mut reader = Agent::start(&folder);
     let mut foreign = 0;
     let end = Instant::now() + Duration::from_secs(3);
     let mut rounds = 0;
     while Instant::now() < end || rounds < 3 {
-        reader.tell("find-all ring 50");
+        reader.ask("find-all ring 50");
         assert!(reader.clone_of(&format!("ring-{}", rounds % 50)).is_ok());
         let listed = reader.list();
         assert_eq!(listed.areas.iter().filter(|area| area.pid == holder.pid()).count(), 50);

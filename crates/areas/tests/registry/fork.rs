@@ -13,7 +13,7 @@ fn a_child_that_makes_no_call_changes_nothing() {
     let mut child = parent.fork();
     // Reading and writing the memory asks no process.
     assert!(child.has_bytes_of(area, "ring"));
-    child.tell(&format!("fill {} changed", area.handle));
+    child.ask(&format!("fill {} changed", area.handle));
     assert!(parent.has_bytes_of(area, "changed"), "shared, not copied");
     assert_eq!(reader.list().areas.len(), 1);
     assert_eq!(folder.links(), [folder.link_of(parent.pid())]);
@@ -37,10 +37,10 @@ fn a_child_publishes_what_it_inherited_at_its_first_call() {
     assert_eq!(reader.find("ring").unwrap().pid, parent.pid(), "the oldest");
     // At the same address, so that pointers that were inherited mean the same.
     assert_eq!(
-        parent.tell(&format!("address {}", area.handle)),
-        child.tell(&format!("address {}", area.handle))
+        parent.ask(&format!("address {}", area.handle)),
+        child.ask(&format!("address {}", area.handle))
     );
-    let at = child.tell(&format!("at {}", area.handle));
+    let at = child.ask(&format!("at {}", area.handle));
     assert_eq!(at, inherited.to_string(), "area_for");
 }
 
@@ -50,7 +50,7 @@ fn a_first_call_that_looks_for_an_address_gives_the_childs_own_id() {
     let mut parent = Agent::start(&folder);
     let area = parent.publish("ring");
     // It has been asked before, so that there is an answer to inherit.
-    let at = |agent: &mut Agent| agent.tell(&format!("at {}", area.handle)).parse::<i32>().unwrap();
+    let at = |agent: &mut Agent| agent.ask(&format!("at {}", area.handle)).parse::<i32>().unwrap();
     assert_eq!(Some(at(&mut parent)), area.id);
     let mut child = parent.fork();
     let mut grandchild = child.fork();
@@ -94,13 +94,13 @@ fn a_child_that_drops_what_it_inherited_withdraws_nothing_of_its_parents() {
     let area = parent.publish("ring");
     parent.publish("other");
     let mut child = parent.fork();
-    child.tell("drop-all");
+    child.ask("drop-all");
     // Dropping published nothing either: the child has no team yet.
     assert_eq!(reader.list().names(), ["other", "ring"]);
     assert_eq!(folder.links(), [folder.link_of(parent.pid())]);
     child.publish("mine");
     assert_eq!(reader.list().names(), ["mine", "other", "ring"]);
-    child.tell("drop-all");
+    child.ask("drop-all");
     assert_eq!(reader.list().names(), ["other", "ring"]);
     drop(child);
     assert_eq!(reader.get(area.id.unwrap()).unwrap().name, "ring");
@@ -143,7 +143,7 @@ fn every_generation_is_a_team_of_its_own() {
     {
         assert_eq!(reader.find(name).unwrap().pid, agent.pid(), "{name}: the oldest is where it was made");
     }
-    grandchild.tell("drop-all");
+    grandchild.ask("drop-all");
     parent.kill();
     assert_eq!(reader.find("first").unwrap().pid, child.pid(), "the next oldest");
     child.kill();
@@ -172,13 +172,13 @@ fn a_fork_among_busy_threads_leaves_the_child_able_to_call() {
     let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = parent.publish("ring");
     // Threads that publish, look for and drop areas all the while; the forks come in the middle.
-    parent.tell("busy 4");
+    parent.ask("busy 4");
     let mut children: Vec<Agent> = (0..20).map(|_| parent.fork()).collect();
     for child in &mut children {
         assert!(child.id(area).is_some());
         assert!(child.has_bytes_of(area, "ring"));
     }
-    parent.tell("idle");
+    parent.ask("idle");
     for child in &children {
         assert!(reader.list().areas.iter().any(|seen| seen.pid == child.pid() && seen.name == "ring"));
     }
@@ -193,8 +193,8 @@ fn a_fork_while_others_are_asked_leaves_the_child_able_to_ask() {
     holder.publish("ring");
     // Publishing makes it one that forks carefully.
     parent.publish("own");
-    parent.tell("remember ring");
-    parent.tell("remembered fork 3 300");
+    parent.ask("remember ring");
+    parent.ask("remembered fork 3 300");
 }
 
 /// A process that has nothing to do with the registry.
@@ -202,7 +202,7 @@ fn a_fork_while_others_are_asked_leaves_the_child_able_to_ask() {
 fn a_fork_while_a_reservation_is_used_leaves_the_child_able_to_use_it() {
     let folder = Folder::new();
     let mut parent = Agent::start(&folder);
-    parent.tell("fork-while-reserved 3 300");
+    parent.ask("fork-while-reserved 3 300");
     assert!(folder.links().is_empty());
 }
 
@@ -214,7 +214,7 @@ fn a_child_that_takes_the_parents_record_lock_is_not_the_parent() {
     assert!(reader.clone_of("ring").is_ok());
     let mut child = parent.fork();
     parent.kill();
-    child.tell("take-record-lock");
+    child.ask("take-record-lock");
     refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
 }

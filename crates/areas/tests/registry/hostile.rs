@@ -47,7 +47,7 @@ fn leads_to(open: &str) {
     let folder = Folder::new();
     let (holder, slot) = honest(&folder);
     let mut hostile = Agent::start(&folder);
-    let opened = hostile.tell(open);
+    let opened = hostile.ask(open);
     let link = link_to(&hostile, slot, &opened);
     folder.plant_link(&link);
     ring_is_found(&folder, &holder, slot);
@@ -106,7 +106,7 @@ fn a_link_to_a_file_system_that_never_answers() {
     let (holder, slot) = honest(&folder);
     // No other process sees the mount; its descriptor can be seen by all.
     let mut hostile = Launch::new(&folder).within(&["unshare", "--mount"]).start();
-    let opened = match hostile.try_tell(&format!("open-silent {}", silent.display())) {
+    let opened = match hostile.try_ask(&format!("open-silent {}", silent.display())) {
         Ok(opened) => opened,
         Err(refused) => panic!("{refused:?}"),
     };
@@ -115,7 +115,7 @@ fn a_link_to_a_file_system_that_never_answers() {
     ring_is_found(&folder, &holder, slot);
     assert!(!folder.has(&link));
     let mut reader = Agent::start(&folder);
-    assert_eq!(reader.tell("holders ring"), "1", "nor is it asked who holds what");
+    assert_eq!(reader.ask("holders ring"), "1", "nor is it asked who holds what");
     hostile.kill();
 }
 
@@ -123,9 +123,9 @@ fn a_link_to_a_file_system_that_never_answers() {
 fn looks_like_a_table(kind: &str, seals: &str) {
     let folder = Folder::new();
     let (mut holder, slot) = honest(&folder);
-    let size = holder.tell("table-size");
+    let size = holder.ask("table-size");
     let mut hostile = Agent::start(&folder);
-    let opened = hostile.tell(&format!("forge {kind} {seals} {size}"));
+    let opened = hostile.ask(&format!("forge {kind} {seals} {size}"));
     let link = link_to(&hostile, slot, &opened);
     folder.plant_link(&link);
     ring_is_found(&folder, &holder, slot);
@@ -233,7 +233,7 @@ fn more_names_than_there_can_be_teams_are_an_error() {
 
 /// Whoever may write a folder may set its time; readers go by the one that no process can set.
 #[test]
-fn a_folder_whose_time_is_set_back_hides_nobody() {
+fn a_folder_whose_time_is_set_back_hides_no_team() {
     let folder = Folder::new();
     let (_holder, _) = honest(&folder);
     let set_back = || {

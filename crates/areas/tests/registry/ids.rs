@@ -80,7 +80,7 @@ fn a_live_id_is_passed_over_when_its_turn_comes_again() {
     let again = u32::try_from(block(id) + 1).unwrap();
     let control = std::fs::File::options().write(true).open(folder.control()).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&control, &again.to_le_bytes(), at).unwrap();
-    let seen = ids(&agent.tell("churn young 2000"));
+    let seen = ids(&agent.ask("churn young 2000"));
     let distinct: HashSet<i32> = seen.iter().copied().collect();
     assert!(distinct.len() < 1100, "the block came again: {}", distinct.len());
     assert!(!distinct.contains(&id));
@@ -92,14 +92,14 @@ fn a_dead_teams_ids_are_not_given_out_again_at_once() {
     let folder = Folder::new();
     let mut reader = Agent::start(&folder);
     let mut first = Agent::start(&folder);
-    let mut all = ids(&first.tell("churn ring 10"));
+    let mut all = ids(&first.ask("churn ring 10"));
     let (free, mut last) = (slot(all[0]), block(all[0]));
     first.kill();
     for _ in 0..3 {
         reader.list();
         take_all_slots_but(&folder, Some(free));
         let mut next = Agent::start(&folder);
-        let ids = ids(&next.tell("churn ring 10"));
+        let ids = ids(&next.ask("churn ring 10"));
         assert!(ids.iter().all(|&id| slot(id) == free), "the only free slot");
         assert_eq!(block(ids[0]), (last + 1) % BLOCKS, "it goes on where the dead one was");
         last = block(ids[0]);
@@ -186,7 +186,7 @@ fn ids_stay_while_areas_come_and_go() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let kept: Vec<Held> = (0..10).map(|i| holder.publish(&format!("kept-{i}"))).collect();
-    holder.tell("churn other 3000");
+    holder.ask("churn other 3000");
     for (i, area) in kept.iter().enumerate() {
         assert_eq!(holder.id(*area), area.id);
         assert_eq!(reader.get(area.id.unwrap()).unwrap().name, format!("kept-{i}"));

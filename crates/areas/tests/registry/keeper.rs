@@ -13,18 +13,18 @@ fn after_a_log_out_areas_are_found_without_a_call_of_their_holder() {
     let (mut holder, mut other) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
     other.publish("unkept");
-    holder.tell("keeper 50");
-    assert_eq!(holder.tell("threads"), "2");
+    holder.ask("keeper 50");
+    assert_eq!(holder.ask("threads"), "2");
     for _ in 0..3 {
         fs::remove_dir_all(folder.registry()).unwrap();
         eventually("it is published again", || Agent::start(&folder).find("ring").is_ok());
         assert_eq!(Agent::start(&folder).find("ring").unwrap().id, area.id.unwrap());
     }
     refused(Agent::start(&folder).find("unkept"), ErrorKind::NoSuchArea);
-    assert_eq!(holder.tell("keeper trouble"), "-");
+    assert_eq!(holder.ask("keeper trouble"), "-");
     // It ends with its value, and the folder is as before.
-    holder.tell("keeper end");
-    assert_eq!(holder.tell("threads"), "1");
+    holder.ask("keeper end");
+    assert_eq!(holder.ask("threads"), "1");
     fs::remove_dir_all(folder.registry()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(200));
     refused(Agent::start(&folder).find("ring"), ErrorKind::NoSuchArea);
@@ -37,12 +37,12 @@ fn a_daemon_that_keeps_is_found_at_once() {
         let folder = Folder::new();
         let mut starter = Agent::start(&folder);
         let area = starter.publish("ring");
-        starter.tell("keeper 60000");
+        starter.ask("keeper 60000");
         let mut between = starter.fork();
         let mut daemon = between.fork();
         // Its parent's keeper is none of its own.
-        assert!(daemon.tell("keeper trouble").contains("start a keeper here"));
-        daemon.tell(how);
+        assert!(daemon.ask("keeper trouble").contains("start a keeper here"));
+        daemon.ask(how);
         between.kill();
         starter.kill();
         let mut reader = Agent::start(&folder);
@@ -53,22 +53,22 @@ fn a_daemon_that_keeps_is_found_at_once() {
 }
 
 #[test]
-fn what_goes_wrong_is_told() {
+fn what_goes_wrong_is_reported() {
     let folder = Folder::new();
     let mut holder = Agent::start(&folder);
-    refused(holder.try_tell("keeper 0"), ErrorKind::InvalidInput);
+    refused(holder.try_ask("keeper 0"), ErrorKind::InvalidInput);
     holder.publish("ring");
-    holder.tell("keeper 20");
+    holder.ask("keeper 20");
     fs::remove_dir_all(folder.registry()).unwrap();
     fs::write(folder.registry(), "in its place").unwrap();
     let mut trouble = String::new();
     eventually("it fails", || {
         let _ = fs::remove_dir_all(folder.registry());
         let _ = fs::write(folder.registry(), "in its place");
-        trouble = holder.tell("keeper trouble");
+        trouble = holder.ask("keeper trouble");
         trouble.contains("not a folder")
     });
     fs::remove_file(folder.registry()).unwrap();
-    eventually("it goes on", || holder.tell("keeper trouble") == "-");
+    eventually("it goes on", || holder.ask("keeper trouble") == "-");
     assert_eq!(Agent::start(&folder).find("ring").unwrap().pid, holder.pid());
 }

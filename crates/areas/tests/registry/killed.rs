@@ -17,10 +17,10 @@ fn a_live_holder_is_found_listed_and_cloned() {
     assert_eq!((seen.id, seen.pid, seen.name.as_str()), (id, holder.pid(), "ring"));
     assert_eq!(reader.get(id).unwrap(), seen);
     assert_eq!(reader.list().areas, [seen]);
-    assert_eq!(reader.tell("size ring"), "4096");
+    assert_eq!(reader.ask("size ring"), "4096");
     let clone = reader.clone_of("ring").unwrap();
     // The same memory, not a copy.
-    reader.tell(&format!("fill {} other", clone.handle));
+    reader.ask(&format!("fill {} other", clone.handle));
     assert!(holder.has_bytes_of(area, "other"));
 }
 
@@ -72,7 +72,7 @@ fn a_holder_that_takes_long_to_end_is_passed_over() {
     let mut reader = Agent::start(&folder);
     for _ in 0..ROUNDS {
         let mut holder = Agent::start(&folder);
-        holder.tell("open-many 200000");
+        holder.ask("open-many 200000");
         holder.publish("ring");
         let mut other = Agent::start(&folder);
         other.publish("ring");
@@ -106,7 +106,7 @@ fn a_dropped_area_is_gone_and_its_team_stays() {
 }
 
 #[test]
-fn after_kill_nobody_finds_it_and_the_link_is_reaped() {
+fn after_kill_no_process_finds_it_and_the_link_is_reaped() {
     let folder = Folder::new();
     let mut holder = Agent::start(&folder);
     let id = holder.publish("ring").id.unwrap();
@@ -144,10 +144,10 @@ fn a_holder_that_dies_between_find_and_clone() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
-    reader.tell("remember ring");
+    reader.ask("remember ring");
     holder.kill();
     for command in ["remembered clone", "remembered size"] {
-        let text = refused(reader.try_tell(command), ErrorKind::NoSuchArea);
+        let text = refused(reader.try_ask(command), ErrorKind::NoSuchArea);
         assert!(text.contains("it was released concurrently"), "{text}");
     }
 }
@@ -157,13 +157,13 @@ fn an_area_that_went_is_not_mistaken_for_the_next() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
-    reader.tell("remember ring");
-    assert_eq!(reader.tell("remembered size"), "4096");
+    reader.ask("remember ring");
+    assert_eq!(reader.ask("remembered size"), "4096");
     holder.drop_area(area);
     // The same name, size, record, address and descriptor: another area.
     holder.publish("ring");
-    refused(reader.try_tell("remembered clone"), ErrorKind::NoSuchArea);
-    refused(reader.try_tell("remembered size"), ErrorKind::NoSuchArea);
+    refused(reader.try_ask("remembered clone"), ErrorKind::NoSuchArea);
+    refused(reader.try_ask("remembered size"), ErrorKind::NoSuchArea);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn without_its_record_lock_a_team_lives_by_its_link() {
         })
     };
     assert!(locked());
-    holder.tell("lose-record-lock");
+    holder.ask("lose-record-lock");
     assert!(!locked());
     let mut newcomer = Agent::start(&folder);
     for reader in [&mut reader, &mut newcomer] {

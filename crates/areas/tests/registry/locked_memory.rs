@@ -10,7 +10,7 @@ const TEAMS: usize = 5;
 const LITTLE: u64 = 256 << 10;
 
 fn in_memory(agent: &mut Agent) -> u64 {
-    agent.tell("table-in-memory").parse().unwrap()
+    agent.ask("table-in-memory").parse().unwrap()
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn tables_of_others_do_not_come_into_memory_as_a_whole() {
         holder.publish(&format!("ring-{team}"));
     }
     let mut reader = Agent::start(&folder);
-    reader.tell("lock-everything");
+    reader.ask("lock-everything");
     for team in 0..TEAMS {
         assert!(reader.clone_of(&format!("ring-{team}")).is_ok());
     }
@@ -54,8 +54,8 @@ fn a_low_limit_of_locked_memory_does_for_looking() {
         let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap().to_owned();
         line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
     };
-    reader.tell("lock-everything future");
-    reader.tell(&format!("limit locked {}", locked(&reader) + (4 << 20)));
+    reader.ask("lock-everything future");
+    reader.ask(&format!("limit locked {}", locked(&reader) + (4 << 20)));
     assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
     assert!(reader.clone_of("ring").is_ok());
     reader.publish("own");
@@ -64,7 +64,7 @@ fn a_low_limit_of_locked_memory_does_for_looking() {
 
 /// It is not known whether there is such an area: "there is none" would be a lie.
 #[test]
-fn a_limit_of_locked_memory_that_is_in_the_way_is_told_as_that() {
+fn a_limit_of_locked_memory_that_is_in_the_way_is_reported_as_that() {
     const USER: u32 = 65534;
     if !is_root(test_name!()) {
         return;
@@ -76,14 +76,14 @@ fn a_limit_of_locked_memory_that_is_in_the_way_is_told_as_that() {
     refused(reader.find("nothing"), ErrorKind::NoSuchArea);
     let mut late = Agent::start_as(&folder, USER, None);
     let late_id = late.publish("late").id.unwrap();
-    reader.tell("lock-everything future");
-    reader.tell("limit locked 1");
+    reader.ask("lock-everything future");
+    reader.ask("limit locked 1");
     for text in
         [refused(reader.find("late"), ErrorKind::Limit), refused(reader.get(late_id), ErrorKind::Limit)]
     {
         assert!(text.contains("RLIMIT_MEMLOCK"), "{text}");
     }
     assert_eq!(reader.find("ring").unwrap().id, id);
-    reader.tell("limit locked none");
+    reader.ask("limit locked none");
     assert_eq!(reader.find("late").unwrap().pid, late.pid());
 }

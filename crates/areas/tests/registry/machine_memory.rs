@@ -31,13 +31,13 @@ fn a_table_takes_memory_for_what_is_in_it_and_looking_takes_none() {
     let pages_of = |areas: u64, bytes: u64| (areas * bytes).div_ceil(page);
     let look = |reader: &mut Agent, prefix: &str| {
         assert_eq!(reader.list().names().iter().filter(|name| name.starts_with(prefix)).count(), 100);
-        reader.tell(&format!("find-all {prefix} 100"));
+        reader.ask(&format!("find-all {prefix} 100"));
         assert!(reader.clone_of(&format!("{prefix}-99")).is_ok());
-        let missing = reader.find("nobody's").map(|seen| seen.id);
+        let missing = reader.find("absent").map(|seen| seen.id);
         assert!(missing.is_err(), "{missing:?}");
     };
     // A page for the header and the index, one of ids; and 192 bytes an area.
-    holder.tell("publish-many ring 100");
+    holder.ask("publish-many ring 100");
     let short = table_pages(&folder, &holder);
     assert!(short <= 2 + pages_of(100, 192), "{short} pages");
     assert!(page > 4096 || short * page <= 100 * 512, "512 bytes an area and less: {short} pages");
@@ -46,7 +46,7 @@ fn a_table_takes_memory_for_what_is_in_it_and_looking_takes_none() {
     // Of a long name 288 bytes more, behind all records: 100 of these begin behind what 100 others
     // have not.
     let long = "long".repeat(40);
-    holder.tell(&format!("publish-many {long} 100"));
+    holder.ask(&format!("publish-many {long} 100"));
     let both = table_pages(&folder, &holder);
     let most = short + pages_of(100, 192) + pages_of(100, 288) + 1 + 1;
     assert!((short + pages_of(100, 288)..=most).contains(&both), "{short} pages, then {both}, of {most}");
@@ -60,9 +60,9 @@ fn machine_memory_is_back_after_the_last_holder_was_killed() {
     let folder = Folder::new();
     let (mut holder, mut cloner) = (Agent::start(&folder), Agent::start(&folder));
     let before = shared_memory();
-    let answer = holder.tell(&format!("publish big {}", SIZE << 20));
+    let answer = holder.ask(&format!("publish big {}", SIZE << 20));
     let (handle, _) = answer.split_once(' ').unwrap();
-    holder.tell(&format!("populate {handle}"));
+    holder.ask(&format!("populate {handle}"));
     cloner.clone_as("big", "big").unwrap();
     let full = shared_memory();
     assert!(full + NOISE >= before + SIZE, "{before} MiB, and with the area {full}");

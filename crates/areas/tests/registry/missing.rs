@@ -10,7 +10,7 @@ use crate::support::{Agent, Folder, Held, is_root, refused, test_name};
 fn lose(folder: &Folder, holder: &mut Agent, area: Held) {
     let file = folder.join("file");
     std::fs::write(&file, "nothing of ours").unwrap();
-    holder.tell(&format!("replace {} {}", area.handle, file.display()));
+    holder.ask(&format!("replace {} {}", area.handle, file.display()));
 }
 
 #[test]
@@ -27,12 +27,12 @@ fn another_holder_of_the_same_memory_is_found() {
         assert!(reader.clone_of("ring").is_ok(), "its memory is to be had from the second one");
         assert_eq!(reader.find("ring").unwrap().pid, second.pid());
         assert!(reader.clone_of("ring").is_ok());
-        assert_eq!(reader.tell("size ring"), "4096");
-        reader.tell("read-only ring");
-        assert_eq!(reader.tell("wait ring 100").split(' ').nth(1).unwrap(), second.pid().to_string());
+        assert_eq!(reader.ask("size ring"), "4096");
+        reader.ask("read-only ring");
+        assert_eq!(reader.ask("wait ring 100").split(' ').nth(1).unwrap(), second.pid().to_string());
         // Its id is its own, and leads to the same memory.
         assert_eq!(reader.get(area.id.unwrap()).unwrap().pid, first.pid());
-        reader.tell(&format!("clone-of-id {}", area.id.unwrap()));
+        reader.ask(&format!("clone-of-id {}", area.id.unwrap()));
         assert_eq!(reader.list().names(), ["ring", "ring"]);
     }
 }
@@ -52,7 +52,7 @@ fn a_younger_area_of_the_same_name_is_found() {
     assert!(reader.clone_of("ring").is_ok());
     // One of the same team, too.
     let third = first.publish("ring");
-    refused(reader.try_tell(&format!("clone-of-id {}", area.id.unwrap())), ErrorKind::NoSuchArea);
+    refused(reader.try_ask(&format!("clone-of-id {}", area.id.unwrap())), ErrorKind::NoSuchArea);
     drop(second);
     assert_eq!(Some(reader.find("ring").unwrap().id), third.id);
     assert!(reader.clone_of("ring").is_ok());
@@ -66,12 +66,12 @@ fn where_there_is_no_other_that_is_said() {
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
     let area = holder.publish("ring");
     lose(&folder, &mut holder, area);
-    let text = refused(reader.try_tell("size ring"), ErrorKind::NoSuchArea);
+    let text = refused(reader.try_ask("size ring"), ErrorKind::NoSuchArea);
     assert!(text.contains("is not the area's memory any more"), "{text}");
     let lists = format!("process {} lists one, and its descriptor is not", holder.pid());
     let text = refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(text.contains(&lists), "{text}");
-    let text = refused(reader.try_tell("wait ring 50"), ErrorKind::TimedOut);
+    let text = refused(reader.try_ask("wait ring 50"), ErrorKind::TimedOut);
     assert!(text.contains(&lists), "{text}");
     // Its holder itself says what has happened.
     let text = refused(holder.clone_of("ring"), ErrorKind::NoSuchArea);
@@ -90,12 +90,12 @@ fn no_holder_gives_more_than_it_has() {
     let folder = Folder::new();
     let [mut first, mut second, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
     let area = first.publish("ring");
-    second.tell("clone-for-reading ring mirror");
+    second.ask("clone-for-reading ring mirror");
     lose(&folder, &mut first, area);
-    reader.tell("remember ring");
-    refused(reader.try_tell("remembered clone"), ErrorKind::NoSuchArea);
-    assert_eq!(reader.tell("remembered size"), "4096");
-    reader.tell("remembered read-only");
+    reader.ask("remember ring");
+    refused(reader.try_ask("remembered clone"), ErrorKind::NoSuchArea);
+    assert_eq!(reader.ask("remembered size"), "4096");
+    reader.ask("remembered read-only");
 }
 
 #[test]
@@ -108,11 +108,11 @@ fn ones_own_areas_are_cloned_after_a_chroot() {
     std::fs::create_dir(&root).unwrap();
     let mut agent = Agent::start(&folder);
     let area = agent.publish("ring");
-    agent.tell(&format!("chroot {}", root.display()));
+    agent.ask(&format!("chroot {}", root.display()));
     let clone = agent.clone_of("ring").unwrap();
-    agent.tell(&format!("fill {} other", clone.handle));
+    agent.ask(&format!("fill {} other", clone.handle));
     assert!(agent.has_bytes_of(area, "other"));
-    let text = refused(agent.try_tell("read-only ring"), ErrorKind::System);
+    let text = refused(agent.try_ask("read-only ring"), ErrorKind::System);
     assert!(text.contains("/proc does not show"), "{text}");
 }
 
@@ -121,9 +121,9 @@ fn holders_are_seen_once_their_leader_has_ended() {
     let folder = Folder::new();
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
     holder.publish("ring");
-    assert_eq!(reader.tell("holders ring"), "1");
-    holder.tell("leave-leader");
-    assert_eq!(reader.tell("holders ring"), "1");
+    assert_eq!(reader.ask("holders ring"), "1");
+    holder.ask("leave-leader");
+    assert_eq!(reader.ask("holders ring"), "1");
 }
 
 /// As `find` says it.
@@ -138,7 +138,7 @@ fn a_wait_in_vain_names_those_that_cannot_be_read() {
     holder.become_user(USER, USER, None);
     let mut reader = Agent::start_as(&folder, USER, None);
     holder.publish("ring");
-    holder.tell("dumpable no");
-    let text = refused(reader.try_tell("wait ring 50"), ErrorKind::TimedOut);
+    holder.ask("dumpable no");
+    let text = refused(reader.try_ask("wait ring 50"), ErrorKind::TimedOut);
     assert!(text.contains(&format!("1 process holds areas and cannot be read: {}", holder.pid())), "{text}");
 }

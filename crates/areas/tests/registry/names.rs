@@ -54,7 +54,7 @@ fn a_younger_one_that_goes_changes_nothing() {
 }
 
 #[test]
-fn a_name_that_comes_again_is_found_anew() {
+fn a_name_that_comes_again_is_found_again() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let mut before = None;

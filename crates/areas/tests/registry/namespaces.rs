@@ -50,7 +50,7 @@ fn no_proc_is_refused() {
     let mut holder = Agent::start(&folder);
     holder.publish("ring");
     let mut agent = Launch::new(&folder).within(&["unshare", "--mount"]).start();
-    agent.tell("run mount -t tmpfs tmpfs /proc");
+    agent.ask("run mount -t tmpfs tmpfs /proc");
     is_refused(&mut agent, &folder, "there is no /proc/self");
 }
 
@@ -137,7 +137,7 @@ fn a_time_namespace_has_a_registry_of_its_own() {
     assert_eq!(spaces(&folder).len(), 2);
     assert_eq!(shifted.list().names(), ["shifted", "shifted"]);
     // Without its leader, a process is still where it was.
-    shifted_too.tell("leave-leader");
+    shifted_too.ask("leave-leader");
     shifted_too.publish("late");
     assert_eq!(shifted.list().names(), ["late", "shifted", "shifted"]);
 }
@@ -159,9 +159,9 @@ fn a_mount_namespace_alone_hides_nothing() {
     }
     // With something else over the folder it is a registry of its own, and no process is taken for
     // dead.
-    inner.tell(&format!("run mount -t tmpfs -o mode=700 tmpfs {}", folder.registry().display()));
+    inner.ask(&format!("run mount -t tmpfs -o mode=700 tmpfs {}", folder.registry().display()));
     let mut hidden = inner.fork();
-    hidden.tell("drop-all");
+    hidden.ask("drop-all");
     hidden.publish("hidden");
     assert_eq!(hidden.list().names(), ["hidden"]);
     assert_eq!(outer.list().names(), ["inner", "outer"]);

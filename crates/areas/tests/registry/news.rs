@@ -27,7 +27,7 @@ fn woken(folder: &Folder) -> u32 {
 }
 
 #[test]
-fn who_waits_is_woken_by_a_process_that_knew_of_nobody() {
+fn who_waits_is_woken_by_a_process_that_knew_of_no_process() {
     let folder = Folder::new();
     let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
     let mut kept = vec![holder.publish("joined")];
@@ -52,7 +52,7 @@ fn what_is_given_to_a_process_that_knew_of_nothing_is_taken_in_by_its_next_publi
     for search in [false, true] {
         settle(&mut target);
         if search {
-            assert!(target.find("nobody's").is_err());
+            assert!(target.find("absent").is_err());
         }
         let before = holds(target.pid());
         let name = format!("given-{search}");
@@ -60,7 +60,7 @@ fn what_is_given_to_a_process_that_knew_of_nothing_is_taken_in_by_its_next_publi
         let id = give(&mut giver, area, &target);
         assert_eq!(holds(target.pid()), before, "it has made no call yet");
         if search {
-            assert!(target.find("nobody's").is_err());
+            assert!(target.find("absent").is_err());
         } else {
             let area = target.publish("another");
             target.drop_area(area);

@@ -5,22 +5,22 @@ use areas::{Area, ErrorKind, Note, registry};
 use crate::support::{Agent, Folder, Held, refused};
 
 fn note_of(agent: &mut Agent, name: &str) -> String {
-    agent.tell(&format!("note of {name}"))
+    agent.ask(&format!("note of {name}"))
 }
 
 #[test]
 fn who_finds_an_area_reads_its_note() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-    let area = Held::parse(&holder.tell("note publish frames u1(2,2048)"));
+    let area = Held::parse(&holder.ask("note publish frames u1(2,2048)"));
     assert_eq!(note_of(&mut reader, "frames"), "u1(2,2048)");
     // The reader has met it, and looks for it in another way than the first time.
     for note in ["f8", "a longer one with blanks", "", "\u{fc}ber"] {
-        holder.tell(&format!("note set {} {note}", area.handle));
+        holder.ask(&format!("note set {} {note}", area.handle));
         assert_eq!(note_of(&mut reader, "frames"), note);
         assert_eq!(note_of(&mut holder, "frames"), note);
         assert_eq!(note_of(&mut Agent::start(&folder), "frames"), note);
-        assert_eq!(holder.tell(&format!("note own {}", area.handle)), note);
+        assert_eq!(holder.ask(&format!("note own {}", area.handle)), note);
     }
     assert_eq!(reader.find("frames").unwrap().id, area.id.unwrap());
 }
@@ -29,12 +29,12 @@ fn who_finds_an_area_reads_its_note() {
 fn a_clone_has_its_sources_note_and_goes_on_with_it() {
     let folder = Folder::new();
     let (mut source, mut holder) = (Agent::start(&folder), Agent::start(&folder));
-    let area = Held::parse(&source.tell("note publish frames u1"));
-    let clone = Held::parse(&holder.tell("note clone frames"));
-    let other = Held::parse(&holder.tell("note clone frames f4"));
-    assert_eq!(holder.tell(&format!("note own {}", clone.handle)), "u1");
+    let area = Held::parse(&source.ask("note publish frames u1"));
+    let clone = Held::parse(&holder.ask("note clone frames"));
+    let other = Held::parse(&holder.ask("note clone frames f4"));
+    assert_eq!(holder.ask(&format!("note own {}", clone.handle)), "u1");
     // The clone's is its own.
-    source.tell(&format!("note set {} u2", area.handle));
+    source.ask(&format!("note set {} u2", area.handle));
     let mut reader = Agent::start(&folder);
     assert_eq!(note_of(&mut reader, "frames"), "u2");
     source.kill();
@@ -49,8 +49,8 @@ fn a_clone_has_its_sources_note_and_goes_on_with_it() {
 fn a_forked_child_publishes_the_note_too() {
     let folder = Folder::new();
     let mut holder = Agent::start(&folder);
-    let area = Held::parse(&holder.tell("note publish frames first"));
-    holder.tell(&format!("note set {} second", area.handle));
+    let area = Held::parse(&holder.ask("note publish frames first"));
+    holder.ask(&format!("note set {} second", area.handle));
     let mut child = holder.fork();
     child.keep().unwrap();
     holder.kill();
@@ -63,9 +63,9 @@ fn a_note_is_never_torn() {
     for name in ["frames".to_owned(), "long-".repeat(51)] {
         let folder = Folder::new();
         let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-        let area = Held::parse(&holder.tell(&format!("note publish {name} \0")));
+        let area = Held::parse(&holder.ask(&format!("note publish {name} \0")));
         holder.begin(&format!("note turn {} {MILLIS}", area.handle));
-        let seen: usize = reader.tell(&format!("note watch {name} {}", MILLIS - 100)).parse().unwrap();
+        let seen: usize = reader.ask(&format!("note watch {name} {}", MILLIS - 100)).parse().unwrap();
         assert!(seen > 3, "{seen} different notes were seen");
         let turns: u64 = holder.end().unwrap().parse().unwrap();
         assert!(turns > 100, "{turns} notes were set");
@@ -78,13 +78,13 @@ fn a_holder_who_is_stopped_shows_a_whole_note() {
     use rustix::process::Signal;
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-    let area = Held::parse(&holder.tell("note publish frames \0"));
+    let area = Held::parse(&holder.ask("note publish frames \0"));
     holder.begin(&format!("note turn {} 1500", area.handle));
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(7));
         holder.signal(Signal::STOP);
-        reader.tell("note watch frames 20");
-        assert!(Agent::start(&folder).try_tell("note watch frames 1").is_ok());
+        reader.ask("note watch frames 20");
+        assert!(Agent::start(&folder).try_ask("note watch frames 1").is_ok());
         holder.signal(Signal::CONT);
     }
     holder.end().unwrap();

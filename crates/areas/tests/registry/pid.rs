@@ -8,7 +8,7 @@ use crate::support::{Agent, Folder, Launch, Link, can_run, refused, test_name};
 const NOBODY: u32 = 1 << 30;
 
 #[test]
-fn a_link_to_a_number_that_nobody_has_is_reaped() {
+fn a_link_to_a_number_that_no_process_has_is_reaped() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
@@ -38,7 +38,7 @@ fn a_link_of_another_start_time_is_reaped_and_the_real_one_stays() {
 }
 
 #[test]
-fn a_number_that_came_again_is_somebody_else() {
+fn a_number_that_came_again_is_another_process() {
     let within = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let script = "echo 200 > /proc/sys/kernel/ns_last_pid";
     if !can_run(test_name!(), &[&within[..], &["sh", "-c", script]].concat()) {
@@ -46,18 +46,18 @@ fn a_number_that_came_again_is_somebody_else() {
     }
     let folder = Folder::new();
     let mut init = Launch::new(&folder).within(&within).start();
-    let size = init.tell("table-size");
+    let size = init.ask("table-size");
     let mut reader = init.fork();
     let mut first = init.fork_as(500);
     let id = first.publish("ring").id.unwrap();
     assert!(reader.clone_of("ring").is_ok());
     let mut newcomer = init.fork();
-    init.tell("kill 500");
+    init.ask("kill 500");
     // Start times are counted in hundredths of a second.
     std::thread::sleep(std::time::Duration::from_millis(50));
     let mut second = init.fork_as(500);
     // It even has something like a table, where the first one had its own.
-    second.tell(&format!("forge noise sealed {size}"));
+    second.ask(&format!("forge noise sealed {size}"));
     for reader in [&mut newcomer, &mut reader, &mut second] {
         refused(reader.find("ring"), ErrorKind::NoSuchArea);
         refused(reader.get(id), ErrorKind::NoSuchArea);

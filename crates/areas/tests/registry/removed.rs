@@ -194,7 +194,7 @@ fn a_teams_link_alone() {
         let link = folder.link_of(holder.pid());
         fs::remove_file(folder.teams().join(link.name())).unwrap();
         assert!(reader.list().is_empty());
-        holder.tell(heal);
+        holder.ask(heal);
         assert_eq!(folder.links(), [link], "by {heal}");
         assert_eq!(Some(reader.find("ring").unwrap().id), area.id);
         assert!(reader.clone_of("ring").is_ok());
@@ -202,7 +202,7 @@ fn a_teams_link_alone() {
 }
 
 #[test]
-fn ids_change_where_the_slot_went_to_somebody_else() {
+fn ids_change_where_the_slot_went_to_another_team() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let areas = [holder.publish("a"), holder.publish("b")];
@@ -220,7 +220,7 @@ fn ids_change_where_the_slot_went_to_somebody_else() {
         assert_ne!(Some(id), area.id);
         assert_eq!(reader.get(id).unwrap().name, name);
         assert_eq!(reader.find(name).unwrap().id, id);
-        assert_eq!(holder.tell(&format!("at {}", area.handle)), id.to_string());
+        assert_eq!(holder.ask(&format!("at {}", area.handle)), id.to_string());
         assert!(reader.clone_of(name).is_ok());
         assert!(reader.get(area.id.unwrap()).is_err(), "the old id is nobody's");
     }
@@ -232,7 +232,7 @@ fn ids_change_where_the_slot_went_to_somebody_else() {
 }
 
 #[test]
-fn what_cannot_be_made_again_is_told_until_it_can() {
+fn what_cannot_be_made_again_is_reported_until_it_can() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");

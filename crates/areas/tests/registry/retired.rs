@@ -10,8 +10,8 @@ fn an_unpublished_area_stays_and_can_be_published_again() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
     let clone = reader.clone_of("ring").unwrap();
-    assert_eq!(holder.tell(&format!("unpublish {}", area.handle)), "ring");
-    assert_eq!(holder.tell(&format!("unpublish {}", area.handle)), "-");
+    assert_eq!(holder.ask(&format!("unpublish {}", area.handle)), "ring");
+    assert_eq!(holder.ask(&format!("unpublish {}", area.handle)), "-");
     assert_eq!(holder.id(area), None);
     for agent in [&mut reader, &mut holder, &mut Agent::start(&folder)] {
         refused(agent.find("ring"), ErrorKind::NoSuchArea);
@@ -19,27 +19,27 @@ fn an_unpublished_area_stays_and_can_be_published_again() {
         assert!(agent.list().is_empty());
     }
     assert!(holder.has_bytes_of(area, "ring") && reader.has_bytes_of(clone, "ring"));
-    let again: i32 = holder.tell(&format!("publish-again {} ring", area.handle)).parse().unwrap();
+    let again: i32 = holder.ask(&format!("publish-again {} ring", area.handle)).parse().unwrap();
     assert_eq!(reader.find("ring").unwrap().id, again);
     assert!(Agent::start(&folder).clone_of("ring").is_ok());
     // A child does not publish what its parent took back.
-    holder.tell(&format!("unpublish {}", area.handle));
+    holder.ask(&format!("unpublish {}", area.handle));
     let mut child = holder.fork();
     child.keep().unwrap();
     assert!(reader.list().is_empty());
 }
 
 #[test]
-fn who_has_retired_memory_keeps_it_and_nobody_else_gets_it() {
+fn who_has_retired_memory_keeps_it_and_no_other_process_gets_it() {
     let folder = Folder::new();
     let (mut maker, mut holder) = (Agent::start(&folder), Agent::start(&folder));
     let (mut met, mut other) = (Agent::start(&folder), Agent::start(&folder));
     let area = maker.publish("model");
     let clone = holder.clone_as("model", "model").unwrap();
     let has = met.clone_of("model").unwrap();
-    met.tell("remember model");
+    met.ask("remember model");
     // Any holder can.
-    holder.tell(&format!("retire {}", clone.handle));
+    holder.ask(&format!("retire {}", clone.handle));
     assert_eq!(holder.id(clone), None);
     refused(holder.find("model"), ErrorKind::NoSuchArea);
     // Who comes, and who was there.
@@ -47,17 +47,17 @@ fn who_has_retired_memory_keeps_it_and_nobody_else_gets_it() {
         let text = refused(agent.clone_of("model"), ErrorKind::NoSuchArea);
         assert!(text.contains("retired"), "{text}");
         let text =
-            refused(agent.try_tell(&format!("clone-of-id {}", area.id.unwrap())), ErrorKind::NoSuchArea);
+            refused(agent.try_ask(&format!("clone-of-id {}", area.id.unwrap())), ErrorKind::NoSuchArea);
         assert!(text.contains("is retired"), "{text}");
-        assert_eq!(agent.tell(&format!("is-retired {}", area.id.unwrap())), "true");
+        assert_eq!(agent.ask(&format!("is-retired {}", area.id.unwrap())), "true");
     }
     // Who had found it before is led to it once more at most, and never opens it.
-    refused(met.try_tell("remembered clone"), ErrorKind::NoSuchArea);
+    refused(met.try_ask("remembered clone"), ErrorKind::NoSuchArea);
     refused(met.find("model"), ErrorKind::NoSuchArea);
     // Its maker has not heard of it: it lists it, and finds it no more.
     refused(maker.clone_of("model"), ErrorKind::NoSuchArea);
     refused(maker.find("model"), ErrorKind::NoSuchArea);
-    refused(maker.try_tell(&format!("publish-again {} anew", area.handle)), ErrorKind::InvalidInput);
+    refused(maker.try_ask(&format!("publish-again {} anew", area.handle)), ErrorKind::InvalidInput);
     for (agent, held) in [(&mut maker, area), (&mut holder, clone), (&mut met, has)] {
         assert!(agent.has_bytes_of(held, "model"));
     }
@@ -76,7 +76,7 @@ fn the_next_of_the_name_is_found_though_the_oldest_is_retired() {
     let (old, mut helper) = (first.publish("model"), Agent::start(&folder));
     let new = second.publish("model");
     let clone = helper.clone_of("model").unwrap();
-    helper.tell(&format!("retire {}", clone.handle));
+    helper.ask(&format!("retire {}", clone.handle));
     // Which its holder still lists.
     assert_eq!(Agent::start(&folder).list().areas.len(), 2);
     for agent in [&mut Agent::start(&folder), &mut second, &mut first] {

@@ -10,12 +10,12 @@ fn twenty_thousand_areas_in_one_process() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     // One descriptor an area, and some for the rest.
-    let limit: u32 = holder.tell("open-files 20100").parse().unwrap();
+    let limit: u32 = holder.ask("open-files 20100").parse().unwrap();
     let count = WANTED.min(limit - 100);
     if count < WANTED {
         skip(test_name!(), &format!("{count} areas only: RLIMIT_NOFILE can be raised to {limit}"));
     }
-    let answer = holder.tell(&format!("publish-many ring {count}"));
+    let answer = holder.ask(&format!("publish-many ring {count}"));
     let (first, last) = answer.split_once(' ').unwrap();
     let last_name = format!("ring-{}", count - 1);
     assert_eq!(reader.find("ring-0").unwrap().id.to_string(), first);
@@ -26,9 +26,9 @@ fn twenty_thousand_areas_in_one_process() {
     names.dedup();
     assert_eq!(names.len(), count as usize, "each once");
     // More names than a reader remembers.
-    reader.tell("find-all ring 6000");
+    reader.ask("find-all ring 6000");
     // Half of them go, and those that stay are found.
-    holder.tell("drop-every-other");
+    holder.ask("drop-every-other");
     assert_eq!(reader.list().areas.len(), count as usize / 2);
     assert_eq!(reader.find(&last_name).unwrap().id.to_string(), last);
     assert!(reader.find("ring-0").is_err());
@@ -72,7 +72,7 @@ fn sixty_four_teams_of_a_hundred_areas() {
 /// What `publish-most` says: how many, and the error.
 #[track_caller]
 fn most(holder: &mut Agent, prefix: &str) -> (usize, String) {
-    let answer = holder.tell(&format!("publish-most {prefix}"));
+    let answer = holder.ask(&format!("publish-most {prefix}"));
     let (count, refusal) = answer.split_once(' ').unwrap();
     let text = refusal.strip_prefix("Limit ").unwrap_or_else(|| panic!("{answer}"));
     (count.parse().unwrap(), text.to_owned())
@@ -95,9 +95,9 @@ fn at_the_limit(holder: &mut Agent, reader: &mut Agent, limit: &str) -> usize {
     assert!(names(reader) == expected, "a refusal loses nothing, and leaves nothing behind");
     // A refusal does not use anything up.
     assert_eq!(most(holder, "more").0, 0);
-    holder.tell("drop 7");
+    holder.ask("drop 7");
     assert_eq!(most(holder, "more").0, 1, "the room of one is room for one");
-    holder.tell("breathe");
+    holder.ask("breathe");
     let others = expected.into_iter().filter(|name| name != "ring-7");
     let expected: Vec<String> = ["more-0".to_owned()].into_iter().chain(others).collect();
     assert!(names(reader) == expected, "all but the one that was dropped");
@@ -112,7 +112,7 @@ fn at_the_limit(holder: &mut Agent, reader: &mut Agent, limit: &str) -> usize {
 fn as_many_areas_as_descriptors() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-    holder.tell("open-files 4000");
+    holder.ask("open-files 4000");
     let count = at_the_limit(&mut holder, &mut reader, "RLIMIT_NOFILE is 4000, all of them open");
     assert!((3_900..4_000).contains(&count), "one descriptor an area: {count}");
 }
@@ -128,15 +128,15 @@ fn machine_as_many_areas_as_mappings() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     // Where there are not so many descriptors (or more than a team publishes), mappings without one
     // come first.
-    let files: usize = holder.tell(&format!("open-files {limit}")).parse().unwrap();
+    let files: usize = holder.ask(&format!("open-files {limit}")).parse().unwrap();
     let published = (files - 1_000).min(limit - left - 1_000).min(65_000);
-    holder.tell(&format!("use-mappings {}", limit - left - published));
+    holder.ask(&format!("use-mappings {}", limit - left - published));
     let count = at_the_limit(&mut holder, &mut reader, &format!("vm.max_map_count is {limit}, "));
     let expected = published - 500..published + 500;
     assert!(expected.contains(&count), "{count}, not {expected:?}");
     let (_, text) = most(&mut holder, "none");
-    let (told, help) = (format!("1 wanted; the last {left} are left"), "sysctl vm.max_map_count=");
-    assert!(text.contains(&told) && text.contains(help), "{text}");
+    let (reported, help) = (format!("1 wanted; the last {left} are left"), "sysctl vm.max_map_count=");
+    assert!(text.contains(&reported) && text.contains(help), "{text}");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_thousand_teams() {
     let folder = Folder::new();
     let (mut parent, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     // A reader has one descriptor a team.
-    let limit: usize = reader.tell("open-files 4096").parse().unwrap();
+    let limit: usize = reader.ask("open-files 4096").parse().unwrap();
     let count = TEAMS.min(limit - 100);
     if count < TEAMS {
         skip(test_name!(), &format!("{count} teams only: RLIMIT_NOFILE can be raised to {limit}"));
@@ -168,22 +168,22 @@ fn a_thousand_teams() {
         let found = reader.find(&format!("team-{i}")).unwrap();
         assert_eq!(found.pid, team.pid());
         assert_eq!(reader.get(found.id).unwrap().name, format!("team-{i}"));
-        let next = reader.tell(&format!("next {} 0", team.pid()));
+        let next = reader.ask(&format!("next {} 0", team.pid()));
         let (id, address) = next.split_once(' ').unwrap();
         assert_eq!(id, found.id.to_string());
-        assert_eq!(reader.tell(&format!("next {} {address}", team.pid())), "end");
+        assert_eq!(reader.ask(&format!("next {} {address}", team.pid())), "end");
     }
     assert!(reader.clone_of("team-0").is_ok() && reader.clone_of(&format!("team-{}", count - 1)).is_ok());
-    refused(reader.find("nobody's"), ErrorKind::NoSuchArea);
+    refused(reader.find("absent"), ErrorKind::NoSuchArea);
     // Half of them die, and then all.
     for team in teams.drain(..count / 2) {
-        parent.tell(&format!("kill {}", team.pid()));
+        parent.ask(&format!("kill {}", team.pid()));
     }
     assert_eq!(reader.list().areas.len(), count - count / 2);
     assert_eq!(folder.links().len(), count - count / 2);
     refused(reader.find("team-0"), ErrorKind::NoSuchArea);
     for team in teams {
-        parent.tell(&format!("kill {}", team.pid()));
+        parent.ask(&format!("kill {}", team.pid()));
     }
     refused(reader.find(&format!("team-{}", count - 1)), ErrorKind::NoSuchArea);
     assert!(reader.list().is_empty());
@@ -205,7 +205,7 @@ fn more_teams_than_a_reader_can_open() {
         team.publish(&format!("team-{i}"));
     }
     let mut reader = Agent::start(&folder);
-    reader.tell("limit files 64");
+    reader.ask("limit files 64");
     let listed = reader.list();
     assert_eq!(listed.areas.len() + listed.unreadable.len(), 100);
     assert!((20..64).contains(&listed.areas.len()), "{}", listed.areas.len());
@@ -217,9 +217,9 @@ fn more_teams_than_a_reader_can_open() {
     // What it can see, it finds; of the rest it says that there is more.
     assert_eq!(reader.find(&listed.areas[0].name).unwrap().pid, listed.areas[0].pid);
     let hidden = teams.iter().position(|team| team.pid() == listed.unreadable[0].0).unwrap();
-    let told = refused(reader.find(&format!("team-{hidden}")), ErrorKind::Limit);
-    assert!(told.contains("cannot be read"), "{told}");
-    reader.tell("limit files none");
+    let answer = refused(reader.find(&format!("team-{hidden}")), ErrorKind::Limit);
+    assert!(answer.contains("cannot be read"), "{answer}");
+    reader.ask("limit files none");
     assert_eq!(reader.list().areas.len(), 100, "and all, once it may");
 }
 
@@ -230,7 +230,7 @@ fn machine_a_hundred_thousand_areas() {
     let folder = Folder::new();
     let mut teams: Vec<Agent> = (0..TEAMS).map(|_| Agent::start(&folder)).collect();
     for team in &mut teams {
-        let limit: usize = team.tell(&format!("open-files {}", EACH + 100)).parse().unwrap();
+        let limit: usize = team.ask(&format!("open-files {}", EACH + 100)).parse().unwrap();
         if limit < EACH + 100 {
             return skip(
                 test_name!(),
@@ -251,7 +251,7 @@ fn machine_a_hundred_thousand_areas() {
             let found = reader.find(&name).unwrap();
             assert_eq!(found.pid, team.pid());
             assert_eq!(reader.get(found.id).unwrap(), found);
-            assert_eq!(reader.tell(&format!("size {name}")), "4096");
+            assert_eq!(reader.ask(&format!("size {name}")), "4096");
         }
         assert!(reader.clone_of(&format!("team{i}-{}", EACH - 1)).is_ok());
         refused(reader.find(&format!("team{i}-{EACH}")), ErrorKind::NoSuchArea);

@@ -12,7 +12,7 @@ fn machine(test: &str) -> Option<Agent> {
         return None;
     }
     let mut agent = Launch::by_default().within(&["unshare", "--mount"]).start();
-    agent.tell("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+    agent.ask("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     Some(agent)
 }
 
@@ -20,7 +20,7 @@ fn machine(test: &str) -> Option<Agent> {
 fn joins(machine: &mut Agent, name: &str) -> (Agent, String) {
     let mut agent = machine.fork();
     agent.publish(name);
-    let path = agent.tell("path");
+    let path = agent.ask("path");
     let (root, _) = path.rsplit_once("/pid-").expect("a pid namespace's folder");
     (agent, root.to_owned())
 }
@@ -31,22 +31,22 @@ fn it_is_named_after_the_user() {
     assert!(machine.list().is_empty());
     let (_root, path) = joins(&mut machine, "ring");
     assert_eq!(path, "/dev/shm/areas-0");
-    assert_eq!(machine.tell("mode /dev/shm/areas-0"), "700");
+    assert_eq!(machine.ask("mode /dev/shm/areas-0"), "700");
     assert_eq!(machine.list().names(), ["ring"]);
     let mut ordinary = machine.fork();
     ordinary.become_user(65534, 65534, None);
     ordinary.publish("ring");
-    assert!(ordinary.tell("path").starts_with("/dev/shm/areas-65534/pid-"));
+    assert!(ordinary.ask("path").starts_with("/dev/shm/areas-65534/pid-"));
 }
 
 #[test]
 fn squatters_are_gone_round_and_all_meet() {
     let Some(mut machine) = machine(test_name!()) else { return };
-    machine.tell("run mkdir -m 700 /dev/shm/areas-0");
-    machine.tell("run chown 65534 /dev/shm/areas-0");
-    machine.tell("run touch /dev/shm/areas-0.1");
-    machine.tell("run mkdir -m 700 /dev/shm/elsewhere");
-    machine.tell("run ln -s /dev/shm/elsewhere /dev/shm/areas-0.2");
+    machine.ask("run mkdir -m 700 /dev/shm/areas-0");
+    machine.ask("run chown 65534 /dev/shm/areas-0");
+    machine.ask("run touch /dev/shm/areas-0.1");
+    machine.ask("run mkdir -m 700 /dev/shm/elsewhere");
+    machine.ask("run ln -s /dev/shm/elsewhere /dev/shm/areas-0.2");
     assert!(machine.list().is_empty());
     let (_first, path) = joins(&mut machine, "first");
     assert_eq!(path, "/dev/shm/areas-0.3");
@@ -54,20 +54,20 @@ fn squatters_are_gone_round_and_all_meet() {
     assert_eq!(path, "/dev/shm/areas-0.3");
     assert_eq!(machine.list().names(), ["first", "second"]);
     // When the squatter leaves, those who come still meet those who are there.
-    machine.tell("run rmdir /dev/shm/areas-0");
+    machine.ask("run rmdir /dev/shm/areas-0");
     let (_third, path) = joins(&mut machine, "third");
     assert_eq!(path, "/dev/shm/areas-0.3");
     assert_eq!(machine.list().names(), ["first", "second", "third"]);
     // No process wrote where a link led.
-    machine.tell("run rmdir /dev/shm/elsewhere");
+    machine.ask("run rmdir /dev/shm/elsewhere");
 }
 
 /// Another process has made all names that are tried in `/dev/shm`.
 fn all_taken(machine: &mut Agent, user: u32) {
-    machine.tell("run mount -t tmpfs -o mode=755 tmpfs /run");
-    machine.tell(&format!("run touch /dev/shm/areas-{user}"));
+    machine.ask("run mount -t tmpfs -o mode=755 tmpfs /run");
+    machine.ask(&format!("run touch /dev/shm/areas-{user}"));
     for i in 1..16 {
-        machine.tell(&format!("run touch /dev/shm/areas-{user}.{i}"));
+        machine.ask(&format!("run touch /dev/shm/areas-{user}.{i}"));
     }
 }
 
@@ -88,29 +88,29 @@ fn where_all_names_are_taken_the_error_says_what_to_do() {
     }
     // To look, there is nothing: no error.
     assert!(agent.list().is_empty());
-    machine.tell("run rm /dev/shm/areas-65534.7");
+    machine.ask("run rm /dev/shm/areas-65534.7");
     agent.publish("ring");
-    assert!(agent.tell("path").starts_with("/dev/shm/areas-65534.7/pid-"));
+    assert!(agent.ask("path").starts_with("/dev/shm/areas-65534.7/pid-"));
 }
 
 #[test]
 fn where_all_names_are_taken_there_is_one_that_only_the_user_can_make() {
     let Some(mut machine) = machine(test_name!()) else { return };
     all_taken(&mut machine, 65534);
-    machine.tell("run mkdir -p -m 755 /run/user");
-    machine.tell("run mkdir -m 700 /run/user/65534");
-    machine.tell("run chown 65534 /run/user/65534");
+    machine.ask("run mkdir -p -m 755 /run/user");
+    machine.ask("run mkdir -m 700 /run/user/65534");
+    machine.ask("run chown 65534 /run/user/65534");
     let mut agents: Vec<Agent> = (0..3).map(|_| machine.fork()).collect();
     for (i, agent) in agents.iter_mut().enumerate() {
         agent.become_user(65534, 65534, None);
         agent.publish(&format!("area-{i}"));
-        assert!(agent.tell("path").starts_with("/run/user/65534/areas/pid-"), "{}", agent.tell("path"));
-        let why = agent.tell("remark");
+        assert!(agent.ask("path").starts_with("/run/user/65534/areas/pid-"), "{}", agent.ask("path"));
+        let why = agent.ask("remark");
         assert!(why.starts_with("/dev/shm/areas-65534 and 15 other names cannot be used: "), "{why}");
     }
     assert_eq!(agents[0].list().names(), ["area-0", "area-1", "area-2"]);
     // Names that are free by now do not part those who come from those who are there.
-    machine.tell("run rm /dev/shm/areas-65534");
+    machine.ask("run rm /dev/shm/areas-65534");
     let mut late = machine.fork();
     late.become_user(65534, 65534, None);
     assert_eq!(late.list().names().len(), 3);
@@ -127,21 +127,21 @@ fn where_all_names_are_taken_there_is_one_that_only_the_user_can_make() {
 fn where_dev_shm_takes_no_names_there_is_one_that_only_the_user_can_make() {
     for (options, why) in [("remount,ro", "EROFS"), ("remount,nr_inodes=1", "ENOSPC")] {
         let Some(mut machine) = machine(test_name!()) else { return };
-        machine.tell("run mount -t tmpfs -o mode=755 tmpfs /run");
-        machine.tell(&format!("run mount -o {options} /dev/shm"));
+        machine.ask("run mount -t tmpfs -o mode=755 tmpfs /run");
+        machine.ask(&format!("run mount -o {options} /dev/shm"));
         assert!(machine.list().is_empty());
         let (mut first, path) = joins(&mut machine, "first");
         assert_eq!(path, "/run/areas-0");
-        let remark = first.tell("remark");
+        let remark = first.ask("remark");
         assert!(remark.contains("/dev/shm/areas-0 and 16 other names cannot be used: "), "{remark}");
         assert!(remark.contains(why), "{remark}");
         // When it takes names again, those who come still meet those who are there.
-        machine.tell("run mount -o remount,rw,nr_inodes=0 /dev/shm");
+        machine.ask("run mount -o remount,rw,nr_inodes=0 /dev/shm");
         let (mut second, path) = joins(&mut machine, "second");
         assert_eq!(path, "/run/areas-0");
         assert_eq!(second.list().names(), ["first", "second"]);
         let mut ordinary = machine.fork();
-        machine.tell("run mount -o remount,ro /dev/shm");
+        machine.ask("run mount -o remount,ro /dev/shm");
         ordinary.become_user(65534, 65534, None);
         let text = refused(ordinary.try_publish("ring"), ErrorKind::Registry);
         assert!(
@@ -158,14 +158,14 @@ fn of_several_folders_all_choose_the_one_in_use() {
     let Some(mut machine) = machine(test_name!()) else { return };
     let (first, path) = joins(&mut machine, "first");
     assert_eq!(path, "/dev/shm/areas-0");
-    machine.tell("run cp -a /dev/shm/areas-0 /dev/shm/areas-0.1");
+    machine.ask("run cp -a /dev/shm/areas-0 /dev/shm/areas-0.1");
     first.kill();
     // No process is in either of them; a reader sees that, too.
     let mut reader = machine.fork();
     assert!(reader.list().is_empty());
     let (_second, path) = joins(&mut machine, "second");
     assert_eq!(path, "/dev/shm/areas-0");
-    machine.tell("run mv /dev/shm/areas-0 /dev/shm/areas-0.2");
+    machine.ask("run mv /dev/shm/areas-0 /dev/shm/areas-0.2");
     let (_third, path) = joins(&mut machine, "third");
     assert_eq!(path, "/dev/shm/areas-0.2", "where the second one is");
     assert_eq!(reader.list().names(), ["second", "third"]);
@@ -195,7 +195,7 @@ fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
         for agent in &mut agents {
             agent.end().unwrap();
         }
-        let mut paths: Vec<String> = agents.iter_mut().map(|agent| agent.tell("path")).collect();
+        let mut paths: Vec<String> = agents.iter_mut().map(|agent| agent.ask("path")).collect();
         paths.sort_unstable();
         paths.dedup();
         let seen = machine.fork().list().names().len();
@@ -208,7 +208,7 @@ fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
             let _ = agent.kill();
         }
         // Words are parted at spaces.
-        machine.tell("run sh -c rm${IFS}-rf${IFS}/dev/shm/areas-0*");
+        machine.ask("run sh -c rm${IFS}-rf${IFS}/dev/shm/areas-0*");
     }
     squatter.kill().unwrap();
     squatter.wait().unwrap();
@@ -219,18 +219,18 @@ fn those_who_come_at_once_meet_beside_a_squatter_who_comes_and_goes() {
 #[test]
 fn an_empty_variable_is_none() {
     let Some(mut machine) = machine(test_name!()) else { return };
-    machine.tell("run mkdir -m 700 /dev/shm/areas-0");
+    machine.ask("run mkdir -m 700 /dev/shm/areas-0");
     let mut agent = Launch::at("").within(&["unshare", "--mount"]).start();
-    agent.tell("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+    agent.ask("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     agent.publish("ring");
-    assert!(agent.tell("path").starts_with("/dev/shm/areas-0/pid-"));
+    assert!(agent.ask("path").starts_with("/dev/shm/areas-0/pid-"));
 }
 
 #[test]
 fn without_dev_shm_it_is_in_tmp() {
     let Some(mut machine) = machine(test_name!()) else { return };
-    machine.tell("run mount -t tmpfs -o mode=1777 tmpfs /tmp");
-    machine.tell("run mount -t tmpfs tmpfs /dev");
+    machine.ask("run mount -t tmpfs -o mode=1777 tmpfs /tmp");
+    machine.ask("run mount -t tmpfs tmpfs /dev");
     let (agent, path) = joins(&mut machine, "ring");
     assert_eq!(path, "/tmp/areas-0");
     assert_eq!(machine.find("ring").unwrap().pid, agent.pid());

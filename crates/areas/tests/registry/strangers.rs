@@ -9,13 +9,13 @@ use crate::support::{Agent, Folder, Held, Launch, can_run, is_root, refused, tes
 /// Everything that looks at an area, or would open it.
 fn look_at_everything(looker: &mut Agent, name: &str) {
     refused(looker.clone_of(name), ErrorKind::NoSuchArea);
-    refused(looker.try_tell(&format!("read-only {name}")), ErrorKind::NoSuchArea);
-    refused(looker.try_tell(&format!("size {name}")), ErrorKind::NoSuchArea);
+    refused(looker.try_ask(&format!("read-only {name}")), ErrorKind::NoSuchArea);
+    refused(looker.try_ask(&format!("size {name}")), ErrorKind::NoSuchArea);
     looker.list();
 }
 
 fn descriptors(agent: &mut Agent) -> usize {
-    agent.tell("descriptors").parse().unwrap()
+    agent.ask("descriptors").parse().unwrap()
 }
 
 /// Has cloned it, more than once: from the second time on it is taken by its number.
@@ -27,7 +27,7 @@ fn knows(looker: &mut Agent, name: &str) {
 }
 
 fn replace(holder: &mut Agent, area: Held, path: &std::path::Path) {
-    holder.tell(&format!("replace {} {}", area.handle, path.display()));
+    holder.ask(&format!("replace {} {}", area.handle, path.display()));
 }
 
 /// A database, say.
@@ -38,18 +38,18 @@ fn a_lookers_record_lock_on_the_file_stays() {
         let file = folder.join("database");
         let [mut holder, mut looker, mut other] = std::array::from_fn(|_| Agent::start(&folder));
         let area = holder.publish("ring");
-        looker.tell(&format!("lock-file {}", file.display()));
+        looker.ask(&format!("lock-file {}", file.display()));
         if known {
             knows(&mut looker, "ring");
         }
         replace(&mut holder, area, &file);
         let is_locked = format!("is-locked {}", file.display());
-        assert_eq!(other.tell(&is_locked), "true");
+        assert_eq!(other.ask(&is_locked), "true");
         looker.list();
         let before = descriptors(&mut looker);
         for _ in 0..5 {
             look_at_everything(&mut looker, "ring");
-            assert_eq!(other.tell(&is_locked), "true", "known before: {known}");
+            assert_eq!(other.ask(&is_locked), "true", "known before: {known}");
         }
         // What was taken is kept, once.
         let kept = descriptors(&mut looker) - before;
@@ -65,7 +65,7 @@ fn no_more_than_a_few_descriptors_are_kept() {
     let folder = Folder::new();
     let file = folder.join("database");
     let mut looker = Agent::start(&folder);
-    looker.tell(&format!("lock-file {}", file.display()));
+    looker.ask(&format!("lock-file {}", file.display()));
     let mut holders: Vec<(Agent, Held)> = (0..TEAMS)
         .map(|team| {
             let mut holder = Agent::start(&folder);
@@ -84,7 +84,7 @@ fn no_more_than_a_few_descriptors_are_kept() {
     }
     let kept = descriptors(&mut looker) - before;
     assert!((1..=KEPT).contains(&kept), "{kept} descriptors are kept");
-    assert_eq!(well.tell(&format!("is-locked {}", file.display())), "true");
+    assert_eq!(well.ask(&format!("is-locked {}", file.display())), "true");
     knows(&mut looker, "well");
 }
 
@@ -97,23 +97,23 @@ fn of_an_area_that_went_nothing_is_taken() {
     let file = folder.join("database");
     let [mut holder, mut looker, mut other] = std::array::from_fn(|_| Agent::start(&folder));
     let area = holder.publish("ring");
-    looker.tell(&format!("lock-file {}", file.display()));
+    looker.ask(&format!("lock-file {}", file.display()));
     knows(&mut looker, "ring");
-    looker.tell("remember ring");
+    looker.ask("remember ring");
     holder.drop_area(area);
     // Among them is the number that the area had.
     for _ in 0..4 {
-        holder.tell(&format!("open {}", file.display()));
+        holder.ask(&format!("open {}", file.display()));
     }
     let before = descriptors(&mut looker);
-    refused(looker.try_tell("remembered clone"), ErrorKind::NoSuchArea);
+    refused(looker.try_ask("remembered clone"), ErrorKind::NoSuchArea);
     assert_eq!(descriptors(&mut looker), before);
-    assert_eq!(other.tell(&format!("is-locked {}", file.display())), "true");
+    assert_eq!(other.ask(&format!("is-locked {}", file.display())), "true");
 }
 
 /// Whoever closed it would wait forever, and could not be killed.
 #[test]
-fn a_file_that_is_never_flushed_holds_nobody() {
+fn a_file_that_is_never_flushed_holds_no_process() {
     if !is_root(test_name!()) || !can_run(test_name!(), &["unshare", "--mount", "test", "-c", "/dev/fuse"]) {
         return;
     }
@@ -125,7 +125,7 @@ fn a_file_that_is_never_flushed_holds_nobody() {
     // on.
     let (mut hostile, mut server);
     server = Launch::new(&folder).within(&["unshare", "--mount"]).start();
-    server.tell(&format!("serve-mute {}", mount.display()));
+    server.ask(&format!("serve-mute {}", mount.display()));
     let namespace = format!("--mount=/proc/{}/ns/mnt", server.pid());
     hostile = Launch::new(&folder).within(&["nsenter", &namespace]).start();
     let (ring, known) = (hostile.publish("ring"), hostile.publish("known"));
@@ -135,7 +135,7 @@ fn a_file_that_is_never_flushed_holds_nobody() {
     }
     look_at_everything(&mut looker, "ring");
     look_at_everything(&mut looker, "known");
-    assert_eq!(server.tell("flushes"), "0");
+    assert_eq!(server.ask("flushes"), "0");
     // What the looker has kept is closed as it ends, and that waits for the file system: it goes
     // first, as it does for the hostile.
     server.kill();

@@ -23,14 +23,14 @@ fn lives_on(start: impl Fn() -> Agent) {
     holder.publish("ring");
     // One knows it from before.
     assert!(reader.clone_of("ring").is_ok());
-    holder.tell("leave-leader");
+    holder.ask("leave-leader");
     let mut newcomer = start();
     for reader in [&mut newcomer, &mut reader] {
         let seen = reader.find("ring").unwrap();
         assert_eq!(seen.pid, holder.pid());
         assert_eq!(reader.get(seen.id).unwrap(), seen);
         assert_eq!(reader.list().names(), ["ring"]);
-        assert_eq!(reader.tell("size ring"), "4096");
+        assert_eq!(reader.ask("size ring"), "4096");
         assert!(reader.clone_of("ring").is_ok());
     }
     holder.kill();
@@ -46,8 +46,8 @@ fn nor_does_it_need_the_record_lock_then() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
     assert!(reader.clone_of("ring").is_ok());
-    holder.tell("lose-record-lock");
-    holder.tell("leave-leader");
+    holder.ask("lose-record-lock");
+    holder.ask("leave-leader");
     let mut newcomer = Agent::start(&folder);
     for reader in [&mut newcomer, &mut reader] {
         assert_eq!(reader.find("ring").unwrap().pid, holder.pid());
@@ -65,12 +65,12 @@ fn a_process_without_its_leader_does_what_others_do() {
     let (mut agent, mut other) = (Agent::start(&folder), Agent::start(&folder));
     agent.publish("before");
     other.publish("others");
-    agent.tell("leave-leader");
+    agent.ask("leave-leader");
     // Its own, from before and from after, and others'.
     agent.publish("after");
     for name in ["before", "after", "others"] {
         agent.find(name).unwrap();
-        assert_eq!(agent.tell(&format!("size {name}")), "4096");
+        assert_eq!(agent.ask(&format!("size {name}")), "4096");
         agent.clone_of(name).unwrap();
     }
     assert_eq!(agent.list().names(), ["after", "before", "others"]);
@@ -81,7 +81,7 @@ fn a_process_without_its_leader_does_what_others_do() {
 fn a_process_without_its_leader_can_join() {
     let folder = Folder::new();
     let (mut agent, mut other) = (Agent::start(&folder), Agent::start(&folder));
-    agent.tell("leave-leader");
+    agent.ask("leave-leader");
     agent.publish("late");
     assert_eq!(other.find("late").unwrap().pid, agent.pid());
     assert!(other.clone_of("late").is_ok());
@@ -93,7 +93,7 @@ fn a_process_without_its_leader_can_join() {
 fn threads_of_one_process_do_not_disturb_each_other() {
     let folder = Folder::new();
     let mut agent = Agent::start(&folder);
-    let rounds: u32 = agent.tell("threads 8 2000").parse().unwrap();
+    let rounds: u32 = agent.ask("threads 8 2000").parse().unwrap();
     assert!(rounds >= 8, "every thread came to something: {rounds}");
     assert!(agent.list().is_empty());
 }

@@ -78,9 +78,9 @@ pub(crate) fn intercept_all(agent: &Agent) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
 /// A giver, a target, and an offer as it was on its way from the one to the other.
 fn stage(test: &str, folder: &Folder, what: &str) -> Option<(Agent, Agent, Vec<u8>, OwnedFd)> {
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(folder));
-    target.tell("join");
-    let area = Held::parse(&giver.tell(&format!("make {what}")));
-    giver.tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    target.ask("join");
+    let area = Held::parse(&giver.ask(&format!("make {what}")));
+    giver.ask(&format!("transfer {} {} any", area.handle, target.pid()));
     let Some((bytes, memory)) = intercept(&target) else {
         skip(test, "needs pidfd_getfd of another process");
         return None;
@@ -100,17 +100,17 @@ fn object(size: u64, seals: SealFlags, read_only: bool) -> OwnedFd {
 }
 
 fn descriptors(agent: &mut Agent) -> usize {
-    agent.tell("descriptors").parse().unwrap()
+    agent.ask("descriptors").parse().unwrap()
 }
 
 /// Whether the target takes this for an area.
 fn is_believed(target: &mut Agent, door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> bool {
     let before = self::descriptors(target);
     send(door, bytes, descriptors);
-    let came = !target.tell("transferred").is_empty();
+    let came = !target.ask("transferred").is_empty();
     if came {
-        let taken = Held::parse(&target.tell("take"));
-        target.tell(&format!("release {}", taken.handle));
+        let taken = Held::parse(&target.ask("take"));
+        target.ask(&format!("release {}", taken.handle));
     }
     assert_eq!(self::descriptors(target), before, "nothing stays open");
     came
@@ -164,10 +164,10 @@ fn only_what_is_an_offer_is_one() {
     bytes[RECORD + 8..RECORD + 12].fill(0);
     assert!(!believed(&bytes, &[fd]), "an id that is none");
     // An honest one behind all that comes through.
-    let area = Held::parse(&giver.tell("make shared honest 4096 0"));
+    let area = Held::parse(&giver.ask("make shared honest 4096 0"));
     send(&door, b"nonsense", &[fd]);
-    giver.tell(&format!("transfer {} {} any", area.handle, target.pid()));
-    assert!(target.tell("transferred").ends_with("honest"));
+    giver.ask(&format!("transfer {} {} any", area.handle, target.pid()));
+    assert!(target.ask("transferred").ends_with("honest"));
     assert!(target.find("honest").is_ok());
 }
 
@@ -200,7 +200,7 @@ fn the_kernel_is_asked_what_the_descriptor_is() {
     let file = File::options().read(true).write(true).open(path).unwrap();
     let before = descriptors(&mut target);
     send(&door, &good, &[file.as_fd()]);
-    assert_eq!(target.tell("transferred"), "", "a file of a disk has no seals");
+    assert_eq!(target.ask("transferred"), "", "a file of a disk has no seals");
     assert_eq!(descriptors(&mut target), before + 1, "and is not closed");
     assert_eq!(target.list().names(), [""; 0]);
 }
@@ -216,26 +216,26 @@ fn a_file_that_came_unasked_is_not_closed() {
     };
     let door = door(&folder, &target);
     let path = folder.join("database");
-    target.tell(&format!("lock-file {}", path.display()));
+    target.ask(&format!("lock-file {}", path.display()));
     let file = File::options().read(true).write(true).open(&path).unwrap();
     let is_locked = format!("is-locked {}", path.display());
     let before = descriptors(&mut target);
     for _ in 0..KEPT {
         send(&door, &good, &[file.as_fd()]);
-        assert_eq!(target.tell("transferred"), "");
-        assert_eq!(giver.tell(&is_locked), "true");
+        assert_eq!(target.ask("transferred"), "");
+        assert_eq!(giver.ask(&is_locked), "true");
     }
     assert_eq!(descriptors(&mut target), before + KEPT);
     // From now on nothing is looked at: what comes stays in line, and that is said.
     send(&door, &good, &[memory.as_fd()]);
     for _ in 0..3 {
-        let text = refused(target.try_tell("transferred"), ErrorKind::Limit);
+        let text = refused(target.try_ask("transferred"), ErrorKind::Limit);
         assert!(text.contains("files that are not areas' memory"), "{text}");
         assert_eq!(descriptors(&mut target), before + KEPT);
     }
-    assert_eq!(target.tell("refuse"), "true");
-    assert_eq!(target.tell("transferred"), "");
-    assert_eq!(giver.tell(&is_locked), "true");
+    assert_eq!(target.ask("refuse"), "true");
+    assert_eq!(target.ask("transferred"), "");
+    assert_eq!(giver.ask(&is_locked), "true");
     // All else goes on.
     target.publish("own");
     assert!(giver.clone_of("own").is_ok());
@@ -248,9 +248,9 @@ fn another_user_who_has_the_door_is_not_listened_to() {
     }
     let folder = Folder::of_user(65534);
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start_as(&folder, 65534, None));
-    target.tell("join");
-    let area = Held::parse(&giver.tell("make shared ring 4096 0"));
-    giver.tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    target.ask("join");
+    let area = Held::parse(&giver.ask("make shared ring 4096 0"));
+    giver.ask(&format!("transfer {} {} any", area.handle, target.pid()));
     let Some((good, memory)) = intercept(&target) else {
         skip(test_name!(), "needs pidfd_getfd of another process");
         return;
@@ -271,9 +271,9 @@ fn another_user_who_has_the_door_is_not_listened_to() {
         });
     };
     others(65533);
-    assert_eq!(target.tell("transferred"), "", "a stranger's word");
+    assert_eq!(target.ask("transferred"), "", "a stranger's word");
     others(65534);
-    assert!(target.tell("transferred").ends_with("ring"), "the same user's");
+    assert!(target.ask("transferred").ends_with("ring"), "the same user's");
 }
 
 #[test]
@@ -284,14 +284,14 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
     elsewhere.set_nonblocking(true).unwrap();
     for leads_to in ["/dev/null", path.to_str().unwrap()] {
         let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-        target.tell("join");
+        target.ask("join");
         let table = File::open(folder.link_of(target.pid()).target()).unwrap();
         let mut number = [0; 4];
         table.read_exact_at(&mut number, DOOR).unwrap();
-        target.tell(&format!("replace-descriptor {} {leads_to}", u32::from_le_bytes(number) - 1));
-        let area = Held::parse(&giver.tell("make shared ring 4096 0"));
+        target.ask(&format!("replace-descriptor {} {leads_to}", u32::from_le_bytes(number) - 1));
+        let area = Held::parse(&giver.ask("make shared ring 4096 0"));
         let transfer = format!("transfer {} {} any", area.handle, target.pid());
-        let said = refused(giver.try_tell(&transfer), ErrorKind::NoSuchTeam);
+        let said = refused(giver.try_ask(&transfer), ErrorKind::NoSuchTeam);
         assert!(said.contains("closed its socket for transfers"), "{said}");
         assert_eq!(giver.find("ring").unwrap().id, area.id.unwrap());
         assert_eq!(target.list().names(), ["ring"]);
@@ -307,21 +307,21 @@ fn a_flood_leaves_descriptors_to_the_program() {
     const MAX: usize = FILES / 8;
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
-    target.tell(&format!("limit files {FILES}"));
+    target.ask("join");
+    target.ask(&format!("limit files {FILES}"));
     // It knows the giver, and has opened all that this takes.
-    giver.tell("make shared known 4096 0");
+    giver.ask("make shared known 4096 0");
     target.find("known").unwrap();
     refused(target.find("absent"), ErrorKind::NoSuchArea);
     let before = descriptors(&mut target);
     let (mut given, mut refusals) = (0, 0);
     while refusals < 3 {
-        let area = Held::parse(&giver.tell("make shared gift 4096 0"));
-        match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
+        let area = Held::parse(&giver.ask("make shared gift 4096 0"));
+        match giver.try_ask(&format!("transfer {} {} any", area.handle, target.pid())) {
             Ok(_) => given += 1,
             said => {
                 refused(said, ErrorKind::Busy);
-                giver.tell(&format!("release {}", area.handle));
+                giver.ask(&format!("release {}", area.handle));
                 refusals += 1;
             }
         }
@@ -329,15 +329,15 @@ fn a_flood_leaves_descriptors_to_the_program() {
         refused(target.find("absent"), ErrorKind::NoSuchArea);
         assert!(given <= 4 * MAX + 1000, "there is an end to it");
     }
-    assert_eq!(target.tell("transferred").split('\u{1e}').count(), MAX);
+    assert_eq!(target.ask("transferred").split('\u{1e}').count(), MAX);
     assert_eq!(descriptors(&mut target), before + MAX);
     assert!(given > MAX, "the kernel has the rest");
     // What is taken makes room, and all that was given comes.
     for left in (0..given).rev() {
-        let taken = Held::parse(&target.tell("take"));
-        assert_eq!(target.tell(&format!("text {} 0 4", taken.handle)), "gift");
-        target.tell(&format!("release {}", taken.handle));
-        let untaken = target.tell("transferred");
+        let taken = Held::parse(&target.ask("take"));
+        assert_eq!(target.ask(&format!("text {} 0 4", taken.handle)), "gift");
+        target.ask(&format!("release {}", taken.handle));
+        let untaken = target.ask("transferred");
         let untaken = untaken.split('\u{1e}').filter(|line| !line.is_empty()).count();
         assert_eq!(untaken, left.min(MAX));
     }
@@ -361,14 +361,14 @@ fn a_lock_is_measured_and_bounded() {
         rustix::io::pwrite(&memory, b"x", index * 4096).unwrap();
     }
     let mut claim = |limit: &str, lock: u8, kind, says: &str| {
-        target.tell(&format!("limit locked {limit}"));
+        target.ask(&format!("limit locked {limit}"));
         let mut bytes = good.clone();
         bytes[32 + 84] = lock;
         send(&door, &bytes, &[memory.as_fd()]);
-        let said = refused(target.try_tell("transferred"), kind);
+        let said = refused(target.try_ask("transferred"), kind);
         assert!(said.contains(says), "{said}");
-        assert_eq!(target.tell("refuse"), "true");
-        assert_eq!(target.tell("transferred"), "");
+        assert_eq!(target.ask("refuse"), "true");
+        assert_eq!(target.ask("transferred"), "");
     };
     for lock in [3, 6] {
         claim("none", lock, ErrorKind::InvalidInput, "contiguous");

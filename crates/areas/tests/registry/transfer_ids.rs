@@ -32,51 +32,53 @@ fn claimed(folder: &Folder) -> Option<i32> {
 fn the_giver_knows_it_at_once_and_it_works_there_at_the_next_call() {
     let folder = Folder::new();
     let [mut giver, mut target, mut third] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
+    target.ask("join");
     let mut seen = HashSet::new();
     for kind in ["shared", "resizable", "frozen"] {
         let area =
             make(&mut giver, &format!("{kind} {kind} 4096 {}", if kind == "resizable" { 65536 } else { 0 }));
-        let told = give(&mut giver, area, &target);
-        assert!(seen.insert(told) && told != area.id.unwrap());
-        assert_eq!(claimed(&folder), Some(told), "by the kernel's word");
+        let given_id = give(&mut giver, area, &target);
+        assert!(seen.insert(given_id) && given_id != area.id.unwrap());
+        assert_eq!(claimed(&folder), Some(given_id), "by the kernel's word");
         for agent in [&mut giver, &mut third] {
-            refused(agent.get(told), ErrorKind::NoSuchArea);
+            refused(agent.get(given_id), ErrorKind::NoSuchArea);
         }
         // A look by that very id is a call that accepts it.
-        let found = target.get(told).unwrap();
+        let found = target.get(given_id).unwrap();
         assert_eq!((found.pid, found.name.as_str()), (target.pid(), kind));
         for agent in [&mut giver, &mut third] {
-            assert_eq!(agent.get(told).unwrap().pid, target.pid());
+            assert_eq!(agent.get(given_id).unwrap().pid, target.pid());
         }
         assert_eq!(claimed(&folder), None, "the table has it");
         let taken = take(&mut target);
-        assert_eq!(taken.id, Some(told));
+        assert_eq!(taken.id, Some(given_id));
         assert_eq!(text(&mut target, taken, 0, kind.len()), kind);
-        target.tell(&format!("release {}", taken.handle));
+        target.ask(&format!("release {}", taken.handle));
         for agent in [&mut giver, &mut target, &mut third] {
-            refused(agent.get(told), ErrorKind::NoSuchArea);
+            refused(agent.get(given_id), ErrorKind::NoSuchArea);
         }
     }
 }
 
 #[test]
-fn no_two_givers_are_told_the_same() {
+fn no_two_givers_get_the_same() {
     const GIVERS: usize = 4;
     let folder = Folder::new();
     let mut target = Agent::start(&folder);
-    target.tell("join");
+    target.ask("join");
     target.signal(Signal::STOP);
     let mut givers: Vec<Agent> = (0..GIVERS).map(|_| Agent::start(&folder)).collect();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     // Until the queue is full: what was not sent is claimed no more.
     'full: for round in 0.. {
         for (number, giver) in givers.iter_mut().enumerate() {
             let area = make(giver, &format!("shared gift-{number}-{round} 4096 0"));
-            match giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())) {
-                Ok(said) => {
-                    told.push((said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(), number, round))
-                }
+            match giver.try_ask(&format!("transfer {} {} any", area.handle, target.pid())) {
+                Ok(said) => reported.push((
+                    said.strip_prefix("given ").unwrap().parse::<i32>().unwrap(),
+                    number,
+                    round,
+                )),
                 said => {
                     refused(said, ErrorKind::Busy);
                     break 'full;
@@ -84,9 +86,9 @@ fn no_two_givers_are_told_the_same() {
             }
         }
     }
-    assert!(told.len() > GIVERS, "{told:?}");
-    let ids: HashSet<i32> = told.iter().map(|(id, ..)| *id).collect();
-    assert_eq!(ids.len(), told.len(), "{told:?}");
+    assert!(reported.len() > GIVERS, "{reported:?}");
+    let ids: HashSet<i32> = reported.iter().map(|(id, ..)| *id).collect();
+    assert_eq!(ids.len(), reported.len(), "{reported:?}");
     // Half of the givers are killed; who comes in their slots gives as they did.
     for giver in givers.drain(..GIVERS / 2) {
         giver.kill();
@@ -97,7 +99,7 @@ fn no_two_givers_are_told_the_same() {
         let own = target.publish(&format!("own-{i}")).id.unwrap();
         assert!(own % SEQUENCES < FIRST_GIVEN && !ids.contains(&own));
     }
-    for (id, number, round) in told {
+    for (id, number, round) in reported {
         let name = format!("gift-{number}-{round}");
         assert_eq!(target.get(id).unwrap().name, name);
         let taken = take(&mut target);
@@ -112,18 +114,18 @@ fn a_claim_lasts_as_long_as_the_offer_whoever_dies() {
     let mut giver = Agent::start(&folder);
     for dies in ["giver", "both"] {
         let mut target = Agent::start(&folder);
-        target.tell("join");
+        target.ask("join");
         let area = make(&mut giver, "shared ring 4096 0");
-        let told = give(&mut giver, area, &target);
+        let given_id = give(&mut giver, area, &target);
         giver.kill();
         giver = Agent::start(&folder);
-        assert_eq!(claimed(&folder), Some(told), "the giver is dead");
+        assert_eq!(claimed(&folder), Some(given_id), "the giver is dead");
         if dies == "both" {
             target.kill();
             eventually("nobody claims it", || claimed(&folder).is_none());
-            refused(giver.get(told), ErrorKind::NoSuchArea);
+            refused(giver.get(given_id), ErrorKind::NoSuchArea);
         } else {
-            assert_eq!(target.get(told).unwrap().name, "ring");
+            assert_eq!(target.get(given_id).unwrap().name, "ring");
             assert_eq!(claimed(&folder), None);
         }
     }
@@ -133,24 +135,24 @@ fn a_claim_lasts_as_long_as_the_offer_whoever_dies() {
 fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
+    target.ask("join");
     let big = make(&mut giver, &format!("shared big 4096 {}", 1_usize << 40));
-    target.tell(&format!("limit addresses {}", 1_usize << 39));
-    let told = give(&mut giver, big, &target);
-    refused(target.try_tell("transferred"), ErrorKind::Limit);
-    refused(target.get(told), ErrorKind::NoSuchArea);
-    assert_eq!(claimed(&folder), Some(told), "it is tried again");
-    target.tell("limit addresses none");
-    assert_eq!(target.get(told).unwrap().name, "big");
+    target.ask(&format!("limit addresses {}", 1_usize << 39));
+    let given_id = give(&mut giver, big, &target);
+    refused(target.try_ask("transferred"), ErrorKind::Limit);
+    refused(target.get(given_id), ErrorKind::NoSuchArea);
+    assert_eq!(claimed(&folder), Some(given_id), "it is tried again");
+    target.ask("limit addresses none");
+    assert_eq!(target.get(given_id).unwrap().name, "big");
     assert_eq!(claimed(&folder), None);
     let big = make(&mut giver, &format!("shared more 4096 {}", 1_usize << 40));
-    target.tell(&format!("limit addresses {}", 1_usize << 39));
+    target.ask(&format!("limit addresses {}", 1_usize << 39));
     give(&mut giver, big, &target);
     refused(
-        target.try_tell("keep").and(target.try_tell("make shared over 4096 1099511627776")),
+        target.try_ask("keep").and(target.try_ask("make shared over 4096 1099511627776")),
         ErrorKind::Limit,
     );
-    assert_eq!(target.tell("refuse"), "true");
+    assert_eq!(target.ask("refuse"), "true");
     assert_eq!(claimed(&folder), None);
 }
 
@@ -158,21 +160,21 @@ fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
 fn who_claims_nothing_gets_nothing() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
+    target.ask("join");
     let stage = |giver: &mut Agent, target: &Agent, name: &str| {
         let area = make(giver, &format!("shared {name} 4096 0"));
-        let told = give(giver, area, target);
-        intercept_all(target).map(|(bytes, came)| (told, bytes, came))
+        let given_id = give(giver, area, target);
+        intercept_all(target).map(|(bytes, came)| (given_id, bytes, came))
     };
-    let (Some((told, good, mut came)), Some((other, ..))) =
+    let (Some((given_id, good, mut came)), Some((other, ..))) =
         (stage(&mut giver, &target, "first"), stage(&mut giver, &target, "second"))
     else {
         skip(test_name!(), "needs pidfd_getfd of another process");
         return;
     };
-    assert_ne!(told, other);
+    assert_ne!(given_id, other);
     let door = door(&folder, &target);
-    let descriptors = |agent: &mut Agent| agent.tell("descriptors").parse::<usize>().unwrap();
+    let descriptors = |agent: &mut Agent| agent.ask("descriptors").parse::<usize>().unwrap();
     let claim = came.pop().unwrap();
     let memory = came.pop().unwrap();
     let mut arrives = |bytes: &[u8], claim: Option<&OwnedFd>| {
@@ -181,7 +183,7 @@ fn who_claims_nothing_gets_nothing() {
         descriptors_sent.extend(claim.map(AsFd::as_fd));
         send(&door, bytes, &descriptors_sent);
         let taken = take(&mut target);
-        target.tell(&format!("release {}", taken.handle));
+        target.ask(&format!("release {}", taken.handle));
         assert_eq!(descriptors(&mut target), before, "nothing stays open");
         taken.id.unwrap()
     };
@@ -195,7 +197,7 @@ fn who_claims_nothing_gets_nothing() {
     assert!(own(arrives(&good, None)), "no claim");
     assert!(own(arrives(&good, Some(&control(&folder)))), "the file, and no record lock");
     // With it, it is had. Who has the open file has the claim.
-    assert_eq!(arrives(&good, Some(&claim)), told);
+    assert_eq!(arrives(&good, Some(&claim)), given_id);
     // One that no process has claimed is had by who claims it, of those that are given, in that
     // slot.
     let hostile = control(&folder);
@@ -203,11 +205,11 @@ fn who_claims_nothing_gets_nothing() {
     assert!(!lock_bytes(&hostile, all.clone()), "the honest one has its byte");
     drop(claim);
     assert!(lock_bytes(&hostile, all), "all of them");
-    assert_eq!(arrives(&with_id(told), Some(&hostile)), told);
+    assert_eq!(arrives(&with_id(given_id), Some(&hostile)), given_id);
     for not_given in [
-        told % SEQUENCES + (told / SEQUENCES + 1) % 4096 * SEQUENCES,
-        told - FIRST_GIVEN,
-        told - SEQUENCES / 2,
+        given_id % SEQUENCES + (given_id / SEQUENCES + 1) % 4096 * SEQUENCES,
+        given_id - FIRST_GIVEN,
+        given_id - SEQUENCES / 2,
     ] {
         if not_given > 0 && not_given % SEQUENCES != 0 {
             assert!(own(arrives(&with_id(not_given), Some(&hostile))), "{not_given}");
@@ -216,26 +218,26 @@ fn who_claims_nothing_gets_nothing() {
     // As long as all are claimed by one process no other can give anything: it says so.
     let area = make(&mut giver, "shared third 4096 0");
     let said =
-        refused(giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid())), ErrorKind::Busy);
+        refused(giver.try_ask(&format!("transfer {} {} any", area.handle, target.pid())), ErrorKind::Busy);
     assert!(said.contains("claimed by other givers"), "{said}");
     drop(hostile);
-    let told = give(&mut giver, area, &target);
+    let given_id = give(&mut giver, area, &target);
     let taken = take(&mut target);
-    assert_eq!(taken.id, Some(told));
+    assert_eq!(taken.id, Some(given_id));
     // What has it keeps it.
     let again = control(&folder);
-    let at = BYTES_AT + i64::from(told);
+    let at = BYTES_AT + i64::from(given_id);
     assert!(lock_bytes(&again, at..at + 1));
-    send(&door, &with_id(told), &[memory.as_fd(), again.as_fd()]);
+    send(&door, &with_id(given_id), &[memory.as_fd(), again.as_fd()]);
     assert!(own(take(&mut target).id.unwrap()));
-    assert_eq!(target.get(told).unwrap().name, "third");
+    assert_eq!(target.get(given_id).unwrap().name, "third");
 }
 
 #[test]
-fn a_claim_that_is_another_file_costs_nobody_the_area() {
+fn a_claim_that_is_another_file_costs_no_process_the_area() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
+    target.ask("join");
     let area = make(&mut giver, "shared ring 4096 0");
     give(&mut giver, area, &target);
     let Some((good, came)) = intercept_all(&target) else {
@@ -245,37 +247,37 @@ fn a_claim_that_is_another_file_costs_nobody_the_area() {
     let door = door(&folder, &target);
     let path = folder.join("file");
     let file = File::create(&path).unwrap();
-    let before: usize = target.tell("descriptors").parse().unwrap();
+    let before: usize = target.ask("descriptors").parse().unwrap();
     send(&door, &good, &[came[0].as_fd(), file.as_fd()]);
     let taken = take(&mut target);
     assert!(taken.id.unwrap() % SEQUENCES < FIRST_GIVEN);
     assert_eq!(text(&mut target, taken, 0, 4), "ring");
-    target.tell(&format!("release {}", taken.handle));
-    assert_eq!(target.tell("descriptors"), (before + 1).to_string(), "to close a file is an act on it");
+    target.ask(&format!("release {}", taken.handle));
+    assert_eq!(target.ask("descriptors"), (before + 1).to_string(), "to close a file is an act on it");
     // What no claim can be makes no offer.
     let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
     send(&door, &good, &[came[0].as_fd(), socket.as_fd()]);
-    assert_eq!(target.tell("transferred"), "");
-    assert_eq!(target.tell("descriptors"), (before + 1).to_string());
+    assert_eq!(target.ask("transferred"), "");
+    assert_eq!(target.ask("descriptors"), (before + 1).to_string());
 }
 
 #[test]
 fn a_folder_that_is_made_again_loses_nothing() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.tell("join");
+    target.ask("join");
     // Before it is given: both come to the new folder, and claim there.
     for name in ["first", "second"] {
         std::fs::remove_dir_all(folder.registry()).unwrap();
         if name == "second" {
-            target.tell("keep");
+            target.ask("keep");
         }
         let area = make(&mut giver, &format!("shared {name} {PAGE} 0"));
         if name == "first" {
-            target.tell("keep");
+            target.ask("keep");
         }
-        let told = give(&mut giver, area, &target);
-        let found = target.get(told).unwrap();
+        let given_id = give(&mut giver, area, &target);
+        let found = target.get(given_id).unwrap();
         assert_eq!(found.name, name);
         take(&mut target);
     }
@@ -283,7 +285,7 @@ fn a_folder_that_is_made_again_loses_nothing() {
     let area = make(&mut giver, "shared third 4096 0");
     give(&mut giver, area, &target);
     std::fs::remove_dir_all(folder.registry()).unwrap();
-    let came = target.tell("transferred");
+    let came = target.ask("transferred");
     assert!(came.ends_with("third"), "{came}");
     let taken = take(&mut target);
     assert_eq!(text(&mut target, taken, 0, 5), "third");
@@ -296,20 +298,20 @@ fn who_has_joined_to_look_can_be_given_something() {
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
     let area = make(&mut giver, "shared ring 4096 0");
     refused(target.find("absent"), ErrorKind::NoSuchArea);
-    let said = giver.try_tell(&format!("transfer {} {} any", area.handle, target.pid()));
+    let said = giver.try_ask(&format!("transfer {} {} any", area.handle, target.pid()));
     refused(said, ErrorKind::NoSuchTeam);
     // Twice is as once; and a forked child of it is a team when it says so itself.
-    target.tell("join-once");
-    target.tell("join-once");
+    target.ask("join-once");
+    target.ask("join-once");
     let mut child = target.fork();
-    let told = give(&mut giver, area, &target);
-    assert_eq!(target.get(told).unwrap().name, "ring");
+    let given_id = give(&mut giver, area, &target);
+    assert_eq!(target.get(given_id).unwrap().name, "ring");
     let second = make(&mut giver, "shared second 4096 0");
-    let said = giver.try_tell(&format!("transfer {} {} any", second.handle, child.pid()));
+    let said = giver.try_ask(&format!("transfer {} {} any", second.handle, child.pid()));
     refused(said, ErrorKind::NoSuchTeam);
-    child.tell("join-once");
-    let told = give(&mut giver, second, &child);
-    assert_eq!(child.get(told).unwrap().pid, child.pid());
+    child.ask("join-once");
+    let given_id = give(&mut giver, second, &child);
+    assert_eq!(child.get(given_id).unwrap().pid, child.pid());
     // It came with its first area that it is looked into by all.
     assert!(!folder.link_of(target.pid()).empty && !folder.link_of(child.pid()).empty);
     child.kill();
@@ -327,11 +329,11 @@ fn who_only_looks_costs_others_nothing() {
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
     holder.publish("ring");
     reader.list();
-    let descriptors = |agent: &mut Agent| agent.tell("descriptors").parse::<usize>().unwrap();
+    let descriptors = |agent: &mut Agent| agent.ask("descriptors").parse::<usize>().unwrap();
     let before = descriptors(&mut reader);
     let mut lookers: Vec<Agent> = (0..LOOKERS).map(|_| Agent::start(&folder)).collect();
     for looker in &mut lookers {
-        looker.tell("join-once");
+        looker.ask("join-once");
         looker.find("ring").unwrap();
     }
     let slots: HashSet<u32> = folder.links().iter().map(|link| link.slot).collect();
@@ -359,7 +361,7 @@ fn who_only_looks_costs_others_nothing() {
     let pids: Vec<u32> = lookers.into_iter().map(Agent::kill).collect();
     let left = || folder.links().iter().filter(|link| pids.contains(&link.pid)).count();
     assert_eq!(left(), LOOKERS);
-    Agent::start(&folder).tell("join-once");
+    Agent::start(&folder).ask("join-once");
     assert!(left() < LOOKERS && left() > 0, "{}", left());
     reader.list();
     assert_eq!(left(), 0);
@@ -370,16 +372,16 @@ fn who_only_looks_costs_others_nothing() {
 fn a_team_that_joins_again_keeps_its_slot_if_it_can() {
     let folder = Folder::new();
     let [mut looker, mut giver] = std::array::from_fn(|_| Agent::start(&folder));
-    looker.tell("join-once");
+    looker.ask("join-once");
     let slot = folder.link_of(looker.pid()).slot;
     // The folder is removed: it is there again at its next call that asks, as who has nothing.
     std::fs::remove_dir_all(folder.registry()).unwrap();
-    looker.tell("keep");
+    looker.ask("keep");
     let link = folder.link_of(looker.pid());
     assert!(link.empty && link.slot == slot);
     let area = make(&mut giver, "shared ring 4096 0");
-    let told = give(&mut giver, area, &looker);
-    assert_eq!(looker.get(told).unwrap().name, "ring");
-    assert_eq!(told.cast_unsigned() >> 19, slot);
+    let given_id = give(&mut giver, area, &looker);
+    assert_eq!(looker.get(given_id).unwrap().name, "ring");
+    assert_eq!(given_id.cast_unsigned() >> 19, slot);
     assert!(!folder.link_of(looker.pid()).empty);
 }

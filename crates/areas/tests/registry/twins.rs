@@ -10,7 +10,7 @@ use crate::support::{Agent, Folder, refused};
 
 /// Has the second copy do something that works.
 fn twin(agent: &mut Agent, command: &str) -> String {
-    let answer = agent.tell(&format!("twin {command}"));
+    let answer = agent.ask(&format!("twin {command}"));
     answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{command}: {answer}")).to_owned()
 }
 
@@ -29,13 +29,13 @@ fn both_are_found_and_find_each_other() {
     assert!(reader.list().areas.iter().all(|area| area.pid == both.pid()));
     assert_eq!(reader.get(id).unwrap().name, "second");
     assert!(reader.clone_of("first").is_ok());
-    reader.tell("read-only second");
+    reader.ask("read-only second");
     // And they see each other.
     assert_eq!(twin(&mut both, "find first"), pid);
     assert_eq!(both.find("second").unwrap().pid.to_string(), pid);
     assert_eq!(both.list().names(), ["first", "second"]);
     assert_eq!(twin(&mut both, "list").split_whitespace().count(), 2);
-    both.tell("read-only second");
+    both.ask("read-only second");
     twin(&mut both, "clone first");
     both.drop_area(first);
     assert_eq!(twin(&mut both, "list").trim(), format!("second:{pid}"));
@@ -48,8 +48,8 @@ fn both_are_found_and_find_each_other() {
 /// Whether the kernel has a record lock of the process on what it has open under that number.
 /// (`/proc/locks` has those of all processes, and leaves some out while others come and go.)
 fn has_record_lock(pid: u32, descriptor: i32) -> bool {
-    let told = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap();
-    told.lines().any(|line| line.starts_with("lock:") && line.contains(" POSIX "))
+    let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap();
+    text.lines().any(|line| line.starts_with("lock:") && line.contains(" POSIX "))
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn neither_takes_the_others_record_lock_or_more_and_more_descriptors() {
     twin(&mut both, "list");
     let tables: Vec<i32> = folder.links().iter().map(|link| link.descriptor).collect();
     assert_eq!(tables.len(), 2);
-    let before: usize = both.tell("descriptors").parse().unwrap();
+    let before: usize = both.ask("descriptors").parse().unwrap();
     for round in 0..20 {
         // Everybody is met again.
         fs::remove_dir_all(folder.registry()).unwrap();
@@ -75,7 +75,7 @@ fn neither_takes_the_others_record_lock_or_more_and_more_descriptors() {
     for table in tables {
         assert!(has_record_lock(both.pid(), table), "its owner lives, for everybody else by one fcntl");
     }
-    let after: usize = both.tell("descriptors").parse().unwrap();
+    let after: usize = both.ask("descriptors").parse().unwrap();
     assert_eq!(after, before);
 }
 

@@ -4,7 +4,7 @@ use crate::support::{Agent, Folder, eventually};
 
 /// Size and holders of each object that a process holds and no process publishes.
 fn held_by(reader: &mut Agent, pid: u32) -> Vec<(String, Vec<u32>)> {
-    let answer = reader.tell(&format!("unpublished {pid}"));
+    let answer = reader.ask(&format!("unpublished {pid}"));
     let entries = answer.split('\u{1e}').filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {
@@ -43,7 +43,7 @@ fn a_clone_without_a_name_is_seen_once_its_publisher_is_gone() {
 fn an_area_that_never_had_a_name_is_seen() {
     let folder = Folder::new();
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
-    holder.tell("unnamed");
+    holder.ask("unnamed");
     assert_eq!(held_by(&mut reader, holder.pid()), [("4096".to_owned(), vec![holder.pid()])]);
     assert!(reader.list().is_empty());
 }
@@ -54,7 +54,7 @@ fn an_area_whose_descriptor_is_closed_is_seen_by_its_mapping() {
     let folder = Folder::new();
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start(&folder));
     let area = holder.publish("ring");
-    holder.tell(&format!("close {}", area.handle));
+    holder.ask(&format!("close {}", area.handle));
     assert!(reader.clone_of("ring").is_err());
     let pid = holder.pid();
     assert_eq!(held_by(&mut reader, pid), [("-".to_owned(), vec![pid])]);

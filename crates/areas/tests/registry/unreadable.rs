@@ -41,10 +41,10 @@ fn a_holder_that_is_not_dumpable() {
     let mut holder = Agent::start_as(&folder, USER, None);
     let mut reader = Agent::start_as(&folder, USER, None);
     let id = holder.publish("secret").id.unwrap();
-    holder.tell("dumpable no");
+    holder.ask("dumpable no");
     stays_unreadable(&folder, &holder, id, &mut reader, "not dumpable");
     // It is looked at again as soon as it allows it.
-    holder.tell("dumpable yes");
+    holder.ask("dumpable yes");
     assert_eq!(reader.find("secret").unwrap().pid, holder.pid());
     assert!(reader.clone_of("secret").is_ok());
     assert_eq!(reader.list().unreadable, []);
@@ -60,14 +60,14 @@ fn a_holder_that_becomes_unreadable_once_it_is_known() {
     let mut reader = Agent::start_as(&folder, USER, None);
     holder.publish("secret");
     assert!(reader.clone_of("secret").is_ok());
-    holder.tell("dumpable no");
+    holder.ask("dumpable no");
     // Its table is mapped already; what is no longer possible is reported as what it is.
     assert_eq!(reader.find("secret").unwrap().pid, holder.pid());
     refused(reader.clone_of("secret"), ErrorKind::Unreadable);
     // Without its record lock, too, it is not taken for dead.
-    holder.tell("dumpable yes");
-    holder.tell("lose-record-lock");
-    holder.tell("dumpable no");
+    holder.ask("dumpable yes");
+    holder.ask("lose-record-lock");
+    holder.ask("dumpable no");
     let link = folder.link_of(holder.pid());
     let _ = reader.find("secret");
     reader.list();
@@ -132,7 +132,7 @@ fn a_holder_outside_the_readers_user_namespace() {
     let folder = Folder::of_user(USER);
     let mut holder = Agent::start_as(&folder, USER, None);
     let mut reader = Agent::start_as(&folder, USER, None);
-    reader.tell("new-user-namespace");
+    reader.ask("new-user-namespace");
     let id = holder.publish("secret").id.unwrap();
     stays_unreadable(&folder, &holder, id, &mut reader, "another user namespace");
 }
@@ -149,7 +149,7 @@ fn a_holder_that_hidepid_hides() {
     let folder = Folder::of_user(USER);
     let mut holder = Agent::start_as(&folder, USER, Some("net-bind-service"));
     let mut reader = Launch::new(&folder).within(&["unshare", "--mount"]).start();
-    reader.tell("run mount -t proc -o hidepid=2 proc /proc");
+    reader.ask("run mount -t proc -o hidepid=2 proc /proc");
     reader.become_user(USER, USER, None);
     let id = holder.publish("secret").id.unwrap();
     stays_unreadable(&folder, &holder, id, &mut reader, "hidepid");
@@ -167,13 +167,13 @@ fn a_holder_whose_leader_is_gone() {
     let mut holder = Agent::start_as(&folder, USER, None);
     let mut reader = Agent::start_as(&folder, USER, None);
     let id = holder.publish("secret").id.unwrap();
-    holder.tell("leave-leader");
+    holder.ask("leave-leader");
     assert!(reader.clone_of("secret").is_ok(), "another thread shows what the leader does not");
     // Whether it may be looked into is asked of each thread: it is the whole process's.
-    holder.tell("dumpable no");
+    holder.ask("dumpable no");
     let mut late = Agent::start_as(&folder, USER, None);
     stays_unreadable(&folder, &holder, id, &mut late, "not dumpable");
-    holder.tell("dumpable yes");
+    holder.ask("dumpable yes");
     assert!(late.clone_of("secret").is_ok());
     holder.kill();
     refused(late.find("secret"), ErrorKind::NoSuchArea);
@@ -188,7 +188,7 @@ fn a_holder_in_a_user_namespace_of_its_own_is_its_owners_to_read() {
     let mut holder = Agent::start_as(&folder, USER, None);
     let mut reader = Agent::start_as(&folder, USER, None);
     let mut readable = holder.publish("ring").id.is_some();
-    holder.tell("new-user-namespace");
+    holder.ask("new-user-namespace");
     readable &= reader.clone_of("ring").is_ok();
     assert!(readable, "who made a user namespace has all rights in it");
     // The other way it is refused, and said.

@@ -13,7 +13,7 @@ fn neither_sees_the_other() {
         return;
     }
     let mut machine = Launch::by_default().within(&["unshare", "--mount"]).start();
-    machine.tell("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+    machine.ask("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     // All of them are forked while there is nothing yet that a child could inherit.
     let mut somebody = || {
         USERS.map(|user| {
@@ -70,7 +70,7 @@ fn neither_disturbs_the_other() {
         format!("cat /proc/{}/maps", owner.pid()),
         format!("kill -9 {}", owner.pid()),
     ] {
-        assert_eq!(other.tell(&format!("fails {attempt}")), "true", "{attempt}");
+        assert_eq!(other.ask(&format!("fails {attempt}")), "true", "{attempt}");
     }
     assert!(folder.has(&link));
     let mut reader = Agent::start_as(&folder, USERS[0], None);
@@ -85,7 +85,7 @@ fn machine(test: &str) -> Option<Agent> {
         return None;
     }
     let mut machine = Launch::by_default().within(&["unshare", "--mount"]).start();
-    machine.tell("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
+    machine.ask("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     Some(machine)
 }
 
@@ -107,7 +107,7 @@ fn after_a_change_of_user_areas_are_the_new_users() {
             "list" => assert_eq!(daemon.list().names(), ["before"]),
             _ => daemon.keep().unwrap(),
         }
-        assert!(daemon.tell("path").starts_with("/dev/shm/areas-65533/pid-"), "{notices_by}");
+        assert!(daemon.ask("path").starts_with("/dev/shm/areas-65533/pid-"), "{notices_by}");
         let names: &[&str] = if notices_by == "publish" { &["after", "before"] } else { &["before"] };
         for agent in [&mut daemon, &mut of_user] {
             assert_eq!(agent.list().names(), names, "{notices_by}");
@@ -115,10 +115,10 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         }
         let id = daemon.id(before).unwrap();
         assert_eq!(of_user.get(id).unwrap().pid, daemon.pid());
-        assert_eq!(daemon.tell(&format!("at {}", before.handle)), id.to_string());
+        assert_eq!(daemon.ask(&format!("at {}", before.handle)), id.to_string());
         // What root has made can be had as its holder has it, and not be reopened for reading only.
         assert!(of_user.clone_of("before").is_ok());
-        let text = refused(of_user.try_tell("read-only before"), ErrorKind::Unreadable);
+        let text = refused(of_user.try_ask("read-only before"), ErrorKind::Unreadable);
         assert!(
             text.contains(
                 "it belongs to user 0, and we are user 65533: it came over a socket, or was made before"
@@ -127,9 +127,9 @@ fn after_a_change_of_user_areas_are_the_new_users() {
         );
         // Its maker as well: by a copy of its descriptor.
         let own = daemon.clone_of("before").unwrap();
-        daemon.tell(&format!("fill {} own", own.handle));
+        daemon.ask(&format!("fill {} own", own.handle));
         assert!(daemon.has_bytes_of(before, "own"));
-        let text = refused(daemon.try_tell("read-only before"), ErrorKind::Unreadable);
+        let text = refused(daemon.try_ask("read-only before"), ErrorKind::Unreadable);
         assert!(
             text.contains(
                 "it belongs to user 0, and we are user 65533: it came over a socket, or was made before"
@@ -144,7 +144,7 @@ fn after_a_change_of_user_areas_are_the_new_users() {
             assert_eq!(of_user.find("after").unwrap().pid, daemon.pid());
             assert!(of_user.clone_of("after").is_ok());
         }
-        daemon.tell("drop-all");
+        daemon.ask("drop-all");
         assert!(of_user.list().is_empty());
     }
 }
@@ -158,7 +158,7 @@ fn after_a_change_of_user_a_process_is_not_dumpable() {
     of_user.become_user(USERS[0], USERS[0], None);
     daemon.publish("before");
     daemon.become_user(USERS[0], USERS[0], None);
-    daemon.tell("dumpable no");
+    daemon.ask("dumpable no");
     daemon.publish("after");
     assert_eq!(daemon.list().names(), ["after", "before"]);
     assert_eq!(daemon.find("after").unwrap().pid, daemon.pid());
@@ -166,7 +166,7 @@ fn after_a_change_of_user_a_process_is_not_dumpable() {
     assert!(text.contains("PR_SET_DUMPABLE"), "{text}");
     let listed = of_user.list();
     assert_eq!(listed.unreadable.len(), 1, "{listed:?}");
-    daemon.tell("dumpable yes");
+    daemon.ask("dumpable yes");
     assert_eq!(of_user.find("after").unwrap().pid, daemon.pid());
 }
 
@@ -183,23 +183,23 @@ fn back_and_forth_between_two_users() {
         (0, "/dev/shm/areas-0/pid-"),
     ];
     for (user, path) in places {
-        daemon.tell(&format!("effective-user {user}"));
+        daemon.ask(&format!("effective-user {user}"));
         daemon.keep().unwrap();
-        let now = daemon.tell("path");
+        let now = daemon.ask("path");
         assert!(now.starts_with(path), "{user}: {now}");
         assert_eq!(daemon.list().names(), ["ring"], "{user}");
     }
     assert_eq!(of_root.list().names(), ["ring"]);
     assert_eq!(of_root.find("ring").unwrap().pid, daemon.pid());
     // A child of one that has changed users begins where it is.
-    daemon.tell(&format!("effective-user {}", USERS[0]));
+    daemon.ask(&format!("effective-user {}", USERS[0]));
     let mut child = daemon.fork();
     assert_eq!(child.list().names(), ["ring"]);
-    assert!(child.tell("path").starts_with("/dev/shm/areas-65533/pid-"));
+    assert!(child.ask("path").starts_with("/dev/shm/areas-65533/pid-"));
 }
 
 #[test]
-fn a_new_user_without_a_folder_is_told() {
+fn a_new_user_without_a_folder_gets_an_error() {
     if !is_root(test_name!()) {
         return;
     }
@@ -236,7 +236,7 @@ fn a_set_uid_program_goes_where_its_user_goes() {
     let users = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
     assert!(users.contains("65533"), "the temporary folder is mounted nosuid: {users}");
     agent.publish("ring");
-    let path = agent.tell("path");
+    let path = agent.ask("path");
     assert!(path.starts_with("/dev/shm/areas-65533/pid-"), "{path}");
     assert_eq!(std::fs::read_dir(&named).unwrap().count(), 0);
 }

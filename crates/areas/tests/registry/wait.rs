@@ -9,7 +9,7 @@ fn a_name_that_is_there_is_found_at_once() {
     let folder = Folder::new();
     let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
-    let found = waiter.tell("wait ring 60000");
+    let found = waiter.ask("wait ring 60000");
     assert!(found.contains(&area.id.unwrap().to_string()), "{found}");
 }
 
@@ -47,14 +47,14 @@ fn it_begins_before_there_is_a_registry() {
 fn it_ends_with_its_time() {
     let folder = Folder::new();
     let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
-    refused(waiter.try_tell("wait ring 50"), ErrorKind::TimedOut);
+    refused(waiter.try_ask("wait ring 50"), ErrorKind::TimedOut);
     holder.publish("other");
-    refused(waiter.try_tell("wait ring 50"), ErrorKind::TimedOut);
-    refused(waiter.try_tell("wait ring 0"), ErrorKind::TimedOut);
+    refused(waiter.try_ask("wait ring 50"), ErrorKind::TimedOut);
+    refused(waiter.try_ask("wait ring 0"), ErrorKind::TimedOut);
 }
 
 #[test]
-fn a_control_file_that_is_cut_or_filled_with_noise_delays_nobody_for_long() {
+fn a_control_file_that_is_cut_or_filled_with_noise_delays_no_process_for_long() {
     let folder = Folder::new();
     let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("other");
@@ -71,16 +71,16 @@ fn a_control_file_that_is_cut_or_filled_with_noise_delays_nobody_for_long() {
 
 /// A FIFO cannot be mapped to sleep on; what is waited for is found without.
 #[test]
-fn a_control_file_that_is_a_fifo_delays_nobody_for_long() {
+fn a_control_file_that_is_a_fifo_delays_no_process_for_long() {
     let folder = Folder::new();
     let (mut holder, mut waiter) = (Agent::start(&folder), Agent::start(&folder));
     let here = holder.publish("here");
     std::fs::remove_file(folder.control()).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(folder.control()).status().unwrap().success());
-    assert!(waiter.tell("wait here 60000").contains(&here.id.unwrap().to_string()));
+    assert!(waiter.ask("wait here 60000").contains(&here.id.unwrap().to_string()));
     waiter.begin("wait ring 60000");
     std::thread::sleep(std::time::Duration::from_millis(50));
     let id = holder.publish("ring").id.unwrap().to_string();
     assert!(waiter.end().unwrap().contains(&id));
-    refused(waiter.try_tell("wait nothing 50"), ErrorKind::TimedOut);
+    refused(waiter.try_ask("wait nothing 50"), ErrorKind::TimedOut);
 }

@@ -12,7 +12,7 @@ const USER: u32 = 65534;
 
 /// Ids and addresses, as a walk has met them.
 fn walk(agent: &mut Agent, how: &str, pid: u32) -> Vec<(i32, usize)> {
-    let answer = agent.tell(&format!("{how} {pid}"));
+    let answer = agent.ask(&format!("{how} {pid}"));
     let steps = answer.split('\u{1e}').filter(|step| !step.is_empty());
     let walked: Vec<(i32, usize)> = steps
         .map(|step| step.split_once(' ').unwrap())
@@ -31,7 +31,7 @@ fn ids(walked: &[(i32, usize)]) -> BTreeSet<i32> {
 
 /// The next one's id and address.
 fn next(agent: &mut Agent, pid: u32, after: usize) -> Option<(i32, usize)> {
-    let answer = agent.tell(&format!("next {pid} {after}"));
+    let answer = agent.ask(&format!("next {pid} {after}"));
     let (id, address) = answer.split_once(' ')?;
     Some((id.parse().unwrap(), address.parse().unwrap()))
 }
@@ -91,14 +91,14 @@ fn the_end_is_the_end_again_and_again_and_no_team_is_something_else() {
     }
     // A number that no process has: the highest that there can be, and one.
     let highest: u32 = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().parse().unwrap();
-    for nobody in [0, highest + 1, u32::MAX] {
-        refused(reader.try_tell(&format!("next {nobody} 0")), ErrorKind::NoSuchTeam);
+    for absent in [0, highest + 1, u32::MAX] {
+        refused(reader.try_ask(&format!("next {absent} 0")), ErrorKind::NoSuchTeam);
     }
     // A team that dies, before and after its status is fetched.
     holder.kill_unreaped();
-    refused(reader.try_tell(&format!("next {pid} 0")), ErrorKind::NoSuchTeam);
+    refused(reader.try_ask(&format!("next {pid} 0")), ErrorKind::NoSuchTeam);
     holder.kill();
-    refused(reader.try_tell(&format!("next {pid} {address}")), ErrorKind::NoSuchTeam);
+    refused(reader.try_ask(&format!("next {pid} {address}")), ErrorKind::NoSuchTeam);
 }
 
 #[test]
@@ -106,14 +106,14 @@ fn a_thread_is_no_team() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
-    holder.tell("busy 1");
+    holder.ask("busy 1");
     let threads = std::fs::read_dir(format!("/proc/{}/task", holder.pid())).unwrap().flatten();
     let thread = threads
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .find(|&thread| thread != holder.pid())
         .unwrap();
-    refused(reader.try_tell(&format!("next {thread} 0")), ErrorKind::NoSuchTeam);
-    holder.tell("idle");
+    refused(reader.try_ask(&format!("next {thread} 0")), ErrorKind::NoSuchTeam);
+    holder.ask("idle");
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn what_may_not_be_read_is_said() {
     let (mut hidden, mut other) =
         (Agent::start_as(&folder, USER, None), Agent::start_as(&folder, USER, None));
     hidden.publish("hidden");
-    hidden.tell("dumpable no");
-    let why = refused(other.try_tell(&format!("next {} 0", hidden.pid())), ErrorKind::Unreadable);
+    hidden.ask("dumpable no");
+    let why = refused(other.try_ask(&format!("next {} 0", hidden.pid())), ErrorKind::Unreadable);
     assert!(why.contains("cannot be read"), "{why}");
-    hidden.tell("dumpable yes");
+    hidden.ask("dumpable yes");
     assert!(next(&mut other, hidden.pid(), 0).is_some());
 }
 
@@ -141,10 +141,10 @@ fn what_stays_is_met_once_while_others_come_and_go() {
         (0..200).map(|i| holder.publish(&format!("stable-{i}")).id.unwrap()).collect();
     // One that stays, whose record moves under the reader's eyes; and threads that publish and drop
     // all the while.
-    let room = holder.tell("resizable elastic 4096 1048576");
-    holder.tell("busy 2");
+    let room = holder.ask("resizable elastic 4096 1048576");
+    holder.ask("busy 2");
     for round in 0..20 {
-        holder.tell(&format!("resize {room} {}", 4096 * (1 + round % 7)));
+        holder.ask(&format!("resize {room} {}", 4096 * (1 + round % 7)));
         let walked = ids(&walk(&mut reader, "walk", holder.pid()));
         assert!(walked.is_superset(&stable), "{:?} were skipped", stable.difference(&walked));
     }
@@ -154,7 +154,7 @@ fn what_stays_is_met_once_while_others_come_and_go() {
         let walked = ids(&walk(&mut holder, how, pid));
         assert!(walked.is_superset(&stable), "{:?} were skipped", stable.difference(&walked));
     }
-    holder.tell("idle");
+    holder.ask("idle");
 }
 
 #[test]
@@ -199,18 +199,18 @@ fn ten_thousand_areas_of_another_team() {
     const WANTED: u32 = 10_000;
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
-    let limit: u32 = holder.tell("open-files 10200").parse().unwrap();
+    let limit: u32 = holder.ask("open-files 10200").parse().unwrap();
     let count = WANTED.min(limit - 200);
     if count < WANTED {
         skip(test_name!(), &format!("{count} areas only: RLIMIT_NOFILE can be raised to {limit}"));
     }
-    holder.tell(&format!("publish-many ring {count}"));
+    holder.ask(&format!("publish-many ring {count}"));
     let pid = holder.pid();
     for agent in [&mut reader, &mut holder] {
         assert_eq!(walk(agent, "walk", pid).len(), count as usize);
     }
     // Where the table changes all the time, an order cannot be kept.
-    holder.tell("busy 1");
+    holder.ask("busy 1");
     assert!(walk(&mut reader, "walk", pid).len() >= count as usize);
-    holder.tell("idle");
+    holder.ask("idle");
 }

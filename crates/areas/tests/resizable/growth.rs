@@ -57,10 +57,10 @@ fn at_any_address_it_doubles_until_memory_ends() {
 }
 
 #[test]
-fn what_may_be_taken_in_advance_is_nobodys_and_costs_nothing() {
+fn what_may_be_taken_in_advance_is_unowned_and_costs_nothing() {
     let Some(room) = areas::roomy_maximum(PAGE) else {
         eprintln!(
-            "SKIPPED: resizable::what_may_be_taken_in_advance_is_nobodys_and_costs_nothing: RLIMIT_AS is set, or there are few addresses"
+            "SKIPPED: resizable::what_may_be_taken_in_advance_is_unowned_and_costs_nothing: RLIMIT_AS is set, or there are few addresses"
         );
         return;
     };

@@ -8,7 +8,7 @@ use areas::ErrorKind;
 use areas::sync::{Mutex, Owner};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::child::{Peer, Stage, Test, hear, tell, test};
+use super::support::child::{Peer, Stage, Test, hear, reply, test};
 use super::{LONG, SHORT, found, lock};
 
 /// In a process of its own: locks the mutex of an area, and does as it is told with it.
@@ -16,7 +16,7 @@ fn owner(how: &str) -> String {
     let area = found("guarded");
     let guard = lock(&Mutex::new(&area, 0).unwrap());
     area.store(64, 1_u64, Relaxed).unwrap();
-    tell("locked");
+    reply("locked");
     match hear().as_str() {
         "exec" => panic!("{}", std::process::Command::new("sleep").arg("60").exec()),
         "abort" => std::process::abort(),
@@ -24,7 +24,7 @@ fn owner(how: &str) -> String {
         "unlock" => drop(guard),
         other => unreachable!("{how}: {other:?}: it is killed before"),
     }
-    tell("unlocked");
+    reply("unlocked");
     hear()
 }
 
@@ -37,9 +37,9 @@ fn held(me: Test) -> (areas::Area<areas::Shared>, Peer) {
 }
 
 #[test]
-fn the_next_one_is_told_once() {
-    let me = test!("the_next_one_is_told_once");
-    let told = match me.role() {
+fn the_next_owner_is_notified_once() {
+    let me = test!("the_next_owner_is_notified_once");
+    let answer = match me.role() {
         Some(role) if role == "owner" => owner(&role),
         _ => me.alone(Stage::default(), || {
             let (area, mut owner) = held(me);
@@ -58,13 +58,13 @@ fn the_next_one_is_told_once() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
-fn whoever_waits_is_told_soon() {
-    let me = test!("whoever_waits_is_told_soon");
-    let told = match me.role() {
+fn whoever_waits_is_woken_soon() {
+    let me = test!("whoever_waits_is_woken_soon");
+    let answer = match me.role() {
         Some(role) if role == "owner" => owner(&role),
         _ => me.alone(Stage::default(), || {
             let (area, mut owner) = held(me);
@@ -83,20 +83,20 @@ fn whoever_waits_is_told_soon() {
                 std::thread::sleep(SHORT);
                 let killed = Instant::now();
                 owner.kill();
-                let told: Vec<bool> = waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect();
-                assert_eq!(told.iter().filter(|&&died| died).count(), 1, "{told:?}");
+                let answer: Vec<bool> = waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect();
+                assert_eq!(answer.iter().filter(|&&died| died).count(), 1, "{answer:?}");
                 assert!(killed.elapsed() < LONG / 4);
             });
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn every_way_to_end_is_a_death() {
     let me = test!("every_way_to_end_is_a_death");
-    let told = match me.role() {
+    let answer = match me.role() {
         Some(role) if role == "owner" => owner(&role),
         _ => me.alone(Stage::default(), || {
             let area = areas::builder(4096).name("guarded").shared().unwrap();
@@ -104,7 +104,7 @@ fn every_way_to_end_is_a_death() {
             for how in ["exec", "abort", "exit"] {
                 let mut owner = me.spawn(&mut Stage::here(), "owner");
                 assert_eq!(owner.hear(), "locked");
-                owner.tell(how);
+                owner.send(how);
                 let locked = mutex.lock(LONG).unwrap();
                 assert!(locked.owner_died(), "{how}");
                 locked.or_repair(|_| Ok::<(), areas::Error>(())).unwrap().unlock().unwrap();
@@ -112,13 +112,13 @@ fn every_way_to_end_is_a_death() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_stopped_owner_is_alive() {
     let me = test!("a_stopped_owner_is_alive");
-    let told = match me.role() {
+    let answer = match me.role() {
         Some(role) if role == "owner" => owner(&role),
         _ => me.alone(Stage::default(), || {
             let (area, mut owner) = held(me);
@@ -129,18 +129,18 @@ fn a_stopped_owner_is_alive() {
             assert_eq!(mutex.lock(SHORT * 5).unwrap_err().kind(), ErrorKind::TimedOut);
             assert!(begun.elapsed() < LONG / 4);
             kill_process(pid, Signal::CONT).unwrap();
-            owner.tell("unlock");
+            owner.send("unlock");
             drop(lock(&mutex));
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn in_another_pid_namespace_it_is_the_same() {
     let me = test!("in_another_pid_namespace_it_is_the_same");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("owner") => {
             // No registry is shared with another pid namespace: the area comes as a descriptor.
             let path = hear();
@@ -150,7 +150,7 @@ fn in_another_pid_namespace_it_is_the_same() {
                 other => panic!("{other:?}"),
             };
             let _guard = lock(&Mutex::new(&area, 0).unwrap());
-            tell("locked");
+            reply("locked");
             hear();
             unreachable!("it is killed before");
         }
@@ -164,7 +164,7 @@ fn in_another_pid_namespace_it_is_the_same() {
             let through = ["unshare", "--pid", "--fork", "--kill-child"];
             let mut owner = me.spawn(&mut Stage::through(&through), "owner");
             // The folder of processes is the outer one's, and so is the number in it.
-            owner.tell(&format!("/proc/{}/fd/{descriptor}", std::process::id()));
+            owner.send(&format!("/proc/{}/fd/{descriptor}", std::process::id()));
             assert_eq!(owner.hear(), "locked");
             let mutex = Mutex::new(&area, 0).unwrap();
             assert_eq!(mutex.owner().unwrap(), Owner::Living);
@@ -173,5 +173,5 @@ fn in_another_pid_namespace_it_is_the_same() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

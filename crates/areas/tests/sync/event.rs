@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use areas::ErrorKind;
 use areas::sync::Event;
 
-use super::support::child::{Stage, hear, tell, test};
+use super::support::child::{Stage, hear, reply, test};
 use super::{LONG, SHORT, area, found};
 
 #[test]
@@ -61,7 +61,7 @@ fn it_wraps_around() {
 }
 
 #[test]
-fn who_waits_in_vain_is_told_in_time() {
+fn who_waits_in_vain_is_answered_in_time() {
     let area = area();
     let begun = Instant::now();
     let error = Event::new(&area, 0).unwrap().wait(0, SHORT).unwrap_err();
@@ -72,16 +72,16 @@ fn who_waits_in_vain_is_told_in_time() {
 #[test]
 fn a_process_that_may_read_only_waits_too() {
     let me = test!("a_process_that_may_read_only_waits_too");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("reader") => {
             let area = areas::registry::find("events").unwrap().open_read_only().unwrap();
             let event = Event::new(&area, 0).unwrap();
             assert_eq!(event.signal().unwrap_err().kind(), ErrorKind::ReadOnly);
-            tell("waits");
+            reply("waits");
             let begun = Instant::now();
-            tell(&event.wait(0, LONG).unwrap().to_string());
+            reply(&event.wait(0, LONG).unwrap().to_string());
             // By the wake, not by a look.
-            tell(&begun.elapsed().as_millis().to_string());
+            reply(&begun.elapsed().as_millis().to_string());
             hear();
             std::process::exit(0);
         }
@@ -98,13 +98,13 @@ fn a_process_that_may_read_only_waits_too() {
             "done".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn of_a_frozen_area_nothing_is_waited_for() {
     let me = test!("of_a_frozen_area_nothing_is_waited_for");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = areas::builder(4096).name("frozen meanwhile").shared().unwrap();
         let reader = areas::registry::find("frozen meanwhile").unwrap().open_read_only().unwrap();
         std::thread::scope(|scope| {
@@ -120,13 +120,13 @@ fn of_a_frozen_area_nothing_is_waited_for() {
         });
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn an_area_that_shrinks_under_it_is_an_error() {
     let me = test!("an_area_that_shrinks_under_it_is_an_error");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let page = rustix::param::page_size();
         let mut area = areas::builder(2 * page).name("shrinks").resizable(4 * page).unwrap();
         let clone = areas::registry::find("shrinks").unwrap().open_resizable().unwrap();
@@ -139,13 +139,13 @@ fn an_area_that_shrinks_under_it_is_an_error() {
         assert_eq!(event.wait(1, LONG).unwrap_err().kind(), ErrorKind::OutOfRange);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn it_works_in_what_has_grown() {
     let me = test!("it_works_in_what_has_grown");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let page = rustix::param::page_size();
         let area = areas::builder(page).growable(4 * page).name("grows").shared().unwrap();
         let clone = found("grows");
@@ -155,5 +155,5 @@ fn it_works_in_what_has_grown() {
         assert_eq!(Event::new(&area, page).unwrap().wait(0, LONG).unwrap(), 1);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

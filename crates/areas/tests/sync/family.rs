@@ -35,7 +35,7 @@ fn start_child(body: impl FnOnce() -> bool) -> i32 {
 #[test]
 fn a_child_does_not_own_what_its_parent_has() {
     let me = test!("a_child_does_not_own_what_its_parent_has");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = area();
         let (mutex, other) = (Mutex::new(&area, 0).unwrap(), Mutex::new(&area, 8).unwrap());
         let guard = lock(&mutex);
@@ -57,13 +57,13 @@ fn a_child_does_not_own_what_its_parent_has() {
         assert_eq!(area.load::<u64>(0, Relaxed).unwrap(), 0);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_child_that_lives_does_not_keep_its_parents_locks_alive() {
     let me = test!("a_child_that_lives_does_not_keep_its_parents_locks_alive");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = area();
         let mutex = Mutex::new(&area, 0).unwrap();
         let event = areas::sync::Event::new(&area, 64).unwrap();
@@ -81,13 +81,13 @@ fn a_child_that_lives_does_not_keep_its_parents_locks_alive() {
         event.signal().unwrap();
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_childs_end_takes_no_mark_of_its_parents() {
     let me = test!("a_childs_end_takes_no_mark_of_its_parents");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let first = area();
         drop(lock(&Mutex::new(&first, 0).unwrap()));
         let second = area();
@@ -104,13 +104,13 @@ fn a_childs_end_takes_no_mark_of_its_parents() {
         guard.unlock().unwrap();
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_child_is_not_its_parents_writer() {
     let me = test!("a_child_is_not_its_parents_writer");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = area();
         let value = SeqLock::new(&area, 0, 8).unwrap();
         let mut writer = Some(value.writer().unwrap());
@@ -127,13 +127,13 @@ fn a_child_is_not_its_parents_writer() {
         writer.as_mut().unwrap().write(b"parents'").unwrap();
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn threads_that_lock_for_the_first_time_while_others_fork() {
     let me = test!("threads_that_lock_for_the_first_time_while_others_fork");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = area();
         for _ in 0..40 {
             std::thread::scope(|scope| {
@@ -151,5 +151,5 @@ fn threads_that_lock_for_the_first_time_while_others_fork() {
         }
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

@@ -37,7 +37,7 @@ fn words_that_are_not_a_mutexs_are_errors_or_dead_owners() {
 }
 
 #[test]
-fn what_was_taken_away_is_told_and_left_alone() {
+fn what_was_taken_away_is_reported_and_left_alone() {
     let area = area();
     let mutex = Mutex::new(&area, 0).unwrap();
     for word in [0_u64, 16, u64::MAX] {
@@ -51,7 +51,7 @@ fn what_was_taken_away_is_told_and_left_alone() {
 }
 
 #[test]
-fn nothing_hangs_while_somebody_scribbles() {
+fn nothing_hangs_while_another_process_scribbles() {
     let area = area();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -95,7 +95,7 @@ fn nothing_hangs_while_somebody_scribbles() {
 }
 
 #[test]
-fn a_count_that_is_odd_without_a_writer_is_told() {
+fn a_count_that_is_odd_without_a_writer_is_reported() {
     let area = area();
     let value = SeqLock::new(&area, 0, 16).unwrap();
     area.store(0, 7_u64, Relaxed).unwrap();

@@ -8,7 +8,7 @@ use areas::sync::{Locked, Mutex, Owner};
 use areas::{Area, Shared};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::child::{Peer, Stage, Test, tell, test};
+use super::support::child::{Peer, Stage, Test, reply, test};
 use super::{LONG, found};
 
 /// Where the mutex is, and what it guards: who is inside, two counts that are the same when no
@@ -17,7 +17,7 @@ const MUTEX: usize = 128;
 const INSIDE: usize = 192;
 const ONE: usize = 200;
 const OTHER: usize = 208;
-const TOLD: usize = 216;
+const REPORTED: usize = 216;
 /// What was wrong.
 const WRONG: usize = 224;
 const WHAT: [&str; 5] = [
@@ -49,13 +49,13 @@ fn work(number: usize) -> ! {
     let area = found("many");
     let mutex = Mutex::new(&area, MUTEX).unwrap();
     let me = number as u64 + 1;
-    tell("works");
+    reply("works");
     loop {
         let locked = mutex.lock(LONG);
         must(&area, locked.is_ok(), 1);
         let locked = locked.unwrap();
         if let Locked::OwnerDied(guard) = &locked {
-            add(&area, TOLD);
+            add(&area, REPORTED);
             area.store(OTHER, area.load::<u64>(ONE, Relaxed).unwrap(), Relaxed).unwrap();
             area.store(INSIDE, 0_u64, Relaxed).unwrap();
             guard.mark_consistent().unwrap();
@@ -143,9 +143,9 @@ impl Workers {
 }
 
 #[test]
-fn one_at_a_time_and_every_death_is_told() {
-    let me = test!("one_at_a_time_and_every_death_is_told");
-    let told = match me.role().as_deref() {
+fn one_at_a_time_and_every_death_is_reported() {
+    let me = test!("one_at_a_time_and_every_death_is_reported");
+    let answer = match me.role().as_deref() {
         Some("alone") | None => me.alone(Stage::default(), || {
             let area = areas::builder(4096).name("many").shared().unwrap();
             let mut workers = Workers { me, area, peers: Vec::new(), died: 0, perhaps: 0, last: 0 };
@@ -172,17 +172,18 @@ fn one_at_a_time_and_every_death_is_told() {
             // What the last one left, if it did, is told to us.
             let mutex = Mutex::new(&workers.area, MUTEX).unwrap();
             let locked = mutex.lock(LONG).unwrap();
-            let told = u64::from(locked.owner_died()) + workers.area.load::<u64>(TOLD, Relaxed).unwrap();
+            let answer =
+                u64::from(locked.owner_died()) + workers.area.load::<u64>(REPORTED, Relaxed).unwrap();
             locked.or_repair(|_| Ok::<(), areas::Error>(())).unwrap().unlock().unwrap();
             let Workers { died, perhaps, .. } = workers;
             assert!(
-                told <= died && told + perhaps >= died,
-                "{died} owners died, {perhaps} perhaps uncounted, {told} were told of"
+                answer <= died && answer + perhaps >= died,
+                "{died} owners died, {perhaps} perhaps uncounted, {answer} were told of"
             );
             assert!(died > 0, "no owner died in {kills} kills");
             "done".to_owned()
         }),
         Some(number) => work(number.parse().unwrap()),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

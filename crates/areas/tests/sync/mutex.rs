@@ -48,7 +48,7 @@ fn whose_it_is() {
 }
 
 #[test]
-fn who_waits_in_vain_is_told_in_time() {
+fn who_waits_in_vain_is_answered_in_time() {
     let area = area();
     let mutex = Mutex::new(&area, 0).unwrap();
     let _guard = lock(&mutex);
@@ -93,7 +93,7 @@ fn a_thread_does_not_wait_for_itself() {
 }
 
 #[test]
-fn a_thread_that_ends_with_it_is_told_of() {
+fn a_thread_that_ends_with_it_is_reported() {
     let area = area();
     let mutex = Mutex::new(&area, 0).unwrap();
     std::thread::scope(|scope| {
@@ -134,7 +134,7 @@ fn a_repair_that_fails_leaves_it_to_the_next_one() {
 #[test]
 fn clones_of_one_memory_have_the_same_owner() {
     let me = test!("clones_of_one_memory_have_the_same_owner");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = areas::builder(4096).name("twice").shared().unwrap();
         let clone = areas::registry::find("twice").unwrap().open().unwrap();
         let (mutex, same) = (Mutex::new(&area, 0).unwrap(), Mutex::new(&clone, 0).unwrap());
@@ -150,13 +150,13 @@ fn clones_of_one_memory_have_the_same_owner() {
         guard.unlock().unwrap();
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn marks_go_with_their_area_and_their_thread() {
     let me = test!("marks_go_with_their_area_and_their_thread");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let marks = || {
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
             maps.lines().filter(|line| line.contains("---s") && line.contains("/memfd:")).count()
@@ -184,13 +184,13 @@ fn marks_go_with_their_area_and_their_thread() {
         assert_eq!(marks(), before);
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn where_it_cannot_be() {
     let me = test!("where_it_cannot_be");
-    let told = me.alone(Stage::default(), || {
+    let answer = me.alone(Stage::default(), || {
         let area = areas::builder(4096).name("read only").shared().unwrap();
         let refused = |offset| Mutex::new(&area, offset).unwrap_err().kind();
         assert_eq!(refused(4), ErrorKind::InvalidInput);
@@ -201,7 +201,7 @@ fn where_it_cannot_be() {
         assert!(error.remedy().unwrap().contains("open the area for writing"), "{error:#}");
         "done".to_owned()
     });
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use areas::{Area, ErrorKind, Shared};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::area;
-use super::support::child::{Stage, tell, test};
+use super::support::child::{Stage, reply, test};
 
 const LEN: usize = 1000;
 
@@ -96,7 +96,7 @@ fn where_it_cannot_be() {
 /// Writes forever.
 fn writes(area: &Area<Shared>) -> ! {
     let mut writer = SeqLock::new(area, 0, LEN).unwrap().writer().unwrap();
-    tell("writes");
+    reply("writes");
     let mut count = 0_u8;
     loop {
         count = count.wrapping_add(1);
@@ -105,9 +105,9 @@ fn writes(area: &Area<Shared>) -> ! {
 }
 
 #[test]
-fn a_writer_that_dies_in_the_middle_is_told_of() {
-    let me = test!("a_writer_that_dies_in_the_middle_is_told_of");
-    let told = match me.role().as_deref() {
+fn a_writer_that_dies_in_the_middle_is_reported() {
+    let me = test!("a_writer_that_dies_in_the_middle_is_reported");
+    let answer = match me.role().as_deref() {
         Some("writer") => writes(&super::found("written")),
         _ => me.alone(Stage::default(), || {
             let area = areas::builder(4096).name("written").shared().unwrap();
@@ -138,13 +138,13 @@ fn a_writer_that_dies_in_the_middle_is_told_of() {
             format!("{interrupted} interrupted, {whole} whole")
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }
 
 #[test]
 fn a_writer_that_is_stopped_in_the_middle_is_busy() {
     let me = test!("a_writer_that_is_stopped_in_the_middle_is_busy");
-    let told = match me.role().as_deref() {
+    let answer = match me.role().as_deref() {
         Some("writer") => writes(&super::found("written")),
         _ => me.alone(Stage::default(), || {
             let area = areas::builder(4096).name("written").shared().unwrap();
@@ -169,5 +169,5 @@ fn a_writer_that_is_stopped_in_the_middle_is_busy() {
             "it was never stopped in the middle".to_owned()
         }),
     };
-    assert_eq!(told, "done");
+    assert_eq!(answer, "done");
 }

@@ -8,7 +8,7 @@ use crate::tree::{NODES, Tree};
 use crate::{info, node, ranking, set};
 
 #[test]
-fn everything_that_a_tree_tells() {
+fn everything_that_a_tree_says() {
     let tree = Tree::small_machine();
     let topology = tree.read();
     assert!(topology.is_numa());
@@ -30,8 +30,8 @@ fn everything_that_a_tree_tells() {
     assert_eq!((zero.has_generic_initiator, six.has_generic_initiator), (false, true));
     assert!(six.online && !six.has_cpus() && six.huge_pools.is_empty());
     let memory = six.memory.unwrap();
-    let told = (memory.total, memory.free, memory.reclaimable);
-    assert_eq!(told, (Some(8000 << 10), Some(2000 << 10), Some(1000 << 10)));
+    let reported = (memory.total, memory.free, memory.reclaimable);
+    assert_eq!(reported, (Some(8000 << 10), Some(2000 << 10), Some(1000 << 10)));
     assert_eq!(memory.available(), Some(3000 << 10));
     let pool = four.huge_pool(2 << 20).unwrap();
     assert_eq!((pool.total, pool.free, pool.surplus), (Some(12), Some(9), Some(2)));

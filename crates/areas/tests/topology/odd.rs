@@ -154,7 +154,7 @@ fn memory_side_caches() {
 
 /// A pool of which one number is missing has the others.
 #[test]
-fn a_pool_that_tells_half() {
+fn a_pool_that_says_half() {
     let pool = format!("{NODES}/node0/hugepages/hugepages-1048576kB");
     let tree = Tree::small_machine()
         .with(&format!("{pool}/nr_hugepages"), "3\n")

@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_tells_where_the_libraries_are() {
+    fn cargo_says_where_the_libraries_are() {
         let line = r#"{"reason":"compiler-artifact","target":{"kind":["cdylib","staticlib"],"name":"areas"},
                        "filenames":["/t/libareas.so","/t/libareas.a"]}"#;
         assert_eq!(

@@ -25,7 +25,7 @@ static int rank;
 /* What is watched, and how much of it the hooks told of. */
 static struct {
 	uintptr_t start, end;
-	size_t told;
+	size_t reported;
 } watched;
 
 static void check(int good, const char *what)
@@ -44,7 +44,7 @@ static void released(void *start, size_t length, void *context, bool from_alloca
 	(void)context;
 	(void)from_allocator;
 	if (from < watched.end && to > watched.start)
-		watched.told += (to < watched.end ? to : watched.end) - (from > watched.start ? from : watched.start);
+		watched.reported += (to < watched.end ? to : watched.end) - (from > watched.start ? from : watched.start);
 }
 
 static areas_area *make(void)
@@ -85,9 +85,9 @@ static void watch(void)
 		use(area);
 		watched.start = (uintptr_t)areas_address(area);
 		watched.end = watched.start + SIZE;
-		watched.told = 0;
+		watched.reported = 0;
 		areas_release(area);
-		check(watched.told >= SIZE, "the hooks are told of every page of an area that is released");
+		check(watched.reported >= SIZE, "the hooks are told of every page of an area that is released");
 		watched.start = watched.end = 0;
 	}
 }

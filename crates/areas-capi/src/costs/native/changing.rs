@@ -257,10 +257,10 @@ fn migrate(sides: &mut Sides) {
     let (wanted, placement) = on_node();
     let mut migration = Record::begun("areas_migration");
     let edge = &mut || {
-        let (to, told) = (wanted.as_ptr(), migration.as_mut_ptr());
+        let (to, reported) = (wanted.as_ptr(), migration.as_mut_ptr());
         // SAFETY: a handle of this row's, a placement, as many bytes as it says, and no
         // callback.
-        done(unsafe { areas_migrate(area, to, told, NULL, NULL, CONTEXT) });
+        done(unsafe { areas_migrate(area, to, reported, NULL, NULL, CONTEXT) });
     };
     sides.count(edge, &mut || assert!(own.migrate_with(placement, &mut |_| {}).unwrap().is_placed()));
 }
@@ -271,9 +271,9 @@ fn migrate_id(sides: &mut Sides) {
     let (wanted, placement) = on_node();
     let mut migration = Record::begun("areas_migration");
     let edge = &mut || {
-        let (to, told) = (wanted.as_ptr(), migration.as_mut_ptr());
+        let (to, reported) = (wanted.as_ptr(), migration.as_mut_ptr());
         // SAFETY: a placement, as many bytes as it says, and no callback.
-        done(unsafe { areas_migrate_id(id.get(), to, told, NULL, NULL, CONTEXT) });
+        done(unsafe { areas_migrate_id(id.get(), to, reported, NULL, NULL, CONTEXT) });
     };
     sides.count(edge, &mut || {
         let done = registry::get(id).unwrap().migrate_with(placement, &mut |_| {}).unwrap();

@@ -114,9 +114,9 @@ fn at_address(sides: &mut Sides) {
 }
 
 fn get(sides: &mut Sides, id: AreaId) {
-    let mut told = Record::begun("areas_info");
+    let mut record = Record::begun("areas_info");
     // SAFETY: as many bytes as it says.
-    let edge = &mut || done(unsafe { areas_get(id.get(), told.as_mut_ptr()) });
+    let edge = &mut || done(unsafe { areas_get(id.get(), record.as_mut_ptr()) });
     sides.count(edge, &mut || {
         let info = registry::get(id).unwrap().info().unwrap();
         assert!(info.size == PAGE && info.command().is_some());
@@ -136,9 +136,9 @@ fn get_others(sides: &mut Sides) {
 fn next(sides: &mut Sides) {
     let (other, _) = another_team();
     let pid = other.pid().unsigned_abs();
-    let mut told = Record::begun("areas_info");
+    let mut record = Record::begun("areas_info");
     // SAFETY: as many bytes as it says.
-    let edge = &mut || assert_eq!(unsafe { areas_next(pid, NULL, told.as_mut_ptr()) }, 1);
+    let edge = &mut || assert_eq!(unsafe { areas_next(pid, NULL, record.as_mut_ptr()) }, 1);
     sides.count(edge, &mut || {
         let info = registry::next(pid, 0).unwrap().unwrap().info().unwrap();
         assert!(info.size == PAGE && info.command().is_some());
@@ -220,36 +220,36 @@ fn looked_at(found: &Residency) {
 
 fn measure(sides: &mut Sides) {
     let (area, own) = (create(&attributes(0)), shared());
-    let mut told = Record::begun("areas_residency");
+    let mut record = Record::begun("areas_residency");
     // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
-    let edge = &mut || done(unsafe { areas_measure(area, told.as_mut_ptr(), NULL, CONTEXT) });
+    let edge = &mut || done(unsafe { areas_measure(area, record.as_mut_ptr(), NULL, CONTEXT) });
     sides.count(edge, &mut || looked_at(&own.residency().unwrap()));
 }
 
 fn measure_id(sides: &mut Sides) {
     let (_other, id) = another_team();
-    let mut told = Record::begun("areas_residency");
+    let mut record = Record::begun("areas_residency");
     // SAFETY: as many bytes as it says, and no callback.
-    let edge = &mut || done(unsafe { areas_measure_id(id.get(), told.as_mut_ptr(), NULL, CONTEXT) });
+    let edge = &mut || done(unsafe { areas_measure_id(id.get(), record.as_mut_ptr(), NULL, CONTEXT) });
     sides.count(edge, &mut || looked_at(&registry::get(id).unwrap().residency().unwrap()));
 }
 
 fn measure_range(sides: &mut Sides) {
     let private = areas::builder(PAGE).private().unwrap();
     let start = NonNull::new(private.as_ptr()).unwrap();
-    let mut told = Record::begun("areas_residency");
+    let mut record = Record::begun("areas_residency");
     let edge = &mut || {
         let at = start.as_ptr().cast_const().cast();
         // SAFETY: an address, as many bytes as it says, and no callback.
-        done(unsafe { areas_measure_range(at, PAGE, told.as_mut_ptr(), NULL, CONTEXT) });
+        done(unsafe { areas_measure_range(at, PAGE, record.as_mut_ptr(), NULL, CONTEXT) });
     };
     sides.count(edge, &mut || looked_at(&areas::range::residency(start, PAGE).unwrap()));
 }
 
 fn verify(sides: &mut Sides) {
     let (area, own) = (create(&attributes(0)), shared());
-    let mut told = Record::begun("areas_verification");
+    let mut record = Record::begun("areas_verification");
     // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
-    let edge = &mut || done(unsafe { areas_verify(area, told.as_mut_ptr(), NULL, CONTEXT) });
+    let edge = &mut || done(unsafe { areas_verify(area, record.as_mut_ptr(), NULL, CONTEXT) });
     sides.count(edge, &mut || assert!(own.verify().unwrap().holds()));
 }

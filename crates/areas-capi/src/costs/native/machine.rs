@@ -20,7 +20,7 @@ functions! {
     fn areas_nodes_allowed(nodes: *mut c_void) -> c_int;
 }
 
-type On = unsafe extern "C" fn(told: *const c_void, context: *mut c_void) -> c_int;
+type On = unsafe extern "C" fn(reported: *const c_void, context: *mut c_void) -> c_int;
 
 pub(super) const ROWS: &[Row] = &[
     Row::new(&["areas_nodes"], nodes),
@@ -32,13 +32,13 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Goes on.
-unsafe extern "C" fn told(_told: *const c_void, _context: *mut c_void) -> c_int {
+unsafe extern "C" fn reported(_told: *const c_void, _context: *mut c_void) -> c_int {
     0
 }
 
 fn nodes(sides: &mut Sides) {
     // SAFETY: a callback.
-    sides.count(&mut || assert!(unsafe { areas_nodes(told, CONTEXT) } > 0), &mut || {
+    sides.count(&mut || assert!(unsafe { areas_nodes(reported, CONTEXT) } > 0), &mut || {
         let machine = Topology::read().unwrap();
         assert!(!machine.nodes().is_empty() && !areas::allowed_nodes().unwrap().is_empty());
     });
@@ -54,7 +54,7 @@ fn distance(sides: &mut Sides) {
 fn rank(sides: &mut Sides) {
     let nearest = Record::begun("areas_targets");
     // SAFETY: as many bytes as it says, and a callback.
-    sides.count(&mut || assert!(unsafe { areas_rank(nearest.as_ptr(), told, CONTEXT) } > 0), &mut || {
+    sides.count(&mut || assert!(unsafe { areas_rank(nearest.as_ptr(), reported, CONTEXT) } > 0), &mut || {
         assert!(!Targets::of(&Topology::read().unwrap()).nearest().unwrap().is_empty());
     });
 }

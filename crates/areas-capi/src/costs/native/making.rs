@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
             "areas_error_help",
             "areas_error_remedy",
         ],
-        tell_failure,
+        describe_failure,
     ),
 ];
 
@@ -208,7 +208,7 @@ fn fail(sides: &mut Sides) {
 }
 
 /// The words are made when it is first asked for.
-fn tell_failure(sides: &mut Sides) {
+fn describe_failure(sides: &mut Sides) {
     set_error();
     let edge = &mut || {
         assert_eq!((areas_error_number(), areas_error_errno()), (BUSY, 0));

@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["areas_send", "areas_receive_with", "areas_release"], receive_in_time).handle(),
     Row::new(&["areas_send", "areas_discard"], discard),
     Row::new(&["areas_offer_open", "areas_offer_close"], offer).handle(),
-    Row::new(&["areas_offer_answer"], answer_nobody),
+    Row::new(&["areas_offer_answer"], answer_no_process),
     Row::new(&["areas_offer_answer"], answer),
     Row::new(&["areas_offer_take", "areas_release"], take_offered).handle(),
 ];
@@ -70,13 +70,13 @@ struct Helper {
 
 impl Helper {
     fn start(mut does: impl FnMut()) -> Self {
-        let ((mut asked, ask), (done, mut tell)) = (pipe().unwrap(), pipe().unwrap());
+        let ((mut asked, ask), (done, mut answer)) = (pipe().unwrap(), pipe().unwrap());
         let other = Other::start(|ready| {
             ready();
             loop {
                 asked.read_exact(&mut [0]).unwrap();
                 does();
-                tell.write_all(b"d").unwrap();
+                answer.write_all(b"d").unwrap();
             }
         });
         Helper { ask, done, _other: other }
@@ -210,7 +210,7 @@ fn offer(sides: &mut Sides) {
     });
 }
 
-fn answer_nobody(sides: &mut Sides) {
+fn answer_no_process(sides: &mut Sides) {
     let ((path, at), area) = (socket(sides), create(&named()));
     let source = registry::find(NAME).unwrap();
     let offer = open_at(area, &at);

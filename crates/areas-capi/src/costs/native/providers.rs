@@ -164,9 +164,9 @@ fn counted(sides: &mut Sides) {
 fn statistics(sides: &mut Sides) {
     // SAFETY: the kernel.
     let provider = unsafe { areas_provider_counted(NULL) };
-    let (counted, mut told) = (System::new().counted(), Record::begun("areas_statistics"));
+    let (counted, mut reported) = (System::new().counted(), Record::begun("areas_statistics"));
     // SAFETY: a provider of this row's, and as many bytes as it says.
-    let edge = &mut || done(unsafe { areas_provider_statistics(provider, told.as_mut_ptr()) });
+    let edge = &mut || done(unsafe { areas_provider_statistics(provider, reported.as_mut_ptr()) });
     sides.count(edge, &mut || assert_eq!(counted.statistics().maps, 0));
 }
 

@@ -656,7 +656,7 @@ static void locking(void)
 	areas_release(area);
 }
 
-static void told(const char *asked, const char *given, const char *why, void *context)
+static void reported(const char *asked, const char *given, const char *why, void *context)
 {
 	CHECK(*asked != '\0' && *given != '\0' && *why != '\0');
 	++*(int *)context;
@@ -671,7 +671,7 @@ static void granting(void)
 	wanted.size = (size_t)2 << 20;
 	wanted.pages = AREAS_PAGES_PREFER_POOL;
 	area = create(&wanted);
-	OK(areas_granted(area, &grant, told, &fallbacks));
+	OK(areas_granted(area, &grant, reported, &fallbacks));
 	CHECK_EQ(grant.fallbacks, fallbacks);
 	/* What it says is what the kernel mapped. */
 	CHECK_EQ(check_smaps(areas_address(area), "KernelPageSize"), (long)(grant.page_size / 1024));
@@ -707,7 +707,7 @@ static void killing(void)
 	if (child == 0) {
 		area = plain("the victim's", 8 * PAGE, AREAS_SHARED);
 		memset(areas_address(area), 5, 8 * PAGE);
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		check_hear(go[0]);
 		_exit(9);
 	}

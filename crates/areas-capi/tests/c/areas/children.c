@@ -28,13 +28,13 @@ static void observer(int from, int to)
 	_exit(0);
 }
 
-static int ask[2], told[2];
+static int ask[2], answer[2];
 
 static int32_t seen(void)
 {
 	int32_t id = 0;
-	check_tell(ask[1], '?');
-	CHECK_EQ(read(told[0], &id, sizeof id), sizeof id);
+	check_send(ask[1], '?');
+	CHECK_EQ(read(answer[0], &id, sizeof id), sizeof id);
 	return id;
 }
 
@@ -80,11 +80,11 @@ int main(void)
 	int32_t id;
 	pid_t other;
 	int number;
-	CHECK(pipe2(ask, O_CLOEXEC) == 0 && pipe2(told, O_CLOEXEC) == 0);
+	CHECK(pipe2(ask, O_CLOEXEC) == 0 && pipe2(answer, O_CLOEXEC) == 0);
 	other = check_fork();
 	if (other == 0) {
 		close(ask[1]);
-		observer(ask[0], told[1]);
+		observer(ask[0], answer[1]);
 	}
 	close(ask[0]);
 	CHECK_EQ(seen(), AREAS_ERROR_NO_SUCH_AREA);

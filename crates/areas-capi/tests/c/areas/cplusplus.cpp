@@ -44,9 +44,9 @@ int main()
 	}
 	CHECK_EQ(areas_mutex_owner(area, 4096), AREAS_OWNER_NONE);
 	areas_release(area);
-	CHECK_EQ(find_area("nobody has this"), B_NAME_NOT_FOUND);
+	CHECK_EQ(find_area("no such area"), B_NAME_NOT_FOUND);
 	/* The words behind BeOS's number are there, too. */
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_SUCH_AREA);
-	CHECK(strstr(areas_error_text(), "nobody has this") != nullptr);
+	CHECK(strstr(areas_error_text(), "no such area") != nullptr);
 	return 0;
 }

@@ -10,7 +10,7 @@
 #include "check.h"
 
 #define PAGE ((size_t)4096)
-#define NOBODY 0x7fffffff
+#define ABSENT 0x7fffffff
 
 /* A function that gives a number gave that error, and said so. */
 #define FAILS(call, expected) \
@@ -183,28 +183,28 @@ static void null(void)
 	CHECK_EQ(areas_error_errno(), EBADF);
 	MAKES_NOTHING(areas_clone_named(NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	MAKES_NOTHING(areas_clone_named("", NULL), AREAS_ERROR_INVALID_INPUT);
-	MAKES_NOTHING(areas_clone_named("nobody has this", NULL), AREAS_ERROR_NO_SUCH_AREA);
+	MAKES_NOTHING(areas_clone_named("no such area", NULL), AREAS_ERROR_NO_SUCH_AREA);
 	MAKES_NOTHING(areas_clone(0, NULL), AREAS_ERROR_INVALID_INPUT);
-	MAKES_NOTHING(areas_clone(NOBODY, NULL), AREAS_ERROR_NO_SUCH_AREA);
+	MAKES_NOTHING(areas_clone(ABSENT, NULL), AREAS_ERROR_NO_SUCH_AREA);
 	FAILS(areas_find(NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_find(""), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_wait(NULL, 0), AREAS_ERROR_INVALID_INPUT);
-	FAILS(areas_wait("nobody has this", 1), AREAS_ERROR_TIMED_OUT);
+	FAILS(areas_wait("no such area", 1), AREAS_ERROR_TIMED_OUT);
 	FAILS(areas_at(NULL), AREAS_ERROR_NO_SUCH_AREA);
 	FAILS(areas_at((void *)UINTPTR_MAX), AREAS_ERROR_NO_SUCH_AREA);
 	FAILS(areas_get(-1, &info), AREAS_ERROR_INVALID_INPUT);
-	FAILS(areas_get(NOBODY, &info), AREAS_ERROR_NO_SUCH_AREA);
-	FAILS(areas_get(NOBODY, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_get(ABSENT, &info), AREAS_ERROR_NO_SUCH_AREA);
+	FAILS(areas_get(ABSENT, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_next(INT_MAX, NULL, &info), AREAS_ERROR_NO_SUCH_TEAM);
 	FAILS(areas_next((uint32_t)getpid(), NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_next((uint32_t)getpid(), NULL, &info), 0);
 	CHECK_EQ(areas_list(NULL, NULL, NULL), 0);
-	FAILS(areas_holders(NOBODY, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
-	FAILS(areas_measure_id(NOBODY, &residency, NULL, NULL), AREAS_ERROR_NO_SUCH_AREA);
-	FAILS(areas_migrate_id(NOBODY, &placement, &migration, NULL, NULL, NULL), AREAS_ERROR_NO_SUCH_AREA);
+	FAILS(areas_holders(ABSENT, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_measure_id(ABSENT, &residency, NULL, NULL), AREAS_ERROR_NO_SUCH_AREA);
+	FAILS(areas_migrate_id(ABSENT, &placement, &migration, NULL, NULL, NULL), AREAS_ERROR_NO_SUCH_AREA);
 	FAILS(areas_migrate_id(-1, &placement, &migration, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
-	FAILS(areas_migrate_id(NOBODY, NULL, &migration, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
-	FAILS(areas_migrate_id(NOBODY, &placement, NULL, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_migrate_id(ABSENT, NULL, &migration, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
+	FAILS(areas_migrate_id(ABSENT, &placement, NULL, NULL, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_measure_range((void *)(UINTPTR_MAX - PAGE), SIZE_MAX, &residency, NULL, NULL), AREAS_ERROR_INVALID_INPUT);
 	FAILS(areas_measure_range((void *)(uintptr_t)0x10000, PAGE, &residency, NULL, NULL), AREAS_ERROR_OUT_OF_RANGE);
 	FAILS(areas_nodes_parse(NULL, &nodes), AREAS_ERROR_INVALID_INPUT);
@@ -389,9 +389,9 @@ static void words(void)
 {
 	pthread_t thread;
 	const char *text;
-	CHECK_EQ(areas_find("nobody has this"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_find("no such area"), AREAS_ERROR_NO_SUCH_AREA);
 	text = areas_error_text();
-	CHECK(strstr(text, "nobody has this") != NULL);
+	CHECK(strstr(text, "no such area") != NULL);
 	CHECK(areas_error_text() == text);
 	CHECK_EQ(areas_list(NULL, NULL, NULL), 0);
 	CHECK(areas_error_text() == text);

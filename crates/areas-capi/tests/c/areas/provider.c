@@ -123,20 +123,20 @@ static void custom(void)
 		}
 	}
 	/* A failure that was reported before is not what a provider that says nothing fails with. */
-	CHECK_EQ(areas_find("nobody has this"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_find("no such area"), AREAS_ERROR_NO_SUCH_AREA);
 	shark.fail = 2;
 	CHECK(areas_create(&wanted) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
-	CHECK(strstr(areas_error_text(), "nobody has this") == NULL);
+	CHECK(strstr(areas_error_text(), "no such area") == NULL);
 	/* What a provider gets over is no failure of the call: the words of the last one stay where they are. */
-	CHECK_EQ(areas_find("nobody has this"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_find("no such area"), AREAS_ERROR_NO_SUCH_AREA);
 	words = areas_error_text();
 	shark.fail = 0;
 	wanted.name = NULL;
 	another = areas_create(&wanted);
 	CHECK(another != NULL);
 	CHECK(areas_error_text() == words);
-	CHECK(strstr(words, "nobody has this") != NULL);
+	CHECK(strstr(words, "no such area") != NULL);
 	areas_release(another);
 	CHECK_EQ(shark.unmapped, 1);
 	shark.unmapped = 0;
@@ -423,26 +423,26 @@ static void *map_and_unmap(void *context)
 
 static void statistics(void)
 {
-	areas_statistics told = AREAS_STATISTICS;
+	areas_statistics counts = AREAS_STATISTICS;
 	areas_provider *counted, *guarded;
 	areas_attributes wanted;
 	areas_area *one, *two;
 	pthread_t threads[3];
 	char *end;
 
-	CHECK_EQ(areas_provider_statistics(NULL, &told), AREAS_ERROR_INVALID_INPUT);
+	CHECK_EQ(areas_provider_statistics(NULL, &counts), AREAS_ERROR_INVALID_INPUT);
 	counted = areas_provider_counted(NULL);
 	CHECK(counted != NULL);
 	CHECK_EQ(areas_provider_statistics(counted, NULL), AREAS_ERROR_INVALID_INPUT);
-	told.struct_size = 47;
-	CHECK_EQ(areas_provider_statistics(counted, &told), AREAS_ERROR_INVALID_INPUT);
-	told.struct_size = sizeof told;
-	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-	CHECK(told.mapped == 0 && told.peak == 0 && told.maps == 0 && told.unmaps == 0 && told.failures == 0);
+	counts.struct_size = 47;
+	CHECK_EQ(areas_provider_statistics(counted, &counts), AREAS_ERROR_INVALID_INPUT);
+	counts.struct_size = sizeof counts;
+	CHECK_EQ(areas_provider_statistics(counted, &counts), 0);
+	CHECK(counts.mapped == 0 && counts.peak == 0 && counts.maps == 0 && counts.unmaps == 0 && counts.failures == 0);
 
 	/* A layer over it is counted below, and does not count itself. */
 	guarded = areas_provider_guarded(counted, 1);
-	CHECK_EQ(areas_provider_statistics(guarded, &told), AREAS_ERROR_UNSUPPORTED);
+	CHECK_EQ(areas_provider_statistics(guarded, &counts), AREAS_ERROR_UNSUPPORTED);
 	CHECK(strstr(areas_error_remedy(), "areas_provider_counted") != NULL);
 	wanted = asked(guarded, AREAS_PRIVATE);
 	one = areas_create(&wanted);
@@ -451,30 +451,30 @@ static void statistics(void)
 	wanted.max = 10 * PAGE;
 	two = areas_create(&wanted);
 	CHECK(one != NULL && two != NULL);
-	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-	CHECK_EQ(told.mapped, 13 * PAGE);
-	CHECK_EQ(told.peak, 13 * PAGE);
-	CHECK_EQ(told.maps, 2);
-	CHECK_EQ(told.unmaps, 0);
+	CHECK_EQ(areas_provider_statistics(counted, &counts), 0);
+	CHECK_EQ(counts.mapped, 13 * PAGE);
+	CHECK_EQ(counts.peak, 13 * PAGE);
+	CHECK_EQ(counts.maps, 2);
+	CHECK_EQ(counts.unmaps, 0);
 	end = (char *)areas_address(two) + 10 * PAGE;
 	CHECK_STR(check_maps(end - 1), "rw-s");
 	areas_release(two);
 	CHECK_STR(check_maps(end - 1), "");
-	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-	CHECK_EQ(told.mapped, 3 * PAGE);
-	CHECK_EQ(told.peak, 13 * PAGE);
-	CHECK_EQ(told.unmaps, 1);
+	CHECK_EQ(areas_provider_statistics(counted, &counts), 0);
+	CHECK_EQ(counts.mapped, 3 * PAGE);
+	CHECK_EQ(counts.peak, 13 * PAGE);
+	CHECK_EQ(counts.unmaps, 1);
 	/* An address that is taken: the kernel's refusal. */
 	wanted = asked(counted, AREAS_PRIVATE);
 	wanted.address = areas_address(one);
 	wanted.address_form = AREAS_EXACTLY;
-	CHECK_EQ(told.failures, 0);
+	CHECK_EQ(counts.failures, 0);
 	CHECK(areas_create(&wanted) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_ADDRESS_IN_USE);
-	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-	CHECK_EQ(told.failures, 1);
-	CHECK_EQ(told.mapped, 3 * PAGE);
-	CHECK_EQ(told.maps, 2);
+	CHECK_EQ(areas_provider_statistics(counted, &counts), 0);
+	CHECK_EQ(counts.failures, 1);
+	CHECK_EQ(counts.mapped, 3 * PAGE);
+	CHECK_EQ(counts.maps, 2);
 	areas_release(one);
 	areas_provider_release(guarded);
 
@@ -482,16 +482,16 @@ static void statistics(void)
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, map_and_unmap, counted), 0);
 	while (mapping > 0) {
-		CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-		CHECK(told.mapped <= told.peak && told.unmaps <= told.maps && told.mapped <= 9 * PAGE);
+		CHECK_EQ(areas_provider_statistics(counted, &counts), 0);
+		CHECK(counts.mapped <= counts.peak && counts.unmaps <= counts.maps && counts.mapped <= 9 * PAGE);
 	}
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
-	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-	CHECK_EQ(told.mapped, 0);
-	CHECK_EQ(told.peak, 13 * PAGE);
-	CHECK_EQ(told.maps, 602);
-	CHECK_EQ(told.unmaps, 602);
+	CHECK_EQ(areas_provider_statistics(counted, &counts), 0);
+	CHECK_EQ(counts.mapped, 0);
+	CHECK_EQ(counts.peak, 13 * PAGE);
+	CHECK_EQ(counts.maps, 602);
+	CHECK_EQ(counts.unmaps, 602);
 	areas_provider_release(counted);
 }
 

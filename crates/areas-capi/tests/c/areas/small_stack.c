@@ -116,9 +116,9 @@ static void finding(void)
 	int32_t theirs = areas_find("theirs");
 	CHECK(theirs > 0);
 	CHECK_EQ(areas_get(theirs, &info), 0);
-	CHECK_EQ(areas_find("nobody"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_find("absent"), AREAS_ERROR_NO_SUCH_AREA);
 	CHECK(areas_error_help()[0] != '\0');
-	CHECK_EQ(areas_wait("nobody", 1), AREAS_ERROR_TIMED_OUT);
+	CHECK_EQ(areas_wait("absent", 1), AREAS_ERROR_TIMED_OUT);
 	CHECK_EQ(areas_list(on_area, NULL, NULL), 0);
 	CHECK(areas_holders(theirs, on_holder, NULL) > 0);
 	CHECK_EQ(areas_next(info.pid, NULL, &info), 1);
@@ -207,8 +207,8 @@ static void *runs(void *calls)
 
 int main(void)
 {
-	const char *told = getenv("AREAS_STACK_KIB");
-	size_t size = (told != NULL ? (size_t)atoi(told) : UNOPTIMISED_KIB) * 1024, part;
+	const char *reported = getenv("AREAS_STACK_KIB");
+	size_t size = (reported != NULL ? (size_t)atoi(reported) : UNOPTIMISED_KIB) * 1024, part;
 	int ready[2];
 	pid_t holder;
 	CHECK(size >= (size_t)PTHREAD_STACK_MIN);
@@ -217,7 +217,7 @@ int main(void)
 	holder = check_fork();
 	if (holder == 0) {
 		CHECK(made("theirs", AREAS_SHARED, AREAS_LOCK_NONE) != NULL);
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		pause();
 	}
 	CHECK_EQ(check_hear(ready[0]), 'r');

@@ -8,28 +8,28 @@
 
 #include "check.h"
 
-static int nodes_told, stop_after;
+static int nodes_reported, stop_after;
 static areas_ranked last;
 
 static int takes(const areas_ranked *ranked, void *context)
 {
-	CHECK(context == &nodes_told);
+	CHECK(context == &nodes_reported);
 	/* Best first: nearer, or more free. */
-	if (nodes_told > 0 && ranked->source == last.source) {
+	if (nodes_reported > 0 && ranked->source == last.source) {
 		if (ranked->source == AREAS_BY_FREE)
 			CHECK(ranked->value <= last.value);
 		if (ranked->source == AREAS_BY_DISTANCE)
 			CHECK(ranked->value >= last.value);
 	}
 	last = *ranked;
-	nodes_told++;
-	return nodes_told == stop_after;
+	nodes_reported++;
+	return nodes_reported == stop_after;
 }
 
 static int rank(const areas_targets *wanted)
 {
-	nodes_told = 0;
-	return areas_rank(wanted, takes, &nodes_told);
+	nodes_reported = 0;
+	return areas_rank(wanted, takes, &nodes_reported);
 }
 
 static int count(const areas_node *node, void *context)
@@ -44,7 +44,7 @@ static void answers(void)
 	int nodes = 0;
 	CHECK(areas_nodes(count, &nodes) > 0);
 	CHECK_EQ(rank(&wanted), nodes);
-	CHECK_EQ(nodes_told, nodes);
+	CHECK_EQ(nodes_reported, nodes);
 	CHECK_EQ(last.source, AREAS_BY_DISTANCE);
 	CHECK(last.value >= 10);
 	wanted.by = AREAS_MOST_FREE;
@@ -69,13 +69,13 @@ static void answers(void)
 	/* Where the firmware reports no speeds, distance may do instead, or is an error. */
 	wanted.from = AREAS_FROM_ANYWHERE;
 	for (wanted.by = AREAS_HIGHEST_BANDWIDTH; wanted.by <= AREAS_LOWEST_LATENCY; wanted.by++) {
-		int told;
+		int reported;
 		wanted.or_distance = 0;
-		told = rank(&wanted);
-		CHECK(told == AREAS_ERROR_UNSUPPORTED || (told == 1 && last.source == AREAS_BY_HMAT));
+		reported = rank(&wanted);
+		CHECK(reported == AREAS_ERROR_UNSUPPORTED || (reported == 1 && last.source == AREAS_BY_HMAT));
 		wanted.or_distance = 1;
 		CHECK_EQ(rank(&wanted), 1);
-		CHECK_EQ(last.source, told == 1 ? AREAS_BY_HMAT : AREAS_BY_DISTANCE);
+		CHECK_EQ(last.source, reported == 1 ? AREAS_BY_HMAT : AREAS_BY_DISTANCE);
 	}
 }
 
@@ -107,7 +107,7 @@ static void errors(void)
 	wanted.or_distance = 0;
 	wanted.within.words[15] = 1;
 	CHECK_EQ(rank(&wanted), AREAS_ERROR_NODE_NOT_ALLOWED);
-	CHECK_EQ(nodes_told, 0);
+	CHECK_EQ(nodes_reported, 0);
 }
 
 static int bits(const areas_nodeset *set)

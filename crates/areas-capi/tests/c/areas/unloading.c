@@ -74,7 +74,7 @@ static areas_area *made(const char *name)
 /* Its last error has to go with it. */
 static void *fails(void *nothing)
 {
-	CHECK_EQ(calls.find("nobody"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(calls.find("absent"), AREAS_ERROR_NO_SUCH_AREA);
 	CHECK(calls.text()[0] != '\0');
 	return nothing;
 }

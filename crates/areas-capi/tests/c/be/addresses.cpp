@@ -149,7 +149,7 @@ void the_source_address()
 		Area source("source", B_EXACT_ADDRESS, pointer(0x300000000000), page);
 		CHECK(source.id > 0);
 		strcpy(static_cast<char *>(source.address), "here");
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		check_hear(go[0]);
 		_exit(0);
 	}
@@ -162,7 +162,7 @@ void the_source_address()
 	area_id another = clone_area("another", &address, B_CLONE_ADDRESS, rw, find_area("source"));
 	CHECK_EQ(another, B_BAD_VALUE);
 	CHECK_EQ(delete_area(clone), B_OK);
-	check_tell(go[1], 'e');
+	check_send(go[1], 'e');
 	check_child(child, 0);
 }
 

@@ -9,7 +9,7 @@
 #include <sys/time.h>
 
 /* Numbers that no team and no thread has. */
-static const int32 nobody[] = { -1, INT32_MIN, INT32_MAX };
+static const int32 absent[] = { -1, INT32_MIN, INT32_MAX };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static void teams(void)
@@ -21,8 +21,8 @@ static void teams(void)
 	if (child == 0)
 		_exit(0);
 	memset(&team, 0x55, sizeof team);
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(get_team_info(nobody[i], &team), B_BAD_TEAM_ID);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(get_team_info(absent[i], &team), B_BAD_TEAM_ID);
 	CHECK_EQ(_get_team_info(0, NULL, sizeof team), B_BAD_ADDRESS);
 	CHECK_EQ(_get_team_info(0, &team, 0), B_BAD_VALUE);
 	CHECK_EQ(_get_team_info(0, &team, sizeof team + 1), B_BAD_VALUE);
@@ -47,8 +47,8 @@ static void threads(void)
 	thread_info thread;
 	size_t i;
 	memset(&thread, 0x55, sizeof thread);
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(get_thread_info(nobody[i], &thread), B_BAD_THREAD_ID);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(get_thread_info(absent[i], &thread), B_BAD_THREAD_ID);
 	CHECK_EQ(get_thread_info(0, &thread), B_BAD_THREAD_ID);
 	CHECK_EQ(get_thread_info(getpid(), (thread_info *)NULL), B_BAD_ADDRESS);
 	CHECK_EQ(_get_thread_info(getpid(), &thread, 0), B_BAD_VALUE);
@@ -66,8 +66,8 @@ static void waiting(void)
 	pid_t child = check_fork();
 	if (child == 0)
 		_exit(3);
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(wait_for_thread(nobody[i], &value), B_BAD_THREAD_ID);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(wait_for_thread(absent[i], &value), B_BAD_THREAD_ID);
 	CHECK_EQ(wait_for_thread(0, &value), B_BAD_THREAD_ID);
 	/* For itself it would wait forever. */
 	CHECK_EQ(wait_for_thread(find_thread(NULL), &value), B_BAD_THREAD_ID);

@@ -181,7 +181,7 @@ static int areas_of_this_team(void)
 }
 
 /* get_area_info is the first call behind it. */
-static void told(const struct part *part, enum way way)
+static void reported(const struct part *part, enum way way)
 {
 	struct stranger stranger;
 	char *base;
@@ -470,7 +470,7 @@ int main(int argc, char **argv)
 		for (way = UNMAPPED; way < WAYS; way++) {
 			printf("%s by %s\n", parts[part].name, way_names[way]);
 			fflush(stdout);
-			told(&parts[part], (enum way)way);
+			reported(&parts[part], (enum way)way);
 			deleted(&parts[part], (enum way)way);
 			protected(&parts[part], (enum way)way);
 			resized(&parts[part], (enum way)way);

@@ -28,7 +28,7 @@ static unsigned char used[RANGE / 4096];
 /* The area at whose end the heap grows. */
 static char *last;
 static size_t in_use, areas_made, grown, refused;
-static int tells;
+static int reports;
 
 struct block {
 	size_t *at;
@@ -111,7 +111,7 @@ static void give(const struct block *block)
 	char *at = (char *)block->at;
 	size_t i;
 	CHECK_EQ(pthread_mutex_lock(&lock), 0);
-	if (tells)
+	if (reports)
 		CHECK_EQ(areas_forget_range(at, block->pages * PAGE), 0);
 	CHECK_EQ(munmap(at, block->pages * PAGE), 0);
 	for (i = 0; i < block->pages; i++)
@@ -186,13 +186,13 @@ static size_t areas_now(size_t *resident)
 	return count;
 }
 
-static void run(int with_telling, double time)
+static void run(int with_reports, double time)
 {
 	pthread_t threads[THREADS];
 	unsigned numbers[THREADS], i;
 	size_t resident, count;
 	addr_t address = 0;
-	tells = with_telling;
+	reports = with_reports;
 	last = NULL;
 	in_use = areas_made = grown = refused = 0;
 	CHECK_EQ(_kern_reserve_address_range(&address, B_RANDOMIZED_ANY_ADDRESS, RANGE), B_OK);
@@ -213,7 +213,7 @@ static void run(int with_telling, double time)
 	}
 	for (i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
-	printf("%s: %zu areas made, grown %zu times, refused %zu times\n", with_telling ? "told" : "not told", areas_made, grown, refused);
+	printf("%s: %zu areas made, grown %zu times, refused %zu times\n", with_reports ? "told" : "not told", areas_made, grown, refused);
 	fflush(stdout);
 	CHECK(grown > areas_made / 8);
 	count = areas_now(&resident);

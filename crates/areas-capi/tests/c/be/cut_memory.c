@@ -25,7 +25,7 @@ static struct stat object_at(const void *address)
 	FILE *maps = fopen("/proc/self/maps", "re");
 	unsigned long from, to, inode = 0, found;
 	struct dirent *entry;
-	struct stat told;
+	struct stat status;
 	DIR *folder;
 	CHECK(maps != NULL);
 	while (fgets(line, sizeof line, maps) != NULL)
@@ -37,9 +37,9 @@ static struct stat object_at(const void *address)
 	CHECK(folder != NULL);
 	while ((entry = readdir(folder)) != NULL) {
 		snprintf(path, sizeof path, "/proc/self/fd/%.20s", entry->d_name);
-		if (stat(path, &told) == 0 && told.st_ino == inode && S_ISREG(told.st_mode)) {
+		if (stat(path, &status) == 0 && status.st_ino == inode && S_ISREG(status.st_mode)) {
 			closedir(folder);
-			return told;
+			return status;
 		}
 	}
 	check_failed(__FILE__, __LINE__, "no descriptor of inode %lu", inode);
@@ -70,7 +70,7 @@ static area_id make(char **base)
 }
 
 /* No other process has it: each part that goes is released, and what comes again is zeros. */
-static void nobody_else_has_it(void)
+static void no_other_process_has_it(void)
 {
 	char *base;
 	area_info info;
@@ -112,7 +112,7 @@ static void nobody_else_has_it(void)
 }
 
 /* A clone that fails does not count. */
-static void nobody_got_it(void)
+static void no_process_got_it(void)
 {
 	char *base;
 	void *address;
@@ -131,22 +131,22 @@ static void nobody_got_it(void)
 }
 
 /* Another team has it: whatever the maker unmaps, its clone has all of it, and goes on to have it. */
-static void somebody_has_it(void)
+static void another_process_has_it(void)
 {
 	char *base;
 	area_info info;
 	area_id id = make(&base);
-	int asked[2], told[2];
+	int asked[2], answered[2];
 	pid_t child;
 	CHECK_EQ(pipe(asked), 0);
-	CHECK_EQ(pipe(told), 0);
+	CHECK_EQ(pipe(answered), 0);
 	child = check_fork();
 	if (child == 0) {
 		char *copy, *again;
 		size_t i;
 		area_id clone = clone_area("clone", (void **)&copy, B_ANY_ADDRESS, RW, id), of_rest;
 		CHECK(clone > 0);
-		check_tell(told[1], 'c');
+		check_send(answered[1], 'c');
 		CHECK_EQ(check_hear(asked[0]), 'u');
 		CHECK_EQ(get_area_info(clone, &info), B_OK);
 		CHECK_EQ(info.size, SIZE);
@@ -171,7 +171,7 @@ static void somebody_has_it(void)
 		CHECK_EQ(delete_area(clone), B_OK);
 		_exit(7);
 	}
-	CHECK_EQ(check_hear(told[0]), 'c');
+	CHECK_EQ(check_hear(answered[0]), 'c');
 	CHECK_EQ(munmap(base, 8 * PAGE), 0);
 	CHECK_EQ(munmap(base + 12 * PAGE, (PAGES - 12) * PAGE), 0);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
@@ -182,11 +182,11 @@ static void somebody_has_it(void)
 	/* What is behind is the clone's: it does not grow over it. */
 	CHECK_EQ(resize_area(id, 5 * PAGE), B_ERROR);
 	CHECK_EQ(resize_area(id, 4 * PAGE), B_OK);
-	check_tell(asked[1], 'u');
+	check_send(asked[1], 'u');
 	check_child(child, 7);
 	CHECK_EQ(base[8 * PAGE + 1], 'w');
 	CHECK_EQ(delete_area(id), B_OK);
-	close(asked[0]), close(asked[1]), close(told[0]), close(told[1]);
+	close(asked[0]), close(asked[1]), close(answered[0]), close(answered[1]);
 }
 
 /* A part of which there is a clone has a size of its own, and so has the clone: one resize would not be one of both, so that it is refused. */
@@ -209,7 +209,7 @@ static void a_clone_of_a_part(void)
 				CHECK(clone > 0);
 				/* But for what was inherited. */
 				CHECK_EQ(delete_area(area_for(base)), B_OK);
-				check_tell(from[1], 'c');
+				check_send(from[1], 'c');
 				check_hear(to[0]);
 				CHECK_EQ(resize_area(clone, 2 * PAGE), B_ERROR);
 				CHECK_EQ(get_area_info(clone, &info), B_OK);
@@ -230,7 +230,7 @@ static void a_clone_of_a_part(void)
 			CHECK_EQ(copy[5 * PAGE], 6);
 			CHECK_EQ(delete_area(clone), B_OK);
 		} else {
-			check_tell(to[1], 'e');
+			check_send(to[1], 'e');
 			check_child(child, 0);
 		}
 	}
@@ -260,16 +260,16 @@ static void who_has_the_whole_resizes_it(int known)
 	child = check_fork();
 	if (child == 0) {
 		area_id own = area_for(base);
-		check_tell(from[1], 'r');
+		check_send(from[1], 'r');
 		check_hear(to[0]);
 		CHECK_EQ(resize_area(own, 4 * PAGE), B_OK);
-		check_tell(from[1], 's');
+		check_send(from[1], 's');
 		check_hear(to[0]);
 		CHECK_EQ(resize_area(own, PAGES * PAGE), B_OK);
 		CHECK_EQ(base[3 * PAGE], 4);
 		CHECK_EQ(base[12 * PAGE], 0);
 		base[12 * PAGE] = 'n';
-		check_tell(from[1], 'g');
+		check_send(from[1], 'g');
 		check_hear(to[0]);
 		_exit(0);
 	}
@@ -277,14 +277,14 @@ static void who_has_the_whole_resizes_it(int known)
 	CHECK_EQ(munmap(base + 6 * PAGE, 3 * PAGE), 0);
 	if (known)
 		CHECK_EQ(get_area_info(id, &info), B_OK);
-	check_tell(to[1], 's');
+	check_send(to[1], 's');
 	check_hear(from[0]);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_EQ(info.size, 4 * PAGE);
 	CHECK_EQ(base[3 * PAGE], 4);
 	CHECK(!is_there(base + 4 * PAGE));
 	CHECK(!is_there(base + 9 * PAGE));
-	check_tell(to[1], 'g');
+	check_send(to[1], 'g');
 	check_hear(from[0]);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_EQ(info.size, 6 * PAGE);
@@ -294,7 +294,7 @@ static void who_has_the_whole_resizes_it(int known)
 	CHECK_EQ(get_area_info(second, &info), B_OK);
 	CHECK(info.address == base + 9 * PAGE);
 	CHECK_EQ(info.size, (PAGES - 9) * PAGE);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	CHECK_EQ(delete_area(second), B_OK);
 	CHECK_EQ(delete_area(id), B_OK);
@@ -321,7 +321,7 @@ static void handed_over(void)
 		int found = 0;
 		void *own;
 		CHECK(create_area("makes it a team", &own, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		CHECK_EQ(check_hear(go[0]), 'g');
 		/* It has inherited both parts, and one of them came once more. */
 		while (get_next_area_info(0, &cookie, &info) == B_OK)
@@ -339,7 +339,7 @@ static void handed_over(void)
 	CHECK(_kern_transfer_area(given, &anywhere, B_ANY_ADDRESS, child) >= 0);
 	CHECK_EQ(area_for(base + 8 * PAGE), B_ERROR);
 	CHECK_STR(check_maps(base + 8 * PAGE), "");
-	check_tell(go[1], 'g');
+	check_send(go[1], 'g');
 	check_child(child, 7);
 	CHECK_EQ(base[0], 1);
 	/* Within this team the other part moves. */
@@ -354,7 +354,7 @@ static void handed_over(void)
 }
 
 /* Told before the program unmaps: at once. */
-static void told_before(void)
+static void reported_before(void)
 {
 	char *base, *elsewhere;
 	area_info info;
@@ -396,7 +396,7 @@ static void told_before(void)
 }
 
 /* Of an area that was unmapped whole, with no call since, nothing is in the way of an exact address: what was reserved behind it neither. */
-static void its_reserve_is_in_nobodys_way(void)
+static void its_reserve_is_in_no_areas_way(void)
 {
 	char *base;
 	void *address;
@@ -415,16 +415,16 @@ static void its_reserve_is_in_nobodys_way(void)
 
 int main(void)
 {
-	somebody_has_it();
-	its_reserve_is_in_nobodys_way();
+	another_process_has_it();
+	its_reserve_is_in_no_areas_way();
 	handed_over();
 	a_clone_of_a_part();
 	who_has_the_whole_resizes_it(0);
 	who_has_the_whole_resizes_it(1);
 	if (!check_knows_holders())
 		SKIP("this kernel has no flags of memory objects (before Linux 6.0): what is unmapped keeps its memory");
-	nobody_else_has_it();
-	nobody_got_it();
-	told_before();
+	no_other_process_has_it();
+	no_process_got_it();
+	reported_before();
 	return 0;
 }

@@ -13,13 +13,13 @@
 
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
-#define NOBODY ((area_id)0x7fffffff)
+#define ABSENT ((area_id)0x7fffffff)
 /* Behind all addresses, and not the cookie of a walk that has ended. */
 #define PAGE_OF_COOKIES ((ssize_t)PAGE)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Ids that no process has, and numbers that are no ids. */
-static const area_id nobody[] = { NOBODY, 0, -1, INT32_MIN, 1 << 19 };
+static const area_id absent[] = { ABSENT, 0, -1, INT32_MIN, 1 << 19 };
 /* 3 is B_CLONE_ADDRESS, 4 B_ANY_KERNEL_ADDRESS, 5 the kernel's, too. */
 static const uint32 unknown_specs[] = { B_ANY_KERNEL_ADDRESS, 5, 8, 9, 0xffffffffu };
 static const uint32 kernel_specs[] = { B_ANY_KERNEL_ADDRESS, 5 };
@@ -163,8 +163,8 @@ static void clone_arguments(void)
 	void *source_address, *address = &mark;
 	area_id id = made("source", &source_address);
 	size_t i;
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(clone_area("c", &address, B_ANY_ADDRESS, RW, nobody[i]), B_BAD_VALUE);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(clone_area("c", &address, B_ANY_ADDRESS, RW, absent[i]), B_BAD_VALUE);
 	CHECK_EQ(clone_area(NULL, &address, B_ANY_ADDRESS, RW, id), B_BAD_ADDRESS);
 	CHECK_EQ(clone_area("c", NULL, B_ANY_ADDRESS, RW, id), B_BAD_ADDRESS);
 	CHECK_EQ(clone_area(NULL, NULL, 99, RW, -1), B_BAD_ADDRESS);
@@ -192,7 +192,7 @@ static void find_and_area_for(void)
 	area_id id = made("found", &address);
 	CHECK_EQ(find_area(NULL), B_BAD_ADDRESS);
 	CHECK_EQ(find_area(""), B_NAME_NOT_FOUND);
-	CHECK_EQ(find_area("nobody has this"), B_NAME_NOT_FOUND);
+	CHECK_EQ(find_area("no such area"), B_NAME_NOT_FOUND);
 	CHECK_EQ(find_area("foun"), B_NAME_NOT_FOUND);
 	CHECK_EQ(find_area("found "), B_NAME_NOT_FOUND);
 	CHECK_EQ(area_for(NULL), B_ERROR);
@@ -213,8 +213,8 @@ static void info_arguments(void)
 	area_id id = made("told of", &address);
 	size_t i;
 	memset(&info, 0x55, sizeof info);
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(get_area_info(nobody[i], &info), B_BAD_VALUE);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(get_area_info(absent[i], &info), B_BAD_VALUE);
 	CHECK_EQ(get_area_info(id, (area_info *)NULL), B_BAD_ADDRESS);
 	CHECK_EQ(_get_area_info(id, &info, 0), B_BAD_VALUE);
 	CHECK_EQ(_get_area_info(id, &info, sizeof info - 1), B_BAD_VALUE);
@@ -302,8 +302,8 @@ static void resize_arguments(void)
 	area_info info;
 	area_id behind, id = made("resized", &address);
 	size_t i;
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(resize_area(nobody[i], PAGE), B_BAD_VALUE);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(resize_area(absent[i], PAGE), B_BAD_VALUE);
 	CHECK_EQ(resize_area(id, 0), B_BAD_VALUE);
 	CHECK_EQ(resize_area(id, 1), B_BAD_VALUE);
 	CHECK_EQ(resize_area(id, PAGE + 1), B_BAD_VALUE);
@@ -313,7 +313,7 @@ static void resize_arguments(void)
 	CHECK_EQ(resize_area(id, ~(PAGE - 1)), B_ERROR);
 	CHECK_EQ(resize_area(id, ((uintptr_t)1 << 47) - (uintptr_t)address), B_ERROR);
 	/* The id comes before that, and what is no size before the id. */
-	CHECK_EQ(resize_area(NOBODY, ~(PAGE - 1)), B_BAD_VALUE);
+	CHECK_EQ(resize_area(ABSENT, ~(PAGE - 1)), B_BAD_VALUE);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
 	CHECK_EQ(delete_area(id), B_OK);
@@ -341,9 +341,9 @@ static void protection_and_delete_arguments(void)
 	area_info info;
 	area_id id = made("protected", &address);
 	size_t i;
-	for (i = 0; i < COUNT(nobody); i++) {
-		CHECK_EQ(set_area_protection(nobody[i], B_READ_AREA), B_BAD_VALUE);
-		CHECK_EQ(delete_area(nobody[i]), B_BAD_VALUE);
+	for (i = 0; i < COUNT(absent); i++) {
+		CHECK_EQ(set_area_protection(absent[i], B_READ_AREA), B_BAD_VALUE);
+		CHECK_EQ(delete_area(absent[i]), B_BAD_VALUE);
 	}
 	for (i = 0; i < COUNT(unknown_protections); i++)
 		CHECK_EQ(set_area_protection(id, unknown_protections[i]), B_BAD_VALUE);
@@ -365,8 +365,8 @@ static void transfer_arguments(void)
 	size_t i;
 	memset(own, 'k', PAGE);
 	address = unchanged = &info;
-	for (i = 0; i < COUNT(nobody); i++)
-		CHECK_EQ(_kern_transfer_area(nobody[i], &address, B_ANY_ADDRESS, getpid()), B_BAD_VALUE);
+	for (i = 0; i < COUNT(absent); i++)
+		CHECK_EQ(_kern_transfer_area(absent[i], &address, B_ANY_ADDRESS, getpid()), B_BAD_VALUE);
 	CHECK_EQ(_kern_transfer_area(id, NULL, B_ANY_ADDRESS, getpid()), B_BAD_ADDRESS);
 	for (i = 0; i < COUNT(unknown_specs); i++)
 		CHECK_EQ(_kern_transfer_area(id, &address, unknown_specs[i], getpid()), B_BAD_VALUE);
@@ -375,9 +375,9 @@ static void transfer_arguments(void)
 	/* Not this team: 0 is its number in other calls only. */
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, 0), B_BAD_TEAM_ID);
 	/* In the order of the arguments' checks. */
-	CHECK_EQ(_kern_transfer_area(NOBODY, NULL, B_ANY_KERNEL_ADDRESS, 0), B_BAD_VALUE);
-	CHECK_EQ(_kern_transfer_area(NOBODY, NULL, B_ANY_ADDRESS, 0), B_BAD_ADDRESS);
-	CHECK_EQ(_kern_transfer_area(NOBODY, &address, B_ANY_ADDRESS, 0), B_BAD_VALUE);
+	CHECK_EQ(_kern_transfer_area(ABSENT, NULL, B_ANY_KERNEL_ADDRESS, 0), B_BAD_VALUE);
+	CHECK_EQ(_kern_transfer_area(ABSENT, NULL, B_ANY_ADDRESS, 0), B_BAD_ADDRESS);
+	CHECK_EQ(_kern_transfer_area(ABSENT, &address, B_ANY_ADDRESS, 0), B_BAD_VALUE);
 	/* A team that holds nothing has nowhere to get it; one that has ended even less. */
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, 1), B_BAD_TEAM_ID);
 	child = check_fork();
@@ -469,7 +469,7 @@ static void foreign_areas(void)
 	if (child == 0) {
 		id = create_area("foreign", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, B_READ_AREA);
 		CHECK(id > 0);
-		check_tell(from[1], 'r');
+		check_send(from[1], 'r');
 		check_hear(to[0]);
 		_exit(0);
 	}
@@ -493,7 +493,7 @@ static void foreign_areas(void)
 	CHECK_STR(check_maps(address), "r--s");
 	CHECK_EQ(check_touch(address, 1), SIGSEGV);
 	CHECK_EQ(delete_area(clone), B_OK);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	/* Its team has ended. */
 	CHECK_EQ(delete_area(id), B_BAD_VALUE);
@@ -517,7 +517,7 @@ static void a_clone_in_the_way(void)
 		CHECK_EQ(delete_area(area_for(address)), B_OK);
 		CHECK(clone_area("in the way", &there, B_EXACT_ADDRESS, RW, find_area("grows")) > 0);
 		CHECK(create_area("behind", &behind, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
-		check_tell(from[1], 'r');
+		check_send(from[1], 'r');
 		check_hear(to[0]);
 		_exit(0);
 	}
@@ -530,7 +530,7 @@ static void a_clone_in_the_way(void)
 	CHECK_EQ(get_area_info(theirs, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
 	CHECK_EQ(check_touch(address + PAGE, 0), SIGBUS);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	/* Once it is gone, there is room. */
 	CHECK_EQ(resize_area(id, 2 * PAGE), B_OK);

@@ -128,7 +128,7 @@ static void exec_ends_it(void)
 	if (child == 0) {
 		void *address;
 		CHECK(create_area("before exec", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		check_hear(go[0]);
 		fcntl(ready[1], F_SETFD, FD_CLOEXEC);
 		execl("/bin/sleep", "sleep", "600", (char *)NULL);
@@ -138,7 +138,7 @@ static void exec_ends_it(void)
 	id = find_area("before exec");
 	CHECK(id > 0);
 	close(ready[1]);
-	check_tell(go[1], 'g');
+	check_send(go[1], 'g');
 	/* The end of the pipe: exec has closed it. */
 	{
 		char end;

@@ -191,27 +191,27 @@ static void with_a_clone_of_another_team(uint32 spec)
 		clone = clone_area("client", &address, spec, RW, find_area("server"));
 		CHECK(clone > 0);
 		bytes = address;
-		check_tell(from[1], 'c');
+		check_send(from[1], 'c');
 		check_hear(to[0]);
 		/* No call since. */
 		CHECK_EQ(bytes[256 * MIB - 1], 's');
 		CHECK_EQ(resize_area(clone, 512 * MIB), B_OK);
 		bytes[512 * MIB - 1] = 'c';
-		check_tell(from[1], 'g');
+		check_send(from[1], 'g');
 		check_hear(to[0]);
 		_exit(0);
 	}
 	server = heap_new("server", B_ANY_ADDRESS, 32 * PAGE, B_NO_LOCK);
 	CHECK(server.id > 0);
-	check_tell(to[1], 'r');
+	check_send(to[1], 'r');
 	CHECK_EQ(check_hear(from[0]), 'c');
 	CHECK_EQ(resize_area(server.id, 256 * MIB), B_OK);
 	server.start[256 * MIB - 1] = 's';
-	check_tell(to[1], 'g');
+	check_send(to[1], 'g');
 	CHECK_EQ(check_hear(from[0]), 'g');
 	CHECK_EQ(server.start[512 * MIB - 1], 'c');
 	CHECK_EQ(size_of(server.id), 512 * MIB);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	CHECK_EQ(delete_area(server.id), B_OK);
 }

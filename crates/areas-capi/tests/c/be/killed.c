@@ -141,7 +141,7 @@ static int serve(int from, struct state *state)
 			drop(&state->own);
 			return say(from, LEFT, 0);
 		default:
-			CHECK(!"a step that nobody knows");
+			CHECK(!"an unknown step");
 		}
 	}
 	return 0;
@@ -225,9 +225,9 @@ static void nothing_is_left(void)
 /* Tells that all is deleted, and lives on until the driver has seen that it is; looks once more in between. */
 __attribute__((noreturn)) static void stay(int driver)
 {
-	check_tell(driver, 'c');
+	check_send(driver, 'c');
 	CHECK_EQ(check_hear(driver), 'l');
-	CHECK_EQ(find_area("nobody's"), B_NAME_NOT_FOUND);
+	CHECK_EQ(find_area("absent"), B_NAME_NOT_FOUND);
 	CHECK_EQ(check_hear(driver), 'e');
 	_exit(0);
 }
@@ -247,7 +247,7 @@ __attribute__((noreturn)) static void be_server(int traced, team_id client)
 	/* The next one finds a server that works. */
 	drop(&state.clone);
 	drop(&state.own);
-	check_tell(control[SERVER], 'n');
+	check_send(control[SERVER], 'n');
 	CHECK_EQ(serve(second[SERVER], &state), 1);
 	nothing_is_left();
 	stay(control[SERVER]);
@@ -523,7 +523,7 @@ static int killed_at(enum role role, long stop, int both)
 		return came;
 	}
 
-	check_tell(driver[other], 'g');
+	check_send(driver[other], 'g');
 	if (other == SERVER) {
 		CHECK_EQ(check_hear(driver[SERVER]), 'n');
 		next = start(CLIENT, 0, pids[SERVER], driver, second[CLIENT]);
@@ -539,9 +539,9 @@ static int killed_at(enum role role, long stop, int both)
 	/* A table of a team that had no areas any more is met by no process, but by who comes newly: then all who look again let go of it. */
 	newcomer(0);
 	CHECK(!link_of(pids[role], link));
-	check_tell(driver[other], 'l');
+	check_send(driver[other], 'l');
 	wait_until_gone(&watched, 1, when);
-	check_tell(driver[other], 'e');
+	check_send(driver[other], 'e');
 	check_child(pids[other], 0);
 	close(driver[SERVER]);
 	close(driver[CLIENT]);

@@ -62,7 +62,7 @@ int main(void)
 		CHECK(create_area("to be read", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
 		strcpy(address, "contents\n");
 		prctl(PR_SET_NAME, "listed child");
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		for (;;)
 			pause();
 	}

@@ -117,7 +117,7 @@ static void with_a_clone_of_another_team(uint32 lock)
 		CHECK_EQ(resize_area(clone, 4 * PAGE), B_OK);
 		if (lock == B_FULL_LOCK)
 			CHECK_EQ(check_smaps(there, "Rss"), (long)(4 * PAGE) / 1024);
-		check_tell(from[1], 'g');
+		check_send(from[1], 'g');
 		check_hear(to[0]);
 		_exit(0);
 	}
@@ -129,7 +129,7 @@ static void with_a_clone_of_another_team(uint32 lock)
 		address[at * PAGE] = 1;
 	CHECK_EQ(check_smaps(address, "Rss"), (long)(4 * PAGE) / 1024);
 	CHECK(check_smaps(address, "Locked") > 0);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	CHECK_EQ(resize_area(id, 5 * PAGE), B_OK);
 	CHECK_EQ(delete_area(id), B_OK);

@@ -80,7 +80,7 @@ static pid_t holder(const char *name, int ready[2])
 		void *address;
 		CHECK(create_area(name, &address, B_ANY_ADDRESS, SIZE, B_NO_LOCK, RW) > 0);
 		memset(address, 'x', SIZE);
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		for (;;)
 			pause();
 	}
@@ -149,7 +149,7 @@ static void all_at_once(void)
 		close(watch);
 		CHECK_EQ(setpgid(0, child), 0);
 		CHECK(clone_area("other", &address, B_ANY_ADDRESS, RW, find_area("all at once")) > 0);
-		check_tell(cloned[1], 'c');
+		check_send(cloned[1], 'c');
 		for (;;)
 			pause();
 	}

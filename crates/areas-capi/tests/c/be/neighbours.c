@@ -29,7 +29,7 @@ static void words(void)
 	CHECK_STR(strerror(B_BAD_ADDRESS), "Bad address");
 	CHECK_STR(strerror(B_ENTRY_NOT_FOUND), "No such file or directory");
 	/* As a program has them. */
-	CHECK_STR(strerror(find_area("nobody has this")), "Name not found");
+	CHECK_STR(strerror(find_area("no such area")), "Name not found");
 	CHECK_STR(strerror(delete_area(-1)), "Invalid Argument");
 	CHECK(c_librarys != NULL && c_librarys != strerror);
 	for (error = 1; error < 200; error++) {

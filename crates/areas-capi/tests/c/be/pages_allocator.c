@@ -461,20 +461,20 @@ static void check_areas(void)
 {
 	ssize_t cookie = 0;
 	area_info info;
-	size_t told = 0, mapped = 0;
+	size_t sum = 0, mapped = 0;
 	char *end = NULL;
 	int i, j;
 	while (get_next_area_info(B_CURRENT_TEAM, &cookie, &info) == B_OK) {
 		CHECK((char *)info.address >= end);
 		end = (char *)info.address + info.size;
-		told += info.size;
+		sum += info.size;
 		CHECK_EQ(area_for(info.address), info.area);
 		CHECK_EQ(area_for(end - 1), info.area);
 		CHECK_STR(check_maps(end - 1), "rw-s");
 	}
 	for (i = 0; i < THREADS; i++)
 		mapped += arenas[i].mapped;
-	CHECK_EQ(told, mapped);
+	CHECK_EQ(sum, mapped);
 	for (i = 0; i < THREADS; i++) {
 		for (j = 0; j < SLOTS; j++)
 			check_block(&slots[i][j]);

@@ -173,7 +173,7 @@ static void deaths(void)
 	if (child == 0) {
 		CHECK(create_area("victim", &there, B_ANY_ADDRESS, 4 * PAGE, B_NO_LOCK, RW) > 0);
 		strcpy(there, "last words");
-		check_tell(ready[1], 'r');
+		check_send(ready[1], 'r');
 		for (;;)
 			pause();
 	}

@@ -31,17 +31,17 @@ static int client(void)
 	CHECK(clone > 0);
 	bytes = address;
 	CHECK_EQ(bytes[0], 's');
-	check_tell(to_server[1], 'c');
+	check_send(to_server[1], 'c');
 	/* No call from here on. */
 	check_hear(to_client[0]);
 	CHECK_EQ(bytes[GROWN - 1], 'g');
 	bytes[GROWN - 2] = 'c';
-	check_tell(to_server[1], 'w');
+	check_send(to_server[1], 'w');
 	check_hear(to_client[0]);
 	CHECK_EQ(get_area_info(clone, &info), B_OK);
 	CHECK_EQ(info.size, PAGE);
 	/* What was handed over is ours from this call on. */
-	check_tell(to_server[1], 't');
+	check_send(to_server[1], 't');
 	check_hear(to_client[0]);
 	given = find_area("given");
 	CHECK(given > 0);
@@ -51,7 +51,7 @@ static int client(void)
 	CHECK_STR((char *)info.address, "handed over");
 	CHECK_EQ(resize_area(given, 2 * PAGE), B_OK);
 	CHECK_EQ(delete_area(given), B_OK);
-	check_tell(to_server[1], 'd');
+	check_send(to_server[1], 'd');
 	for (;;)
 		pause();
 }
@@ -70,15 +70,15 @@ int main(void)
 	id = create_area("server", (void **)&address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(id > 0);
 	address[0] = 's';
-	check_tell(to_client[1], 'r');
+	check_send(to_client[1], 'r');
 	CHECK_EQ(check_hear(to_server[0]), 'c');
 	CHECK_EQ(resize_area(id, GROWN), B_OK);
 	address[GROWN - 1] = 'g';
-	check_tell(to_client[1], 'g');
+	check_send(to_client[1], 'g');
 	CHECK_EQ(check_hear(to_server[0]), 'w');
 	CHECK_EQ(address[GROWN - 2], 'c');
 	CHECK_EQ(resize_area(id, PAGE), B_OK);
-	check_tell(to_client[1], 's');
+	check_send(to_client[1], 's');
 	CHECK_EQ(check_hear(to_server[0]), 't');
 	given = create_area("given", &given_address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(given > 0);
@@ -88,7 +88,7 @@ int main(void)
 	CHECK_EQ(get_area_info(given, &info), B_BAD_VALUE);
 	CHECK_EQ(area_for(given_address), B_ERROR);
 	CHECK_STR(check_maps(given_address), "");
-	check_tell(to_client[1], 'g');
+	check_send(to_client[1], 'g');
 	CHECK_EQ(check_hear(to_server[0]), 'd');
 	CHECK_EQ(get_area_info(clone, &info), B_BAD_VALUE);
 	CHECK_EQ(find_area("given"), B_NAME_NOT_FOUND);

@@ -133,7 +133,7 @@ static void in_other_teams(void)
 		area_info info;
 		/* Who has an area can be given another one. */
 		CHECK(create_area("own", &there, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
-		check_tell(from[1], 'r');
+		check_send(from[1], 'r');
 		check_hear(to[0]);
 		CHECK_EQ(get_area_info(find_area("stack"), &info), B_OK);
 		CHECK_EQ(info.team, getpid());
@@ -146,7 +146,7 @@ static void in_other_teams(void)
 	check_hear(from[0]);
 	id = stack(&address, B_NO_LOCK, 4);
 	CHECK(_kern_transfer_area(id, &there, B_ANY_ADDRESS, child) >= B_OK);
-	check_tell(to[1], 'g');
+	check_send(to[1], 'g');
 	check_child(child, 0);
 
 	id = stack(&address, B_NO_LOCK, 4);

@@ -73,7 +73,7 @@ static int receiver(int first, int from, int to)
 	area_id id, clone;
 	void *address, *where;
 	call(first);
-	check_tell(to, 'r');
+	check_send(to, 'r');
 	id = hear_id(from);
 	/* The next call of this team. */
 	if (first % 2 == 0) {
@@ -93,7 +93,7 @@ static int receiver(int first, int from, int to)
 	where = info.address;
 	CHECK_EQ(area_for((char *)where + PAGE - 1), id);
 	CHECK_EQ(find_area("gift"), id);
-	check_tell(to, 't');
+	check_send(to, 't');
 	check_hear(from);
 	/* It is the receiver's own in all. */
 	CHECK_EQ(resize_area(id, 3 * PAGE), B_OK);
@@ -142,7 +142,7 @@ static void to_who_has_only_looked(int first)
 	CHECK(id > 0);
 	CHECK_STR((char *)address, "given");
 	CHECK_EQ(delete_area(id), B_OK);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	CHECK_EQ(get_area_info(there, &info), B_BAD_VALUE);
 	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
@@ -159,7 +159,7 @@ static void to_who_has_called_nothing(void)
 	CHECK(pipe(to) == 0 && pipe(from) == 0);
 	child = check_fork();
 	if (child == 0) {
-		check_tell(from[1], 'r');
+		check_send(from[1], 'r');
 		check_hear(to[0]);
 		_exit(0);
 	}
@@ -171,7 +171,7 @@ static void to_who_has_called_nothing(void)
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK(info.address == address);
 	CHECK_EQ(delete_area(id), B_OK);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 }
 
@@ -202,7 +202,7 @@ static void the_giver_dies_at_once(void)
 	CHECK_EQ(check_hear(from[0]), 't');
 	CHECK_EQ(get_area_info(there, &info), B_OK);
 	CHECK_EQ(info.team, child);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 }
 
@@ -218,7 +218,7 @@ static void to_who_takes_nothing_in(void)
 	child = check_fork();
 	if (child == 0) {
 		call(FIND);
-		check_tell(from[1], 'r');
+		check_send(from[1], 'r');
 		check_hear(to[0]);
 		_exit(0);
 	}
@@ -234,7 +234,7 @@ static void to_who_takes_nothing_in(void)
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	CHECK_STR((char *)info.address, "given");
 	CHECK_EQ(delete_area(id), B_OK);
-	check_tell(to[1], 'e');
+	check_send(to[1], 'e');
 	check_child(child, 0);
 	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
 }

@@ -109,42 +109,42 @@ static void check_freed(ino_t inode)
 
 static int team(int from, int to)
 {
-	message told;
-	while (read(from, &told, sizeof told) == (ssize_t)sizeof told) {
+	message request;
+	while (read(from, &request, sizeof request) == (ssize_t)sizeof request) {
 		area_info info;
 		void *address;
 		area_id clone;
-		switch (told.what) {
+		switch (request.what) {
 			case MAKE:
-				told.id = create_area("chain", &address, B_ANY_ADDRESS, PAGES * PAGE, B_NO_LOCK, RW);
-				CHECK(told.id > 0);
+				request.id = create_area("chain", &address, B_ANY_ADDRESS, PAGES * PAGE, B_NO_LOCK, RW);
+				CHECK(request.id > 0);
 				write_bytes(address, 0);
-				told.inode = inode_at(address);
-				mark(told.inode);
+				request.inode = inode_at(address);
+				mark(request.inode);
 				break;
 			case GIVE:
-				CHECK_EQ(get_area_info(told.id, &info), B_OK);
+				CHECK_EQ(get_area_info(request.id, &info), B_OK);
 				address = info.address;
-				clone = _kern_transfer_area(told.id, &address, B_ANY_ADDRESS, told.team);
-				CHECK(clone > 0 && clone != told.id);
+				clone = _kern_transfer_area(request.id, &address, B_ANY_ADDRESS, request.team);
+				CHECK(clone > 0 && clone != request.id);
 				/* Before any call that might map another team's table there. */
 				CHECK_STR(check_maps(address), "");
-				CHECK_EQ(get_area_info(told.id, &info), B_BAD_VALUE);
-				told.id = clone;
+				CHECK_EQ(get_area_info(request.id, &info), B_BAD_VALUE);
+				request.id = clone;
 				break;
 			case COUNT:
 				/* What was given is there at this very call. */
-				CHECK_EQ(get_area_info(told.id, &info), B_OK);
+				CHECK_EQ(get_area_info(request.id, &info), B_OK);
 				CHECK_EQ(info.team, getpid());
 				CHECK_EQ(info.size, PAGES * PAGE);
-				CHECK_EQ(inode_at(info.address), told.inode);
-				check_bytes(info.address, told.hops);
-				write_bytes(info.address, told.hops + 1);
+				CHECK_EQ(inode_at(info.address), request.inode);
+				check_bytes(info.address, request.hops);
+				write_bytes(info.address, request.hops + 1);
 				break;
 			case LOOK:
-				clone = clone_area("look", &address, B_ANY_ADDRESS, B_READ_AREA, told.id);
+				clone = clone_area("look", &address, B_ANY_ADDRESS, B_READ_AREA, request.id);
 				CHECK(clone > 0);
-				check_bytes(address, told.hops);
+				check_bytes(address, request.hops);
 				CHECK_EQ(delete_area(clone), B_OK);
 				break;
 			case IDLE:
@@ -152,18 +152,18 @@ static int team(int from, int to)
 				CHECK_EQ(find_area("no area has this name"), B_NAME_NOT_FOUND);
 				break;
 		}
-		CHECK_EQ(write(to, &told, sizeof told), (ssize_t)sizeof told);
+		CHECK_EQ(write(to, &request, sizeof request), (ssize_t)sizeof request);
 	}
 	return 0;
 }
 
-static message ask(int number, message told)
+static message ask(int number, message request)
 {
 	struct pollfd waiting = { teams[number].from, POLLIN, 0 };
-	CHECK_EQ(write(teams[number].to, &told, sizeof told), (ssize_t)sizeof told);
+	CHECK_EQ(write(teams[number].to, &request, sizeof request), (ssize_t)sizeof request);
 	CHECK_EQ(poll(&waiting, 1, 60000), 1);
-	CHECK_EQ(read(teams[number].from, &told, sizeof told), (ssize_t)sizeof told);
-	return told;
+	CHECK_EQ(read(teams[number].from, &request, sizeof request), (ssize_t)sizeof request);
+	return request;
 }
 
 static void start(int number)

@@ -242,7 +242,7 @@ static int receiver(const char *at, size_t grows, size_t limit, int from, int to
 		CHECK_EQ(setrlimit(RLIMIT_AS, &addresses), 0);
 	}
 	CHECK_EQ(find_area("no area has this name"), B_NAME_NOT_FOUND);
-	check_tell(to, 'r');
+	check_send(to, 'r');
 	id = hear_id(from);
 	CHECK_EQ(get_area_info(id, &info), B_OK);
 	there = info.address;

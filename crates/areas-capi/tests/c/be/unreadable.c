@@ -9,7 +9,7 @@
 #define PAGE ((size_t)B_PAGE_SIZE)
 #define RW (B_READ_AREA | B_WRITE_AREA)
 
-static int told[2], done[2];
+static int reported[2], done[2];
 
 /* Holds an area, and keeps everybody from reading this process. */
 static int hides(void)
@@ -18,7 +18,7 @@ static int hides(void)
 	area_id id = create_area("hidden", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(id > 0);
 	CHECK_EQ(prctl(PR_SET_DUMPABLE, 0), 0);
-	CHECK_EQ(write(told[1], &id, sizeof id), (ssize_t)sizeof id);
+	CHECK_EQ(write(reported[1], &id, sizeof id), (ssize_t)sizeof id);
 	check_hear(done[0]);
 	/* Its own areas are its own. */
 	CHECK_EQ(delete_area(id), B_OK);
@@ -54,13 +54,13 @@ static int team(const char *folder)
 		CHECK_EQ(prctl(PR_SET_DUMPABLE, 1), 0);
 	}
 	CHECK_EQ(setenv("AREAS_DIR", folder, 1), 0);
-	CHECK(pipe(told) == 0 && pipe(done) == 0);
+	CHECK(pipe(reported) == 0 && pipe(done) == 0);
 	child = check_fork();
 	if (child == 0)
 		_exit(hides());
-	CHECK_EQ(read(told[0], &id, sizeof id), (ssize_t)sizeof id);
+	CHECK_EQ(read(reported[0], &id, sizeof id), (ssize_t)sizeof id);
 	looks(child, id);
-	check_tell(done[1], 'd');
+	check_send(done[1], 'd');
 	check_child(child, 0);
 	CHECK_EQ(get_area_info(id, &info), B_BAD_VALUE);
 	return 0;

@@ -43,7 +43,7 @@ static int is_listed(team_id wanted)
 
 static void who_has_ended(void)
 {
-	int told[2];
+	int reported[2];
 	area_id id = 0, mine;
 	area_info info;
 	team_info team;
@@ -53,14 +53,14 @@ static void who_has_ended(void)
 	void *address;
 	status_t code = 0;
 	pid_t child;
-	CHECK(pipe(told) == 0);
+	CHECK(pipe(reported) == 0);
 	child = check_fork();
 	if (child == 0) {
 		id = create_area("ended", &address, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW);
-		CHECK_EQ(write(told[1], &id, sizeof id), (ssize_t)sizeof id);
+		CHECK_EQ(write(reported[1], &id, sizeof id), (ssize_t)sizeof id);
 		_exit(3);
 	}
-	CHECK_EQ(read(told[0], &id, sizeof id), (ssize_t)sizeof id);
+	CHECK_EQ(read(reported[0], &id, sizeof id), (ssize_t)sizeof id);
 	CHECK(id > 0);
 	wait_for_zombie(child);
 	CHECK_EQ(get_team_info(child, &team), B_BAD_TEAM_ID);

@@ -80,7 +80,7 @@ static void in_handlers(void)
 		CHECK_EQ(get_area_info(area, &info), B_OK);
 		CHECK_EQ(resize_area(other, 8 * PAGE), B_OK);
 		CHECK_EQ(delete_area(other), B_OK);
-		CHECK_EQ(find_area("nobody"), B_NAME_NOT_FOUND);
+		CHECK_EQ(find_area("absent"), B_NAME_NOT_FOUND);
 	}
 	CHECK_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
 	CHECK(calls > 0);

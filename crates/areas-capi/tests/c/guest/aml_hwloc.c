@@ -49,12 +49,12 @@ static void sets_bind_and_interleave_exactly_their_nodes(void)
 		for (int interleave = 0; interleave < 2; interleave++) {
 			struct aml_area *area = area_over(nodes, interleave ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND);
 			char *ptr = (char *)aml_area_mmap(area, PAGES * PAGE, NULL);
-			unsigned long told;
+			unsigned long mask;
 			int counts[4];
 
 			CHECK(ptr != NULL);
-			CHECK_EQ(raw_policy(ptr, &told), interleave ? RAW_INTERLEAVE : RAW_BIND);
-			CHECK_EQ(told, nodes);
+			CHECK_EQ(raw_policy(ptr, &mask), interleave ? RAW_INTERLEAVE : RAW_BIND);
+			CHECK_EQ(mask, nodes);
 			touch(ptr, PAGES);
 			counted(ptr, counts);
 			for (int node = 0; node < 4; node++) {
@@ -131,7 +131,7 @@ static void refused(void)
 {
 	struct hwloc_bitmap_s outside = set_of(1 | 4), inside = set_of(2 | 8);
 	struct aml_area *area;
-	unsigned long told;
+	unsigned long mask;
 	char *ptr;
 
 	CHECK_EQ(aml_area_hwloc_create(&area, &outside, HWLOC_MEMBIND_BIND), -AML_EDOM);
@@ -140,7 +140,7 @@ static void refused(void)
 	ptr = (char *)aml_area_mmap(area, PAGE, NULL);
 	/* All that are allowed. */
 	CHECK(ptr != NULL);
-	CHECK_EQ(raw_policy(ptr, &told), 4);
+	CHECK_EQ(raw_policy(ptr, &mask), 4);
 	aml_area_hwloc_destroy(&area);
 	CHECK_EQ(aml_area_hwloc_ranked_create(&area, NULL, AML_AREA_HWLOC_RANK_FREE), AML_SUCCESS);
 	CHECK_EQ(((struct aml_area_hwloc_preferred_data *)area->data)->num_nodes, 2);
@@ -227,24 +227,24 @@ static void the_next_node_has_the_rest(void)
 	struct hwloc_bitmap_s cpu_0 = set_of(1);
 	struct aml_area *area;
 	size_t size = (size_t)400 << 20, part = 0;
-	unsigned long told;
+	unsigned long mask;
 	int first = -1, second = -1;
 	char *ptr;
 
 	CHECK_EQ(aml_area_hwloc_ranked_create(&area, &cpu_0, AML_AREA_HWLOC_RANK_BANDWIDTH), AML_SUCCESS);
 	ptr = (char *)aml_area_mmap(area, size, NULL);
 	CHECK(ptr != NULL);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_PREFERRED);
-	CHECK_EQ(told, 1 << 3);
+	CHECK_EQ(raw_policy(ptr, &mask), RAW_PREFERRED);
+	CHECK_EQ(mask, 1 << 3);
 	for (part = PAGE; part < size; part += PAGE) {
-		CHECK_EQ(raw_policy(ptr + part, &told), RAW_PREFERRED);
-		if (told != 1 << 3)
+		CHECK_EQ(raw_policy(ptr + part, &mask), RAW_PREFERRED);
+		if (mask != 1 << 3)
 			break;
 	}
 	/* Node 3 has 256 MiB, of which the kernel has some. */
 	CHECK(part > (size_t)150 << 20 && part < (size_t)256 << 20);
-	CHECK_EQ(told, 1 << 0);
-	CHECK_EQ(raw_policy(ptr + size - PAGE, &told), RAW_PREFERRED);
+	CHECK_EQ(mask, 1 << 0);
+	CHECK_EQ(raw_policy(ptr + size - PAGE, &mask), RAW_PREFERRED);
 	/* Where the parts meet, so do the pages. */
 	ptr[part - 1] = 1;
 	ptr[part] = 1;

@@ -85,7 +85,7 @@ static void to_all_others(void)
 	int nodes = nodes_here();
 
 	for (int from = 0; from < nodes; from++) {
-		unsigned long others = ((1UL << nodes) - 1) & ~(1UL << from), told;
+		unsigned long others = ((1UL << nodes) - 1) & ~(1UL << from), reported;
 		struct aml_area *area = area_over(1UL << from, AML_AREA_LINUX_POLICY_BIND), *other;
 		char *ptr = (char *)aml_area_mmap(area, PAGES * PAGE, NULL);
 		int counts[MOST], moved = 0;
@@ -94,8 +94,8 @@ static void to_all_others(void)
 		touch(ptr, PAGES);
 		other = area_over(others, AML_AREA_LINUX_POLICY_INTERLEAVE);
 		CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)other->data, ptr, PAGES * PAGE), AML_SUCCESS);
-		CHECK_EQ(raw_policy(ptr, &told), RAW_INTERLEAVE);
-		CHECK_EQ(told, others);
+		CHECK_EQ(raw_policy(ptr, &reported), RAW_INTERLEAVE);
+		CHECK_EQ(reported, others);
 		counted(ptr, counts);
 		for (int node = 0; node < nodes; node++)
 			moved += node == from ? 0 : counts[node];

@@ -45,12 +45,12 @@ static void a_mask_binds_exactly_its_nodes(void)
 	for (unsigned long nodes = 1; nodes < 16; nodes++) {
 		struct aml_area *area = area_over(nodes, AML_AREA_LINUX_POLICY_BIND);
 		void *ptr = aml_area_mmap(area, PAGES * PAGE, NULL);
-		unsigned long told;
+		unsigned long reported;
 		int counts[4];
 
 		CHECK(ptr != NULL);
-		CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
-		CHECK_EQ(told, nodes);
+		CHECK_EQ(raw_policy(ptr, &reported), RAW_BIND);
+		CHECK_EQ(reported, nodes);
 		CHECK_EQ(holds(area, ptr, PAGES), 1);
 		touch(ptr, PAGES);
 		on_nodes(ptr, nodes, counts);
@@ -97,12 +97,12 @@ static void preferring_takes_all_of_its_nodes(void)
 	for (unsigned long nodes = 1; nodes < 16; nodes++) {
 		struct aml_area *area = area_over(nodes, AML_AREA_LINUX_POLICY_PREFERRED);
 		void *ptr = aml_area_mmap(area, PAGES * PAGE, NULL);
-		unsigned long told;
+		unsigned long reported;
 		int counts[4], many = __builtin_popcountl(nodes) > 1;
 
 		CHECK(ptr != NULL);
-		CHECK_EQ(raw_policy(ptr, &told), many ? RAW_PREFERRED_MANY : RAW_PREFERRED);
-		CHECK_EQ(told, nodes);
+		CHECK_EQ(raw_policy(ptr, &reported), many ? RAW_PREFERRED_MANY : RAW_PREFERRED);
+		CHECK_EQ(reported, nodes);
 		touch(ptr, PAGES);
 		on_nodes(ptr, nodes, counts);
 		CHECK_EQ(holds(area, ptr, PAGES), 1);
@@ -116,7 +116,7 @@ static void a_page_that_was_moved_is_seen(void)
 {
 	struct aml_area *area = area_over(6, AML_AREA_LINUX_POLICY_BIND);
 	char *ptr = (char *)aml_area_mmap(area, PAGES * PAGE, NULL);
-	unsigned long told;
+	unsigned long reported;
 
 	CHECK(ptr != NULL);
 	/* The last page is not there, which is nowhere wrong. */
@@ -124,8 +124,8 @@ static void a_page_that_was_moved_is_seen(void)
 	for (int at = 0; at < PAGES - 1; at += 23) {
 		CHECK_EQ(holds(area, ptr, PAGES), 1);
 		raw_move(ptr + (size_t)at * PAGE, 3);
-		CHECK_EQ(raw_policy(ptr + (size_t)at * PAGE, &told), RAW_BIND);
-		CHECK_EQ(told, 6);
+		CHECK_EQ(raw_policy(ptr + (size_t)at * PAGE, &reported), RAW_BIND);
+		CHECK_EQ(reported, 6);
 		CHECK_EQ(holds(area, ptr, PAGES), 0);
 		/* A part that does not have it is in place. */
 		CHECK_EQ(holds(area, ptr + (size_t)(at + 1) * PAGE, (size_t)(PAGES - at - 1)), 1);
@@ -167,7 +167,7 @@ static void what_is_there_is_moved(void)
 {
 	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
 		for (unsigned long nodes = 1; nodes < 16; nodes++) {
-			unsigned long from = ~nodes & 15 ? ~nodes & 15 : 1, told;
+			unsigned long from = ~nodes & 15 ? ~nodes & 15 : 1, reported;
 			struct aml_area *area = area_over(nodes, (enum aml_area_linux_policy)policy), *other;
 			char *ptr;
 
@@ -178,8 +178,8 @@ static void what_is_there_is_moved(void)
 			CHECK_EQ(inside(ptr, from), PAGES);
 			CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), AML_SUCCESS);
 			CHECK_EQ(inside(ptr, nodes), PAGES);
-			raw_policy(ptr, &told);
-			CHECK_EQ(told, nodes);
+			raw_policy(ptr, &reported);
+			CHECK_EQ(reported, nodes);
 			CHECK_EQ(holds(area, ptr, PAGES), 1);
 			is_filled(ptr);
 			CHECK_EQ(aml_area_munmap(area, ptr, PAGES * PAGE), AML_SUCCESS);
@@ -196,7 +196,7 @@ static void what_is_not_asked_for_stays(void)
 	struct aml_area_linux_data plain = aml_area_linux_data_default;
 	char *ptr = (char *)aml_area_mmap(other, PAGES * PAGE, NULL);
 	int found[PAGES];
-	unsigned long told;
+	unsigned long reported;
 
 	CHECK(ptr != NULL);
 	touch(ptr, PAGES - 8);
@@ -206,14 +206,14 @@ static void what_is_not_asked_for_stays(void)
 	/* Of what is not there, kernels say ENOENT or EFAULT. */
 	for (int at = 0; at < PAGES; at++)
 		CHECK_EQ(found[at] < 0 ? -1 : found[at], at < 10 ? 3 : at < PAGES - 8 ? 1 : -1);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
-	CHECK_EQ(told, 8);
+	CHECK_EQ(raw_policy(ptr, &reported), RAW_BIND);
+	CHECK_EQ(reported, 8);
 	CHECK_EQ(aml_area_linux_mbind(&plain, ptr, PAGES * PAGE), AML_SUCCESS);
 	raw_nodes(ptr, PAGES, found);
 	/* Of what is not there, kernels say ENOENT or EFAULT. */
 	for (int at = 0; at < PAGES; at++)
 		CHECK_EQ(found[at] < 0 ? -1 : found[at], at < 10 ? 3 : at < PAGES - 8 ? 1 : -1);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_DEFAULT);
+	CHECK_EQ(raw_policy(ptr, &reported), RAW_DEFAULT);
 	CHECK_EQ(aml_area_munmap(area, ptr, PAGES * PAGE), AML_SUCCESS);
 	aml_area_linux_destroy(&area);
 	aml_area_linux_destroy(&other);
@@ -224,7 +224,7 @@ static void what_others_have_mapped_stays(void)
 {
 	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);
 	char *ptr = (char *)aml_area_mmap(other, PAGES * PAGE, NULL);
-	unsigned long told;
+	unsigned long reported;
 	int ends[2];
 	pid_t child;
 	char byte = 0;
@@ -241,8 +241,8 @@ static void what_others_have_mapped_stays(void)
 	close(ends[0]);
 	CHECK_EQ(aml_area_linux_mbind((struct aml_area_linux_data *)area->data, ptr, PAGES * PAGE), AML_SUCCESS);
 	CHECK_EQ(inside(ptr, 8), PAGES);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
-	CHECK_EQ(told, 2);
+	CHECK_EQ(raw_policy(ptr, &reported), RAW_BIND);
+	CHECK_EQ(reported, 2);
 	CHECK_EQ(holds(area, ptr, PAGES), 0);
 	close(ends[1]);
 	check_child(child, 0);
@@ -267,13 +267,13 @@ static void refused(unsigned long nodes)
 	aml_bitmap_copy_from_ulong(&mask, &nodes, 64);
 	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
 		struct aml_area_linux_data data = { &set, (enum aml_area_linux_policy)policy };
-		unsigned long told;
+		unsigned long reported;
 
 		CHECK_EQ(aml_area_linux_create(&area, &mask, (enum aml_area_linux_policy)policy), -AML_EDOM);
 		CHECK(area == NULL);
 		/* The kernel would take the nodes that it allows, and say nothing. */
 		CHECK_EQ(aml_area_linux_mbind(&data, ptr, PAGE), -AML_EDOM);
-		CHECK_EQ(raw_policy(ptr, &told), RAW_DEFAULT);
+		CHECK_EQ(raw_policy(ptr, &reported), RAW_DEFAULT);
 		CHECK(aml_area_linux_mmap_mbind((struct aml_area_data *)&data, PAGE, NULL) == NULL);
 		CHECK_EQ(aml_errno, AML_EDOM);
 	}
@@ -284,7 +284,7 @@ static void on_one_and_three(void)
 {
 	struct aml_area *area;
 	struct aml_area_linux_data all = { NULL, AML_AREA_LINUX_POLICY_BIND };
-	unsigned long told;
+	unsigned long reported;
 	void *ptr;
 
 	refused(1);
@@ -295,11 +295,11 @@ static void on_one_and_three(void)
 	/* All that are allowed are these two, when an area is made and when data of one's own is used. */
 	CHECK_EQ(aml_area_linux_create(&area, NULL, AML_AREA_LINUX_POLICY_INTERLEAVE), AML_SUCCESS);
 	ptr = aml_area_mmap(area, PAGES * PAGE, NULL);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_INTERLEAVE);
-	CHECK_EQ(told, 2 | 8);
+	CHECK_EQ(raw_policy(ptr, &reported), RAW_INTERLEAVE);
+	CHECK_EQ(reported, 2 | 8);
 	CHECK_EQ(aml_area_linux_mbind(&all, ptr, PAGES * PAGE), AML_SUCCESS);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
-	CHECK_EQ(told, 2 | 8);
+	CHECK_EQ(raw_policy(ptr, &reported), RAW_BIND);
+	CHECK_EQ(reported, 2 | 8);
 	CHECK_EQ(aml_area_linux_check_binding(&all, ptr, PAGES * PAGE), 1);
 	aml_area_linux_destroy(&area);
 }

@@ -46,7 +46,7 @@ static void a_page_that_a_child_moved_is_seen(void)
 {
 	struct aml_bitmap nodes;
 	struct aml_area *area;
-	unsigned long told;
+	unsigned long reported;
 	pid_t child;
 	char *ptr;
 
@@ -57,8 +57,8 @@ static void a_page_that_a_child_moved_is_seen(void)
 	         AML_SUCCESS);
 	ptr = (char *)aml_area_mmap(area, NULL, PAGES * PAGE);
 	CHECK(ptr != NULL);
-	CHECK_EQ(raw_policy(ptr, &told), RAW_BIND);
-	CHECK_EQ(told, 6);
+	CHECK_EQ(raw_policy(ptr, &reported), RAW_BIND);
+	CHECK_EQ(reported, 6);
 	/* This process has no page of it mapped when the child ends. */
 	child = check_fork();
 	if (child == 0) {

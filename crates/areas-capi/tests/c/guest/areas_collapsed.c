@@ -348,7 +348,7 @@ static void counted(const char *asked, const char *given, const char *because, v
 }
 
 /* How often it is told that transparent huge pages could not be had. */
-static int told_of_base_pages(const areas_area *area)
+static int reported_of_base_pages(const areas_area *area)
 {
 	areas_grant grant = AREAS_GRANT;
 	int times = 0;
@@ -383,7 +383,7 @@ static void stripes_stay_where_they_were_cut(void)
 		/* Of stripes of a block and a half, every third block is whole, and of narrow ones none. */
 		CHECK_EQ(huge > 0, widths[which] >= IN_BLOCK);
 		CHECK_EQ(huge == blocks, whole);
-		CHECK_EQ(told_of_base_pages(area), !whole);
+		CHECK_EQ(reported_of_base_pages(area), !whole);
 		huge_bytes_are(area, (size_t)huge * HUGE_PAGE);
 		verification = verified(area);
 		CHECK(verification.holds);
@@ -461,7 +461,7 @@ static void what_cannot_be_had_on_its_node_is_base_pages(void)
 	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
 	populate(area);
 	huge = look(areas_address(area), blocks, found);
-	CHECK_EQ(told_of_base_pages(area), 1);
+	CHECK_EQ(reported_of_base_pages(area), 1);
 	huge_bytes_are(area, (size_t)huge * HUGE_PAGE);
 	for (int block = 0; block < blocks; block++) {
 		whole += found[block] == last;

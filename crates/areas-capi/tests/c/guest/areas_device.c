@@ -141,7 +141,7 @@ static void a_device_is_used_up_and_given_back(void)
 {
 	const size_t parts = (size_t)number_in("/sys/bus/dax/devices/dax0.0/size") / HUGE_PAGE;
 	areas_provider *provider = over_the_device(0), *counted = areas_provider_counted(provider);
-	areas_statistics told = AREAS_STATISTICS;
+	areas_statistics reported = AREAS_STATISTICS;
 	areas_attributes wanted = asked(counted, HUGE_PAGE);
 	areas_area *areas[64];
 
@@ -152,8 +152,8 @@ static void a_device_is_used_up_and_given_back(void)
 			areas[at] = create(&wanted);
 		CHECK(areas_create(&wanted) == NULL);
 		CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
-		CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-		CHECK_EQ(told.mapped, parts * HUGE_PAGE);
+		CHECK_EQ(areas_provider_statistics(counted, &reported), 0);
+		CHECK_EQ(reported.mapped, parts * HUGE_PAGE);
 		/* Each has its own part: what one writes is no other process's. */
 		for (size_t at = 0; at < parts; at++)
 			((volatile char *)areas_address(areas[at]))[0] = (char)(at + (size_t)round);
@@ -162,10 +162,10 @@ static void a_device_is_used_up_and_given_back(void)
 		for (size_t at = 0; at < parts; at++)
 			areas_release(areas[at]);
 	}
-	CHECK_EQ(areas_provider_statistics(counted, &told), 0);
-	CHECK_EQ(told.mapped, 0);
-	CHECK_EQ(told.maps, 2 * parts);
-	CHECK_EQ(told.failures, 2);
+	CHECK_EQ(areas_provider_statistics(counted, &reported), 0);
+	CHECK_EQ(reported.mapped, 0);
+	CHECK_EQ(reported.maps, 2 * parts);
+	CHECK_EQ(reported.failures, 2);
 	areas_provider_release(counted);
 	areas_provider_release(provider);
 }

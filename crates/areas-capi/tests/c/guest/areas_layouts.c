@@ -15,7 +15,7 @@
 /* Pages of an area of base pages: no multiple of a round of any of the machines. */
 #define PAGES ((size_t)397)
 #define BLOCKS 3
-#define NOBODY 65534
+#define ABSENT 65534
 
 static areas_area *area_of(uint32_t kind, size_t size, uint32_t pages, uint32_t policy, uint64_t mask)
 {
@@ -102,8 +102,8 @@ static void base_pages_go_round_by_turns_and_by_weight(void)
 static void as_nobody(const char *registry)
 {
 	CHECK_EQ(setgroups(0, NULL), 0);
-	CHECK_EQ(setresgid(NOBODY, NOBODY, NOBODY), 0);
-	CHECK_EQ(setresuid(NOBODY, NOBODY, NOBODY), 0);
+	CHECK_EQ(setresgid(ABSENT, ABSENT, ABSENT), 0);
+	CHECK_EQ(setresuid(ABSENT, ABSENT, ABSENT), 0);
 	CHECK_EQ(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
 	CHECK_EQ(setenv("AREAS_DIR", registry, 1), 0);
 }
@@ -147,13 +147,13 @@ static void move_by_another(const char *name, uint32_t policy, uint64_t mask, si
 static void placed_as(const areas_area *area, uint32_t policy, int raw, uint64_t mask)
 {
 	areas_info info = AREAS_INFO;
-	unsigned long told;
+	unsigned long reported;
 
 	CHECK_EQ(areas_look(area, &info), 0);
 	CHECK_EQ(info.placement.policy, policy);
 	CHECK_EQ(info.placement.nodes.words[0], mask);
-	CHECK_EQ(raw_policy(areas_address(area), &told), raw);
-	CHECK_EQ(told, mask);
+	CHECK_EQ(raw_policy(areas_address(area), &reported), raw);
+	CHECK_EQ(reported, mask);
 }
 
 /* linux/mempolicy.h, since 6.9. */
@@ -231,7 +231,7 @@ static void what_would_not_move_leaves_the_policy(void)
 	other = check_fork();
 	if (other == 0) {
 		touch(areas_address(area), pages);
-		check_tell(to_parent[1], 'x');
+		check_send(to_parent[1], 'x');
 		check_hear(to_child[0]);
 		_exit(0);
 	}
@@ -240,7 +240,7 @@ static void what_would_not_move_leaves_the_policy(void)
 	pages_go_round(area, pages, 1, nodes, 1, "stays");
 	placed_as(area, AREAS_BIND, RAW_BIND, mask_of(nodes, 1));
 	CHECK(verified(area).holds);
-	check_tell(to_child[1], 'x');
+	check_send(to_child[1], 'x');
 	check_child(other, 0);
 	move_by_another("stays", AREAS_BIND, mask_of(nodes + node_count - 1, 1), 0);
 	pages_go_round(area, pages, 1, nodes + node_count - 1, 1, "moves");
@@ -337,7 +337,7 @@ static void contain(void)
 }
 
 /* Where move_pages is forbidden, how much is on each node is told all the same, and that single pages are unknown. */
-static void totals_are_told_where_a_sandbox_forbids_to_ask(void)
+static void totals_are_reported_where_a_sandbox_forbids_to_ask(void)
 {
 	know_the_nodes();
 	for (int weighted = 0; weighted <= weights_are_set(); weighted++) {
@@ -354,15 +354,15 @@ static void totals_are_told_where_a_sandbox_forbids_to_ask(void)
 		child = check_fork();
 		if (child == 0) {
 			areas_residency residency = AREAS_RESIDENCY;
-			uint64_t told[MOST_NODES] = { 0 };
+			uint64_t reported[MOST_NODES] = { 0 };
 
 			contain();
-			residency.on_node = told;
+			residency.on_node = reported;
 			residency.nodes = MOST_NODES;
 			if (areas_measure(area, &residency, NULL, NULL) < 0)
 				check_failed(__FILE__, __LINE__, "%s", areas_error_help());
 			for (int node = 0; node < MOST_NODES; node++)
-				CHECK_EQ(told[node], truth[node]);
+				CHECK_EQ(reported[node], truth[node]);
 			CHECK_EQ(residency.resident, PAGES * PAGE);
 			CHECK_EQ(residency.node_unknown, 0);
 			CHECK_EQ(residency.knows_pages, 0);
@@ -408,7 +408,7 @@ int main(int count, char **words)
 		{ "an_ordinary_user_moves_what_only_he_holds", an_ordinary_user_moves_what_only_he_holds },
 		{ "what_would_not_move_leaves_the_policy", what_would_not_move_leaves_the_policy },
 		{ "errors_name_the_pool_of_each_node", errors_name_the_pool_of_each_node },
-		{ "totals_are_told_where_a_sandbox_forbids_to_ask", totals_are_told_where_a_sandbox_forbids_to_ask },
+		{ "totals_are_reported_where_a_sandbox_forbids_to_ask", totals_are_reported_where_a_sandbox_forbids_to_ask },
 	};
 
 	return run_tests(tests, sizeof tests / sizeof *tests, count, words);

@@ -158,7 +158,7 @@ static void a_part_is_split(void)
 }
 
 /* The default machine: node 2 is large and slow, node 3 small and fast. */
-static void spaces_are_told(void)
+static void spaces_are_reported(void)
 {
 	areas_targets wanted = AREAS_TARGETS;
 	areas_nodeset nodes, unknown;
@@ -291,7 +291,7 @@ static int seen(const areas_node *node, void *context)
 	return 0;
 }
 
-static void the_machine_is_told(void)
+static void the_machine_is_reported(void)
 {
 	int next = 0;
 
@@ -309,10 +309,10 @@ int main(int count, char **words)
 		{ "a_part_is_placed_for_itself", a_part_is_placed_for_itself },
 		{ "layers_place", layers_place },
 		{ "a_part_is_split", a_part_is_split },
-		{ "spaces_are_told", spaces_are_told },
+		{ "spaces_are_reported", spaces_are_reported },
 		{ "a_sandbox_hides_which_pages_are_where", a_sandbox_hides_which_pages_are_where },
 		{ "balancing_is_asked_for", balancing_is_asked_for },
-		{ "the_machine_is_told", the_machine_is_told },
+		{ "the_machine_is_reported", the_machine_is_reported },
 	};
 
 	return run_tests(tests, sizeof tests / sizeof *tests, count, words);

@@ -31,10 +31,10 @@ static areas_area *made(const char *name)
 
 static void looking(void)
 {
-	areas_find("nobody");
+	areas_find("absent");
 	areas_find("kept");
 	areas_list(NULL, NULL, NULL);
-	find_area("nobody");
+	find_area("absent");
 }
 
 static void machine(void)
@@ -45,7 +45,7 @@ static void machine(void)
 	areas_nodes_allowed(&nodes);
 	areas_distance(0, 0);
 	get_next_team_info(&cookie, &team);
-	find_thread("nobody of that name");
+	find_thread("absent thread");
 }
 
 /* What a thread has it has to release in a handler of its own, as all that it holds: this one is cancelled in calls alone. */
@@ -75,7 +75,7 @@ static void cloning(void)
 
 static void waiting(void)
 {
-	areas_wait("nobody", -1);
+	areas_wait("absent", -1);
 }
 
 static void taking(void)
@@ -196,9 +196,9 @@ static void cancels(const char *name, void (*what)(void))
 static void in_time(void)
 {
 	long from = now_ms();
-	CHECK_EQ(areas_wait("nobody", 300), AREAS_ERROR_TIMED_OUT);
+	CHECK_EQ(areas_wait("absent", 300), AREAS_ERROR_TIMED_OUT);
 	CHECK(now_ms() - from >= 300);
-	CHECK_STR(areas_error_text(), "cannot wait for area \"nobody\": no process published it within 300ms");
+	CHECK_STR(areas_error_text(), "cannot wait for area \"absent\": no process published it within 300ms");
 	from = now_ms();
 	CHECK(areas_take(50, NULL) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_TIMED_OUT);
@@ -215,8 +215,8 @@ static void *may_not_be(void *nothing)
 	(void)nothing;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
 	begun = 1;
-	CHECK_EQ(areas_wait("nobody", 200), AREAS_ERROR_TIMED_OUT);
-	CHECK_EQ(areas_find("nobody"), AREAS_ERROR_NO_SUCH_AREA);
+	CHECK_EQ(areas_wait("absent", 200), AREAS_ERROR_TIMED_OUT);
+	CHECK_EQ(areas_find("absent"), AREAS_ERROR_NO_SUCH_AREA);
 	pthread_setcancelstate(before, &after);
 	CHECK_EQ(after, PTHREAD_CANCEL_DISABLE);
 	CHECK_EQ(before, PTHREAD_CANCEL_ENABLE);

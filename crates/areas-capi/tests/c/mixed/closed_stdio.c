@@ -203,7 +203,7 @@ static void beos(const char *theirs, uint32_t other)
 	DO(get_team_info((team_id)other, &team) == B_OK);
 	DO(get_next_team_info(&cookie, &team) == B_OK);
 	DO(get_thread_info(find_thread(NULL), &thread) == B_OK);
-	(void)find_thread("nobody of that name");
+	(void)find_thread("absent thread");
 	look(__LINE__, "find_thread");
 	DO(get_system_info(&machine) == B_OK);
 	untouched(address);

@@ -80,14 +80,14 @@ static void load(const char *path, struct copy *copy)
 static int locked(int number)
 {
 	char path[64], line[256];
-	FILE *told;
+	FILE *reported;
 	int found = 0;
 	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", number);
-	told = fopen(path, "re");
-	CHECK(told != NULL);
-	while (!found && fgets(line, sizeof line, told) != NULL)
+	reported = fopen(path, "re");
+	CHECK(reported != NULL);
+	while (!found && fgets(line, sizeof line, reported) != NULL)
 		found = strncmp(line, "lock:", 5) == 0 && strstr(line, "POSIX") != NULL && strstr(line, "WRITE") != NULL;
-	fclose(told);
+	fclose(reported);
 	return found;
 }
 
@@ -281,7 +281,7 @@ static void removed(void)
 	for (round = 0; round < 5; round++) {
 		CHECK_EQ(system(remove), 0);
 		for (i = 0; i < COPIES; i++)
-			CHECK_EQ(copies[i].find("nobody's"), B_NAME_NOT_FOUND);
+			CHECK_EQ(copies[i].find("absent"), B_NAME_NOT_FOUND);
 		CHECK_EQ(teams(), COPIES);
 		all_meet(getpid());
 	}
@@ -312,7 +312,7 @@ static int several(const char *library, int ready, int go)
 	make(&copies[1]);
 	all_meet(getpid());
 	CHECK_EQ(teams(), COPIES);
-	check_tell(ready, 'r');
+	check_send(ready, 'r');
 	check_hear(go);
 	return 0;
 }
@@ -334,10 +334,10 @@ int main(void)
 		close(ready[1]);
 		{
 			/* It takes its time under a sanitizer: until it has told, or has ended. */
-			char told = 0;
-			if (read(ready[0], &told, 1) != 1)
+			char reported = 0;
+			if (read(ready[0], &reported, 1) != 1)
 				check_child(child, 0);
-			CHECK_EQ(told, 'r');
+			CHECK_EQ(reported, 'r');
 		}
 		/* For another process: one team, with all that its copies have. */
 		CHECK_EQ(walked(&copies[0], child), COPIES);
@@ -354,7 +354,7 @@ int main(void)
 			CHECK_EQ(delete_area(clone), B_OK);
 		}
 		if (round == 0) {
-			check_tell(go[1], 'g');
+			check_send(go[1], 'g');
 			check_child(child, 0);
 		} else {
 			CHECK_EQ(kill(child, SIGKILL), 0);

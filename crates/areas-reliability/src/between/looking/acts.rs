@@ -11,7 +11,7 @@ use areas::{Address, Area, AreaId, Frozen, Protection, Received, Resizable, Shar
 use super::super::measured;
 use super::{CLONED, OFFERED};
 use crate::contents::{SIZE, pattern};
-use crate::operation::{Act, With, is, told};
+use crate::operation::{Act, With, checked, is};
 
 fn found() -> Result<Source> {
     registry::find(OFFERED).context("find what the peer offers")
@@ -108,8 +108,12 @@ fn asking(ask: fn(&mut Source) -> areas::Result<()>) -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn residency() -> Result<Box<dyn Act>> {
-    With::new(found()?.inspect()?, |look| look.residency().map(drop), |look| told(look.resident()).map(drop))
-        .boxed()
+    With::new(
+        found()?.inspect()?,
+        |look| look.residency().map(drop),
+        |look| checked(look.resident()).map(drop),
+    )
+    .boxed()
 }
 
 pub(super) fn holders() -> Result<Box<dyn Act>> {
@@ -356,7 +360,7 @@ pub(super) fn publish_clone() -> Result<Box<dyn Act>> {
         },
         |(_, area)| {
             let Some(area) = area else { return Ok(()) };
-            let found = told(registry::find("clone"))?;
+            let found = checked(registry::find("clone"))?;
             is(area.id() == Some(found.id()), || {
                 format!("its id is {:?}, and found is {}", area.id(), found.id())
             })?;

@@ -185,11 +185,11 @@ impl Candidates {
             return error;
         }
         let shared = self.paths.len() - self.own;
-        let told = |(path, refusal): (&PathBuf, &Option<Error>)| {
+        let reported = |(path, refusal): (&PathBuf, &Option<Error>)| {
             let why = refusal.as_ref().and_then(Error::facts).unwrap_or("it appears and disappears");
             format!("{}: {why}", path.display())
         };
-        let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(told).collect();
+        let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(reported).collect();
         let (first, own) = (all.first().cloned().unwrap_or_default(), all.get(shared..).unwrap_or_default());
         Error::new(ErrorKind::Registry, "join the registry")
             .detail(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))

@@ -189,12 +189,12 @@ impl Drop for One {
 ///
 /// # Errors
 /// [`ErrorKind::NameTaken`]; [`ErrorKind::Busy`] where a process claims it and does not go on.
-pub(in crate::registry) fn publish_alone(area: Announcement, patience: Duration) -> Result<(Key, AreaId)> {
+pub(in crate::registry) fn publish_alone(area: Announcement, timeout: Duration) -> Result<(Key, AreaId)> {
     let what = format!("publish area {:?} exclusively", area.name);
-    get_alone(area, None, patience, &what)
+    get_alone(area, None, timeout, &what)
 }
 
-/// Publishes an area of ours under another name instead of its own; alone, if there is patience for
+/// Publishes an area of ours under another name instead of its own; alone, if there is a timeout for
 /// that. At no moment is it found under neither. Where that fails, it has what it had.
 ///
 /// # Errors
@@ -210,13 +210,13 @@ pub(in crate::registry) fn rename(
         return Err(Error::new(ErrorKind::NoSuchArea, what.to_owned()).detail("it is not published any more"));
     };
     let area = Announcement { name, ..held.area.clone() };
-    let Some(patience) = alone else {
+    let Some(timeout) = alone else {
         let (key, id) = state.publish_beside(area, None)?;
         state.take_place(before, key);
         return Ok((key, id));
     };
     drop(state);
-    get_alone(area, Some(before), patience, what).map_err(|error| match error.kind() {
+    get_alone(area, Some(before), timeout, what).map_err(|error| match error.kind() {
         ErrorKind::NameTaken => {
             error.help("choose another name, or rename it without asking for an exclusive name")
         }
@@ -227,7 +227,7 @@ pub(in crate::registry) fn rename(
 fn get_alone(
     area: Announcement,
     instead_of: Option<Key>,
-    patience: Duration,
+    timeout: Duration,
     what: &str,
 ) -> Result<(Key, AreaId)> {
     let what = || what.to_owned();
@@ -235,7 +235,7 @@ fn get_alone(
         area: Announcement { claiming: true, ..area },
         instead_of,
         ours: None,
-        deadline: Instant::now() + patience,
+        deadline: Instant::now() + timeout,
         pause: Duration::from_micros(50),
     };
     match contend(&mut one)? {
@@ -249,7 +249,7 @@ fn get_alone(
             let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
             Err(Error::new(ErrorKind::Busy, what())
                 .detail(format!(
-                    "process {pid}{command} is in the middle of taking the name, and has not continued within {patience:?}: it may be stopped"
+                    "process {pid}{command} is in the middle of taking the name, and has not continued within {timeout:?}: it may be stopped"
                 ))
                 .help(format!("continue it (`kill -CONT {pid}`) or end it, and try again")))
         }

@@ -333,7 +333,7 @@ impl State {
     /// nothing is hidden from us.
     pub(in crate::registry) fn hidden(&self, name: &Name) -> Option<Hidden> {
         /// More would only be the same again.
-        const TOLD: usize = 3;
+        const MAX_SHOWN: usize = 3;
         let mut kind = ErrorKind::NoSuchArea;
         let mut unreadable: Vec<(u32, &String)> = Vec::new();
         let mut missing: Vec<u32> = Vec::new();
@@ -357,15 +357,15 @@ impl State {
         if !unreadable.is_empty() {
             let count = unreadable.len();
             let noun = if count == 1 { "process holds" } else { "processes hold" };
-            let told: Vec<String> =
-                unreadable.iter().take(TOLD).map(|(pid, why)| format!("{pid}: {why}")).collect();
-            parts.push(format!("{count} {noun} areas and cannot be read: {}", told.join("; ")));
+            let reported: Vec<String> =
+                unreadable.iter().take(MAX_SHOWN).map(|(pid, why)| format!("{pid}: {why}")).collect();
+            parts.push(format!("{count} {noun} areas and cannot be read: {}", reported.join("; ")));
         }
         if !missing.is_empty() {
-            let told: Vec<String> = missing.iter().take(TOLD).map(ToString::to_string).collect();
+            let reported: Vec<String> = missing.iter().take(MAX_SHOWN).map(ToString::to_string).collect();
             parts.push(format!(
                 "process {} lists one, and its descriptor is not the area's memory any more, or that is retired",
-                told.join(", ")
+                reported.join(", ")
             ));
         }
         (!parts.is_empty()).then(|| Hidden { kind, text: parts.join("; ") })

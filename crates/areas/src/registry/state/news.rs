@@ -2,7 +2,7 @@
 //! who waits for a name.
 //!
 //! Either can be asked of the kernel, a call each: the socket's queue, the control file. But
-//! whoever brings news has the folder's time of change say so ([`Directory::tell`]), behind the
+//! whoever brings news has the folder's time of change say so ([`Directory::notify`]), behind the
 //! news itself; and at the folder's time each publication, and each search for a name that is not
 //! known, looks anyway. So as long as that time is the one at which there was no news, there is
 //! none.
@@ -93,9 +93,9 @@ impl State {
     }
 
     /// Reports to all who are in the registry that there is news.
-    pub(in crate::registry) fn tell(&self) {
+    pub(in crate::registry) fn notify(&self) {
         if let Some(directory) = &self.directory {
-            directory.tell();
+            directory.notify();
         }
     }
 }

@@ -305,7 +305,7 @@ impl State {
                 Some(Err(why)) => refused = Some(why),
                 Some(Ok(())) => {
                     if let Some(directory) = &self.directory {
-                        directory.tell();
+                        directory.notify();
                         // It may be asleep until something comes.
                         directory.wake_waiters();
                     }

@@ -40,17 +40,17 @@ pub(super) fn look<M: Mark>(mark: &M) -> Result<u64, M::Error> {
 
 /// Copies a record out; `None` if it is absent, or does not stop changing.
 ///
-/// The first `patience` attempts are for one that is whole. Then one does that has [`MOVING`] in
+/// The first `attempts` are for one that is whole. Then one does that has [`MOVING`] in
 /// its generation, so that an owner who was stopped, or killed, in the middle of a change takes
 /// nothing away from anybody.
 #[inline]
 pub(super) fn read<M: Mark, T>(
     mark: &M,
-    patience: usize,
+    attempts: usize,
     mut copy: impl FnMut() -> Result<T, M::Error>,
 ) -> Result<Option<(u64, T)>, M::Error> {
     // A change comes and goes once while we look: twice as many attempts see it through.
-    for attempt in 1..=2 * patience {
+    for attempt in 1..=2 * attempts {
         let generation = look(mark)?;
         if !is_there(generation) {
             return Ok(None);
@@ -58,7 +58,7 @@ pub(super) fn read<M: Mark, T>(
         let copied = copy()?;
         mark.acquire();
         let whole = generation & MOVING == 0;
-        if mark.load()? == generation && (whole || attempt >= patience) {
+        if mark.load()? == generation && (whole || attempt >= attempts) {
             return Ok(Some((generation, copied)));
         }
         mark.wait(attempt);

@@ -71,7 +71,7 @@ fn a_record_comes_back_whole() {
 /// Names and nodes on both sides of where the first part of a record ends, in slots that others had
 /// before, placed again concurrently.
 #[test]
-fn both_parts_of_a_record_are_told_apart() {
+fn both_parts_of_a_record_are_distinguished() {
     let mut table = table();
     let names = [0, 1, field::NAME_IN_FIRST - 1, field::NAME_IN_FIRST, field::NAME_IN_FIRST + 1, Name::MAX];
     let policies = [
@@ -236,7 +236,7 @@ fn a_record_without_a_second_part_has_no_name_there() {
 }
 
 #[test]
-fn full_is_told_and_room_is_found_again() {
+fn full_is_reported_and_room_is_found_again() {
     let mut table = table();
     for sequence in 1..=RECORDS {
         assert!(

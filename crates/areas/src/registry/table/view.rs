@@ -17,7 +17,7 @@ use crate::sys::file::Identity;
 
 /// After how many looks a record is taken that its owner has not finished changing, and after how
 /// many its owner is let run. (A fuzzer's records have no owner who could be getting on.)
-const PATIENCE: usize = if cfg!(fuzzing) { 3 } else { 72 };
+const ATTEMPTS: usize = if cfg!(fuzzing) { 3 } else { 72 };
 const SPINS: usize = 64;
 
 /// Who a table says that its owner is.
@@ -130,7 +130,7 @@ impl View {
                 Some(place) => self.note(place),
             }
         };
-        let (generation, note) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        let (generation, note) = protocol::read(&self.mark(record), ATTEMPTS, copy).ok()??;
         let mut decoded = decode(&bytes)?;
         decoded.area.note = note?;
         Some((generation & !MOVING, decoded))
@@ -169,7 +169,7 @@ impl View {
         }
         let at = record_at(record) + field::PROTECTION;
         let copy = || self.0.load::<u8>(at, TABLE_BYTES, Ordering::Relaxed);
-        let (now, protection) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        let (now, protection) = protocol::read(&self.mark(record), ATTEMPTS, copy).ok()??;
         if now == generation { Protection::from_bits(protection) } else { None }
     }
 
@@ -179,7 +179,7 @@ impl View {
             return None;
         }
         let copy = || Ok(self.u32_at(record_at(record) + field::ID));
-        let (_, id) = protocol::read(&self.mark(record), PATIENCE, copy).ok()??;
+        let (_, id) = protocol::read(&self.mark(record), ATTEMPTS, copy).ok()??;
         AreaId::new(id.cast_signed()).ok()
     }
 

@@ -199,7 +199,7 @@ impl Table {
     }
 
     /// Forgets what was walked last: the tables have other entries now.
-    pub(in crate::residency) fn look_anew(&mut self) {
+    pub(in crate::residency) fn look_again(&mut self) {
         self.last = None;
     }
 

@@ -56,7 +56,7 @@ fn collapsing_takes_the_node_that_has_most_and_fills_the_holes() {
 /// Where interleaving begins: the number of a page and that of the inode, together, say whose turn
 /// it is.
 #[test]
-fn the_turn_of_a_page_is_told_by_the_inode_and_its_number() {
+fn the_turn_of_a_page_is_given_by_the_inode_and_its_number() {
     guest!();
     let order = [0, 2, 3];
     for _ in 0..3 {

@@ -32,7 +32,7 @@ fn policy_at(address: *const u8) -> (i32, u64) {
 }
 
 #[test]
-fn mbind_reads_one_bit_less_than_it_is_told() {
+fn mbind_reads_one_bit_less_than_it_is_given() {
     guest!();
     let map = Map::private(4 * PAGE);
     assert_eq!(mbind(map.0, map.1, BIND, 1 << 3, 4, 0), Err(libc::EINVAL), "node 3 is bit 4 of 4");

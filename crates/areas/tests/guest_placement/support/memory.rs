@@ -112,14 +112,14 @@ impl Memory {
     /// The node of each page, all of which are in RAM, as the kernel says and as the library does.
     #[track_caller]
     pub(crate) fn nodes(&self) -> Vec<u32> {
-        let told = pages::nodes_of(self.start(), self.len(), self.page());
+        let reported = pages::nodes_of(self.start(), self.len(), self.page());
         let measured = match self {
             Memory::Private(area) => area.residency(),
             Memory::Shared(area) => area.residency(),
-            Memory::File(_) => return told,
+            Memory::File(_) => return reported,
         };
-        assert_eq!(expand(&measured.unwrap(), self.page()), told, "move_pages and residency()");
-        told
+        assert_eq!(expand(&measured.unwrap(), self.page()), reported, "move_pages and residency()");
+        reported
     }
 
     /// What `verify` says; nothing for files, which have no area.

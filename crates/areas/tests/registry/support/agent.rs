@@ -60,15 +60,15 @@ impl Agent {
     }
 
     /// Has it do something; the library may refuse it.
-    pub(crate) fn try_tell(&mut self, command: &str) -> Result<String, Refused> {
+    pub(crate) fn try_ask(&mut self, command: &str) -> Result<String, Refused> {
         self.begin(command);
         self.end()
     }
 
     /// Has it do something, which must work.
     #[track_caller]
-    pub(crate) fn tell(&mut self, command: &str) -> String {
-        self.try_tell(command)
+    pub(crate) fn ask(&mut self, command: &str) -> String {
+        self.try_ask(command)
             .unwrap_or_else(|refused| panic!("{command}: {}: {}", refused.kind, refused.text))
     }
 
@@ -97,28 +97,28 @@ impl Agent {
     }
 
     pub(crate) fn try_publish(&mut self, name: &str) -> Result<Held, Refused> {
-        self.try_tell(&format!("publish {name} 4096")).map(|answer| Held::parse(&answer))
+        self.try_ask(&format!("publish {name} 4096")).map(|answer| Held::parse(&answer))
     }
 
     pub(crate) fn drop_area(&mut self, area: Held) {
-        self.tell(&format!("drop {}", area.handle));
+        self.ask(&format!("drop {}", area.handle));
     }
 
     /// The area's id now.
     pub(crate) fn id(&mut self, area: Held) -> Option<i32> {
-        self.tell(&format!("id {}", area.handle)).parse().ok()
+        self.ask(&format!("id {}", area.handle)).parse().ok()
     }
 
     pub(crate) fn find(&mut self, name: &str) -> Result<Seen, Refused> {
-        self.try_tell(&format!("find {name}")).map(|answer| Seen::parse(&answer))
+        self.try_ask(&format!("find {name}")).map(|answer| Seen::parse(&answer))
     }
 
     pub(crate) fn get(&mut self, id: i32) -> Result<Seen, Refused> {
-        self.try_tell(&format!("get {id}")).map(|answer| Seen::parse(&answer))
+        self.try_ask(&format!("get {id}")).map(|answer| Seen::parse(&answer))
     }
 
     pub(crate) fn try_list(&mut self) -> Result<Listed, Refused> {
-        self.try_tell("list").map(|answer| Listed::parse(&answer))
+        self.try_ask("list").map(|answer| Listed::parse(&answer))
     }
 
     #[track_caller]
@@ -129,21 +129,21 @@ impl Agent {
     /// Clones an area, checks that its bytes are those that belong to the name, and keeps the
     /// clone.
     pub(crate) fn clone_of(&mut self, name: &str) -> Result<Held, Refused> {
-        self.try_tell(&format!("clone {name}")).map(|answer| Held::parse(&answer))
+        self.try_ask(&format!("clone {name}")).map(|answer| Held::parse(&answer))
     }
 
     /// The same, and publishes the clone.
     pub(crate) fn clone_as(&mut self, name: &str, own_name: &str) -> Result<Held, Refused> {
-        self.try_tell(&format!("clone {name} {own_name}")).map(|answer| Held::parse(&answer))
+        self.try_ask(&format!("clone {name} {own_name}")).map(|answer| Held::parse(&answer))
     }
 
     /// Whether the bytes of an area that it holds are those that belong to a name.
     pub(crate) fn has_bytes_of(&mut self, area: Held, name: &str) -> bool {
-        self.tell(&format!("check {} {name}", area.handle)) == "true"
+        self.ask(&format!("check {} {name}", area.handle)) == "true"
     }
 
     pub(crate) fn keep(&mut self) -> Result<(), Refused> {
-        self.try_tell("keep").map(drop)
+        self.try_ask("keep").map(drop)
     }
 
     /// Has it fork: the child is an agent too, with everything that a child inherits.
@@ -160,7 +160,7 @@ impl Agent {
 
     fn fork_by(&mut self, command: &str) -> Agent {
         let ear = Ear::new().expect("a socket");
-        self.tell(&format!("{command} {}", ear.name));
+        self.ask(&format!("{command} {}", ear.name));
         let mut child = Agent::new(ear.accept().expect("the child calls"), None);
         child.local = self.local;
         child
@@ -177,7 +177,7 @@ impl Agent {
     /// Makes it an ordinary user's process, readable for that user's others, with one capability if
     /// it is named.
     pub(crate) fn become_user(&mut self, user: u32, group: u32, capability: Option<&str>) {
-        self.tell(&format!("become {user} {group} {}", capability.unwrap_or("none")));
+        self.ask(&format!("become {user} {group} {}", capability.unwrap_or("none")));
     }
 
     fn number(&self) -> Pid {

@@ -46,11 +46,11 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         }
         ["refuse"] => Ok(registry::refuse_transfer()?.to_string()),
         ["transferred"] => {
-            let came: Vec<String> = registry::transferred()?.iter().map(told).collect();
+            let came: Vec<String> = registry::transferred()?.iter().map(reported).collect();
             Ok(came.join(&SEPARATOR.to_string()))
         }
         ["wait-transferred", millis] => {
-            Ok(told(&registry::wait_transferred(Some(Duration::from_millis(millis.parse()?)))?))
+            Ok(reported(&registry::wait_transferred(Some(Duration::from_millis(millis.parse()?)))?))
         }
         ["take"] => {
             let came = registry::transferred()?.into_iter().next().ok_or("nothing came".to_owned())?;
@@ -310,7 +310,7 @@ fn transfer(holdings: &mut Holdings, handle: u32, team: u32, form: &str) -> Resu
 }
 
 /// `ID FROM FORMER NAME`
-fn told(came: &Transferred) -> String {
+fn reported(came: &Transferred) -> String {
     format!("{} {} {} {}", came.id(), came.from(), came.former_id(), came.source().name())
 }
 

@@ -30,10 +30,10 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         ["own", handle] => Ok(holdings.area(handle)?.note().to_string()),
         ["of", name] => {
             let source = registry::find(name)?;
-            let (note, told) = (source.note(), source.info()?.note);
-            match *note == told {
+            let (note, reported) = (source.note(), source.info()?.note);
+            match *note == reported {
                 true => Ok(note.to_string()),
-                false => Err(format!("{note:?} {told:?}").into()),
+                false => Err(format!("{note:?} {reported:?}").into()),
             }
         }
         // Both ways to clone: under the same name, and with a note of its own.

@@ -36,7 +36,7 @@ pub(crate) fn perform(words: &[&str], holdings: &mut Holdings) -> Option<Result<
         ["join-to-read", source] => join_to_read(held, source),
         ["resize", handle, size] => resize(held, handle, size),
         ["extent", handle] => held.area(handle).map(|area| format!("{} {}", area.size(), area.reserve())),
-        ["told-extent", name] => told_extent(name),
+        ["known-extent", name] => known_extent(name),
         ["put-byte", handle, offset, byte] => put_byte(held, handle, offset, byte),
         ["get-byte", handle, offset] => get_byte(held, handle, offset),
         ["peek", handle, offset] => peek(held, handle, offset),
@@ -74,7 +74,7 @@ fn resize(held: &mut Resizables, handle: &str, size: &str) -> Result<String, Fai
 }
 
 /// What the registry says of the oldest area of a name.
-fn told_extent(name: &str) -> Result<String, Failure> {
+fn known_extent(name: &str) -> Result<String, Failure> {
     let info = registry::find(name)?.info()?;
     match info.extent {
         Extent::Resizable { max } => Ok(format!("{} {max}", info.size)),

@@ -14,7 +14,7 @@ use crate::output::table::{Holds, Table};
 
 /// What is to be reported.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct Report {
     /// The program, as it was named.
     command: String,
     /// As a shell reports it.
@@ -53,7 +53,7 @@ struct NodeJson {
     total: u64,
 }
 
-impl Told {
+impl Report {
     pub(super) fn new(
         run: &Run,
         placement: Option<Placement>,
@@ -64,7 +64,7 @@ impl Told {
         let last = looking.last.as_ref();
         let command =
             run.command.first().map_or(String::new(), |program| program.to_string_lossy().into_owned());
-        Told {
+        Report {
             command,
             status,
             seconds: seconds(looking.started.elapsed()),
