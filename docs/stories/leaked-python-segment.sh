@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A machine whose shared memory is full, because a Python was killed with all its helpers: what docs/stories/leaked-python-segment.md tells.
+# A machine whose shared memory is full, because a Python was killed with all its helpers: what docs/stories/leaked-python-segment.md describes.
 # In a mount namespace of its own, with a /dev/shm of 64 MiB, so that no other program is in want: root, or `unshare --map-root-user`.
 set -eu
 if [ "${1:-}" != inside ]; then
