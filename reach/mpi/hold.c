@@ -38,7 +38,7 @@ void hold(const struct world *world)
 		const struct timespec pause = { 0, 100 * 1000 * 1000 };
 		const int mine = ended;
 		MPI_Request request;
-		/* Who was signalled tells all others; they leave after the same round. */
+		/* Who was signalled notifies all others; they leave after the same round. */
 		MPI_Iallreduce(&mine, &any, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD, &request);
 		wait_idly(&request);
 		/* Where a process removed the registry's folder, its areas are published again. */

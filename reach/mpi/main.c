@@ -14,7 +14,7 @@
 /* How long freezing waits for writers, in milliseconds: there are none but this process. */
 #define FREEZE_WAIT AREAS_DEFAULT_TIMEOUT
 
-/* What a host's leader tells its other ranks of the area. */
+/* What a host's leader sends its other ranks of the area. */
 struct found {
 	uint64_t device, inode;
 	int32_t id;
@@ -108,7 +108,7 @@ static int publish_areas(struct state *state)
 	return all_well(&state->world, &state->trouble);
 }
 
-/* The other ranks of a host have the same memory: they are told which, and look that it is that. */
+/* The other ranks of a host have the same memory: they learn which, and look that it is that. */
 static int clone_areas(struct state *state)
 {
 	areas_cloning how = AREAS_CLONING;
@@ -165,7 +165,7 @@ static int spread(struct state *state)
 
 	if (!open_file(state))
 		return 0;
-	/* `all_well` is where all ranks meet, so rank 0's clock tells of all. */
+	/* `all_well` is where all ranks meet, so rank 0's clock holds for all. */
 	start = MPI_Wtime();
 	if (!make_areas(state))
 		return 0;

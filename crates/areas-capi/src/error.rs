@@ -167,7 +167,7 @@ mod tests {
         let words = [Words::Line, Words::Help, Words::Remedy].map(in_words);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
         // Put aside and back, for a call of other code that may fail without the caller's being
-        // told.
+        // notified.
         let before = take();
         assert!(before.is_some() && take().is_none());
         keep(Error::new(ErrorKind::Busy, "do something else"));

@@ -1,11 +1,11 @@
 //! `libareas-cut.so`: a program that is linked with it, or started with it in `LD_PRELOAD`, has the
-//! areas library told at once of all memory that it unmaps, maps over or moves.
+//! areas library notified at once of all memory that it unmaps, maps over or moves.
 //!
 //! It interposes `munmap`, `mmap`, `mremap` and `shmat`. Each does what it did, by the function
-//! that comes next or by the kernel; a library that has areas there is told before and afterwards
-//! ([`listeners`]). Afterwards it compares what the kernel has with what it holds, so that what
-//! another thread has put there concurrently is not touched; until then it returns no address
-//! there without a look. `errno` is left as the call left it.
+//! that comes next or by the kernel; a library that has areas there is notified before and
+//! afterwards ([`listeners`]). Afterwards it compares what the kernel has with what it holds, so
+//! that what another thread has put there concurrently is not touched; until then it returns no
+//! address there without a look. `errno` is left as the call left it.
 //!
 //! It allocates nothing, takes no lock, and has no thread-local values: it may be called before the
 //! first constructor, inside of `malloc`, in signal handlers, in forked children. Why it is built
@@ -142,8 +142,8 @@ unsafe extern "C" fn mremap(
 /// As shmat(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn shmat(segment: c_int, start: *const c_void, flags: c_int) -> *mut c_void {
-    // How long it is not everybody may ask. The address may be rounded down (SHM_RND), by 64 KiB at
-    // most.
+    // How long it is not every process may ask. The address may be rounded down (SHM_RND), by 64
+    // KiB at most.
     let over = flags & libc::SHM_REMAP != 0;
     let taken = over.then(|| before(What::Before, start.addr() & !0xffff, ALL));
     // SAFETY: the caller's promise, passed on.

@@ -1,15 +1,15 @@
-//! Who is told of addresses at which something may have gone: each copy of the areas library in
+//! Who is notified of addresses at which something may have gone: each copy of the areas library in
 //! this process.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What a library is told of a range.
+/// What a library is notified of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum What {
-    /// A call may be about to take it away. The answer: whether to be told afterwards.
+    /// A call may be about to take it away. The answer: whether to be notified afterwards.
     Before = 0,
     /// The same, and its memory may be mapped elsewhere then.
     BeforeMoving = 1,
@@ -24,9 +24,9 @@ type Look = extern "C" fn(what: c_int, start: *mut c_void, length: usize) -> c_i
 /// ever, as the library does.
 static LISTENERS: [AtomicPtr<c_void>; 16] = [const { AtomicPtr::new(null_mut()) }; 16];
 
-/// Has the areas library told from now on. The library calls it before its first area, by a weak
-/// reference: where this object is not loaded, there is nothing to be called. 0, or -1 if there are
-/// too many.
+/// Has the areas library notified from now on. The library calls it before its first area, by a
+/// weak reference: where this object is not loaded, there is nothing to be called. 0, or -1 if
+/// there are too many.
 #[unsafe(no_mangle)]
 extern "C" fn areas_cut_register(look: Look) -> c_int {
     let look: *mut c_void = (look as *const ()).cast_mut().cast();

@@ -66,7 +66,7 @@ static void fenced(MPI_Win window, const uint64_t *mine)
 		sent[i] = (uint64_t)rank << 32 | i;
 	MPI_Win_fence(0, window);
 	MPI_Put(sent, MANY, MPI_UINT64_T, next, PUT, MANY, MPI_UINT64_T, window);
-	/* Everybody adds to everybody's. */
+	/* All ranks add to all. */
 	for (int target = 0; target < ranks; target++)
 		MPI_Accumulate(sent, MANY, MPI_UINT64_T, target, SUM, MANY, MPI_UINT64_T, MPI_SUM, window);
 	MPI_Win_fence(0, window);

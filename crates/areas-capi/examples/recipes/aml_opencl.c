@@ -161,7 +161,7 @@ static void shared_virtual_memory(cl_device_id device)
 		check(clEnqueueSVMMap(queue, CL_TRUE, CL_MAP_READ, numbers, BYTES, 0, NULL, NULL) == CL_SUCCESS, "the host has it again");
 	is_computed(numbers, "what the kernel wrote is at the same address");
 	if (!fine)
-		check(clEnqueueSVMUnmap(queue, numbers, 0, NULL, NULL) == CL_SUCCESS && clFinish(queue) == CL_SUCCESS, "it is given back");
+		check(clEnqueueSVMUnmap(queue, numbers, 0, NULL, NULL) == CL_SUCCESS && clFinish(queue) == CL_SUCCESS, "it is released");
 	check(aml_area_munmap(area, numbers, BYTES) == AML_SUCCESS, "it is freed");
 	aml_errno = 0;
 	check(aml_area_mmap(area, (size_t)most + 4096, NULL) == NULL && aml_errno == AML_ENOMEM, "more than the device allocates");

@@ -33,7 +33,7 @@ static void done(struct io_uring *ring, const char *what)
 	io_uring_cqe_seen(ring, answer);
 }
 
-/* A file that has no name, with bytes that can be told. */
+/* A file that has no name, with bytes that can be recognised. */
 static int file_of_bytes(unsigned char *bytes)
 {
 	char name[] = "/tmp/areas-io-uring-XXXXXX";

@@ -1,5 +1,5 @@
-//! Addresses behind areas, for growth: as many as there is room for, given back where a limit
-//! leaves none for what is asked.
+//! Addresses behind areas, for growth: as many as there is room for, released where a limit leaves
+//! none for what is asked.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

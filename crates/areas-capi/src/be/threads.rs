@@ -100,7 +100,7 @@ fn wait(id: i32) -> Result<i32, Status> {
     if id == own || id == gettid().as_raw_nonzero().get() {
         return Err(bad("it would wait for itself"));
     }
-    // No child of ours. Linux tells no other process how it ended.
+    // No child of ours. Linux reports to no other process how it ended.
     let found = || Stat::read(id).filter(|stat| !stat.is_kernels()).map(|stat| stat.started());
     let started = guarded(None, found).ok_or_else(|| bad(NO_THREAD))?;
     let lives = |stat: Stat| stat.started() == started && !stat.has_ended();

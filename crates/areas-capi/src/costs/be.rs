@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["_kern_reserve_address_range", "_kern_unreserve_address_range"], reserve).dearer(
         0,
         2,
-        "the range's place in the table, and the list of those that are given back in part",
+        "the range's place in the table, and the list of those that are released in part",
     ),
     Row::new(&["_get_team_info"], describe_team).parses(),
     Row::new(&["_get_next_team_info"], describe_next_team).parses(),

@@ -348,7 +348,7 @@ fn found(reported: &str, stops: &[usize]) -> Option<Found> {
 pub(super) struct Other(Pid);
 
 impl Other {
-    /// It does as it is told; `ready` says that its beginning is over.
+    /// It does what it is asked; `ready` says that its beginning is over.
     pub(super) fn start(does: impl FnOnce(&dyn Fn())) -> Self {
         let (mut hear, writer) = std::io::pipe().unwrap();
         // SAFETY: the child makes calls of this library, which are made for forked children, until

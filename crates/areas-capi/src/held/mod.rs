@@ -56,7 +56,7 @@ fn guard_stack(area: &mut Area<Resizable>) -> Result<()> {
     }
 }
 
-/// The gate, for who forks. The interposer is told of us before there is an area.
+/// The gate, for who forks. The interposer knows of us before there is an area.
 static PART: Part = Part {
     order: Order::Areas,
     begin: || interposer::register(interposed::look),

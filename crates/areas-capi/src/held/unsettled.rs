@@ -1,4 +1,5 @@
-//! Whether areas have the addresses that are told of them, or the program may have taken some away.
+//! Whether areas have the addresses that are reported of them, or the program may have taken some
+//! away.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

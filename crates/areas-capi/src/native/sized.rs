@@ -77,8 +77,8 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
     }
     let mut value = MaybeUninit::<T>::zeroed();
     let len = stated.min(size_of::<T>());
-    // SAFETY: `stated` bytes are readable there (the caller), `size_of::<T>()` writable here, and C's
-    // memory is not part of ours.
+    // SAFETY: `stated` bytes are readable there (the caller), `size_of::<T>()` writable here, and
+    // C's memory is not part of ours.
     unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), len) };
     // SAFETY: whatever is in it came from C as a value of this type, or is zero, which is valid
     // (the trait).
@@ -118,8 +118,8 @@ impl<T: Versioned> Room<T> {
     pub(super) unsafe fn fill(self, value: &T) {
         let Room { to, stated } = self;
         let (to, len) = (to.cast::<u8>(), stated.min(size_of::<T>()));
-        // SAFETY: `stated` bytes are writable there (the caller), the value is ours, and not part of
-        // C's memory.
+        // SAFETY: `stated` bytes are writable there (the caller), the value is ours, and not part
+        // of C's memory.
         unsafe { std::ptr::copy_nonoverlapping(std::ptr::from_ref(value).cast::<u8>(), to, len) };
         // SAFETY: `len <= stated`.
         let rest = unsafe { to.add(len) };

@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["areas_send", "areas_receive", "areas_release"], receive).dearer(
         2,
         1,
-        "a thread that can be cancelled waits with nothing in its hands: it asks whether the socket waits, and peeks; the handle",
+        "a thread that can be cancelled waits with nothing to drop: it asks whether the socket waits, and peeks; the handle",
     ),
     Row::new(&["areas_send", "areas_receive_with", "areas_release"], receive_in_time).handle(),
     Row::new(&["areas_send", "areas_discard"], discard),

@@ -75,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["areas_provider_fixed", "areas_provider_release"], fixed).dearer(
         0,
         4,
-        "as above; who is told of the end, and of no end where it is refused",
+        "as above; who is notified of the end, and of no end where it is refused",
     ),
     Row::new(&["areas_provider_file", "areas_provider_release"], file).dearer(0, 2, SHARING),
     Row::new(&["areas_create", "areas_release"], make).handle(),

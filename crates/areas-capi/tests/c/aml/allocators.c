@@ -415,7 +415,7 @@ static void words_stay(void)
 	CHECK(ptr != NULL);
 	CHECK(areas_error_text() == words);
 	CHECK_STR(words, before);
-	/* What fails in the end is told. */
+	/* What fails in the end is reported. */
 	CHECK(aml_alloc(allocator, 1 << 20) == NULL);
 	CHECK(strstr(areas_error_text(), before) == NULL);
 	CHECK_EQ(aml_free(allocator, ptr), AML_SUCCESS);

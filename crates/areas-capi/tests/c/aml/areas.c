@@ -13,7 +13,7 @@
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
-/* A call failed with this number: given as a negative one, and told by aml_errno. */
+/* A call failed with this number: given as a negative one, and by aml_errno. */
 static struct aml_area_mmap_options *options(struct aml_area_linux_mmap_options *of)
 {
 	return (struct aml_area_mmap_options *)of;

@@ -70,7 +70,7 @@ static size_t size_of(int which, unsigned step)
 	}
 }
 
-/* Takes and gives back, so that pools come and go. */
+/* Allocates and frees, so that pools come and go. */
 static void use(int which, unsigned steps)
 {
 	char *out[8] = { NULL };

@@ -12,12 +12,12 @@ struct odd {
 	char e;
 };
 
-/* A structure of these types tells where each has to be. */
+/* A structure of these types shows where each has to be. */
 
 static void field(const void *block, const void *found, size_t expected, size_t size)
 {
 	CHECK_EQ((const char *)found - (const char *)block, expected);
-	/* It lies inside of the block: a sanitizer would tell. */
+	/* It lies inside of the block: a sanitizer would report it. */
 	for (size_t at = 0; at < size; at++) {
 		CHECK_EQ(((const char *)found)[at], 0);
 	}

@@ -444,7 +444,7 @@ static void retiring(void)
 	of_clone = areas_id(clone);
 	OK(areas_get(id, &info));
 	CHECK_EQ(info.retired, 0);
-	/* Another process has it, and publishes it: it is told so. */
+	/* Another process has it, and publishes it: it reports that. */
 	child = fork();
 	if (child == 0) {
 		OK(areas_keep());

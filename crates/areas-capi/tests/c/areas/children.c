@@ -14,7 +14,7 @@ extern char **environ;
 
 static char *const ends[] = { "sh", "-c", "exit 7", NULL };
 
-/* Another team, from before there was an area: tells the id that it finds, as often as it is asked. */
+/* Another team, from before there was an area: writes the id that it finds, as often as it is asked. */
 static void observer(int from, int to)
 {
 	areas_info info = AREAS_INFO;

@@ -1,5 +1,5 @@
 /*
- * Bytes in and out of areas of each kind, from one to another, from a file; and reserves that are taken and given back. What cannot be
+ * Bytes in and out of areas of each kind, from one to another, from a file; and reserves that are taken and released. What cannot be
  * is an error, and never a fault.
  */
 #include <areas.h>

@@ -283,7 +283,7 @@ static void given_back(void *context)
 	++*(int *)context;
 }
 
-/* Memory of the program's own: areas are parts of it, and it is told when it is not used any more. */
+/* Memory of the program's own: areas are parts of it, and it is notified when it is not used any more. */
 static void over_memory_that_is_given(void)
 {
 	int done = 0;

@@ -99,7 +99,7 @@ static void a_child_that_is_killed(void)
 	CHECK_EQ(count, 1);
 	CHECK_EQ(areas_mutex_owner(area, MUTEX), AREAS_OWNER_LIVING);
 	CHECK_EQ(kill(child, SIGKILL), 0);
-	/* Told while it dies, or behind it; and until it is said to be consistent. */
+	/* Reported while it dies, or behind it; and until it is said to be consistent. */
 	CHECK_EQ(areas_mutex_lock(area, MUTEX, LONG_MS), AREAS_MUTEX_OWNER_DIED);
 	check_killed(child, SIGKILL);
 	OK(areas_mutex_unlock(area, MUTEX));

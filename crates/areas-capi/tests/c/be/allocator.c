@@ -1,5 +1,5 @@
 /*
- * An allocator that lives on a reserved range: areas at exact addresses, grown in place, found by address; and it tells
+ * An allocator that lives on a reserved range: areas at exact addresses, grown in place, found by address; and it distinguishes
  * "no memory" from "address space blocked".
  *
  * Not under valgrind: version 3.19 ignores MAP_FIXED_NOREPLACE, so that nothing is ever occupied.

@@ -276,7 +276,7 @@ static void resized(const struct part *part, enum way way)
 	CHECK(!is_there(at + (pages - 1) * PAGE));
 	CHECK_EQ(resize_area(id, pages * PAGE), B_OK);
 	if (part != &parts[HEAD] && !check_knows_holders()) {
-		printf("SKIPPED a part of it: this kernel does not tell who else has a memory object (before Linux 6.0)\n");
+		printf("SKIPPED a part of it: this kernel does not report who else has a memory object (before Linux 6.0)\n");
 		CHECK_EQ(delete_area(id), B_OK);
 		if (part == &parts[MIDDLE])
 			CHECK_EQ(delete_area(area_for(base + part->to * PAGE)), B_OK);
@@ -413,7 +413,7 @@ static void taken_by_an_area(void)
 	CHECK_EQ(delete_area(other), B_OK);
 }
 
-/* A reserve that is no longer the area's is not grown into, and not given back either. */
+/* A reserve that is no longer the area's is not grown into, and not released either. */
 static void reserve_taken(void)
 {
 	struct stranger stranger;

@@ -213,7 +213,7 @@ static void run(int with_reports, double time)
 	}
 	for (i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
-	printf("%s: %zu areas made, grown %zu times, refused %zu times\n", with_reports ? "told" : "not told", areas_made, grown, refused);
+	printf("%s: %zu areas made, grown %zu times, refused %zu times\n", with_reports ? "reported" : "not reported", areas_made, grown, refused);
 	fflush(stdout);
 	CHECK(grown > areas_made / 8);
 	count = areas_now(&resident);

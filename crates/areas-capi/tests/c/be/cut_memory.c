@@ -353,7 +353,7 @@ static void handed_over(void)
 	close(ready[0]), close(ready[1]), close(go[0]), close(go[1]);
 }
 
-/* Told before the program unmaps: at once. */
+/* Reported before the program unmaps: at once. */
 static void reported_before(void)
 {
 	char *base, *elsewhere;

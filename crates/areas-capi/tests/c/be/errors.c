@@ -210,7 +210,7 @@ static void info_arguments(void)
 {
 	void *address;
 	area_info info;
-	area_id id = made("told of", &address);
+	area_id id = made("described", &address);
 	size_t i;
 	memset(&info, 0x55, sizeof info);
 	for (i = 0; i < COUNT(absent); i++)

@@ -176,7 +176,7 @@ static int visit(int server, struct state *state)
 	return 1;
 }
 
-/* Nothing of a dead team is told. `its_name` is what only it had. */
+/* Nothing of a dead team is reported. `its_name` is what only it had. */
 static void dead_is_dead(team_id dead, const char *its_name, const char *its_clone)
 {
 	ssize_t cookie = 0;
@@ -222,7 +222,7 @@ static void nothing_is_left(void)
 	CHECK(get_next_area_info(B_CURRENT_TEAM, &cookie, &info) != B_OK);
 }
 
-/* Tells that all is deleted, and lives on until the driver has seen that it is; looks once more in between. */
+/* Reports that all is deleted, and lives on until the driver has seen that it is; looks once more in between. */
 __attribute__((noreturn)) static void stay(int driver)
 {
 	check_send(driver, 'c');
@@ -240,7 +240,7 @@ __attribute__((noreturn)) static void be_server(int traced, team_id client)
 	serve(first[SERVER], &state);
 	if (traced)
 		syscall(END_MARK);
-	/* Told by the driver that the client is dead, and its status fetched. */
+	/* Notified by the driver that the client is dead, and its status fetched. */
 	check_hear(control[SERVER]);
 	dead_is_dead(client, "from client", "client's clone");
 	still_whole(&state, 's', 'c');
@@ -489,7 +489,7 @@ static int killed_at(enum role role, long stop, int both)
 	driver[SERVER] = pair[0], control[SERVER] = pair[1];
 	ends(pair);
 	driver[CLIENT] = pair[0], control[CLIENT] = pair[1];
-	/* Who survives is started last, as it is told whose death it will see. */
+	/* Who survives is started last, as it gets to know whose death it will see. */
 	pids[role] = start(role, 1, 0, driver, first[CLIENT]);
 	pids[other] = start(other, 0, pids[role], driver, first[CLIENT]);
 	close(first[SERVER]);
@@ -536,7 +536,7 @@ static int killed_at(enum role role, long stop, int both)
 	}
 	/* The survivor lives, and holds nothing of it. */
 	wait_until_gone(&watched, 0, when);
-	/* A table of a team that had no areas any more is met by no process, but by who comes newly: then all who look again let go of it. */
+	/* A table of a team that had no areas any more is met by no process, but by who comes newly: then all who look again drop it. */
 	newcomer(0);
 	CHECK(!link_of(pids[role], link));
 	check_send(driver[other], 'l');

@@ -272,7 +272,7 @@ static void reserves_give_way(void)
 }
 
 #ifndef __SANITIZE_ADDRESS__
-/* A limit that is set once areas have much more room than it allows: that is given back as soon as an area is wanted. */
+/* A limit that is set once areas have much more room than it allows: that is released as soon as an area is wanted. */
 static void a_late_limit(void)
 {
 	unsigned long pages = 0;

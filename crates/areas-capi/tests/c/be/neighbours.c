@@ -143,7 +143,7 @@ static void two_teams(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* It may promise more than there is: so may all that is not locked. It is accepted when an area is made or cloned, and not told. */
+/* It may promise more than there is: so may all that is not locked. It is accepted when an area is made or cloned, and not reported. */
 static void overcommitting(void)
 {
 	void *address, *other;

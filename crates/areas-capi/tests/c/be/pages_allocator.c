@@ -2,7 +2,7 @@
  * malloc over areas, in the manner of Haiku's own: runs of pages come from an area that grows by resize_area; where it cannot, a new one is made;
  * what alignment leaves over and what is freed is cut off by munmap: heads, tails, middles, whole areas. Four threads allocate, free, make
  * larger and smaller and hand blocks to each other; each block's content is checked. Between rounds every page of every area has to be one
- * that the allocator knows of, and each block lies in the area that area_for tells. At the end nothing is left.
+ * that the allocator knows of, and each block lies in the area that area_for returns. At the end nothing is left.
  *
  * Here the library is not notified of what is unmapped: it sees that at the next call that looks at the area. So where area_for is asked behind a hole, it
  * may still name the area before the hole, until get_area_info has looked. ../cut/pages_allocator.c is the same with libareas-cut.so, where that is

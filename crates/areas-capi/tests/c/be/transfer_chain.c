@@ -12,7 +12,7 @@
 #define PAGES 16
 #define TEAMS 3
 
-/* What a team is told to do, and what it answers. */
+/* What a team is asked to do, and what it answers. */
 enum { MAKE, GIVE, COUNT, LOOK, IDLE };
 typedef struct {
 	int what;

@@ -98,7 +98,7 @@ static void where_its_reserve_has_no_room(void)
 	}
 }
 
-/* With a clone that has more: who grows is told, and both stay as they are. */
+/* With a clone that has more: who grows gets an error, and both stay as they are. */
 static void with_a_clone(void)
 {
 	char *base, *to = hole(PAGES + 1);

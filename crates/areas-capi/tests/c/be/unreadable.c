@@ -11,7 +11,7 @@
 
 static int reported[2], done[2];
 
-/* Holds an area, and keeps everybody from reading this process. */
+/* Holds an area, and keeps all others from reading this process. */
 static int hides(void)
 {
 	void *address;
@@ -43,7 +43,7 @@ static void looks(pid_t team, area_id id)
 	CHECK_EQ(_kern_transfer_area(id, &address, B_ANY_ADDRESS, getpid()), B_NOT_ALLOWED);
 }
 
-/* Both teams: another process's than the superuser's, who may read everybody. */
+/* Both teams: another process's than the superuser's, who may read all processes. */
 static int team(const char *folder)
 {
 	area_info info;

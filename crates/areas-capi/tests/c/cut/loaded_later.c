@@ -1,5 +1,5 @@
 /*
- * The library comes into the process when the program loads it (dlopen), out of everybody's sight: what the program unmaps is cut from its areas all
+ * The library comes into the process when the program loads it (dlopen), out of sight: what the program unmaps is cut from its areas all
  * the same, and what it unmaps before is not touched. Where the program is started with libareas-cut.so (LD_PRELOAD) and not linked with
  * the library, that is so; linked with it, it has been there from the start.
  *

@@ -219,7 +219,7 @@ static void what_is_not_asked_for_stays(void)
 	aml_area_linux_destroy(&other);
 }
 
-/* What another process has mapped too does not move, as in AML: the policy is set, that is not an error, and the check tells. */
+/* What another process has mapped too does not move, as in AML: the policy is set, that is not an error, and the check reports it. */
 static void what_others_have_mapped_stays(void)
 {
 	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);

@@ -1,5 +1,5 @@
 // Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights hold by the block, what moves moves as a
-// whole, and what cannot be had on its node is told. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
+// whole, and what cannot be had on its node is reported. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
 // a block is a huge page, of its page frames (pagemap).
 // vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 // vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
@@ -347,7 +347,7 @@ static void counted(const char *asked, const char *given, const char *because, v
 	*(int *)context += strstr(asked, "transparent") != NULL;
 }
 
-/* How often it is told that transparent huge pages could not be had. */
+/* How often it is reported that transparent huge pages could not be had. */
 static int reported_of_base_pages(const areas_area *area)
 {
 	areas_grant grant = AREAS_GRANT;

@@ -143,7 +143,7 @@ static void move_by_another(const char *name, uint32_t policy, uint64_t mask, si
 	check_child(child, 0);
 }
 
-/* What the holder is told of the place, and what the kernel says of it. */
+/* What is reported to the holder of the place, and what the kernel says of it. */
 static void placed_as(const areas_area *area, uint32_t policy, int raw, uint64_t mask)
 {
 	areas_info info = AREAS_INFO;
@@ -214,7 +214,7 @@ static void an_ordinary_user_moves_what_only_he_holds(void)
 	areas_release(base);
 }
 
-/* What two processes have mapped takes a privilege: it stays, is told, and the policy is as it was. */
+/* What two processes have mapped takes a privilege: it stays, is reported, and the policy is as it was. */
 static void what_would_not_move_leaves_the_policy(void)
 {
 	const size_t pages = 8;
@@ -336,7 +336,7 @@ static void contain(void)
 	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }
 
-/* Where move_pages is forbidden, how much is on each node is told all the same, and that single pages are unknown. */
+/* Where move_pages is forbidden, how much is on each node is reported all the same, and that single pages are unknown. */
 static void totals_are_reported_where_a_sandbox_forbids_to_ask(void)
 {
 	know_the_nodes();

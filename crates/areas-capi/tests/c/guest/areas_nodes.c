@@ -213,7 +213,7 @@ static int unknown(const areas_run *run, void *context)
 	return 0;
 }
 
-/* Totals are told and single pages are not, which is not a place and no node; and of areas that are on one node all is known. */
+/* Totals are reported and single pages are not, which is not a place and no node; and of areas that are on one node all is known. */
 static void a_sandbox_hides_which_pages_are_where(void)
 {
 	areas_area *spread = area_over(AREAS_INTERLEAVE, 11, NULL, AREAS_SHARED);

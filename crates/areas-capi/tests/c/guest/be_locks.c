@@ -46,7 +46,7 @@ static uint64_t device_offset(const char *address)
 	return offset;
 }
 
-/* An area with that lock, zero-filled, told of and writable; its address. */
+/* An area with that lock, zero-filled, described and writable; its address. */
 static char *locked(uint32 lock, area_id *id)
 {
 	void *address = NULL;

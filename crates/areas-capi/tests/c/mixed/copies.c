@@ -1,6 +1,6 @@
 /*
  * Three copies of the library in one process: the one that the program is linked with, and two that it loads under other names, each
- * with state of its own (RTLD_LOCAL). For everybody else they are three teams of one number. Each finds and clones the others' areas; none
+ * with state of its own (RTLD_LOCAL). For all others they are three teams of one number. Each finds and clones the others' areas; none
  * takes the record lock of another's table away (the kernel has those by process: closing any descriptor of a table would); all of them
  * fork, and all end with the process.
  *
@@ -333,7 +333,7 @@ int main(void)
 			exit(several(library, ready[1], go[0]));
 		close(ready[1]);
 		{
-			/* It takes its time under a sanitizer: until it has told, or has ended. */
+			/* It takes its time under a sanitizer: until it has reported, or has ended. */
 			char reported = 0;
 			if (read(ready[0], &reported, 1) != 1)
 				check_child(child, 0);
