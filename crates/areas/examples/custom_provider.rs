@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     let area = areas::builder(16).provider(&SHARK).private()?;
     println!("from the shark: {:?}", String::from_utf8_lossy(&area));
 
-    // Dropping the area would unmap it. Given back to its provider, it may live on.
+    // Dropping the area would unmap it. Returned to its provider, it may live on.
     let address = area.as_ptr();
     SHARK.unmap(area.into_mapping())?;
     println!("kept in its lair: {}", SHARK.lair().len());

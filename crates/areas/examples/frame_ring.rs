@@ -1,6 +1,6 @@
 //! A ring of frames between two processes: one writes frames and signals, the other waits and
-//! reads. The reader may only read, so that it can disturb nobody; who is slow skips frames, and
-//! notices.
+//! reads. The reader may only read, so that it can disturb no other process; who is slow skips
+//! frames, and notices.
 //!
 //! `cargo run --example frame_ring`
 
@@ -50,7 +50,8 @@ fn produce() -> areas::Result<()> {
         frame.fill(number.to_le_bytes()[0]);
         frame[..4].copy_from_slice(&number.to_le_bytes());
         writers[(number % SLOTS) as usize].write(&frame)?;
-        // Counted and told in one system call; what was written before it is seen by who wakes.
+        // Counted and announced in one system call; what was written before it is seen by who
+        // wakes.
         event.signal()?;
         std::thread::sleep(Duration::from_micros(500));
     }

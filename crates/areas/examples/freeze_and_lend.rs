@@ -1,5 +1,5 @@
-//! Freeze an area and lend its bytes: nobody changes them ever again, so that `&[u8]` is safe, in
-//! every process.
+//! Freeze an area and lend its bytes: no process changes them ever again, so that `&[u8]` is safe,
+//! in every process.
 //!
 //! `cargo run --example freeze_and_lend`
 
@@ -12,7 +12,7 @@ fn main() -> areas::Result<()> {
     let area = areas::builder(32).name(&name).shared()?;
     area.write_at(0, b"read-mostly data, for many teams")?;
 
-    // As long as somebody can write, it cannot be frozen: the area comes back as it was, with the
+    // As long as a process can write, it cannot be frozen: the area comes back as it was, with the
     // reason.
     let writer = registry::find(&name)?.open()?;
     let area = match area.freeze_within(std::time::Duration::ZERO) {
@@ -28,7 +28,7 @@ fn main() -> areas::Result<()> {
     // A plain slice, without a copy.
     println!("lent: {:?}", String::from_utf8_lossy(&frozen));
 
-    // Whoever finds it gets a slice, too, and nobody a way to write.
+    // Whoever finds it gets a slice, too, and no process a way to write.
     let source = registry::find(&name)?;
     let mine = source.open_frozen()?;
     println!("a clone lends the same bytes: {}", *mine == *frozen);

@@ -45,7 +45,7 @@ fn append(log: &Area<Shared>, text: &str) -> areas::Result<()> {
     let used: u64 = log.load(HEAD, Ordering::Relaxed)?;
     let at = FIRST + usize::try_from(used).unwrap_or(usize::MAX);
     if at + RECORD > log.size() {
-        // Whole pages are added; if somebody else grows it at the same time, the larger size
+        // Whole pages are added; if another process grows it at the same time, the larger size
         // counts.
         log.grow(at + RECORD)?;
     }

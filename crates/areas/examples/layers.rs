@@ -86,7 +86,7 @@ fn main() -> Result<()> {
     show("Huge pages, if the pool has some:", &System::new(), SIZE, huge)?;
 
     let guarded: Guarded<Placed<System>> = Guarded::new(INTERLEAVED, 1);
-    show("Between pages that nobody may touch:", &guarded, SIZE, Pages::Base)?;
+    show("Between pages without access:", &guarded, SIZE, Pages::Base)?;
 
     let budget: Limited<Filled<Guarded<Placed<System>>>> =
         Filled { inner: guarded, byte: 0x5a }.limited(2 * SIZE);

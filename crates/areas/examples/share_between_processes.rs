@@ -1,5 +1,5 @@
-//! Two processes, one chunk of memory: the second one finds it by its name, and nobody has to clean
-//! up.
+//! Two processes, one chunk of memory: the second one finds it by its name, and nothing has to be
+//! cleaned up.
 //!
 //! `cargo run --example share_between_processes`
 

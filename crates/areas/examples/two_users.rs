@@ -42,7 +42,7 @@ fn host() -> Result<()> {
         true => drop(command.uid(OTHER_USER).gid(OTHER_USER).current_dir("/")),
         false => println!(
             "not root: the other one is this same user; what is refused to it is refused by the kernel all the same,\n\
-             but only another user cannot open the memory anew"
+             but only another user cannot open the memory again"
         ),
     }
     let mut other = command.spawn().map_err(failed("start this program as the other user"))?;
@@ -87,8 +87,9 @@ fn host() -> Result<()> {
     );
     let mut begins = [0; 10];
     text.read_at(0, &mut begins)?;
-    assert_eq!(&begins, b"to be read", "nobody else has written here");
-    // Measured, not remembered: its pages are shared with nobody any more, and it can be frozen.
+    assert_eq!(&begins, b"to be read", "no other process has written here");
+    // Measured, not remembered: its pages are shared with no process any more, and it can be
+    // frozen.
     println!("user {}: {}", user(), board.residency()?);
     println!("user {}: frozen: {:?}", user(), String::from_utf8_lossy(&text.freeze()?[..37]));
     Ok(())
@@ -127,9 +128,9 @@ fn guest() -> Result<()> {
     let again =
         std::fs::File::options().write(true).open(format!("/proc/self/fd/{}", text.as_fd().as_raw_fd()));
     match again {
-        Err(error) => println!("user {}: opening it anew for writing: refused: {error}", user()),
+        Err(error) => println!("user {}: opening it again for writing: refused: {error}", user()),
         Ok(_) if is_ours(&text)? => {
-            println!("user {}: its own user may open it anew, as any file of its own", user())
+            println!("user {}: its own user may open it again, as any file of its own", user())
         }
         Ok(_) => {
             return Err(Error::new(

@@ -389,7 +389,7 @@ mod tests {
         assert!(verify_where(&folios, 0, all(), &|| vec![32 << 10, 64 << 10]).holds());
         assert!(!verify_where(&folios, 0, all(), &Vec::new).holds());
         let few = dealt([2; 3], 16);
-        assert!(!verify_where(&few, 0, all(), &|| vec![64 << 10]).holds(), "too few to tell");
+        assert!(!verify_where(&few, 0, all(), &|| vec![64 << 10]).holds(), "too few to say");
         // Not aligned: 2 MiB that belong to no one huge page.
         let shifted = made_up(&[&[(1, Some(2))][..], &[(512, Some(0)), (511, Some(2))]].concat());
         assert!(!check(&shifted, policy).holds());

@@ -1,6 +1,7 @@
 //! An allocator as Haiku's servers have one: it lives on addresses that it reserved, areas at exact
-//! places in them, growth in place, and the question which area an address belongs to. It tells "no
-//! memory", which is final, from "these addresses are taken", which means to try elsewhere.
+//! places in them, growth in place, and the question which area an address belongs to. It
+//! distinguishes "no memory", which is final, from "these addresses are taken", which means to try
+//! elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -195,7 +196,7 @@ fn past_the_end_of_a_reservation_and_over_others() {
         [Some("---p".to_owned()), Some("---p".to_owned())],
         "its own is reserved again"
     );
-    assert_eq!([4, 6, 9].map(shown), [None, None, None], "the rest is nobody's");
+    assert_eq!([4, 6, 9].map(shown), [None, None, None], "the rest belongs to no area");
     area.resize_over(12 * PAGE, &[home.clone(), last.clone()]).unwrap();
     drop((all, behind, last));
     assert_eq!(shown(11).as_deref(), Some("rw-s"), "it holds what it has taken");

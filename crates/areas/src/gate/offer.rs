@@ -181,14 +181,14 @@ impl OfferOptions {
 
     /// Lets those connect who may have it.
     fn widen(&self, bound: &Bound, what: &dyn Fn() -> String) -> Result<Reach> {
-        let everybody = || {
+        let any_user = || {
             let widened = bound.let_any_user_connect();
             widened.map_err(|errno| failed(what(), "chmod(0622), of the socket", errno))?;
             Ok(Reach::AnyUser)
         };
         let others: BTreeSet<u32> = match &self.users {
             Users::Default => return Ok(Reach::Owner),
-            Users::Any => return everybody(),
+            Users::Any => return any_user(),
             Users::These(users) => {
                 users.iter().copied().filter(|&user| user != sys::process::user()).collect()
             }
@@ -199,7 +199,7 @@ impl OfferOptions {
         match bound.set_access_list(&access::list(&others)) {
             Ok(()) => Ok(Reach::Named),
             // A file system without such lists.
-            Err(sys::Errno::OPNOTSUPP | sys::Errno::NOSYS) => everybody(),
+            Err(sys::Errno::OPNOTSUPP | sys::Errno::NOSYS) => any_user(),
             Err(errno) => Err(failed(what(), "setxattr(system.posix_acl_access), of the socket", errno)),
         }
     }

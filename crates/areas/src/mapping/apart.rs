@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(room.hint(REACH + 1), None);
         assert_eq!(room.hint(usize::MAX), None);
         let hint = room.hint(gap());
-        assert!(!room.took(hint, 1 << 40), "somebody else is there");
+        assert!(!room.took(hint, 1 << 40), "another mapping is there");
         assert_eq!(room.hint(gap()), Some(TOP - 3 * gap()));
         // All of it, and from the anchor on again.
         let half = REACH / 2;

@@ -169,7 +169,7 @@ impl Owners {
 
     #[cold]
     fn note(&self, identity: Identity) -> u64 {
-        // Where forks cannot be careful there will be no owner, which is told then.
+        // Where forks cannot be careful there will be no owner, which is reported then.
         let _ = BOOK_PART.ready();
         let mut book = book();
         let known = self.0.load(Ordering::Relaxed);

@@ -2,8 +2,8 @@
 //!
 //! The kernel gives no process a say in which page frames it gets. So frames are looked at
 //! (`/proc/self/pagemap`), and chosen: among the hugetlb pages ([`pool`]), whose free list is last
-//! in, first out; by having the kernel collapse base pages ([`collapse`]); or out of a range that the
-//! kernel leaves alone since it booted ([`reserved`], [`claim`]).
+//! in, first out; by having the kernel collapse base pages ([`collapse`]); or out of a range that
+//! the kernel leaves alone since it booted ([`reserved`], [`claim`]).
 
 mod choose;
 pub(crate) mod claim;

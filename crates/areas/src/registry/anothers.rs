@@ -8,10 +8,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
 /// No user has that number.
-const NOBODY: u64 = u64::MAX;
+const NO_USER: u64 = u64::MAX;
 
-/// Whose registry is looked into; [`NOBODY`]: the one of the user that this process works for.
-static LOOKED_INTO: AtomicU64 = AtomicU64::new(NOBODY);
+/// Whose registry is looked into; [`NO_USER`]: the one of the user that this process works for.
+static LOOKED_INTO: AtomicU64 = AtomicU64::new(NO_USER);
 
 /// The user whose registry it is.
 #[doc(hidden)]
@@ -21,7 +21,7 @@ pub fn user() -> u32 {
 
 /// Whether it is another user's, so that it is only looked at.
 pub(super) fn is_anothers() -> bool {
-    LOOKED_INTO.load(Ordering::Relaxed) != NOBODY
+    LOOKED_INTO.load(Ordering::Relaxed) != NO_USER
 }
 
 /// From now on this process looks into the registry of that user, and publishes nothing; `None`:
@@ -48,7 +48,7 @@ pub fn look_into(user: Option<u32>) -> Result<()> {
         return Err(Error::new(ErrorKind::Registry, what())
             .detail("this process has joined a registry: it would publish its areas for another user"));
     }
-    LOOKED_INTO.store(user.map_or(NOBODY, u64::from), Ordering::Relaxed);
+    LOOKED_INTO.store(user.map_or(NO_USER, u64::from), Ordering::Relaxed);
     Ok(())
 }
 

@@ -54,7 +54,7 @@ struct Joined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) teams: Coming,
-    /// Teams came or went, or a process has [reported](Directory::tell) news.
+    /// Teams came or went, or a process has [reported](Directory::notify) news.
     pub(super) news: i128,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! One value a process, behind a mutex. A forked child inherits it whole: handlers of `fork` see to
 //! it that no thread is in the middle of something at that moment. A page that the kernel wipes on
-//! fork tells the child, at its first call, that it is one: then it starts a team of its own and
+//! fork shows the child, at its first call, that it is one: then it starts a team of its own and
 //! publishes all that it inherited under new ids. Its parent's table is not even mapped in it. A
 //! child that never calls, because it calls exec, pays nothing.
 

@@ -23,7 +23,7 @@ const OWN: &str = "/proc/thread-self/maps";
 
 /// A range of addresses that the kernel has as one mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent facts, as the kernel tells them")]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, as the kernel reports them")]
 pub(crate) struct Region {
     pub(crate) start: usize,
     pub(crate) end: usize,

@@ -47,7 +47,7 @@ fn scatter(pages: Vec<Area<Private>>) {
     drop(odd);
 }
 
-/// Another process that clones "run", and tells its page frames and its lock.
+/// Another process that clones "run", and reports its page frames and its lock.
 fn cloner(test: Test) -> (Peer, String) {
     let mut peer = test.spawn(&mut Stage::here(), "clone");
     let answer = peer.hear();

@@ -217,7 +217,7 @@ fn each_kind_is_cut() {
         drop(left);
 
         // Of private memory a hole is seen, and a stranger of the same kind is not: no process can
-        // tell them apart.
+        // distinguish them.
         let private = areas::builder(4 * page()).private().unwrap();
         unmap(private.as_ptr(), 1, 2);
         assert_eq!(private.missing().unwrap(), [page()..2 * page()]);

@@ -177,7 +177,7 @@ fn who_clones_concurrently_waits_for_the_outcome() {
             assert!(clones > 0);
             refused(freezer.join().unwrap(), at).1
         });
-        // And where it is frozen in the end, that is what they are told.
+        // And where it is frozen in the end, that is what they get.
         let frozen = std::thread::scope(|scope| {
             let freezer = scope.spawn(move || area.freeze_within(Duration::from_secs(20)));
             let one_who_waits = scope.spawn(move || {

@@ -194,7 +194,7 @@ fn growth_that_cannot_be_locked_changes_nothing() {
             let reported = areas::registry::find("elastic").unwrap().info().unwrap();
             assert_eq!((reported.size, reported.reserve), (2 * page, 2 * page));
             let vma = kernel::vma_at(area.as_ptr().wrapping_add(2 * page));
-            assert_eq!(vma.map(|vma| vma.permissions), behind, "what was taken is given back");
+            assert_eq!(vma.map(|vma| vma.permissions), behind, "what was taken is released");
             assert!(kernel::vma_at(area.as_ptr()).unwrap().has("lo"));
         }
         // The next one has these addresses.

@@ -182,7 +182,7 @@ fn machine_of_private_pool_pages_the_parent_keeps_its_own() {
         // All that there are.
         let builder = areas::builder(free * 2 * MIB).pages(Pages::Pool(PageSize::HUGE_2M));
         let Ok(mut area) = builder.private() else {
-            skip(TEST, "others took hugetlb pages meanwhile");
+            skip(TEST, "others took hugetlb pages concurrently");
             return String::new();
         };
         area.fill(1);

@@ -34,7 +34,7 @@ fn machine_growable_areas_take_pages_as_they_grow() {
         let (at, before) = (clone.as_ptr().wrapping_add(3 * PAGE - 1), pool());
         reply("mapped");
         hear();
-        // SAFETY: the area has grown so far before we were told to go on, and its memory has no
+        // SAFETY: the area has grown so far before we were asked to go on, and its memory has no
         // Rust reference.
         let seen = unsafe { kernel::peek(at) };
         return reply(&format!("{seen} {before:?}"));

@@ -232,14 +232,14 @@ fn never_above_what_another_team_gave() {
 #[test]
 fn what_is_reported_of_an_area_is_what_the_kernel_says_now() {
     let this = test!("what_is_reported_of_an_area_is_what_the_kernel_says_now");
-    // Resident and swapped bytes, each as far as the kernel can tell them.
+    // Resident and swapped bytes, each as far as the kernel reports them.
     let look = || {
         let source = registry::find("live").unwrap();
         let residency = source.residency().unwrap();
         assert_eq!(source.resident().unwrap(), residency.resident());
         assert!(
             matches!(residency.swapped(), Some(0) | None),
-            "nothing was swapped, or nobody knows: never a guess"
+            "nothing was swapped, or it is not known: never a guess"
         );
         let info = source.info().unwrap();
         format!("{} {} {}", info.size, residency.resident() / page() as u64, info.pid)

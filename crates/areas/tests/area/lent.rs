@@ -1,4 +1,4 @@
-//! Areas as owners of bytes for the libraries that everybody's data goes through: `bytes` and Arrow
+//! Areas as owners of bytes for the libraries that most data goes through: `bytes` and Arrow
 //! take them as they are, without a copy, and release them.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};

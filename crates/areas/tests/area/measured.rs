@@ -1,4 +1,4 @@
-//! Many areas measured one after the other: each is told as by itself, even if some are dropped
+//! Many areas measured one after the other: each is reported as by itself, even if some are dropped
 //! concurrently.
 
 use std::time::Duration;

@@ -207,7 +207,7 @@ fn an_object_can_be_mapped_many_times_without_an_area() {
         assert_eq!(rustix::fs::ftruncate(&object, size), Err(rustix::io::Errno::PERM), "{size}");
     }
     let mode = rustix::fs::fstat(&object).unwrap().st_mode & 0o777;
-    assert_eq!(mode, 0o600, "nobody else may open it by way of /proc");
+    assert_eq!(mode, 0o600, "no other user may open it by way of /proc");
     assert!(rustix::io::fcntl_getfd(&object).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
 }
 

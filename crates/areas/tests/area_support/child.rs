@@ -63,7 +63,7 @@ impl Stage {
         Stage { registry: Some(path), ..self }
     }
 
-    /// The folder of everybody on this stage. Made again at first use, and the user's own.
+    /// The folder of all processes on this stage. Made again at first use, and the user's own.
     fn folder(&mut self) -> &Folder {
         let (ordinary, folder) = (self.ordinary && is_root(), &mut self.folder);
         folder.get_or_insert_with(|| {
@@ -125,7 +125,7 @@ impl Test {
         }
         let mut process = self.spawn(&mut stage, "alone");
         let answer = process.hear();
-        assert!(process.end().success(), "{} told {answer:?} and then failed", self.0);
+        assert!(process.end().success(), "{} reported {answer:?} and then failed", self.0);
         answer
     }
 
@@ -158,7 +158,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The next thing that it tells.
+    /// The next thing that it reports.
     #[track_caller]
     pub(crate) fn hear(&mut self) -> String {
         let mut all = String::new();
@@ -166,7 +166,7 @@ impl Peer {
             let mut line = String::new();
             if self.from.read_line(&mut line).unwrap() == 0 {
                 let status = self.child.wait().unwrap();
-                panic!("the other process ended ({status}) and told nothing, but said: {all}");
+                panic!("the other process ended ({status}) and reported nothing, but said: {all}");
             }
             if let Some(reported) = line.strip_prefix(MARK) {
                 return reported.trim_end().replace(BREAK, "\n");
@@ -205,7 +205,7 @@ impl Drop for Peer {
     }
 }
 
-/// Tells the process that started this one.
+/// Reports to the process that started this one.
 pub(crate) fn reply(text: &str) {
     let mut out = std::io::stdout().lock();
     // libtest leaves its own line unfinished.
@@ -213,7 +213,7 @@ pub(crate) fn reply(text: &str) {
     out.flush().unwrap();
 }
 
-/// What the process that started this one tells next; empty when it has ended or wants us to.
+/// What the process that started this one sends next; empty when it has ended or wants us to.
 pub(crate) fn hear() -> String {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();

@@ -1,5 +1,5 @@
 //! Containers whose profile forbids all calls about nodes (podman with runc, Docker): where pages
-//! are is told all the same, as far as the kernel's totals go, and what they do not tell is
+//! are is reported all the same, as far as the kernel's totals go, and what they do not report is
 //! unknown.
 
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ fn assert_same(before: &Residency, after: &Residency) {
     }
 }
 
-/// Our own areas: told before and after the filter is there.
+/// Our own areas: reported before and after the filter is there.
 #[test]
 fn the_nodes_of_areas_are_reported_by_totals() {
     let answer = test!("the_nodes_of_areas_are_reported_by_totals").alone(Stage::default(), || {

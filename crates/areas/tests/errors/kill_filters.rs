@@ -187,7 +187,7 @@ fn what_is_named_is_not_called() {
     });
 }
 
-/// The limit of descriptors, wherever it is met on the way to an area, is told as that.
+/// The limit of descriptors, wherever it is met on the way to an area, is reported as that.
 #[test]
 fn with_few_descriptors_each_error_has_its_remedy() {
     use rustix::process::{Resource, Rlimit, setrlimit};

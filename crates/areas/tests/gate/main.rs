@@ -68,7 +68,7 @@ fn taken(offer: &mut Offer, options: &TakeOptions) -> (Answer, areas::Result<Any
     let path = offer.path().unwrap().to_owned();
     std::thread::scope(|scope| {
         let taker = scope.spawn(|| options.take(&path));
-        let answer = offer.answer(Some(LONG)).unwrap().expect("somebody came");
+        let answer = offer.answer(Some(LONG)).unwrap().expect("a process came");
         (answer, taker.join().unwrap())
     })
 }
@@ -102,7 +102,7 @@ fn the_same_memory_with_name_and_note() {
     assert_eq!(came.size(), 10_000);
     assert_eq!(came.name(), area.name());
     assert_eq!(came.note().as_bytes(), b"a note");
-    assert_eq!(came.id(), None, "nobody publishes it until somebody says so");
+    assert_eq!(came.id(), None, "no process publishes it until asked to");
     came.write_at(5, b"the taker").unwrap();
     let mut bytes = [0; 14];
     area.read_at(0, &mut bytes).unwrap();

@@ -165,7 +165,7 @@ fn what_has_the_name_by_now_is_left_there() {
     let (_area, source) = published("moved");
     let offer = OfferOptions::new().open(&source, folder.socket()).unwrap();
     std::fs::rename(folder.socket(), folder.0.join("moved")).unwrap();
-    std::fs::write(folder.socket(), "somebody else's").unwrap();
+    std::fs::write(folder.socket(), "another owner's").unwrap();
     std::fs::set_permissions(folder.socket(), std::fs::Permissions::from_mode(0o600)).unwrap();
     drop(offer);
     let mut names = folder.names();

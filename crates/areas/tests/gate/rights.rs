@@ -63,7 +63,7 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     let error = OfferOptions::new().to(0).read_only().open(&source, folder.socket()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:#}");
     assert!(folder.names().is_empty());
-    // To everybody: each is looked at when it comes.
+    // To any user: each is looked at when it comes.
     let mut offer = OfferOptions::new().to_any_user().read_only().open(&source, folder.socket()).unwrap();
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotEnforced)), "{answer}");

@@ -12,7 +12,7 @@ use crate::support::{HUGE, guest, nodes, pages};
 
 /// Pages of each area.
 const COUNT: usize = 8;
-/// `MPOL_F_NUMA_BALANCING` in what get_mempolicy(2) tells.
+/// `MPOL_F_NUMA_BALANCING` in what get_mempolicy(2) returns.
 const BALANCED: i32 = 1 << 13;
 
 /// Has the kernel balance, and look often.
@@ -165,7 +165,7 @@ fn balancing_is_for_bind_and_preferred_many() {
             }
         }
     }
-    // A move asks for it again, and it is told.
+    // A move asks for it again, and it is reported.
     let mut area = areas::builder(4096).shared().unwrap();
     let balanced = Placement::new(Policy::Bind(set)).balanced();
     area.migrate(balanced).unwrap();

@@ -71,7 +71,7 @@ fn another_process_moves_each_huge_page_once() {
             {
                 line.wait();
                 let source = moved_by_another("moved", policy);
-                // What is told is the kernel's.
+                // What is reported is the kernel's.
                 assert_eq!(source.policies().unwrap(), [policy]);
                 line.go();
             }
@@ -80,7 +80,7 @@ fn another_process_moves_each_huge_page_once() {
         mover.wait();
         assert_goes_round(&blocks(&area), &all, "moved to all nodes");
         assert_huge(&area);
-        // Here, too, it is told as it is now, and measured against that.
+        // Here, too, it is reported as it is now, and measured against that.
         assert_eq!(area.placement().policy(), Policy::Interleave(nodes(all.clone())));
         assert!(area.verify().unwrap().holds());
         mover.go();
@@ -203,7 +203,7 @@ fn a_move_that_moves_nothing_leaves_the_policy() {
 }
 
 /// Where nothing says which node a page is on, nothing is collapsed onto the wrong one: it is
-/// populated all the same, and told.
+/// populated all the same, and reported.
 #[test]
 fn what_cannot_be_distinguished_is_not_collapsed() {
     guest!();

@@ -181,7 +181,7 @@ fn what_was_collapsed_stays_in_turn() {
         assert!(kept.verify().unwrap().holds());
     });
     forbids.wait();
-    // Meanwhile what another process has is collapsed.
+    // Concurrently what another process has is collapsed.
     let ended = in_child(|| {
         alarm(300);
         let other = interleaved(Pages::Base);

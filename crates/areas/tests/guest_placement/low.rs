@@ -104,7 +104,7 @@ fn claims_at_the_same_time_are_apart() {
                 let mut bytes = vec![0; 128 << 10];
                 for area in &mine {
                     area.read_at(0, &mut bytes).unwrap();
-                    assert!(bytes.iter().all(|&byte| byte == number), "somebody else wrote here");
+                    assert!(bytes.iter().all(|&byte| byte == number), "another process wrote here");
                 }
             })
         })
@@ -215,7 +215,7 @@ fn a_clone_never_gets_what_another_area_has() {
                         assert_eq!(
                             clone.load::<u64>(0, Ordering::Relaxed).unwrap(),
                             seen,
-                            "somebody took what a clone has"
+                            "another process took what a clone has"
                         );
                     }
                     cloned[usize::from(number == 2)] += 1;

@@ -152,7 +152,7 @@ fn huge_pages_move_whole() {
     assert_eq!(sizes.next(), Some((PageSize::HUGE_2M, 2 * HUGE as u64)), "still huge");
 }
 
-/// What there is no room for stays, and is told; the rest is where it was asked to be.
+/// What there is no room for stays, and is reported; the rest is where it was asked to be.
 #[test]
 fn a_full_node_takes_what_it_can() {
     guest!();

@@ -235,7 +235,7 @@ fn errors_name_the_pool_of_the_node_and_the_line_that_fills_it() {
     // As many more by the machine's number are spread over all nodes.
     let before: u64 = std::fs::read_to_string(machine).unwrap().trim().parse().unwrap();
     std::fs::write(machine, (before + 4).to_string()).unwrap();
-    assert!(pool_free(1, HUGE) < 4, "what is told of it would be wrong");
+    assert!(pool_free(1, HUGE) < 4, "what is reported of it would be wrong");
     assert!(bound(4 * HUGE, 1).private().is_err());
     std::fs::write(machine, before.to_string()).unwrap();
 }

@@ -9,7 +9,7 @@ use crate::support::machine::{OnCpu, pool, pool_free};
 use crate::support::memory::expand;
 use crate::support::{HUGE, MIB, PAGE, assert_goes_round, guest, node, nodes, pages};
 
-/// A child that clones the area of that name when it is told to, and works on the clone, on a CPU
+/// A child that clones the area of that name when it is asked to, and works on the clone, on a CPU
 /// of node 1.
 fn cloner(name: &'static str, work: impl FnOnce(areas::Area<areas::Shared>)) -> Child {
     Child::start(move |line| {
@@ -162,12 +162,12 @@ fn clones_of_pool_pages_find_them_where_they_were_taken() {
 fn what_others_place_again_is_what_the_holder_reports() {
     guest!();
     let ended = in_child(|| {
-        set_variable("AREAS_DIR", "/tmp/areas-placed-anew");
+        set_variable("AREAS_DIR", "/tmp/areas-placed-again");
         let (first, second) = (Policy::Bind(nodes([0])), Policy::Bind(nodes([1])));
-        let mut area = areas::builder(64 * PAGE).place(first).name("anew").shared().unwrap();
+        let mut area = areas::builder(64 * PAGE).place(first).name("again").shared().unwrap();
         area.populate().unwrap();
         let by_another = |body: fn(registry::Source)| {
-            let ended = in_child(|| body(registry::find("anew").unwrap()));
+            let ended = in_child(|| body(registry::find("again").unwrap()));
             assert_eq!(ended, Ended::Well);
         };
         // All of it, and its pages.

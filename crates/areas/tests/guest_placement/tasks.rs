@@ -66,7 +66,7 @@ fn the_tasks_policy_counts_where_nothing_was_asked() {
             memory.touch();
             assert_goes_round(&memory.nodes(), &[0, 3], "interleaved");
         }
-        // What is asked of us is told, and the task's policy is not a word of ours.
+        // What is asked of us is reported, and the task's policy is not a word of ours.
         let area = areas::builder(PAGE).shared().unwrap();
         assert_eq!(area.placement().policy(), Policy::Default);
         let locked = areas::builder(COUNT * PAGE).lock(Lock::Full).private().unwrap();
@@ -132,7 +132,7 @@ fn who_touches_first_decides_where_nothing_was_asked() {
 }
 
 /// Hugetlb pages that an area grows by come from where the area was placed; the task's policy is
-/// lent for that, and given back.
+/// lent for that, and restored.
 #[test]
 fn growing_gives_the_tasks_policy_back() {
     guest!();

@@ -76,7 +76,7 @@ fn every_call_says_that_the_machine_is_out_of_files_and_all_is_well_afterwards()
         // Nothing of what was there is lost.
         assert!(holder.has_bytes_of(ring, "ring"));
         holder.keep().unwrap();
-        assert_eq!(folder.links(), links, "nobody is taken for dead");
+        assert_eq!(folder.links(), links, "no process is taken for dead");
     }
     let after: Vec<String> =
         [&mut holder, &mut newcomer].into_iter().map(|agent| agent.ask("descriptors")).collect();

@@ -1,7 +1,7 @@
 //! The registry on a machine of which everything may be changed: its clock, how many files it has.
 //! `cargo xtask test` boots it (`cargo xtask vm`); elsewhere each test says that it was skipped.
 //!
-//! The agents are those of `tests/registry`: processes that a test tells what to do.
+//! The agents are those of `tests/registry`: processes that do what a test asks.
 // vm: --nodes "2:512"
 
 mod clock;

@@ -21,7 +21,7 @@ fn the_fallback_is_recorded_with_what_the_first_said() {
     let area = areas::builder(5000).provider(&SYSTEM.or(SYSTEM.placed(nowhere()))).private().unwrap();
     assert!(area.granted().fallbacks.is_empty());
 
-    // Shared areas tell it as well.
+    // Shared areas report it as well.
     let area = areas::builder(5000).provider(&provider).shared().unwrap();
     assert_eq!(area.granted().fallbacks.len(), 1);
 }
@@ -93,7 +93,7 @@ fn what_the_second_mapped_and_was_dropped_is_forgotten() {
         assert_eq!((small.calls().1, large.calls().1), (before.0 + 1, before.1));
         true
     });
-    assert!(same_address, "the address was taken by somebody else three times");
+    assert!(same_address, "the address was taken by another mapping three times");
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn machine_fallbacks_in_a_reservation_disturb_no_process() {
             let bytes = mapping.as_bytes_mut().unwrap();
             let touched = || (0..size).step_by(64 << 10);
             touched().for_each(|at| bytes[at] = 0xa5);
-            assert!(touched().all(|at| bytes[at] == 0xa5), "somebody mapped over it");
+            assert!(touched().all(|at| bytes[at] == 0xa5), "another mapping is over it");
         }
         falling_back.join().unwrap();
     });

@@ -63,7 +63,8 @@ fn a_part_of_an_area_is_split_where_it_is() {
     private.populate().unwrap();
     let answer = private.verify().unwrap();
     assert!(answer.holds() && answer.in_place() == 8 * page() as u64, "{answer}");
-    // What is asked of the whole is no single placement; what was asked of it before stays told.
+    // What is asked of the whole is no single placement; what was asked of it before stays
+    // reported.
     private.place_split(0..8 * page(), parts).unwrap();
     assert_eq!(private.placement(), Policy::Default.into());
     // Nothing of a part is nothing to do; the reserve counts when the area has grown.

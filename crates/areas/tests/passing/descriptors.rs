@@ -140,7 +140,7 @@ fn what_is_no_memory_comes_back_as_it_was() {
     assert_eq!(answer, "done");
 }
 
-/// Memory that another program made lets everybody open it, which an area's does not: that is not a
+/// Memory that another program made lets all users open it, which an area's does not: that is not a
 /// mark of ours.
 #[test]
 fn memory_of_another_program_is_published_and_found() {

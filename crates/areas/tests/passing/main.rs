@@ -38,7 +38,7 @@ fn shared(received: Received) -> Area<Shared> {
     }
 }
 
-/// Sends whatever it is told, as `Area::send` would frame it.
+/// Sends whatever it is given, as `Area::send` would frame it.
 fn forge(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::memfd;
 use super::support::{is_root, skip};
 
-/// Nobody's.
+/// The user nobody's.
 const OTHER: u32 = 65534;
 
 /// Whether the test can have another user's rights; says so where not.
@@ -132,7 +132,7 @@ fn marks_stay() {
     assert_eq!(mode(area.as_fd()), 0o640);
 }
 
-/// A record lock of another holder's, on all of it and for good, keeps nobody from reading.
+/// A record lock of another holder's, on all of it and for good, keeps no process from reading.
 #[test]
 fn a_record_lock_of_others_delays_no_reader() {
     let name = format!("test: locked {}", std::process::id());

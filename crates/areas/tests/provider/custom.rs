@@ -95,7 +95,7 @@ fn an_area_comes_from_it_and_goes_back_to_it() {
     let address = area.as_ptr();
     shark.unmap(area.into_mapping()).unwrap();
     assert_eq!((shark.kept(), shark.mapped()), (1, 1));
-    assert!(kernel::vma_at(address).is_some(), "it keeps what was given back");
+    assert!(kernel::vma_at(address).is_some(), "it keeps what was released");
     let again = areas::builder(5000).provider(&shark).private().unwrap();
     assert_eq!((again.as_ptr(), shark.kept(), shark.mapped()), (address, 0, 1));
     assert!(again.iter().all(|&byte| byte == b'#'));

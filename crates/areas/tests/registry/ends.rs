@@ -70,7 +70,7 @@ fn memory_goes_with_the_last_holder_whoever_that_is() {
         let last = others.remove(0);
         last.kill();
     }
-    eventually("nobody has it any more", || {
+    eventually("no process has it any more", || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         !processes
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

@@ -146,7 +146,7 @@ fn who_is_killed_as_it_renames_leaves_both_names_free() {
             let area = Held::parse(&last.ask(&format!("exclusive create {name}")));
             last.drop_area(area);
         }
-        assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: nobody was there to wait for");
+        assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: there was no process to wait for");
     }
     assert!(last.list().is_empty());
 }
@@ -295,7 +295,7 @@ fn who_is_killed_leaves_the_name_free() {
         });
         let begun = Instant::now();
         let area = Held::parse(&last.ask("exclusive create ring"));
-        assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: nobody was there to wait for");
+        assert!(begun.elapsed() < EXCLUSIVE_TIMEOUT, "round {round}: there was no process to wait for");
         last.drop_area(area);
     }
     assert!(last.list().is_empty());
@@ -324,7 +324,7 @@ fn who_is_stopped_gets_nothing_that_another_has() {
                 stuck += 1;
             }
             (Err(_), Ok(_)) | (Ok(_), Err(_)) => {}
-            (Err(mine), Err(ones)) => panic!("round {round}: nobody won: {mine:?} {ones:?}"),
+            (Err(mine), Err(ones)) => panic!("round {round}: no process won: {mine:?} {ones:?}"),
         }
         one.ask("drop-all");
         other.ask("drop-all");

@@ -158,13 +158,14 @@ fn one_that_others_can_reach_into() {
         let folder = Folder::new();
         fs::create_dir(folder.registry()).unwrap();
         fs::set_permissions(folder.registry(), fs::Permissions::from_mode(open)).unwrap();
-        // A folder that is everybody's is not to be closed to all others by who does as we say.
+        // A folder that is open to all users is not to be closed to all others by who does as we
+        // say.
         is_refused(&folder, if open == 0o1777 { "mktemp -d" } else { "chmod 700" });
         assert_eq!(fs::read_dir(folder.registry()).unwrap().count(), 0);
         if open == 0o770 {
-            fs::write(folder.registry().join("of somebody's"), "").unwrap();
+            fs::write(folder.registry().join("of another"), "").unwrap();
             is_refused(&folder, "mktemp -d");
-            fs::remove_file(folder.registry().join("of somebody's")).unwrap();
+            fs::remove_file(folder.registry().join("of another")).unwrap();
         }
         fs::set_permissions(folder.registry(), fs::Permissions::from_mode(0o700)).unwrap();
         Agent::start(&folder).publish("ring");

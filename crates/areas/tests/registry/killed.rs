@@ -116,7 +116,7 @@ fn after_kill_no_process_finds_it_and_the_link_is_reaped() {
     reader.find("ring").unwrap();
     let mut newcomer = Agent::start(&folder);
     holder.kill();
-    assert!(folder.has(&link), "nobody has looked yet");
+    assert!(folder.has(&link), "no process has looked yet");
     for reader in [&mut newcomer, &mut reader] {
         refused(reader.find("ring"), ErrorKind::NoSuchArea);
         refused(reader.get(id), ErrorKind::NoSuchArea);

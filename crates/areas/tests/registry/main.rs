@@ -2,7 +2,7 @@
 //! made by one process and checked by another.
 //!
 //! A test never calls the registry itself, because a registry is a property of a process. It starts
-//! *agents*: this very binary, told to take commands (`support`). Each test has a folder of its own
+//! *agents*: this very binary, which takes commands (`support`). Each test has a folder of its own
 //! for `AREAS_DIR`, so that all run at once; a test that looks at what the whole machine shares
 //! says so by `machine_` in its name.
 

@@ -5,7 +5,7 @@ use areas::ErrorKind;
 use crate::support::{Agent, Folder, Launch, Link, can_run, refused, test_name};
 
 /// More than Linux ever gives out.
-const NOBODY: u32 = 1 << 30;
+const NO_PROCESS: u32 = 1 << 30;
 
 #[test]
 fn a_link_to_a_number_that_no_process_has_is_reaped() {
@@ -13,7 +13,7 @@ fn a_link_to_a_number_that_no_process_has_is_reaped() {
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     holder.publish("ring");
     let real = folder.link_of(holder.pid());
-    folder.plant_link(&Link { pid: NOBODY, slot: (real.slot + 1) % 4096, ..real.clone() });
+    folder.plant_link(&Link { pid: NO_PROCESS, slot: (real.slot + 1) % 4096, ..real.clone() });
     assert_eq!(reader.list().names(), ["ring"]);
     assert_eq!(folder.links(), [real]);
 }

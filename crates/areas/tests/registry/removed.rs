@@ -15,7 +15,7 @@ fn comes_back_after(remove: impl Fn(&Folder)) {
     let mut reader = Agent::start(&folder);
     reader.find("a").unwrap();
     remove(&folder);
-    assert!(reader.list().is_empty(), "nobody has published again yet");
+    assert!(reader.list().is_empty(), "no process has published again yet");
     // A holder that calls nothing but this.
     holder.keep().unwrap();
     let mut newcomer = Agent::start(&folder);
@@ -222,7 +222,7 @@ fn ids_change_where_the_slot_went_to_another_team() {
         assert_eq!(reader.find(name).unwrap().id, id);
         assert_eq!(holder.ask(&format!("at {}", area.handle)), id.to_string());
         assert!(reader.clone_of(name).is_ok());
-        assert!(reader.get(area.id.unwrap()).is_err(), "the old id is nobody's");
+        assert!(reader.get(area.id.unwrap()).is_err(), "the old id is no area's");
     }
     assert_eq!(reader.list().names(), ["a", "b", "other"]);
     assert_eq!(reader.get(foreign.id.unwrap()).unwrap().name, "other");

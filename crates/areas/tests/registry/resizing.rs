@@ -18,7 +18,7 @@ fn three(folder: &Folder) -> [Agent; 3] {
     agents
 }
 
-/// The size, as each sees it and as the registry tells it of each clone; all agree.
+/// The size, as each sees it and as the registry reports it of each clone; all agree.
 #[track_caller]
 fn size(agents: &mut [Agent]) -> usize {
     let mut answer = Vec::new();

@@ -57,7 +57,7 @@ fn who_has_retired_memory_keeps_it_and_no_other_process_gets_it() {
     // Its maker has not heard of it: it lists it, and finds it no more.
     refused(maker.clone_of("model"), ErrorKind::NoSuchArea);
     refused(maker.find("model"), ErrorKind::NoSuchArea);
-    refused(maker.try_ask(&format!("publish-again {} anew", area.handle)), ErrorKind::InvalidInput);
+    refused(maker.try_ask(&format!("publish-again {} again", area.handle)), ErrorKind::InvalidInput);
     for (agent, held) in [(&mut maker, area), (&mut holder, clone), (&mut met, has)] {
         assert!(agent.has_bytes_of(held, "model"));
     }

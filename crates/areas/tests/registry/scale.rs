@@ -194,7 +194,7 @@ fn a_thousand_teams() {
     assert_eq!(reader.find("team-0").unwrap().pid, next.pid());
 }
 
-/// Who may not open so many descriptors sees some teams, is told of the others, and takes no
+/// Who may not open so many descriptors sees some teams, learns of the others, and takes no
 /// process for dead.
 #[test]
 fn more_teams_than_a_reader_can_open() {
@@ -213,7 +213,7 @@ fn more_teams_than_a_reader_can_open() {
         listed.unreadable.iter().all(|(_, why)| why.contains("os error 24") || why.contains("EMFILE")),
         "{listed:?}"
     );
-    assert_eq!(folder.links().len(), 100, "nobody was taken for dead");
+    assert_eq!(folder.links().len(), 100, "no process was taken for dead");
     // What it can see, it finds; of the rest it says that there is more.
     assert_eq!(reader.find(&listed.areas[0].name).unwrap().pid, listed.areas[0].pid);
     let hidden = teams.iter().position(|team| team.pid() == listed.unreadable[0].0).unwrap();

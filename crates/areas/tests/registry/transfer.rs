@@ -99,7 +99,7 @@ fn another_team_has_it_at_its_next_call_and_the_giver_keeps_nothing() {
         let came = target.ask("transferred");
         let id = came.split(' ').next().unwrap().to_owned();
         assert_eq!(came, format!("{id} {} {} {name}", giver.pid(), before.id));
-        assert_eq!(id, given_id.to_string(), "the giver was told");
+        assert_eq!(id, given_id.to_string(), "the giver knows");
         assert_ne!(id, before.id.to_string());
         // Not taken by the program yet, and the team's already.
         assert_eq!(reader.find(&name).unwrap().pid, target.pid());
@@ -417,7 +417,7 @@ fn who_waits_is_woken() {
     target.signal(Signal::STOP);
     let before = word(8);
     give(&mut giver, area, &target);
-    assert_ne!(word(8), before, "it is told");
+    assert_ne!(word(8), before, "it is notified");
     target.signal(Signal::CONT);
     assert!(target.end().unwrap().ends_with("second"));
     // A process that waits for a name accepts what is not of that name, and waits on.

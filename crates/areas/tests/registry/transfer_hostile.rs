@@ -88,7 +88,7 @@ fn stage(test: &str, folder: &Folder, what: &str) -> Option<(Agent, Agent, Vec<u
     Some((giver, target, bytes, memory))
 }
 
-/// An object of that size with those seals, open as told.
+/// An object of that size with those seals, open as stated.
 fn object(size: u64, seals: SealFlags, read_only: bool) -> OwnedFd {
     let fd = memfd_create("hostile", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     ftruncate(&fd, size).unwrap();

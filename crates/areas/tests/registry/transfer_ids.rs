@@ -1,5 +1,5 @@
-//! The id that an area has where it was given: its giver is told at once, no other process gets it,
-//! whoever dies, and no process has it who has not claimed it.
+//! The id that an area has where it was given: its giver knows it at once, no other process gets
+//! it, whoever dies, and no process has it who has not claimed it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -122,7 +122,7 @@ fn a_claim_lasts_as_long_as_the_offer_whoever_dies() {
         assert_eq!(claimed(&folder), Some(given_id), "the giver is dead");
         if dies == "both" {
             target.kill();
-            eventually("nobody claims it", || claimed(&folder).is_none());
+            eventually("no process claims it", || claimed(&folder).is_none());
             refused(giver.get(given_id), ErrorKind::NoSuchArea);
         } else {
             assert_eq!(target.get(given_id).unwrap().name, "ring");

@@ -24,7 +24,7 @@ fn both_are_found_and_find_each_other() {
     let slots: BTreeSet<u32> =
         folder.links().iter().filter(|link| link.pid == both.pid()).map(|link| link.slot).collect();
     assert_eq!(slots.len(), 2, "each has a slot of its own");
-    // For everybody else they are one process.
+    // For all others they are one process.
     assert_eq!(reader.list().names(), ["first", "second"]);
     assert!(reader.list().areas.iter().all(|area| area.pid == both.pid()));
     assert_eq!(reader.get(id).unwrap().name, "second");
@@ -64,7 +64,7 @@ fn neither_takes_the_others_record_lock_or_more_and_more_descriptors() {
     assert_eq!(tables.len(), 2);
     let before: usize = both.ask("descriptors").parse().unwrap();
     for round in 0..20 {
-        // Everybody is met again.
+        // All are met again.
         fs::remove_dir_all(folder.registry()).unwrap();
         both.keep().unwrap();
         twin(&mut both, "keep");
@@ -73,7 +73,7 @@ fn neither_takes_the_others_record_lock_or_more_and_more_descriptors() {
         both.find("second").unwrap();
     }
     for table in tables {
-        assert!(has_record_lock(both.pid(), table), "its owner lives, for everybody else by one fcntl");
+        assert!(has_record_lock(both.pid(), table), "its owner lives, for all others by one fcntl");
     }
     let after: usize = both.ask("descriptors").parse().unwrap();
     assert_eq!(after, before);
@@ -88,7 +88,7 @@ fn both_go_with_the_process_and_with_a_fork_each_has_a_child() {
     both.list();
     twin(&mut both, "list");
     let mut child = both.fork();
-    // Each copy tells at its first call that it is in a child.
+    // Each copy notices at its first call that it is in a child.
     child.publish("third");
     twin(&mut child, "list");
     both.kill();

@@ -8,7 +8,7 @@ use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name
 const USER: u32 = 65534;
 const GROUP: u32 = 65533;
 
-/// What everybody sees of an unreadable holder of the area "secret".
+/// What all see of an unreadable holder of the area "secret".
 fn stays_unreadable(folder: &Folder, holder: &Agent, id: i32, reader: &mut Agent, reason: &str) {
     let link = folder.link_of(holder.pid());
     for round in 0..2 {

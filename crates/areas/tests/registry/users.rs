@@ -15,14 +15,14 @@ fn neither_sees_the_other() {
     let mut machine = Launch::by_default().within(&["unshare", "--mount"]).start();
     machine.ask("run mount -t tmpfs -o mode=1777 tmpfs /dev/shm");
     // All of them are forked while there is nothing yet that a child could inherit.
-    let mut somebody = || {
+    let mut of_each_user = || {
         USERS.map(|user| {
             let mut agent = machine.fork();
             agent.become_user(user, user, None);
             agent
         })
     };
-    let (mut users, readers) = (somebody(), somebody());
+    let (mut users, readers) = (of_each_user(), of_each_user());
     let ids = users.each_mut().map(|agent| agent.publish("ring").id.unwrap());
     machine.publish("roots");
     for (i, mut reader) in readers.into_iter().enumerate() {

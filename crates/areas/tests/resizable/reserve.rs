@@ -1,4 +1,4 @@
-//! Reserves: taken and given back, by holders at once, and of areas that move.
+//! Reserves: taken and released, by holders at once, and of areas that move.
 
 use std::os::fd::AsFd;
 

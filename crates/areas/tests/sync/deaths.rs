@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::support::child::{Peer, Stage, Test, hear, reply, test};
 use super::{LONG, SHORT, found, lock};
 
-/// In a process of its own: locks the mutex of an area, and does as it is told with it.
+/// In a process of its own: locks the mutex of an area, and does with it what it is asked.
 fn owner(how: &str) -> String {
     let area = found("guarded");
     let guard = lock(&Mutex::new(&area, 0).unwrap());

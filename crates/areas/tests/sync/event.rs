@@ -105,8 +105,8 @@ fn a_process_that_may_read_only_waits_too() {
 fn of_a_frozen_area_nothing_is_waited_for() {
     let me = test!("of_a_frozen_area_nothing_is_waited_for");
     let answer = me.alone(Stage::default(), || {
-        let area = areas::builder(4096).name("frozen meanwhile").shared().unwrap();
-        let reader = areas::registry::find("frozen meanwhile").unwrap().open_read_only().unwrap();
+        let area = areas::builder(4096).name("frozen concurrently").shared().unwrap();
+        let reader = areas::registry::find("frozen concurrently").unwrap().open_read_only().unwrap();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let begun = Instant::now();

@@ -22,7 +22,7 @@ const REPORTED: usize = 216;
 const WRONG: usize = 224;
 const WHAT: [&str; 5] = [
     "nothing",
-    "a lock failed, although nobody holds it for long",
+    "a lock failed, although no process holds it for long",
     "another one is inside, as one begins",
     "another one is inside, as one ends",
     "an unlock failed",
@@ -78,7 +78,7 @@ struct Workers {
     me: Test,
     area: Area<Shared>,
     peers: Vec<Peer>,
-    /// Owners that died, as was seen while everybody else was stopped; and those of them that had
+    /// Owners that died, as was seen while all others were stopped; and those of them that had
     /// perhaps counted a death just then.
     died: u64,
     perhaps: u64,
@@ -131,7 +131,7 @@ impl Workers {
         };
         let (before, waited) = (counts(), Instant::now());
         while !counts().iter().zip(&before).all(|(now, before)| now > before) {
-            assert!(waited.elapsed() < LONG, "somebody hangs: {before:?}, {:?}", counts());
+            assert!(waited.elapsed() < LONG, "a process hangs: {before:?}, {:?}", counts());
             std::thread::yield_now();
         }
     }
@@ -169,7 +169,7 @@ fn one_at_a_time_and_every_death_is_reported() {
                 workers.peers.pop();
             }
             workers.nothing_wrong();
-            // What the last one left, if it did, is told to us.
+            // What the last one left, if it did, is reported to us.
             let mutex = Mutex::new(&workers.area, MUTEX).unwrap();
             let locked = mutex.lock(LONG).unwrap();
             let answer =
@@ -178,7 +178,7 @@ fn one_at_a_time_and_every_death_is_reported() {
             let Workers { died, perhaps, .. } = workers;
             assert!(
                 answer <= died && answer + perhaps >= died,
-                "{died} owners died, {perhaps} perhaps uncounted, {answer} were told of"
+                "{died} owners died, {perhaps} perhaps uncounted, {answer} were reported"
             );
             assert!(died > 0, "no owner died in {kills} kills");
             "done".to_owned()

@@ -26,7 +26,7 @@ fn one_at_a_time() {
         }
     });
     assert_eq!(area.load::<u64>(64, Relaxed).unwrap(), 20000);
-    assert_eq!(area.load::<u64>(8, Relaxed).unwrap(), 0, "it is free, and nobody waits");
+    assert_eq!(area.load::<u64>(8, Relaxed).unwrap(), 0, "it is free, and no thread waits");
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn a_thread_that_ends_with_it_is_reported() {
         std::thread::yield_now();
     }
     assert_eq!(mutex.owner().unwrap(), Owner::Dead);
-    let Locked::OwnerDied(guard) = mutex.lock(LONG).unwrap() else { panic!("nobody was told") };
+    let Locked::OwnerDied(guard) = mutex.lock(LONG).unwrap() else { panic!("no thread was notified") };
     assert!(!guard.is_consistent().unwrap());
-    // Whoever comes next is told as well, until it is consistent.
+    // Whoever comes next is notified as well, until it is consistent.
     guard.unlock().unwrap();
     let locked = mutex.lock(LONG).unwrap();
     assert!(locked.owner_died());

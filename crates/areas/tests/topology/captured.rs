@@ -121,7 +121,7 @@ fn captured_memory_tiers() {
     assert!(topology.nodes().iter().all(|info| info.access.iter().all(|access| access.class == 1)));
     let all = Targets::of(&topology);
     assert_eq!(ranking(all.from_cpu(2).highest_bandwidth()), "4:10000/access1 1:1000/access1 6:100/access1");
-    assert_eq!(ranking(all.from_cpu(2).lowest_latency()), "Unsupported", "all latencies are 0: not told");
+    assert_eq!(ranking(all.from_cpu(2).lowest_latency()), "Unsupported", "all latencies are 0: not reported");
     let best: Vec<u32> = all.highest_bandwidth().unwrap().iter().map(|ranked| ranked.node.get()).collect();
     assert_eq!(best, [2, 4, 0, 1, 6, 8, 9]);
 }

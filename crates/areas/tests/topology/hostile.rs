@@ -191,7 +191,7 @@ fn files_that_are_no_files() {
     let plain = facts(&Tree::small_machine().read());
     let odd = |tree: &Tree| {
         let topology = tree.read();
-        assert_eq!(changed(&plain, &facts(&topology)), "", "the folders tell which nodes there are");
+        assert_eq!(changed(&plain, &facts(&topology)), "", "the folders say which nodes there are");
         let odd: Vec<String> = topology.oddities().iter().map(ToString::to_string).collect();
         odd.join("; ")
     };

@@ -124,7 +124,7 @@ fn a_stale_has_memory() {
     assert_eq!((info(&six, 6).has_memory, six.with_memory()), (Some(true), set("0,4,6")));
     let tree =
         Tree::empty().with(&format!("{NODES}/online"), "0\n").with(&format!("{NODES}/node0/meminfo"), "?");
-    assert_eq!(info(&tree.read(), 0).has_memory, None, "nobody tells");
+    assert_eq!(info(&tree.read(), 0).has_memory, None, "no file says it");
 }
 
 /// As the kernel shows what an ACPI HMAT says of fast memory in front of slower memory.
@@ -140,7 +140,7 @@ fn memory_side_caches() {
     assert_eq!((zero.level, zero.size, zero.line_size), (1, Some(16 << 30), Some(64)));
     assert_eq!((zero.indexing, zero.write_policy), (Some(CacheIndexing::Direct), Some(CacheWrites::Back)));
     let [near, far] = info(&topology, 6).memory_side_caches[..] else { panic!("two") };
-    assert_eq!((near.level, near.size, near.line_size), (1, None, None), "0 is what is not told");
+    assert_eq!((near.level, near.size, near.line_size), (1, None, None), "0 is what is not reported");
     assert_eq!((near.indexing, near.write_policy), (Some(CacheIndexing::Other), Some(CacheWrites::Other)));
     assert_eq!((far.level, far.size, far.line_size), (2, Some(1 << 30), Some(128)));
     assert_eq!((far.indexing, far.write_policy), (Some(CacheIndexing::Indexed), Some(CacheWrites::Through)));

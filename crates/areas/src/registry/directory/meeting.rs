@@ -8,8 +8,8 @@
 //! other one. So two never settle apart, whatever else is made and removed concurrently.
 //!
 //! If both see each other, the one at the place with the higher number leaves at once. The other
-//! one cannot tell it from a process that has settled there before: it looks again a few times, and
-//! leaves too if the other one stays. No process waits for another one longer than that.
+//! one cannot distinguish it from a process that has settled there before: it looks again a few
+//! times, and leaves too if the other one stays. No process waits for another one longer than that.
 
 /// What a look at a place finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -194,8 +194,8 @@ pub(in crate::registry) fn publish_alone(area: Announcement, timeout: Duration) 
     get_alone(area, None, timeout, &what)
 }
 
-/// Publishes an area of ours under another name instead of its own; alone, if there is a timeout for
-/// that. At no moment is it found under neither. Where that fails, it has what it had.
+/// Publishes an area of ours under another name instead of its own; alone, if there is a timeout
+/// for that. At no moment is it found under neither. Where that fails, it has what it had.
 ///
 /// # Errors
 /// As [`publish_alone`], [`State::publish`].

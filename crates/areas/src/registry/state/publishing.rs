@@ -125,7 +125,7 @@ impl State {
             return Ok(None);
         }
         let (number, id) = team.publish(directory, area, None)?;
-        // Who waits looks for the record once its telling can be seen.
+        // Who waits looks for the record once the notification can be seen.
         fence(Ordering::SeqCst);
         match directory.now() {
             Now::Here(times) => self.seen = Some(times),

@@ -95,7 +95,7 @@ pub(crate) fn table(bytes: &[u8]) {
                 assert_eq!(record.id.sequence(), sequence);
             }
         }
-        for name in [&b"n1"[..], b"n7", b"", b"nobody"] {
+        for name in [&b"n1"[..], b"n7", b"", b"none"] {
             if let Some((number, _, record)) = view.find(name) {
                 assert!(number < RECORDS);
                 assert_eq!(record.name.as_bytes(), name);

@@ -125,7 +125,7 @@ fn record_locks_are_not_inherited_and_flock_is() {
     guest!();
     let fd = memfd(PAGE, 0);
     let mut lock = record_lock(&fd);
-    assert_eq!(i32::from(lock.l_type), libc::F_UNLCK, "nobody has it");
+    assert_eq!(i32::from(lock.l_type), libc::F_UNLCK, "no process has it");
     lock.l_type = i16::try_from(libc::F_WRLCK).unwrap();
     // SAFETY: the structure outlives the call.
     assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETLK, &raw const lock) }, 0);

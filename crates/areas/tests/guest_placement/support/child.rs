@@ -31,7 +31,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Tells the other side to go on.
+    /// Asks the other side to go on.
     pub(crate) fn go(&mut self) {
         self.to.write_all(&[1]).unwrap();
     }
@@ -105,7 +105,7 @@ impl Drop for Child {
     }
 }
 
-/// Runs `body` in a child and gives back how that ended.
+/// Runs `body` in a child and returns how that ended.
 pub(crate) fn in_child(body: impl FnOnce()) -> Ended {
     Child::start(|_| body()).end()
 }

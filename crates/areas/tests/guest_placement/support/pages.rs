@@ -116,7 +116,7 @@ pub(crate) fn numa_maps(start: *const u8, len: usize) -> Vec<NumaMap> {
         .collect()
 }
 
-/// mbind as it is: a mask of one word, and how many bits the kernel is told of.
+/// mbind as it is: a mask of one word, and how many bits the kernel is given.
 pub(crate) fn mbind(
     start: *mut u8,
     len: usize,

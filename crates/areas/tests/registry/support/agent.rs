@@ -181,7 +181,7 @@ impl Agent {
     }
 
     fn number(&self) -> Pid {
-        assert!(self.local, "process {} of another pid namespace is somebody else here", self.pid);
+        assert!(self.local, "process {} of another pid namespace is another process here", self.pid);
         Pid::from_raw(self.pid.cast_signed()).expect("a process number")
     }
 

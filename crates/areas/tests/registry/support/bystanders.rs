@@ -71,10 +71,10 @@ pub(crate) fn are_well(holdings: &Holdings) -> Result<(), Failure> {
         let mut bytes = vec![0; BYTES];
         file.read_exact_at(&mut bytes, 0)?;
         if bytes.iter().any(|&byte| byte != BYTE) {
-            return Err(format!("somebody wrote to descriptor {}", file.as_raw_fd()).into());
+            return Err(format!("another process wrote to descriptor {}", file.as_raw_fd()).into());
         }
         if file.metadata()?.mode() & 0o7777 == 0o400 {
-            return Err(format!("somebody changed the mode of descriptor {}", file.as_raw_fd()).into());
+            return Err(format!("another process changed the mode of descriptor {}", file.as_raw_fd()).into());
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use super::folder::start_time;
 use super::raw::{self, Scratch};
 use super::serve::{Failure, Holdings, number_of};
 
-/// Where a table's header tells who its owner is; a table of another owner is not believed.
+/// Where a table's header says who its owner is; a table of another owner is not believed.
 mod header {
     pub(super) const VERSION: u64 = 8;
     pub(super) const PID: u64 = 16;
@@ -70,7 +70,7 @@ pub(crate) fn object(holdings: &mut Holdings, kind: &str, seals: &str, size: u64
     Ok(keep(holdings, file)?)
 }
 
-/// How large tables are: a real one, which goes at once, tells.
+/// How large tables are: as a real one, which goes at once.
 pub(crate) fn table_size() -> Result<u64, Failure> {
     let _area = areas::builder(4096).name("measure").shared()?;
     Ok(fs::metadata(own_table()?)?.len())

@@ -9,7 +9,7 @@ use super::agent::Agent;
 use super::channel::Channel;
 use super::folder::Folder;
 
-/// What tells this binary that it is an agent.
+/// What makes this binary an agent.
 pub(crate) const ROLE: &str = "AREAS_TEST_AGENT";
 
 /// An agent to be.

@@ -1,6 +1,6 @@
 //! Helper processes with special properties, and what tests need to steer them.
 //!
-//! - [`Agent`] is the test's end: it starts one and tells it what to do.
+//! - [`Agent`] is the test's end: it starts one and asks it to do things.
 //! - [`serve`] is the other end: the loop of the helper process.
 //! - [`Folder`] is a registry's folder, looked at from outside.
 

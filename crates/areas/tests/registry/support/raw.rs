@@ -209,7 +209,7 @@ pub(crate) fn mount_silent(path: &str) -> io::Result<File> {
 }
 
 /// Takes a lease on a file: whoever opens it waits until it is released, for up to
-/// `/proc/sys/fs/lease-break-time` seconds. We are told by a signal that is ignored unless a
+/// `/proc/sys/fs/lease-break-time` seconds. We are notified by a signal that is ignored unless a
 /// process asks for it.
 pub(crate) fn lease(file: &File) -> io::Result<()> {
     /// `include/uapi/asm-generic/fcntl.h`; the crate at hand lacks it.
