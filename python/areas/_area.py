@@ -13,7 +13,7 @@ from ._areas import Base, Holding, Memory
 from ._array import AreaArray, over
 from ._errors import Closed, InvalidInput
 from ._known import BYTES, known
-from ._progress import Progress, told
+from ._progress import Progress, reporting
 
 if TYPE_CHECKING:
     import socket
@@ -251,8 +251,8 @@ class Area(Base):
         Raises:
             NoMemory: Nodes, machine or control group do not have that much.
         """
-        with told(progress, "populate") as tell:
-            self._held("populate").populate(tell)
+        with reporting(progress, "populate") as report:
+            self._held("populate").populate(report)
 
     def residency(self) -> _measured.Residency:
         """Measures where each of its pages is, by asking the kernel. Brings nothing into RAM."""
@@ -289,10 +289,10 @@ class Area(Base):
         Raises:
             NodeNotAllowed: This process may not use a node.
         """
-        with told(progress, "move") as tell:
+        with reporting(progress, "move") as report:
             from . import _measured
 
-            return _measured.migration(self._held("move").move(policy, nodes, home, tell))
+            return _measured.migration(self._held("move").move(policy, nodes, home, report))
 
     def holders(self) -> list[_measured.Holder]:
         """The processes that have its memory, mapped or as a descriptor: those that this one may look into."""

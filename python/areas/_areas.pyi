@@ -218,7 +218,7 @@ def offer(
     path: str | None,
     *,
     to: _Numbers = None,
-    everybody: bool = False,
+    any_user: bool = False,
     read_only: bool = False,
     seal: bool = False,
 ) -> Offer: ...
@@ -227,6 +227,6 @@ def take(
     timeout: float | None = 0.0,
     *,
     users: _Numbers = None,
-    everybody: bool = False,
+    any_user: bool = False,
     max_nbytes: int | None = None,
 ) -> Holding: ...

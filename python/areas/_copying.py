@@ -32,7 +32,7 @@ def _descriptor(holding: Holding) -> Iterator[int | None]:
         os.close(copy)
 
 
-def write(holding: Holding, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None) -> bool:
+def write(holding: Holding, source: np.ndarray[Any, Any], report: Callable[[int, int], object] | None) -> bool:
     """Writes all bytes of a contiguous array to the beginning of an area. False where that cannot be: nothing is lost then, and they are to
     be copied into the mapping.
 
@@ -51,6 +51,6 @@ def write(holding: Holding, source: np.ndarray[Any, Any], tell: Callable[[int, i
             except OSError:
                 # Pages of a pool cannot be written so, nor files beyond RLIMIT_FSIZE; where memory is short, the mapping says so better.
                 return False
-            if tell is not None:
-                tell(at, whole)
+            if report is not None:
+                report(at, whole)
     return True

@@ -56,8 +56,8 @@ class Offer:
         Raises:
             Limit: No descriptor is free for who connected, who waits.
         """
-        told = self._offer.answer(timeout)
-        return None if told is None else Answer(*told)
+        answer = self._offer.answer(timeout)
+        return None if answer is None else Answer(*answer)
 
     def serve(self) -> None:
         """Answers all who connect, until :meth:`close` is called in another thread::
@@ -123,9 +123,9 @@ def offer(
             "cannot offer an area that no process publishes: whether it is still there could not be checked",
             remedy="give it a name: `areas.create(NAME, …)`, `areas.put(…, name=NAME)`",
         )
-    users, everybody = _numbers(to)
+    users, any_user = _numbers(to)
     text = None if path is None else os.fspath(path)
-    opened = _areas.offer(area.id, text, to=users, everybody=everybody, read_only=read_only, seal=seal)
+    opened = _areas.offer(area.id, text, to=users, any_user=any_user, read_only=read_only, seal=seal)
     return Offer(opened, text)
 
 
@@ -154,6 +154,6 @@ def take(
     """
     from ._area import of_note
 
-    named, everybody = _numbers(users)
-    holding = _areas.take(os.fspath(path), timeout, users=named, everybody=everybody, max_nbytes=max_nbytes)
+    named, any_user = _numbers(users)
+    holding = _areas.take(os.fspath(path), timeout, users=named, any_user=any_user, max_nbytes=max_nbytes)
     return of_note(holding, "take an area")

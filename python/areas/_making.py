@@ -16,7 +16,7 @@ from . import _areas, _handles, _notes
 from ._area import Area, Shape, dtype_of, nbytes_of, of_note, shape_of
 from ._errors import InvalidInput, NameTaken, NotFound, Unsupported
 from ._known import BYTES, KNOWN, known
-from ._progress import Progress, told
+from ._progress import Progress, reporting
 
 #: What is copied at a time: Ctrl-C and progress in between. (What is larger is written by the kernel, if it can be.)
 _CHUNK = 16 << 20
@@ -101,8 +101,8 @@ def create(
     else:
         asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump}
         asked["max_nbytes"] = _most(max_shape, dims, checked)
-        with told(progress if populate or lock == "full" else None, "populate") as tell:
-            holding = _areas.create(total, named, noted, exclusive, populate=populate, progress=tell, **asked)
+        with reporting(progress if populate or lock == "full" else None, "populate") as report:
+            holding = _areas.create(total, named, noted, exclusive, populate=populate, progress=report, **asked)
     known(dtype, checked)
     return Area(holding, dims, checked, note)
 
@@ -164,14 +164,14 @@ def put(
     asked: dict[str, Any] = {"policy": policy, "nodes": nodes, "home": home, "huge": huge, "lock": lock, "dump": dump, "note": note}
     area = None
     try:
-        with told(progress, "put") as tell:
+        with reporting(progress, "put") as report:
             if isinstance(obj, (str, os.PathLike)):
                 with open(obj, "rb") as file:
-                    area = _of_file(file, dtype, shape, asked, tell)
+                    area = _of_file(file, dtype, shape, asked, report)
             elif hasattr(obj, "fileno") and not isinstance(obj, np.ndarray):
-                area = _of_file(obj, dtype, shape, asked, tell)
+                area = _of_file(obj, dtype, shape, asked, report)
             else:
-                area = _of_array(_as_array(obj, dtype, shape), asked, tell)
+                area = _of_array(_as_array(obj, dtype, shape), asked, report)
             if freeze:
                 area.freeze()
             if name is not None:
@@ -196,10 +196,10 @@ def _as_array(obj: Any, dtype: Any, shape: Any) -> np.ndarray[Any, Any]:
     return array if shape is None else array.reshape(shape_of(shape))
 
 
-def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
+def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], report: Callable[[int, int], object] | None) -> Area:
     area = create(shape=array.shape, dtype=array.dtype, **asked)
     # What is locked or collapsed into huge pages has to come in by way of the mapping.
-    _copy(area, array, tell, by_kernel=asked["huge"] is asked["lock"] is None)
+    _copy(area, array, report, by_kernel=asked["huge"] is asked["lock"] is None)
     return area
 
 
@@ -218,21 +218,21 @@ def _forget(error: BaseException) -> None:
 
 
 def _copy(
-    area: Area, source: np.ndarray[Any, Any], tell: Callable[[int, int], object] | None, by_kernel: bool = True
+    area: Area, source: np.ndarray[Any, Any], report: Callable[[int, int], object] | None, by_kernel: bool = True
 ) -> None:
     """Copies in pieces: a signal is handled between them."""
     if by_kernel and source.nbytes >= _CHUNK and source.flags.c_contiguous:
         from . import _copying
 
-        if _copying.write(area._held("fill"), source, tell):
+        if _copying.write(area._held("fill"), source, report):
             return
     target = area.array
     done = 0
     for piece, part in _pieces(target, source):
         piece[...] = part
         done += part.nbytes
-        if tell is not None:
-            tell(done, source.nbytes)
+        if report is not None:
+            report(done, source.nbytes)
 
 
 def _pieces(target: Any, source: Any) -> Any:
@@ -252,7 +252,7 @@ def _pieces(target: Any, source: Any) -> Any:
         yield target[at : at + step], source[at : at + step]
 
 
-def _of_file(file: Any, dtype: Any, shape: Any, asked: dict[str, Any], tell: Callable[[int, int], object] | None) -> Area:
+def _of_file(file: Any, dtype: Any, shape: Any, asked: dict[str, Any], report: Callable[[int, int], object] | None) -> Area:
     descriptor = file.fileno()
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
@@ -270,7 +270,7 @@ def _of_file(file: Any, dtype: Any, shape: Any, asked: dict[str, Any], tell: Cal
         )
     area = create(shape=dims, dtype=checked, **asked)
     if nbytes:
-        area._held("fill").fill_from(descriptor, tell)
+        area._held("fill").fill_from(descriptor, report)
     return area
 
 

@@ -141,27 +141,27 @@ class Holder:
     descriptors: int
 
 
-def residency(told: dict[str, Any]) -> Residency:
-    runs = [Run(*run) for run in told.pop("runs")]
-    return Residency(runs=runs, _text=told.pop("text"), **told)
+def residency(reported: dict[str, Any]) -> Residency:
+    runs = [Run(*run) for run in reported.pop("runs")]
+    return Residency(runs=runs, _text=reported.pop("text"), **reported)
 
 
-def verification(told: dict[str, Any]) -> Verification:
-    misplaced = [Misplaced(*part) for part in told.pop("misplaced")]
-    return Verification(misplaced=misplaced, _text=told.pop("text"), **told)
+def verification(reported: dict[str, Any]) -> Verification:
+    misplaced = [Misplaced(*part) for part in reported.pop("misplaced")]
+    return Verification(misplaced=misplaced, _text=reported.pop("text"), **reported)
 
 
-def migration(told: dict[str, Any]) -> Migration:
-    stayed = [UnmovedRange(*part) for part in told.pop("stayed")]
+def migration(reported: dict[str, Any]) -> Migration:
+    stayed = [UnmovedRange(*part) for part in reported.pop("stayed")]
     return Migration(
-        moved=told["moved"],
+        moved=reported["moved"],
         stayed=stayed,
-        placed=told["placed"],
-        verification=verification(told["verification"]),
-        _text=told["text"],
+        placed=reported["placed"],
+        verification=verification(reported["verification"]),
+        _text=reported["text"],
     )
 
 
-def granted(told: dict[str, Any]) -> Granted:
-    fallbacks = [Fallback(*fallback) for fallback in told.pop("fallbacks")]
-    return Granted(fallbacks=fallbacks, **told)
+def granted(reported: dict[str, Any]) -> Granted:
+    fallbacks = [Fallback(*fallback) for fallback in reported.pop("fallbacks")]
+    return Granted(fallbacks=fallbacks, **reported)

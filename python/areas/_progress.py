@@ -12,7 +12,7 @@ Progress: TypeAlias = Callable[[int, int], object] | bool | None
 
 
 @contextmanager
-def told(progress: Progress, what: str) -> Iterator[Callable[[int, int], object] | None]:
+def reporting(progress: Progress, what: str) -> Iterator[Callable[[int, int], object] | None]:
     """The function that is to be called, for as long as a call takes."""
     if progress is None or progress is False:
         yield None
@@ -21,7 +21,7 @@ def told(progress: Progress, what: str) -> Iterator[Callable[[int, int], object]
     else:
         bar = _tqdm(what) or _Text(what)
         try:
-            yield bar.tell
+            yield bar.report
         finally:
             bar.close()
 
@@ -32,7 +32,7 @@ class _Tqdm:
     def __init__(self, tqdm: Any, what: str) -> None:
         self._bar = tqdm(desc=what, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
 
-    def tell(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
@@ -59,7 +59,7 @@ class _Text:
         self._stream = stream if stream is not None and not stream.closed and stream.isatty() else None
         self._drawn = False
 
-    def tell(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         if self._stream is None:
             return
         part = done / total if total else 1.0

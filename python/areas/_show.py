@@ -63,7 +63,7 @@ def table(area: Area) -> str:
 
 
 def cells(measured: Residency, count: int) -> list[str]:
-    """A map of so many cells: for each the letter of the node that most of its bytes are on, ``?`` (in RAM, node not told),
+    """A map of so many cells: for each the letter of the node that most of its bytes are on, ``?`` (in RAM, node not reported),
     ``s`` … swapped is ``~``, absent ``.``."""
     count = max(1, min(count, measured.size)) if measured.size else 0
     totals: list[dict[str, int]] = [{} for _ in range(count)]

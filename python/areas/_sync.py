@@ -62,7 +62,7 @@ class Mutex:
         area: Open for writing, of base pages.
         offset: Where it is, in bytes: a multiple of 8.
         repair: Called, with the mutex locked, where an owner died. When it returns, all is well again; what it raises leaves the
-            mutex unlocked and the next one told.
+            mutex unlocked and the next one notified.
 
     Raises:
         OutOfRange: It is beyond the area's bytes.

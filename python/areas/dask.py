@@ -8,7 +8,7 @@ starts ``dask.config.set({"distributed.worker.preload": ["areas.dask"]})``.
 
 - An array over a named area that goes to a process with the same registry (:envvar:`AREAS_DIR`, user, pid namespace, machine) goes as a
   handle of some bytes: it is the same memory there, read-only, as Dask wants what tasks are given. Whoever scatters it holds the area.
-- To any other process its bytes go, by Dask's own transport, as any array's do. Processes tell each other where they are when they
+- To any other process its bytes go, by Dask's own transport, as any array's do. Processes announce to each other where they are when they
   connect; one that has not registered gets bytes.
 - What goes through the scheduler goes by its bytes: it passes on what it has not opened, to workers on any host. So scatter with
   ``direct=True``, and gather with it. Between workers data goes directly.
@@ -60,13 +60,13 @@ def _telling(handshake_info: Any) -> Any:
     """What a process says of itself, and where its areas are found."""
 
     @functools.wraps(handshake_info)
-    def telling(comm: Comm) -> dict[str, Any]:
+    def announcing(comm: Comm) -> dict[str, Any]:
         said: dict[str, Any] = handshake_info(comm)
         # A scheduler does not open what it reads, and passes it on, to any host: it sends nothing.
         return {**said, _KEY: _host()} if comm.deserialize else said
 
-    telling._areas = True  # type: ignore[attr-defined]
-    return telling
+    announcing._areas = True  # type: ignore[attr-defined]
+    return announcing
 
 
 def _host() -> str | None:

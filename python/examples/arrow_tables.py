@@ -17,7 +17,7 @@ def main():
         return
     rows = 100_000
     table = pa.table({"distance": pa.array(range(rows), pa.int64()), "city": pa.array(["Bonn", "Köln"] * (rows // 2))})
-    # Frozen: as long as somebody holds it, it is what it is.
+    # Frozen: as long as a process holds it, it is what it is.
     held = areas.arrow.put(table, name=NAME)
     said = subprocess.run([sys.executable, __file__, "reader"], stdout=subprocess.PIPE, text=True, check=True).stdout
     assert said.split() == [str(rows), str(rows * (rows - 1) // 2)], said

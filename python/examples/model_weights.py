@@ -35,7 +35,7 @@ def weights():
 def main():
     area = weights()
     array = area.array
-    assert not array.flags.writeable, "frozen: nobody writes any more, root included"
+    assert not array.flags.writeable, "frozen: no process writes any more, root included"
     if "worker" in sys.argv:
         print(f"{array.sum(dtype='f8'):.6f}")
         return

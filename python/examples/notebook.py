@@ -35,7 +35,7 @@ again.close()
 del again
 
 # %% [markdown]
-# Frozen, nobody changes it any more. `freeze` wants no writer left, so our array goes first.
+# Frozen, no process changes it any more. `freeze` wants no writer left, so our array goes first.
 
 # %%
 mean = array.mean()

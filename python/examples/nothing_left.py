@@ -78,4 +78,4 @@ if __name__ == "__main__":
         time.sleep(0.05)
     assert not holders(inode), holders(inode)
     assert not files() - before, files() - before
-    print(f"9 processes shared {resident >> 20} MiB, in which the workers wrote {answer}; all were killed: nobody has it, and no file is left")
+    print(f"9 processes shared {resident >> 20} MiB, in which the workers wrote {answer}; all were killed: no process has it, and no file is left")

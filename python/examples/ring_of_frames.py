@@ -25,7 +25,7 @@ def camera(name, ready, seen):
         slot["pixels"][:] = number % 256
         slot["number"] = 2 * number
         time.sleep(0.002)
-    # The ring lives as long as somebody holds it: until the viewer has seen the end.
+    # The ring lives as long as a process holds it: until the viewer has seen the end.
     seen.wait(30)
 
 

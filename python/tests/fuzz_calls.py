@@ -334,7 +334,7 @@ def main():
     )  # fmt: skip
     run_state_machine_as_test(Calls, settings=how)
     gc.collect()
-    # What was sent and has arrived is let go of at the sender's next call.
+    # What was sent and has arrived is released at the sender's next call.
     sender = areas._slab._outbox
     if sender is not None:
         sender.collect()

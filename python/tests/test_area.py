@@ -276,8 +276,8 @@ def test_one_of_many_makes_it(name):
                 for process in processes:
                     process.stdin.write("\n")
                     process.stdin.flush()
-                told = {process.stdout.readline() for process in processes}
-                assert len(told) == 1 and (told == {"\n"}) == (wanted is None), told
+                reported = {process.stdout.readline() for process in processes}
+                assert len(reported) == 1 and (reported == {"\n"}) == (wanted is None), reported
     finally:
         for process in processes:
             process.kill()
@@ -304,7 +304,7 @@ def test_an_area_is_never_of_objects(name):
         {"shape": (2, 3)}, {"shape": [2, 3], "dtype": float}, {"shape": 6, "dtype": "<f4"}, {"shape": (), "dtype": ">i2"},
         {"shape": (0, 4), "dtype": "f8"}, {"nbytes": 12, "dtype": "u4"}, {"shape": (1,) * 12, "dtype": "i8"},
         {"shape": (np.int64(2), 3), "dtype": np.dtype("c16")}, {"shape": 3, "dtype": "M8[ns]"}, {"shape": 3, "dtype": "U5"},
-        {"shape": 3, "dtype": np.dtype("f8", metadata={"of": "mine"})}, {"nbytes": 16, "note": "told"},
+        {"shape": 3, "dtype": np.dtype("f8", metadata={"of": "mine"})}, {"nbytes": 16, "note": "shown"},
     ],
     ids=str,
 )  # fmt: skip

@@ -25,7 +25,7 @@ DIFFERENCES = {
         "resource_tracker: There appear to be 1 leaked",
     ),
     "test_shared_memory_tracking": (
-        "that a process that only attached destroys the segment under the others when it ends (track=True). Nobody destroys what "
+        "that a process that only attached destroys the segment under the others when it ends (track=True). No process destroys what "
         "others hold",
         "resource_tracker: There appear to be 1 leaked",
     ),

@@ -17,7 +17,7 @@ distributed = pytest.importorskip("distributed")
 import areas.dask  # noqa: E402
 from areas._array import memory_of  # noqa: E402
 
-#: What is told of an array in a worker: where it lies.
+#: What is reported of an array in a worker: where it lies.
 HERE, THERE = "here", "there"
 
 
@@ -90,7 +90,7 @@ def test_a_scattered_array_is_a_handle_here_and_bytes_there(hosts, name):
             assert total == 49_995_000
             if where == HERE:
                 assert in_area and inode == memory_of(area.array).inode
-                assert not writeable, "Dask wants inputs that nobody changes"
+                assert not writeable, "Dask wants inputs that no process changes"
             else:
                 assert not in_area
             future.release()
@@ -111,7 +111,7 @@ def test_through_the_scheduler_go_bytes(hosts, name):
 def test_handles_go_only_to_who_opens_them_and_can():
     here = areas.dask._host()
     assert here is not None and areas.dask._opens_handles({"recipient": {"areas-host": here}})
-    # Another place; one that has not registered, and a scheduler, which tells nothing; no connection at all.
+    # Another place; one that has not registered, and a scheduler, which says nothing; no connection at all.
     for other in ({"recipient": {"areas-host": here + "1"}}, {"recipient": {"pickle-protocol": 5}}, {}, None):
         assert not areas.dask._opens_handles(other), other
 

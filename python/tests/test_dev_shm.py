@@ -1,4 +1,4 @@
-"""A /dev/shm that is small, or read-only, is in nobody's way. Tried in mount namespaces of their own."""
+"""A /dev/shm that is small, or read-only, is in no process's way. Tried in mount namespaces of their own."""
 
 import functools
 import os

@@ -102,9 +102,9 @@ def test_copies_go_with_the_call():
 
 def test_the_same_array_changed_between_calls_is_not_an_old_copy():
     array = np.zeros(1_000_000, "i8")
-    assert [told[3] for told in parallel(about, (array,))] == [0]
+    assert [reported[3] for reported in parallel(about, (array,))] == [0]
     array += 1
-    assert [told[3] for told in parallel(about, (array,))] == [1_000_000]
+    assert [reported[3] for reported in parallel(about, (array,))] == [1_000_000]
 
 
 def test_small_arrays_and_other_modes_are_joblibs_own():

@@ -1,4 +1,4 @@
-"""A kill at any moment leaves nothing behind, and disturbs nobody."""
+"""A kill at any moment leaves nothing behind, and disturbs no process."""
 
 import os
 import random

@@ -218,9 +218,9 @@ def test_a_child_that_was_forked_in_the_middle_of_a_call_is_reported(name):
         a = areas.create(nbytes=512 << 20)
         begun = threading.Event()
         go = threading.Event()
-        def tell(done, total):
+        def report(done, total):
             begun.set(); go.wait(20)
-        t = threading.Thread(target=lambda: a.populate(progress=tell)); t.start()
+        t = threading.Thread(target=lambda: a.populate(progress=report)); t.start()
         begun.wait()
         pid = os.fork()
         if pid == 0:

@@ -47,21 +47,21 @@ def test_large_arrays_in_pieces(name):
     rng = np.random.default_rng(1)
     source = rng.integers(0, 255, (5, 3000, 3001), "u1")
     for view in (source, source[:, ::2], source.transpose(2, 0, 1), source[::-1, :, 5:]):
-        told = []
-        with areas.put(view, progress=lambda done, total: told.append((done, total)), freeze=False) as area:
+        reported = []
+        with areas.put(view, progress=lambda done, total: reported.append((done, total)), freeze=False) as area:
             assert not area.frozen and np.array_equal(area.array, view)
-        assert told[-1] == (view.nbytes, view.nbytes)
-        assert [done for done, _ in told] == sorted({done for done, _ in told})
+        assert reported[-1] == (view.nbytes, view.nbytes)
+        assert [done for done, _ in reported] == sorted({done for done, _ in reported})
 
 
 def test_files(name, tmp_path):
     path = tmp_path / "data.bin"
     data = np.random.default_rng(2).integers(0, 1 << 30, (1000, 5000), "i4")
     data.tofile(path)
-    told = []
-    with areas.put(path, name, dtype="i4", shape=data.shape, progress=lambda *at: told.append(at)) as area:
+    reported = []
+    with areas.put(path, name, dtype="i4", shape=data.shape, progress=lambda *at: reported.append(at)) as area:
         assert area.frozen and np.array_equal(area.array, data)
-    assert told[-1] == (data.nbytes, data.nbytes)
+    assert reported[-1] == (data.nbytes, data.nbytes)
     with areas.put(str(path)) as area:
         assert area.dtype == "u1" and bytes(area.buf) == data.tobytes()
     with open(path, "rb") as file, areas.put(file, dtype="i4") as area:
@@ -291,9 +291,9 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     keeper = os.open(pipe, os.O_RDWR)
     try:
         for path in ("/dev/null", "/dev/zero", pipe):
-            with pytest.raises(areas.Unsupported, match=f"cannot put '{path}' into an area: it is not a regular file") as told:
+            with pytest.raises(areas.Unsupported, match=f"cannot put '{path}' into an area: it is not a regular file") as raised:
                 areas.put(path)
-            assert "/dev/dax0.0" in told.value.remedy
+            assert "/dev/dax0.0" in raised.value.remedy
     finally:
         os.close(keeper)
     with pytest.raises(IsADirectoryError):

@@ -70,9 +70,9 @@ def test_blocks_are_free_again_when_the_last_array_is_gone():
 def test_what_does_not_fit_is_said():
     slab = areas.Slab("slab: full", 4096)
     held = slab.put(np.zeros(1000, "u1"))
-    with pytest.raises(areas.NoMemory, match=r"cannot put 8000 bytes into the slab 'slab: full'") as told:
+    with pytest.raises(areas.NoMemory, match=r"cannot put 8000 bytes into the slab 'slab: full'") as raised:
         slab.put(np.zeros(1000))
-    assert "make the slab larger" in told.value.remedy
+    assert "make the slab larger" in raised.value.remedy
     del held
     assert slab.put(np.zeros(3000, "u1")).nbytes == 3000
     for size in (0, 100, 1 << 60):
@@ -122,7 +122,7 @@ def test_on_the_way_the_sender_keeps_it():
 
 
 def answer(pipe):
-    """A process that holds what it is sent, adds 1 to it, and drops it when it is told."""
+    """A process that holds what it is sent, adds 1 to it, and drops it when it is asked to."""
     held = []
     while True:
         given = pipe.recv()
@@ -151,7 +151,7 @@ def other(request):
     assert process.exitcode is not None
 
 
-def tell(pipe, what):
+def ask(pipe, what):
     pipe.send(what)
     return pipe.recv()
 
@@ -160,12 +160,12 @@ def test_another_process_writes_the_same_bytes_and_gives_the_block_back(other):
     pipe, _ = other
     slab = areas.Slab(None, 1 << 20)
     one = slab.put(np.arange(1000))
-    tell(pipe, one)
+    ask(pipe, one)
     assert one[0] == 1
     del one
     # Only the other one has it.
     assert slab.collect() == 1
-    tell(pipe, "drop")
+    ask(pipe, "drop")
     assert settled(slab, 0) == 0
 
 
@@ -173,7 +173,7 @@ def test_a_killed_process_holds_nothing(other):
     pipe, process = other
     slab = areas.Slab(None, 1 << 20)
     for _ in range(20):
-        tell(pipe, slab.put(np.arange(100)))
+        ask(pipe, slab.put(np.arange(100)))
     assert slab.collect() == 20
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -187,9 +187,9 @@ def test_a_block_that_others_hold_is_not_given_out():
     process.start()
     slab = areas.Slab(None, 1 << 16)
     for round in range(50):
-        tell(pipe, slab.put(np.full(5000, round)) if round == 0 else slab.put(np.full(100, round)))
+        ask(pipe, slab.put(np.full(5000, round)) if round == 0 else slab.put(np.full(100, round)))
         if round % 10 == 9:
-            tell(pipe, "drop")
+            ask(pipe, "drop")
     for _ in range(3):
         with pytest.raises(areas.NoMemory):
             kept = [slab.put(np.full(500, 7)) for _ in range(1000)]
@@ -203,7 +203,7 @@ def test_a_block_that_others_hold_is_not_given_out():
 def test_waiting_for_room(other):
     pipe, _ = other
     slab = areas.Slab(None, 1 << 16)
-    tell(pipe, slab.put(np.zeros(50_000, "u1")))
+    ask(pipe, slab.put(np.zeros(50_000, "u1")))
     begun = time.monotonic()
     with pytest.raises(areas.NoMemory):
         slab.put(np.zeros(50_000, "u1"), timeout=0.1)
@@ -256,11 +256,11 @@ def test_ten_thousand_arrays_with_256_descriptors(tmp_path):
 def test_many_rounds_take_no_more_mappings_or_descriptors(other):
     pipe, _ = other
     slab = areas.Slab(None, 1 << 20)
-    tell(pipe, slab.put(np.arange(100)))
+    ask(pipe, slab.put(np.arange(100)))
     before = descriptors(), mapped(slab._blocks.inode)
     for _ in range(300):
-        tell(pipe, slab.put(np.arange(100)))
-        tell(pipe, "drop")
+        ask(pipe, slab.put(np.arange(100)))
+        ask(pipe, "drop")
     assert (descriptors(), mapped(slab._blocks.inode)) == before
     assert settled(slab, 0) == 0
     assert slab.used == 0
@@ -328,7 +328,7 @@ def test_a_block_that_its_owner_has_dropped_goes_on(method):
     first.send(None)
     middle.join()
     assert middle.exitcode == 0
-    # Only the last one has it, which came by it when nobody but the middle one held it.
+    # Only the last one has it, which came by it when only the middle one held it.
     assert slab.collect() == 1
     sink.send(None)
     end.join()
@@ -336,7 +336,7 @@ def test_a_block_that_its_owner_has_dropped_goes_on(method):
 
 
 def send_and_end(source, how):
-    """Sends an array on that nobody will take, and ends: by itself, or killed."""
+    """Sends an array on that no process will take, and ends: by itself, or killed."""
     source.send(pickle.dumps(source.recv()))
     source.recv()
     if how == "killed":
@@ -353,7 +353,7 @@ def test_what_is_never_received_comes_back_when_its_sender_ends(how):
     pipe.send(slab.put(np.arange(10)))
     text = pipe.recv()
     gc.collect()
-    # The owner has dropped it, and nobody has opened what the other process has sent.
+    # The owner has dropped it, and no process has opened what the other process has sent.
     assert slab.collect() == 1
     pipe.send(None)
     process.join()
@@ -365,14 +365,14 @@ def test_what_is_never_received_comes_back_when_its_sender_ends(how):
 def test_slots_and_readers_are_as_many_as_was_said():
     slab = areas.Slab(None, 1 << 16, slots=3, readers=1)
     held = [slab.put(np.arange(n)) for n in range(3)]
-    with pytest.raises(areas.NoMemory, match="all of its 3 slots are taken") as told:
+    with pytest.raises(areas.NoMemory, match="all of its 3 slots are taken") as raised:
         slab.put(np.arange(3))
-    assert "more `slots`" in told.value.remedy
+    assert "more `slots`" in raised.value.remedy
     del held
     for asked in ({"slots": 0}, {"readers": 0}, {"readers": 1025}, {"slots": (1 << 24) + 1}):
         with pytest.raises(areas.InvalidInput, match="1 to 16777216 and 1 to 1024"):
             areas.Slab(None, 1 << 16, **asked)
-    # A second reader has no place: it is told, and the block is its owner's again.
+    # A second reader has no place: it gets an error, and the block is its owner's again.
     text = [pickle.dumps(slab.put(np.arange(4))) for _ in range(2)]
     program = "import pickle, sys; a = pickle.load(sys.stdin.buffer); print(a.sum(), flush=True); sys.stdin.read()"
     first, second = (
@@ -401,7 +401,7 @@ def test_a_fork_without_a_place_for_the_child_is_warned_of():
             os.close(reader)
             children.append((child, writer))
     del kept
-    # For the second one there is no place: so nobody writes over what it has.
+    # For the second one there is no place: so no process writes over what it has.
     noise = [slab.put(np.full(100, 9)) for _ in range(20)]
     for child, writer in children:
         os.write(writer, b".")
@@ -415,18 +415,18 @@ def test_a_forked_child_has_its_parents_arrays():
     slab = areas.Slab(None, 1 << 16)
     one = slab.put(np.arange(10))
     reader, writer = os.pipe()
-    again, told = os.pipe()
+    again, reported = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.read(reader, 1)
             ok = one.tolist() == list(range(10))
-            os.write(told, b"x" if ok else b"!")
+            os.write(reported, b"x" if ok else b"!")
             os.read(reader, 1)
             del one
             gc.collect()
-            os.write(told, b"y")
+            os.write(reported, b"y")
             os.read(reader, 1)
             with pytest.raises(areas.InvalidInput, match="made it"):
                 slab.put(np.arange(3))

@@ -60,18 +60,18 @@ def area(name):
 
 def in_thread(function):
     """What a function gives or raises in another thread."""
-    told = []
+    reported = []
 
     def run():
         try:
-            told.append(function())
+            reported.append(function())
         except Exception as error:
-            told.append(error)
+            reported.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join(60)
-    return told[0]
+    return reported[0]
 
 
 def interrupted(wait):
@@ -103,9 +103,9 @@ def test_a_killed_owner_is_reported_and_repaired(area, name):
         owner.kill()
         owner.wait(30)
     for _ in range(2):
-        with pytest.raises(areas.OwnerDied) as told:
+        with pytest.raises(areas.OwnerDied) as raised:
             mutex.lock(30)
-        assert "repair" in told.value.remedy
+        assert "repair" in raised.value.remedy
     calls = []
     repairing = areas.Mutex(area, 0, repair=lambda: calls.append(mutex.owner))
     with repairing:

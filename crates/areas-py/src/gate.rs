@@ -80,20 +80,20 @@ impl Offer {
 
 /// Offers a published area at a path, or at a supervisor's socket.
 #[pyfunction]
-#[pyo3(signature = (id, path, *, to=None, everybody=false, read_only=false, seal=false))]
+#[pyo3(signature = (id, path, *, to=None, any_user=false, read_only=false, seal=false))]
 pub(crate) fn offer(
     py: Python<'_>,
     id: i32,
     path: Option<PathBuf>,
     to: Option<Vec<u32>>,
-    everybody: bool,
+    any_user: bool,
     read_only: bool,
     seal: bool,
 ) -> PyResult<Offer> {
     let opened = py.detach(|| {
         let source = AreaId::new(id).and_then(registry::get)?;
         let mut options = to.unwrap_or_default().into_iter().fold(OfferOptions::new(), OfferOptions::to);
-        if everybody {
+        if any_user {
             options = options.to_any_user();
         }
         if read_only {
@@ -116,17 +116,17 @@ pub(crate) fn offer(
 
 /// Takes an area that is offered at a path.
 #[pyfunction]
-#[pyo3(signature = (path, timeout=0.0, *, users=None, everybody=false, max_nbytes=None))]
+#[pyo3(signature = (path, timeout=0.0, *, users=None, any_user=false, max_nbytes=None))]
 pub(crate) fn take(
     py: Python<'_>,
     path: PathBuf,
     timeout: Option<f64>,
     users: Option<Vec<u32>>,
-    everybody: bool,
+    any_user: bool,
     max_nbytes: Option<usize>,
 ) -> PyResult<Holding> {
     let mut options = users.unwrap_or_default().into_iter().fold(TakeOptions::new(), TakeOptions::from);
-    if everybody {
+    if any_user {
         options = options.from_any_user();
     }
     if let Some(bytes) = max_nbytes {

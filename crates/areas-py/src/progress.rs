@@ -28,7 +28,7 @@ impl Reporter {
     }
 
     /// Makes a call that reports its progress, outside of the interpreter. `None` where it was
-    /// ended by what was raised, which [`finish`](Told::finish) gives: the library's long calls
+    /// ended by what was raised, which [`finish`](Reporter::finish) gives: the library's long calls
     /// bear it that their progress function unwinds.
     pub(crate) fn watch<R>(&mut self, call: impl FnOnce(&mut dyn FnMut(Progress)) -> R) -> Option<R> {
         if self.raised.is_some() {

@@ -20,7 +20,7 @@ from areas.shared_memory import ShareableList, SharedMemory, SharedMemoryManager
 BLOCK = 8 << 20
 AT_ONCE = 4
 SURVIVORS = 2
-# Of all shared memory of the machine: what other programs may change meanwhile. The blocks that are made here come to some hundred times of it.
+# Of all shared memory of the machine: what other programs may change concurrently. The blocks that are made here come to some hundred times of it.
 NOISE = 24 << 20
 
 
@@ -115,7 +115,7 @@ def template(orders, answers):
                 ROLES[number % len(ROLES)](random.Random(seed), lambda size: tally.add(number, size))
             finally:
                 os._exit(1)
-        # A group of its own, before anybody is told of it: it is killed as a whole.
+        # A group of its own, before any process knows of it: it is killed as a whole.
         os.setpgid(pid, pid)
         os.write(answers, struct.pack("i", pid))
     os._exit(0)
