@@ -54,7 +54,7 @@ arguments! {
     watch, watch_args: "../../crates/areas-cli/src/watch/args.rs";
 }
 
-/// What `choice.rs` tells on stderr, for which there is no reader here.
+/// What `choice.rs` prints on stderr, for which there is no reader here.
 mod output {
     pub(crate) fn complain(_: &str) {}
 }
@@ -80,7 +80,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let line = [OsStr::new("areas")].into_iter().chain(words);
     let read = COMMAND.with_borrow_mut(|command| {
         let mut matches = command.try_get_matches_from_mut(line)?;
-        // What does not fit together is found here, and told by the same command.
+        // What does not fit together is found here, and reported by the same command.
         args::Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(command))
     });
     match read {

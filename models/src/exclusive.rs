@@ -18,7 +18,7 @@ mod tests {
 
     const MAX: usize = 3;
 
-    /// What each has told: 0 is nothing, an even number a claim of that age, an odd one that it has
+    /// What each has said: 0 is nothing, an even number a claim of that age, an odd one that it has
     /// the name.
     struct Tables {
         words: [AtomicU64; MAX],
@@ -102,7 +102,7 @@ mod tests {
             assert!(outcomes.iter().all(is_told), "who is said to have it has it: {outcomes:?}");
             let all_got_on =
                 !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stuck(_) | Outcome::Restless));
-            assert!(winners == 1 || !all_got_on, "nobody has it, and nobody was waited for: {outcomes:?}");
+            assert!(winners == 1 || !all_got_on, "no process has it, and none was waited for: {outcomes:?}");
         });
     }
 
@@ -123,8 +123,8 @@ mod tests {
         race(2, 3, false);
     }
 
-    /// A claim of one who was stopped, and never goes on: it is told, and ours is taken back. Once
-    /// that one is dead the name is free.
+    /// A claim of one who was stopped, and never goes on: it is reported, and ours is taken back.
+    /// Once that one is dead the name is free.
     #[test]
     fn a_claim_that_stays_is_reported() {
         loom::model(|| {

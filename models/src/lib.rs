@@ -234,7 +234,7 @@ mod tests {
     }
 
     /// The owner was killed in the middle of a change: the record is there, and says that it may be
-    /// a mixture. (In one thread: there is nobody else any more.)
+    /// a mixture. (In one thread: there is no other thread any more.)
     #[test]
     fn what_its_owner_could_not_finish_is_there() {
         model(|| {

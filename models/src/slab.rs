@@ -70,8 +70,8 @@ mod tests {
         builder.check(body);
     }
 
-    /// How often a reader looks whether an owner decides, where others give up, too. (Two that wait for the same owner could look in turn forever, and the model would
-    /// have no end.)
+    /// How often a reader looks whether an owner decides, where others give up, too. (Two that wait
+    /// for the same owner could look in turn forever, and the model would have no end.)
     const LOOKS: usize = 2;
 
     /// Says that a reader reads the block, by a handle of the first generation, if it is in time,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn look(shared: &Shared) {
-        assert_eq!(shared.data.load(Relaxed), FIRST, "the block was used anew under its reader");
+        assert_eq!(shared.data.load(Relaxed), FIRST, "the block was used again under its reader");
     }
 
     /// Reads the block, if it is in time. Whether it was.
@@ -134,7 +134,7 @@ mod tests {
             for reader in readers {
                 reader.join().unwrap();
             }
-            assert!(done || reuse(&shared, 0), "nobody reads it any more");
+            assert!(done || reuse(&shared, 0), "no process reads it any more");
         });
     }
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "used anew under its reader")]
+    #[should_panic(expected = "used again under its reader")]
     fn without_its_fence_it_would_be() {
         dropped(false);
     }
@@ -157,7 +157,7 @@ mod tests {
             let taker = thread::spawn(move || read(&taker, 0, true));
             let done = reuse(&shared, 1) || reuse(&shared, 1);
             assert!(taker.join().unwrap(), "it was taken back before it was taken");
-            assert!(done || reuse(&shared, 1), "it was taken, and nobody reads it");
+            assert!(done || reuse(&shared, 1), "it was taken, and no process reads it");
         });
     }
 
@@ -182,7 +182,7 @@ mod tests {
             });
             let done = reuse(&shared, 0) || reuse(&shared, 0);
             readers.join().unwrap();
-            assert!(done || reuse(&shared, 0), "nobody reads it any more");
+            assert!(done || reuse(&shared, 0), "no process reads it any more");
         });
     }
 }

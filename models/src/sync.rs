@@ -2,8 +2,9 @@
 //! lock (`sequence.rs`), in all orders.
 //!
 //! What the kernel does is modelled as it is: who sleeps on a word compares it and falls asleep in
-//! one step, and a wake wakes who sleeps by then. Nobody here looks again by himself after a while,
-//! but where the model says so: so a wake that is lost would be a deadlock, which loom finds.
+//! one step, and a wake wakes who sleeps by then. No process here looks again by itself after a
+//! while, but where the model says so: so a wake that is lost would be a deadlock, which loom
+//! finds.
 
 #[path = "../../crates/areas/src/owner/number.rs"]
 mod number;
@@ -60,7 +61,7 @@ mod tests {
         /// Changes what is guarded, as its owner.
         fn inside(&self, repairs: bool) {
             let [one, other] = [0, 1].map(|i: usize| self.guarded[i].load(Relaxed));
-            assert!(repairs || one == other, "somebody else is inside");
+            assert!(repairs || one == other, "another thread is inside");
             self.guarded[0].store(one + 1, Relaxed);
             self.guarded[1].store(one + 1, Relaxed);
         }
@@ -204,8 +205,8 @@ mod tests {
         });
     }
 
-    /// An owner that died in the middle: one of those who want it is told, and one only; the other
-    /// one finds it repaired.
+    /// An owner that died in the middle: one of those who want it is notified, and one only; the
+    /// other one finds it repaired.
     #[test]
     fn a_death_is_reported_once() {
         model(|| {
@@ -225,13 +226,13 @@ mod tests {
             let other = shared.clone();
             let thread = thread::spawn(move || heir(&other, NUMBERS[0]));
             let reported = heir(&shared, NUMBERS[1]);
-            assert!(reported != thread.join().unwrap(), "both were told, or neither");
+            assert!(reported != thread.join().unwrap(), "both were notified, or neither");
             assert_eq!(shared.guarded[1].load(Relaxed), 9);
             assert_eq!(shared.word.load(Relaxed) & !WAITERS, 0);
         });
     }
 
-    /// An owner that dies while a thread waits: what it did is seen by who is told.
+    /// An owner that dies while a thread waits: what it did is seen by who is notified.
     #[test]
     fn who_waits_sees_what_the_dead_one_did() {
         model(|| {
@@ -248,7 +249,7 @@ mod tests {
         });
     }
 
-    /// Who is told and dies as well, or does not repair, leaves it to the next one.
+    /// Who is notified and dies as well, or does not repair, leaves it to the next one.
     #[test]
     fn what_was_not_repaired_is_reported_again() {
         model(|| {

@@ -26,7 +26,7 @@ macro_rules! models {
 
         use super::$copy::{Addresses, END, Entry, Keeper, START, WORDS};
 
-        /// An entry of nine bytes, or more. All words tell the value: a mixture is seen.
+        /// An entry of nine bytes, or more. All words hold the value: a mixture is seen.
         fn entry(start: u64, value: u64) -> Entry {
             let mut entry = [start * 1000 + value; WORDS];
             (entry[START], entry[END]) = (start, start + 8 + value);

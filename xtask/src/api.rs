@@ -2,9 +2,9 @@
 //! is written down in `docs/api`. What changes for users shows in the change itself, and not only
 //! in what they build next.
 //!
-//! rustdoc tells the items as JSON, which it does for nightly toolchains alone unless it is told to
-//! take this one for such: a stable compiler's own format, of one version. Another toolchain's may
-//! have another version, and then there is nothing to compare.
+//! rustdoc writes the items as JSON, which it does for nightly toolchains alone unless it is asked
+//! to take this one for such: a stable compiler's own format, of one version. Another toolchain's
+//! may have another version, and then there is nothing to compare.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -112,7 +112,7 @@ fn difference(kept: &[String], now: &[String]) -> String {
     gone.chain(new.difference(&old).map(|item| format!("+ {item}\n"))).collect()
 }
 
-/// A library's public items, or why this toolchain does not tell them.
+/// A library's public items, or why this toolchain does not list them.
 fn items(library: &str) -> Result<Result<Vec<String>, String>> {
     let json = json(library)?;
     let text = fs::read_to_string(&json).with_context(|| format!("cannot read {}", json.display()))?;

@@ -20,7 +20,7 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(more).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is told
+/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is given
 /// another package's.
 pub(crate) fn workspace() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,7 +43,7 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     command
 }
 
-/// What cargo told xtask about its package is not true of what `command` builds.
+/// What cargo gave xtask about its package is not true of what `command` builds.
 pub(crate) fn without_our_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
@@ -68,7 +68,7 @@ pub(crate) fn shown(command: &Command) -> String {
     text
 }
 
-/// Does `work` with all `items`, by so many threads at once, each of which is told its number. The
+/// Does `work` with all `items`, by so many threads at once, each of which gets its number. The
 /// results, in the order of the items.
 pub(crate) fn at_once<T: Sync, R: Send>(
     items: &[T],

@@ -39,7 +39,7 @@ struct Boot {
     options: vm::Options,
 }
 
-/// A thousand processes, and a hundred thousand objects, take that many MiB; nobody else runs
+/// A thousand processes, and a hundred thousand objects, take that many MiB; nothing else runs
 /// there, so that a slow machine may take its time.
 const GUEST: [&str; 4] = ["--nodes", "2:5000", "--timeout", "7200"];
 
@@ -70,7 +70,7 @@ fn all(options: &Options) -> Result<()> {
     }
     let mut failed = Vec::new();
     for (trial, chapter) in TRIALS {
-        // What is timed is built as programs are that somebody waits for.
+        // What is timed is built as programs are that a user waits for.
         let profile = if trial == "scale" { "--release" } else { "--profile=dev" };
         let args = [
             "run",

@@ -1,4 +1,4 @@
-//! What cargo is told to build. Cargo chooses the features of a dependency by all packages that it
+//! What cargo is asked to build. Cargo chooses the features of a dependency by all packages that it
 //! is asked for, so that each other choice of packages builds most of the dependencies once more,
 //! and what depends on them. All of xtask makes one of these choices.
 

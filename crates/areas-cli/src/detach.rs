@@ -115,7 +115,7 @@ pub(crate) fn run(worker: &HolderWorker) -> Result<ExitCode> {
         output::print_raw(&(text + "\n"))?;
         let wait = move || leave_once_reported(&events);
         std::thread::Builder::new()
-            .name("told".to_owned())
+            .name("reported".to_owned())
             .spawn(wait)
             .map_err(|error| io_error(WHAT, error))?;
         Ok(())

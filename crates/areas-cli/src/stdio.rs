@@ -2,9 +2,9 @@
 //!
 //! Before `main`, Rust's runtime opens `/dev/null` under those of the three numbers that are
 //! closed, so that no file that the program opens comes to have one of them. From then on nothing
-//! tells a closed output from one that goes to `/dev/null`: what is printed would be lost, and the
-//! command would say that all went well. So it is looked before that, by a function that the C
-//! library calls before `main`.
+//! distinguishes a closed output from one that goes to `/dev/null`: what is printed would be lost,
+//! and the command would say that all went well. So it is looked before that, by a function that
+//! the C library calls before `main`.
 
 #![expect(unsafe_code, reason = "names a section of the program's file; the attribute has its proof")]
 

@@ -100,8 +100,8 @@ pub(crate) fn user_of(pid: u32) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would be told
-/// that there are no areas.
+/// An error where AREAS_DIR names a folder and there is none: whoever mistypes it would read that
+/// there are no areas.
 pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
     let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
     let is_whole = std::path::Path::new(&named).is_absolute();

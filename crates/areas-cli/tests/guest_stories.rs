@@ -44,7 +44,7 @@ fn areas(arguments: &[&str]) -> (String, Option<i32>) {
     ran(Command::new("areas").args(arguments))
 }
 
-/// Tells a story: the script is run as it is.
+/// Plays a story: the script is run as it is.
 fn reported(script: &str) -> String {
     let path = "/tmp/story.sh";
     fs::write(path, script).unwrap();

@@ -1,5 +1,5 @@
 //! What the whole process uses: addresses, mappings, descriptors. For what a provider leaves behind
-//! without telling.
+//! without reporting it.
 
 /// One look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

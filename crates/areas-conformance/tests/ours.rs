@@ -184,7 +184,7 @@ impl Provider for Shark {
 fn a_custom_one_with_its_options() {
     let shark = Shark { linux: SYSTEM, bite: 0x5a };
     let run = Suite::new(&shark).may_touch(true).run();
-    // Sharing is refused, by itself, and told so.
+    // Sharing is refused, by itself, and reported so.
     conforms(&run, &["shared", "untouched"]);
     let run = Suite::new(&shark).may_touch(true).skip("shared", "it bites").run();
     conforms(&run, &["shared", "untouched"]);

@@ -379,7 +379,7 @@ fn keeping_some_is_allowed_where_it_is_reported() {
     let report = Suite::new(&caching).may_keep(true).may_touch(true).run();
     report.assert();
     kept.lock().unwrap().clear();
-    // Told nothing, the suite finds what was kept.
+    // Without a word, the suite finds what was kept.
     fails(&caching, &["reservation"]);
 }
 

@@ -149,7 +149,7 @@ pub(crate) fn batch_of(bytes: Bytes) -> FlightData {
 fn batch_header(rows: i64, body: i64) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let nodes = builder.create_vector(&[FieldNode::new(rows, 0)]);
-    // The first one would tell which rows are null.
+    // The first one would say which rows are null.
     let buffers = builder.create_vector(&[Buffer::new(0, 0), Buffer::new(0, rows)]);
     let batch =
         RecordBatchArgs { length: rows, nodes: Some(nodes), buffers: Some(buffers), ..Default::default() };

@@ -281,7 +281,7 @@ fn end_with_the_other(socket: BorrowedFd<'_>) -> Result<()> {
     let watch = move || {
         loop {
             let mut polled = [PollFd::new(&socket, PollFlags::empty())];
-            // It waits for nothing but what is always told.
+            // It waits for nothing but what is always reported.
             match poll(&mut polled, None) {
                 Ok(_) if polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => {
                     std::process::exit(1)

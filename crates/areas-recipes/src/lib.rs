@@ -1,5 +1,5 @@
-//! Areas as the memory of others, in Rust: what [docs/recipes.md](../../docs/recipes.md) tells, as
-//! code that is tested where its parts are.
+//! Areas as the memory of others, in Rust: what [docs/recipes.md](../../docs/recipes.md) describes,
+//! as code that is tested where its parts are.
 //!
 //! | file | what | needs |
 //! |---|---|---|

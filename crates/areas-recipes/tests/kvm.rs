@@ -68,7 +68,7 @@ mod guest {
 
     use super::*;
 
-    /// Adds what is at 0x2000 to `al`, writes the sum to 0x2001, tells port 0x10 of it, and halts.
+    /// Adds what is at 0x2000 to `al`, writes the sum to 0x2001, writes to port 0x10, and halts.
     const CODE: [u8; 9] = [0x02, 0x06, 0x00, 0x20, 0xa2, 0x01, 0x20, 0xe6, 0x10];
     const HALT: u8 = 0xf4;
 

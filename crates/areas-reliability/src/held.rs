@@ -54,7 +54,7 @@ impl Held {
         let registry = std::env::var("AREAS_DIR").unwrap_or_default();
         for target in targets {
             let target = target.to_string_lossy();
-            // "socket:[123]", "pipe:[123]": the number tells nothing.
+            // "socket:[123]", "pipe:[123]": the number says nothing.
             let what = target.split(":[").next().unwrap_or_default();
             let what =
                 what.strip_prefix(&registry).map_or(what.to_owned(), |rest| format!("the registry{rest}"));

@@ -39,7 +39,7 @@ fn start() -> Outcome<Child> {
 
 /// Puts a batch, gives it to a consumer, and keeps nothing of it.
 fn hand_over(slab: &Slab, number: u64, consumer: &mut Child) -> Outcome {
-    // Where the consumers have not let go of enough yet, it waits for them.
+    // Where the consumers have not released enough yet, it waits for them.
     let batch = slab.alloc_within(Layout::array::<u64>(NUMBERS)?, Duration::from_secs(10))?;
     batch.write_at(0, &number.to_le_bytes().repeat(NUMBERS))?;
     let handle = batch.give()?;

@@ -295,7 +295,7 @@ fn a_handle_of_nothing_is_refused() {
             match open(&handle) {
                 Ok(lease) => assert!(
                     (4..8).contains(&at) && lease.offset() == slice.offset() && lease.len() == 1000,
-                    "only the area's id tells nothing to who is attached: byte {at}"
+                    "only the area's id says nothing to who is attached: byte {at}"
                 ),
                 Err(error) => {
                     assert!(

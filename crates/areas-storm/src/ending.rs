@@ -64,7 +64,7 @@ pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
     let own = if storm.options.sabotage == Some(Sabotage::Holder) { 2 } else { 0 };
     if tables > own {
         found(&format!(
-            "everybody is dead and {tables} tables are still open or mapped by a reader that has looked since"
+            "all processes are dead and {tables} tables are still open or mapped by a reader that has looked since"
         ));
     }
     for process in crate::proc::processes() {
@@ -81,7 +81,7 @@ pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
     }
     if memory_after > limit {
         found(&format!(
-            "shared memory was {} bytes before and is {memory_after} bytes {TIMEOUT:?} after everybody was killed; the storm's areas had {used} bytes",
+            "shared memory was {} bytes before and is {memory_after} bytes {TIMEOUT:?} after all processes were killed; the storm's areas had {used} bytes",
             storm.memory_before
         ));
     }
@@ -116,7 +116,7 @@ fn what_remains(folder: &Path) -> (usize, u64, Vec<String>) {
                     links += 1;
                     if path.exists() {
                         odd.push(format!(
-                            "{} leads to something, although everybody is dead",
+                            "{} leads to something, although all processes are dead",
                             path.display()
                         ));
                     }

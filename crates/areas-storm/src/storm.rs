@@ -48,7 +48,7 @@ pub(crate) struct Storm {
 }
 
 impl Storm {
-    /// Tells of something that the supervisor has found.
+    /// Reports something that the supervisor has found.
     pub(crate) fn found(&self, rule: Rule, what: &str) {
         self.findings.report(rule, &format!("the supervisor (seed {})", self.seed), what);
     }

@@ -59,13 +59,13 @@ fn an_area_that_is_not_given_back() {
 
 #[test]
 fn a_death_that_was_not_planned() {
-    is_found("crash", "0.03", "nobody dies but as planned");
-    is_found("panic", "0.03", "nobody dies but as planned");
+    is_found("crash", "0.03", "no process dies but as planned");
+    is_found("panic", "0.03", "no process dies but as planned");
 }
 
 #[test]
 fn a_process_that_does_not_lock() {
-    is_found("lock", "0.15", "one at a time is inside, and a death there is told");
+    is_found("lock", "0.15", "one at a time is inside, and a death there is reported");
 }
 
 #[test]

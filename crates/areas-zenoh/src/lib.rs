@@ -1,7 +1,7 @@
 //! [Zenoh](https://zenoh.io)'s shared memory, from areas.
 //!
 //! A publisher allocates its messages in an area ([`AreasBackend`]); a subscriber in the same
-//! registry gets that very memory ([`AreasClient`]); everybody else gets bytes by Zenoh's
+//! registry gets that very memory ([`AreasClient`]); all others get bytes by Zenoh's
 //! transport. The segment's id is the area's id, and nothing has a name in a file system: when the
 //! last holder is gone, however it ended, the kernel frees the memory.
 //!

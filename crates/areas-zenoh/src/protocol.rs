@@ -7,7 +7,7 @@ use zenoh::shm::ProtocolID;
 
 /// The number of this registry, as Zenoh's protocol.
 ///
-/// Sessions tell each other the protocols that they know, and Zenoh sends bytes to one that does
+/// Sessions send each other the protocols that they know, and Zenoh sends bytes to one that does
 /// not know a message's. The number is made of the registry's folder, the pid namespace and the
 /// user: so it is the same only where an area that one finds is found by the other. Processes that
 /// share `/dev/shm` and nothing else (containers, say) get bytes, and not messages that they cannot

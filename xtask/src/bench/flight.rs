@@ -89,7 +89,7 @@ fn prepared(smoke: bool) -> Result<Result<Command, Missing>> {
         Ok(environment) => environment,
         Err(missing) => return Ok(Err(missing)),
     };
-    // A short run tells nothing of speed: it takes what the tests build anyhow.
+    // A short run says nothing of speed: it takes what the tests build anyhow.
     let (mut build, built) = match smoke {
         true => (selection::workspace(), "debug"),
         false => (selection::optimised("areas-flight"), "release"),

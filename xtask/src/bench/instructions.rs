@@ -118,7 +118,7 @@ fn count(program: &Path) -> Result<Counts> {
         let file = work.0.join(format!("callgrind.{part}"));
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let (name, instructions) =
-            part_of(&text).with_context(|| format!("{} tells no count", file.display()))?;
+            part_of(&text).with_context(|| format!("{} has no count", file.display()))?;
         let times = paths.get(name).with_context(|| format!("{name} is no path"))?;
         counts.insert(name.to_owned(), instructions / times);
     }

@@ -74,7 +74,7 @@ fn apart(options: &Options, out: &Path) -> Result<Vec<PathBuf>> {
         );
         flags += &format!(" --remap-path-prefix={}={to}", from.display());
     }
-    let mut command = Command::new(std::env::current_exe().context("cannot tell which program this is")?);
+    let mut command = Command::new(std::env::current_exe().context("cannot find out which program this is")?);
     command.args(["dist", "--as-built", "--out"]).arg(std::path::absolute(out)?);
     if options.no_deb {
         command.arg("--no-deb");
@@ -129,8 +129,9 @@ pub(crate) fn epoch() -> Result<u64> {
     }
     let mut command = Command::new("git");
     command.arg("-C").arg(process::workspace()).args(["log", "-1", "--format=%ct"]);
-    let said = output(&mut command)
-        .context("no time for the files: git does not tell that of the last commit; set SOURCE_DATE_EPOCH")?;
+    let said = output(&mut command).context(
+        "no time for the files: git does not report that of the last commit; set SOURCE_DATE_EPOCH",
+    )?;
     Ok(said.trim().parse()?)
 }
 

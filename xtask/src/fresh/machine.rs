@@ -33,7 +33,7 @@ fn suite_of(os_release: &str) -> String {
     }
 }
 
-/// What apt is told here.
+/// What apt is asked here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Apt {
     /// Lines of a `sources.list`; empty where this machine has none for the release.

@@ -112,7 +112,7 @@ fn run(options: &Options) -> Result<Vec<String>> {
     Ok(failed)
 }
 
-/// What is committed, as somebody gets it who clones it.
+/// What is committed, as a clone gets it.
 fn clone(folder: &Path, resume: bool) -> Result<()> {
     let here = process::workspace();
     let git = |folder: &Path, args: &[&str]| -> Result<String> {
@@ -138,7 +138,7 @@ fn clone(folder: &Path, resume: bool) -> Result<()> {
     Ok(())
 }
 
-/// What somebody does who has a package archive and no Rust, once the packages are made.
+/// What a user does who has a package archive and no Rust, once the packages are made.
 fn packages(root: &Root) -> Result<Vec<String>> {
     let program = readme::programs()?.into_iter().find(|program| program.interface == "areas");
     program.context("the README has no program for areas.h")?.write(&root.path().join("root"))?;

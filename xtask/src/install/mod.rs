@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `packages.rs` | what pkg-config and CMake are told |
+//! | `packages.rs` | what pkg-config and CMake know |
 
 mod packages;
 
@@ -22,7 +22,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What programs that are linked with the library ask for when they start. It changes with what
 /// `abi/` promises.
 const SONAME: &str = "libareas.so.0";
-/// The object that tells the library at once what a program unmaps, for those who want it.
+/// The object that notifies the library at once of what a program unmaps, for those who want it.
 const CUT_SONAME: &str = "libareas-cut.so.0";
 
 /// Builds and installs: libraries, headers, pkg-config and CMake files, the command, manual pages,
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Where all of it will be used
     #[arg(long, default_value = "/usr/local", value_name = "FOLDER")]
     pub(crate) prefix: PathBuf,
-    /// Where that is now, for those who make packages: files go to FOLDER/PREFIX, and tell PREFIX
+    /// Where that is now, for those who make packages: files go to FOLDER/PREFIX, and name PREFIX
     #[arg(long, value_name = "FOLDER")]
     pub(crate) destdir: Option<PathBuf>,
     /// Without areas-flight, which `areas serve` and `areas fetch` start: 130 crates fewer are
@@ -82,7 +82,7 @@ pub(crate) fn install(options: &Options) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Tells pkg-config of what is below `root` now, and will be used below `prefix`.
+/// Shows pkg-config what is below `root` now, and will be used below `prefix`.
 pub(crate) fn pkg_config(root: &Path, prefix: &Path) -> Result<()> {
     let folder = root.join("lib/pkgconfig");
     packages::pkg_config(prefix).iter().try_for_each(|(name, text)| write(&folder.join(name), text))

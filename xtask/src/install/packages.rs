@@ -1,4 +1,4 @@
-//! What pkg-config and CMake are told about the installed library: one package an interface,
+//! What pkg-config and CMake know about the installed library: one package an interface,
 //! because each has headers that others' would be taken for.
 
 use std::path::Path;

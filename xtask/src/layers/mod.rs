@@ -104,13 +104,14 @@ pub(crate) fn check() -> Result<u64> {
         faults.extend(in_circles(&rules, root, &read));
     }
     let unknown = rules.circle.iter().filter(|circle| !rules.crates.contains(&circle.root));
-    faults
-        .extend(unknown.map(|circle| format!("a circle is told of {}, which is not looked at", circle.root)));
+    faults.extend(
+        unknown.map(|circle| format!("a circle is listed for {}, which is not looked at", circle.root)),
+    );
     ensure!(faults.is_empty(), "layers.toml is not kept:\n  {}", faults.join("\n  "));
     Ok(rules.crates.len() as u64)
 }
 
-/// What goes up and may not, what is told to go up and does not, and modules without a layer.
+/// What goes up and may not, what is listed as going up and does not, and modules without a layer.
 fn upward(rules: &Rules, edges: &Edges) -> Vec<String> {
     let mut layer = BTreeMap::new();
     for (height, names) in rules.layers.iter().enumerate() {

@@ -293,7 +293,7 @@ fn for_tests(attributes: &[Attribute]) -> bool {
     let mut configured = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
     configured.any(|attribute| {
         let mut names = Vec::new();
-        // `not(test)` is there for everybody else.
+        // `not(test)` is there for all others.
         let _ = attribute.parse_nested_meta(|meta| {
             names.extend(meta.path.get_ident().map(ToString::to_string));
             if meta.path.is_ident("all") {

@@ -84,7 +84,7 @@ pub(crate) fn check() -> Result<u64> {
     for (name, title) in DRAWINGS {
         ensure!(
             kept(name)? == drawing(name, title)?,
-            "docs/pictures/{name}.svg is not what {name}.txt shows; `cargo xtask pictures --drawings` draws it anew"
+            "docs/pictures/{name}.svg is not what {name}.txt shows; `cargo xtask pictures --drawings` draws it again"
         );
         checked += 1;
     }
@@ -95,7 +95,7 @@ pub(crate) fn check() -> Result<u64> {
         let (kept, now) = (svg::words(&kept), svg::words(&scenes::picture(&program, scene)?));
         if let Some(difference) = difference(&kept, &now) {
             bail!(
-                "docs/pictures/{name}.svg is not current: {difference}; `cargo xtask pictures` records it anew"
+                "docs/pictures/{name}.svg is not current: {difference}; `cargo xtask pictures` records it again"
             );
         }
         checked += 1;

@@ -104,7 +104,7 @@ impl Terminal {
                 Ok(read > 0)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
-            // Nobody has the other side open any more.
+            // No process has the other side open any more.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(false),
             Err(error) => Err(error).context("cannot read the terminal"),
         }

@@ -126,7 +126,7 @@ impl Environment {
         Ok(())
     }
 
-    /// Whether pip can get anything at all: a package that everybody has.
+    /// Whether pip can get anything at all: a package that every registry has.
     fn has_registry(&self) -> bool {
         let mut pip = self.pip("download");
         pip.args(["--no-deps", "--no-cache-dir", "--retries", "1", "--dest"]);

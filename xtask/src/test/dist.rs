@@ -50,7 +50,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
 /// The packages.
 const PACKAGES: [&str; 4] = ["areas", "areas-flight", "libareas0", "libareas-dev"];
 
-/// Installs packages below `root`. dpkg is told of this machine's C library, in whose version what
+/// Installs packages below `root`. dpkg knows of this machine's C library, in whose version what
 /// they depend on has to be.
 fn install(run: &Run, root: &Path, debs: &[&PathBuf]) -> Result<()> {
     let state = root.join("var/lib/dpkg");
@@ -78,7 +78,7 @@ fn install(run: &Run, root: &Path, debs: &[&PathBuf]) -> Result<()> {
     let said = run.command(asked.args(PACKAGES))?;
     let installed = said.output.lines().filter(|line| line.starts_with("install ok")).count();
     ensure!(installed == PACKAGES.len(), "dpkg does not have all packages installed:\n{}", said.output);
-    // What was changed after it was packed would be told here.
+    // What was changed after it was packed would be reported here.
     let mut verify = Command::new("dpkg");
     verify.arg(format!("--root={}", root.display())).arg("--verify").args(PACKAGES);
     let said = run.command(&mut verify)?;

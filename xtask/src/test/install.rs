@@ -204,7 +204,7 @@ impl Installed {
         self.runs(run, &cut)
     }
 
-    /// A tool that is told of the prefix.
+    /// A tool that knows the prefix.
     fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(name);
         command.env("PKG_CONFIG_PATH", self.prefix.join("lib/pkgconfig")).env_remove("MAKEFLAGS");

@@ -274,7 +274,7 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
             Verdict::Skipped(why) if plan.has(step) => eprintln!("<== {}: SKIPPED: {why}", step.name),
             Verdict::Failed(why) => {
                 eprintln!("<== {}: FAILED in {seconds:.1} s: {why}", step.name);
-                // Nobody is to read "0 failed" over a failure.
+                // "0 failed" is not to be read over a failure.
                 counts.failed += u64::from(done.counts.failed == 0);
                 failures.push(format!("{}: {why}", step.name));
             }

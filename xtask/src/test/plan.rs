@@ -60,7 +60,7 @@ impl Display for Plan {
     }
 }
 
-/// A step whose time is told once a minute.
+/// A step whose time is printed once a minute.
 pub(super) struct Reminder {
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,

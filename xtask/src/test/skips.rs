@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The variable that tells a test where to write.
+/// The variable that says where a test writes.
 pub(crate) const VARIABLE: &str = "AREAS_SKIP_LOG";
 
 /// The file of this run.

@@ -144,7 +144,7 @@ pub(super) fn examples(run: &Run) -> Result<Done> {
     Ok(Done::counted(Counts { passed, ..Counts::default() }))
 }
 
-/// The command that the README tells everybody to start with.
+/// The command that the README starts with.
 pub(super) fn tour(run: &Run) -> Result<Done> {
     if !process::workspace().join("README.md").exists() {
         return Ok(Done::skipped("no README.md yet"));

@@ -51,7 +51,7 @@ impl<W: Write> Archive<W> {
         self.entry(relative(path), REGULAR | mode, (0, 0), content)
     }
 
-    /// The file `from` of the host, readable for everybody in the guest and executable if it is
+    /// The file `from` of the host, readable for all in the guest and executable if it is
     /// here.
     pub(crate) fn copy(&mut self, path: &[u8], from: &Path, executable: bool) -> Result<()> {
         let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;

@@ -164,7 +164,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// apt, told to leave the machine's locks and caches alone: nothing is installed.
+    /// apt, asked to leave the machine's locks and caches alone: nothing is installed.
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.args(["-q", "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]);

@@ -119,7 +119,7 @@ fn program(image: &mut Image, payload: &Payload<'_>) -> Result<Vec<u8>> {
             script.extend_from_slice(&run_each(&args));
         }
     } else {
-        // The name as given: a symbolic link may be what tells a program which of its faces to
+        // The name as given: a symbolic link may be what shows a program which of its faces to
         // show.
         let name = payload.program.file_name().or(source.file_name()).context("a program has a name")?;
         let inside = Path::new("payload").join(name);
@@ -182,7 +182,7 @@ fn libraries(image: &mut Image, program: &Path) -> Result<()> {
     let listed = Command::new("ldd")
         .arg(program)
         .output()
-        .context("cannot run ldd, which tells what libraries a program needs (package libc-bin)")?;
+        .context("cannot run ldd, which lists the libraries that a program needs (package libc-bin)")?;
     for library in libraries_listed(&listed.stdout)? {
         if !image.contains(library.as_os_str().as_bytes()) {
             image.copy(library.as_os_str().as_bytes(), &library, true)?;

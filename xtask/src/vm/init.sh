@@ -1,9 +1,9 @@
 #!/bin/sh
 # The first process of the guest that `cargo xtask vm` boots (busybox sh): makes the system a test expects, runs
-# /run.sh with its output on two virtio ports, tells the host how it ended on a third, and turns the machine off.
+# /run.sh with its output on two virtio ports, reports to the host how it ended on a third, and turns the machine off.
 # /vm.conf (MODULES, SWAP, OUT) and /run.sh come from the host, see image.rs.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
-# A guest test that finds itself elsewhere can tell, and say that it was skipped.
+# A guest test that finds itself elsewhere can notice it, and say that it was skipped.
 export AREAS_GUEST=1
 
 say() { echo "init: $*" >/dev/console; }

@@ -1,6 +1,6 @@
 //! What the guest's memory looks like: nodes, distances, latencies and bandwidths, read from the
 //! command line and turned into QEMU's arguments. Everything that can be wrong with a layout is
-//! told here, before a guest is started.
+//! reported here, before a guest is started.
 
 use std::str::FromStr;
 

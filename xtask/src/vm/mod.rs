@@ -66,7 +66,7 @@ pub(crate) struct Options {
     /// Distances, a row for each node: "10,21;21,10"
     #[arg(long, value_name = "D,…;…")]
     dist: Option<Matrix>,
-    /// Tell latency and bandwidth, 10·distance ns and 200000/distance MB/s unless given
+    /// Report latency and bandwidth, 10·distance ns and 200000/distance MB/s unless given
     #[arg(long)]
     hmat: bool,
     /// Latencies in ns, a row for each node with CPUs, a column for each node ('-' leaves one out);

@@ -70,7 +70,7 @@ impl Holder {
     /// If it does not answer.
     pub(crate) fn of(pid: u32, within: &Within) -> Result<Self, NoAnswer> {
         // First of all: from here on the number cannot become another process's without this
-        // telling so.
+        // reporting it.
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(NoAnswer::NoHolder)?;
         let process = pidfd_open(number, PidfdFlags::empty()).map_err(|_| NoAnswer::NoHolder)?;
         // One that is stopped would be waited for in vain.

@@ -206,7 +206,7 @@ fn from_stream(
             }
             Ok(0) => break,
             Ok(got) if at + got as u64 > into.room => {
-                // What fits is no better than nothing, and no worse: it is told.
+                // What fits is no better than nothing, and no worse: it is reported.
                 return Err(into
                     .with_written(into.too_small(format_args!("more than {}", Bytes(into.room))))
                     .into());

@@ -13,8 +13,8 @@ pub(super) const BUFFER: usize = 512 << 10;
 const MAX_THREADS: usize = 16;
 
 /// Has `work` done for all pieces of `0..total`, the first ones first. Each thread has a buffer of
-/// twice [`BUFFER`] bytes. `report` is called on this thread with how much is done, and whether to go
-/// on is its answer. The first error ends it early.
+/// twice [`BUFFER`] bytes. `report` is called on this thread with how much is done, and whether to
+/// go on is its answer. The first error ends it early.
 ///
 /// # Errors
 /// That of the work.
@@ -117,7 +117,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert!(count.into_inner() < 1000, "nobody wanted more");
+        assert!(count.into_inner() < 1000, "no more was wanted");
         assert_eq!(each(1000 * PIECE, &mut |_| true, fails).unwrap_err().kind(), ErrorKind::Io);
     }
 }

@@ -1,6 +1,6 @@
 //! Memory without a name in a file system: memory objects, areas, shared anonymous memory, files
 //! whose name is gone. It lives as long as a process holds it, so that it cannot leak; who holds it
-//! is all that tells of it.
+//! is all that shows it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -104,7 +104,7 @@ fn state_of(holders: &[Holder], path: &Path, object: Object) -> (State, Option<S
                     .map(|was| format!("an `areas reap` that was interrupted left it: it was called {was}")),
             ),
         },
-        Proof::Somebody => (State::Held, Some(super::UNSEEN.to_owned())),
+        Proof::Held => (State::Held, Some(super::UNSEEN.to_owned())),
         Proof::Unknown(why) => (State::Unknown, Some(why)),
     }
 }

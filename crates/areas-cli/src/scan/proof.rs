@@ -26,7 +26,7 @@ pub(super) enum Proof {
     /// No process has it open or mapped, for as long as the lease is undisturbed.
     Unheld(Lease),
     /// A process has.
-    Somebody,
+    Held,
     /// It cannot be asked: why, for people.
     Unknown(String),
 }
@@ -80,7 +80,7 @@ impl Looked {
     pub(super) fn prove(&self) -> Proof {
         for _ in 0..MOMENTS {
             match self.prove_now() {
-                Proof::Somebody => std::thread::sleep(MOMENT),
+                Proof::Held => std::thread::sleep(MOMENT),
                 proof => return proof,
             }
         }
@@ -94,12 +94,12 @@ impl Looked {
         let opened = match self.open() {
             Ok(opened) => opened,
             // A process has a lease on it, and so has it open; or runs it, or swaps to it.
-            Err(Errno::AGAIN | Errno::TXTBSY) => return Proof::Somebody,
+            Err(Errno::AGAIN | Errno::TXTBSY) => return Proof::Held,
             Err(errno) => return Proof::Unknown(self.because(&errno.into())),
         };
         match Lease::take(opened) {
             Ok(lease) => Proof::Unheld(lease),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Proof::Somebody,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Proof::Held,
             Err(error) => Proof::Unknown(self.because(&error)),
         }
     }

@@ -223,7 +223,7 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     }
     let lease = match looked.prove() {
         Proof::Unheld(lease) => lease,
-        Proof::Somebody => {
+        Proof::Held => {
             return Err(refused(kind, label, Fault::Busy)
                 .detail(super::UNSEEN)
                 .help("root sees more (`sudo areas scan`); `areas scan` lists what cannot be seen"));

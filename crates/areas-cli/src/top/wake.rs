@@ -47,7 +47,7 @@ impl Wake {
         Ok(wake)
     }
 
-    /// The signal that has told us to end.
+    /// The signal that has asked us to end.
     pub(super) fn ended(&self) -> Option<i32> {
         i32::try_from(self.ended.load(Ordering::SeqCst)).ok().filter(|signal| *signal > 0)
     }

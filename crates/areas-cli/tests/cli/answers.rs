@@ -1,5 +1,5 @@
 //! Who does not answer, or answers what makes no sense: no process is waited for longer than was
-//! said, and it is told who it was. And what comes of two who ask for the same.
+//! said, and it is reported who it was. And what comes of two who ask for the same.
 
 use std::time::Duration;
 

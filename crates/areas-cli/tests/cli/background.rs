@@ -138,7 +138,7 @@ fn what_cannot_be_reported_is_not_held_in_the_background() {
             let is_as_before = || registry.list().len() == before.len();
             assert!(within(Duration::from_secs(20), is_as_before), "{arguments} {to}: {:?}", registry.list());
         }
-        // Who reads no more is not told either.
+        // Who reads no more is not notified either.
         let ran = registry.shell(&format!("set -o pipefail; areas {arguments} --detach | true"));
         if ran.code != Some(0) {
             assert_eq!((ran.code, ran.stderr.as_str()), (Some(141), ""), "{arguments}: {ran:?}");

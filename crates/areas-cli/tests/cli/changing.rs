@@ -156,7 +156,7 @@ fn pages_are_moved_and_measured() {
         (&0.into(), &(1 << 20).into(), &0.into())
     );
     assert_eq!((&report["stayed"], &report["placed"]), (&serde_json::json!([]), &true.into()));
-    // What is told from then on is the policy that the kernel has, not the one that its holder
+    // What is reported from then on is the policy that the kernel has, not the one that its holder
     // asked for.
     let bind = format!("bind:{node}");
     assert_eq!(registry.show("data")["policy"], bind);

@@ -13,7 +13,7 @@ use crate::users::{NOBODY, User};
 
 const OTHER: u32 = 65533;
 
-/// A folder for a socket, which everybody may enter.
+/// A folder for a socket, which all users may enter.
 pub(crate) fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -212,7 +212,7 @@ fn another_user_is_given_it_for_reading_and_held_to_that() {
     let attack = ["take", socket, "--name", "mine", "--", "sh", "-c", TRY];
     let ran = Ran::of(&mut user.areas(&user.registry(), &attack));
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "read\ntried\n"), "{ran:?}");
-    // In a container it is in the memory's group, unless it is told otherwise.
+    // In a container it is in the memory's group, unless the options say otherwise.
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &nobody, "--regid", "0", "--clear-groups"]).arg(user.program()).args(attack);
     let ran = Ran::of(command.env("AREAS_DIR", user.registry()).env("LC_ALL", "C.UTF-8"));
@@ -356,7 +356,7 @@ fn a_user_without_a_number_is_no_particular_user() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("which has no number in its user namespace"), "{ran:?}");
     drop(offer);
-    // Only to everybody.
+    // Only to all users.
     let offer = Holder::start(&mut inside(own.path(), &["offer", "inner", "--socket", inner, "--to", "any"]));
     let ran = registry.run(["take", inner, "--from", "100000", "--", "true"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

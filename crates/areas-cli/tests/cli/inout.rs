@@ -288,7 +288,7 @@ fn what_does_not_fit_is_not_written() {
     let ran = Ran::fed(&mut command, &bytes_of(70_000));
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(registry.run(["cat", "x"]).output.iter().all(|&byte| byte == 0));
-    // A stream tells its size at its end: what came before is reported.
+    // A stream has a known size at its end: what came before is reported.
     let ran = Ran::fed(&mut registry.areas(["fill", "x", "--from", "-"]), &bytes_of(70_000));
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(

@@ -94,8 +94,8 @@ fn rows_as_asked() {
     assert!(ran.stderr.contains("as a pattern of names"), "{ran:?}");
 }
 
-/// A clone that `open()` has made is published by no process: when the maker ends, it is told all
-/// the same.
+/// A clone that `open()` has made is published by no process: when the maker ends, it is reported
+/// all the same.
 #[test]
 fn what_no_process_publishes_is_in_the_last_line() {
     let registry = Registry::new();

@@ -17,7 +17,7 @@ const PART: usize = 16 << 10;
 /// Set where this program is to hold areas.
 const ROLE: &str = "AREAS_TEST_UNLOCKS";
 
-/// A program that undoes its areas' locks by itself, a step for each line that it is told.
+/// A program that undoes its areas' locks by itself, a step for each line that it reads.
 fn unlock_by_and_by() {
     let make = |name: &str, lock| areas::builder(SIZE).lock(lock).name(name).shared().unwrap();
     let reported = |what: &str| {

@@ -37,7 +37,7 @@ fn nothing_is_no_error() {
     assert_eq!(ran.stdout(), "");
 }
 
-/// Its holder's word: a terminal is not told to obey it.
+/// Its holder's word: escaped, so that no terminal obeys it.
 #[test]
 fn a_note_is_shown() {
     let registry = Registry::new();

@@ -1,5 +1,5 @@
 //! `areas reap` killed at each of its system calls while it takes a file away: what it leaves is
-//! found, told as what it is, and freed.
+//! found, reported as what it is, and freed.
 
 #![expect(unsafe_code, reason = "a child that is to be traced; the block has its proof")]
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{AREAS, Ran, Registry, code_of, skipped, wait_for, within};
 
-/// Python takes 64 MiB, touches them, and stays until it is told.
+/// Python takes 64 MiB, touches them, and stays until it is asked to end.
 const TOUCHES: &str = "import sys, time\nb = bytearray(64 << 20)\nprint('touched', flush=True)\ntime.sleep(float(sys.argv[1]))\n";
 
 fn has_numa_maps(test: &str) -> bool {

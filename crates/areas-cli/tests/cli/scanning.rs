@@ -170,7 +170,7 @@ fn machine_posix_memory_is_held_by_a_descriptor_or_a_mapping() {
     let row = found(&registry, "shm", memory.name());
     let by = ours(&row).unwrap();
     assert_eq!((&by["mapped"], &by["descriptors"]), (&true.into(), &0.into()), "{row}");
-    // Its name goes, and it is told all the same.
+    // Its name goes, and it is reported all the same.
     std::fs::remove_file(&memory.path).unwrap();
     let row = found(&registry, "shm", memory.name());
     assert_eq!((&row["state"], &row["path"]), (&"held".into(), &Value::Null), "{row}");
@@ -215,7 +215,7 @@ fn machine_a_threads_own_descriptors_are_seen() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let (end, wait) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
-        // SAFETY: this thread has no descriptor of others in its hands, and closes what it opens.
+        // SAFETY: this thread uses no descriptor of others, and closes what it opens.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
         let file = File::open(path).unwrap();
         sender.send(()).unwrap();

@@ -373,7 +373,10 @@ fn json_is_what_the_page_says() {
         let unseen: Vec<&String> =
             table.keys().filter(|field| !check.seen.contains(*field) && !is_not_here(field)).collect();
         assert!(check.wrong.is_empty(), "areas {command}: {:#?}", check.wrong);
-        assert!(unseen.is_empty(), "areas {command}: told of, and in no document of this test: {unseen:#?}");
+        assert!(
+            unseen.is_empty(),
+            "areas {command}: described, and in no document of this test: {unseen:#?}"
+        );
     }
 }
 

@@ -104,8 +104,8 @@ fn a_stream_is_frozen_at_its_end() {
     assert_eq!(holder.wait(), 143);
 }
 
-/// More comes than there is room for: what came is kept, the writer is told by its pipe, and the
-/// note tells it.
+/// More comes than there is room for: what came is kept, the writer is notified by its pipe, and
+/// the note says it.
 #[test]
 fn a_stream_that_is_too_long_keeps_what_came() {
     let registry = Registry::new();

@@ -1,4 +1,4 @@
-//! The stories of `docs/stories`, told by their scripts: what their pages show comes of them.
+//! The stories of `docs/stories`, played by their scripts: what their pages show comes of them.
 
 use std::path::{Path, PathBuf};
 

@@ -53,7 +53,7 @@ fn the_standard_input_may_be_a_file_and_begin_anywhere() {
     let file = registry.file("file");
     let cases = [("", &bytes_of(300_000)[..]), ("head -c 1000 >/dev/null;", &bytes_of(300_000)[1000..])];
     for (first, expected) in cases {
-        // dd reads just what it is told to.
+        // dd reads just what it is asked to.
         let first = first.replace("head -c 1000", "dd bs=1000 count=1 status=none");
         let script = format!("{{ {first} areas put - --name x -- areas cat x; }} < {}", file.display());
         let ran = registry.shell(&script);
@@ -270,8 +270,8 @@ fn closed_streams_are_the_commands_too() {
     assert_eq!((ran.code, &ran.stderr), (plain.code, &plain.stderr));
     let ran = registry.shell("areas create --name x --size 1M -- sh -c 'echo lost || exit 9' >&-");
     assert_eq!(ran.code, Some(9), "{ran:?}");
-    let ran = registry.shell("areas create --name x --size 1M -- echo told");
-    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "told\n"));
+    let ran = registry.shell("areas create --name x --size 1M -- echo printed");
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(0), "printed\n"));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_stream_that_fails_leaves_nothing_behind() {
     registry.assert_empty();
 }
 
-/// A stream without an end is an error, told before the machine runs out of memory.
+/// A stream without an end is an error, reported before the machine runs out of memory.
 #[test]
 fn a_stream_that_does_not_fit_leaves_nothing_behind() {
     let registry = Registry::new();

@@ -90,7 +90,7 @@ fn a_killed_tour_leaves_nothing() {
     assert!(within(std::time::Duration::from_secs(10), || registry.list().is_empty()));
 }
 
-/// What holds is not told where quiet is asked for, but that all of it does.
+/// What holds is not printed where quiet is asked for, but that all of it does.
 #[test]
 fn machine_a_quiet_tour_is_one_line() {
     let registry = Registry::new();

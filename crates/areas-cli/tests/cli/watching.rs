@@ -1,5 +1,5 @@
-//! `areas watch` and `areas wait --gone`, `--frozen`: what happens to areas is told, at once where
-//! the kernel reports of it.
+//! `areas watch` and `areas wait --gone`, `--frozen`: what happens to areas is reported, at once
+//! where the kernel reports of it.
 
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::{AREAS, Holder, Ran, Registry, code_of, wait_for};
 
-/// Set in a process of this very program that holds an area, and does with it what it is told: see
+/// Set in a process of this very program that holds an area, and does with it what it is asked: see
 /// [`commander`].
 const CHILD: &str = "AREAS_TEST_WATCHING_HOLDER";
 
@@ -121,7 +121,7 @@ fn what_happens_is_reported() {
     assert_eq!(watch.wait(), 1015);
 }
 
-/// Between two looks that are an hour apart, what the kernel reports of is told all the same.
+/// Between two looks that are an hour apart, what the kernel reports of is printed all the same.
 #[test]
 fn publications_and_deaths_are_reported_at_once() {
     let registry = Registry::new();

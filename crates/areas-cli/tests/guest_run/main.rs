@@ -44,7 +44,7 @@ fn program_that_takes_memory() {
     assert!(std::hint::black_box(&bytes).contains(&1));
 }
 
-/// What `areas run` tells of that program.
+/// What `areas run` reports of that program.
 fn reported(options: &[&str]) -> Value {
     let report = format!("/tmp/report-{}", options.join(""));
     let mut run = Command::new("areas");

@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         let readme = include_str!("../../README.md");
         for name in names {
-            assert!(readme.contains(&format!("`{name}`")), "the README does not tell of {name}");
+            assert!(readme.contains(&format!("`{name}`")), "the README does not describe {name}");
         }
     }
 }

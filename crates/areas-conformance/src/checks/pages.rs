@@ -7,7 +7,7 @@ use crate::maps;
 use crate::notes::Notes;
 
 pub(super) const UNTOUCHED: Check =
-    Check { name: "untouched", expected: "no page is there before somebody uses it", run: untouched };
+    Check { name: "untouched", expected: "no page is there before it is used", run: untouched };
 
 fn untouched(bench: &Bench<'_>, notes: &mut Notes) {
     if bench.may_touch {

@@ -116,8 +116,8 @@ fn foreign(bench: &Bench<'_>, notes: &mut Notes) {
             notes.wrong(format!("asked to unmap {range:x?}, got {:x?} back", maps::range(&rejected.value)));
         }
         Err(rejected) => match maps::marked(&range) {
-            Some(shown) if shown == range => notes.seen(format!("given back: {rejected}")),
-            shown => notes.wrong(format!("given back, but the kernel shows {shown:x?}")),
+            Some(shown) if shown == range => notes.seen(format!("returned: {rejected}")),
+            shown => notes.wrong(format!("returned, but the kernel shows {shown:x?}")),
         },
     }
 }

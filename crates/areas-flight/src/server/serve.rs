@@ -129,7 +129,7 @@ async fn answer(
         .add_service(calls)
         .serve_with_incoming(Accepted::from(listener));
     ready(&offer)?;
-    // What is on its way is cut off: whoever fetches tells that from an end.
+    // What is on its way is cut off: whoever fetches distinguishes that from an end.
     let code = tokio::select! {
         ended = serving => {
             ended.map_err(|error| Error::new(ErrorKind::Io, what()).caused_by(error))?;

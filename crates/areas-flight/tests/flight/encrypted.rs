@@ -142,7 +142,7 @@ fn peers_that_encrypt_and_peers_that_do_not_report_each_other() {
     );
 }
 
-/// What a client says to a server that is not the one, or does not encrypt: nothing that tells the
+/// What a client says to a server that is not the one, or does not encrypt: nothing that shows the
 /// token.
 #[test]
 fn the_token_never_goes_in_plain_where_it_was_to_be_encrypted() {

@@ -1,5 +1,5 @@
-//! Receivers that have no room: of a control group, of addresses, of a disk. Each is told, nothing
-//! is published, and what was taken is released.
+//! Receivers that have no room: of a control group, of addresses, of a disk. Each is reported,
+//! nothing is published, and what was taken is released.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ fn a_control_group_that_is_smaller_than_the_area() {
     assert!(within(SOON, || group.usage() < 24 << 20), "{} bytes", group.usage());
 }
 
-/// How large it becomes is not known before: it is told on the way.
+/// How large it becomes is not known before: it is reported on the way.
 #[test]
 fn a_table_that_outgrows_its_control_group() {
     let here = Machine::new();
@@ -112,7 +112,7 @@ fn addresses_that_are_not_there() {
     here.assert_empty();
 }
 
-/// A token that was half written would lock everybody out who comes later.
+/// A token that was half written would lock out all who come later.
 #[test]
 fn a_disk_without_room_for_the_token() {
     let there = Machine::new();

@@ -9,7 +9,7 @@ use std::thread;
 use crate::harness::{SOON, within};
 
 /// It passes everything on until so many bytes have come from the server; then nothing, until it is
-/// told what to do.
+/// given a command.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     state: Arc<State>,

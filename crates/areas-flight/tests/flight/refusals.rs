@@ -51,7 +51,7 @@ fn only_what_was_named_and_is_frozen() {
     let (_server, port) = there.serve(&["public/*"]);
     let token = there.token();
     let token = token.to_str().unwrap();
-    // Who asks is not told whether it is there.
+    // Who asks does not learn whether it is there.
     for name in ["secret", "nothing", "public"] {
         check(
             &fetched(&here, port, name, token, &[]),

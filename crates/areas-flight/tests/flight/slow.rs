@@ -76,7 +76,7 @@ fn a_client_that_does_not_read_pins_nothing_for_ever() {
         let cut = loop {
             match stream.message().await {
                 Ok(Some(_)) => {}
-                Ok(None) => panic!("it was told that this was all"),
+                Ok(None) => panic!("it was reported as complete"),
                 Err(status) => break status,
             }
         };

@@ -66,7 +66,7 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
     say(&format!("joined {}", database.as_raw_fd()))?;
     let words = heard()?;
     let [pid, id, strict] = words.split(' ').collect::<Vec<_>>()[..] else {
-        bail!("the peer is not told: {words}")
+        bail!("the peer is not named: {words}")
     };
     known::note(strict == "strict", pid.parse().unwrap_or(0), id.parse().unwrap_or(0));
     let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;

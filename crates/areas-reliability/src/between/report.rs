@@ -56,7 +56,7 @@ impl<'a> Sum<'a> {
 const JUDGED: &str = "\
 The operation runs in a process of its own (the looker) under ptrace. It stops as it enters a system call; a hostile peer of the same user, \
 which offers what the operation looks at, makes one change; the operation goes on. Then:\n\n\
-- the looker has not died of a signal (SIGBUS above all), not panicked, and not hung (a deadline; state D is told);\n\
+- the looker has not died of a signal (SIGBUS above all), not panicked, and not hung (a deadline; state D is reported);\n\
 - its answer is an error of a kind that the call documents, or success; and where the change takes nothing away, success;\n\
 - after success what it says is held against the kernel (`fstat`, seals, `VmFlags`, `pagemap`), and its first, middle and last byte are read by way of the \
 mapping and by way of the descriptor: they are the same, and reading faults nowhere;\n\
@@ -64,8 +64,8 @@ mapping and by way of the descriptor: they are the same, and reading faults nowh
 - no file of a stranger's was opened (without `O_PATH`) or closed on the way; the looker's own POSIX record lock on its database is still there;\n\
 - it lists and asks about all there is, once more, with the change in place;\n\
 - where another holder has a younger area of the same name, that one is had;\n\
-- once the peer is dead, it lists what there is (no more, no less), opens the bystander's area and has every byte of it, and holds what it holds after a run that \
-nobody disturbed: descriptors, mappings, record locks.\n";
+- once the peer is dead, it lists what there is (no more, no less), opens the bystander's area and has every byte of it, and holds what it holds after an undisturbed run \
+: descriptors, mappings, record locks.\n";
 
 /// A table with a line for each name, what it means, and its rows' sum. `of` says what such a row
 /// stands for.

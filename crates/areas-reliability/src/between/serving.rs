@@ -1,4 +1,4 @@
-//! The peer's process: it does what it is told, line by line.
+//! The peer's process: it does what it is asked, line by line.
 
 use std::io::Write as _;
 use std::path::PathBuf;

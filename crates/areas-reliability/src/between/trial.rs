@@ -140,7 +140,7 @@ impl<'a> Trial<'a> {
             Err(error) => return Err(error.context(looker.said())),
         }
         if outcome.wrong.is_empty() && !is_locked(&database) {
-            outcome.wrong.push("nobody has the lock on the database any more".to_owned());
+            outcome.wrong.push("no process has the lock on the database any more".to_owned());
         }
         Ok(outcome)
     }

@@ -20,8 +20,8 @@ pub(super) fn chapter(rows: &[Row]) -> String {
          - the operation succeeds when it is tried again, and when all is dropped the process holds what it holds after a run \
          without a fault;\n\
          - others see the registry as it should be, with no name of the process in it once it has ended.\n\n\
-         {} operations, {} faults: {} told, {} made good or overlooked, {} missed; {} things wrong.\n\n\
-         | operation | calls | the library's | faults | told | made good or overlooked | missed | result |\n\
+         {} operations, {} faults: {} reported, {} made good or overlooked, {} missed; {} things wrong.\n\n\
+         | operation | calls | the library's | faults | reported | made good or overlooked | missed | result |\n\
          |---|--:|--:|--:|--:|--:|--:|---|\n",
         kernel(),
         rows.len(),

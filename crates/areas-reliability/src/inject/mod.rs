@@ -69,7 +69,7 @@ pub(crate) fn main(options: &Options) -> Result<bool> {
         }
         let Row { calls, ours, faults, reported, overlooked, missed, left_out, .. } = row;
         bar.say(&format!(
-            "{:<17} {ours} of {calls} calls, {faults} faults: {reported} told, {overlooked} overlooked, {missed} missed, \
+            "{:<17} {ours} of {calls} calls, {faults} faults: {reported} reported, {overlooked} overlooked, {missed} missed, \
              {left_out} left out: {}",
             operation.name,
             if row.wrong.is_empty() { "good" } else { "WRONG" }
@@ -106,7 +106,7 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
     };
     let mut trial = Trial::new(operation)?;
     let reference = trial.run(None)?;
-    let account = reference.account.clone().context("undisturbed, it told nothing")?;
+    let account = reference.account.clone().context("undisturbed, it reported nothing")?;
     ensure!(
         account.failed.is_none() && account.wrong.is_empty() && account.at_first.is_none(),
         "undisturbed, it went wrong: {account:?}"
@@ -306,7 +306,7 @@ impl Trial {
 
     fn fail_at(&mut self, fault: Fault, reference: &Held) -> Result<Outcome> {
         let run = self.run(Some(fault))?;
-        let account = run.account.context("it told nothing")?;
+        let account = run.account.context("it reported nothing")?;
         let name = fault.call.name();
         let about = run.hit.clone().unwrap_or_default();
         let covering = overlooked::rule_for(self.operation.name, &name, &about, fault.errno);

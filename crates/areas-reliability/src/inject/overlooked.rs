@@ -145,17 +145,17 @@ pub(crate) static RULES: &[Rule] = &[
         .of(&["join-once"])
         .leaving()
         .lacking(),
-    rule(&[], "who only looks is not told what kept it from joining: it is tried again, and looking works without")
+    rule(&[], "who only looks does not learn what kept it from joining: it is tried again, and looking works without")
         .of(&["join-once"])
         .lacking(),
     rule(&[], "interrupted by a signal: it is made again").only(&[EINTR]),
     rule(&["close"], "Linux has closed, whatever it says; there is nothing to be done about it"),
-    rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: nobody is there to be told \
-                       (`Mapping::unmap` tells)")
+    rule(&["munmap"], "a dropped area's addresses stay taken where the kernel does not take them back: no caller is there to be \
+                       notified (`Mapping::unmap` reports it)")
         .of(&["unpublish", "create-huge", "create-contiguous", "wait", "wait-in-vain", "transfer-own", "transfer", "move", "move-unprivileged"])
         .leaving(),
     rule(&["munmap"], "what was mapped to reserve pages stays mapped where the kernel does not take it back").of(&["grow-pool"]).leaving(),
-    rule(&["mmap"], "an object that is not sealed, and that somebody may be about to seal: it is tried again until that is decided")
+    rule(&["mmap"], "an object that is not sealed, and that a process may be about to seal: it is tried again until that is decided")
         .only(&[EPERM]),
     // Room to grow. (What fails for want of descriptors or memory is asked for again by the next
     // area.)
@@ -167,22 +167,22 @@ pub(crate) static RULES: &[Rule] = &[
         .of(ROOMY),
     rule(&["munmap"], "the page by which that was tried stays taken where the kernel does not take it back: an area that would lie there is put elsewhere")
         .of(ROOMY),
-    rule(&["mmap"], "addresses with room behind them: the kernel chooses others, and where it has none either, that is told")
+    rule(&["mmap"], "addresses with room behind them: the kernel chooses others, and where it has none either, that is reported")
         .about(&["=an exact address"])
         .of(ROOMY),
     rule(&["mmap"], "the anchor below which areas' memory hangs: without it, the kernel chooses each time")
         .about(&["=a page of addresses", "=a page at an address"])
         .lacking(),
-    rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` tells").of(&["grow-pool"]),
+    rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` reports it").of(&["grow-pool"]),
     rule(&["statx", "lseek"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
         .about(&["/proc/", "/sys/"]),
-    // Doors. (Where an area cannot be offered at all, who offers it is told: `transfer`.)
+    // Doors. (Where an area cannot be offered at all, who offers it gets an error: `transfer`.)
     rule(&["socket", "setsockopt", "bind"],
-         "a team without a door: it can be given nothing, which who tries is told, and `registry::join` tries again")
+         "a team without a door: it can be given nothing, which is an error for who tries, and `registry::join` tries again")
         .of(JOINING)
         .lacking(),
     rule(&["ppoll"], "whether something came to the door: looked for, where that is not known").of(REGISTRY),
-    rule(&["fstat"], "whether the parent's door is still where it was: a child that cannot tell leaves it open, and has a door of its own")
+    rule(&["fstat"], "whether the parent's door is still where it was: a child that cannot find out leaves it open, and has a door of its own")
         .about(&["socket:"])
         .of(&["fork"])
         .leaving()
@@ -197,7 +197,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["the registry"])
         .of(JOINING)
         .lacking(),
-    rule(&["fstat"], "whether the door's number is still its own: who cannot tell takes nothing from it, and asks anew at the next look")
+    rule(&["fstat"], "whether the door's number is still its own: who cannot find out takes nothing from it, and asks again at the next look")
         .about(&["socket:"])
         .of(REGISTRY)
         .answering(),
@@ -207,15 +207,15 @@ pub(crate) static RULES: &[Rule] = &[
         .lacking(),
     rule(&["mmap", "fcntl(F_GETFL)", "statx", "fstat", "fstatfs"], "what cannot be taken in behind the first that came stays in line")
         .of(&["take-in"]),
-    rule(&["fstat"], "the answer that somebody has closed our table's descriptor: told as that")
+    rule(&["fstat"], "the answer that the program has closed our table's descriptor: reported as that")
         .only(&[EBADF])
         .about(&["areas table"])
         .of(REGISTRY),
     rule(&["recvmsg"], "the answer that nothing is there: it is waited for, and looked at again").only(&[EAGAIN]).of(&["receive", "take"]),
-    rule(&["statx"], "whether the message that was taken is the one that was looked at: where that is not known, it is opened anew, and the first is \
+    rule(&["statx"], "whether the message that was taken is the one that was looked at: where that is not known, it is opened again, and the first is \
                      dropped")
         .of(&["receive", "take"]),
-    rule(&["recvmsg"], "the answer that nothing was offered: asked anew by the next look").of(REGISTRY).answering(),
+    rule(&["recvmsg"], "the answer that nothing was offered: asked again by the next look").of(REGISTRY).answering(),
     rule(&["fcntl(F_OFD_SETLK)"], "the answer that another reader of the slab has that place: the next one is taken")
         .only(&[EAGAIN])
         .of(&["slab-read"]),
@@ -236,7 +236,7 @@ pub(crate) static RULES: &[Rule] = &[
          "whether a team is dead that published nothing: what is not known to be stays, and is looked at by who joins next")
         .about(&["/proc/"])
         .of(&["join-first", "join", "join-clearing", "join-without-area", "publish-first", "keep", "clone-published", "publish-alone", "create-or-open", "fork", "take-in"]),
-    rule(&["symlinkat"], "the slot went to somebody else: the next one is taken, and the area has an id of that")
+    rule(&["symlinkat"], "the slot went to another team: the next one is taken, and the area has an id of that")
         .only(&[EEXIST])
         .of(&["take-in"]),
     rule(&["unlinkat"], "the link that says that the team is empty: it leads to the same table, and goes as the other one does")
@@ -246,7 +246,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fstat", "statx", "mmap"], "a team that may not be looked into neither finds what others hold nor is found: it has no part in who gets a name")
         .only(&[EBADF, EOVERFLOW, EACCES, ENOENT, ELOOP, ENOMEM])
         .of(&["publish-alone", "create-or-open"]),
-    rule(&["munmap"], "addresses that the kernel does not take back: nobody is there to be told")
+    rule(&["munmap"], "addresses that the kernel does not take back: no caller is there to be notified")
         .of(&["publish-alone", "create-or-open"])
         .leaving(),
     // A mark in an object's file mode.
@@ -274,10 +274,10 @@ pub(crate) static RULES: &[Rule] = &[
     // The registry's folder.
     rule(&["fstatfs"], "whether the folder's size counts the teams in it: where that is not known, the time of any change of it says that some may have come")
         .about(&["/teams"]),
-    rule(&["fstat", "fchmod"], "the folder's time of change, by which others are told that somebody waits or gives: they ask for it themselves once a second")
+    rule(&["fstat", "fchmod"], "the folder's time of change, by which others are notified that a process waits or gives: they ask for it themselves once a second")
         .about(&["/teams"])
         .of(&["wait", "wait-in-vain", "transfer"]),
-    rule(&["mkdirat", "openat"], "the folder may be removed while somebody joins: all of it is tried again")
+    rule(&["mkdirat", "openat"], "the folder may be removed while a process joins: all of it is tried again")
         .only(&[ENOENT])
         .about(FOLDERS)
         .of(JOINING),
@@ -294,8 +294,8 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["readlinkat", "mkdirat", "openat", "symlinkat"], "the folder was removed, and may be again on the way to the next one: it is tried again")
         .only(&[ENOENT])
         .of(&["keep"]),
-    rule(&["symlinkat"], "the slot went to somebody else: the next one is taken").only(&[EEXIST]).of(JOINING),
-    rule(&["flock"], "somebody is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
+    rule(&["symlinkat"], "the slot went to another team: the next one is taken").only(&[EEXIST]).of(JOINING),
+    rule(&["flock"], "a process is removing the folder: all of it is tried again").only(&[EAGAIN]).of(JOINING),
     rule(&["fstat", "newfstatat"], "whether the folder was removed, or is another user's by now: what comes next fails if it is so")
         .about(&["the registry", "=."])
         .of(REGISTRY),
@@ -310,7 +310,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["the registry"])
         .of(JOINING),
     rule(&["openat"], "the same").about(&["=.", "=pid-1", "=teams"]).of(JOINING),
-    rule(&["openat"], "the answer that there is no registry, or no table any more: believed, and asked anew by the next look")
+    rule(&["openat"], "the answer that there is no registry, or no table any more: believed, and asked again by the next look")
         .only(&[ENOENT])
         .about(FOLDERS)
         .of(LOOKING)
@@ -323,13 +323,13 @@ pub(crate) static RULES: &[Rule] = &[
            "mmap", "mremap", "madvise(MADV_DONTFORK)", "madvise(MADV_DONTDUMP)", "read", "fcntl(F_SETLK)", "fcntl(F_ADD_SEALS)", "symlinkat"],
          "a child's team that could not begin at its first look begins with the call itself, one line later").of(&["fork"]),
     // Other teams.
-    rule(&["memfd_create"], "a sandbox that allows no objects: whether another's is one is told by its having no name")
+    rule(&["memfd_create"], "a sandbox that allows no objects: whether another's is one is known by its having no name")
         .only(&[EPERM])
         .of(LOOKING),
     rule(&["newfstatat"], "whether an inherited number still leads to the object: taken for so unless nothing is open there")
         .of(&["fork", "cut"]),
     rule(&["fstat"], "a part that cannot be published yet is by the team's next call").about(&["areas table"]).of(&["cut"]),
-    rule(&["statx", "fstat", "fallocate"], "what was cut off is given back to the kernel now, or with the last part of the object")
+    rule(&["statx", "fstat", "fallocate"], "what was cut off is freed now, or with the last part of the object")
         .about(&["/memfd:area:"])
         .of(&["cut"]),
     rule(&["openat", "read"], "how many mappings there are, to be said in the error of pages that are not had: the next way is taken")
@@ -339,7 +339,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fcntl(F_GET_SEALS)"], "the answer that it is not a memory object, and so no table")
         .about(&["areas table"])
         .of(LOOKING),
-    rule(&["kill"], "the answer that a process is there, and another user's: a team that cannot be read is told")
+    rule(&["kill"], "the answer that a process is there, and another user's: a team that cannot be read is reported")
         .only(&[EPERM])
         .of(&["reap"]),
     rule(&["openat"], "whether a process that is gone can be looked into does not matter: `kill` says that it is gone")
@@ -349,7 +349,7 @@ pub(crate) static RULES: &[Rule] = &[
         .of(JOINING),
     rule(&["munlock"], "the same").of(LOOKING),
     rule(&["openat", "read", "mmap", "mremap"],
-         "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is told.)")
+         "clones of teams that are kept from us are not asked whether they have room. (Where it is we who have no descriptor or memory, it is reported.)")
         .only(&[EACCES, EPERM, EIO, ESRCH, EAGAIN])
         .of(&["resize-beyond", "resize-in-arena"]),
     rule(&["openat", "read", "mmap", "mremap", "fstat", "statx", "memfd_create"], "what could not be read is read again at the next look, after a slice of waiting").of(&["wait", "wait-in-vain"]),
@@ -365,7 +365,7 @@ pub(crate) static RULES: &[Rule] = &[
         .of(LOOKING)
         .lacking(),
     rule(&["pidfd_open", "pidfd_getfd"], "the object is opened through /proc instead").of(LOOKING).lacking(),
-    rule(&["statx"], "what was taken so, and cannot be told from another file: it stays open, as to close another's file would be an act on it")
+    rule(&["statx"], "what was taken so, and cannot be distinguished from another file: it stays open, as to close another's file would be an act on it")
         .about(&["/memfd:area:"])
         .of(&["clone-read-only", "clone-published", "publish-alone", "create-or-open", "clone-frozen", "clone-resizable", "clone-any"])
         .leaving(),
@@ -375,8 +375,8 @@ pub(crate) static RULES: &[Rule] = &[
         .of(LOOKING),
     // Moving.
     rule(&["move_pages"], "whether pages that others have mapped may be moved: unknown, so all are moved through those who have them mapped; \
-                           where a sandbox forbids to ask for nodes page by page, the totals of numa_maps tell, if they are of one node; and what \
-                           stays for such a reason is told page by page, with the policy as it was")
+                           where a sandbox forbids to ask for nodes page by page, the totals of numa_maps say it, if they are of one node; and what \
+                           stays for such a reason is reported page by page, with the policy as it was")
         .only(&[EPERM, EACCES, ENOMEM])
         .of(MOVING)
         .answering(),

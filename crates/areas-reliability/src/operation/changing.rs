@@ -84,7 +84,7 @@ fn has_size(area: &Area<Resizable>, size: usize, reserve: usize) -> Result<(), S
     checked(area.read_at(0, &mut bytes))?;
     is(bytes == pattern(VICTIM, SIZE), || "it has other bytes".to_owned())?;
     let info = checked(checked(registry::find(VICTIM))?.info())?;
-    is((info.size, info.reserve) == (size, reserve), || format!("others are told {info:?}"))
+    is((info.size, info.reserve) == (size, reserve), || format!("others see {info:?}"))
 }
 
 pub(super) fn resize() -> Result<Box<dyn Act>> {

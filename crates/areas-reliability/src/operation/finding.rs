@@ -69,16 +69,17 @@ pub(super) fn wait() -> Result<Box<dyn Act>> {
 }
 
 pub(super) fn wait_in_vain() -> Result<Box<dyn Act>> {
-    let waiting =
-        |found: &mut Option<Source>| match registry::wait("nobody's", Some(Duration::from_millis(25))) {
-            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
-            Err(error) => Err(error),
-            Ok(source) => {
-                *found = Some(source);
-                Ok(())
-            }
-        };
-    With::new(None, waiting, |found| is(found.is_none(), || "what nobody has was found".to_owned())).boxed()
+    let waiting = |found: &mut Option<Source>| match registry::wait("absent", Some(Duration::from_millis(25)))
+    {
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
+        Err(error) => Err(error),
+        Ok(source) => {
+            *found = Some(source);
+            Ok(())
+        }
+    };
+    With::new(None, waiting, |found| is(found.is_none(), || "what no process has was found".to_owned()))
+        .boxed()
 }
 
 /// A clone that is made by a function, of a source.

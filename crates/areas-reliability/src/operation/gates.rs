@@ -126,7 +126,7 @@ pub(super) fn take() -> Result<Box<dyn Act>> {
     }
     let begun = std::time::Instant::now();
     while TakeOptions::new().take(&path).is_err() {
-        ensure!(begun.elapsed() < LONG, "nobody offers anything");
+        ensure!(begun.elapsed() < LONG, "no process offers anything");
     }
     With::new(
         (path, None::<AnyArea>),

@@ -36,7 +36,9 @@ pub(super) fn published() -> areas::Result<Area<Shared>> {
 pub(super) fn is_found(area: &Area<Shared>) -> Result<(), String> {
     let source = checked(registry::find(VICTIM))?;
     is(area.id() == Some(source.id()), || format!("found is {}, and its id {:?}", source.id(), area.id()))?;
-    is(source.info().is_ok_and(|info| info.size == area.size()), || "its size is told wrongly".to_owned())?;
+    is(source.info().is_ok_and(|info| info.size == area.size()), || {
+        "its size is reported wrongly".to_owned()
+    })?;
     has_pattern(area, VICTIM, SIZE)
 }
 

@@ -64,7 +64,7 @@ pub(super) fn lock_dead() -> Result<Box<dyn Act>> {
     area.store(MUTEX, DEAD, Relaxed)?;
     With::new(area, add_under_lock, counted_once)
         .unchanged(|area| {
-            // Told or not: the next one is.
+            // Notified or not: the next one is.
             let owner = checked(checked(Mutex::new(area, MUTEX))?.owner())?;
             let word = word(area, MUTEX)?;
             is(owner == Owner::Dead || word == 2, || format!("it is {owner:?}'s: {word:#x}"))

@@ -1,5 +1,5 @@
-//! What is tried: each operation of the library with a way to make it ready, to run it, and to tell
-//! whether it went right.
+//! What is tried: each operation of the library with a way to make it ready, to run it, and to
+//! check whether it went right.
 //!
 //! | file | operations |
 //! |---|---|
@@ -219,7 +219,7 @@ pub(crate) static ALL: [Operation; 68] = [
     Operation::new("publish", "publish one more area", joining::publish),
     Operation::new(
         "publish-alone",
-        "publish an area under a name that nobody else has",
+        "publish an area under a name that no other area has",
         joining::publish_alone,
     )
     .cold(),
@@ -281,7 +281,7 @@ pub(crate) static ALL: [Operation; 68] = [
     )
     .cold(),
     Operation::new("shrink", "make a published area smaller", changing::shrink),
-    Operation::new("cut", "let go of a part in the middle that is unmapped", cutting::cut),
+    Operation::new("cut", "cut a part in the middle that is unmapped", cutting::cut),
     Operation::new("protect", "take the right to write from a published area", changing::protect),
     Operation::new("freeze", "freeze a published area", changing::freeze),
     Operation::new("freeze-locked", "freeze a locked area", changing::freeze_locked),

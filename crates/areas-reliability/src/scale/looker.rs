@@ -18,7 +18,7 @@ use crate::victim::mark;
 pub(super) const OPERATIONS: [&str; 11] = [
     "find, a name for the first time",
     "find, a name found before",
-    "find, a name that nobody has",
+    "find, a name that no area has",
     "get by id, another team's",
     "info, another team's",
     "next, another team's",
@@ -110,7 +110,7 @@ impl Targets {
         match operation {
             0 => same(registry::find(&self.names[i % self.names.len()])?.id(), foreign),
             1 => same(registry::find(&self.names[0])?.id(), &self.foreign[0]),
-            2 => match registry::find("nobody's") {
+            2 => match registry::find("absent") {
                 Err(error) if error.kind() == ErrorKind::NoSuchArea => {}
                 Err(error) => return Err(error),
                 Ok(found) => panic!("{found:?} was found"),

@@ -129,7 +129,7 @@ fn time(stage: &Stage, size: Size) -> Result<Vec<f64>> {
     }
     let median = |mut samples: Vec<f64>| {
         samples.sort_by(f64::total_cmp);
-        samples.get(samples.len() / 2).copied().context("no time was told")
+        samples.get(samples.len() / 2).copied().context("no time was reported")
     };
     samples.into_iter().map(median).collect()
 }
@@ -192,7 +192,7 @@ fn chapter(columns: &[Column], guest: bool) -> String {
         text,
         "\n## Times\n\nMedians of {LOOKERS} lookers' medians, in nanoseconds with one area, and as ratios to that. (Of `list`: an area; \
          one area pays for the folder alone.) They are this machine's, on that day, next to whatever else ran; nothing is asserted. A name that is \
-         looked for the first time, or that nobody has, is looked up in each team's table: that grows with the teams, by memory accesses \
+         looked for the first time, or that no area has, is looked up in each team's table: that grows with the teams, by memory accesses \
          alone.\n\n",
     );
     if guest {

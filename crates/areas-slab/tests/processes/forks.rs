@@ -12,7 +12,7 @@ use areas_slab::{Heir, Reader, Slab, before_fork, open};
 
 use super::support::child::{Stage, test};
 
-/// A forked child, which does what it is told by a byte, and answers by one.
+/// A forked child, which does what a byte asks, and answers by one.
 struct Child {
     pid: i32,
     line: UnixStream,
@@ -174,7 +174,7 @@ fn a_child_and_its_child_hold_what_a_reader_had() {
         child.send(b'd');
         assert_eq!(slab.reclaim().unwrap(), 0, "the grandchild reads it");
         child.send(b'g');
-        assert_eq!(slab.reclaim().unwrap(), 1, "nobody reads it any more");
+        assert_eq!(slab.reclaim().unwrap(), 1, "no process reads it any more");
         child.kill();
         "done".to_owned()
     });

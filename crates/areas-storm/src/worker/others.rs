@@ -31,7 +31,7 @@ impl Worker {
             _ => info.size % 4096 == 0 && info.size > 0,
         };
         if !fits {
-            self.found(Rule::Info, &format!("what is told does not fit together: {info:?}"));
+            self.found(Rule::Info, &format!("what is reported does not fit together: {info:?}"));
         }
     }
 
@@ -194,7 +194,7 @@ impl Worker {
         let policy = self.any_policy();
         let Some(moved) = self.tried(Op::Move, |_| source.migrate(policy)) else { return };
         // What came in concurrently may be anywhere that the policy before allowed; nothing of what
-        // is told may contradict itself.
+        // is reported may contradict itself.
         let stayed: usize = moved.stayed().iter().map(|part| part.range.len()).sum();
         if moved.is_placed()
             && moved.stayed().is_empty()

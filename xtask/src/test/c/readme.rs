@@ -56,7 +56,7 @@ fn alone(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The first one makes the area, and holds it until somebody presses a key; the next one reads what
+/// The first one makes the area, and holds it until a key is pressed; the next one reads what
 /// it wrote.
 fn two_sides(command: impl Fn() -> Command) -> Result<()> {
     let start = Instant::now();
@@ -85,5 +85,5 @@ fn two_sides(command: impl Fn() -> Command) -> Result<()> {
         drop(holder.stdin.take());
         ensure!(holder.wait()?.success(), "the holder failed");
     }
-    bail!("nobody read what the holder wrote within {LIMIT:?}")
+    bail!("no process read what the holder wrote within {LIMIT:?}")
 }

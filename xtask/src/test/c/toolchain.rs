@@ -14,7 +14,7 @@ use super::crate_folder;
 use crate::test::Run;
 use crate::{process, selection};
 
-/// The interfaces, and the folders of `include/` that a program of theirs is told of.
+/// The interfaces, and the folders of `include/` that a program of theirs is given.
 const INTERFACES: [(&str, &[&str]); 6] = [
     ("be", &["be"]),
     ("aml", &[""]),
@@ -214,7 +214,7 @@ fn linked_with(source: &Path) -> Result<Vec<String>> {
     Ok(names.filter(installed).map(|name| format!("-l{name}")).collect())
 }
 
-/// The folders that a program of an interface is told of.
+/// The folders that a program of an interface is given.
 pub(super) fn include_folders(interface: &str) -> Result<Vec<PathBuf>> {
     let include = crate_folder().join("include");
     let known = INTERFACES.iter().find(|(name, _)| *name == interface);

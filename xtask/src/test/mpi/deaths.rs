@@ -43,7 +43,7 @@ fn held(scene: &Scene<'_>) -> Result<(Job, u64)> {
 fn gone(scene: &Scene<'_>, during: u64) -> Result<Ended> {
     scene.nothing_left()?;
     let both = HOSTS * SIZE as u64;
-    eventually("the memory is given back", || Ok(meminfo("Shmem")? + both / 4 * 3 < during))?;
+    eventually("the memory is freed", || Ok(meminfo("Shmem")? + both / 4 * 3 < during))?;
     Ok(Ended::Well)
 }
 

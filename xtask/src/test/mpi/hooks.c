@@ -3,7 +3,7 @@
  *
  * An engine that keeps registrations of memory (leave_pinned) has to learn when addresses are unmapped: else it would send from, or into, what is
  * somewhere else by then. Open MPI patches munmap, mremap, madvise and the like for that, once a network wants it; TCP does not. So they are
- * brought up here, as its own cache of registrations does it, and a function is registered with them; an area's memory is used in a window and released; and the function was told of exactly these addresses.
+ * brought up here, as its own cache of registrations does it, and a function is registered with them; an area's memory is used in a window and released; and the function was given exactly these addresses.
  */
 #include <areas.h>
 #include <dlfcn.h>
@@ -22,7 +22,7 @@ typedef void hook(void *start, size_t length, void *context, bool from_allocator
 
 static int rank;
 
-/* What is watched, and how much of it the hooks told of. */
+/* What is watched, and how much of it the hooks reported. */
 static struct {
 	uintptr_t start, end;
 	size_t reported;
@@ -77,7 +77,7 @@ static void use(areas_area *area)
 	free(other);
 }
 
-/* An area's addresses are told when it goes, and those of one that is there again are free of what was known of the first. */
+/* An area's addresses are reported when it goes, and those of one that is there again are free of what was known of the first. */
 static void watch(void)
 {
 	for (int round = 0; round < 3; round++) {
@@ -87,7 +87,7 @@ static void watch(void)
 		watched.end = watched.start + SIZE;
 		watched.reported = 0;
 		areas_release(area);
-		check(watched.reported >= SIZE, "the hooks are told of every page of an area that is released");
+		check(watched.reported >= SIZE, "the hooks report every page of an area that is released");
 		watched.start = watched.end = 0;
 	}
 }

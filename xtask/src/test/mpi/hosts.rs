@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::built::Built;
 
-/// The network between them. It is seen by nobody else.
+/// The network between them. It is seen by no other process.
 const NETWORK: &str = "10.77.0";
 pub(super) const NAMES: [&str; 2] = ["host-a", "host-b"];
 

@@ -111,7 +111,7 @@ impl Part {
     const TORCH: [&str; 2] = ["test_torch.py", "test_dlpack.py::test_torch_takes_it"];
 }
 
-/// Of several failures, the last one tells; all are in the output.
+/// Of several failures, the last one counts; all are in the output.
 fn add(all: &mut Done, one: Done) {
     all.counts += one.counts;
     if all.verdict == super::Verdict::Passed {

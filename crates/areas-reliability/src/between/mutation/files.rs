@@ -145,16 +145,16 @@ pub(super) static ALL: [Mutation; 29] = [
         fs::rename(registry, registry.with_file_name("moved"))?;
         Ok(symlink(registry, registry)?)
     }),
-    folder("folder-shut", "nobody has any right to it", |registry| {
+    folder("folder-shut", "no user has any right to it", |registry| {
         Ok(fs::set_permissions(registry, Permissions::from_mode(0o000))?)
     }),
-    folder("teams-shut", "nobody has any right to the folder of links", |registry| {
+    folder("teams-shut", "no user has any right to the folder of links", |registry| {
         for space in fs::read_dir(registry)?.flatten() {
             fs::set_permissions(space.path().join("teams"), Permissions::from_mode(0o000))?;
         }
         Ok(())
     }),
-    folder("folder-open", "everybody has every right to it", |registry| {
+    folder("folder-open", "all users have every right to it", |registry| {
         Ok(fs::set_permissions(registry, Permissions::from_mode(0o777))?)
     }),
     socket("socket-closed", "the peer closes its socket", Scene::Silent, |peer| {

@@ -170,7 +170,7 @@ pub(super) static ALL: [Mutation; 51] = [
         peer.replace_door(peer.silent()?)
     })
     .silent(),
-    door("door-other", "its door's number leads to a socket that nobody reads", |peer| {
+    door("door-other", "its door's number leads to a socket that no process reads", |peer| {
         peer.replace_door(std::os::unix::net::UnixDatagram::unbound()?)
     }),
     door("door-gone", "its header says that it has no door", |peer| {
