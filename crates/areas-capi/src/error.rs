@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn words_stay_where_they_are_until_the_next_failure() {
-        keep(Error::new(ErrorKind::Busy, "do this").help("do that\0 instead"));
+        keep(Error::new(ErrorKind::Busy, "do this").with_remedy("do that\0 instead"));
         let words = [Words::Line, Words::Help, Words::Remedy].map(in_words);
         assert_eq!(words, [Words::Line, Words::Help, Words::Remedy].map(in_words));
         // Put aside and back, for a call of other code that may fail without the caller's being

@@ -34,7 +34,7 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
     let what = || format!("read area {} {:?}", source.id(), source.name());
     let Some(left) = size.checked_sub(offset) else {
         return Err(Error::new(ErrorKind::OutOfRange, what())
-            .detail(format!("byte {offset} is beyond its end, at {size}"))
+            .with_facts(format!("byte {offset} is beyond its end, at {size}"))
             .into());
     };
     let mut left = cat.length.map_or(left, |Bytes(length)| length.min(left));
@@ -61,7 +61,9 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
         let got = match file.read_at(&mut buffer[..most], at) {
             Ok(0) => {
                 // It never shrinks.
-                return Err(Error::new(ErrorKind::Io, what()).detail(format!("it ends at byte {at}")).into());
+                return Err(Error::new(ErrorKind::Io, what())
+                    .with_facts(format!("it ends at byte {at}"))
+                    .into());
             }
             Ok(got) => got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -135,8 +137,8 @@ fn ask(source: &Source) -> Result<()> {
     let what = || format!("write area {} {:?} to the terminal", source.id(), source.name());
     let refused = |why: &'static str| {
         Error::new(ErrorKind::Unsupported, what())
-            .detail(why)
-            .help("send it to a file or to another program: `areas cat NAME > FILE`")
+            .with_facts(why)
+            .with_remedy("send it to a file or to another program: `areas cat NAME > FILE`")
     };
     if !io::stdin().is_terminal() {
         return Err(refused("it has bytes that are not text").into());

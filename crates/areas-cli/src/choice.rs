@@ -47,8 +47,8 @@ impl FromStr for Origin {
         match number("node") {
             Some(node) => Node::new(node).map(Origin::Node),
             None => Err(Error::new(ErrorKind::InvalidInput, format!("look at nodes from {text:?}"))
-                .detail("it names neither a CPU nor a node")
-                .help("name one: `cpu3`, `node1`")),
+                .with_facts("it names neither a CPU nor a node")
+                .with_remedy("name one: `cpu3`, `node1`")),
         }
     }
 }

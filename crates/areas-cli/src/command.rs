@@ -77,7 +77,7 @@ impl Running {
 
 fn pid_of(child: &Child) -> areas::Result<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| {
-        Error::new(ErrorKind::System, "run a command").detail("the kernel gave it an odd number")
+        Error::new(ErrorKind::System, "run a command").with_facts("the kernel gave it an odd number")
     })
 }
 

@@ -32,15 +32,15 @@ impl Contents {
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(Error::new(ErrorKind::Io, format!("read {path:?}"))
-                .detail("it is a directory")
-                .help("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
+                .with_facts("it is a directory")
+                .with_remedy("name a file; for a whole directory, an archive: `tar c DIR | areas put - …`"));
         }
         // Of the standard input, a process may have read a part.
         if !metadata.is_file() || is_made_up(&metadata) || file.stream_position().map_err(failed)? != 0 {
             return Ok(Contents::Stream(Box::new(file)));
         }
         let size = usize::try_from(metadata.len())
-            .map_err(|_| Error::new(ErrorKind::Io, format!("read {path:?}")).detail("it is too large"))?;
+            .map_err(|_| Error::new(ErrorKind::Io, format!("read {path:?}")).with_facts("it is too large"))?;
         Ok(Contents::File(file, size))
     }
 

@@ -44,6 +44,6 @@ fn populated<K: AreaKind>(mut area: Area<K>, create: &Create, quiet: bool) -> Re
 pub(crate) fn in_memory(size: Bytes) -> areas::Result<usize> {
     usize::try_from(size.0).map_err(|_| {
         Error::new(ErrorKind::InvalidInput, format!("make an area of {size}"))
-            .detail("it is more than there are addresses")
+            .with_facts("it is more than there are addresses")
     })
 }

@@ -83,7 +83,7 @@ fn ready(output: &mut BufReader<ChildStdout>) -> Result<Ready> {
 }
 
 fn ended() -> Failure {
-    Error::new(ErrorKind::System, WHAT).detail("it ended before it held the areas").into()
+    Error::new(ErrorKind::System, WHAT).with_facts("it ended before it held the areas").into()
 }
 
 /// This program once more.

@@ -104,7 +104,7 @@ fn code_of(kind: ErrorKind) -> u8 {
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<std::borrow::Cow<'static, str>>, error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).detail(in_words(&error))
+    Error::new(ErrorKind::Io, what).with_facts(in_words(&error))
 }
 
 #[cfg(test)]

@@ -117,9 +117,8 @@ impl Growing {
 
 fn append(area: &AnyArea, at: usize, bytes: &[u8]) -> areas::Result<()> {
     let AnyArea::Shared(area) = area else {
-        return Err(
-            Error::new(ErrorKind::Frozen, format!("write {area}")).detail("another process has frozen it")
-        );
+        return Err(Error::new(ErrorKind::Frozen, format!("write {area}"))
+            .with_facts("another process has frozen it"));
     };
     let end = at.saturating_add(bytes.len());
     if end > area.size() {

@@ -159,7 +159,7 @@ impl Holder {
     fn find(&self, id: i32) -> areas::Result<usize> {
         self.held.iter().position(|area| area.id().is_some_and(|held| held.get() == id)).ok_or_else(|| {
             Error::new(ErrorKind::NoSuchArea, format!("find area {id} in process {}", std::process::id()))
-                .detail("it is not held here any more")
+                .with_facts("it is not held here any more")
         })
     }
 
@@ -169,7 +169,7 @@ impl Holder {
         let id = id_of(&self.held[at])?;
         if self.held.len() == 1 {
             return Err(Error::new(ErrorKind::Unsupported, format!("drop {} alone", self.held[at]))
-                .detail("this process holds nothing else"));
+                .with_facts("this process holds nothing else"));
         }
         self.held.remove(at);
         Ok(id)
@@ -193,7 +193,7 @@ impl Holder {
         match exclusive {
             false => area.rename(name),
             true => area.rename_exclusive(name).map_err(|error| match error.kind() {
-                ErrorKind::NameTaken => error.help("choose another name, or leave out --exclusive"),
+                ErrorKind::NameTaken => error.with_remedy("choose another name, or leave out --exclusive"),
                 _ => error,
             }),
         }
@@ -203,7 +203,7 @@ impl Holder {
 fn id_of(area: &AnyArea) -> areas::Result<AreaId> {
     // It was published, and is ours: only a closed descriptor takes its id.
     area.id().ok_or_else(|| {
-        Error::new(ErrorKind::NoSuchArea, format!("find {area}")).detail("it is not published any more")
+        Error::new(ErrorKind::NoSuchArea, format!("find {area}")).with_facts("it is not published any more")
     })
 }
 

@@ -17,8 +17,8 @@ pub(crate) fn run(moving: &Move, quiet: bool) -> Result<ExitCode> {
     let placement = moving.place.placement(quiet)?;
     if placement.is_default() {
         return Err(areas::Error::new(areas::ErrorKind::InvalidInput, "move an area")
-            .detail("no destination is given")
-            .help("name the nodes: `--nodes 1`")
+            .with_facts("no destination is given")
+            .with_remedy("name the nodes: `--nodes 1`")
             .into());
     }
     let source = moving.area.find()?;

@@ -93,8 +93,8 @@ impl FromStr for Split {
         };
         text.split(',').map(part).collect::<Option<_>>().map(Split).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("split an area into {text:?}"))
-                .detail("it is not a list of nodes, each with a weight of 1 or more")
-                .help("name the nodes in order: `0:1,1:3`")
+                .with_facts("it is not a list of nodes, each with a weight of 1 or more")
+                .with_remedy("name the nodes in order: `0:1,1:3`")
         })
     }
 }

@@ -56,7 +56,7 @@ fn filled(put: &Put, path: &Path, quiet: bool) -> Result<AnyArea> {
 fn follow(put: &Put, names: Vec<Name>, quiet: bool) -> Result<ExitCode> {
     let refuse = |detail: &'static str, help: &'static str| {
         let what = "let an area grow with a stream";
-        Err(Error::new(ErrorKind::InvalidInput, what).detail(detail).help(help).into())
+        Err(Error::new(ErrorKind::InvalidInput, what).with_facts(detail).with_remedy(help).into())
     };
     let ([path], [name]) = (put.files.as_slice(), names.as_slice()) else {
         return refuse("there are several files", "name one, or `-`");
@@ -104,8 +104,8 @@ fn names(put: &Put) -> Result<Vec<Name>> {
                 ErrorKind::InvalidInput,
                 format!("put {:?} and {:?}", put.files[before], put.files[at]),
             )
-            .detail(format!("both would have the name {name:?}"))
-            .help("let `{}` in `--name` stand for the file's own name, or put them one at a time")
+            .with_facts(format!("both would have the name {name:?}"))
+            .with_remedy("let `{}` in `--name` stand for the file's own name, or put them one at a time")
             .into());
         }
     }
@@ -120,8 +120,8 @@ fn name_of(path: &Path, pattern: Option<&OsStr>) -> areas::Result<Name> {
             Some(file) if path.as_os_str() != "-" => file.as_bytes(),
             _ => {
                 return Err(Error::new(ErrorKind::InvalidInput, format!("name an area after {path:?}"))
-                    .detail("it has no name")
-                    .help("give the name: `--name NAME`"));
+                    .with_facts("it has no name")
+                    .with_remedy("give the name: `--name NAME`"));
             }
         };
         name.splice(at..at + PLACE.len(), file.iter().copied());

@@ -21,8 +21,8 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
             ErrorKind::Unsupported,
             format!("resize area {} to {}", before.id, resize.size),
         )
-        .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
-        .help("only its holder can resize it")
+        .with_facts("its holder has unmapped what was behind it, and has other areas in the same memory")
+        .with_remedy("only its holder can resize it")
         .into());
     }
     match ClosedExtent::from(before.extent) {
@@ -35,8 +35,8 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
                 ErrorKind::Unsupported,
                 format!("resize area {} to {}", before.id, resize.size),
             )
-            .detail(format!("it has {:#} and can only grow", Bytes::from(before.size)))
-            .help("create it with `--resizable MAX` if it is to shrink")
+            .with_facts(format!("it has {:#} and can only grow", Bytes::from(before.size)))
+            .with_remedy("create it with `--resizable MAX` if it is to shrink")
             .into());
         }
         ClosedExtent::Fixed => {
@@ -44,8 +44,8 @@ pub(crate) fn run(resize: &Resize, quiet: bool) -> Result<ExitCode> {
                 ErrorKind::Unsupported,
                 format!("resize area {} to {}", before.id, resize.size),
             )
-            .detail(format!("its size is fixed at {:#}", Bytes::from(before.size)))
-            .help("create it with `--growable MAX` or `--resizable MAX` if its size is to change")
+            .with_facts(format!("its size is fixed at {:#}", Bytes::from(before.size)))
+            .with_remedy("create it with `--growable MAX` or `--resizable MAX` if its size is to change")
             .into());
         }
         ClosedExtent::Growable { .. } => source.open()?.grow(size)?,

@@ -38,13 +38,15 @@ impl Target {
                 Some(id) => registry::get(id),
                 None => {
                     return Err(Error::new(ErrorKind::NoSuchArea, format!("look at area {digits}"))
-                        .detail("no area ever has that id")
-                        .help(format!("`areas ls` lists the ids; an area of that name is `name:{digits}`")));
+                        .with_facts("no area ever has that id")
+                        .with_remedy(format!(
+                            "`areas ls` lists the ids; an area of that name is `name:{digits}`"
+                        )));
                 }
             },
         };
         found.map_err(|error| match (error.kind(), error.facts().map(str::to_owned)) {
-            (ErrorKind::NoSuchArea, Some(facts)) => error.detail(format!("{facts}; {}", looked_in())),
+            (ErrorKind::NoSuchArea, Some(facts)) => error.with_facts(format!("{facts}; {}", looked_in())),
             _ => error,
         })
     }
@@ -78,8 +80,8 @@ impl Pattern {
             Some(pattern) if !is_forced(pattern) && pattern.contains(['*', '?', '[']) => {
                 glob::Pattern::new(pattern).map(Pattern::Names).map_err(|error| {
                     Error::new(ErrorKind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
-                        .detail(format!("at character {}: {}", error.pos + 1, error.msg))
-                        .help(format!("an area of that name is `name:{pattern}`"))
+                        .with_facts(format!("at character {}: {}", error.pos + 1, error.msg))
+                        .with_remedy(format!("an area of that name is `name:{pattern}`"))
                 })
             }
             _ => Target::new(text).map(Pattern::One),
@@ -148,8 +150,8 @@ fn of_hex(digits: &[u8]) -> areas::Result<Vec<u8>> {
     bytes_of(digits).ok_or_else(|| {
         let text = String::from_utf8_lossy(digits);
         Error::new(ErrorKind::InvalidInput, format!("read a name from \"{HEX}{text}\""))
-            .detail("bytes have two hexadecimal digits each")
-            .help(format!("an area of that name is `name:{HEX}{text}`"))
+            .with_facts("bytes have two hexadecimal digits each")
+            .with_remedy(format!("an area of that name is `name:{HEX}{text}`"))
     })
 }
 

@@ -47,8 +47,8 @@ pub(crate) fn look_into(named: Option<&str>) -> areas::Result<()> {
     let user = named.parse().ok().or_else(|| Names::read().number_of(named));
     let user = user.ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, format!("look into the registry of user {named:?}"))
-            .detail("/etc/passwd has no user of that name")
-            .help("give the user's number: `id -u NAME`")
+            .with_facts("/etc/passwd has no user of that name")
+            .with_remedy("give the user's number: `id -u NAME`")
     })?;
     registry::look_into(Some(user))
 }
@@ -71,8 +71,8 @@ pub(crate) fn each_registry(
 ) -> areas::Result<Vec<(u32, Error)>> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::new(ErrorKind::NotPermitted, what.to_owned())
-            .detail("only root may look into the registries of others")
-            .help("run it with sudo"));
+            .with_facts("only root may look into the registries of others")
+            .with_remedy("run it with sudo"));
     }
     let mut failures = Vec::new();
     for user in users() {
@@ -110,8 +110,8 @@ pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
             ErrorKind::Registry,
             what,
         )
-        .detail(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
-        .help(
+        .with_facts(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
+        .with_remedy(
             "the first process that publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
         )),
         // What else may be wrong with it the registry says.

@@ -291,7 +291,7 @@ fn dropped_mappings_count_for_ever() {
             let mapping = SYSTEM.map(request)?;
             if left.fetch_add(1, Ordering::Relaxed) >= limit {
                 left.fetch_sub(1, Ordering::Relaxed);
-                return Err(Error::new(ErrorKind::Limit, "map").detail("too many"));
+                return Err(Error::new(ErrorKind::Limit, "map").with_facts("too many"));
             }
             Ok(mapping)
         },

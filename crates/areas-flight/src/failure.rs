@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 1000;
 
 /// An error of a file, in the library's form: `what` completes "cannot …".
 pub(crate) fn io_error(what: impl Into<Cow<'static, str>>, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).detail(areas::in_words(&error))
+    Error::new(ErrorKind::Io, what).with_facts(areas::in_words(&error))
 }
 
 /// What is sent to a client of an error here.
@@ -48,13 +48,13 @@ pub(crate) fn of_status(what: impl Into<Cow<'static, str>>, status: &Status) -> 
         _ => ErrorKind::Io,
     };
     let (detail, help) = words(status);
-    let error = Error::new(kind, what).detail(detail);
+    let error = Error::new(kind, what).with_facts(detail);
     match status.code() {
         Code::Unauthenticated => {
-            error.help("`--token-file F` names the file with the server's token, copied from there")
+            error.with_remedy("`--token-file F` names the file with the server's token, copied from there")
         }
-        Code::NotFound => error.help("`areas ls --at HOST:PORT` lists what is offered there"),
-        _ => help.into_iter().fold(error, Error::help),
+        Code::NotFound => error.with_remedy("`areas ls --at HOST:PORT` lists what is offered there"),
+        _ => help.into_iter().fold(error, Error::with_remedy),
     }
 }
 
@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn an_error_there_is_one_here() {
-        let there = Error::new(ErrorKind::Busy, "serve \"a\"").detail("it is not frozen").help("freeze it");
+        let there = Error::new(ErrorKind::Busy, "serve \"a\"")
+            .with_facts("it is not frozen")
+            .with_remedy("freeze it");
         let here = of_status("fetch \"a\"", &to_status(&there));
         assert_eq!(here.kind(), ErrorKind::Busy);
         assert_eq!(

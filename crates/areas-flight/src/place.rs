@@ -47,8 +47,8 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |detail: &'static str| {
             Err(Error::new(ErrorKind::InvalidInput, format!("find a server at {text:?}"))
-                .detail(detail)
-                .help("say `HOST:PORT`, as `areas serve` shows it"))
+                .with_facts(detail)
+                .with_remedy("say `HOST:PORT`, as `areas serve` shows it"))
         };
         let said = SCHEMES.iter().find_map(|(prefix, scheme)| Some((text.strip_prefix(prefix)?, *scheme)));
         let (rest, scheme) = said.map_or((text, None), |(rest, scheme)| (rest, Some(scheme)));
@@ -99,8 +99,8 @@ impl Location {
         let bytes = text.as_bytes();
         let refuse = || {
             Error::new(ErrorKind::InvalidInput, format!("find an area at {text:?}"))
-                .detail("it is not a server and a name after a slash")
-                .help("say `HOST:PORT/NAME`; `areas ls --at HOST:PORT` lists the names")
+                .with_facts("it is not a server and a name after a slash")
+                .with_remedy("say `HOST:PORT/NAME`; `areas ls --at HOST:PORT` lists the names")
         };
         let scheme = SCHEMES
             .iter()

@@ -46,7 +46,7 @@ fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
 }
 
 fn missing(path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::Io, format!("read {what} from {path:?}")).detail("no such file or directory")
+    Error::new(ErrorKind::Io, format!("read {what} from {path:?}")).with_facts("no such file or directory")
 }
 
 /// In PEM, each thing says what it is: `-----BEGIN CERTIFICATE-----`.
@@ -57,7 +57,7 @@ fn has(bytes: &[u8], path: &Path, what: &str) -> Result<()> {
     match text.lines().any(is_one) {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::InvalidInput, format!("read {path:?} as PEM"))
-            .detail(format!("it has no line `-----BEGIN {what}-----`"))
-            .help("`openssl x509 -in F -out F.pem` and `openssl pkey -in F -out F.pem` write PEM")),
+            .with_facts(format!("it has no line `-----BEGIN {what}-----`"))
+            .with_remedy("`openssl x509 -in F -out F.pem` and `openssl pkey -in F -out F.pem` write PEM")),
     }
 }

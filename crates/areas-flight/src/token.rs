@@ -43,8 +43,8 @@ impl Token {
         let text = String::from_utf8_lossy(&text);
         Self::new(text.trim_end_matches(['\n', '\r'])).map(Some).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("read a token from {path:?}"))
-                .detail(format!("it is not one line of {MIN} to {MAX} visible ASCII characters"))
-                .help("remove it, and `areas serve` makes a new one")
+                .with_facts(format!("it is not one line of {MIN} to {MAX} visible ASCII characters"))
+                .with_remedy("remove it, and `areas serve` makes a new one")
         })
     }
 
@@ -61,11 +61,13 @@ impl Token {
         }
         let mut random = [0; RANDOM];
         // So few bytes come at once, once the machine has any.
-        let got = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(|errno| Error::new(ErrorKind::System, what()).call("getrandom(32 bytes)", errno))?;
+        let got =
+            rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(|errno| {
+                Error::new(ErrorKind::System, what()).with_system_call("getrandom(32 bytes)", errno)
+            })?;
         if got != RANDOM {
             return Err(Error::new(ErrorKind::System, what())
-                .detail(format!("getrandom returned {got} bytes of {RANDOM}")));
+                .with_facts(format!("getrandom returned {got} bytes of {RANDOM}")));
         }
         let token = hex(&random);
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -102,7 +104,9 @@ pub(crate) fn read_secret(path: &Path, what: &str, most: u64) -> Result<Option<V
     // Asked of what is open, not of what has the name by now.
     let status = file.metadata().map_err(failed)?;
     let refuse = |detail: String, help: String| {
-        Error::new(ErrorKind::NotPermitted, format!("read {what} from {path:?}")).detail(detail).help(help)
+        Error::new(ErrorKind::NotPermitted, format!("read {what} from {path:?}"))
+            .with_facts(detail)
+            .with_remedy(help)
     };
     if status.mode() & 0o077 != 0 {
         let detail = format!("others may read or write it: its mode is {:04o}", status.mode() & 0o7777);

@@ -143,7 +143,7 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 
 fn nonsense(what: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("read {what} that the other side sent"))
-        .detail("it is not in hexadecimal digits")
+        .with_facts("it is not in hexadecimal digits")
 }
 
 #[cfg(test)]

@@ -150,8 +150,8 @@ fn ours(
     let its = offered.name()?;
     if its != *asked {
         return Err(Error::new(ErrorKind::Io, what(asked, &peer))
-            .detail(format!("the server answers with an area of another name: {its:?}"))
-            .help("the server is not one of this version of areas, or not to be trusted"));
+            .with_facts(format!("the server answers with an area of another name: {its:?}"))
+            .with_remedy("the server is not one of this version of areas, or not to be trusted"));
     }
     let (name, note) = (wire::hex(offered.name()?.as_bytes()), wire::hex(offered.note()?.as_bytes()));
     let done = |sent, seconds, resumed, local| {
@@ -196,7 +196,7 @@ fn foreign(
     let most = usize::try_from(most).ok().filter(|&most| most >= page && isize::try_from(most).is_ok());
     let most = most.ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, what.clone())
-            .detail("a table takes a page at least, and no more than there are addresses")
+            .with_facts("a table takes a page at least, and no more than there are addresses")
     })?;
     let name = wire::hex(asked.as_bytes());
     let size = page as u64;
@@ -221,13 +221,13 @@ fn foreign(
 
 /// What is reported of an area must make sense, and be within what is taken.
 fn checked(what: &str, offered: &Offered, fetch: &Fetch) -> Result<Checksum> {
-    let refuse = |kind, detail: String| Error::new(kind, what.to_owned()).detail(detail);
+    let refuse = |kind, detail: String| Error::new(kind, what.to_owned()).with_facts(detail);
     if let Some(most) = fetch.max_size.filter(|most| offered.size > most.0) {
         return Err(refuse(
             ErrorKind::Limit,
             format!("it has {:#}, and no more than {most:#} are taken", areas::Bytes(offered.size)),
         )
-        .help("`--max-size SIZE` takes more"));
+        .with_remedy("`--max-size SIZE` takes more"));
     }
     let size = usize::try_from(offered.size).ok().filter(|&size| size > 0 && isize::try_from(size).is_ok());
     if size.is_none() {
@@ -240,7 +240,7 @@ fn checked(what: &str, offered: &Offered, fetch: &Fetch) -> Result<Checksum> {
 fn local(offered: &Offered, checksum: Checksum) -> Result<Area<Frozen>> {
     let source = registry::get(offered.id()?)?;
     let refuse = |detail: &str| {
-        Error::new(ErrorKind::NoSuchArea, format!("clone area {}", offered.id)).detail(detail.to_owned())
+        Error::new(ErrorKind::NoSuchArea, format!("clone area {}", offered.id)).with_facts(detail.to_owned())
     };
     if *source.name() != offered.name()? {
         return Err(refuse("it has another name here"));
@@ -263,7 +263,7 @@ fn receive(socket: BorrowedFd<'_>, size: u64) -> Result<Area<areas::Shared>> {
         AnyArea::Shared(area) if area.size() as u64 == size => area,
         other => {
             return Err(Error::new(ErrorKind::InvalidInput, format!("fill {other}"))
-                .detail(format!("it is not a shared area of {size} bytes")));
+                .with_facts(format!("it is not a shared area of {size} bytes")));
         }
     };
     Ok(shared)
@@ -275,8 +275,8 @@ fn end_with_the_other(socket: BorrowedFd<'_>) -> Result<()> {
     let socket = socket.try_clone_to_owned().map_err(|error| crate::failure::io_error(what, error))?;
     if rustix::net::sockopt::socket_domain(&socket).ok() != Some(rustix::net::AddressFamily::UNIX) {
         return Err(Error::new(ErrorKind::InvalidInput, "fetch an area")
-            .detail("the standard input is not a Unix socket")
-            .help("`areas fetch` starts this program"));
+            .with_facts("the standard input is not a Unix socket")
+            .with_remedy("`areas fetch` starts this program"));
     }
     let watch = move || {
         loop {

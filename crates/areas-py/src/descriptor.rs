@@ -14,8 +14,8 @@ pub(crate) fn borrowed<'fd>(py: Python<'_>, descriptor: RawFd) -> PyResult<Borro
         return Err(raised(
             py,
             &Error::new(ErrorKind::InvalidInput, format!("use descriptor {descriptor}"))
-                .detail("it is closed")
-                .help("give a socket or file that is open"),
+                .with_facts("it is closed")
+                .with_remedy("give a socket or file that is open"),
         ));
     }
     // SAFETY: it is not -1. That it stays open is Python's to see to: the caller holds the socket

@@ -106,8 +106,8 @@ pub(crate) fn offer(
             Some(path) => options.open(&source, path),
             None => options.open_inherited(&source)?.ok_or_else(|| {
                 Error::new(ErrorKind::InvalidInput, format!("offer area {id}"))
-                    .detail("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS), and there is no path")
-                    .help("say where: `areas.offer(area, path)`")
+                    .with_facts("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS), and there is no path")
+                    .with_remedy("say where: `areas.offer(area, path)`")
             }),
         }
     });
@@ -156,7 +156,10 @@ pub(crate) fn take(
             py.detach(|| drop(other));
             let error =
                 Error::new(ErrorKind::Unsupported, format!("take the area that is offered at {path:?}"));
-            Err(raised(py, &error.detail("its size may shrink, and an array over it could lose its memory")))
+            Err(raised(
+                py,
+                &error.with_facts("its size may shrink, and an array over it could lose its memory"),
+            ))
         }
         Err(error) => Err(raised(py, &error)),
     }

@@ -61,11 +61,11 @@ impl Holding {
                 let kind = if any.is_frozen() { ErrorKind::Frozen } else { ErrorKind::ReadOnly };
                 let name = of_any!(any, area => area.to_string());
                 return Err(Error::new(kind, format!("write {name}"))
-                    .detail(match any.is_frozen() {
+                    .with_facts(match any.is_frozen() {
                         true => "it is frozen: no process writes it any more",
                         false => "it was opened for reading",
                     })
-                    .help(match any.is_frozen() {
+                    .with_remedy(match any.is_frozen() {
                         true => "copy it: `a.array.copy()`",
                         false => "open it for writing: `areas.find(name, write=True)`",
                     }));
@@ -128,8 +128,8 @@ impl Holding {
         let left = deadline.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
         let frozen = self.core.turn(py, "freeze", |any| match any {
             Any::Frozen(area) => {
-                let error =
-                    Error::new(ErrorKind::Frozen, format!("freeze {area}")).detail("it is frozen already");
+                let error = Error::new(ErrorKind::Frozen, format!("freeze {area}"))
+                    .with_facts("it is frozen already");
                 (Any::Frozen(area), Err(error))
             }
             Any::Shared(area) if self.writers() > 0 => {
@@ -152,7 +152,7 @@ impl Holding {
                 (Any::Shared(area), grown)
             }
             Any::Frozen(area) => {
-                let error = Error::new(ErrorKind::Frozen, format!("grow {area}")).detail("it is frozen");
+                let error = Error::new(ErrorKind::Frozen, format!("grow {area}")).with_facts("it is frozen");
                 (Any::Frozen(area), Err(error))
             }
         })?;
@@ -181,7 +181,7 @@ impl Holding {
                 (Any::Shared(area), done)
             }
             Any::Frozen(area) => {
-                let error = Error::new(ErrorKind::Frozen, format!("fill {area}")).detail("it is frozen");
+                let error = Error::new(ErrorKind::Frozen, format!("fill {area}")).with_facts("it is frozen");
                 (Any::Frozen(area), Some(Err(error)))
             }
         })?;
@@ -366,7 +366,7 @@ impl Holding {
             ),
         };
         Error::new(ErrorKind::Busy, format!("freeze {name}"))
-            .detail(detail)
-            .help("drop them first (`del`, or leave the function that has them); write through `a.array[…] = …` and keep no array")
+            .with_facts(detail)
+            .with_remedy("drop them first (`del`, or leave the function that has them); write through `a.array[…] = …` and keep no array")
     }
 }

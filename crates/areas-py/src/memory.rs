@@ -175,8 +175,8 @@ impl Memory {
             Of::Area(_, holding) => Ok(holding.clone_ref(py)),
             Of::Slice(_) | Of::Lease(_) => {
                 let error = Error::new(ErrorKind::InvalidInput, "use the area of an array")
-                    .detail("the array lies in a slab, whose area is not its own")
-                    .help("copy it into one: `areas.put(array)`");
+                    .with_facts("the array lies in a slab, whose area is not its own")
+                    .with_remedy("copy it into one: `areas.put(array)`");
                 Err(raised(py, &error))
             }
         }

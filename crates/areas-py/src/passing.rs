@@ -44,7 +44,7 @@ pub(crate) fn opened(pid: u32, id: i32, inode: u64, write: bool, keep_name: bool
     match open(&source, write, keep_name)? {
         area if is_it(&area) => Ok(area),
         _ => Err(Error::new(ErrorKind::NoSuchArea, format!("open area {id} of process {pid}"))
-            .detail("it went as it was opened")),
+            .with_facts("it went as it was opened")),
     }
 }
 
@@ -99,8 +99,8 @@ pub(crate) fn receive(
                 return Err(raised(
                     py,
                     &Error::new(ErrorKind::Unsupported, "receive an area over a socket")
-                        .detail("it is resizable: an array over it could lose its memory at any moment")
-                        .help("send an area of a fixed size, or one that only grows"),
+                        .with_facts("it is resizable: an array over it could lose its memory at any moment")
+                        .with_remedy("send an area of a fixed size, or one that only grows"),
                 ));
             }
             Err(error) if error.kind() == ErrorKind::TimedOut && left != Some(Duration::ZERO) => {}

@@ -29,7 +29,7 @@ pub(crate) fn pages(huge: Option<&str>) -> Result<Pages, Error> {
         let bytes = text.parse::<areas::Bytes>()?;
         usize::try_from(bytes.0).ok().and_then(PageSize::of).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a page size"))
-                .detail("a page size is a power of two from 4 KiB to 16 GiB")
+                .with_facts("a page size is a power of two from 4 KiB to 16 GiB")
         })
     };
     Ok(match huge {

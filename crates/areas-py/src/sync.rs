@@ -64,7 +64,7 @@ fn in_steps<T: Send>(
             Step::Late(error) if left == Some(slice) => {
                 // The step's own text has the time of the step.
                 let reported = Error::new(ErrorKind::TimedOut, error.what().to_owned())
-                    .detail(format!("{late} within {:?}", whole.unwrap_or_default()));
+                    .with_facts(format!("{late} within {:?}", whole.unwrap_or_default()));
                 py.check_signals()?;
                 return Err(raised(py, &reported));
             }
@@ -103,8 +103,8 @@ impl Words {
         let refused = |detail: &'static str| {
             failed(
                 Error::new(ErrorKind::Frozen, WHAT)
-                    .detail(detail)
-                    .help("put locks into an area of their own, or one that is not frozen"),
+                    .with_facts(detail)
+                    .with_remedy("put locks into an area of their own, or one that is not frozen"),
             )
         };
         let copied = holding.get().core().look(py, |any| match any {
@@ -121,10 +121,10 @@ impl Words {
             }
             _ => Err(failed(
                 Error::new(ErrorKind::System, WHAT)
-                    .detail(
+                    .with_facts(
                         "the program has closed the area's descriptor, whose number is another file's now",
                     )
-                    .help("close only descriptors that you opened; find the area again"),
+                    .with_remedy("close only descriptors that you opened; find the area again"),
             )),
         }
     }
@@ -250,8 +250,8 @@ impl Writing {
             return Err(raised(
                 py,
                 &Error::new(ErrorKind::Busy, "write a sequence lock")
-                    .detail("this writer was ended, or another thread is just writing with it")
-                    .help("become its writer again; or have threads take turns"),
+                    .with_facts("this writer was ended, or another thread is just writing with it")
+                    .with_remedy("become its writer again; or have threads take turns"),
             ));
         };
         let (area, bytes) = (&self.words.get().area, bytes.as_bytes());

@@ -63,10 +63,10 @@ impl Svm {
             if has & CL_DEVICE_SVM_FINE_GRAIN_BUFFER == 0 {
                 let name = device.name().unwrap_or_else(|_| "a device".to_owned());
                 return Err(Error::new(ErrorKind::Unsupported, "use shared virtual memory for areas")
-                    .detail(format!(
+                    .with_facts(format!(
                         "{name} has none that the host may access at any time: its capabilities are {has:#x}"
                     ))
-                    .help("use AreaBuffer, or a context of other devices"));
+                    .with_remedy("use AreaBuffer, or a context of other devices"));
             }
         }
         Ok(Svm { context })
@@ -104,16 +104,18 @@ impl Provider for Svm {
         let room = request.alignment().max(PAGE);
         let bytes = request.size().checked_next_multiple_of(PAGE).and_then(|size| size.checked_add(room));
         let bytes = bytes.ok_or_else(|| {
-            Error::new(ErrorKind::NoMemory, what()).detail("that is more than there are addresses")
+            Error::new(ErrorKind::NoMemory, what()).with_facts("that is more than there are addresses")
         })?;
         let flags = CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER;
         // SAFETY: flags that the devices have (checked when the provider was made), and an
         // alignment that OpenCL has for all.
         let given = unsafe { svm_alloc(self.context.get(), flags, bytes, 128) };
         let start = given.ok().and_then(|start| NonNull::new(start.cast::<u8>())).ok_or_else(|| {
-            Error::new(ErrorKind::NoMemory, what()).detail("clSVMAlloc returned NULL, without a reason").help(
-                "ask for less: CL_DEVICE_MAX_MEM_ALLOC_SIZE is the most that a device allocates at once",
-            )
+            Error::new(ErrorKind::NoMemory, what())
+                .with_facts("clSVMAlloc returned NULL, without a reason")
+                .with_remedy(
+                    "ask for less: CL_DEVICE_MAX_MEM_ALLOC_SIZE is the most that a device allocates at once",
+                )
         })?;
         let block = Block { context: self.context.clone(), start };
         // SAFETY: the block is readable and writable until it is dropped, and known to nothing
@@ -177,5 +179,5 @@ impl fmt::Debug for AreaBuffer {
 }
 
 fn refused(what: &str, why: &ClError) -> Error {
-    Error::new(ErrorKind::System, what.to_owned()).detail(format!("OpenCL says: {why} ({})", why.0))
+    Error::new(ErrorKind::System, what.to_owned()).with_facts(format!("OpenCL says: {why} ({})", why.0))
 }

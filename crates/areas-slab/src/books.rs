@@ -116,8 +116,8 @@ impl Books {
         };
         let too_large = || {
             Error::new(ErrorKind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
-                .detail(format!("a slab has at most {}", Bytes::from(MAX_GRANULES as usize * GRANULE)))
-                .help("make several")
+                .with_facts(format!("a slab has at most {}", Bytes::from(MAX_GRANULES as usize * GRANULE)))
+                .with_remedy("make several")
         };
         let granules = most.saturating_sub(table.geometry.data()) / GRANULE;
         let capacity =
@@ -125,11 +125,11 @@ impl Books {
         if capacity == 0 {
             let whole = table.geometry.data() + GRANULE;
             return Err(Error::new(ErrorKind::InvalidInput, format!("make a slab of {}", Bytes::from(most)))
-                .detail(format!(
+                .with_facts(format!(
                     "the table of {} slots and {} readers leaves no room for blocks",
                     table.geometry.slots, table.geometry.readers
                 ))
-                .help(format!("make it larger than {}, or `slots` fewer", Bytes::from(whole))));
+                .with_remedy(format!("make it larger than {}, or `slots` fewer", Bytes::from(whole))));
         }
         // Each block, each gap between two, and one more while a block is cut.
         let allocator = Allocator::with_max_allocs(capacity, table.geometry.slots * 2 + 8);
@@ -247,8 +247,8 @@ impl Books {
         let slot = &mut self.slots[slot as usize];
         if slot.gives >= u32::from(Word::MAX_TAKES) {
             return Err(Error::new(ErrorKind::Limit, "give a slice away")
-                .detail(format!("it was given {} times, and no more are counted", slot.gives))
-                .help("keep it, and send its handle: `Slice::handle`"));
+                .with_facts(format!("it was given {} times, and no more are counted", slot.gives))
+                .with_remedy("keep it, and send its handle: `Slice::handle`"));
         }
         slot.gives += 1;
         slot.given = Some(Instant::now());
@@ -347,15 +347,15 @@ impl Books {
         let slots = table.geometry.slots as usize;
         if usage.blocks >= slots {
             return Error::new(ErrorKind::Limit, what)
-                .detail(format!(
+                .with_facts(format!(
                     "it has {slots} slots, all in use: {} given away and not taken, {} that others read",
                     Bytes::from(usage.given),
                     Bytes::from(usage.read)
                 ))
-                .help("make it with more: `SlabBuilder::slots`; or drop slices");
+                .with_remedy("make it with more: `SlabBuilder::slots`; or drop slices");
         }
         Error::new(ErrorKind::NoMemory, what)
-            .detail(format!(
+            .with_facts(format!(
                 "of {}, {} are the owner's, {} given away and not taken, {} read by others; the largest block that is free has {}",
                 Bytes::from(usage.capacity),
                 Bytes::from(usage.owned),
@@ -363,7 +363,7 @@ impl Books {
                 Bytes::from(usage.read),
                 Bytes::from(usage.largest)
             ))
-            .help("drop slices; wait for readers: `alloc_within`; take back what was not taken: `take_back`; or make it larger, or growable")
+            .with_remedy("drop slices; wait for readers: `alloc_within`; take back what was not taken: `take_back`; or make it larger, or growable")
     }
 }
 

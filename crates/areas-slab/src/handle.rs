@@ -43,7 +43,7 @@ impl Handle {
     /// [`ErrorKind::InvalidInput`] for bytes that are not a handle.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let wrong = || {
-            Error::new(ErrorKind::InvalidInput, "read the handle of a slice").detail(format!(
+            Error::new(ErrorKind::InvalidInput, "read the handle of a slice").with_facts(format!(
                 "these {} bytes are none: it has {}, and begins with \"aSl1\"",
                 bytes.len(),
                 Handle::BYTES
@@ -83,13 +83,13 @@ impl Handle {
     /// The error where its block is not to be had.
     pub(crate) fn gone(&self, why: &str) -> Error {
         Error::new(ErrorKind::NoSuchArea, format!("open {self}"))
-            .detail(why.to_owned())
-            .help("a process must hold it until it is opened: its owner, or one that has opened it; or its owner gives it: `Slice::give`, `take`")
+            .with_facts(why.to_owned())
+            .with_remedy("a process must hold it until it is opened: its owner, or one that has opened it; or its owner gives it: `Slice::give`, `take`")
     }
 
     /// The error for a handle of what cannot be.
     pub(crate) fn wrong(&self, why: &str) -> Error {
-        Error::new(ErrorKind::InvalidInput, format!("open {self}")).detail(why.to_owned())
+        Error::new(ErrorKind::InvalidInput, format!("open {self}")).with_facts(why.to_owned())
     }
 
     /// Where the slice begins in the area, in bytes.

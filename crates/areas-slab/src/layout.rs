@@ -197,8 +197,8 @@ impl Slot for At<'_> {
 /// The error for an area that no slab is in.
 pub(crate) fn no_slab(area: &Area<Shared>) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("read a slab in {area}"))
-        .detail("there is none in it, or its owner has not finished making it")
-        .help("make one: `Slab::create`, `SlabBuilder::over`")
+        .with_facts("there is none in it, or its owner has not finished making it")
+        .with_remedy("make one: `Slab::create`, `SlabBuilder::over`")
 }
 
 #[cfg(test)]

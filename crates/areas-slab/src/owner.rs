@@ -29,8 +29,8 @@ impl Owner {
         // forked.
         if self.presence.is_inherited() {
             return Err(Error::new(ErrorKind::NotPermitted, what)
-                .detail("the slab is the parent's: a forked child has none of it")
-                .help("make one in the child; or have the parent give slices to it"));
+                .with_facts("the slab is the parent's: a forked child has none of it")
+                .with_remedy("make one in the child; or have the parent give slices to it"));
         }
         Ok(self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -50,11 +50,11 @@ impl Reader {
     fn prepare(area: &Area<Shared>) -> Result<(Geometry, u64, Seat)> {
         if !area.protection().contains(Protection::READ_WRITE) {
             return Err(Error::new(ErrorKind::ReadOnly, format!("read the slab in {area}"))
-                .detail(format!(
+                .with_facts(format!(
                     "its protection is {}, and readers record in it what they read",
                     area.protection()
                 ))
-                .help("open it for writing, too"));
+                .with_remedy("open it for writing, too"));
         }
         let (geometry, nonce) = Table::read(area)?.ok_or_else(|| no_slab(area))?;
         Ok((geometry, nonce, Seat::take(View { area, geometry })?))
@@ -186,8 +186,8 @@ impl Attached {
         while seat.presence.is_inherited() {
             seat = seat.next.get().ok_or_else(|| {
                 Error::new(ErrorKind::NotPermitted, "open a slice")
-                    .detail("the parent has attached to the slab, and a forked child reads for itself")
-                    .help("attach in the child: `Reader::attach`, `open`, `take`")
+                    .with_facts("the parent has attached to the slab, and a forked child reads for itself")
+                    .with_remedy("attach in the child: `Reader::attach`, `open`, `take`")
             })?;
         }
         Ok(seat)
@@ -215,7 +215,7 @@ impl Attached {
         }
         if takes && before.takes >= Word::MAX_TAKES {
             return Err(Error::new(ErrorKind::Limit, format!("take {handle}"))
-                .detail(format!("this process has taken it {} times", before.takes)));
+                .with_facts(format!("this process has taken it {} times", before.takes)));
         }
         let Some(word) = seat.say(&self.table, slot, handle.generation, before, takes)? else {
             return Err(handle.gone("its block was freed"));

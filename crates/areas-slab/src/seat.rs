@@ -45,8 +45,8 @@ impl Seat {
         let readers = view.geometry.readers;
         let presence = Presence::take(view.area.object(), 1..readers + 1)?.ok_or_else(|| {
             was_taken(Error::new(ErrorKind::Limit, format!("read the slab in {}", view.area)))
-                .detail(format!("{readers} processes read it, and no more may"))
-                .help("have its owner make it with more: `SlabBuilder::readers`; or end one")
+                .with_facts(format!("{readers} processes read it, and no more may"))
+                .with_remedy("have its owner make it with more: `SlabBuilder::readers`; or end one")
         })?;
         let seat = Seat { held: Mutex::default(), presence, next: OnceLock::new() };
         seat.forget_predecessor(view)?;
@@ -84,7 +84,7 @@ impl Seat {
         let word = self.say(table, slot, held.generation, before, false)?;
         let word = word.ok_or_else(|| {
             Error::new(ErrorKind::Busy, "prepare a slab for a fork")
-                .detail("another process has written over its table")
+                .with_facts("another process has written over its table")
         })?;
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(slot, Held { takes: word.takes, ..held });
@@ -117,8 +117,8 @@ impl Seat {
             if Instant::now() >= deadline {
                 at.say(reader, Word { reads: false, ..before })?;
                 return Err(Error::new(ErrorKind::Busy, "open a slice")
-                    .detail("its owner was stopped in the middle of looking for readers")
-                    .help("try again when it goes on"));
+                    .with_facts("its owner was stopped in the middle of looking for readers")
+                    .with_remedy("try again when it goes on"));
             }
             std::thread::sleep(Duration::from_micros(20));
             begun = protocol::decided(&at, reader, generation, word)?;

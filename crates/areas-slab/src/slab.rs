@@ -100,15 +100,15 @@ impl SlabBuilder {
         let slots = self.slots.unwrap_or_else(|| slots_for(most));
         let geometry = Geometry { readers: self.readers, slots };
         if !(1..=MAX_READERS).contains(&geometry.readers) || !(1..=MAX_SLOTS).contains(&geometry.slots) {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts(format!(
                 "{} slots and {} readers were asked for: 1 to {MAX_SLOTS} and 1 to {MAX_READERS} can be",
                 geometry.slots, geometry.readers
             )));
         }
         let busy = |who: &str| {
             Error::new(ErrorKind::Busy, what())
-                .detail(who.to_owned())
-                .help("make an area of its own for each slab")
+                .with_facts(who.to_owned())
+                .with_remedy("make an area of its own for each slab")
         };
         let presence = Presence::take(area.object(), OWNER..OWNER + 1)?
             .ok_or_else(|| was_taken(busy("another slab is in it, whose owner is alive")))?;
@@ -120,13 +120,13 @@ impl SlabBuilder {
         }
         if geometry.data() >= most {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!(
+                .with_facts(format!(
                     "the table of {} slots and {} readers has {} bytes, and the area {most}",
                     geometry.slots,
                     geometry.readers,
                     geometry.data()
                 ))
-                .help("make the area larger, or `slots` or `readers` fewer"));
+                .with_remedy("make the area larger, or `slots` or `readers` fewer"));
         }
         let nonce = nonce();
         Table::begin(area, geometry, nonce, fresh)?;
@@ -187,8 +187,8 @@ impl Slab {
         let published = match Arc::get_mut(&mut self.0).and_then(|owner| Arc::get_mut(&mut owner.table)) {
             Some(table) => table.area.publish(name),
             None => Err(Error::new(ErrorKind::Busy, what)
-                .detail("there are slices of it, or clones of this value")
-                .help("publish it first, or publish the area before the slab is made")),
+                .with_facts("there are slices of it, or clones of this value")
+                .with_remedy("publish it first, or publish the area before the slab is made")),
         };
         attachments::own(number, &self.0);
         published
@@ -214,7 +214,7 @@ impl Slab {
     pub fn alloc(&self, layout: Layout) -> Result<Slice> {
         const WHAT: &str = "take a block from a slab";
         if layout.align() > 4096 {
-            return Err(Error::new(ErrorKind::InvalidInput, WHAT).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, WHAT).with_facts(format!(
                 "an alignment of {} bytes was asked for, and at most 4096 are possible",
                 layout.align()
             )));
@@ -303,7 +303,7 @@ impl Slab {
     /// As [`alloc`](Slab::alloc).
     pub fn put(&self, bytes: &[u8]) -> Result<Slice> {
         let layout = Layout::from_size_align(bytes.len(), 1).map_err(|error| {
-            Error::new(ErrorKind::InvalidInput, "put bytes into a slab").detail(error.to_string())
+            Error::new(ErrorKind::InvalidInput, "put bytes into a slab").with_facts(error.to_string())
         })?;
         let slice = self.alloc(layout)?;
         slice.write_at(0, bytes)?;

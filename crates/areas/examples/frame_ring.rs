@@ -57,7 +57,7 @@ fn produce() -> areas::Result<()> {
     }
     let status = reader.wait().map_err(failed("wait for the reader"))?;
     if !status.success() {
-        return Err(areas::Error::new(ErrorKind::Io, "run the reader").detail(status.to_string()));
+        return Err(areas::Error::new(ErrorKind::Io, "run the reader").with_facts(status.to_string()));
     }
     println!("{FRAMES} frames written");
     Ok(())
@@ -78,7 +78,7 @@ fn show(name: &str) -> areas::Result<()> {
                 Ok(_) if frame[..4] == number.to_le_bytes() => {
                     let byte = number.to_le_bytes()[0];
                     if frame[4..].iter().any(|&found| found != byte) {
-                        return Err(areas::Error::new(ErrorKind::Io, "show a frame").detail("it is torn"));
+                        return Err(areas::Error::new(ErrorKind::Io, "show a frame").with_facts("it is torn"));
                     }
                     shown += 1;
                 }

@@ -29,7 +29,7 @@ fn holder() -> areas::Result<()> {
     let program = std::env::current_exe().map_err(failed("find this program"))?;
     let status = Command::new(program).arg(&name).status().map_err(failed("start this program again"))?;
     if !status.success() {
-        return Err(areas::Error::new(areas::ErrorKind::Io, "run the worker").detail(status.to_string()));
+        return Err(areas::Error::new(areas::ErrorKind::Io, "run the worker").with_facts(status.to_string()));
     }
     println!("{}: the answer is {}", std::process::id(), area.load::<u64>(1024, Ordering::Acquire)?);
 

@@ -76,7 +76,7 @@ fn host() -> Result<()> {
     );
     let status = other.wait().map_err(failed("wait for the other process"))?;
     if !status.success() {
-        return Err(Error::new(ErrorKind::Io, "run as the other user").detail(status.to_string()));
+        return Err(Error::new(ErrorKind::Io, "run as the other user").with_facts(status.to_string()));
     }
     let mut answer = [0; 16];
     board.read_at(ANSWER + 8, &mut answer)?;
@@ -121,7 +121,7 @@ fn guest() -> Result<()> {
     for (what, why) in refused {
         let Some(why) = why else {
             return Err(Error::new(ErrorKind::System, "keep what is for reading only from being written")
-                .detail(what));
+                .with_facts(what));
         };
         println!("user {}: {what}: refused: {why}", user());
     }
@@ -155,7 +155,7 @@ fn is_ours(area: &Area<Shared>) -> Result<bool> {
 fn receive(socket: &OwnedFd) -> Result<Area<Shared>> {
     match areas::receive(socket)? {
         Received::Shared(area) => Ok(area),
-        other => Err(Error::new(ErrorKind::InvalidInput, "use what came").detail(format!("{other:?}"))),
+        other => Err(Error::new(ErrorKind::InvalidInput, "use what came").with_facts(format!("{other:?}"))),
     }
 }
 
@@ -168,5 +168,5 @@ fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
 }
 
 fn errno(what: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
-    move |errno| Error::new(ErrorKind::System, what).detail(errno.to_string())
+    move |errno| Error::new(ErrorKind::System, what).with_facts(errno.to_string())
 }

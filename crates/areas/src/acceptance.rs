@@ -47,7 +47,7 @@ impl Acceptance {
     /// [`ErrorKind::Limit`] with the bound.
     pub(crate) fn check(&self, object: &Object, claimed: Lock, what: &str) -> Result<Lock> {
         let refuse = |detail: String, help: &'static str| {
-            Err(Error::new(ErrorKind::Limit, what.to_owned()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Limit, what.to_owned()).with_facts(detail).with_remedy(help))
         };
         let page = object.page_size();
         if self.pages != 0 && self.pages & page.bytes() as u64 == 0 {

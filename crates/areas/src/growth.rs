@@ -30,14 +30,14 @@ impl Object {
         let what = || format!("grow {whose} to {}", Bytes::from(size));
         let Extent::Growable { max } = self.extent() else {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("its size is fixed at {}", Bytes::from(self.size_seen())))
-                .help("create it as growable: `.growable(max)`, `areas create --growable MAX`"));
+                .with_facts(format!("its size is fixed at {}", Bytes::from(self.size_seen())))
+                .with_remedy("create it as growable: `.growable(max)`, `areas create --growable MAX`"));
         };
         let rounded = self.page_size().round_up(size).filter(|&size| size <= max);
         let Some(rounded) = rounded else {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("it was created to grow to {} at most", Bytes::from(max)))
-                .help("the reserve is fixed at creation: create the area with a larger one"));
+                .with_facts(format!("it was created to grow to {} at most", Bytes::from(max)))
+                .with_remedy("the reserve is fixed at creation: create the area with a larger one"));
         };
         if self.page_size() != PageSize::base() {
             return self.take(rounded, placement, what);
@@ -79,17 +79,17 @@ impl Object {
         set.map_err(|errno| match errno {
             sys::Errno::BADF if self.own_fd().is_err() => closed(what()),
             sys::Errno::PERM => Error::new(ErrorKind::Frozen, what())
-                .call("ftruncate", errno)
-                .detail("it is sealed against changes of its size: it was frozen"),
+                .with_system_call("ftruncate", errno)
+                .with_facts("it is sealed against changes of its size: it was frozen"),
             _ if self.is_frozen().unwrap_or(false) => Error::new(ErrorKind::Frozen, what())
-                .call("ftruncate", errno)
-                .detail("it is frozen: its size is permanently fixed"),
+                .with_system_call("ftruncate", errno)
+                .with_facts("it is frozen: its size is permanently fixed"),
             // What the kernel says of a descriptor that is open for reading only.
             sys::Errno::INVAL | sys::Errno::BADF => Error::new(ErrorKind::ReadOnly, what())
-                .call("ftruncate", errno)
-                .detail("it was opened for reading only")
-                .help("resizing requires write access: clone it for writing"),
-            _ => Error::new(ErrorKind::System, what()).call("ftruncate", errno),
+                .with_system_call("ftruncate", errno)
+                .with_facts("it was opened for reading only")
+                .with_remedy("resizing requires write access: clone it for writing"),
+            _ => Error::new(ErrorKind::System, what()).with_system_call("ftruncate", errno),
         })?;
         self.saw_exactly(size as u64);
         Ok(())
@@ -131,7 +131,7 @@ impl Object {
                 match (kind, error.errno()) {
                     (ErrorKind::NoMemory, Some(errno)) => {
                         let call = format!("mmap(NULL, {}, MAP_SHARED)", Bytes::from(more));
-                        pool::too_few(refused.call(call, errno), wanted)
+                        pool::too_few(refused.with_system_call(call, errno), wanted)
                     }
                     (ErrorKind::NoMemory, None) => pool::too_few(refused, wanted),
                     _ => refused.caused_by(error),
@@ -144,8 +144,8 @@ impl Object {
                 // thread's.
                 false => sys::policy::within(&Placement::new(placement.policy()), call).map_err(|errno| {
                     Error::new(ErrorKind::System, what())
-                        .call(format!("set_mempolicy({})", placement.policy()), errno)
-                        .help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")
+                        .with_system_call(format!("set_mempolicy({})", placement.policy()), errno)
+                        .with_remedy("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")
                 })?,
             };
             drop(set_aside);
@@ -156,7 +156,7 @@ impl Object {
                     return Err(match errno {
                         sys::Errno::NOSPC | sys::Errno::NOMEM => {
                             let call = format!("fallocate({now}, {}) as {placement}", Bytes::from(more));
-                            let error = Error::new(ErrorKind::NoMemory, what()).call(call, errno);
+                            let error = Error::new(ErrorKind::NoMemory, what()).with_system_call(call, errno);
                             pool::too_few(error, wanted)
                         }
                         _ => self.refused(what(), "fallocate", errno),

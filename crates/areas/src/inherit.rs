@@ -36,19 +36,20 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
     let what = || format!("start a program with memory policy {placement}");
     if placement.home_node().is_some() {
         return Err(Error::new(ErrorKind::InvalidInput, what())
-            .detail("a thread's policy has no home node")
-            .help("leave the home node out"));
+            .with_facts("a thread's policy has no home node")
+            .with_remedy("leave the home node out"));
     }
     let resolved = resolve(placement)?;
     sys::policy::within(&resolved, call).map_err(|errno| {
-        let error = |kind| Error::new(kind, what()).call(format!("set_mempolicy({resolved})"), errno);
+        let error =
+            |kind| Error::new(kind, what()).with_system_call(format!("set_mempolicy({resolved})"), errno);
         match errno {
             // The nodes were looked at.
             sys::Errno::INVAL | sys::Errno::NOSYS => {
-                error(ErrorKind::Unsupported).help("`areas doctor` lists the policies of this kernel")
+                error(ErrorKind::Unsupported).with_remedy("`areas doctor` lists the policies of this kernel")
             }
             _ => error(ErrorKind::System)
-                .help("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),
+                .with_remedy("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),
         }
     })
 }
@@ -63,8 +64,8 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
 pub fn disable_huge_pages(disabled: bool) -> Result<bool> {
     sys::process::set_huge_pages_disabled(disabled).map_err(|errno| {
         Error::new(ErrorKind::System, "turn transparent huge pages off for this process")
-            .call(format!("prctl(PR_SET_THP_DISABLE, {})", u8::from(disabled)), errno)
-            .detail("a sandbox may forbid it")
+            .with_system_call(format!("prctl(PR_SET_THP_DISABLE, {})", u8::from(disabled)), errno)
+            .with_facts("a sandbox may forbid it")
     })
 }
 

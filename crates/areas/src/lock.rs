@@ -168,16 +168,16 @@ impl Lock {
                 true => format!("mlock2({address:p}, {}, MLOCK_ONFAULT)", Bytes::from(len)),
                 false => format!("mlock({address:p}, {})", Bytes::from(len)),
             };
-            let error = |kind| Error::new(kind, format!("lock {whose}")).call(call, errno);
+            let error = |kind| Error::new(kind, format!("lock {whose}")).with_system_call(call, errno);
             match errno {
                 // EPERM where the limit is 0.
                 sys::Errno::NOMEM | sys::Errno::PERM => remedy::locked_memory(error(ErrorKind::Limit), len),
                 sys::Errno::AGAIN => error(ErrorKind::NoMemory)
-                    .detail("some of its pages could not be brought in")
-                    .help("free some memory, or see the limit of the control group (memory.max)"),
+                    .with_facts("some of its pages could not be brought in")
+                    .with_remedy("free some memory, or see the limit of the control group (memory.max)"),
                 sys::Errno::NOSYS if on_fault => error(ErrorKind::Unsupported)
-                    .detail("mlock2 is missing here, without which no page can be locked as it comes in")
-                    .help("use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
+                    .with_facts("mlock2 is missing here, without which no page can be locked as it comes in")
+                    .with_remedy("use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
                 _ => error(ErrorKind::System),
             }
         })
@@ -206,7 +206,7 @@ impl std::str::FromStr for Lock {
     fn from_str(text: &str) -> Result<Self> {
         Lock::ALL.into_iter().find(|lock| lock.name() == text).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a lock"))
-                .help(format!("write one of {}", Lock::NAMES.join(", ")))
+                .with_remedy(format!("write one of {}", Lock::NAMES.join(", ")))
         })
     }
 }

@@ -131,8 +131,10 @@ impl Mover {
         let asked: Vec<*const u8> = failed.iter().map(|&index| addresses[index]).collect();
         let mut now = vec![0; asked.len()];
         sys::pages::nodes_in(self.pid, &asked, &mut now).map_err(|errno| {
-            Error::new(ErrorKind::System, "ask which node pages are on")
-                .call(format!("move_pages({}, {}, {:p}, …)", self.pid, asked.len(), asked[0]), errno)
+            Error::new(ErrorKind::System, "ask which node pages are on").with_system_call(
+                format!("move_pages({}, {}, {:p}, …)", self.pid, asked.len(), asked[0]),
+                errno,
+            )
         })?;
         for (&index, node) in failed.iter().zip(now) {
             if node == nodes[index] {
@@ -145,17 +147,17 @@ impl Mover {
     fn refused(&self, pages: usize, errno: sys::Errno) -> Error {
         let error = |kind| {
             Error::new(kind, format!("move {pages} pages"))
-                .call(format!("move_pages({}, {pages}, …)", self.pid), errno)
+                .with_system_call(format!("move_pages({}, {pages}, …)", self.pid), errno)
         };
         match (self.pid, errno) {
             (0, _) => error(ErrorKind::NotPermitted)
-                .help("containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
+                .with_remedy("containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
             (pid, sys::Errno::SRCH) => {
-                error(ErrorKind::NoSuchArea).detail(format!("process {pid}, which has them mapped, has gone"))
+                error(ErrorKind::NoSuchArea).with_facts(format!("process {pid}, which has them mapped, has gone"))
             }
             (pid, sys::Errno::PERM | sys::Errno::ACCESS) => error(ErrorKind::NotPermitted)
-                .detail(format!("process {pid} has them mapped, and may not be looked into"))
-                .help("move them as root, or as the user who runs that process; containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
+                .with_facts(format!("process {pid} has them mapped, and may not be looked into"))
+                .with_remedy("move them as root, or as the user who runs that process; containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
             _ => error(ErrorKind::System),
         }
     }

@@ -44,7 +44,9 @@ impl Presence {
     pub fn take(object: &Object, numbers: Range<u32>) -> Result<Option<Presence>> {
         const WHAT: &str = "mark an area's memory as in use";
         object.refuse_physical(|| WHAT.to_owned())?;
-        let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, WHAT).call(call, errno);
+        let failed = |call: &'static str| {
+            move |errno| Error::new(ErrorKind::System, WHAT).with_system_call(call, errno)
+        };
         // Forks are counted from here on.
         crate::forking::ready().map_err(failed("pthread_atfork"))?;
         let file = object.reopen(sys::file::OFlags::RDWR, WHAT)?;
@@ -69,7 +71,9 @@ impl Presence {
         let file = object.own_fd().map_err(|_| crate::object::closed(WHAT.to_owned()))?;
         range_lock::in_the_way(file, &(FIRST + u64::from(numbers.start)..FIRST + u64::from(numbers.end)))
             .map(|found| found.is_some())
-            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_OFD_GETLK)", errno))
+            .map_err(|errno| {
+                Error::new(ErrorKind::System, WHAT).with_system_call("fcntl(F_OFD_GETLK)", errno)
+            })
     }
 
     /// Its number.
@@ -115,7 +119,7 @@ impl Presence {
 /// What the kernel said where a mark was taken by another process, for an error that says so.
 #[must_use]
 pub fn was_taken(error: Error) -> Error {
-    error.call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
+    error.with_system_call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
 }
 
 /// Locks a byte for an open file; `false` if another one has it.
@@ -123,7 +127,9 @@ pub(crate) fn lock_byte(file: &OwnedFd, byte: &Range<u64>, what: &'static str) -
     match range_lock::take(file.as_fd(), Hold::Alone, byte) {
         Ok(()) => Ok(true),
         Err(sys::Errno::AGAIN | sys::Errno::ACCESS) => Ok(false),
-        Err(errno) => Err(Error::new(ErrorKind::System, what).call("fcntl(F_OFD_SETLK, F_WRLCK)", errno)),
+        Err(errno) => {
+            Err(Error::new(ErrorKind::System, what).with_system_call("fcntl(F_OFD_SETLK, F_WRLCK)", errno))
+        }
     }
 }
 

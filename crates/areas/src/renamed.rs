@@ -1,9 +1,10 @@
 //! Names that items had before version 0.2, each for one version more.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::area::AreaKind;
-use crate::error::ErrorKind;
+use crate::error::{Errno, Error, ErrorKind};
 use crate::migrate::UnmovedRange;
 use crate::mover::UnmovedReason;
 use crate::residency::PageLocation;
@@ -39,6 +40,29 @@ pub const FREEZE_PATIENCE: Duration = crate::area::DEFAULT_FREEZE_TIMEOUT;
 #[deprecated(since = "0.2.0", note = "use `EXCLUSIVE_TIMEOUT`")]
 pub const EXCLUSIVE_PATIENCE: Duration = crate::area::EXCLUSIVE_TIMEOUT;
 
+impl Error {
+    /// The older name of [`with_system_call`](Error::with_system_call).
+    #[must_use]
+    #[deprecated(since = "0.2.0", note = "use `with_system_call`")]
+    pub fn call(self, call: impl Into<Cow<'static, str>>, errno: impl Into<Errno>) -> Self {
+        self.with_system_call(call, errno)
+    }
+
+    /// The older name of [`with_facts`](Error::with_facts).
+    #[must_use]
+    #[deprecated(since = "0.2.0", note = "use `with_facts`")]
+    pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.with_facts(detail)
+    }
+
+    /// The older name of [`with_remedy`](Error::with_remedy).
+    #[must_use]
+    #[deprecated(since = "0.2.0", note = "use `with_remedy`")]
+    pub fn help(self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.with_remedy(help)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(deprecated, reason = "that is what is tried")]
@@ -54,6 +78,12 @@ mod tests {
         assert!(whole(&crate::builder(1).private().unwrap()));
         let error = crate::builder(0).private().unwrap_err();
         assert!(matches!(error.kind(), crate::Kind::InvalidInput));
+        let error = error
+            .with_system_call("mmap()", crate::Errno::from_raw(12))
+            .with_facts("facts")
+            .with_remedy("remedy");
+        assert_eq!((error.system_call(), error.facts()), (Some("mmap()"), Some("facts")));
+        assert_eq!(error.remedy(), Some("remedy"));
         let _: (crate::Where, crate::Why) = (crate::Where::Absent, crate::Why::Busy);
         let _: [Option<crate::Stayed>; 1] = [None];
         let _: (crate::topology::Access, crate::place::Source);

@@ -75,8 +75,10 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self> {
         read(text.trim()).map(Bytes).map_err(|why| {
             Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a size"))
-                .detail(why.to_owned())
-                .help("write bytes, or a number with K, M, G, T or P: `4096`, `0x1000`, `64M`, `1.5GiB`")
+                .with_facts(why.to_owned())
+                .with_remedy(
+                    "write bytes, or a number with K, M, G, T or P: `4096`, `0x1000`, `64M`, `1.5GiB`",
+                )
         })
     }
 }

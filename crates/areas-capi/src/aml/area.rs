@@ -81,8 +81,8 @@ pub(super) unsafe fn operation<O, F>(
     };
     let missing = || {
         Error::new(ErrorKind::Unsupported, what)
-            .detail("the area does not have the operation: it is NULL in its ops")
-            .help("fill it in where the area is made")
+            .with_facts("the area does not have the operation: it is NULL in its ops")
+            .with_remedy("fill it in where the area is made")
     };
     pick(ops).map(|operation| (operation, area.data)).ok_or_else(|| failed(missing()))
 }

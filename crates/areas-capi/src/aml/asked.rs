@@ -32,8 +32,8 @@ impl Wish {
             2 => Ok(Wish::Preferred),
             3 => Ok(Wish::Interleave),
             other => Err(Error::new(ErrorKind::InvalidInput, format!("use policy {other}"))
-                .detail("no policy of AML has that number")
-                .help("take one of AML_AREA_LINUX_POLICY_{DEFAULT,BIND,PREFERRED,INTERLEAVE}")),
+                .with_facts("no policy of AML has that number")
+                .with_remedy("take one of AML_AREA_LINUX_POLICY_{DEFAULT,BIND,PREFERRED,INTERLEAVE}")),
         }
     }
 

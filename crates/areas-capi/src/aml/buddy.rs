@@ -42,7 +42,7 @@ impl Table {
                 0 => invalid("allocate", "the size is 0"),
                 _ => failed(
                     Error::new(ErrorKind::NoMemory, format!("allocate {size} bytes"))
-                        .detail("that is more than the addresses of a process"),
+                        .with_facts("that is more than the addresses of a process"),
                 ),
             });
         };
@@ -55,7 +55,7 @@ impl Table {
             // The one that is here already stays.
             return Err(failed(
                 Error::new(ErrorKind::AddressInUse, format!("allocate {size} bytes"))
-                    .detail(format!("the area has mapped {start:#x} twice")),
+                    .with_facts(format!("the area has mapped {start:#x} twice")),
             ));
         }
         self.blocks.take(order).map(|start| (start, 1 << order)).ok_or_else(broken)
@@ -134,8 +134,8 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
                 if table.blocks.is_in_use() {
                     return failed(
                         Error::new(ErrorKind::Busy, "end a buddy allocator")
-                            .detail("not all that it handed out was freed")
-                            .help("free it first"),
+                            .with_facts("not all that it handed out was freed")
+                            .with_remedy("free it first"),
                     );
                 }
                 for (base, order) in table.blocks.pools() {

@@ -94,7 +94,7 @@ fn too_much(error: Error, size: usize) -> Error {
     match error.kind() {
         ErrorKind::InvalidInput | ErrorKind::OutOfRange => {
             Error::new(ErrorKind::NoMemory, format!("use {size} bytes"))
-                .detail("that is more than there are addresses")
+                .with_facts("that is more than there are addresses")
                 .caused_by(error)
         }
         _ => error,
@@ -103,12 +103,12 @@ fn too_much(error: Error, size: usize) -> Error {
 
 /// The same for arguments that make no sense.
 pub(super) fn invalid(what: &'static str, detail: &'static str) -> c_int {
-    failed(Error::new(ErrorKind::InvalidInput, what).detail(detail))
+    failed(Error::new(ErrorKind::InvalidInput, what).with_facts(detail))
 }
 
 /// The same where there is no memory left for what the call has to note.
 pub(super) fn no_memory(what: &'static str) -> c_int {
-    failed(Error::new(ErrorKind::NoMemory, what).detail("malloc has none left"))
+    failed(Error::new(ErrorKind::NoMemory, what).with_facts("malloc has none left"))
 }
 
 /// The same for functions that give pointers.
@@ -235,12 +235,10 @@ pub(super) fn print(stream: *mut libc::FILE, text: &[u8]) -> c_int {
         return SUCCESS;
     }
     let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-    failed(
-        Error::new(ErrorKind::Io, "print").call(
-            format!("fwrite(…, {}): {written} bytes written", text.len()),
-            areas::Errno::from_raw(errno),
-        ),
-    )
+    failed(Error::new(ErrorKind::Io, "print").with_system_call(
+        format!("fwrite(…, {}): {written} bytes written", text.len()),
+        areas::Errno::from_raw(errno),
+    ))
 }
 
 #[cfg(test)]
@@ -250,19 +248,22 @@ mod tests {
     #[test]
     fn causes_become_numbers() {
         let plain = |kind| Error::new(kind, "test");
-        let system =
-            |errno| Error::new(ErrorKind::System, "test").call("test()", areas::Errno::from_raw(errno));
+        let system = |errno| {
+            Error::new(ErrorKind::System, "test").with_system_call("test()", areas::Errno::from_raw(errno))
+        };
         let cases = [
             (plain(ErrorKind::NodeNotAllowed), Code::Domain),
             (plain(ErrorKind::NoMemory), Code::NoMemory),
             (plain(ErrorKind::Limit), Code::NoMemory),
             (plain(ErrorKind::InvalidInput), Code::Invalid),
             (
-                plain(ErrorKind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::ENOMEM)),
+                plain(ErrorKind::InvalidInput)
+                    .with_system_call("mmap()", areas::Errno::from_raw(libc::ENOMEM)),
                 Code::NoMemory,
             ),
             (
-                plain(ErrorKind::InvalidInput).call("mmap()", areas::Errno::from_raw(libc::EINVAL)),
+                plain(ErrorKind::InvalidInput)
+                    .with_system_call("mmap()", areas::Errno::from_raw(libc::EINVAL)),
                 Code::Invalid,
             ),
             (plain(ErrorKind::OutOfRange), Code::Invalid),

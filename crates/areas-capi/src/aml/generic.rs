@@ -30,7 +30,8 @@ unsafe fn operation<F>(
         Some((ops, data)) => match pick(ops) {
             Some(operation) => Ok((operation, data)),
             None => Err(failed(
-                Error::new(ErrorKind::Unsupported, what).detail("the allocator does not have the operation"),
+                Error::new(ErrorKind::Unsupported, what)
+                    .with_facts("the allocator does not have the operation"),
             )),
         },
         None => Err(invalid(what, "the allocator has no operations or no data")),

@@ -53,8 +53,10 @@ fn wish(policy: c_int) -> Result<Wish> {
         INTERLEAVE => Ok(Wish::Interleave),
         WEIGHTED_INTERLEAVE => Ok(Wish::WeightedInterleave),
         other => Err(Error::new(ErrorKind::Unsupported, format!("use policy {other} of hwloc's"))
-            .detail("Linux has nothing that does it")
-            .help("take one of HWLOC_MEMBIND_{DEFAULT,FIRSTTOUCH,BIND,INTERLEAVE,WEIGHTED_INTERLEAVE}")),
+            .with_facts("Linux has nothing that does it")
+            .with_remedy(
+                "take one of HWLOC_MEMBIND_{DEFAULT,FIRSTTOUCH,BIND,INTERLEAVE,WEIGHTED_INTERLEAVE}",
+            )),
     }
 }
 
@@ -87,7 +89,7 @@ static mut aml_area_hwloc_firsttouch: Area = area(&DATA[2]);
 unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
     // SAFETY: NULL or data (the caller's promise).
     let Some(data) = (unsafe { data.as_ref() }) else {
-        return Err(Error::new(ErrorKind::InvalidInput, "use an hwloc area").detail("its data is NULL"));
+        return Err(Error::new(ErrorKind::InvalidInput, "use an hwloc area").with_facts("its data is NULL"));
     };
     let wish = wish(data.policy)?;
     // The default has no nodes, whatever is there.

@@ -66,8 +66,8 @@ fn functions() -> &'static Functions {
 
 fn missing(what: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, what)
-        .detail("it is a set of hwloc's, and the program has no hwloc_bitmap_next, hwloc_bitmap_dup and hwloc_bitmap_free")
-        .help("link it with -lhwloc, behind this library's archive if that is used; or give NULL for all nodes")
+        .with_facts("it is a set of hwloc's, and the program has no hwloc_bitmap_next, hwloc_bitmap_dup and hwloc_bitmap_free")
+        .with_remedy("link it with -lhwloc, behind this library's archive if that is used; or give NULL for all nodes")
 }
 
 /// The numbers of a set below `end`, in ascending order, as long as `visit` wants more; whether
@@ -108,8 +108,8 @@ pub(super) unsafe fn nodes(set: *const Bitmap) -> Result<Option<NodeSet>> {
     let more = unsafe { each(set, END, |node| words[node as usize / 64] |= 1 << (node % 64)) }?;
     if more {
         return Err(Error::new(ErrorKind::NodeNotAllowed, "use a set of hwloc's as nodes")
-            .detail(format!("it has nodes from {END} on, and Linux has none of them"))
-            .help("hwloc_topology_get_allowed_nodeset gives those that may be used"));
+            .with_facts(format!("it has nodes from {END} on, and Linux has none of them"))
+            .with_remedy("hwloc_topology_get_allowed_nodeset gives those that may be used"));
     }
     Ok(Some(NodeSet::from_words(words)))
 }

@@ -187,7 +187,7 @@ pub(super) fn in_the_block<O, D>(made: *const Area<O>) -> *const u8 {
 unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
     // SAFETY: NULL or data (the caller's promise).
     let Some(data) = (unsafe { data.as_ref() }) else {
-        return Err(Error::new(ErrorKind::InvalidInput, "use a linux area").detail("its data is NULL"));
+        return Err(Error::new(ErrorKind::InvalidInput, "use a linux area").with_facts("its data is NULL"));
     };
     let wish = Wish::of(data.policy)?;
     // SAFETY: the caller's promise, passed on.

@@ -81,7 +81,7 @@ impl Bitmask {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         if self.words.is_null() && size > 0 {
             return Err(Error::new(ErrorKind::InvalidInput, "read a struct bitmask")
-                .detail("it has a size and no words: maskp is NULL"));
+                .with_facts("it has a size and no words: maskp is NULL"));
         }
         let word = |index: usize| {
             // SAFETY: `index` is below the number of words that `size` bits take (the caller's
@@ -180,7 +180,7 @@ fn of_words(words: impl Iterator<Item = u64>) -> Result<NodeSet> {
             None => {
                 let node = index * WORD + word.trailing_zeros() as usize;
                 return Err(Error::new(ErrorKind::NodeNotAllowed, format!("use node {node}"))
-                    .detail(format!("Linux has at most {NODES} nodes, 0 to {}", NODES - 1)));
+                    .with_facts(format!("Linux has at most {NODES} nodes, 0 to {}", NODES - 1)));
             }
         }
     }

@@ -48,8 +48,8 @@ fn wish(binding_flags: c_int) -> Result<Wish> {
         libc::MPOL_BIND => Ok(Wish::Bind),
         libc::MPOL_INTERLEAVE => Ok(Wish::Interleave),
         other => Err(Error::new(ErrorKind::InvalidInput, format!("use binding flags {other}"))
-            .detail("no policy of AML 0.1 has that number")
-            .help("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
+            .with_facts("no policy of AML 0.1 has that number")
+            .with_remedy("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
     }
 }
 
@@ -57,8 +57,8 @@ fn check_mmap_flags(flags: c_int) -> Result<()> {
     match flags {
         PRIVATE | SHARED => Ok(()),
         other => Err(Error::new(ErrorKind::InvalidInput, format!("use mmap flags {other:#x}"))
-            .detail("AML 0.1 has areas that are private or shared with children")
-            .help("take one of AML_AREA_LINUX_MMAP_FLAG_{PRIVATE,SHARED}")),
+            .with_facts("AML 0.1 has areas that are private or shared with children")
+            .with_remedy("take one of AML_AREA_LINUX_MMAP_FLAG_{PRIVATE,SHARED}")),
     }
 }
 
@@ -68,7 +68,7 @@ fn check_flags(mmap_flags: c_int, binding_flags: c_int) -> Result<()> {
     match wish(binding_flags)? {
         // There is no name for it in 0.1: only the default area has it.
         Wish::Default => Err(Error::new(ErrorKind::InvalidInput, "use binding flags 0")
-            .help("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
+            .with_remedy("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
         _ => Ok(()),
     }
 }
@@ -183,7 +183,7 @@ unsafe extern "C" fn aml01_area_linux_fini(area: *mut Area<Ops>) {
 unsafe fn looked_at<'a>(data: *const LinuxData) -> Result<&'a LinuxData> {
     // SAFETY: NULL or data (the caller's promise).
     unsafe { data.as_ref() }
-        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "use a linux area").detail("its data is NULL"))
+        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "use a linux area").with_facts("its data is NULL"))
 }
 
 /// Reads what an area asks.

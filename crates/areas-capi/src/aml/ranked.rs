@@ -68,8 +68,8 @@ fn ranking(question: &Targets<'_>, rank: c_uint) -> Result<Vec<Ranked>> {
         LATENCY => question.lowest_latency(),
         FREE => question.most_free(),
         other => Err(Error::new(ErrorKind::InvalidInput, format!("rank nodes by {other}"))
-            .detail("there is no such ranking")
-            .help("take one of AML_AREA_HWLOC_RANK_{DISTANCE,BANDWIDTH,LATENCY,FREE}")),
+            .with_facts("there is no such ranking")
+            .with_remedy("take one of AML_AREA_HWLOC_RANK_{DISTANCE,BANDWIDTH,LATENCY,FREE}")),
     }
 }
 
@@ -167,7 +167,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
             let origin = nodes_of(&topology, unsafe { hwloc_sets::cpus(cpus) }?);
             if origin.is_empty() {
                 return Err(Error::new(ErrorKind::InvalidInput, "rank nodes for the CPUs of a set")
-                    .detail(format!("none of them is online; CPUs {} are", topology.cpus())));
+                    .with_facts(format!("none of them is online; CPUs {} are", topology.cpus())));
             }
             best(&topology, Some(origin), rank)
         });
@@ -198,8 +198,8 @@ unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, 
             if origin.len() != 1 {
                 // AML says so, too: there is no number for it.
                 return Err(Error::new(ErrorKind::System, "rank nodes for the calling thread")
-                    .detail(format!("it may run on CPUs {cpus}, which are on nodes {origin}, and not on one node"))
-                    .help("bind the thread to CPUs of one node (sched_setaffinity(2)), or use aml_area_hwloc_preferred_create"));
+                    .with_facts(format!("it may run on CPUs {cpus}, which are on nodes {origin}, and not on one node"))
+                    .with_remedy("bind the thread to CPUs of one node (sched_setaffinity(2)), or use aml_area_hwloc_preferred_create"));
             }
             best(&topology, Some(origin), rank)
         });
@@ -231,13 +231,13 @@ unsafe fn order(data: *const RankedData) -> Result<Vec<Node>> {
     // SAFETY: NULL or data (the caller's promise).
     let Some(data) = (unsafe { data.as_ref() }) else {
         return Err(
-            Error::new(ErrorKind::InvalidInput, "use a preferred hwloc area").detail("its data is NULL")
+            Error::new(ErrorKind::InvalidInput, "use a preferred hwloc area").with_facts("its data is NULL")
         );
     };
     if data.os_indexes.is_null() {
         return Err(Error::new(ErrorKind::InvalidInput, "use a preferred hwloc area")
-            .detail("its os_indexes are NULL")
-            .help("aml_area_hwloc_preferred_create fills them in"));
+            .with_facts("its os_indexes are NULL")
+            .with_remedy("aml_area_hwloc_preferred_create fills them in"));
     }
     // SAFETY: as many numbers as it says (the caller's promise).
     let number = |index| Node::new(unsafe { data.os_indexes.wrapping_add(index).read() });

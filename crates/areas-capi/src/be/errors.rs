@@ -47,7 +47,7 @@ pub(super) fn refused(status: Status, error: Error) -> Status {
 
 /// An error of the edge's own: what was asked, and what is wrong with it.
 pub(super) fn wrong(status: Status, what: &'static str, detail: &'static str) -> Status {
-    refused(status, Error::new(ErrorKind::InvalidInput, what).detail(detail))
+    refused(status, Error::new(ErrorKind::InvalidInput, what).with_facts(detail))
 }
 
 /// What a call gives: an id or a status, each a number.

@@ -74,7 +74,7 @@ fn as_it_is(source: Source) -> Result<Source, Status> {
 
 /// The area after a cookie, which is the address of the one before.
 fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
-    let end = |detail| refused(ENTRY_NOT_FOUND, Error::new(ErrorKind::NoSuchArea, WHAT).detail(detail));
+    let end = |detail| refused(ENTRY_NOT_FOUND, Error::new(ErrorKind::NoSuchArea, WHAT).with_facts(detail));
     // Haiku's cookie of a walk that has ended: whatever the team is.
     if after == usize::MAX {
         return Err(end("the cookie is that of a walk that has ended"));

@@ -75,7 +75,7 @@ impl Entered {
         let status = forking::ready(&PART);
         if status != 0 {
             return Err(Error::new(ErrorKind::System, "use areas")
-                .detail(format!("pthread_atfork returned {status}")));
+                .with_facts(format!("pthread_atfork returned {status}")));
         }
         let entered = Entered(gate::enter());
         if take_moved() {
@@ -87,7 +87,7 @@ impl Entered {
 
     /// Takes an area in, and gives its id.
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
-        let gone = || Error::new(ErrorKind::Registry, "keep an area").detail("it is not published");
+        let gone = || Error::new(ErrorKind::Registry, "keep an area").with_facts("it is not published");
         let id = held.id().ok_or_else(gone)?;
         self.notice(&held);
         let (address, place) = (held.as_ptr().addr(), all().empty_place());
@@ -130,7 +130,7 @@ impl Entered {
         // Another thread may have deleted it concurrently.
         Err(registry::get(source.id()).err().unwrap_or_else(|| {
             Error::new(ErrorKind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
-                .detail("another part of this program holds it")
+                .with_facts("another part of this program holds it")
         }))
     }
 

@@ -63,8 +63,8 @@ impl Handle {
 
 fn empty(what: &'static str) -> Error {
     Error::new(ErrorKind::NoSuchArea, what)
-        .detail("it was transferred to another team, and does not belong to this process any more")
-        .help("release the handle")
+        .with_facts("it was transferred to another team, and does not belong to this process any more")
+        .with_remedy("release the handle")
 }
 
 /// The handle that C points to.
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
         let area = unsafe { look(area, WHAT) }?;
         let none = || {
             Error::new(ErrorKind::Unsupported, WHAT)
-                .detail("it is private or stored memory, and has no object")
+                .with_facts("it is private or stored memory, and has no object")
         };
         area.descriptor().map(|descriptor| descriptor.as_raw_fd()).ok_or_else(none)
     })

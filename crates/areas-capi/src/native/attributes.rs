@@ -129,12 +129,11 @@ impl Attributes {
             AREAS_STORED => Any::Stored(builder.stored()?),
             AREAS_FROZEN => {
                 return Err(invalid(WHAT, "a frozen area could never be filled")
-                    .help("make a shared one, fill it, areas_freeze"));
+                    .with_remedy("make a shared one, fill it, areas_freeze"));
             }
             other => {
-                return Err(
-                    Error::new(ErrorKind::InvalidInput, WHAT).detail(format!("no kind has number {other}"))
-                );
+                return Err(Error::new(ErrorKind::InvalidInput, WHAT)
+                    .with_facts(format!("no kind has number {other}")));
             }
         })
     }
@@ -145,7 +144,9 @@ impl Attributes {
             AREAS_GROWABLE => builder.clone().growable(self.max),
             _ => {
                 return Err(invalid("create or open an area", "what is made can be shared or growable")
-                    .help("for other kinds: areas_create with AREAS_EXCLUSIVE, and areas_clone_named"));
+                    .with_remedy(
+                        "for other kinds: areas_create with AREAS_EXCLUSIVE, and areas_clone_named",
+                    ));
             }
         };
         Ok(match builder.create_or_open()? {

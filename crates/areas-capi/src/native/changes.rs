@@ -47,8 +47,8 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
         let id = match (area, exclusive) {
             (Any::Private(_), _) => {
                 return Err(Error::new(ErrorKind::Unsupported, WHAT)
-                    .detail("it is private memory")
-                    .help("make it shared: kind AREAS_SHARED"));
+                    .with_facts("it is private memory")
+                    .with_remedy("make it shared: kind AREAS_SHARED"));
             }
             (Any::Stored(_), _) => return Err(stored(WHAT)),
             (area, false) => area.publish(name),
@@ -121,12 +121,12 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
             Any::Resizable(area) => area.resize(size),
             Any::Shared(area) if !matches!(area.object().extent(), areas::Extent::Fixed) => area.grow(size),
             Any::Frozen(_) => {
-                Err(Error::new(ErrorKind::Frozen, WHAT).detail("it is frozen: its size is, too"))
+                Err(Error::new(ErrorKind::Frozen, WHAT).with_facts("it is frozen: its size is, too"))
             }
             Any::Private(_) | Any::Shared(_) | Any::Stored(_) => {
                 Err(Error::new(ErrorKind::Unsupported, WHAT)
-                    .detail("it was made with a fixed size")
-                    .help("make it growable or resizable: kind AREAS_GROWABLE, AREAS_RESIZABLE"))
+                    .with_facts("it was made with a fixed size")
+                    .with_remedy("make it growable or resizable: kind AREAS_GROWABLE, AREAS_RESIZABLE"))
             }
         }
     })
@@ -172,8 +172,8 @@ pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
 /// The error for what others do with the file behind an area.
 pub(super) fn stored(what: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, what)
-        .detail("it is stored in a file or on a device, which others open themselves")
-        .help("copy what it holds into a shared area: kind AREAS_SHARED")
+        .with_facts("it is stored in a file or on a device, which others open themselves")
+        .with_remedy("copy what it holds into a shared area: kind AREAS_SHARED")
 }
 
 /// Has the kernel write what was changed of a stored area to its file, and waits for that.
@@ -188,16 +188,16 @@ pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
         match unsafe { change(area, WHAT) }? {
             Any::Stored(area) => area.sync(),
             _ => Err(Error::new(ErrorKind::Unsupported, WHAT)
-                .detail("it is stored nowhere")
-                .help("make it of kind AREAS_STORED, over a provider of areas_provider_file")),
+                .with_facts("it is stored nowhere")
+                .with_remedy("make it of kind AREAS_STORED, over a provider of areas_provider_file")),
         }
     })
 }
 
 fn not_resizable(what: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, what)
-        .detail("it was not made resizable")
-        .help("make it so: kind AREAS_RESIZABLE")
+        .with_facts("it was not made resizable")
+        .with_remedy("make it so: kind AREAS_RESIZABLE")
 }
 
 /// Changes what may be done with an area's pages: a union of AREAS_READ, AREAS_WRITE,
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_
         // SAFETY: C's promise.
         let area = unsafe { change(area, WHAT) }?;
         let protection = words::protection(protection)?.ok_or_else(|| {
-            invalid(WHAT, "0 leaves it open").help("for no access at all, say AREAS_NOTHING")
+            invalid(WHAT, "0 leaves it open").with_remedy("for no access at all, say AREAS_NOTHING")
         })?;
         each!(area, area => area.protect(protection))
     })
@@ -234,8 +234,9 @@ pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c
         const WHAT: &str = "freeze an area";
         // SAFETY: C's promise.
         let handle = unsafe { handle(area, WHAT) }?;
-        let timeout = words::time(milliseconds)
-            .ok_or_else(|| invalid(WHAT, "the timeout is negative").help("use AREAS_DEFAULT_TIMEOUT"))?;
+        let timeout = words::time(milliseconds).ok_or_else(|| {
+            invalid(WHAT, "the timeout is negative").with_remedy("use AREAS_DEFAULT_TIMEOUT")
+        })?;
         let (area, done) = freeze(handle.take(WHAT)?, timeout);
         handle.put_back(area);
         done
@@ -247,14 +248,14 @@ fn freeze(area: Any, timeout: Duration) -> (Any, Result<()>) {
     match area {
         Any::Frozen(area) => {
             let error =
-                Error::new(ErrorKind::Frozen, format!("freeze {area}")).detail("it is frozen already");
+                Error::new(ErrorKind::Frozen, format!("freeze {area}")).with_facts("it is frozen already");
             (Any::Frozen(area), Err(error))
         }
         Any::Stored(area) => (Any::Stored(area), Err(stored("freeze an area"))),
         Any::Private(area) => {
             let error = Error::new(ErrorKind::Unsupported, format!("freeze {area}"))
-                .detail("it is private memory")
-                .help("make it shared: kind AREAS_SHARED");
+                .with_facts("it is private memory")
+                .with_remedy("make it shared: kind AREAS_SHARED");
             (Any::Private(area), Err(error))
         }
         area @ (Any::Shared(_) | Any::Resizable(_)) => match area.freeze_within(timeout) {

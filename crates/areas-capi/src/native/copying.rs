@@ -193,8 +193,8 @@ pub unsafe extern "C" fn areas_fill(
             Any::Frozen(area) => Err(frozen(area.to_string())),
             Any::Private(_) | Any::Resizable(_) | Any::Stored(_) => {
                 Err(Error::new(ErrorKind::Unsupported, WHAT)
-                    .detail("it is private or stored memory, or may shrink concurrently")
-                    .help("read the file into it, or make it shared: kind AREAS_SHARED"))
+                    .with_facts("it is private or stored memory, or may shrink concurrently")
+                    .with_remedy("read the file into it, or make it shared: kind AREAS_SHARED"))
             }
         }
     })
@@ -228,7 +228,7 @@ fn check(memory: *const c_void, size: usize, what: &'static str) -> Result<()> {
 
 fn out_of_range(offset: usize, size: usize, all: usize) -> Error {
     Error::new(ErrorKind::OutOfRange, format!("access {size} bytes at offset {offset}"))
-        .detail(format!("the size is {all} bytes"))
+        .with_facts(format!("the size is {all} bytes"))
 }
 
 /// Where `size` bytes of private memory begin, from `offset` on: they are mapped, and what is
@@ -262,17 +262,19 @@ fn sealed<'a>(area: &'a Area<Frozen>, offset: usize, size: usize, what: &'static
 fn allowed(protection: Protection, needed: Protection, what: &'static str) -> Result<()> {
     match protection.contains(needed) {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::ReadOnly, what).detail(format!("its protection is {protection}"))),
+        false => {
+            Err(Error::new(ErrorKind::ReadOnly, what).with_facts(format!("its protection is {protection}")))
+        }
     }
 }
 
 fn frozen(area: String) -> Error {
     Error::new(ErrorKind::Frozen, format!("write to {area}"))
-        .detail("it is frozen: no process can write it any more")
+        .with_facts("it is frozen: no process can write it any more")
 }
 
 fn not_in_one() -> Error {
     Error::new(ErrorKind::Unsupported, "copy from one area to another")
-        .detail("one is resizable, and may shrink concurrently")
-        .help("copy by way of memory of your own: areas_read_at, areas_write_at")
+        .with_facts("one is resizable, and may shrink concurrently")
+        .with_remedy("copy by way of memory of your own: areas_read_at, areas_write_at")
 }

@@ -108,7 +108,7 @@ impl Provider for Shared {
         let custom = &self.0;
         let what = || format!("map {} bytes from a provider of the program's own", request.size());
         let Some(map) = custom.operations.map else {
-            return Err(Error::new(ErrorKind::Unsupported, what()).detail("its map is NULL"));
+            return Err(Error::new(ErrorKind::Unsupported, what()).with_facts("its map is NULL"));
         };
         let mut mapped: *mut Mapped = std::ptr::null_mut();
         // What was there before is not what this call fails with.
@@ -121,12 +121,13 @@ impl Provider for Shared {
         // since.
         crate::error::put_back(before);
         if answer != 0 {
-            let plain = || Error::new(kind_of(answer), what()).detail(format!("its map returned {answer}"));
+            let plain =
+                || Error::new(kind_of(answer), what()).with_facts(format!("its map returned {answer}"));
             return Err(reported.map_or_else(plain, Kept::into_error));
         }
         if mapped.is_null() {
             return Err(
-                Error::new(ErrorKind::InvalidInput, what()).detail("its map returned 0 and no mapping")
+                Error::new(ErrorKind::InvalidInput, what()).with_facts("its map returned 0 and no mapping")
             );
         }
         // SAFETY: a mapping of `areas_request_map`, given away (C's promise): a box of its own.

@@ -85,11 +85,12 @@ pub(super) fn kind_of(number: c_int) -> ErrorKind {
 
 /// An argument that makes no sense.
 pub(super) fn invalid(what: &'static str, detail: &'static str) -> Error {
-    Error::new(ErrorKind::InvalidInput, what).detail(detail)
+    Error::new(ErrorKind::InvalidInput, what).with_facts(detail)
 }
 
 fn panicked() -> Error {
-    Error::new(ErrorKind::System, "do it").detail("libareas panicked: a bug of its own, reported on stderr")
+    Error::new(ErrorKind::System, "do it")
+        .with_facts("libareas panicked: a bug of its own, reported on stderr")
 }
 
 /// Keeps an error as this thread's last one, and gives its number.
@@ -190,7 +191,7 @@ pub unsafe extern "C" fn areas_error_set(number: c_int, what: *const c_char, hel
         let error = Error::new(kind_of(number), what.to_string_lossy().into_owned());
         // SAFETY: NULL or a string (C's promise).
         Err(match unsafe { text(help, "set an error") } {
-            Ok(help) => error.help(help.to_string_lossy().into_owned()),
+            Ok(help) => error.with_remedy(help.to_string_lossy().into_owned()),
             Err(_) => error,
         })
     })

@@ -45,7 +45,10 @@ pub unsafe extern "C-unwind" fn areas_wait(name: *const c_char, milliseconds: i6
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     Err(Error::new(ErrorKind::TimedOut, format!("wait for area {:?}", Name::new(name)?))
-                        .detail(format!("no process published it within {:?}", whole.unwrap_or_default())))
+                        .with_facts(format!(
+                            "no process published it within {:?}",
+                            whole.unwrap_or_default()
+                        )))
                 }
                 found => Ok(found?.id().get()),
             }

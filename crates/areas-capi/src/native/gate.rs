@@ -164,8 +164,8 @@ pub unsafe extern "C" fn areas_offer_open(
         let area = unsafe { look(area, WHAT) }?;
         let id = each!(area, area => area.id()).ok_or_else(|| {
             Error::new(ErrorKind::NoSuchArea, WHAT)
-                .detail("it is not published")
-                .help("publish it first: areas_publish, or a name in its attributes")
+                .with_facts("it is not published")
+                .with_remedy("publish it first: areas_publish, or a name in its attributes")
         })?;
         let source = registry::get(id)?;
         let mut options = OfferOptions::new();
@@ -192,8 +192,8 @@ pub unsafe extern "C" fn areas_offer_open(
         let offer = match at.is_null() {
             true => options.open_inherited(&source)?.ok_or_else(|| {
                 Error::new(ErrorKind::InvalidInput, WHAT)
-                    .detail("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS), and the path is NULL")
-                    .help("say where it is offered")
+                    .with_facts("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS), and the path is NULL")
+                    .with_remedy("say where it is offered")
             })?,
             // SAFETY: a string (C's promise).
             false => options.open(&source, path(unsafe { text(at, WHAT) }?))?,

@@ -198,7 +198,7 @@ pub extern "C" fn areas_distance(from: u32, to: u32) -> c_int {
                 areas::ErrorKind::NodeNotAllowed,
                 format!("get the distance from node {from} to node {to}"),
             )
-            .detail("the machine does not have both, or does not report it")
+            .with_facts("the machine does not have both, or does not report it")
         })
     })
 }

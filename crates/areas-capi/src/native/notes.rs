@@ -27,8 +27,10 @@ pub(super) unsafe fn note<'a>(
         (true, _) => Err(invalid(what, "its note is NULL, and its note_size is not 0")),
         // Before as many bytes are believed to be there.
         (false, size) if size > AREAS_LONGEST_NOTE => Err(Error::new(ErrorKind::InvalidInput, what)
-            .detail(format!("the note has {size} bytes"))
-            .help("a note has up to AREAS_LONGEST_NOTE bytes: put what is longer into the area itself")),
+            .with_facts(format!("the note has {size} bytes"))
+            .with_remedy(
+                "a note has up to AREAS_LONGEST_NOTE bytes: put what is longer into the area itself",
+            )),
         // SAFETY: as many bytes are there (the caller), few enough for a slice (looked at).
         (false, size) => Ok(Some(unsafe { std::slice::from_raw_parts(note.cast::<u8>(), size) })),
     }
@@ -53,8 +55,8 @@ pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void,
         let note = unsafe { note(bytes, size, WHAT) }?.unwrap_or_default();
         match area {
             Any::Private(_) | Any::Stored(_) => Err(Error::new(ErrorKind::Unsupported, WHAT)
-                .detail("it is private or stored memory, which no other process can find")
-                .help("make it shared: kind AREAS_SHARED")),
+                .with_facts("it is private or stored memory, which no other process can find")
+                .with_remedy("make it shared: kind AREAS_SHARED")),
             area => area.set_note(note),
         }
     })

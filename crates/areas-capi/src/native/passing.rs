@@ -51,7 +51,7 @@ pub unsafe extern "C" fn areas_transfer(
         }
         let (left, done) = match handle.take(WHAT)? {
             Any::Private(area) => {
-                let error = Error::new(ErrorKind::Unsupported, WHAT).detail("it is private memory");
+                let error = Error::new(ErrorKind::Unsupported, WHAT).with_facts("it is private memory");
                 (Some(Any::Private(area)), Err(error))
             }
             Any::Stored(area) => (Some(Any::Stored(area)), Err(stored(WHAT))),
@@ -90,7 +90,7 @@ pub unsafe extern "C-unwind" fn areas_take(milliseconds: i64, from: *mut u32) ->
                 Err(error) if error.kind() == ErrorKind::TimedOut && !step.last => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     return Err(Error::new(ErrorKind::TimedOut, "wait for an area from another team")
-                        .detail(format!(
+                        .with_facts(format!(
                             "no process transferred one within {:?}",
                             whole.unwrap_or_default()
                         )));
@@ -146,11 +146,11 @@ pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) 
             (Any::Shared(area), 0) => area.send(to),
             (Any::Shared(area), _) => Area::send_read_only(area, to),
             (Any::Frozen(area), _) => area.send(to),
-            (Any::Private(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT).detail("it is private memory")),
+            (Any::Private(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT).with_facts("it is private memory")),
             (Any::Stored(_), _) => Err(stored(WHAT)),
             (Any::Resizable(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT)
-                .detail("its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault")
-                .help("freeze it, or make it growable")),
+                .with_facts("its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault")
+                .with_remedy("freeze it, or make it growable")),
         }
     })
 }

@@ -60,7 +60,7 @@ impl Placed {
         if names_none != set.is_empty() {
             return Err(match names_none {
                 true => invalid(WHAT, "its policy takes no nodes, and there are some"),
-                false => invalid(WHAT, "it names no node").help("fill its nodes: areas_nodes_parse"),
+                false => invalid(WHAT, "it names no node").with_remedy("fill its nodes: areas_nodes_parse"),
             });
         }
         let policy = match self.policy {
@@ -75,9 +75,8 @@ impl Placed {
             AREAS_INTERLEAVE => Policy::Interleave(set),
             AREAS_WEIGHTED_INTERLEAVE => Policy::WeightedInterleave(set),
             other => {
-                return Err(
-                    Error::new(ErrorKind::InvalidInput, WHAT).detail(format!("no policy has number {other}"))
-                );
+                return Err(Error::new(ErrorKind::InvalidInput, WHAT)
+                    .with_facts(format!("no policy has number {other}")));
             }
         };
         let mut placement = Placement::new(policy);

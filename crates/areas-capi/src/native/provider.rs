@@ -269,8 +269,8 @@ pub unsafe extern "C" fn areas_provider_statistics(
         let provider = unsafe { provider.as_ref() }.ok_or_else(|| invalid(WHAT, "the provider is NULL"))?;
         let Some(counted) = &provider.counted else {
             return Err(Error::new(ErrorKind::Unsupported, WHAT)
-                .detail(format!("{provider:?} does not count"))
-                .help("make a layer that does, areas_provider_counted, and ask that one"));
+                .with_facts(format!("{provider:?} does not count"))
+                .with_remedy("make a layer that does, areas_provider_counted, and ask that one"));
         };
         let reported = counted.statistics();
         let counts = Counts {

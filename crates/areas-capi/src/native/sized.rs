@@ -29,8 +29,8 @@ fn check<T: Versioned>(stated: usize) -> Result<()> {
     const { assert!(T::FIRST <= size_of::<T>(), "it was shorter once, never longer") };
     let wrong = |detail: String| {
         Err(Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
-            .detail(detail)
-            .help(format!("initialise it: `{} it = {};`", T::NAME, T::NAME.to_uppercase())))
+            .with_facts(detail)
+            .with_remedy(format!("initialise it: `{} it = {};`", T::NAME, T::NAME.to_uppercase())))
     };
     match stated {
         0 => wrong("its struct_size is 0".to_owned()),
@@ -44,7 +44,7 @@ fn check<T: Versioned>(stated: usize) -> Result<()> {
 
 fn is_null<T: Versioned>() -> Error {
     Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
-        .detail("the pointer to it is NULL")
+        .with_facts("the pointer to it is NULL")
 }
 
 /// Reads what a program has filled in.
@@ -68,11 +68,11 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
         // SAFETY: as above.
         if unsafe { byte.read() } != 0 {
             return Err(Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
-                .detail(format!(
+                .with_facts(format!(
                     "its byte {at} is not 0, and this library knows {} bytes of it",
                     size_of::<T>()
                 ))
-                .help("the program was built for a newer libareas: install that one"));
+                .with_remedy("the program was built for a newer libareas: install that one"));
         }
     }
     let mut value = MaybeUninit::<T>::zeroed();

@@ -326,15 +326,15 @@ unsafe fn place<'a>(area: *const Handle, what: &'static str) -> Result<Place<'a>
 
 fn refused(area: &Any, what: &'static str) -> Error {
     match area {
-        Any::Frozen(_) => Error::new(ErrorKind::Frozen, what).detail("no process can write it any more"),
+        Any::Frozen(_) => Error::new(ErrorKind::Frozen, what).with_facts("no process can write it any more"),
         Any::Resizable(_) => Error::new(ErrorKind::Unsupported, what)
-            .detail(
+            .with_facts(
                 "the area may shrink at any moment, so that no word in it can be accessed without a fault",
             )
-            .help("put it into an area of kind AREAS_SHARED or AREAS_GROWABLE (events work here)"),
+            .with_remedy("put it into an area of kind AREAS_SHARED or AREAS_GROWABLE (events work here)"),
         _ => Error::new(ErrorKind::Unsupported, what)
-            .detail("it is private or stored memory, which no other process shares as an area")
-            .help("make it shared: kind AREAS_SHARED"),
+            .with_facts("it is private or stored memory, which no other process shares as an area")
+            .with_remedy("make it shared: kind AREAS_SHARED"),
     }
 }
 
@@ -352,7 +352,7 @@ fn ended(error: Error, step: &Step, whole: Option<Duration>, goes_on: &mut bool)
         return Ok(0);
     }
     let reported = Error::new(ErrorKind::TimedOut, error.what().to_owned());
-    Err(reported.detail(format!("that did not happen within {:?}", whole.unwrap_or_default())))
+    Err(reported.with_facts(format!("that did not happen within {:?}", whole.unwrap_or_default())))
 }
 
 /// Gives C a number.

@@ -86,7 +86,7 @@ pub struct Best {
 pub type OnRanked = Option<unsafe extern "C" fn(ranked: *const Best, context: *mut c_void) -> c_int>;
 
 fn nonsense(what: &'static str, word: &str, it: u32) -> Error {
-    Error::new(ErrorKind::InvalidInput, what).detail(format!("no {word} has number {it}"))
+    Error::new(ErrorKind::InvalidInput, what).with_facts(format!("no {word} has number {it}"))
 }
 
 impl Wanted {

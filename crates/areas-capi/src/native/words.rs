@@ -81,7 +81,7 @@ pub const AREAS_RANDOM_AT_OR_ABOVE: u32 = 4;
 pub const AREAS_AT_SOURCE: u32 = 5;
 
 fn no_such(what: &'static str, number: u32) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("use {number} as {what}")).detail("it means nothing")
+    Error::new(ErrorKind::InvalidInput, format!("use {number} as {what}")).with_facts("it means nothing")
 }
 
 /// A protection; `None` for 0, which leaves it open.
@@ -131,7 +131,7 @@ pub(super) fn pages(number: u32, size: usize) -> Result<Pages> {
         0 => Ok(PageSize::HUGE_2M),
         bytes => PageSize::of(bytes).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("use pages of {bytes} bytes"))
-                .detail("no machine has them")
+                .with_facts("no machine has them")
         }),
     };
     match number {
@@ -139,7 +139,7 @@ pub(super) fn pages(number: u32, size: usize) -> Result<Pages> {
         AREAS_PAGES_PREFER_POOL => Ok(Pages::PreferPool(page()?)),
         AREAS_PAGES_BASE | AREAS_PAGES_AUTO if size != 0 => {
             Err(Error::new(ErrorKind::InvalidInput, format!("use pages of {size} bytes"))
-                .detail("only those of the pool have a size that is chosen"))
+                .with_facts("only those of the pool have a size that is chosen"))
         }
         AREAS_PAGES_BASE => Ok(Pages::Base),
         AREAS_PAGES_AUTO => Ok(Pages::Auto),

@@ -96,22 +96,22 @@ impl Holder {
             Ok(Answer::Failed { what, detail, help, busy }) => {
                 let mut error = Error::new(if busy { ErrorKind::Busy } else { ErrorKind::System }, what);
                 if let Some(detail) = detail {
-                    error = error.detail(detail);
+                    error = error.with_facts(detail);
                 }
                 Err(match help {
-                    Some(help) => error.help(help),
+                    Some(help) => error.with_remedy(help),
                     None => error,
                 })
             }
             Err(NoAnswer::Silent) => Err(Error::new(ErrorKind::TimedOut, what.to_owned())
-                .detail(format!(
+                .with_facts(format!(
                     "its holder, process {}, was asked, and has not answered within {:?}: it may still do it",
                     self.pid, within.given
                 ))
-                .help("look for the result: `areas ls`; or give it more time: `--timeout`")),
+                .with_remedy("look for the result: `areas ls`; or give it more time: `--timeout`")),
             Ok(Answer::Holds { .. }) | Err(NoAnswer::NoHolder) => {
                 Err(Error::new(ErrorKind::Unsupported, what.to_owned())
-                    .detail(format!("its holder, process {}, does not answer any more", self.pid)))
+                    .with_facts(format!("its holder, process {}, does not answer any more", self.pid)))
             }
         }
     }
@@ -153,7 +153,7 @@ impl Holder {
             Err(errno) => {
                 let what = format!("end process {}, which holds it", self.pid);
                 Err(Error::new(ErrorKind::NotPermitted, what)
-                    .call("pidfd_send_signal(SIGTERM)", areas::Errno::from(errno)))
+                    .with_system_call("pidfd_send_signal(SIGTERM)", areas::Errno::from(errno)))
             }
         }
     }
@@ -192,21 +192,21 @@ pub(crate) fn does_not_answer(
     let command = registry::command_of(pid).map_or_else(String::new, |command| format!(" ({command})"));
     if is_stopped(pid) {
         return Error::new(ErrorKind::TimedOut, what)
-            .detail(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))
-            .help(format!("continue it: `kill -CONT {pid}`"));
+            .with_facts(format!("its holder, process {pid}{command}, is stopped, so that it cannot answer"))
+            .with_remedy(format!("continue it: `kill -CONT {pid}`"));
     }
     match why {
         NoAnswer::Silent => Error::new(ErrorKind::TimedOut, what)
-            .detail(format!(
+            .with_facts(format!(
                 "its holder, process {pid}{command}, listens, and has not answered within {:?}",
                 within.given
             ))
-            .help(format!("give it more time: `--timeout`; if it hangs, `kill {pid}` ends it")),
+            .with_remedy(format!("give it more time: `--timeout`; if it hangs, `kill {pid}` ends it")),
         NoAnswer::NoHolder => Error::new(ErrorKind::Unsupported, what)
-            .detail(format!(
+            .with_facts(format!(
                 "its holder, process {pid}{command}, is not an `areas` command that answers here"
             ))
-            .help(otherwise),
+            .with_remedy(otherwise),
     }
 }
 

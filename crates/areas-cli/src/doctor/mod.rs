@@ -45,7 +45,7 @@ pub(crate) fn run(doctor: &Doctor) -> Result<ExitCode> {
         && !root.is_dir()
     {
         let what = format!("look at the machine in {root:?}");
-        return Err(Error::new(ErrorKind::Io, what).detail("there is no such folder").into());
+        return Err(Error::new(ErrorKind::Io, what).with_facts("there is no such folder").into());
     }
     let facts = doctor.root.as_deref().map_or_else(Facts::here, Facts::of);
     // Before anything is looked up: what is deadly is known now.

@@ -131,17 +131,16 @@ fn folder(facts: &Facts, user: u32) -> Vec<Check> {
 fn try_to_make(facts: &Facts, place: &Path) -> Result<(), Error> {
     let refused = |why: String| {
         Error::new(ErrorKind::Registry, format!("use {} as the registry", place.display()))
-            .detail(format!("it is not there, and cannot be made: {why}"))
+            .with_facts(format!("it is not there, and cannot be made: {why}"))
     };
     let above = place.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let finding = |error: io::Error| {
         let shown = facts.shown(above).display().to_string();
         match error.kind() {
-            io::ErrorKind::NotFound => {
-                refused(format!("there is no folder {shown}")).help(format!("{MAKE} {}", quoted(&shown)))
-            }
+            io::ErrorKind::NotFound => refused(format!("there is no folder {shown}"))
+                .with_remedy(format!("{MAKE} {}", quoted(&shown))),
             _ => refused(format!("mkdir(0700): {}", in_words(&error)))
-                .help(format!("{LOOK} {}", quoted(&shown))),
+                .with_remedy(format!("{LOOK} {}", quoted(&shown))),
         }
     };
     if !facts.is_here() {

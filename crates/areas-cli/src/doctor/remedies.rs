@@ -134,8 +134,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// What stands in the parentheses behind each `.help`, and in the constants that are given to it;
-/// line ends and blanks as one blank.
+/// What stands in the parentheses behind each `.with_remedy`, and in the constants that are given
+/// to it; line ends and blanks as one blank.
 fn remedies(source: &str) -> Vec<String> {
     let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let upto = |from: &str, open: char, close: char| {
@@ -146,7 +146,9 @@ fn remedies(source: &str) -> Vec<String> {
         });
         from[..end.map_or(from.len(), |(at, _)| at)].to_owned()
     };
-    let help = source.match_indices(".help(").map(|(at, found)| upto(&source[at + found.len()..], '(', ')'));
+    // Some modules have its older name.
+    let given = [".with_remedy(", ".help("].into_iter().flat_map(|call| source.match_indices(call));
+    let help = given.map(|(at, found)| upto(&source[at + found.len()..], '(', ')'));
     let constants = source.match_indices("const ").filter_map(|(at, _)| {
         let line = source[at..].split_once(": &str =")?;
         let name_is_short = line.0.len() < 40 && !line.0.contains('\n');

@@ -47,8 +47,8 @@ fn refuse_what_is_taken(fetch: &Fetch) -> Result<()> {
     let Some(name) = name.filter(|_| fetch.publishing.exclusive) else { return Ok(()) };
     let Ok(holder) = registry::find(name.as_bytes()) else { return Ok(()) };
     Err(Error::new(ErrorKind::NameTaken, format!("fetch an area as {name:?} exclusively"))
-        .detail(format!("process {} holds an area of that name", holder.pid()))
-        .help("choose another name (`--name`), or leave out --exclusive")
+        .with_facts(format!("process {} holds an area of that name", holder.pid()))
+        .with_remedy("choose another name (`--name`), or leave out --exclusive")
         .into())
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn run(
     }
     if found == 0 && !asked.is_empty() {
         let error = Error::new(ErrorKind::NoSuchArea, format!("find such an area at {at}"));
-        return Err(Failure::Error(error.help(format!("`areas ls --at {at}` lists all"))));
+        return Err(Failure::Error(error.with_remedy(format!("`areas ls --at {at}` lists all"))));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,8 +36,8 @@ fn is_beside(program: &Path) -> Option<PathBuf> {
 fn not_started(what: &'static str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::new(ErrorKind::Unsupported, what)
-            .detail(format!("the program {PROGRAM} is neither beside this one nor in PATH"))
-            .help("in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`"),
+            .with_facts(format!("the program {PROGRAM} is neither beside this one nor in PATH"))
+            .with_remedy("in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`"),
         _ => io_error(format!("{what}: start {PROGRAM}"), error),
     }
 }

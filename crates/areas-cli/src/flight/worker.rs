@@ -117,8 +117,8 @@ impl Worker {
                 }
                 Event::Failed { kind, what, detail, help } => {
                     let error = Error::new(kind_of(&kind), what);
-                    let error = detail.into_iter().fold(error, Error::detail);
-                    return Err(help.into_iter().fold(error, Error::help));
+                    let error = detail.into_iter().fold(error, Error::with_facts);
+                    return Err(help.into_iter().fold(error, Error::with_remedy));
                 }
             }
         }
@@ -134,8 +134,8 @@ impl Worker {
         if line.is_empty() {
             let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
             return Err(Error::new(ErrorKind::System, WHAT)
-                .detail(format!("the process that does it ended before it was done: {ended}"))
-                .help("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` shows which processes the kernel killed for lack of it)"));
+                .with_facts(format!("the process that does it ended before it was done: {ended}"))
+                .with_remedy("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` shows which processes the kernel killed for lack of it)"));
         }
         serde_json::from_str(&line).map_err(|error| nonsense(&error.to_string()))
     }
@@ -157,8 +157,8 @@ fn bounds() -> ReceiveOptions {
 
 fn nonsense(detail: &str) -> Error {
     Error::new(ErrorKind::System, WHAT)
-        .detail(format!("the process that does it sent something invalid: {detail}"))
-        .help("install `areas` and `areas-flight` of one version")
+        .with_facts(format!("the process that does it sent something invalid: {detail}"))
+        .with_remedy("install `areas` and `areas-flight` of one version")
 }
 
 fn bytes(hex: &str) -> areas::Result<Vec<u8>> {

@@ -56,8 +56,8 @@ fn options(offer: &Offer) -> OfferOptions {
 
 fn no_socket(source: &Source) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("offer area {} {:?}", source.id(), source.name()))
-        .detail("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS)")
-        .help("say where: `--socket PATH`; or start it by a socket unit")
+        .with_facts("no supervisor has given this process a socket (LISTEN_PID, LISTEN_FDS)")
+        .with_remedy("say where: `--socket PATH`; or start it by a socket unit")
 }
 
 /// Answers who connects until a signal comes; gives the exit code.

@@ -16,8 +16,8 @@ pub(crate) fn run(take: &Take, quiet: bool) -> Result<ExitCode> {
     let area = options(take).take(&take.path)?;
     let name = take.name.clone().or_else(|| area.name().cloned()).ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, format!("publish the area from {:?}", take.path))
-            .detail("it has no name there")
-            .help("give it one: `--name NAME`")
+            .with_facts("it has no name there")
+            .with_remedy("give it one: `--name NAME`")
     })?;
     hold(vec![ToHold { area, name, note: None, exclusive: take.exclusive }], &take.holding, quiet)
 }

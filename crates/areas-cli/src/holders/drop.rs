@@ -32,8 +32,8 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
         holder.ask(&Request::Drop { id: info.id.get() }, &format!("drop {whose}"), &within)?;
     } else if !ended(&holder, &within)? {
         return Err(Error::new(ErrorKind::TimedOut, format!("drop {whose}"))
-            .detail(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
-            .help("it may ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
+            .with_facts(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
+            .with_remedy("it may ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
             .into());
     }
     let kept = kept_by(&others, before, within.left());
@@ -76,7 +76,10 @@ fn ended(holder: &Holder, within: &Within) -> Result<bool> {
 fn holder(source: &Source, whose: &str, drop: &Drop, within: &Within) -> Result<Holder> {
     let pid = source.pid();
     let refuse = |detail: String, help: &'static str| {
-        Err(Error::new(ErrorKind::Unsupported, format!("drop {whose}")).detail(detail).help(help).into())
+        Err(Error::new(ErrorKind::Unsupported, format!("drop {whose}"))
+            .with_facts(detail)
+            .with_remedy(help)
+            .into())
     };
     let holder = Holder::of(pid, within).map_err(|why| {
         let what = format!("drop {whose}");

@@ -74,9 +74,9 @@ fn frozen(source: &Source, whose: &str, freeze: &Freeze) -> Result<()> {
         return Err(error.into());
     }
     let mut late = Error::new(ErrorKind::TimedOut, format!("freeze {whose} within {:?}", freeze.timeout))
-        .detail(error.facts().unwrap_or("some process can still write it").to_owned());
+        .with_facts(error.facts().unwrap_or("some process can still write it").to_owned());
     if let Some(remedy) = error.remedy() {
-        late = late.help(remedy.to_owned());
+        late = late.with_remedy(remedy.to_owned());
     }
     Err(late.into())
 }
@@ -127,8 +127,8 @@ fn in_the_way(source: &Source, asked: &[u32]) -> Option<Error> {
     let others = source.holders().into_iter().filter(|other| !asked.contains(&other.pid) && writes(other));
     let others: Vec<String> = others.map(|other| other.to_string()).collect();
     let error = Error::new(ErrorKind::Busy, "freeze it")
-        .detail(format!("mapped for writing by {}", others.join(", ")));
-    (!others.is_empty()).then(|| error.help("have them drop it, or clone it for reading only"))
+        .with_facts(format!("mapped for writing by {}", others.join(", ")));
+    (!others.is_empty()).then(|| error.with_remedy("have them drop it, or clone it for reading only"))
 }
 
 /// The processes that publish this memory, with one of their areas over it.
@@ -150,7 +150,7 @@ fn refuse_new_writers(source: &Source, whose: &str) -> Result<()> {
     let area = source.open_any()?;
     if !area.protection().contains(Protection::WRITE) && !area.is_frozen() {
         return Err(Error::new(ErrorKind::ReadOnly, what())
-            .detail("its holder may not write it, or it is sealed against new writers already")
+            .with_facts("its holder may not write it, or it is sealed against new writers already")
             .into());
     }
     match area.descriptor() {

@@ -56,7 +56,7 @@ impl AreaBytes {
         let size = object.size() as u64;
         let Some(left) = size.checked_sub(offset) else {
             return Err(Error::new(ErrorKind::OutOfRange, format!("read {whose}"))
-                .detail(format!("byte {offset} is beyond its end, at {size}")));
+                .with_facts(format!("byte {offset} is beyond its end, at {size}")));
         };
         let len = length.map_or(left, |Bytes(length)| length.min(left));
         // Of physical memory, and of what is left of an area that was cut, the object is a part of
@@ -114,11 +114,11 @@ impl Part {
     pub(super) fn read(&self, at: u64, into: &mut [u8]) -> areas::Result<()> {
         self.file.read_exact_at(into, self.start + at).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::new(ErrorKind::Io, format!("read {}", self.whose))
-                .detail(format!(
+                .with_facts(format!(
                     "it had {} when this began, and another process has made it shorter",
                     Bytes(self.len)
                 ))
-                .help("try again when no process changes it"),
+                .with_remedy("try again when no process changes it"),
             _ => io_error(format!("read {} at byte {at}", self.whose), error),
         })
     }

@@ -69,8 +69,8 @@ impl Destination {
         let area = source.open_any()?;
         if area.is_frozen() {
             return Err(Error::new(ErrorKind::Frozen, what())
-                .detail("it is frozen: no process can write it any more")
-                .help("put the file into a new area: `areas put FILE --name NEW`")
+                .with_facts("it is frozen: no process can write it any more")
+                .with_remedy("put the file into a new area: `areas put FILE --name NEW`")
                 .into());
         }
         if !area.protection().contains(Protection::WRITE) {
@@ -78,12 +78,12 @@ impl Destination {
                 "its holder, process {}, may not write it itself, or it is sealed against new writers",
                 source.pid()
             );
-            return Err(Error::new(ErrorKind::ReadOnly, what()).detail(holder).into());
+            return Err(Error::new(ErrorKind::ReadOnly, what()).with_facts(holder).into());
         }
         let size = area.size();
         let Some(room) = size.checked_sub(offset) else {
             return Err(Error::new(ErrorKind::OutOfRange, what())
-                .detail(format!("byte {offset} is beyond its end, at {size}"))
+                .with_facts(format!("byte {offset} is beyond its end, at {size}"))
                 .into());
         };
         // What may shrink would grow again by a `pwrite` behind its end; hugetlb pages cannot be
@@ -100,8 +100,8 @@ impl Destination {
         let end = file.as_ref().map_or(0, |(_, start)| start + size as u64);
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| end > limit) {
             return Err(Error::new(ErrorKind::Limit, what())
-                .detail("it is larger than a file may be here (RLIMIT_FSIZE)")
-                .help("raise it: `ulimit -f unlimited`")
+                .with_facts("it is larger than a file may be here (RLIMIT_FSIZE)")
+                .with_remedy("raise it: `ulimit -f unlimited`")
                 .into());
         }
         Ok(Destination { area, file, offset, room: room as u64, whose, written: AtomicU64::new(0) })
@@ -114,7 +114,7 @@ impl Destination {
                 file.write_all_at(bytes, start + offset as u64).map_err(|error| match error.kind() {
                     io::ErrorKind::PermissionDenied => {
                         Error::new(ErrorKind::Frozen, format!("write {}", self.whose))
-                            .detail("it was frozen concurrently")
+                            .with_facts("it was frozen concurrently")
                     }
                     _ => io_error(format!("write {} at byte {offset}", self.whose), error),
                 })
@@ -135,7 +135,7 @@ impl Destination {
             some => {
                 let kind = error.kind();
                 Error::new(kind, format!("fill {}", self.whose))
-                    .detail(format!("about {} of it are written, and stay so", Bytes(some)))
+                    .with_facts(format!("about {} of it are written, and stay so", Bytes(some)))
                     .caused_by(error)
             }
         }
@@ -146,8 +146,8 @@ impl Destination {
             ErrorKind::OutOfRange,
             format!("write {len} into {} from byte {} on", self.whose, self.offset),
         )
-        .detail(format!("there it has {}", Bytes(self.room)))
-        .help("`--length` takes a part of the file; an area that may grow grows by `areas resize`")
+        .with_facts(format!("there it has {}", Bytes(self.room)))
+        .with_remedy("`--length` takes a part of the file; an area that may grow grows by `areas resize`")
     }
 }
 
@@ -156,7 +156,7 @@ fn from_file(into: &Destination, part: Part, length: Option<Bytes>, quiet: bool)
         && length.0 > part.len()
     {
         return Err(Error::new(ErrorKind::OutOfRange, format!("read {length} of {}", part.whose))
-            .detail(format!("it has {}", Bytes(part.len())))
+            .with_facts(format!("it has {}", Bytes(part.len())))
             .into());
     }
     let part = part.up_to(length);
@@ -201,7 +201,7 @@ fn from_stream(
         match stream.read(&mut buffer[..len]) {
             Ok(0) if length.is_some() => {
                 let ended = Error::new(ErrorKind::Io, format!("read {} of {whose}", Bytes(most)))
-                    .detail(format!("it ended after {}", Bytes(at)));
+                    .with_facts(format!("it ended after {}", Bytes(at)));
                 return Err(into.with_written(ended).into());
             }
             Ok(0) => break,

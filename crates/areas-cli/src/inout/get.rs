@@ -34,8 +34,8 @@ pub(crate) fn run(get: &Get, quiet: bool) -> Result<ExitCode> {
     let bytes = AreaBytes::open(&source, get.offset, get.length)?;
     if get.exact && !bytes.frozen {
         return Err(Error::new(ErrorKind::Unsupported, format!("copy {} exactly", bytes.part.whose))
-            .detail("it is not frozen: its holders may write it while it is copied")
-            .help("freeze it first: `areas freeze`; or leave `--exact` out")
+            .with_facts("it is not frozen: its holders may write it while it is copied")
+            .with_remedy("freeze it first: `areas freeze`; or leave `--exact` out")
             .into());
     }
     // A file without a name goes with us; one that has a name has to be removed.
@@ -88,8 +88,8 @@ fn to_output(get: &Get) -> Result<ExitCode> {
                 ErrorKind::InvalidInput,
                 format!("use {option} with the standard output"),
             )
-            .detail("it is for files")
-            .help(format!("name a file, or leave {option} out"))
+            .with_facts("it is for files")
+            .with_remedy(format!("name a file, or leave {option} out"))
             .into());
         }
     }
@@ -108,8 +108,8 @@ fn copy(
     // Beyond the limit is a deadly signal.
     if getrlimit(Resource::Fsize).current.is_some_and(|limit| part.len() > limit) {
         return Err(Error::new(ErrorKind::Limit, format!("write {path:?}"))
-            .detail(format!("{} is more than a file may have here (RLIMIT_FSIZE)", Bytes(part.len())))
-            .help("raise it: `ulimit -f unlimited`")
+            .with_facts(format!("{} is more than a file may have here (RLIMIT_FSIZE)", Bytes(part.len())))
+            .with_remedy("raise it: `ulimit -f unlimited`")
             .into());
     }
     file.file().set_len(part.len()).map_err(failed)?;

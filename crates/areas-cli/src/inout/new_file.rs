@@ -44,7 +44,7 @@ impl NewFile {
     pub(super) fn begin(path: &Path, replace: bool, signals: Sender<Event>) -> areas::Result<Self> {
         let failed = |error: io::Error| io_error(format!("write {path:?}"), error);
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(ErrorKind::Io, format!("write {path:?}")).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Io, format!("write {path:?}")).with_facts(detail).with_remedy(help))
         };
         // What a link leads to is replaced, and not the link.
         let real = match path.symlink_metadata() {
@@ -110,8 +110,8 @@ impl NewFile {
             }
             self.name_it().map_err(|errno| match errno {
                 Errno::EXIST => Error::new(ErrorKind::Io, format!("write {path:?}"))
-                    .detail("another process has made it concurrently")
-                    .help("`--force` replaces it"),
+                    .with_facts("another process has made it concurrently")
+                    .with_remedy("`--force` replaces it"),
                 errno => failed(errno.into()),
             })?;
         }

@@ -83,8 +83,8 @@ impl FromStr for Cpus {
         let mut cpus: Vec<usize> = ranges
             .ok_or_else(|| {
                 Error::new(ErrorKind::InvalidInput, format!("read {text:?} as CPUs"))
-                    .detail("it is not a list of numbers and ranges")
-                    .help("`0-3,8`; `areas nodes` shows the CPUs of each node")
+                    .with_facts("it is not a list of numbers and ranges")
+                    .with_remedy("`0-3,8`; `areas nodes` shows the CPUs of each node")
             })?
             .into_iter()
             .flatten()

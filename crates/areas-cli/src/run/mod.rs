@@ -37,7 +37,7 @@ pub(crate) fn run(run: &Run, quiet: bool) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     signals::watch(true, sender.clone())?;
     let Some((program, arguments)) = run.command.split_first() else {
-        return Err(Error::new(ErrorKind::InvalidInput, "run a program").detail("none is named").into());
+        return Err(Error::new(ErrorKind::InvalidInput, "run a program").with_facts("none is named").into());
     };
     let placement = match (&run.place.policy, &run.place.nodes) {
         (None, None) if !run.place.balanced => None,
@@ -125,16 +125,16 @@ fn cpus_of(choice: Choice, quiet: bool) -> Result<Cpus> {
     for node in nodes.iter() {
         let Some(info) = topology.node(node) else {
             return Err(Error::new(ErrorKind::NodeNotAllowed, what())
-                .detail(format!("there is no node {node}"))
-                .help("`areas nodes` lists the nodes")
+                .with_facts(format!("there is no node {node}"))
+                .with_remedy("`areas nodes` lists the nodes")
                 .into());
         };
         cpus.extend(info.cpus.iter().filter_map(|cpu| usize::try_from(cpu).ok()));
     }
     if cpus.is_empty() {
         return Err(Error::new(ErrorKind::InvalidInput, what())
-            .detail("it has none")
-            .help("`areas nodes` shows the CPUs of each node")
+            .with_facts("it has none")
+            .with_remedy("`areas nodes` shows the CPUs of each node")
             .into());
     }
     Ok(Cpus(cpus))
@@ -145,7 +145,7 @@ fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T
     let Some(Cpus(cpus)) = cpus else { return call() };
     let what = || format!("run on CPUs {}", report::ranges(cpus));
     let failed = |call: &'static str| {
-        move |errno: rustix::io::Errno| Error::new(ErrorKind::System, what()).call(call, errno)
+        move |errno: rustix::io::Errno| Error::new(ErrorKind::System, what()).with_system_call(call, errno)
     };
     let before = sched_getaffinity(None).map_err(failed("sched_getaffinity(0)"))?;
     let mut wanted = CpuSet::new();
@@ -158,11 +158,11 @@ fn on_cpus<T>(cpus: Option<&Cpus>, call: impl FnOnce() -> Result<T>) -> Result<T
         let _ = sched_setaffinity(None, &before);
         let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| before.is_set(cpu)).collect();
         return Err(Error::new(ErrorKind::NotPermitted, what())
-            .detail(format!(
+            .with_facts(format!(
                 "one of them does not exist or may not be used; this process is on {}",
                 report::ranges(&allowed)
             ))
-            .help("the cpuset of the process or container sets them (cpuset(7))")
+            .with_remedy("the cpuset of the process or container sets them (cpuset(7))")
             .into());
     }
     let outcome = call();

@@ -106,17 +106,20 @@ fn free(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
         Kind::Python | Kind::Shm | Kind::Sem | Kind::File | Kind::Huge => free_file(reap, label),
         Kind::Sysv if reap.inside.is_none() => free_segment(reap, label),
         Kind::Sysv => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .detail("--in is for files of /dev/shm; segments are those of an IPC namespace")
-            .help(format!("`nsenter --ipc --target {} areas reap …`", reap.inside.unwrap_or_default()))),
+            .with_facts("--in is for files of /dev/shm; segments are those of an IPC namespace")
+            .with_remedy(format!(
+                "`nsenter --ipc --target {} areas reap …`",
+                reap.inside.unwrap_or_default()
+            ))),
         Kind::Area => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .detail("an area cannot leak: its memory goes with its last process")
-            .help("`areas show NAME` shows its holders; end these processes")),
+            .with_facts("an area cannot leak: its memory goes with its last process")
+            .with_remedy("`areas show NAME` shows its holders; end these processes")),
         Kind::Registry => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .detail("it is the registry's own: it goes with the process that publishes areas in it")
-            .help("`areas scan --kind registry` shows that process")),
+            .with_facts("it is the registry's own: it goes with the process that publishes areas in it")
+            .with_remedy("`areas scan --kind registry` shows that process")),
         Kind::Memfd | Kind::Anonymous => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .detail("it has no name in a file system, and cannot leak: it goes with its last process")
-            .help("`areas scan` shows its holders; end these processes")),
+            .with_facts("it has no name in a file system, and cannot leak: it goes with its last process")
+            .with_remedy("`areas scan` shows its holders; end these processes")),
     }
 }
 
@@ -136,7 +139,9 @@ impl Entry {
         let kind = reap.kind;
         let path = Path::new(std::ffi::OsStr::from_bytes(&label.0));
         let missing = |why: String| {
-            refused(kind, label, Fault::NoSuchArea).detail(why).help("`areas scan` lists what is there")
+            refused(kind, label, Fault::NoSuchArea)
+                .with_facts(why)
+                .with_remedy("`areas scan` lists what is there")
         };
         let right = if kind == Kind::Huge { path.is_absolute() } else { path.is_relative() };
         let plain = path
@@ -170,12 +175,12 @@ impl Entry {
     fn look(&self, kind: Kind, label: &Label, mounts: &Mounts) -> areas::Result<Looked> {
         let looked = Looked::at(&self.folder, &self.name).map_err(|errno| match errno {
             Errno::NOENT => refused(kind, label, Fault::NoSuchArea)
-                .detail("there is no such file")
-                .help("`areas scan` lists what is there"),
+                .with_facts("there is no such file")
+                .with_remedy("`areas scan` lists what is there"),
             errno => refused(kind, label, Fault::Io)
-                .detail(format!("it cannot be looked at: {}", areas::Errno::from(errno))),
+                .with_facts(format!("it cannot be looked at: {}", areas::Errno::from(errno))),
         })?;
-        let wrong = |why: &str| Err(refused(kind, label, Fault::InvalidInput).detail(why.to_owned()));
+        let wrong = |why: &str| Err(refused(kind, label, Fault::InvalidInput).with_facts(why.to_owned()));
         if !looked.is_file() {
             return wrong("it is not a regular file");
         }
@@ -197,8 +202,8 @@ impl Entry {
         let named = posix::kind_of(path);
         if kind != Kind::Huge && named != kind && (kind != Kind::Shm || named == Kind::File) {
             return Err(refused(kind, label, Fault::InvalidInput)
-                .detail(format!("by its name it is {}", named.word()))
-                .help(format!("areas reap {} {}", named.word(), target::hex_of(&label.0))));
+                .with_facts(format!("by its name it is {}", named.word()))
+                .with_remedy(format!("areas reap {} {}", named.word(), target::hex_of(&label.0))));
         }
         Ok(looked)
     }
@@ -218,20 +223,20 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     }
     if let Some(why) = posix::kept(&entry.name) {
         return Err(refused(kind, label, Fault::Busy)
-            .detail(format!("no process holds it now, but {why}"))
-            .help(format!("if you know that it is not needed: `rm {}`", path_of(reap, label))));
+            .with_facts(format!("no process holds it now, but {why}"))
+            .with_remedy(format!("if you know that it is not needed: `rm {}`", path_of(reap, label))));
     }
     let lease = match looked.prove() {
         Proof::Unheld(lease) => lease,
         Proof::Held => {
             return Err(refused(kind, label, Fault::Busy)
-                .detail(super::UNSEEN)
-                .help("root sees more (`sudo areas scan`); `areas scan` lists what cannot be seen"));
+                .with_facts(super::UNSEEN)
+                .with_remedy("root sees more (`sudo areas scan`); `areas scan` lists what cannot be seen"));
         }
         Proof::Unknown(why) => {
             return Err(refused(kind, label, Fault::NotPermitted)
-                .detail(format!("it cannot be proved that no process holds it: {why}"))
-                .help(format!(
+                .with_facts(format!("it cannot be proved that no process holds it: {why}"))
+                .with_remedy(format!(
                     "as that user or as root; or, if you know that it is not needed: `rm {}`",
                     path_of(reap, label)
                 )));
@@ -240,8 +245,10 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     let names = looked.names().unwrap_or(1);
     if names > 1 {
         return Err(refused(kind, label, Fault::Busy)
-            .detail(format!("it has {names} names: its memory stays as long as there is one"))
-            .help("find the others with `find /dev/shm -samefile`, and remove those that are not needed"));
+            .with_facts(format!("it has {names} names: its memory stays as long as there is one"))
+            .with_remedy(
+                "find the others with `find /dev/shm -samefile`, and remove those that are not needed",
+            ));
     }
     let bytes = u64::try_from(looked.stat.st_blocks).unwrap_or(0).saturating_mul(512);
     if !reap.yes {
@@ -270,15 +277,17 @@ fn held(kind: Kind, label: &Label, holders: &[Holder]) -> Error {
     let named: Vec<String> = holders.iter().take(5).map(Holder::with_use).collect();
     let more = if holders.len() > 5 { format!(", and {} more", holders.len() - 5) } else { String::new() };
     refused(kind, label, Fault::Busy)
-        .detail(format!("held by process {}{more}", named.join(", ")))
-        .help("what is held is not freed; end these processes first, if they are not needed")
+        .with_facts(format!("held by process {}{more}", named.join(", ")))
+        .with_remedy("what is held is not freed; end these processes first, if they are not needed")
 }
 
 /// Takes a file away, which no process has: by way of another name, from which it comes back if it
 /// is not what was looked at, or if a process has opened it.
 fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &Lease) -> areas::Result<()> {
     let failed = |call: &'static str, errno: Errno| {
-        refused(kind, label, Fault::Io).call(call, errno).help("only its owner and root may remove it")
+        refused(kind, label, Fault::Io)
+            .with_system_call(call, errno)
+            .with_remedy("only its owner and root may remove it")
     };
     let rename = |from: &Path, to: &Path| {
         rustix::fs::renameat_with(&entry.folder, from, &entry.folder, to, RenameFlags::NOREPLACE)
@@ -290,7 +299,9 @@ fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &
         .find(|(renamed, _)| *renamed != Err(Errno::EXIST))
         .ok_or_else(|| failed("renameat2(RENAME_NOREPLACE)", Errno::EXIST))?;
     renamed.map_err(|errno| match errno {
-        Errno::NOENT => refused(kind, label, Fault::NoSuchArea).detail("another process has just removed it"),
+        Errno::NOENT => {
+            refused(kind, label, Fault::NoSuchArea).with_facts("another process has just removed it")
+        }
         errno => failed("renameat2(RENAME_NOREPLACE)", errno),
     })?;
     std::thread::sleep(SETTLE);
@@ -305,10 +316,10 @@ fn take_away(kind: Kind, label: &Label, entry: &Entry, looked: &Looked, lease: &
     };
     match rename(&away, &entry.name) {
         Ok(()) => Err(refused(kind, label, Fault::Busy)
-            .detail(format!("{reason}: it has its name again"))
-            .help("look again: `areas scan`")),
+            .with_facts(format!("{reason}: it has its name again"))
+            .with_remedy("look again: `areas scan`")),
         // A new one of that name was made concurrently: whoever opened the old one keeps it.
-        Err(Errno::EXIST) => Err(refused(kind, label, Fault::Busy).detail(format!(
+        Err(Errno::EXIST) => Err(refused(kind, label, Fault::Busy).with_facts(format!(
             "{reason}, and a new one of that name was made: the old one is called {} now",
             areas::escape_invisible_bytes(away.as_os_str().as_bytes())
         ))),
@@ -320,20 +331,20 @@ fn free_segment(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     let text = String::from_utf8_lossy(&label.0);
     let id: i32 = text.parse().ok().filter(|&id| id >= 0).ok_or_else(|| {
         refused(reap.kind, label, Fault::InvalidInput)
-            .detail("a segment is named by its number")
-            .help("`areas scan --kind sysv` lists the numbers (shmid), as `ipcs -m` does")
+            .with_facts("a segment is named by its number")
+            .with_remedy("`areas scan --kind sysv` lists the numbers (shmid), as `ipcs -m` does")
     })?;
     let failed = |error: std::io::Error| {
         let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
         if is(Errno::INVAL) || is(Errno::IDRM) {
             return refused(reap.kind, label, Fault::NoSuchArea)
-                .detail("there is no such segment in this IPC namespace")
-                .help("`areas scan --kind sysv` lists those that are there");
+                .with_facts("there is no such segment in this IPC namespace")
+                .with_remedy("`areas scan --kind sysv` lists those that are there");
         }
         let fault = if is(Errno::ACCESS) || is(Errno::PERM) { Fault::NotPermitted } else { Fault::System };
         refused(reap.kind, label, fault)
-            .detail(areas::in_words(&error))
-            .help("only its owner, its maker and root may")
+            .with_facts(areas::in_words(&error))
+            .with_remedy("only its owner, its maker and root may")
     };
     let segment = Segment::look(id).map_err(failed)?;
     if segment.attached > 0 {
@@ -345,15 +356,19 @@ fn free_segment(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
             sysv::memories(&mut walk, &mut none).into_iter().find(|memory| memory.name == name.as_bytes());
         let holders = seen.map(|memory| memory.holders).unwrap_or_default();
         return Err(match holders.is_empty() {
-            true => refused(reap.kind, label, Fault::Busy)
-                .detail(format!("it is attached {} times, by processes that are not seen", segment.attached)),
+            true => refused(reap.kind, label, Fault::Busy).with_facts(format!(
+                "it is attached {} times, by processes that are not seen",
+                segment.attached
+            )),
             false => held(reap.kind, label, &holders),
         });
     }
     if let Some(user) = sysv::user_of(segment.maker, segment.last, segment.changed) {
         return Err(refused(reap.kind, label, Fault::Busy)
-            .detail(format!("no process has it attached, but {user}, and may attach it again"))
-            .help(format!("end that process first; or, if you know that it does not: `ipcrm -m {id}`")));
+            .with_facts(format!("no process has it attached, but {user}, and may attach it again"))
+            .with_remedy(format!(
+                "end that process first; or, if you know that it does not: `ipcrm -m {id}`"
+            )));
     }
     let bytes = sysv::allocated(id).unwrap_or(segment.size);
     if !reap.yes {
@@ -362,8 +377,8 @@ fn free_segment(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     // The last look before: a number is given again only after thousands of others.
     if Segment::look(id).map_err(failed)? != segment {
         return Err(refused(reap.kind, label, Fault::Busy)
-            .detail("it has just changed")
-            .help("look again: `areas scan`"));
+            .with_facts("it has just changed")
+            .with_remedy("look again: `areas scan`"));
     }
     Segment::remove(id).map_err(failed)?;
     // Who attached it at the last moment keeps it: the kernel frees it with that process.

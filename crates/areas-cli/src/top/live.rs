@@ -155,7 +155,7 @@ impl Live {
             // Nothing could be read at all: that is an error of the command, and not of the
             // picture.
             return match self.view.trouble.take() {
-                Some(why) => Err(Error::new(ErrorKind::Registry, "look at the areas").detail(why).into()),
+                Some(why) => Err(Error::new(ErrorKind::Registry, "look at the areas").with_facts(why).into()),
                 None => Ok(()),
             };
         };

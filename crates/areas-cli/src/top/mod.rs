@@ -42,8 +42,8 @@ pub(crate) fn run(top: &Top) -> Result<ExitCode> {
     }
     let refused = |why: &'static str| {
         Error::new(ErrorKind::Unsupported, "watch areas live")
-            .detail(why)
-            .help("`areas top --once` prints one table, `--json` one document for programs")
+            .with_facts(why)
+            .with_remedy("`areas top --once` prints one table, `--json` one document for programs")
     };
     let is_terminal = |closed: io::Result<()>, is: bool| closed.is_ok() && is;
     if !is_terminal(stdio::input(), io::stdin().is_terminal())

@@ -63,7 +63,7 @@ fn arguments(top: &Top) -> Vec<OsString> {
 
 fn pid_of(child: &Child) -> areas::Result<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| {
-        Error::new(ErrorKind::System, "watch areas").detail("the kernel gave a process an odd number")
+        Error::new(ErrorKind::System, "watch areas").with_facts("the kernel gave a process an odd number")
     })
 }
 

@@ -34,7 +34,7 @@ impl Holder {
             .spawn()
             .map_err(failed)?;
         let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::new(ErrorKind::System, "start a worker process").detail("it has no pipes"));
+            return Err(Error::new(ErrorKind::System, "start a worker process").with_facts("it has no pipes"));
         };
         Ok(Holder { child, questions, answers: BufReader::new(answers) })
     }
@@ -53,7 +53,7 @@ impl Holder {
         if got == 0 {
             // What went wrong there it has said itself.
             return Err(Error::new(ErrorKind::System, format!("ask worker process {}", self.pid()))
-                .detail("it has ended without an answer"));
+                .with_facts("it has ended without an answer"));
         }
         serde_json::from_str(&line).map_err(|error| failed(error.into()))
     }

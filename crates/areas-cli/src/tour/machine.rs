@@ -32,7 +32,7 @@ pub(super) fn touched_shared_memory() -> areas::Result<u64> {
 fn kilobytes(path: &str, label: &str) -> areas::Result<u64> {
     let text = std::fs::read_to_string(path).map_err(|error| io_error(format!("read {path}"), error))?;
     in_bytes(&text, label).ok_or_else(|| {
-        Error::new(ErrorKind::Io, format!("read {path}")).detail(format!("it has no line {label}"))
+        Error::new(ErrorKind::Io, format!("read {path}")).with_facts(format!("it has no line {label}"))
     })
 }
 

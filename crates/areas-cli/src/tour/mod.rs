@@ -33,8 +33,8 @@ pub(crate) fn run(tour: &Tour, quiet: bool) -> Result<ExitCode> {
     };
     let Contents::File(contents, size) = Contents::open(&file)? else {
         return Err(Error::new(ErrorKind::Io, format!("take {file:?} on a tour"))
-            .detail("it is empty, or not a regular file")
-            .help("name a file with some contents: `areas tour FILE`")
+            .with_facts("it is empty, or not a regular file")
+            .with_remedy("name a file with some contents: `areas tour FILE`")
             .into());
     };
     let mut claims = Claims::new(quiet);

@@ -112,7 +112,7 @@ fn listen() -> Result<(PipeReader, SyncSender<()>)> {
 fn is_rung(bell: &mut PipeReader) -> Result<bool> {
     match bell.read(&mut [0; 16]) {
         Ok(0) => Err(Error::new(ErrorKind::Registry, "listen for publications")
-            .detail("its control file cannot be used any more")
+            .with_facts("its control file cannot be used any more")
             .into()),
         Ok(_) => Ok(true),
         Err(error)

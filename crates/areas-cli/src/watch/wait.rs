@@ -55,7 +55,7 @@ fn slice(begun: Instant, timeout: Option<Duration>) -> Option<Duration> {
 
 fn too_long(name: &Name, what: &str, timeout: Option<Duration>, why: String) -> Error {
     Error::new(ErrorKind::TimedOut, format!("wait until area {name:?} is {what}"))
-        .detail(format!("not within {:?}: {why}", timeout.unwrap_or_default()))
+        .with_facts(format!("not within {:?}: {why}", timeout.unwrap_or_default()))
 }
 
 fn until_gone(name: &Name, timeout: Option<Duration>) -> areas::Result<()> {
@@ -64,9 +64,8 @@ fn until_gone(name: &Name, timeout: Option<Duration>) -> areas::Result<()> {
     while let Some(source) = found(name)? {
         let Some(slice) = slice(begun, timeout) else {
             let why = format!("process {} holds it", source.pid());
-            return Err(
-                too_long(name, "gone", timeout, why).help(format!("`areas show {name}` shows its holders"))
-            );
+            return Err(too_long(name, "gone", timeout, why)
+                .with_remedy(format!("`areas show {name}` shows its holders")));
         };
         deaths.expect([source.pid()]);
         deaths.wait(slice);

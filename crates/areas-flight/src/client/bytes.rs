@@ -103,18 +103,18 @@ impl Download {
         let time = start.elapsed();
         let what = self.what();
         let whole = Arc::into_inner(self)
-            .ok_or_else(|| Error::new(ErrorKind::System, what.clone()).detail("a range has not ended"))?;
+            .ok_or_else(|| Error::new(ErrorKind::System, what.clone()).with_facts("a range has not ended"))?;
         whole.bar.finish_and_clear();
         let frozen = whole.area.freeze().map_err(Error::from)?;
         let came = Checksum::of(&frozen);
         match came == whole.checksum {
             true => Ok(Brought { frozen, resumed: whole.resumed.into_inner(), time }),
             false => Err(Error::new(ErrorKind::Io, what)
-                .detail(format!(
+                .with_facts(format!(
                     "the bytes that came have checksum {came}, and those of the area have {}",
                     whole.checksum
                 ))
-                .help("nothing was published; fetch it again")),
+                .with_remedy("nothing was published; fetch it again")),
         }
     }
 
@@ -132,8 +132,8 @@ impl Download {
     fn refused(&self, detail: impl Into<String>) -> Trouble {
         Trouble::Refused(
             Error::new(ErrorKind::Io, self.what())
-                .detail(detail.into())
-                .help("the server is not one of this version of areas, or not to be trusted"),
+                .with_facts(detail.into())
+                .with_remedy("the server is not one of this version of areas, or not to be trusted"),
         )
     }
 
@@ -157,12 +157,12 @@ impl Download {
             if moved.elapsed() >= self.peer.timeout {
                 let last = self.peer.failed(&self.what(), &trouble);
                 return Err(Error::new(ErrorKind::TimedOut, self.what())
-                    .detail(format!(
+                    .with_facts(format!(
                         "at byte {at} nothing came for {} s; {}",
                         self.peer.timeout.as_secs_f64(),
                         last.facts().unwrap_or_default()
                     ))
-                    .help("nothing was published; `--timeout SECONDS` waits longer"));
+                    .with_remedy("nothing was published; `--timeout SECONDS` waits longer"));
             }
             if !reported {
                 let last = self.peer.failed(&self.what(), &trouble);
@@ -256,8 +256,8 @@ impl Download {
         let same = now.size == self.area.size() as u64 && now.checksum == Some(self.checksum);
         if !same {
             let error = Error::new(ErrorKind::Io, self.what())
-                .detail("the connection was lost, and by now there is another area of that name")
-                .help("nothing was published; fetch it again");
+                .with_facts("the connection was lost, and by now there is another area of that name")
+                .with_remedy("nothing was published; fetch it again");
             return Err(Trouble::Refused(error));
         }
         *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = now;

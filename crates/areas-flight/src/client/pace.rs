@@ -21,7 +21,7 @@ impl Pace {
     pub(crate) async fn too_slow(self, what: String, came: impl Fn() -> u64) -> Error {
         let start = Instant::now();
         let late = |what: String, detail: String, help: &'static str| {
-            Error::new(ErrorKind::TimedOut, what).detail(detail).help(help)
+            Error::new(ErrorKind::TimedOut, what).with_facts(detail).with_remedy(help)
         };
         let (mut before, mut since, mut slow_before) = (came(), start, false);
         // What had come by the last quarter of the window.

@@ -85,11 +85,11 @@ impl Peer {
     /// another connection would be tried then.
     pub(crate) fn new(place: Place, reaching: &Reaching, tries_again: bool) -> Result<Self> {
         let failed =
-            |detail: String| Error::new(ErrorKind::InvalidInput, format!("reach {place}")).detail(detail);
+            |detail: String| Error::new(ErrorKind::InvalidInput, format!("reach {place}")).with_facts(detail);
         let encrypted = match (place.scheme, &reaching.tls_ca) {
             (Some(Scheme::Plain), Some(_)) => {
                 return Err(failed("grpc:// is not encrypted, and certificates were named".to_owned())
-                    .help("say `grpc+tls://HOST:PORT`, or leave `--tls-ca` out"));
+                    .with_remedy("say `grpc+tls://HOST:PORT`, or leave `--tls-ca` out"));
             }
             (scheme, ca) => scheme == Some(Scheme::Tls) || ca.is_some(),
         };
@@ -100,7 +100,8 @@ impl Peer {
                 .tls_config(tls::of_client(reaching.tls_ca.as_deref(), 2 * reaching.timeout)?)
                 .map_err(|error| {
                     let path = reaching.tls_ca.as_deref().unwrap_or(std::path::Path::new(""));
-                    failed(in_words(&error)).help(format!("are there certificates in PEM in {path:?}?"))
+                    failed(in_words(&error))
+                        .with_remedy(format!("are there certificates in PEM in {path:?}?"))
                 })?,
             false => endpoint,
         };
@@ -191,11 +192,11 @@ impl Peer {
     pub(crate) fn failed(&self, what: &str, status: &Status) -> Error {
         let error = of_status(what.to_owned(), status);
         let error = match status.code() {
-            Code::Unavailable if status.message().is_empty() => error.detail("the connection failed"),
+            Code::Unavailable if status.message().is_empty() => error.with_facts("the connection failed"),
             _ => error,
         };
         match self.about_encryption(error.facts().unwrap_or_default()) {
-            Some(help) => error.help(help),
+            Some(help) => error.with_remedy(help),
             None => error,
         }
     }
@@ -287,8 +288,8 @@ fn token_of(place: &Place, reaching: &Reaching) -> Result<Option<Token>> {
     match (&reaching.token_file, token::default_path().filter(|_| place.is_loopback())) {
         (Some(path), _) => Token::read(path)?.map(Some).ok_or_else(|| {
             Error::new(ErrorKind::Io, format!("read a token from {path:?}"))
-                .detail("no such file or directory")
-                .help("copy it from the server's machine: the server prints its path")
+                .with_facts("no such file or directory")
+                .with_remedy("copy it from the server's machine: the server prints its path")
         }),
         (None, Some(path)) => Token::read(&path),
         (None, None) => Ok(None),

@@ -54,9 +54,9 @@ impl TableDownload {
         match Table::of(&frozen) {
             Some(table) if info.total_records < 0 || table.rows == info.total_records => Ok((frozen, at)),
             Some(table) => Err(Error::new(ErrorKind::Io, self.what)
-                .detail(format!("{} rows came, and {} were announced", table.rows, info.total_records))),
+                .with_facts(format!("{} rows came, and {} were announced", table.rows, info.total_records))),
             None => Err(Error::new(ErrorKind::Io, self.what)
-                .detail("what came is not a table in Arrow's stream format")),
+                .with_facts("what came is not a table in Arrow's stream format")),
         }
     }
 
@@ -146,8 +146,8 @@ impl TableDownload {
     fn make_room(&mut self, end: Option<usize>) -> Result<usize> {
         let Some(end) = end.filter(|&end| end <= self.most) else {
             return Err(Error::new(ErrorKind::Limit, self.what.clone())
-                .detail(format!("more than {:#} come", Bytes::from(self.most)))
-                .help("`--max-size SIZE` takes more"));
+                .with_facts(format!("more than {:#} come", Bytes::from(self.most)))
+                .with_remedy("`--max-size SIZE` takes more"));
         };
         if end > self.area.size() {
             self.ask_for_room(end)?;
@@ -167,7 +167,7 @@ impl TableDownload {
                 let full = Error::new(error.kind(), self.what.clone());
                 let detail = format!("{} are here, and more come: {error}", Bytes::from(self.area.size()));
                 let help = error.remedy().unwrap_or("nothing was published").to_owned();
-                full.detail(detail).help(help)
+                full.with_facts(detail).with_remedy(help)
             })?;
             self.room = self.room.saturating_add(ahead);
         }
@@ -176,7 +176,7 @@ impl TableDownload {
 
     fn refused(&self, detail: impl Into<String>) -> Error {
         Error::new(ErrorKind::Io, self.what.clone())
-            .detail(detail.into())
-            .help("read it with pyarrow.flight: what does that say?")
+            .with_facts(detail.into())
+            .with_remedy("read it with pyarrow.flight: what does that say?")
     }
 }

@@ -32,15 +32,15 @@ impl Allowed {
         if let Some(digits) = bytes.strip_prefix(b"hex:") {
             let name = std::str::from_utf8(digits).ok().and_then(unhex).ok_or_else(|| {
                 Error::new(ErrorKind::InvalidInput, format!("read a name from {text:?}"))
-                    .detail("bytes have two hexadecimal digits each")
+                    .with_facts("bytes have two hexadecimal digits each")
             })?;
             return Name::new(name).map(Allowed::Name);
         }
         match text.to_str().filter(|text| text.contains(['*', '?', '['])) {
             Some(pattern) => glob::Pattern::new(pattern).map(Allowed::Pattern).map_err(|error| {
                 Error::new(ErrorKind::InvalidInput, format!("read {pattern:?} as a pattern of names"))
-                    .detail(format!("at character {}: {}", error.pos + 1, error.msg))
-                    .help(format!("an area of that name is `name:{pattern}`"))
+                    .with_facts(format!("at character {}: {}", error.pos + 1, error.msg))
+                    .with_remedy(format!("an area of that name is `name:{pattern}`"))
             }),
             None => Name::new(bytes).map(Allowed::Name),
         }
@@ -147,8 +147,8 @@ impl Offer {
         }
         if info.offset != 0 || !source.is_frozen()? {
             return Err(Error::new(ErrorKind::Busy, format!("serve area {} {:?}", info.id, info.name))
-                .detail("it is not frozen: it may change while it is sent")
-                .help(format!("`areas freeze {}`, or `areas put --freeze`", info.id)));
+                .with_facts("it is not frozen: it may change while it is sent")
+                .with_remedy(format!("`areas freeze {}`, or `areas put --freeze`", info.id)));
         }
         let area: Area<Frozen> = source.open_frozen()?;
         if area.object().file_id() != info.object {
@@ -203,7 +203,8 @@ impl Offer {
 
 /// Said alike of what is not there and of what is not for others: who asks does not learn which.
 fn not_offered(which: String) -> Error {
-    Error::new(ErrorKind::NoSuchArea, format!("serve {which}")).detail("nothing is offered under that name")
+    Error::new(ErrorKind::NoSuchArea, format!("serve {which}"))
+        .with_facts("nothing is offered under that name")
 }
 
 #[cfg(test)]

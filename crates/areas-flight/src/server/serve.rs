@@ -69,8 +69,8 @@ fn end_with_input() -> Result<()> {
 fn token_path(serve: &Serve) -> Result<PathBuf> {
     serve.token_file.clone().or_else(token::default_path).ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, "find the token's file")
-            .detail("neither XDG_CONFIG_HOME nor HOME is set")
-            .help("name one: `--token-file F`")
+            .with_facts("neither XDG_CONFIG_HOME nor HOME is set")
+            .with_remedy("name one: `--token-file F`")
     })
 }
 
@@ -78,7 +78,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
     let listener =
         TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     listener.map_err(|error| {
-        io_error(format!("listen at {address}"), error).help("`--listen ADDRESS:0` takes a free port")
+        io_error(format!("listen at {address}"), error).with_remedy("`--listen ADDRESS:0` takes a free port")
     })
 }
 
@@ -116,8 +116,8 @@ async fn answer(
                 ErrorKind::InvalidInput,
                 format!("encrypt with {:?} and {:?}", of(&serve.tls_cert), of(&serve.tls_key)),
             )
-            .detail(in_words(&error))
-            .help("the key is to be that of the first certificate in the file")
+            .with_facts(in_words(&error))
+            .with_remedy("the key is to be that of the first certificate in the file")
         })?;
     }
     let serving = server

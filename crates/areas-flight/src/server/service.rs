@@ -66,8 +66,8 @@ fn asked(descriptor: &FlightDescriptor) -> areas::Result<(Name, Option<Form>)> {
 
 fn unknown(what: &str, help: &'static str) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("understand {what}"))
-        .detail("it is none of this server's")
-        .help(help)
+        .with_facts("it is none of this server's")
+        .with_remedy(help)
 }
 
 fn info(
@@ -125,7 +125,7 @@ fn messages(offer: &Offer, ticket: &Ticket) -> areas::Result<Messages> {
                     ErrorKind::OutOfRange,
                     format!("send bytes {} to {} of area {}", ticket.from, ticket.to, ticket.id),
                 )
-                .detail(format!("it has {}", opened.bytes.len()))
+                .with_facts(format!("it has {}", opened.bytes.len()))
             })?;
             let schema = Some(ipc::schema_message(&schema(&opened)));
             Ok(Messages::Bytes { schema, left: opened.bytes.slice(from..to) })

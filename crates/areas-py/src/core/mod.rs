@@ -179,10 +179,10 @@ impl Core {
             return Err(raised(
                 py,
                 &Error::new(ErrorKind::Busy, "use an area")
-                    .detail(format!(
+                    .with_facts(format!(
                         "it is in the middle of `{what}`: this is its progress function, or a child that was forked during it"
                     ))
-                    .help("use it when that call has returned; in a child, find the area again"),
+                    .with_remedy("use it when that call has returned; in a child, find the area again"),
             ));
         }
         py.detach(|| std::thread::sleep(SLICE));

@@ -294,6 +294,7 @@ pub(super) fn of_descriptor() -> Result<Box<dyn Act>> {
 fn copy(area: &Area<Shared>) -> areas::Result<std::os::fd::OwnedFd> {
     area.as_fd().try_clone_to_owned().map_err(|error| {
         let errno = areas::Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        areas::Error::new(ErrorKind::System, "copy a descriptor").call("fcntl(F_DUPFD_CLOEXEC)", errno)
+        areas::Error::new(ErrorKind::System, "copy a descriptor")
+            .with_system_call("fcntl(F_DUPFD_CLOEXEC)", errno)
     })
 }

@@ -57,7 +57,7 @@ fn knock(it: &mut Gate) -> Result<()> {
 fn answer(it: &mut Gate) -> areas::Result<()> {
     let Some(offer) = &mut it.offer else { return Ok(()) };
     let answer = offer.answer(Some(LONG))?;
-    let refused = |why: String| Err(Error::new(ErrorKind::System, "answer who connected").detail(why));
+    let refused = |why: String| Err(Error::new(ErrorKind::System, "answer who connected").with_facts(why));
     match answer.map(|answer| answer.outcome) {
         Some(Outcome::Given) => Ok(()),
         Some(Outcome::Failed(error)) => Err(error),
@@ -78,7 +78,9 @@ fn is_given(it: &Gate) -> Result<(), String> {
 /// Makes the socket, where one may be that a killed process left.
 pub(super) fn offer() -> Result<Box<dyn Act>> {
     With::new(gate()?, open, |it| {
-        checked(knock(it).map_err(|error| Error::new(ErrorKind::Io, "connect").detail(error.to_string())))?;
+        checked(
+            knock(it).map_err(|error| Error::new(ErrorKind::Io, "connect").with_facts(error.to_string())),
+        )?;
         checked(answer(it))?;
         is_given(it)
     })

@@ -188,7 +188,9 @@ pub(super) fn list_into(names: &mut Vec<String>) -> areas::Result<()> {
     let listing = registry::list()?;
     // A listing reports what it cannot read; here that is an error like another.
     if let Some(team) = listing.unreadable.first() {
-        return Err(areas::Error::new(ErrorKind::Unreadable, "list all areas").detail(team.reason.clone()));
+        return Err(
+            areas::Error::new(ErrorKind::Unreadable, "list all areas").with_facts(team.reason.clone())
+        );
     }
     *names = listing.areas.iter().map(|source| source.name().to_string()).collect();
     names.sort();

@@ -82,7 +82,7 @@ pub(super) fn lock_in_vain() -> Result<Box<dyn Act>> {
     let run = |area: &mut Area<Shared>| match Mutex::new(area, MUTEX)?.lock(SHORT) {
         Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
         Err(error) => Err(error),
-        Ok(_) => Err(areas::Error::new(ErrorKind::System, "wait in vain").detail("it was locked twice")),
+        Ok(_) => Err(areas::Error::new(ErrorKind::System, "wait in vain").with_facts("it was locked twice")),
     };
     let check = |area: &mut Area<Shared>| {
         let owner = checked(checked(Mutex::new(area, MUTEX))?.owner())?;

@@ -42,8 +42,8 @@ impl<K: AreaKind> Area<K> {
             return Err(crate::object::closed(what));
         }
         let error = Error::new(ErrorKind::AddressInUse, what)
-            .detail("another holder grew the area concurrently, beyond the addresses of this clone")
-            .help("clone it again");
+            .with_facts("another holder grew the area concurrently, beyond the addresses of this clone")
+            .with_remedy("clone it again");
         Err(match wider {
             Some(Err(cause)) => error.caused_by(cause),
             _ => error,
@@ -92,13 +92,13 @@ impl<K: AreaKind> Area<K> {
             return match listing.unreadable.iter().find(|team| team.own_limit) {
                 None => Ok(()),
                 Some(team) => Err(Error::new(ErrorKind::Limit, what())
-                    .detail(format!("process {} may have clones, and cannot be asked: {}", team.pid, team.reason))
-                    .help("a look into another team takes a few descriptors and some memory: raise the limits, or drop areas")),
+                    .with_facts(format!("process {} may have clones, and cannot be asked: {}", team.pid, team.reason))
+                    .with_remedy("a look into another team takes a few descriptors and some memory: raise the limits, or drop areas")),
             };
         }
         Err(Error::new(ErrorKind::AddressInUse, what())
-            .detail(format!("clones have no addresses for it: {}", blocked.join(", ")))
-            .help("create it with a larger maximum, or have these clones dropped and made again"))
+            .with_facts(format!("clones have no addresses for it: {}", blocked.join(", ")))
+            .with_remedy("create it with a larger maximum, or have these clones dropped and made again"))
     }
 
     /// Takes the addresses behind.
@@ -194,9 +194,9 @@ pub(super) fn no_room(what: String, error: Error) -> Error {
         ),
         _ => error.remedy().map(str::to_owned),
     };
-    let reported = Error::new(error.kind(), what).detail("it has no addresses for that").caused_by(error);
+    let reported = Error::new(error.kind(), what).with_facts("it has no addresses for that").caused_by(error);
     match help {
-        Some(help) => reported.help(help),
+        Some(help) => reported.with_remedy(help),
         None => reported,
     }
 }

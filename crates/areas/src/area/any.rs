@@ -280,7 +280,7 @@ impl AnyArea {
             AnyArea::Frozen(area) if !area.protection().contains(Protection::READ) => {
                 let what = format!("read {area}");
                 let detail = format!("its protection is {}", area.protection());
-                Err(Error::new(ErrorKind::ReadOnly, what).detail(detail))
+                Err(Error::new(ErrorKind::ReadOnly, what).with_facts(detail))
             }
             AnyArea::Frozen(area) => copy(area.as_bytes(), into),
         }
@@ -337,7 +337,7 @@ impl AnyArea {
             AnyArea::Frozen(area) => Ok(area),
             AnyArea::Private(_) | AnyArea::Stored(_) => {
                 let error = Error::new(ErrorKind::Unsupported, format!("freeze {self}"))
-                    .detail(format!("it is {} memory", self.kind_word()));
+                    .with_facts(format!("it is {} memory", self.kind_word()));
                 Err(Rejected::new(error, self))
             }
         }
@@ -374,7 +374,7 @@ impl AnyArea {
 
     fn no_process_finds(&self, what: String) -> Error {
         let why = format!("it is {} memory, which no other process can find", self.kind_word());
-        Error::new(ErrorKind::Unsupported, what).detail(why)
+        Error::new(ErrorKind::Unsupported, what).with_facts(why)
     }
 
     fn kind_word(&self) -> &'static str {
@@ -389,8 +389,8 @@ impl AnyArea {
 
     fn not(self, wanted: &str) -> Rejected<Self> {
         let error = Error::new(ErrorKind::InvalidInput, format!("use {self} as a {wanted} area"))
-            .detail(format!("it is {}", self.kind_word()))
-            .help("match on the kind: `AnyArea`");
+            .with_facts(format!("it is {}", self.kind_word()))
+            .with_remedy("match on the kind: `AnyArea`");
         Rejected::new(error, self)
     }
 }

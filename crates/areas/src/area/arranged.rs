@@ -44,10 +44,10 @@ impl AreaBuilder<'_> {
             }
         }
         Err(Error::new(ErrorKind::NoMemory, format!("{} {demand}", self.what("shared")))
-            .detail(format!(
+            .with_facts(format!(
                 "{ATTEMPTS} times the kernel moved it before it was locked; the last time, {why}"
             ))
-            .help("try again; hugetlb pages are not moved"))
+            .with_remedy("try again; hugetlb pages are not moved"))
     }
 
     /// The object, in memory that meets the lock's demand.
@@ -55,8 +55,8 @@ impl AreaBuilder<'_> {
         let what = || format!("{} {demand}", self.what("shared"));
         if self.extent != Wanted::Fixed {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("what it grew by would be elsewhere")
-                .help("choose a fixed size: `.shared()` without `.growable()`"));
+                .with_facts("what it grew by would be elsewhere")
+                .with_remedy("choose a fixed size: `.shared()` without `.growable()`"));
         }
         let mut refused: Vec<Error> = Vec::new();
         for way in self.ways(demand, placement, &what)? {
@@ -74,7 +74,7 @@ impl AreaBuilder<'_> {
         }
         let kind = refused.first().map_or(ErrorKind::Unsupported, Error::kind);
         let reported: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        let error = Error::new(kind, what()).detail(reported.join("; "));
+        let error = Error::new(kind, what()).with_facts(reported.join("; "));
         Err(remedy::physical(error, &refused))
     }
 
@@ -88,7 +88,7 @@ impl AreaBuilder<'_> {
                 _ => None,
             };
             return match wrong {
-                Some(why) => Err(Error::new(ErrorKind::Unsupported, what()).detail(why)),
+                Some(why) => Err(Error::new(ErrorKind::Unsupported, what()).with_facts(why)),
                 None => Ok(vec![Way::Reserved]),
             };
         }
@@ -128,10 +128,10 @@ impl AreaBuilder<'_> {
     pub(super) fn refuse_private(&self) -> Result<()> {
         let Some(demand) = self.lock.demand() else { return Ok(()) };
         Err(Error::new(ErrorKind::Unsupported, format!("{} {demand}", self.what("private")))
-            .detail(format!(
+            .with_facts(format!(
                 "after a fork, the process that writes {} first gets a copy, which is elsewhere",
                 Bytes::from(self.size)
             ))
-            .help("make it shared, without a name if no process is to find it: `.shared()`"))
+            .with_remedy("make it shared, without a name if no process is to find it: `.shared()`"))
     }
 }

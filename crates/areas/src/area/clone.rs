@@ -87,13 +87,15 @@ impl Source {
         let what = || format!("shrink {whose} to {}", Bytes::from(size));
         let Some(wanted) = record.page.round_up(size).filter(|&size| size > 0) else {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("the size is 0, or more than there are addresses"));
+                .with_facts("the size is 0, or more than there are addresses"));
         };
         let object = self.cloning().resizable_object(true, what)?;
         if object.is_capped() {
             return Err(Error::new(ErrorKind::Unsupported, what())
-                .detail("its holder has unmapped what was behind it, and has other areas in the same memory")
-                .help("only its holder can resize it"));
+                .with_facts(
+                    "its holder has unmapped what was behind it, and has other areas in the same memory",
+                )
+                .with_remedy("only its holder can resize it"));
         }
         if object.size() > wanted { object.resize(wanted, record.placement.whole(), &whose) } else { Ok(()) }
     }
@@ -227,21 +229,23 @@ impl<'a> CloneBuilder<'a> {
         let what = || format!("clone area {} {:?} with protection {protection}", record.id, record.name);
         let frozen = || {
             Error::new(ErrorKind::Frozen, what())
-                .detail("it is frozen: no process can write it any more")
-                .help("clone it for reading: `open_frozen`, `open_read_only`")
+                .with_facts("it is frozen: no process can write it any more")
+                .with_remedy("clone it for reading: `open_frozen`, `open_read_only`")
         };
         if write && let Some(why) = self.source.forbids_writing() {
             if self.source.is_frozen()? {
                 return Err(frozen());
             }
             return Err(Error::new(ErrorKind::ReadOnly, what())
-                .detail(why)
-                .help("clone it for reading: `open_read_only`"));
+                .with_facts(why)
+                .with_remedy("clone it for reading: `open_read_only`"));
         }
         if let Extent::Resizable { .. } = record.extent {
             return Err(Error::new(ErrorKind::Unsupported, what())
-                .detail("its size may shrink while it is mapped, and accesses beyond its new end would fault")
-                .help("clone it as what it is: `open_resizable`"));
+                .with_facts(
+                    "its size may shrink while it is mapped, and accesses beyond its new end would fault",
+                )
+                .with_remedy("clone it as what it is: `open_resizable`"));
         }
         let object = self.object(write, frozen)?;
         if write && object.was_frozen() {
@@ -275,19 +279,21 @@ impl<'a> CloneBuilder<'a> {
 
     /// The object of a resizable area, which is not frozen.
     fn resizable_object(&self, write: bool, what: impl Fn() -> String) -> Result<Object> {
-        let refuse = |kind, why: &str| Error::new(kind, what()).detail(why.to_owned());
+        let refuse = |kind, why: &str| Error::new(kind, what()).with_facts(why.to_owned());
         if !matches!(self.source.record().extent, Extent::Resizable { .. }) {
-            return Err(
-                refuse(ErrorKind::InvalidInput, "it is not resizable").help("clone it as shared: `open`")
-            );
+            return Err(refuse(ErrorKind::InvalidInput, "it is not resizable")
+                .with_remedy("clone it as shared: `open`"));
         }
-        let frozen =
-            || refuse(ErrorKind::Frozen, "it is frozen").help("clone it for what it is: `open_frozen`");
+        let frozen = || {
+            refuse(ErrorKind::Frozen, "it is frozen").with_remedy("clone it for what it is: `open_frozen`")
+        };
         if write && let Some(why) = self.source.forbids_writing() {
             if self.source.is_frozen()? {
                 return Err(frozen());
             }
-            return Err(refuse(ErrorKind::ReadOnly, &why).help("clone it for reading: `protection(READ)`"));
+            return Err(
+                refuse(ErrorKind::ReadOnly, &why).with_remedy("clone it for reading: `protection(READ)`")
+            );
         }
         let object = self.object(write, frozen)?;
         if object.was_frozen() { Err(frozen()) } else { Ok(object) }
@@ -305,8 +311,8 @@ impl<'a> CloneBuilder<'a> {
                 ErrorKind::InvalidInput,
                 format!("clone area {} {:?} as frozen", record.id, record.name),
             )
-            .detail("it is not frozen: others may still write it")
-            .help("clone it as shared: `open_read_only`; or have its holder freeze it"));
+            .with_facts("it is not frozen: others may still write it")
+            .with_remedy("clone it as shared: `open_read_only`; or have its holder freeze it"));
         }
         Ok(self.finish(object, Protection::READ)?.into_kind())
     }
@@ -337,15 +343,18 @@ impl<'a> CloneBuilder<'a> {
         let what = || format!("clone area {} {:?} with protection {asked}", record.id, record.name);
         let frozen = || {
             Error::new(ErrorKind::Frozen, what())
-                .detail("it is frozen, and is for reading")
-                .help("ask for no protection, or for `Protection::READ`")
+                .with_facts("it is frozen, and is for reading")
+                .with_remedy("ask for no protection, or for `Protection::READ`")
         };
         let mut write = asked.contains(Protection::WRITE);
         if write && let Some(why) = self.source.forbids_writing() {
             write = false;
             if self.protection.is_some() {
-                let read_only =
-                    || Error::new(ErrorKind::ReadOnly, what()).detail(why).help("ask for `Protection::READ`");
+                let read_only = || {
+                    Error::new(ErrorKind::ReadOnly, what())
+                        .with_facts(why)
+                        .with_remedy("ask for `Protection::READ`")
+                };
                 return Err(if self.source.is_frozen()? { frozen() } else { read_only() });
             }
         }

@@ -43,8 +43,8 @@ impl<K: AreaKind> Area<K> {
     pub fn missing(&self) -> Result<Vec<Range<usize>>> {
         self.mapping.lost().map_err(|errno| {
             Error::new(ErrorKind::System, format!("look at what is mapped of {self}"))
-                .call("open(/proc/thread-self/maps), ioctl(PROCMAP_QUERY)", errno)
-                .help("/proc must be mounted, and let this process read its own maps")
+                .with_system_call("open(/proc/thread-self/maps), ioctl(PROCMAP_QUERY)", errno)
+                .with_remedy("/proc must be mounted, and let this process read its own maps")
         })
     }
 
@@ -242,8 +242,8 @@ impl<K: AreaKind> Area<K> {
         match self.object.as_ref().map(Object::piece) {
             None | Some(Piece::WHOLE) => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::Unsupported, what())
-                .detail("it is a part of what it was: the program has unmapped the rest, and the object behind it is not this area's alone")
-                .help("copy what it holds into an area of its own")),
+                .with_facts("it is a part of what it was: the program has unmapped the rest, and the object behind it is not this area's alone")
+                .with_remedy("copy what it holds into an area of its own")),
         }
     }
 }
@@ -265,19 +265,19 @@ impl Area<Resizable> {
         let others = others.unwrap_or_default();
         if !known || others.iter().any(|other| other.start < to && other.end > from) {
             return Err(Error::new(ErrorKind::AddressInUse, what())
-                .detail("the program has unmapped its end, and what was there belongs to other holders, or to another part")
-                .help("make a larger one, and copy what it holds"));
+                .with_facts("the program has unmapped its end, and what was there belongs to other holders, or to another part")
+                .with_remedy("make a larger one, and copy what it holds"));
         }
         let is_last = others.iter().all(|other| other.end <= from);
         // Zeros, whatever was there.
         let whole = object.whole_file_size()?;
         if whole > from && !object.give_up(from..if is_last { u64::MAX } else { to }) {
             return Err(
-                Error::new(ErrorKind::System, what()).detail("the memory behind it cannot be emptied")
+                Error::new(ErrorKind::System, what()).with_facts("the memory behind it cannot be emptied")
             );
         }
         self.widen(wanted).inspect_err(|_| self.mapping.cut(span)).map_err(|error| {
-            Error::new(error.kind(), what()).detail("it has no addresses for that").caused_by(error)
+            Error::new(error.kind(), what()).with_facts("it has no addresses for that").caused_by(error)
         })?;
         let whose = self.to_string();
         let grown = self.set_whole_size(to, &whose).and_then(|()| {
@@ -317,11 +317,11 @@ impl Area<Resizable> {
         match holders.is_empty() {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::AddressInUse, what())
-                .detail(format!(
+                .with_facts(format!(
                     "the program has unmapped what was behind it, so that it is resized alone; other holders have its end mapped, and would not be resized with it: {}",
                     holders.join(", ")
                 ))
-                .help("have these clones dropped; or unmap its end, which needs no other holder")),
+                .with_remedy("have these clones dropped; or unmap its end, which needs no other holder")),
         }
     }
 
@@ -347,7 +347,7 @@ impl Area<Resizable> {
         self.mapping.cut(wanted);
         if self.mapping.span() != wanted {
             return Err(Error::new(ErrorKind::System, format!("resize {self} to {}", Bytes::from(wanted)))
-                .detail("its end could not be unmapped: the process has as many mappings as it may have (vm.max_map_count)"));
+                .with_facts("its end could not be unmapped: the process has as many mappings as it may have (vm.max_map_count)"));
         }
         let first = super::object_of(self.object.as_ref()).piece().first;
         if let Some(object) = &mut self.object {

@@ -84,7 +84,8 @@ impl ReceiveOptions {
     fn of_descriptor_once(&self, descriptor: BorrowedFd<'_>) -> Result<AnyArea> {
         let failed = |call: &'static str| {
             move |errno| {
-                Error::new(ErrorKind::System, WHAT).call(format!("{call}({})", descriptor.as_raw_fd()), errno)
+                Error::new(ErrorKind::System, WHAT)
+                    .with_system_call(format!("{call}({})", descriptor.as_raw_fd()), errno)
             }
         };
         let looked = sys::object::sealed_stat(descriptor).map_err(failed("statx"))?;
@@ -99,7 +100,9 @@ impl ReceiveOptions {
         // Close-on-exec, and none of 0, 1 and 2; of the same open file, so that what was looked at
         // holds.
         let own = sys::file::copy_of(descriptor).map_err(|errno| {
-            remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno))
+            remedy::open_files(
+                Error::new(ErrorKind::Limit, WHAT).with_system_call("fcntl(F_DUPFD_CLOEXEC)", errno),
+            )
         })?;
         let room = self.room.map(|room| page.round_up(room).unwrap_or(usize::MAX));
         let reported = match (room, self.resizable) {
@@ -120,7 +123,7 @@ impl ReceiveOptions {
             return Ok(());
         }
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(ErrorKind::InvalidInput, WHAT).detail(detail).help(help))
+            Err(Error::new(ErrorKind::InvalidInput, WHAT).with_facts(detail).with_remedy(help))
         };
         if !self.resizable {
             return refuse(
@@ -129,7 +132,7 @@ impl ReceiveOptions {
             );
         }
         let is_memory = registry::is_memory(&looked.stat, page)
-            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("memfd_create", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).with_system_call("memfd_create", errno))?;
         if is_memory {
             return Ok(());
         }

@@ -75,12 +75,12 @@ fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> 
     }
     mapping.extend(size, file.as_fd()).map_err(|error| {
         Error::new(error.kind(), what.to_owned())
-            .detail(format!(
+            .with_facts(format!(
                 "another holder had grown it to {}, and it has addresses for {} only: it is frozen now, and not fully mapped here",
                 Bytes::from(size),
                 Bytes::from(mapping.span())
             ))
-            .help("clone it again: `open_frozen`")
+            .with_remedy("clone it again: `open_frozen`")
             .caused_by(error)
     })
 }
@@ -93,13 +93,13 @@ impl<K: AreaKind> Area<K> {
         self.refuse_part(|| what.clone())?;
         if super::object_of(self.object.as_ref()).is_frozen()? {
             return Err(Error::new(ErrorKind::Frozen, what)
-                .detail("it is frozen already")
-                .help("open it as what it is: `find(name)?.open_frozen()`"));
+                .with_facts("it is frozen already")
+                .with_remedy("open it as what it is: `find(name)?.open_frozen()`"));
         }
         if !before.contains(Protection::WRITE) {
             return Err(Error::new(ErrorKind::ReadOnly, what)
-                .detail(format!("its protection is {before}"))
-                .help("freezing requires write access: freeze it where it can be written"));
+                .with_facts(format!("its protection is {before}"))
+                .with_remedy("freezing requires write access: freeze it where it can be written"));
         }
         // No thread locks here any more, and the marks of those that did would be in the way as
         // what may be written.
@@ -109,7 +109,7 @@ impl<K: AreaKind> Area<K> {
         let read_only = super::object_of(self.object.as_ref()).reopen_read_only()?;
         // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
-            Error::new(ErrorKind::System, what.clone()).call("mmap(MAP_FIXED, PROT_READ)", errno)
+            Error::new(ErrorKind::System, what.clone()).with_system_call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
         super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
         if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, timeout))
@@ -151,19 +151,19 @@ impl<K: AreaKind> Area<K> {
                         .map(Holder::to_string)
                         .collect();
                     let error = Error::new(ErrorKind::Busy, what.to_owned())
-                        .call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY);
+                        .with_system_call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY);
                     return Err(match holders.is_empty() {
                         true => error
-                            .detail(
+                            .with_facts(
                                 "no writable mapping was found: pages may be pinned by a transfer",
                             )
-                            .help(
+                            .with_remedy(
                                 "release the pinned pages first: unregister io_uring's buffers, deregister what RDMA, UCX or a GPU driver \
                                  has registered, wait for direct I/O and for pipes that it was spliced into",
                             ),
                         false => error
-                            .detail(format!("mapped for writing by {}", holders.join(", ")))
-                            .help("have them drop it, or clone it for reading only"),
+                            .with_facts(format!("mapped for writing by {}", holders.join(", ")))
+                            .with_remedy("have them drop it, or clone it for reading only"),
                     });
                 }
                 Err(errno) => {
@@ -171,12 +171,13 @@ impl<K: AreaKind> Area<K> {
                     let shut = sys::object::seals(object.fd())
                         .is_ok_and(|seals| seals.contains(sys::object::SealFlags::SEAL));
                     let error = |kind| {
-                        Error::new(kind, what.to_owned()).call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno)
+                        Error::new(kind, what.to_owned())
+                            .with_system_call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", errno)
                     };
                     return Err(match errno {
                         sys::Errno::PERM if shut => error(ErrorKind::NotPermitted)
-                            .detail("another holder has sealed it against further seals (F_SEAL_SEAL)")
-                            .help("copy its bytes into a new area, and freeze that one"),
+                            .with_facts("another holder has sealed it against further seals (F_SEAL_SEAL)")
+                            .with_remedy("copy its bytes into a new area, and freeze that one"),
                         _ => error(ErrorKind::System),
                     });
                 }
@@ -208,7 +209,8 @@ impl<K: AreaKind> Area<K> {
         super::exclude_reserve_from_dump(&self.mapping, Some(object), self.undumped);
         let restored = replaced
             .map_err(|errno| {
-                Error::new(ErrorKind::System, "map it for writing again").call("mmap(MAP_FIXED)", errno)
+                Error::new(ErrorKind::System, "map it for writing again")
+                    .with_system_call("mmap(MAP_FIXED)", errno)
             })
             .and_then(|()| self.place_again())
             .and_then(|()| self.lock_again());
@@ -218,7 +220,7 @@ impl<K: AreaKind> Area<K> {
             Err(second) => {
                 let help =
                     format!("{}; {second}", error.remedy().unwrap_or("it could not be put back as it was"));
-                Some(error.help(help))
+                Some(error.with_remedy(help))
             }
         }
     }

@@ -15,7 +15,7 @@ impl Area<Resizable> {
     pub fn guard_lowest_page(&mut self) -> Result<()> {
         if self.used() <= self.mapping.page_size().bytes() {
             return Err(Error::new(ErrorKind::InvalidInput, format!("guard the lowest page of {self}"))
-                .detail("it has no other page"));
+                .with_facts("it has no other page"));
         }
         self.mapping.guard_lowest_page()
     }

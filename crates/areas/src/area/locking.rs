@@ -57,7 +57,7 @@ impl Area<Shared> {
                 if demand.below.is_none_or(|below| end <= below) {
                     return Ok(());
                 }
-                Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
+                Err(Error::new(ErrorKind::InvalidInput, what()).with_facts(format!(
                     "it is said to be locked as {lock}, and ends at physical address {end:#x}"
                 )))
             }

@@ -167,7 +167,7 @@ impl<K: AreaKind> Area<K> {
         )?;
         self.mapping.advise(sys::memory::Advice::DontDump).map_err(|errno| {
             Error::new(ErrorKind::System, format!("leave {self} out of core dumps"))
-                .call("madvise(MADV_DONTDUMP)", errno)
+                .with_system_call("madvise(MADV_DONTDUMP)", errno)
         })?;
         self.undumped = true;
         Ok(())
@@ -288,8 +288,8 @@ impl<K: AreaKind> Area<K> {
             return error;
         }
         Error::new(ErrorKind::Frozen, format!("change the protection of {self} to {protection}"))
-            .detail("it is frozen: no process can write it any more")
-            .help("copy what it holds into an area of your own")
+            .with_facts("it is frozen: no process can write it any more")
+            .with_remedy("copy what it holds into an area of your own")
             .caused_by(error)
     }
 

@@ -68,11 +68,11 @@ impl Source {
             return match self.policy_by_holder() {
                 Some(policy) => Ok(vec![policy]),
                 None => Err(Error::new(ErrorKind::Unsupported, what())
-                    .detail(format!(
+                    .with_facts(format!(
                         "that of hugetlb pages lies on each mapping, and /proc/{}/numa_maps shows none",
                         self.pid()
                     ))
-                    .help("ask as the user who runs that process, or as root")),
+                    .with_remedy("ask as the user who runs that process, or as root")),
             };
         }
         let len = object.size_in_pages().max(PageSize::base().bytes());
@@ -89,9 +89,11 @@ impl Source {
                 sys::policy::policy_at(address).or_else(|errno| self.policy_by_holder().ok_or(errno));
             let policy = policy.map_err(|errno| {
                 Error::new(ErrorKind::NotPermitted, what())
-                    .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
-                    .detail(format!("byte {} of {}", page * PageSize::base().bytes(), Bytes::from(len)))
-                    .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy")
+                    .with_system_call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
+                    .with_facts(format!("byte {} of {}", page * PageSize::base().bytes(), Bytes::from(len)))
+                    .with_remedy(
+                        "containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy",
+                    )
             })?;
             if !found.contains(&policy) {
                 found.push(policy);

@@ -88,12 +88,12 @@ impl<K: AreaKind> Area<K> {
         let Some(refused) = done.refused else { return };
         let error = Error::new(ErrorKind::Unsupported, format!("collapse the pages of {self}"));
         let error = match refused {
-            Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
-            refused => error.detail(refused.to_string()),
+            Refused::ByKernel(errno) => error.with_system_call("madvise(MADV_COLLAPSE)", errno),
+            refused => error.with_facts(refused.to_string()),
         };
         let error = match transparent::forbidden(Path::new("/"), self.object.is_some()) {
-            Some(why) => error.detail(why),
-            None if refused == Refused::ByKernel(sys::Errno::NOMEM.into()) => error.detail(
+            Some(why) => error.with_facts(why),
+            None if refused == Refused::ByKernel(sys::Errno::NOMEM.into()) => error.with_facts(
                 "no huge page is available on the node that it belongs on: its memory is full, or fragmented",
             ),
             None => error,
@@ -149,11 +149,11 @@ impl<K: AreaKind> Area<K> {
         take_pool_pages(&self.mapping, self.used(), None).map_err(|error| {
             let fill = error.remedy().unwrap_or("fill the pool").to_owned();
             Error::new(error.kind(), what())
-                .detail(format!(
+                .with_facts(format!(
                     "{} of its pages are missing, and the pool does not have them",
                     Bytes(missing)
                 ))
-                .help(format!("{fill}; or have its maker populate it"))
+                .with_remedy(format!("{fill}; or have its maker populate it"))
                 .caused_by(error)
         })
     }

@@ -142,8 +142,8 @@ impl Message {
     fn send(&self, socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>, whose: &str) -> Result<()> {
         sys::socket::send(socket, &self.encode(), descriptor).map_err(|errno| {
             Error::new(ErrorKind::Io, format!("send {whose} over a socket"))
-                .call("sendmsg(SCM_RIGHTS)", errno)
-                .help(match errno {
+                .with_system_call("sendmsg(SCM_RIGHTS)", errno)
+                .with_remedy(match errno {
                     sys::Errno::AGAIN => "nothing was sent: the socket's queue is full; try again when the other side has received",
                     _ => "it must be a connected Unix socket, and the other side still there",
                 })

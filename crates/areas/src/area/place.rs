@@ -77,7 +77,9 @@ impl<K: AreaKind> Area<K> {
                 ErrorKind::InvalidInput,
                 format!("place bytes {}..{} of {self} as {how}", range.start, range.end),
             )
-            .detail(format!("a part begins at a multiple of the page size, {page}, and ends behind that")));
+            .with_facts(format!(
+                "a part begins at a multiple of the page size, {page}, and ends behind that"
+            )));
         }
         Ok(range.start..page.round_up(range.end).unwrap_or(usize::MAX))
     }

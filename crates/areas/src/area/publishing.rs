@@ -15,8 +15,8 @@ impl<K: AreaKind> Area<K> {
         object.mark_retired().map_err(|error| match error.errno() {
             Some(errno) if errno == sys::Errno::PERM.into() => {
                 Error::new(ErrorKind::NotPermitted, format!("retire {self}"))
-                    .detail("its memory is another user's")
-                    .help("have its owner retire it")
+                    .with_facts("its memory is another user's")
+                    .with_remedy("have its owner retire it")
                     .caused_by(error)
             }
             _ => error,
@@ -32,17 +32,17 @@ impl<K: AreaKind> Area<K> {
     pub(super) fn publish_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let Some(object) = &self.object else {
             return Err(Error::new(ErrorKind::Unsupported, format!("publish {self} as {name:?}"))
-                .detail("it is private memory"));
+                .with_facts("it is private memory"));
         };
         if let Some(id) = self.id() {
             return Err(Error::new(ErrorKind::InvalidInput, format!("publish {self} as {name:?}"))
-                .detail(format!("it is published already, with id {id}"))
-                .help("clone it to give it a second name"));
+                .with_facts(format!("it is published already, with id {id}"))
+                .with_remedy("clone it to give it a second name"));
         }
         if object.is_retired().unwrap_or(false) {
             return Err(Error::new(ErrorKind::InvalidInput, format!("publish {self} as {name:?}"))
-                .detail("its memory is retired: no process can find it any more")
-                .help("copy what it holds into a new area"));
+                .with_facts("its memory is retired: no process can find it any more")
+                .with_remedy("copy what it holds into a new area"));
         }
         if matches!(object.extent(), Extent::Resizable { .. }) {
             // One look, at the descriptor and the size, once others can see how many addresses it
@@ -74,20 +74,20 @@ impl<K: AreaKind> Area<K> {
     pub(super) fn rename_as(&mut self, name: Name, exclusive: bool) -> Result<AreaId> {
         let what = format!("rename {self} to {name:?}");
         let Some(object) = &self.object else {
-            return Err(Error::new(ErrorKind::Unsupported, what).detail("it is private memory"));
+            return Err(Error::new(ErrorKind::Unsupported, what).with_facts("it is private memory"));
         };
         if object.is_retired().unwrap_or(false) {
             return Err(Error::new(ErrorKind::InvalidInput, what)
-                .detail("its memory is retired: no process can find it any more")
-                .help("copy what it holds into a new area"));
+                .with_facts("its memory is retired: no process can find it any more")
+                .with_remedy("copy what it holds into a new area"));
         }
         if object.own_fd().is_err() {
             return Err(crate::object::closed(what));
         }
         let Some(publication) = &mut self.publication else {
             return Err(Error::new(ErrorKind::InvalidInput, what)
-                .detail("it is not published, and has no name to be changed")
-                .help("publish it under that name"));
+                .with_facts("it is not published, and has no name to be changed")
+                .with_remedy("publish it under that name"));
         };
         let id = publication.rename(name.clone(), exclusive.then_some(EXCLUSIVE_TIMEOUT), &what)?;
         self.name = Some(name);

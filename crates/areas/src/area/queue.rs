@@ -27,7 +27,7 @@ impl Parcel {
             .first()
             .map(look)
             .transpose()
-            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("statx", errno))
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).with_system_call("statx", errno))
     }
 }
 
@@ -48,7 +48,11 @@ pub(super) enum Seen {
 }
 
 pub(super) fn failed(call: &'static str) -> impl Fn(sys::Errno) -> Error {
-    move |errno| Error::new(ErrorKind::Io, WHAT).call(call, errno).help("it must be a connected Unix socket")
+    move |errno| {
+        Error::new(ErrorKind::Io, WHAT)
+            .with_system_call(call, errno)
+            .with_remedy("it must be a connected Unix socket")
+    }
 }
 
 /// Looks at what is first in a socket's queue, and takes nothing.
@@ -62,8 +66,8 @@ pub(super) fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
         || !stream && (len > 0 && len < bytes.len() || cut && !lacks)
     {
         return Err(Error::new(ErrorKind::InvalidInput, WHAT)
-            .detail("the first message in the socket's queue is not of this library; it stays there")
-            .help("the other side must send with `Area::send`, of the same version"));
+            .with_facts("the first message in the socket's queue is not of this library; it stays there")
+            .with_remedy("the other side must send with `Area::send`, of the same version"));
     }
     if lacks && descriptors.is_empty() {
         return Err(no_descriptor(socket));
@@ -81,12 +85,12 @@ pub(super) fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
 fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
     const CALL: &str = "recvmsg(MSG_PEEK, SCM_RIGHTS)";
     match socket.try_clone_to_owned() {
-        Ok(_) => Error::new(ErrorKind::NotPermitted, WHAT).call(CALL, sys::Errno::ACCESS).detail(
+        Ok(_) => Error::new(ErrorKind::NotPermitted, WHAT).with_system_call(CALL, sys::Errno::ACCESS).with_facts(
             "the kernel did not pass the descriptor to this process: a security module may forbid it; it stays in the queue",
         ),
         Err(error) => {
             let errno = error.raw_os_error().map_or(sys::Errno::MFILE, sys::Errno::from_raw_os_error);
-            remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call(CALL, errno))
+            remedy::open_files(Error::new(ErrorKind::Limit, WHAT).with_system_call(CALL, errno))
         }
     }
 }
@@ -113,7 +117,7 @@ pub(super) fn take(socket: BorrowedFd<'_>) -> Result<Option<Parcel>> {
 
 fn closed(got: usize) -> Error {
     Error::new(ErrorKind::Io, WHAT)
-        .detail(format!("the other side closed after {got} of {} bytes", Message::BYTES))
+        .with_facts(format!("the other side closed after {got} of {} bytes", Message::BYTES))
 }
 
 /// Waiting for a whole message.
@@ -168,11 +172,11 @@ impl<'a> Waiting<'a> {
         }
         let there = format!("{got} of {} bytes of a message are there, and stay there", Message::BYTES);
         Err(match self.allowed.filter(|_| !self.never) {
-            None => {
-                Error::new(ErrorKind::Io, WHAT).call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN).detail(there)
-            }
+            None => Error::new(ErrorKind::Io, WHAT)
+                .with_system_call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN)
+                .with_facts(there),
             Some(allowed) => {
-                Error::new(ErrorKind::TimedOut, WHAT).detail(format!("{there} after {allowed:?}"))
+                Error::new(ErrorKind::TimedOut, WHAT).with_facts(format!("{there} after {allowed:?}"))
             }
         })
     }

@@ -229,7 +229,7 @@ impl ReceiveOptions {
     /// Maps what came; after an error nothing of it is mapped.
     fn open(&self, parcel: Parcel) -> Result<AnyArea, Refused> {
         let never = |detail: &str| Refused {
-            error: Error::new(ErrorKind::InvalidInput, WHAT).detail(detail.to_owned()),
+            error: Error::new(ErrorKind::InvalidInput, WHAT).with_facts(detail.to_owned()),
             never: true,
         };
         let Some(message) = Message::decode(&parcel.bytes) else {
@@ -247,8 +247,8 @@ impl ReceiveOptions {
         // What is not an object, or may shrink, will never be anything else.
         let object = Object::adopt(descriptor, reported, message.exact)
             .map_err(|error| Refused { never: error.kind() == ErrorKind::InvalidInput, error })?;
-        let writable =
-            flags.map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_GETFL)", errno))?;
+        let writable = flags
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).with_system_call("fcntl(F_GETFL)", errno))?;
         Ok(self.map_object(object, writable, (message.name, message.note, message.lock), WHAT)?)
     }
 

@@ -45,7 +45,7 @@ impl Area<Resizable> {
         let got = object.own_fd().and_then(|fd| sys::file::read_at(fd, &mut into[..own], at));
         let got = got.map_err(|errno| {
             Error::new(ErrorKind::System, format!("read {} bytes of {self}", into.len()))
-                .call(format!("pread({offset})"), errno)
+                .with_system_call(format!("pread({offset})"), errno)
         })?;
         if got == into.len() { Ok(()) } else { Err(out_of_range(offset, into.len(), self.size())) }
     }
@@ -67,8 +67,10 @@ impl Area<Resizable> {
                 ErrorKind::System,
                 format!("write {} bytes to {self}", bytes.len()),
             )
-            .call("process_vm_writev", errno)
-            .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
+            .with_system_call("process_vm_writev", errno)
+            .with_remedy(
+                "a sandbox may forbid it: allow process_vm_writev, which is used on this process itself",
+            )),
         }
     }
 
@@ -86,7 +88,7 @@ impl Area<Resizable> {
             return Ok(());
         }
         Err(Error::new(ErrorKind::ReadOnly, format!("{what} {self}"))
-            .detail(format!("its protection is {}", self.protection())))
+            .with_facts(format!("its protection is {}", self.protection())))
     }
 
     /// Changes its size, rounded up to whole pages, for all who have a clone at once and in place:
@@ -126,7 +128,7 @@ impl Area<Resizable> {
         let page = self.mapping.page_size();
         let Some(wanted) = page.round_up(size).filter(|&size| size > 0) else {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("the size is 0, or more than there are addresses"));
+                .with_facts("the size is 0, or more than there are addresses"));
         };
         crate::provider::refuse_impossible(wanted)?;
         if self.own().is_capped() {
@@ -229,7 +231,7 @@ impl Area<Resizable> {
     /// [`ErrorKind::Limit`], [`ErrorKind::NoMemory`] as for new areas.
     pub fn widen_reserve(&mut self, span: usize) -> Result<()> {
         let what = || format!("reserve {} of addresses for {self}", Bytes::from(span));
-        let wrong = |why: &str| Err(Error::new(ErrorKind::InvalidInput, what()).detail(why.to_owned()));
+        let wrong = |why: &str| Err(Error::new(ErrorKind::InvalidInput, what()).with_facts(why.to_owned()));
         let Some(wanted) = self.mapping.page_size().round_up(span) else {
             return wrong("it is more than there are addresses");
         };

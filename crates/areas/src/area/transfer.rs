@@ -114,15 +114,15 @@ impl<K: AreaKind> Area<K> {
             return Ok(());
         }
         Err(Error::new(ErrorKind::NoSuchArea, format!("transfer {self} to process {team}"))
-            .detail("its memory is retired: its holders keep it, and no other process gets it by its id")
-            .help("send it over a socket: `Area::send`"))
+            .with_facts("its memory is retired: its holders keep it, and no other process gets it by its id")
+            .with_remedy("send it over a socket: `Area::send`"))
     }
 
     fn published(&self, what: impl FnOnce() -> String) -> Result<&Publication> {
         self.publication.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, what())
-                .detail("it is not published: it has no id that could be transferred")
-                .help("publish it first; or send it over a socket: `Area::send`")
+                .with_facts("it is not published: it has no id that could be transferred")
+                .with_remedy("publish it first; or send it over a socket: `Area::send`")
         })
     }
 
@@ -151,7 +151,7 @@ impl<K: AreaKind> Area<K> {
                 ErrorKind::InvalidInput,
                 format!("transfer {self} to process {team} at {start:#x}"),
             )
-            .detail(format!("an address is a multiple of the page size, {page}, and not 0"))),
+            .with_facts(format!("an address is a multiple of the page size, {page}, and not 0"))),
             _ => Ok(()),
         }
     }
@@ -211,11 +211,11 @@ impl<K: AreaKind> Area<K> {
             let kept = reserve::trim(&Steps::new(self, whose, &what), span)?;
             if kept > span {
                 return Err(Error::new(ErrorKind::AddressInUse, what())
-                    .detail(format!(
+                    .with_facts(format!(
                         "another holder has just grown it to {}, for which there is no room at its new addresses",
                         Bytes::from(kept)
                     ))
-                    .help("choose other addresses"));
+                    .with_remedy("choose other addresses"));
             }
         }
         let publication = self.published(|| format!("transfer {whose} within this process"))?;
@@ -271,7 +271,7 @@ impl Transferred {
                     self.from()
                 ),
             )
-            .detail("it was taken already"));
+            .with_facts("it was taken already"));
         };
         let resizable = matches!(object.extent(), Extent::Resizable { .. });
         let mut area: Area<Shared> = Area::over(mapping, Some(object), placement);

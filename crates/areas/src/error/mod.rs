@@ -102,16 +102,16 @@ impl ErrorKind {
 /// ```
 ///
 /// It is one pointer wide, so that a `Result` stays cheap where nothing fails.
-pub struct Error(Box<Facts>);
+pub struct Error(Box<Report>);
 
 #[derive(Debug)]
-struct Facts {
+struct Report {
     kind: ErrorKind,
     what: Cow<'static, str>,
-    call: Option<Cow<'static, str>>,
+    system_call: Option<Cow<'static, str>>,
     errno: Option<Errno>,
-    detail: Option<Cow<'static, str>>,
-    help: Option<Cow<'static, str>>,
+    facts: Option<Cow<'static, str>>,
+    remedy: Option<Cow<'static, str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -127,36 +127,36 @@ impl Error {
     /// Public so that custom providers can report in the same form.
     #[must_use]
     pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Error(Box::new(Facts {
+        Error(Box::new(Report {
             kind,
             what: what.into(),
-            call: None,
+            system_call: None,
             errno: None,
-            detail: None,
-            help: None,
+            facts: None,
+            remedy: None,
             source: None,
         }))
     }
 
     /// The system call that failed, with its arguments, and what the kernel said.
     #[must_use]
-    pub fn call(mut self, call: impl Into<Cow<'static, str>>, errno: impl Into<Errno>) -> Self {
-        self.0.call = Some(call.into());
+    pub fn with_system_call(mut self, call: impl Into<Cow<'static, str>>, errno: impl Into<Errno>) -> Self {
+        self.0.system_call = Some(call.into());
         self.0.errno = Some(errno.into());
         self
     }
 
     /// What was found out at the moment of the failure.
     #[must_use]
-    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.0.detail = Some(detail.into());
+    pub fn with_facts(mut self, facts: impl Into<Cow<'static, str>>) -> Self {
+        self.0.facts = Some(facts.into());
         self
     }
 
     /// What the reader can do about it.
     #[must_use]
-    pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
-        self.0.help = Some(help.into());
+    pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.0.remedy = Some(remedy.into());
         self
     }
 
@@ -182,7 +182,7 @@ impl Error {
     /// The system call that failed, with its arguments.
     #[must_use]
     pub fn system_call(&self) -> Option<&str> {
-        self.0.call.as_deref()
+        self.0.system_call.as_deref()
     }
 
     /// What the kernel said, if it was the kernel that refused.
@@ -194,39 +194,39 @@ impl Error {
     /// What was found out at the moment of the failure.
     #[must_use]
     pub fn facts(&self) -> Option<&str> {
-        self.0.detail.as_deref()
+        self.0.facts.as_deref()
     }
 
     /// What to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
-        self.0.help.as_deref()
+        self.0.remedy.as_deref()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {}{}", self.0.what, self.0.why())?;
-        if let (true, Some(help)) = (f.alternate(), &self.0.help) {
-            write!(f, "\n  help: {help}")?;
+        if let (true, Some(remedy)) = (f.alternate(), &self.0.remedy) {
+            write!(f, "\n  help: {remedy}")?;
         }
         Ok(())
     }
 }
 
-impl Facts {
+impl Report {
     /// What follows on "cannot …".
     fn why(&self) -> String {
         let mut why = String::new();
-        if let Some(call) = &self.call {
+        if let Some(call) = &self.system_call {
             why += &format!(": {call}");
         }
         if let Some(errno) = &self.errno {
             why += &format!(": {errno}");
         }
-        if let Some(detail) = &self.detail {
-            why += if self.call.is_some() { "; " } else { ": " };
-            why += detail;
+        if let Some(facts) = &self.facts {
+            why += if self.system_call.is_some() { "; " } else { ": " };
+            why += facts;
         }
         if let Some(source) = &self.source {
             why += &format!(" ({})", self.cause(&**source));
@@ -241,8 +241,8 @@ impl Facts {
             return in_words(error);
         }
         match source.downcast_ref::<Error>() {
-            Some(Error(facts)) if facts.what == self.what => {
-                let why = facts.why();
+            Some(Error(report)) if report.what == self.what => {
+                let why = report.why();
                 why.strip_prefix(": ").map_or_else(|| source.to_string(), str::to_owned)
             }
             _ => source.to_string(),
@@ -347,9 +347,9 @@ mod tests {
 
     fn sample() -> Error {
         Error::new(ErrorKind::Limit, "lock area \"ring\"")
-            .call("mlock2(0x7f3a40000000, 64 MiB, ONFAULT)", Errno::NOMEM)
-            .detail("RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use")
-            .help("raise it: `ulimit -l 65536`")
+            .with_system_call("mlock2(0x7f3a40000000, 64 MiB, ONFAULT)", Errno::NOMEM)
+            .with_facts("RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use")
+            .with_remedy("raise it: `ulimit -l 65536`")
     }
 
     #[test]
@@ -386,9 +386,12 @@ mod tests {
         let error = Error::new(ErrorKind::System, "wait for signals")
             .caused_by(std::io::Error::from_raw_os_error(24));
         assert_eq!(error.to_string(), "cannot wait for signals (too many open files (EMFILE))");
-        let inner =
-            || Error::new(ErrorKind::Io, "take it").call("connect", Errno::NOMEM).detail("it is full");
-        let error = Error::new(ErrorKind::TimedOut, "take it").detail("in vain").caused_by(inner());
+        let inner = || {
+            Error::new(ErrorKind::Io, "take it")
+                .with_system_call("connect", Errno::NOMEM)
+                .with_facts("it is full")
+        };
+        let error = Error::new(ErrorKind::TimedOut, "take it").with_facts("in vain").caused_by(inner());
         assert_eq!(error.to_string(), "cannot take it: in vain (connect: ENOMEM; it is full)");
         let error = Error::new(ErrorKind::TimedOut, "hold it").caused_by(inner());
         assert_eq!(error.to_string(), "cannot hold it (cannot take it: connect: ENOMEM; it is full)");

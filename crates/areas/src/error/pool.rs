@@ -67,8 +67,8 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
     let folder = of_machine(root, page);
     if !folder.exists() {
         return error
-            .detail(format!("this kernel has no pool of {page} pages"))
-            .help("the sizes that it has are the folders of /sys/kernel/mm/hugepages");
+            .with_facts(format!("this kernel has no pool of {page} pages"))
+            .with_remedy("the sizes that it has are the folders of /sys/kernel/mm/hugepages");
     }
     let pages = |bytes: usize| bytes.div_ceil(page.bytes()) as u64;
     let machine = Pool::read(&folder);
@@ -102,7 +102,7 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
     groups.retain(|room| room.bytes < bytes);
     let Some(tightest) = groups.iter().min_by_key(|room| room.bytes) else {
         let fill = fill.unwrap_or_else(|| "the pool has enough by now: try again".to_owned());
-        return error.detail(facts).help(format!("{fill}, {LESS}"));
+        return error.with_facts(facts).with_remedy(format!("{fill}, {LESS}"));
     };
     let whose = format!("{} can give {:#} in {page} pages", tightest.whose(), Bytes(tightest.bytes));
     let raise = cgroup::raise_all(&groups, bytes);
@@ -110,7 +110,7 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
         Some(fill) => format!("{raise}, and {fill}, {LESS}"),
         None => format!("{raise}, {LESS}"),
     };
-    error.detail(format!("{whose}; {facts}")).help(help)
+    error.with_facts(format!("{whose}; {facts}")).with_remedy(help)
 }
 
 /// The nodes from which such memory is taken, and why these, if they are not all that have a pool.

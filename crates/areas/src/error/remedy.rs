@@ -24,23 +24,23 @@ fn used(field: &str) -> String {
 pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
     let Some(limit) = limit(Limit::LockedMemory) else {
         return error
-            .detail(format!("RLIMIT_MEMLOCK is unlimited, {} free", free_memory()))
-            .help("free some memory, or lock less");
+            .with_facts(format!("RLIMIT_MEMLOCK is unlimited, {} free", free_memory()))
+            .with_remedy("free some memory, or lock less");
     };
     let needed = own_status("VmLck").unwrap_or(0).saturating_add(wanted as u64);
-    let error = error.detail(format!(
+    let error = error.with_facts(format!(
         "RLIMIT_MEMLOCK is {}, {} in use, {} wanted",
         Bytes(limit),
         used("VmLck"),
         Bytes::from(wanted)
     ));
     if needed <= limit {
-        return error.help(format!(
+        return error.with_remedy(format!(
             "that limit is not exceeded: seccomp or vm.max_map_count ({}) is the likely cause",
             mappings()
         ));
     }
-    error.help(format!(
+    error.with_remedy(format!(
         "raise it: `ulimit -l {}`, or LimitMEMLOCK={} in the systemd unit; or use no lock",
         needed.div_ceil(1024),
         needed
@@ -51,15 +51,15 @@ pub(crate) fn locked_memory(error: Error, wanted: usize) -> Error {
 pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
     match limit(Limit::AddressSpace) {
         Some(limit) => error
-            .detail(format!(
+            .with_facts(format!(
                 "RLIMIT_AS is {}, {} in use, {} wanted",
                 Bytes(limit),
                 used("VmSize"),
                 Bytes::from(wanted)
             ))
-            .help("raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve"),
+            .with_remedy("raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve"),
         None if counts_strictly() => committed(error, wanted as u64),
-        None => error.detail(format!("{}; {}", mappings(), overcommit())).help(
+        None => error.with_facts(format!("{}; {}", mappings(), overcommit())).with_remedy(
             "ask for less, unmap something, raise vm.max_map_count if the mappings are near it, \
              or see vm.overcommit_memory",
         ),
@@ -101,7 +101,7 @@ pub(crate) fn committed(error: Error, wanted: u64) -> Error {
     const KEPT_BACK: u64 = 136 << 20;
     let needed = used.saturating_add(wanted).saturating_add(wanted / 32).saturating_add(KEPT_BACK);
     let kilobytes = needed.saturating_sub(machine_memory("SwapTotal").unwrap_or(0)) / 1024;
-    error.detail(detail).help(format!(
+    error.with_facts(detail).with_remedy(format!(
         "ask for less, or raise the limit: `sysctl -w vm.overcommit_kbytes={kilobytes}` as root, or have the kernel promise more than it \
          has: `sysctl -w vm.overcommit_memory=0`"
     ))
@@ -137,11 +137,11 @@ pub(crate) fn open_files(error: Error) -> Error {
         |entries| format!("{} descriptors open", entries.len().saturating_sub(1)),
     );
     error
-        .detail(format!(
+        .with_facts(format!(
             "RLIMIT_NOFILE is {}, {open}",
             limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
         ))
-        .help("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
+        .with_remedy("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
 }
 
 /// For a file that the kernel did not open because the machine has as many open as it may.
@@ -152,7 +152,7 @@ fn machine_files(error: Error) -> Error {
         Some((open, most)) => format!("fs.file-max is {most}, {open} files open on the machine"),
         None => "the machine has as many files open as fs.file-max says, so that not even their number can be read".to_owned(),
     };
-    error.detail(detail).help(
+    error.with_facts(detail).with_remedy(
         "it limits all processes of the machine together, except root's: raise it as root (`sysctl fs.file-max=N`), or find the process that has so many open; /proc/sys/fs/file-nr shows their number, and the limit",
     )
 }
@@ -168,17 +168,19 @@ fn files_in_use(text: &str) -> Option<(u64, u64)> {
 /// For a size that RLIMIT_FSIZE forbids, which the kernel would answer with a deadly signal.
 pub(crate) fn file_size(error: Error, wanted: u64) -> Error {
     error
-        .detail(format!("RLIMIT_FSIZE is {}, {} wanted", in_words(limit(Limit::FileSize)), Bytes(wanted)))
-        .help("shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)")
+        .with_facts(format!("RLIMIT_FSIZE is {}, {} wanted", in_words(limit(Limit::FileSize)), Bytes(wanted)))
+        .with_remedy(
+            "shared memory counts as a file: raise the limit (`ulimit -f unlimited`, LimitFSIZE=infinity)",
+        )
 }
 
 /// For page frame numbers that pagemap shows as zeros.
 pub(crate) fn frame_numbers(error: Error) -> Error {
     error
-        .detail(
+        .with_facts(
             "/proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, which this process does not have",
         )
-        .help(FRAME_NUMBERS)
+        .with_remedy(FRAME_NUMBERS)
 }
 
 const FRAME_NUMBERS: &str = "run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)";
@@ -186,7 +188,7 @@ const FRAME_NUMBERS: &str = "run as root, or give the program the capability (`s
 /// For hugetlb pages that are not where they have to be.
 pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::Placement) -> Error {
     let file = super::pool::file(page, Some(placement));
-    error.help(format!(
+    error.with_remedy(format!(
         "put more pages into the pool: `echo N > {}` as root; those that the machine takes when it boots (`hugepages=N` on the kernel's \
          command line) are contiguous, and low",
         file.display()
@@ -195,7 +197,7 @@ pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::P
 
 /// For base pages that are not where they have to be.
 pub(crate) fn contiguous_base(error: Error) -> Error {
-    error.help(
+    error.with_remedy(
         "fill the pool of huge pages, which is what such areas are made of first: `sysctl vm.nr_hugepages=N` as root, or \
          `hugepages=N` on the kernel's command line",
     )
@@ -203,7 +205,7 @@ pub(crate) fn contiguous_base(error: Error) -> Error {
 
 /// For memory that has to be reserved when the machine boots.
 pub(crate) fn low_memory(error: Error) -> Error {
-    error.help(LOW_MEMORY)
+    error.with_remedy(LOW_MEMORY)
 }
 
 const LOW_MEMORY: &str = "reserve memory on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files \
@@ -213,8 +215,8 @@ const LOW_MEMORY: &str = "reserve memory on the kernel's command line: `memmap=4
 /// For a range of `/dev/mem` that the kernel does not let be mapped.
 pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
     error
-        .detail(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
-        .help(
+        .with_facts(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
+        .with_remedy(
             "the range must be reserved at boot (`memmap=4M$8M`), not used by a driver and not locked down: `areas doctor` shows what there is",
         )
 }
@@ -229,7 +231,7 @@ pub(crate) fn physical(error: Error, refused: &[Error]) -> Error {
         }
     }
     let help = help.join("; or ");
-    error.help(help)
+    error.with_remedy(help)
 }
 
 #[cfg(test)]
@@ -240,7 +242,9 @@ mod tests {
     #[test]
     fn whose_limit_of_open_files_it_is() {
         let error = |errno| {
-            open_files(Error::new(ErrorKind::Limit, "open a thing").call("open", Errno::from_raw(errno)))
+            open_files(
+                Error::new(ErrorKind::Limit, "open a thing").with_system_call("open", Errno::from_raw(errno)),
+            )
         };
         let own = error(libc::EMFILE);
         let (facts, help) = (own.facts().unwrap(), own.remedy().unwrap());

@@ -112,8 +112,8 @@ impl Offer {
         const WHAT: &str = "wait for a process that takes an area";
         let listener = self.listener.checked().map_err(|errno| {
             failed(WHAT.to_owned(), "fstat", errno)
-                .detail("this process has closed the socket at which it is offered")
-                .help("do not close descriptors that are not yours (close_range, closefrom)")
+                .with_facts("this process has closed the socket at which it is offered")
+                .with_remedy("do not close descriptors that are not yours (close_range, closefrom)")
         })?;
         let pause = self.answers.pause.map(|until| until.saturating_duration_since(Instant::now()));
         let pause = pause.filter(|pause| !pause.is_zero());

@@ -165,8 +165,8 @@ impl Answers {
                 ErrorKind::NoSuchArea,
                 format!("offer area {} {:?}", self.source.id(), self.source.name()),
             )
-            .detail("it is gone: no process publishes it any more, or it is retired")
-            .help("takers keep what they have; offer what has taken its place, if anything has")
+            .with_facts("it is gone: no process publishes it any more, or it is retired")
+            .with_remedy("takers keep what they have; offer what has taken its place, if anything has")
         };
         let found = match registry::get(self.source.id()) {
             Ok(found) if is_it(&found) => found,
@@ -263,13 +263,13 @@ impl Given {
             reading
         } else if let Some(why) = source.forbids_writing() {
             return Err(Error::new(ErrorKind::NotPermitted, what())
-                .detail(why)
-                .help("offer it for reading only: `--read-only`, `OfferOptions::read_only`"));
+                .with_facts(why)
+                .with_remedy("offer it for reading only: `--read-only`, `OfferOptions::read_only`"));
         } else {
             source.open_object(Rights::Writing)?
         };
         let refuse = |detail: &'static str, help: &'static str| {
-            Err(Error::new(ErrorKind::Unsupported, what()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what()).with_facts(detail).with_remedy(help))
         };
         object.refuse_physical(what)?;
         if object.piece() != Piece::WHOLE {

@@ -22,7 +22,7 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
         return Ok(None);
     }
     let refuse = |detail: String, help: &'static str| {
-        Error::new(ErrorKind::InvalidInput, what()).detail(detail).help(help)
+        Error::new(ErrorKind::InvalidInput, what()).with_facts(detail).with_remedy(help)
     };
     match number("LISTEN_FDS") {
         Some(1) => {}
@@ -37,14 +37,15 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
             ));
         }
     }
-    let socket = sys::file::copy_of_number(FIRST)
-        .map_err(|errno| Error::new(ErrorKind::Io, what()).call("fcntl(3, F_DUPFD_CLOEXEC)", errno))?;
+    let socket = sys::file::copy_of_number(FIRST).map_err(|errno| {
+        Error::new(ErrorKind::Io, what()).with_system_call("fcntl(3, F_DUPFD_CLOEXEC)", errno)
+    })?;
     match sys::listening::is_listening(socket.as_fd()) {
         Ok(true) => Ok(Some(socket)),
         Ok(false) | Err(sys::Errno::NOTSOCK) => Err(refuse(
             "descriptor 3, which the supervisor passes, is not a socket that listens for packets (SOCK_SEQPACKET)".to_owned(),
             "have ListenSequentialPacket= in the socket unit, and not Accept=yes",
         )),
-        Err(errno) => Err(Error::new(ErrorKind::Io, what()).call("getsockopt(3)", errno)),
+        Err(errno) => Err(Error::new(ErrorKind::Io, what()).with_system_call("getsockopt(3)", errno)),
     }
 }

@@ -152,8 +152,8 @@ impl OfferOptions {
         self.users.check(what)?;
         if self.users == Users::Default && who::own().is_none() {
             return Err(Error::new(ErrorKind::NotPermitted, what())
-                .detail("this process's own user has no number in its user namespace, so that it cannot be distinguished from others")
-                .help("name the users to whom it is offered"));
+                .with_facts("this process's own user has no number in its user namespace, so that it cannot be distinguished from others")
+                .with_remedy("name the users to whom it is offered"));
         }
         let given = Given::open(source, self.read_only && !self.seal, what)?;
         if self.seal || !self.read_only {
@@ -169,8 +169,8 @@ impl OfferOptions {
         for user in named {
             if let Some(why) = given.lets_write(Some(user), what)? {
                 return Err(Error::new(ErrorKind::NotPermitted, what())
-                    .detail(format!("it is to be for reading only, and user {user} could still write it: {why}"))
-                    .help(
+                    .with_facts(format!("it is to be for reading only, and user {user} could still write it: {why}"))
+                    .with_remedy(
                         "freeze it (`areas put --freeze`, `Area::freeze`); or seal it against new writers, for good (`--seal`); or offer it to another user than root and \
                          its maker",
                     ));

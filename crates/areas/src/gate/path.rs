@@ -23,19 +23,19 @@ const MAX_LINKS: usize = 40;
 ///
 /// `what` completes "cannot …".
 pub(super) fn folder_of(path: &Path, what: &dyn Fn() -> String) -> Result<(OwnedFd, CString)> {
-    let invalid = |detail: &str| Error::new(ErrorKind::InvalidInput, what()).detail(detail.to_owned());
+    let invalid = |detail: &str| Error::new(ErrorKind::InvalidInput, what()).with_facts(detail.to_owned());
     let bytes = path.as_os_str().as_bytes();
     if bytes.first() == Some(&0) || bytes.first() == Some(&b'@') {
         return Err(invalid(
             "it looks like an abstract address, which has no owner and no mode: any process could bind it",
         )
-        .help("use a path in a file system; a file of that name is `./@…`"));
+        .with_remedy("use a path in a file system; a file of that name is `./@…`"));
     }
     let name = match path.components().next_back() {
         Some(Component::Normal(name)) if !bytes.ends_with(b"/") => name,
         _ => {
             return Err(invalid("it does not end in a name")
-                .help("say where the socket is: a folder, and its name in it"));
+                .with_remedy("say where the socket is: a folder, and its name in it"));
         }
     };
     let name = CString::new(name.as_bytes()).map_err(|_| invalid("its name has a NUL in it"))?;
@@ -105,11 +105,11 @@ fn check_link(link: &Stat, step: &OsStr, what: &dyn Fn() -> String) -> Result<()
         return Ok(());
     }
     Err(Error::new(ErrorKind::NotPermitted, what())
-        .detail(format!(
+        .with_facts(format!(
             "{step:?} on the way is a link of user {}: another user could lead it anywhere",
             link.uid
         ))
-        .help("name the folder by a path that goes through no other user's link"))
+        .with_remedy("name the folder by a path that goes through no other user's link"))
 }
 
 fn refused(what: String, call: &str, step: &OsStr, errno: sys::Errno) -> Error {
@@ -118,11 +118,11 @@ fn refused(what: String, call: &str, step: &OsStr, errno: sys::Errno) -> Error {
         sys::Errno::MFILE | sys::Errno::NFILE => ErrorKind::Limit,
         _ => ErrorKind::Io,
     };
-    let error = Error::new(kind, what).call(format!("{call}({step:?})"), errno);
+    let error = Error::new(kind, what).with_system_call(format!("{call}({step:?})"), errno);
     match kind {
         ErrorKind::Limit => crate::error::remedy::open_files(error),
         _ if Errno::from(errno) == Errno::from(sys::Errno::NOENT) => {
-            error.help("the folder of the socket must be there: make it first")
+            error.with_remedy("the folder of the socket must be there: make it first")
         }
         _ => error,
     }

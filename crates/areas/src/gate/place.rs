@@ -81,7 +81,7 @@ impl Place {
                 Err(sys::Errno::ADDRINUSE) => self.clear_dead(what)?,
                 Err(errno @ sys::Errno::NAMETOOLONG) => return Err(self.is_too_long(what(), errno)),
                 Err(errno) => {
-                    return Err(failed("bind")(errno).help(
+                    return Err(failed("bind")(errno).with_remedy(
                         "the folder must be there, this user must have the right to write it, and its file system must support sockets",
                     ));
                 }
@@ -121,7 +121,7 @@ impl Place {
     fn clear_dead(&self, what: &dyn Fn() -> String) -> Result<()> {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let refuse = |kind, detail: String, help: &'static str| {
-            Err(Error::new(kind, what()).detail(detail).help(help))
+            Err(Error::new(kind, what()).with_facts(detail).with_remedy(help))
         };
         // What is plainly not ours is reported before anybody is waited for.
         for is_locked in [false, true] {
@@ -175,8 +175,8 @@ impl Place {
                 }
                 Err(errno) => {
                     return Err(failed("flock(LOCK_EX), of the folder")(errno)
-                        .detail("a dead socket is there, and is removed by one process at a time: another one has locked the folder")
-                        .help("find the process that holds the lock (`lsof`, /proc/locks); or remove the socket by hand"));
+                        .with_facts("a dead socket is there, and is removed by one process at a time: another one has locked the folder")
+                        .with_remedy("find the process that holds the lock (`lsof`, /proc/locks); or remove the socket by hand"));
                 }
             }
         }
@@ -199,25 +199,25 @@ impl Place {
         // What goes before the name leads to its folder, however long that one's own path is.
         let most = LONGEST_ADDRESS.saturating_sub(self.path().as_bytes().len() - len);
         Error::new(ErrorKind::InvalidInput, what)
-            .call("bind", errno)
-            .detail(format!(
+            .with_system_call("bind", errno)
+            .with_facts(format!(
                 "the socket's name has {len} bytes, and there is room for {most}: a socket's address has {LONGEST_ADDRESS} at most"
             ))
-            .help(format!(
+            .with_remedy(format!(
                 "give the socket a name of at most {most} bytes; how long the path of its folder is does not matter"
             ))
     }
 
     fn is_in_use(&self, what: String) -> Error {
         Error::new(ErrorKind::Busy, what)
-            .detail(format!("a process listens at {:?} already", self.shown))
-            .help("end that one, or name another path: `ss -lxp` shows the listening process")
+            .with_facts(format!("a process listens at {:?} already", self.shown))
+            .with_remedy("end that one, or name another path: `ss -lxp` shows the listening process")
     }
 
     fn is_replaced(&self, what: String) -> Error {
         Error::new(ErrorKind::Busy, what)
-            .detail(format!("another process concurrently put something else at {:?}", self.shown))
-            .help("name a path in a folder that only trusted users may write")
+            .with_facts(format!("another process concurrently put something else at {:?}", self.shown))
+            .with_remedy("name a path in a folder that only trusted users may write")
     }
 
     /// Connects to the socket that is here. The inner error is one that may pass: no process
@@ -225,7 +225,10 @@ impl Place {
     pub(super) fn connect(&self, what: &dyn Fn() -> String) -> Result<Result<OwnedFd>> {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let later = |call: &'static str, errno: sys::Errno, detail: &'static str, help: &'static str| {
-            Ok(Err(Error::new(ErrorKind::NoSuchArea, what()).call(call, errno).detail(detail).help(help)))
+            Ok(Err(Error::new(ErrorKind::NoSuchArea, what())
+                .with_system_call(call, errno)
+                .with_facts(detail)
+                .with_remedy(help)))
         };
         let entry = match self.open() {
             Err(errno @ sys::Errno::NOENT) => {
@@ -241,8 +244,8 @@ impl Place {
         let stat = sys::file::look(entry.as_fd()).map_err(failed("statx"))?;
         if !stat.is_socket() {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("what is there is not a socket")
-                .help("name the socket at which the area is offered; a link to it is not followed"));
+                .with_facts("what is there is not a socket")
+                .with_remedy("name the socket at which the area is offered; a link to it is not followed"));
         }
         let socket = sys::listening::new().map_err(failed("socket(AF_UNIX, SOCK_SEQPACKET)"))?;
         match sys::listening::connect(socket.as_fd(), &number_path(entry.as_fd())) {
@@ -254,20 +257,20 @@ impl Place {
                 "offer it again, or wait until it is offered: `--timeout`",
             ),
             Err(sys::Errno::AGAIN) => Ok(Err(Error::new(ErrorKind::Busy, what())
-                .call("connect", sys::Errno::AGAIN)
-                .detail("more processes wait there than the kernel allows")
-                .help("try again, or wait: `--timeout`; the process that offers may be stopped"))),
+                .with_system_call("connect", sys::Errno::AGAIN)
+                .with_facts("more processes wait there than the kernel allows")
+                .with_remedy("try again, or wait: `--timeout`; the process that offers may be stopped"))),
             Err(sys::Errno::PROTOTYPE) => Err(Error::new(ErrorKind::InvalidInput, what())
-                .call("connect", sys::Errno::PROTOTYPE)
-                .detail("another program's socket is there")
-                .help("name the socket at which the area is offered")),
+                .with_system_call("connect", sys::Errno::PROTOTYPE)
+                .with_facts("another program's socket is there")
+                .with_remedy("name the socket at which the area is offered")),
             Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => Err(failed("connect")(errno)
-                .detail(format!(
+                .with_facts(format!(
                     "the socket belongs to user {}, with mode {:04o}",
                     stat.uid,
                     stat.mode & 0o7777
                 ))
-                .help("have it offered to this user: `areas offer NAME --socket PATH --to USER`")),
+                .with_remedy("have it offered to this user: `areas offer NAME --socket PATH --to USER`")),
             Err(errno) => Err(failed("connect")(errno)),
         }
     }
@@ -296,7 +299,7 @@ impl Bound {
                 return Err(self
                     .place
                     .is_replaced(what())
-                    .call("connect, to see that the socket is ours", errno));
+                    .with_system_call("connect, to see that the socket is ours", errno));
             }
             Err(errno) => return Err(failed("connect, to see that the socket is ours")(errno)),
         }
@@ -345,6 +348,6 @@ pub(super) fn failed(what: String, call: &'static str, errno: sys::Errno) -> Err
         sys::Errno::NOMEM | sys::Errno::NOBUFS => ErrorKind::NoMemory,
         _ => ErrorKind::Io,
     };
-    let error = Error::new(kind, what).call(call, errno);
+    let error = Error::new(kind, what).with_system_call(call, errno);
     if kind == ErrorKind::Limit { remedy::open_files(error) } else { error }
 }

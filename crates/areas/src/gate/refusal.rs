@@ -143,7 +143,7 @@ impl Packet {
                 "use versions of the library that go together",
             ),
         };
-        Error::new(kind, what).detail(detail).help(help)
+        Error::new(kind, what).with_facts(detail).with_remedy(help)
     }
 }
 

@@ -173,9 +173,9 @@ impl TakeOptions {
             .or_else(|| Some(format!("{}: {}", last.system_call()?, last.errno()?)));
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
         let error = Error::new(ErrorKind::TimedOut, what())
-            .detail(format!("it was not offered within {:?}{why}", self.wait));
+            .with_facts(format!("it was not offered within {:?}{why}", self.wait));
         match last.remedy() {
-            Some(remedy) => error.help(remedy.to_owned()),
+            Some(remedy) => error.with_remedy(remedy.to_owned()),
             None => error,
         }
     }
@@ -192,8 +192,8 @@ impl TakeOptions {
         let default: Vec<u32> = who::own().into_iter().chain([0]).collect();
         if !self.users.include(offerer.user, &default) {
             return Err(Error::new(ErrorKind::NotPermitted, what())
-                .detail(format!("{offerer} offers it, and it is not taken from that user"))
-                .help("name the user from whom it is taken: `--from USER`, `TakeOptions::from`; one without a number here: `--from any`"));
+                .with_facts(format!("{offerer} offers it, and it is not taken from that user"))
+                .with_remedy("name the user from whom it is taken: `--from USER`, `TakeOptions::from`; one without a number here: `--from any`"));
         }
         answered(socket.as_fd(), offerer, (deadline, allowed), go_on, what)?;
         // It is there, whole.
@@ -201,11 +201,11 @@ impl TakeOptions {
         // What was refused as it came goes with the connection.
         received.map_err(|error| match error.kind() {
             ErrorKind::InvalidInput => Error::new(ErrorKind::Unsupported, what())
-                .detail(format!(
+                .with_facts(format!(
                     "what {offerer} sends is not an area of this version: {}",
                     error.facts().unwrap_or("it is invalid")
                 ))
-                .help("name a socket at which `areas offer` offers one; use versions of the library that go together"),
+                .with_remedy("name a socket at which `areas offer` offers one; use versions of the library that go together"),
             _ => error,
         })
     }
@@ -225,31 +225,31 @@ fn answered(
         match sys::listening::peek(socket, &mut beginning) {
             Ok(0) => {
                 return Err(Error::new(ErrorKind::Io, what())
-                    .detail(format!("{who} ended the connection without an answer"))
-                    .help("it may have been ended itself: offer the area again"));
+                    .with_facts(format!("{who} ended the connection without an answer"))
+                    .with_remedy("it may have been ended itself: offer the area again"));
             }
             Ok(len) if Packet::begins(&beginning[..len]) => {
                 return Err(match Packet::decode(&beginning[..len]) {
                     Some(packet) => packet.error(what(), &who),
                     None => Error::new(ErrorKind::Unsupported, what())
-                        .detail(format!("{who} refuses, with an answer that only another version knows"))
-                        .help("use versions of the library that go together"),
+                        .with_facts(format!("{who} refuses, with an answer that only another version knows"))
+                        .with_remedy("use versions of the library that go together"),
                 });
             }
             Ok(_) => return Ok(()),
             Err(sys::Errno::AGAIN) => {}
             Err(errno @ sys::Errno::CONNRESET) => {
                 return Err(failed(what(), "recv(MSG_PEEK)", errno)
-                    .detail(format!("{who} ended before it answered"))
-                    .help("offer the area again"));
+                    .with_facts(format!("{who} ended before it answered"))
+                    .with_remedy("offer the area again"));
             }
             Err(errno) => return Err(failed(what(), "recv(MSG_PEEK)", errno)),
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(Error::new(ErrorKind::TimedOut, what())
-                .detail(format!("{who} listens there, and has not answered within {allowed:?}"))
-                .help(
+                .with_facts(format!("{who} listens there, and has not answered within {allowed:?}"))
+                .with_remedy(
                     "it may be stopped (`kill -CONT PID`), or be another program than one that offers areas",
                 ));
         }
@@ -261,5 +261,9 @@ fn answered(
 }
 
 fn stop(go_on: &mut dyn FnMut() -> bool, what: &dyn Fn() -> String) -> Result<()> {
-    if go_on() { Ok(()) } else { Err(Error::new(ErrorKind::TimedOut, what()).detail("it was interrupted")) }
+    if go_on() {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::TimedOut, what()).with_facts("it was interrupted"))
+    }
 }

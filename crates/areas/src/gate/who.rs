@@ -76,10 +76,10 @@ impl Users {
         match users.iter().find(|&&user| known(user).is_none()) {
             None => Ok(()),
             Some(user) => Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!(
+                .with_facts(format!(
                     "{user} is not a user here: in this user namespace the kernel reports {user} for all users without a number in it"
                 ))
-                .help("do it outside of the user namespace; or map that user into it (/proc/PID/uid_map)")),
+                .with_remedy("do it outside of the user namespace; or map that user into it (/proc/PID/uid_map)")),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Mapping {
         if self.may_load("exchange a word of a mapping")? & self.may_store()? {
             return Ok(at);
         }
-        Err(Error::new(ErrorKind::Unsupported, "exchange a word of a mapping").detail(
+        Err(Error::new(ErrorKind::Unsupported, "exchange a word of a mapping").with_facts(
             "it has hugetlb pages, which may be taken away: there the kernel can copy words, but not exchange them",
         ))
     }
@@ -255,7 +255,7 @@ impl Mapping {
     #[cold]
     #[inline(never)]
     fn forbidden(&self, what: &'static str) -> Error {
-        Error::new(ErrorKind::ReadOnly, what).detail(format!("its protection is {}", self.protection))
+        Error::new(ErrorKind::ReadOnly, what).with_facts(format!("its protection is {}", self.protection))
     }
 }
 
@@ -283,12 +283,12 @@ unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
     match copied {
         Ok(copied) if copied == len => Ok(()),
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::NoMemory, what())
-            .call("process_vm_writev", sys::Errno::FAULT)
-            .detail("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
-            .help("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then no process can take its pages away")),
+            .with_system_call("process_vm_writev", sys::Errno::FAULT)
+            .with_facts("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
+            .with_remedy("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then no process can take its pages away")),
         Err(errno) => Err(Error::new(ErrorKind::NotPermitted, what())
-            .call("process_vm_writev", errno)
-            .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
+            .with_system_call("process_vm_writev", errno)
+            .with_remedy("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
     }
 }
 
@@ -304,26 +304,26 @@ fn order_by_kernel(order: Ordering) {
 #[cold]
 #[inline(never)]
 pub(crate) fn overlapping(len: usize) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("copy {len} bytes")).detail("the two ranges overlap")
+    Error::new(ErrorKind::InvalidInput, format!("copy {len} bytes")).with_facts("the two ranges overlap")
 }
 
 #[cold]
 #[inline(never)]
 fn unaligned(offset: usize, len: usize) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("access {len} bytes at offset {offset} as one word"))
-        .detail("the offset is not a multiple of its size")
+        .with_facts("the offset is not a multiple of its size")
 }
 
 #[cold]
 #[inline(never)]
 fn no_such_order(what: &'static str, order: Ordering) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("{what} one word with order {order:?}"))
-        .detail("a load acquires, a store releases, and neither does both")
-        .help("Acquire for loads, Release for stores, or Relaxed or SeqCst for either")
+        .with_facts("a load acquires, a store releases, and neither does both")
+        .with_remedy("Acquire for loads, Release for stores, or Relaxed or SeqCst for either")
 }
 
 #[cold]
 #[inline(never)]
 fn lent() -> Error {
-    Error::new(ErrorKind::Unsupported, "write to a mapping by copies").detail("it is private memory")
+    Error::new(ErrorKind::Unsupported, "write to a mapping by copies").with_facts("it is private memory")
 }

@@ -124,7 +124,7 @@ impl Mapping {
         let behind = self.base.addr().get().saturating_add(self.span);
         let end = behind.checked_add(plan.span).ok_or_else(|| {
             Error::new(ErrorKind::AddressInUse, format!("map {}", Bytes::from(plan.span)))
-                .detail("the range ends beyond the addresses of a process")
+                .with_facts("the range ends beyond the addresses of a process")
         })?;
         let mut all: Vec<_> = self.home.iter().cloned().collect();
         all.extend(
@@ -150,7 +150,7 @@ impl Mapping {
                 let call =
                     format!("mmap({start:p}, {}, {}, MAP_FIXED)", Bytes::from(plan.span), plan.protection);
                 let what = format!("map {} behind an area", Bytes::from(plan.span));
-                let error = Error::new(ErrorKind::NoMemory, what).call(call, errno);
+                let error = Error::new(ErrorKind::NoMemory, what).with_system_call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
                     false => pool::too_few(error, pool::Wanted::new(plan.page, plan.span)),

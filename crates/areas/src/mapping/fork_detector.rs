@@ -38,8 +38,8 @@ impl ForkDetector {
         })?;
         mapping.advise(Advice::WipeOnFork).map_err(|errno| {
             Error::new(ErrorKind::Unsupported, "use the registry")
-                .call("madvise(MADV_WIPEONFORK)", errno)
-                .help("this needs Linux 4.14")
+                .with_system_call("madvise(MADV_WIPEONFORK)", errno)
+                .with_remedy("this needs Linux 4.14")
         })?;
         let fork_detector = ForkDetector(mapping);
         fork_detector.set();

@@ -61,7 +61,7 @@ impl Mapping {
         changed.map_err(|errno| {
             let kind = if errno == sys::Errno::NOMEM { ErrorKind::Limit } else { ErrorKind::System };
             let error = Error::new(kind, what)
-                .call(format!("mprotect({:p}, {lowest}, {protection})", self.base), errno);
+                .with_system_call(format!("mprotect({:p}, {lowest}, {protection})", self.base), errno);
             if kind == ErrorKind::Limit { remedy::address_space(error, self.span) } else { error }
         })
     }

@@ -33,11 +33,11 @@ pub(crate) fn keep(what: impl FnOnce() -> String) -> Result<()> {
     let (Some(used), Some(limit)) = (used(), limit()) else { return Ok(()) };
     match room(used, limit) {
         0 => Err(Error::new(ErrorKind::Limit, what())
-            .detail(format!(
+            .with_facts(format!(
                 "vm.max_map_count is {limit}, {used} mappings in use, 1 wanted; the last {} are left to the rest of the program",
                 limit / PART
             ))
-            .help(format!(
+            .with_remedy(format!(
                 "raise it: `sysctl vm.max_map_count={}` as root; or make fewer and larger areas, or hold them in several processes",
                 limit.saturating_mul(4)
             ))),

@@ -155,22 +155,22 @@ impl Plan<'_> {
         match (errno, self.file.and_then(|(file, _)| sealed(file))) {
             (sys::Errno::PERM, Some(false)) if self.may_be_undecided() && self.is_forbidden(self.at) => {
                 Error::new(ErrorKind::NotPermitted, format!("map {}", Bytes::from(self.size)))
-                    .call(call, errno)
-                    .detail("no memory object may be mapped like this: a sandbox forbids it")
-                    .help("have the seccomp filter or the security module allow mmap with PROT_WRITE and MAP_SHARED")
+                    .with_system_call(call, errno)
+                    .with_facts("no memory object may be mapped like this: a sandbox forbids it")
+                    .with_remedy("have the seccomp filter or the security module allow mmap with PROT_WRITE and MAP_SHARED")
             }
             (sys::Errno::PERM, Some(true)) if self.protection.contains(Protection::WRITE) => {
                 let written = self.file.is_some_and(|(file, _)| {
                     sys::object::seals(file).is_ok_and(|seals| !seals.contains(SealFlags::WRITE))
                 });
                 Error::new(ErrorKind::Frozen, format!("map {}", Bytes::from(self.size)))
-                    .call(call, errno)
-                    .detail(match written {
+                    .with_system_call(call, errno)
+                    .with_facts(match written {
                         // Not frozen: earlier mappings write on.
                         true => "another process has sealed it against new mappings for writing (F_SEAL_FUTURE_WRITE)",
                         false => "it was frozen: no process can write it any more",
                     })
-                    .help("map it for reading")
+                    .with_remedy("map it for reading")
             }
             _ => refused(self.at, self.size, self.span, self.page, self.placement, call, errno),
         }
@@ -318,7 +318,7 @@ impl Mapping {
         if let Some(home) = &self.home {
             let ends = |error: &Error| {
                 Error::new(ErrorKind::AddressInUse, error.what().to_owned())
-                    .detail(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
+                    .with_facts(format!("the reservation ends there: {}", error.facts().unwrap_or_default()))
             };
             let offset = self.base.addr().get() - home.address() + self.span;
             let tail = Mapping::inside(&plan, home, offset)

@@ -259,8 +259,7 @@ impl Mapping {
     pub fn as_bytes(&self) -> Result<&[u8]> {
         self.lendable(Protection::READ, "lend the bytes of a mapping")?;
         // SAFETY: `base..base+size` is mapped and ours (invariant), readable (checked), and private
-        // anonymous memory, which no other process writes (checked); writes of our own need `&mut
-        // self`.
+        // anonymous memory, which no other process writes (checked); our own need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size) })
     }
 
@@ -278,13 +277,14 @@ impl Mapping {
 
     fn lendable(&self, needed: Protection, what: &'static str) -> Result<()> {
         if self.is_shared() {
+            let facts = "other processes may write this memory, and Rust's references require that none does";
             return Err(Error::new(ErrorKind::Unsupported, what)
-                .detail("other processes may write this memory, and Rust's references require that none does")
-                .help("copy in and out: `read_at`, `write_at`; or freeze the area"));
+                .with_facts(facts)
+                .with_remedy("copy in and out: `read_at`, `write_at`; or freeze the area"));
         }
         if !self.protection.contains(needed) {
             return Err(Error::new(ErrorKind::ReadOnly, what)
-                .detail(format!("its protection is {}", self.protection)));
+                .with_facts(format!("its protection is {}", self.protection)));
         }
         Ok(())
     }
@@ -317,7 +317,7 @@ impl Mapping {
             }
             Err(errno) => {
                 let error = Error::new(ErrorKind::System, format!("unmap {}", Bytes::from(self.span)))
-                    .call(format!("munmap({:p}, {})", self.base, self.span), errno);
+                    .with_system_call(format!("munmap({:p}, {})", self.base, self.span), errno);
                 Err(Rejected::new(error, self))
             }
         }
@@ -411,7 +411,7 @@ impl Mapping {
         let address = self.check(offset, 1, self.span)?;
         sys::policy::policy_at(address).map_err(|errno| {
             Error::new(ErrorKind::System, "ask for the policy of a mapping")
-                .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
+                .with_system_call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
         })
     }
 

@@ -13,8 +13,8 @@ use crate::sys::memory::{At, MapFlags};
 pub(crate) fn out_of_range(offset: usize, len: usize, size: usize) -> Error {
     let bytes = if len == 1 { "byte" } else { "bytes" };
     Error::new(ErrorKind::OutOfRange, format!("access {len} {bytes} at offset {offset}"))
-        .detail(format!("the size is {size} bytes"))
-        .help("stay inside `0..size()`")
+        .with_facts(format!("the size is {size} bytes"))
+        .with_remedy("stay inside `0..size()`")
 }
 
 /// Why mmap refused: from what it was asked, and what it said.
@@ -27,11 +27,11 @@ pub(crate) fn refused(
     call: String,
     errno: sys::Errno,
 ) -> Error {
-    let error = |kind| Error::new(kind, format!("map {}", Bytes::from(size))).call(call, errno);
+    let error = |kind| Error::new(kind, format!("map {}", Bytes::from(size))).with_system_call(call, errno);
     match (errno, at) {
         (sys::Errno::EXIST, At::Exactly(address)) => error(ErrorKind::AddressInUse)
-            .detail(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
-            .help(
+            .with_facts(format!("something is mapped in {:#x}..{:#x}", address, address.saturating_add(span)))
+            .with_remedy(
                 "choose another address, or let the kernel choose one; `/proc/self/maps` shows what is there",
             ),
         (sys::Errno::NOMEM, _) if page != PageSize::base() => {
@@ -42,18 +42,19 @@ pub(crate) fn refused(
             pool::too_few(error(ErrorKind::Unsupported), pool::Wanted::new(page, span).placed(placement))
         }
         (sys::Errno::NOMEM, At::Exactly(address)) if out_of_user_range(address, span) => {
-            error(ErrorKind::AddressInUse).detail("the range ends beyond the addresses of a process")
+            error(ErrorKind::AddressInUse).with_facts("the range ends beyond the addresses of a process")
         }
         (sys::Errno::NOMEM, _) if out_of_user_range(0, span) => {
-            error(ErrorKind::InvalidInput).detail("it is more than the addresses of a process")
+            error(ErrorKind::InvalidInput).with_facts("it is more than the addresses of a process")
         }
         (sys::Errno::NOMEM, _) => match sys::limits::limit(sys::limits::Limit::AddressSpace) {
             Some(_) => remedy::address_space(error(ErrorKind::Limit), span),
             None => remedy::address_space(error(ErrorKind::NoMemory), span),
         },
         (sys::Errno::AGAIN, _) => remedy::locked_memory(error(ErrorKind::Limit), span),
-        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(ErrorKind::NotPermitted)
-            .detail("the file was not opened for this, is sealed, or lies on a file system mounted noexec"),
+        (sys::Errno::ACCESS | sys::Errno::PERM, _) => error(ErrorKind::NotPermitted).with_facts(
+            "the file was not opened for this, is sealed, or lies on a file system mounted noexec",
+        ),
         _ => error(ErrorKind::System),
     }
 }
@@ -62,13 +63,13 @@ pub(crate) fn refused(
 pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String, errno: sys::Errno) -> Error {
     let what = format!("place {} as {placement}", Bytes::from(len));
     match errno {
-        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what).call(call, errno).help(
+        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what).with_system_call(call, errno).with_remedy(
             "this kernel does not know the policy: `areas doctor` lists the policies that it has, and the Linux version that added each",
         ),
-        sys::Errno::PERM => Error::new(ErrorKind::NotPermitted, what).call(call, errno).help(
+        sys::Errno::PERM => Error::new(ErrorKind::NotPermitted, what).with_system_call(call, errno).with_remedy(
             "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
         ),
-        _ => Error::new(ErrorKind::System, what).call(call, errno),
+        _ => Error::new(ErrorKind::System, what).with_system_call(call, errno),
     }
 }
 

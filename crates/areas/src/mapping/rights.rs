@@ -36,7 +36,7 @@ impl Mapping {
                     before
                 ),
             )
-            .call(format!("mprotect({base:p}, {span}, {protection})"), errno)
+            .with_system_call(format!("mprotect({base:p}, {span}, {protection})"), errno)
         })?;
         self.note_protection(protection);
         Ok(())

@@ -40,7 +40,7 @@ impl Mapping {
         debug_assert!(self.sharing != Sharing::Exclusive);
         if self.sharing == Sharing::Exclusive {
             return Err(Error::new(ErrorKind::Unsupported, "write to a mapping by copies")
-                .detail("it is private memory"));
+                .with_facts("it is private memory"));
         }
         // SAFETY: of memory that others may write, or that is a file's, no reference is ever lent
         // (`lendable`).
@@ -62,7 +62,7 @@ impl Mapping {
         match self.protection.contains(needed) {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::ReadOnly, format!("{what} a mapping"))
-                .detail(format!("its protection is {}", self.protection))),
+                .with_facts(format!("its protection is {}", self.protection))),
         }
     }
 
@@ -78,10 +78,10 @@ impl Mapping {
             let call = format!("msync({:p}, {}, MS_SYNC)", self.base, self.span);
             match errno {
                 sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what)
-                    .call(call, errno)
-                    .detail("a memory device is written by the CPUs themselves, past the kernel")
-                    .help("flush their caches where it is to survive a power failure (CLWB and a fence, as libpmem does)"),
-                _ => Error::new(ErrorKind::Io, what).call(call, errno),
+                    .with_system_call(call, errno)
+                    .with_facts("a memory device is written by the CPUs themselves, past the kernel")
+                    .with_remedy("flush their caches where it is to survive a power failure (CLWB and a fence, as libpmem does)"),
+                _ => Error::new(ErrorKind::Io, what).with_system_call(call, errno),
             }
         })
     }
@@ -93,11 +93,11 @@ fn copied_all(copied: sys::Result<usize>, offset: usize, len: usize, verb: &str)
     match copied {
         Ok(copied) if copied == len => Ok(()),
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::OutOfRange, what())
-            .call("process_vm_writev", sys::Errno::FAULT)
-            .detail("the file has become shorter, its file system has no room for a hole, or the device does not answer")
-            .help("do not truncate the file while it is in use; fill its holes before (fallocate)")),
+            .with_system_call("process_vm_writev", sys::Errno::FAULT)
+            .with_facts("the file has become shorter, its file system has no room for a hole, or the device does not answer")
+            .with_remedy("do not truncate the file while it is in use; fill its holes before (fallocate)")),
         Err(errno) => Err(Error::new(ErrorKind::NotPermitted, what())
-            .call("process_vm_writev", errno)
-            .help("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
+            .with_system_call("process_vm_writev", errno)
+            .with_remedy("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
     }
 }

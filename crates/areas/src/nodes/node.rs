@@ -34,8 +34,8 @@ impl Node {
     pub fn new(id: u32) -> Result<Self> {
         Self::checked(id).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("take {id} as a node"))
-                .detail("nodes are numbered from 0 to 1023")
-                .help("`areas nodes` lists the nodes of this machine")
+                .with_facts("nodes are numbered from 0 to 1023")
+                .with_remedy("`areas nodes` lists the nodes of this machine")
         })
     }
 
@@ -80,8 +80,8 @@ impl FromStr for Node {
     fn from_str(text: &str) -> Result<Self> {
         list::number(text.trim(), Self::MAX.0).map(Node).map_err(|why| {
             Error::new(ErrorKind::InvalidInput, format!("read {} as a node", list::excerpt(text)))
-                .detail(why)
-                .help("write one number from 0 to 1023: `3`")
+                .with_facts(why)
+                .with_remedy("write one number from 0 to 1023: `3`")
         })
     }
 }

@@ -298,8 +298,10 @@ impl FromStr for NodeSet {
         }
         let wrong = |why| {
             Error::new(ErrorKind::InvalidInput, format!("read {} as nodes", list::excerpt(text)))
-                .detail(why)
-                .help("write numbers from 0 to 1023 and ranges of them: `0-3,8`; or `all` for those allowed")
+                .with_facts(why)
+                .with_remedy(
+                    "write numbers from 0 to 1023 and ranges of them: `0-3,8`; or `all` for those allowed",
+                )
         };
         let mut set = NodeSet::EMPTY;
         let parsed = list::parse(trimmed, Node::MAX.get(), |first, last| set.insert_range(first, last));

@@ -116,8 +116,8 @@ impl Placement {
             let nodes = if asked.is_all() { allowed } else { asked };
             if nodes.is_empty() {
                 return Err(Error::new(ErrorKind::InvalidInput, what())
-                    .detail("the set of nodes is empty")
-                    .help("name at least one node, or use policy `local`"));
+                    .with_facts("the set of nodes is empty")
+                    .with_remedy("name at least one node, or use policy `local`"));
             }
             not_allowed(nodes - allowed, allowed, what)?;
             resolved.policy = self.policy.over(nodes);
@@ -125,16 +125,16 @@ impl Placement {
         let knows_more = matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_));
         if self.balanced && !knows_more {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("policy {} does not support balancing", self.policy.name()))
-                .help(
+                .with_facts(format!("policy {} does not support balancing", self.policy.name()))
+                .with_remedy(
                     "use `bind` or `preferred-many`; memory with policy `default` is balanced by itself, where the machine does so",
                 ));
         }
         if let Some(home) = self.home {
             if !knows_more {
                 return Err(Error::new(ErrorKind::InvalidInput, what())
-                    .detail(format!("policy {} does not support a home node", self.policy.name()))
-                    .help("use `bind` or `preferred-many`, or leave the home node out"));
+                    .with_facts(format!("policy {} does not support a home node", self.policy.name()))
+                    .with_remedy("use `bind` or `preferred-many`, or leave the home node out"));
             }
             not_allowed(NodeSet::single(home) - allowed, allowed, what)?;
         }
@@ -148,8 +148,10 @@ fn not_allowed(outside: NodeSet, allowed: NodeSet, what: impl Fn() -> String) ->
     }
     let (noun, verb) = if outside.len() == 1 { ("node", "does") } else { ("nodes", "do") };
     Err(Error::new(ErrorKind::NodeNotAllowed, what())
-        .detail(format!("{noun} {outside} {verb} not exist or may not be used; allowed are {allowed}"))
-        .help("use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))"))
+        .with_facts(format!("{noun} {outside} {verb} not exist or may not be used; allowed are {allowed}"))
+        .with_remedy(
+            "use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))",
+        ))
 }
 
 impl From<Policy> for Placement {

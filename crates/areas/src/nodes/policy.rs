@@ -121,8 +121,8 @@ impl Policy {
     pub fn from_parts(name: &str, nodes: Option<NodeSet>) -> Result<Self> {
         let wrong = |detail: String, help: String| {
             Err(Error::new(ErrorKind::InvalidInput, format!("use policy {}", list::excerpt(name)))
-                .detail(detail)
-                .help(help))
+                .with_facts(detail)
+                .with_remedy(help))
         };
         let of_set: fn(NodeSet) -> Policy = match name {
             "default" | "local" => {

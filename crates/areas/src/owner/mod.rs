@@ -112,7 +112,7 @@ impl Owners {
         let (memory, life) = (self.memory(object), life()?);
         let ending = |_| {
             Error::new(ErrorKind::Unsupported, "own a lock in an area")
-                .detail("the thread is about to end, and its locals are gone")
+                .with_facts("the thread is about to end, and its locals are gone")
         };
         MINE.try_with(|mine| {
             let mut known = mine.known.borrow_mut();
@@ -210,8 +210,9 @@ pub(crate) fn give_back(owner: Owner) {
 pub(crate) fn is_alive(object: &Object, number: u64) -> Result<bool> {
     const WHAT: &str = "check whether a lock's owner is alive";
     let file = object.own_fd().map_err(|_| object::closed(WHAT.to_owned()))?;
-    range_lock::is_alone(file, &byte(number))
-        .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("fcntl(F_OFD_GETLK, F_RDLCK)", errno))
+    range_lock::is_alone(file, &byte(number)).map_err(|errno| {
+        Error::new(ErrorKind::System, WHAT).with_system_call("fcntl(F_OFD_GETLK, F_RDLCK)", errno)
+    })
 }
 
 fn take(object: &Object, memory: u64, thread: u64) -> Result<Owner> {
@@ -224,16 +225,18 @@ fn take(object: &Object, memory: u64, thread: u64) -> Result<Owner> {
     while !is_number(number) || !presence::lock_byte(&file, &byte(number), WHAT)? {
         if attempts == ATTEMPTS {
             return Err(Error::new(ErrorKind::Busy, WHAT)
-                .call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
-                .detail("another process has record locks on the bytes behind the area's memory")
-                .help("end it: `areas show` names the holders, and no program has a reason to do so"));
+                .with_system_call("fcntl(F_OFD_SETLK, F_WRLCK)", sys::Errno::AGAIN)
+                .with_facts("another process has record locks on the bytes behind the area's memory")
+                .with_remedy(
+                    "end it: `areas show` names the holders, and no program has a reason to do so",
+                ));
         }
         (number, attempts) = (draw(), attempts + 1);
     }
     let mapping = presence::keep(&file, object.page_size())?;
-    mapping
-        .advise(Advice::DontFork)
-        .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("madvise(MADV_DONTFORK)", errno))?;
+    mapping.advise(Advice::DontFork).map_err(|errno| {
+        Error::new(ErrorKind::System, WHAT).with_system_call("madvise(MADV_DONTFORK)", errno)
+    })?;
     // Before anybody forks.
     drop(file);
     book().marks.push(Mark { memory, thread, number, mapping });
@@ -258,7 +261,7 @@ fn life() -> Result<u64> {
         GATE_PART
             .ready()
             .and_then(|()| BOOK_PART.ready())
-            .map_err(|errno| Error::new(ErrorKind::System, WHAT).call("pthread_atfork", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, WHAT).with_system_call("pthread_atfork", errno))?;
         let _gate = gate();
         if CANARY.get().is_none() {
             let canary = ForkDetector::new()

@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 1000;
 pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
     let what = || format!("claim {} of physical memory, {demand}", Bytes::from(size));
     let span = PageSize::base().round_up(size.max(1)).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, what()).detail("the size is more than there are addresses")
+        Error::new(ErrorKind::InvalidInput, what()).with_facts("the size is more than there are addresses")
     })? as u64;
     let below = demand.below.unwrap_or(u64::MAX);
     let ranges = reserved::ranges()?;
@@ -37,14 +37,14 @@ pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
             sys::Errno::NOENT | sys::Errno::NXIO | sys::Errno::NODEV => ErrorKind::Unsupported,
             _ => ErrorKind::System,
         };
-        remedy::low_memory(Error::new(kind, what()).call("open(/dev/mem, O_RDWR)", errno))
+        remedy::low_memory(Error::new(kind, what()).with_system_call("open(/dev/mem, O_RDWR)", errno))
     })?;
     for range in &ranges {
         if let Some(start) = take_part(memory.as_fd(), range, below, span, &what)? {
             let part = start..start + span;
             zero(memory.as_fd(), &part, &what)?;
             range_lock::take(memory.as_fd(), Hold::Shared, &part).map_err(|errno| {
-                Error::new(ErrorKind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno)
+                Error::new(ErrorKind::System, what()).with_system_call("fcntl(F_OFD_SETLK, F_RDLCK)", errno)
             })?;
             return Object::of_physical(memory, start, size as u64);
         }
@@ -52,7 +52,7 @@ pub(crate) fn claim(size: usize, demand: Demand) -> Result<Object> {
     let free = "none of it has that many bytes left in a row";
     Err(remedy::low_memory(
         Error::new(ErrorKind::NoMemory, what())
-            .detail(format!("{} reserved, {free}", reserved::in_words(&ranges))),
+            .with_facts(format!("{} reserved, {free}", reserved::in_words(&ranges))),
     ))
 }
 
@@ -65,7 +65,8 @@ fn take_part(
     what: &impl Fn() -> String,
 ) -> Result<Option<u64>> {
     let page = PageSize::base().bytes() as u64;
-    let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
+    let failed =
+        |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).with_system_call(call, errno);
     let mut at = range.start;
     for _ in 0..ATTEMPTS {
         let Some(start) = at.checked_next_multiple_of(page) else { return Ok(None) };
@@ -114,7 +115,7 @@ fn zero(memory: BorrowedFd<'_>, part: &Range<u64>, what: &impl Fn() -> String) -
 /// afterwards: only if he still has it was it never anybody else's.
 pub(crate) fn share(memory: OwnedFd, start: u64, size: u64) -> Result<Object> {
     let what = || format!("share {} of physical memory at {start:#x}", Bytes(size));
-    let wrong = || Error::new(ErrorKind::Registry, what()).detail("its table names no range of memory");
+    let wrong = || Error::new(ErrorKind::Registry, what()).with_facts("its table names no range of memory");
     let span = usize::try_from(size).ok().and_then(|size| PageSize::base().round_up(size.max(1)));
     let end = span.and_then(|span| start.checked_add(span as u64)).ok_or_else(wrong)?;
     // A table is only another process's word.
@@ -124,8 +125,8 @@ pub(crate) fn share(memory: OwnedFd, start: u64, size: u64) -> Result<Object> {
     }
     range_lock::take(memory.as_fd(), Hold::Shared, &(start..end)).map_err(|errno| match errno {
         sys::Errno::AGAIN | sys::Errno::ACCESS => Error::new(ErrorKind::NoSuchArea, what())
-            .detail("it was released concurrently, and another area has it now"),
-        _ => Error::new(ErrorKind::System, what()).call("fcntl(F_OFD_SETLK, F_RDLCK)", errno),
+            .with_facts("it was released concurrently, and another area has it now"),
+        _ => Error::new(ErrorKind::System, what()).with_system_call("fcntl(F_OFD_SETLK, F_RDLCK)", errno),
     })?;
     Object::of_physical(memory, start, size)
 }

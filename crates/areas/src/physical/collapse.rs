@@ -30,8 +30,9 @@ const WAIT: Duration = Duration::from_millis(1);
 pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Placement) -> Result<Object> {
     let (base, huge) = (PageSize::base(), PageSize::transparent());
     let what = || format!("collapse base pages, {demand}");
-    let too_large =
-        || Error::new(ErrorKind::InvalidInput, what()).detail("the size is more than there are addresses");
+    let too_large = || {
+        Error::new(ErrorKind::InvalidInput, what()).with_facts("the size is more than there are addresses")
+    };
     let used = base.round_up(size).ok_or_else(too_large)?;
     if demand.any_page_will_do(used / base.bytes()) {
         return Object::make(label, size, Extent::Fixed, base);
@@ -71,16 +72,16 @@ pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Place
             Some(refused) => {
                 let error = Error::new(ErrorKind::NoMemory, what());
                 let error = match refused {
-                    Refused::ByKernel(errno) => error.call("madvise(MADV_COLLAPSE)", errno),
-                    refused => error.detail(refused.to_string()),
+                    Refused::ByKernel(errno) => error.with_system_call("madvise(MADV_COLLAPSE)", errno),
+                    refused => error.with_facts(refused.to_string()),
                 };
                 let why = format!("{why}; attempt {} of {ATTEMPTS}", tried.len());
-                return Err(remedy::contiguous_base(error.detail(why)));
+                return Err(remedy::contiguous_base(error.with_facts(why)));
             }
             None => {}
         }
     }
-    Err(remedy::contiguous_base(Error::new(ErrorKind::NoMemory, what()).detail(format!(
+    Err(remedy::contiguous_base(Error::new(ErrorKind::NoMemory, what()).with_facts(format!(
         "in {ATTEMPTS} attempts of {} the kernel gave none that fit; the last time, {why}",
         Bytes::from(whole)
     ))))

@@ -21,11 +21,12 @@ const WAIT: Duration = Duration::from_millis(1);
 /// The number of the first page frame of each page in the first `len` bytes. The pages are there.
 pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u64>> {
     let what = || format!("see which page frames {} have", Bytes::from(len));
-    let failed =
-        |errno| Error::new(ErrorKind::System, what()).call("pread(/proc/thread-self/pagemap)", errno);
+    let failed = |errno| {
+        Error::new(ErrorKind::System, what()).with_system_call("pread(/proc/thread-self/pagemap)", errno)
+    };
     let opened = sys::pages::open_table();
     let table = opened.map_err(|errno| {
-        Error::new(ErrorKind::System, what()).call("open(/proc/thread-self/pagemap)", errno)
+        Error::new(ErrorKind::System, what()).with_system_call("open(/proc/thread-self/pagemap)", errno)
     })?;
     let base = mapping.check(0, len, mapping.span())?;
     let count = len.div_ceil(page.bytes());
@@ -44,11 +45,11 @@ pub(super) fn of(mapping: &Mapping, len: usize, page: PageSize) -> Result<Vec<u6
     let frames: Vec<u64> = found.into_iter().flatten().collect();
     if frames.len() < count {
         return Err(Error::new(ErrorKind::System, what())
-            .detail(format!(
+            .with_facts(format!(
                 "{} of {count} pages are not in RAM, although they were brought in",
                 count - frames.len()
             ))
-            .help("the machine may be short of memory: try again"));
+            .with_remedy("the machine may be short of memory: try again"));
     }
     // What those see that may not know. (Frame 0 is never used.)
     if frames.contains(&0) {

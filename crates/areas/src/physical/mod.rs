@@ -73,8 +73,8 @@ pub(crate) fn prove(mapping: &Mapping, len: usize, lock: Lock, what: &str) -> Re
     let Some(demand) = lock.demand() else { return Ok(()) };
     let Some(why) = moved(mapping, len, demand)? else { return Ok(()) };
     Err(Error::new(ErrorKind::InvalidInput, what.to_owned())
-        .detail(format!("it is said to be locked as {lock}, and is not {demand}: {why}"))
-        .help("do not rely on what the other side says of it; its bytes can be had without that: with a lock that demands nothing"))
+        .with_facts(format!("it is said to be locked as {lock}, and is not {demand}: {why}"))
+        .with_remedy("do not rely on what the other side says of it; its bytes can be had without that: with a lock that demands nothing"))
 }
 
 /// How many page frames a page has.

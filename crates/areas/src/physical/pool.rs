@@ -60,7 +60,7 @@ pub(crate) fn arrange(
                     format!("{} of them lie below {}, ", short.below, Bytes(below))
                 });
                 return Err(remedy::pool_run(
-                    Error::new(ErrorKind::NoMemory, what()).detail(format!(
+                    Error::new(ErrorKind::NoMemory, what()).with_facts(format!(
                         "{} hugetlb pages were free; {kept}at most {} contiguous",
                         spare.frames.len(),
                         short.longest
@@ -74,7 +74,7 @@ pub(crate) fn arrange(
     }
     Err(remedy::pool_run(
         Error::new(ErrorKind::NoMemory, what())
-            .detail("other processes took and released pages concurrently, again and again"),
+            .with_facts("other processes took and released pages concurrently, again and again"),
         page,
         &placement,
     ))
@@ -103,8 +103,9 @@ impl Spare {
         let size = count.saturating_mul(page.bytes());
         // Growable, so that nothing is reserved: it takes what is there.
         let object = Object::create("area: spare pages", 0, Extent::Growable { max: size }, page)?;
-        sys::object::set_size(object.fd(), size as u64)
-            .map_err(|errno| Error::new(ErrorKind::System, "take spare pages").call("ftruncate", errno))?;
+        sys::object::set_size(object.fd(), size as u64).map_err(|errno| {
+            Error::new(ErrorKind::System, "take spare pages").with_system_call("ftruncate", errno)
+        })?;
         let mut request = Request::object(&object);
         if !placement.is_default() {
             request = request.placed(placement);
@@ -131,7 +132,7 @@ impl Spare {
             let (offset, len) = (index * self.page.bytes(), self.page.bytes());
             sys::object::punch(self.object.fd(), offset as u64, len as u64).map_err(|errno| {
                 Error::new(ErrorKind::System, "return a page to the pool")
-                    .call(format!("fallocate({offset}, PUNCH_HOLE)"), errno)
+                    .with_system_call(format!("fallocate({offset}, PUNCH_HOLE)"), errno)
             })?;
         }
         Ok(())

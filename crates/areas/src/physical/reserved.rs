@@ -21,8 +21,10 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
         Some(text) => {
             let named = text.to_str().and_then(of_variable).ok_or_else(|| {
                 Error::new(ErrorKind::InvalidInput, what)
-                    .detail(format!("{VARIABLE} is {text:?}"))
-                    .help("write ranges as /proc/iomem does: `800000-bfffff`, several with commas between")
+                    .with_facts(format!("{VARIABLE} is {text:?}"))
+                    .with_remedy(
+                        "write ranges as /proc/iomem does: `800000-bfffff`, several with commas between",
+                    )
             })?;
             (named, VARIABLE)
         }
@@ -30,19 +32,20 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
     };
     if named.is_empty() {
         let none = Error::new(ErrorKind::NoMemory, what)
-            .detail("the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set");
+            .with_facts("the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set");
         return Err(remedy::low_memory(none));
     }
     let iomem = read("/proc/iomem", what)?;
     let entries = entries(&iomem);
     if entries.iter().all(|entry| entry.range.end <= 1) {
         return Err(remedy::low_memory(
-            Error::new(ErrorKind::NotPermitted, what).detail("/proc/iomem shows no addresses to this user"),
+            Error::new(ErrorKind::NotPermitted, what)
+                .with_facts("/proc/iomem shows no addresses to this user"),
         ));
     }
     let (good, bad): (Vec<_>, Vec<_>) = named.into_iter().partition(|range| is_free(range, &entries));
     match (good.is_empty(), bad.first()) {
-        (true, Some(range)) => Err(remedy::low_memory(Error::new(ErrorKind::NotPermitted, what).detail(format!(
+        (true, Some(range)) => Err(remedy::low_memory(Error::new(ErrorKind::NotPermitted, what).with_facts(format!(
             "{by} names {:#x}-{:#x}, and /proc/iomem does not have all of it as Reserved and free of drivers",
             range.start,
             range.end - 1
@@ -54,8 +57,8 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
 fn read(path: &str, what: &'static str) -> Result<String> {
     sys::text::read_to_string(path).map_err(|error| {
         Error::new(ErrorKind::Io, what)
-            .detail(format!("{path}: {}", crate::error::in_words(&error)))
-            .help("/proc must be mounted")
+            .with_facts(format!("{path}: {}", crate::error::in_words(&error)))
+            .with_remedy("/proc must be mounted")
     })
 }
 

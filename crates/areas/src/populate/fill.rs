@@ -39,7 +39,7 @@ pub(crate) fn run(
     let protection = job.mapping.protection();
     if !protection.contains(Protection::WRITE) {
         return Err(Error::new(ErrorKind::ReadOnly, format!("fill {} from a file", job.whose))
-            .detail(format!("its protection is {protection}")));
+            .with_facts(format!("its protection is {protection}")));
     }
     // Writing beyond the limit is a deadly signal, even where the object has the bytes already.
     let limit = sys::limits::limit(sys::limits::Limit::FileSize);
@@ -103,12 +103,16 @@ pub(crate) fn run(
 fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Result<()> {
     let got = sys::file::read_at(file, part, at as u64).map_err(|errno| {
         Error::new(ErrorKind::Io, format!("fill {} from a file", job.whose))
-            .call(format!("pread({}, {at})", Bytes::from(part.len())), errno)
+            .with_system_call(format!("pread({}, {at})", Bytes::from(part.len())), errno)
     })?;
     if got < part.len() {
         return Err(Error::new(ErrorKind::Io, format!("fill {} from a file", job.whose))
-            .detail(format!("the file ended after {} of {} bytes: it shrank concurrently", at + got, job.len))
-            .help("try again when no process changes it"));
+            .with_facts(format!(
+                "the file ended after {} of {} bytes: it shrank concurrently",
+                at + got,
+                job.len
+            ))
+            .with_remedy("try again when no process changes it"));
     }
     Ok(())
 }
@@ -124,15 +128,15 @@ fn write(job: &Job<'_>, size: usize, at: usize, part: &[u8]) -> Result<()> {
                 let call = format!("pwrite({}, {at})", Bytes::from(part.len()));
                 match errno {
                     sys::Errno::NOSPC | sys::Errno::NOMEM => {
-                        super::no_memory(job, &(at..at + part.len())).call(call, errno)
+                        super::no_memory(job, &(at..at + part.len())).with_system_call(call, errno)
                     }
                     sys::Errno::PERM => Error::new(ErrorKind::Frozen, format!("fill {}", job.whose))
-                        .call(call, errno)
-                        .detail("it is sealed: no process can write it any more"),
-                    sys::Errno::BADF => {
-                        Error::new(ErrorKind::ReadOnly, format!("fill {}", job.whose)).call(call, errno)
-                    }
-                    _ => Error::new(ErrorKind::System, format!("fill {}", job.whose)).call(call, errno),
+                        .with_system_call(call, errno)
+                        .with_facts("it is sealed: no process can write it any more"),
+                    sys::Errno::BADF => Error::new(ErrorKind::ReadOnly, format!("fill {}", job.whose))
+                        .with_system_call(call, errno),
+                    _ => Error::new(ErrorKind::System, format!("fill {}", job.whose))
+                        .with_system_call(call, errno),
                 }
             })
         }

@@ -216,8 +216,8 @@ impl Way {
         let pool = job.mapping.page_size() != PageSize::base();
         let refuse = |detail: &'static str, help: &'static str| {
             Err(Error::new(ErrorKind::ReadOnly, format!("populate {}", job.whose))
-                .detail(format!("its protection is {protection}; {detail}"))
-                .help(help))
+                .with_facts(format!("its protection is {protection}; {detail}"))
+                .with_remedy(help))
         };
         match (job.mapping.sharing(), job.object) {
             (Sharing::Shared, Some(_)) if writable && readable && !pool => Ok(Way::AllocateAndRead),
@@ -248,8 +248,11 @@ impl Way {
             allocated.map_err(|errno| {
                 let call = format!("fallocate({}, {})", range.start, Bytes::from(len));
                 match errno {
-                    sys::Errno::NOSPC | sys::Errno::NOMEM => no_memory(job, &range).call(call, errno),
-                    _ => Error::new(ErrorKind::System, format!("populate {}", job.whose)).call(call, errno),
+                    sys::Errno::NOSPC | sys::Errno::NOMEM => {
+                        no_memory(job, &range).with_system_call(call, errno)
+                    }
+                    _ => Error::new(ErrorKind::System, format!("populate {}", job.whose))
+                        .with_system_call(call, errno),
                 }
             })?;
         }
@@ -273,22 +276,22 @@ fn explain(
 ) -> Error {
     let name = if advice == Advice::PopulateWrite { "MADV_POPULATE_WRITE" } else { "MADV_POPULATE_READ" };
     let call = format!("madvise({address:p}, {}, {name})", Bytes::from(range.len()));
-    let error = |kind| Error::new(kind, format!("populate {}", job.whose)).call(call.clone(), errno);
+    let error =
+        |kind| Error::new(kind, format!("populate {}", job.whose)).with_system_call(call.clone(), errno);
     let page = job.mapping.page_size();
     match errno {
         sys::Errno::FAULT | sys::Errno::NOMEM if page != PageSize::base() => {
             dry::of_job(error(ErrorKind::NoMemory), job, range)
         }
-        sys::Errno::NOMEM => no_memory(job, range).call(call, errno),
+        sys::Errno::NOMEM => no_memory(job, range).with_system_call(call, errno),
         sys::Errno::FAULT => error(ErrorKind::System)
-            .detail(format!("an access to bytes {}..{} would be a SIGBUS", range.start, range.end))
-            .help("the file behind it is shorter than the mapping, or its file system is full"),
+            .with_facts(format!("an access to bytes {}..{} would be a SIGBUS", range.start, range.end))
+            .with_remedy("the file behind it is shorter than the mapping, or its file system is full"),
         sys::Errno::HWPOISON => error(ErrorKind::Io)
-            .detail(format!("a page in bytes {}..{} lies in RAM that is broken", range.start, range.end))
-            .help("the kernel's log names the address; drop the area and make it again"),
-        sys::Errno::INVAL => {
-            error(ErrorKind::Unsupported).help(format!("populating needs Linux 5.14, which brought {name}"))
-        }
+            .with_facts(format!("a page in bytes {}..{} lies in RAM that is broken", range.start, range.end))
+            .with_remedy("the kernel's log names the address; drop the area and make it again"),
+        sys::Errno::INVAL => error(ErrorKind::Unsupported)
+            .with_remedy(format!("populating needs Linux 5.14, which brought {name}")),
         _ => error(ErrorKind::System),
     }
 }
@@ -297,8 +300,12 @@ fn no_memory(job: &Job<'_>, range: &Range<usize>) -> Error {
     let free =
         remedy::available_memory().map_or_else(|| "unknown".to_owned(), |free| format!("{:#}", Bytes(free)));
     let error = Error::new(ErrorKind::NoMemory, format!("populate {}", job.whose))
-        .detail(format!("{} of {} were in; {free} available", Bytes::from(range.start), Bytes::from(job.len)))
-        .help("ask for less, or free some memory");
+        .with_facts(format!(
+            "{} of {} were in; {free} available",
+            Bytes::from(range.start),
+            Bytes::from(job.len)
+        ))
+        .with_remedy("ask for less, or free some memory");
     remedy::committed(error, job.len.saturating_sub(range.start) as u64)
 }
 

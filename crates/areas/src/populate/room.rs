@@ -138,9 +138,9 @@ impl Short {
             || "allow more nodes, or free some memory".to_owned(),
             |raise| format!("{raise}, or free some memory"),
         );
-        Error::new(ErrorKind::NoMemory, what)
-            .detail(detail)
-            .help(format!("ask for less, {elsewhere} (swap does not count: what is populated is in RAM)"))
+        Error::new(ErrorKind::NoMemory, what).with_facts(detail).with_remedy(format!(
+            "ask for less, {elsewhere} (swap does not count: what is populated is in RAM)"
+        ))
     }
 
     /// On the way, with so many bytes `left`: others took what there was.
@@ -151,7 +151,7 @@ impl Short {
             self.whose,
             Bytes(self.room)
         );
-        self.refuse(job, asked, "populate").detail(detail)
+        self.refuse(job, asked, "populate").with_facts(detail)
     }
 }
 

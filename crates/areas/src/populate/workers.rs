@@ -35,7 +35,7 @@ impl Workers {
     pub(super) fn of(placement: Placement) -> Result<Self> {
         let allowed = sys::process::processors().map_err(|errno| {
             Error::new(ErrorKind::System, "ask which processors may be used")
-                .call("sched_getaffinity(0)", errno)
+                .with_system_call("sched_getaffinity(0)", errno)
         })?;
         let near = match placement.policy() {
             Policy::Default | Policy::Local => processors_beside(sys::process::processor()),
@@ -127,7 +127,7 @@ impl Workers {
         let Some(processors) = &self.pinned else { return Ok(()) };
         sys::process::stay_on(processors).map_err(|errno| {
             Error::new(ErrorKind::System, format!("run a thread on processors {processors:?}"))
-                .call("sched_setaffinity(0)", errno)
+                .with_system_call("sched_setaffinity(0)", errno)
         })
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn random() -> usize {
 fn read_maps() -> Result<String> {
     maps::read_own().map_err(|error| {
         Error::new(ErrorKind::System, "look for free addresses")
-            .detail("/proc/thread-self/maps cannot be read")
+            .with_facts("/proc/thread-self/maps cannot be read")
             .caused_by(error)
     })
 }

@@ -75,8 +75,8 @@ impl Request<'_> {
             ErrorKind::Unsupported,
             format!("use a mapping of {} bytes as what was asked for", self.size()),
         )
-        .detail(differs.0.join("; "))
-        .help("a provider answers with a mapping that it made for this very request, or with an error")
+        .with_facts(differs.0.join("; "))
+        .with_remedy("a provider answers with a mapping that it made for this very request, or with an error")
     }
 }
 

@@ -140,7 +140,7 @@ impl<'m> Fixed<'m> {
                 ErrorKind::InvalidInput,
                 format!("take {} of memory that was given", Bytes::from(size)),
             )
-            .detail(wrong));
+            .with_facts(wrong));
         }
         self.memory.take_memory(size, align)
     }
@@ -195,7 +195,7 @@ fn whole_pages(start: NonNull<u8>, len: usize) -> Result<(NonNull<u8>, usize)> {
             ErrorKind::InvalidInput,
             format!("make areas out of {len} bytes at {start:p}"),
         )
-        .detail(format!("they do not contain a whole page of {page} bytes")));
+        .with_facts(format!("they do not contain a whole page of {page} bytes")));
     }
     // SAFETY: `before < len`, since there is a whole page behind it: inside the range.
     Ok((unsafe { start.add(before) }, span))
@@ -205,7 +205,7 @@ impl Provider for Fixed<'static> {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         let what = || format!("take {} of memory that was given", Bytes::from(request.size()));
         let refused = |detail: String, help: &'static str| {
-            Err(Error::new(ErrorKind::Unsupported, what()).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what()).with_facts(detail).with_remedy(help))
         };
         if !matches!(request.backing(), Backing::Private) {
             return refused(
@@ -231,11 +231,11 @@ impl Provider for Fixed<'static> {
         };
         let differs = |wanted: PageSize| {
             Error::new(ErrorKind::Unsupported, what())
-                .detail(format!("its pages are {page}, and not {wanted}"))
+                .with_facts(format!("its pages are {page}, and not {wanted}"))
         };
         let exactly = matches!(request.page_request(), Pages::Base | Pages::Pool(_));
         if let Some(wanted) = other.filter(|_| exactly) {
-            return Err(differs(wanted).help("give the provider memory with such pages"));
+            return Err(differs(wanted).with_remedy("give the provider memory with such pages"));
         }
         let mut mapping = self.take(request.size(), request.alignment())?;
         if let Some(wanted) = other {

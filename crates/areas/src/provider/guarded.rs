@@ -32,8 +32,8 @@ impl<P: Provider> Provider for Guarded<P> {
         let what = || format!("map {} between guard pages", Bytes::from(request.size()));
         if request.home().is_some() || request.address() != Address::Any {
             return Err(Error::new(ErrorKind::Unsupported, what())
-                .detail("an address was asked for")
-                .help("reserve a larger range, and map into the middle of it"));
+                .with_facts("an address was asked for")
+                .with_remedy("reserve a larger range, and map into the middle of it"));
         }
         // The largest pages that the request may come to have decide about alignment and room.
         let page = match (request.backing(), request.page_request()) {
@@ -56,7 +56,7 @@ impl<P: Provider> Provider for Guarded<P> {
             .and_then(|(guard, span)| span.checked_add(guard.checked_mul(2)?));
         let (Some(guard), Some(room)) = (guard, room) else {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("with its guard pages it is more than there are addresses"));
+                .with_facts("with its guard pages it is more than there are addresses"));
         };
         let reservation = Reservation::new(room, align)?;
         // An area that grows must not grow over them.

@@ -58,12 +58,12 @@ impl<P> Limited<P> {
 
     fn over(&self, wanted: usize, used: usize) -> Error {
         Error::new(ErrorKind::Limit, format!("map {}", Bytes::from(wanted)))
-            .detail(format!(
+            .with_facts(format!(
                 "the provider is limited to {}, {} in use",
                 Bytes::from(self.limit),
                 Bytes::from(used)
             ))
-            .help("drop some areas of this provider, or give it a larger limit")
+            .with_remedy("drop some areas of this provider, or give it a larger limit")
     }
 }
 

@@ -16,18 +16,18 @@ pub(super) fn map_placed_by(
 ) -> Result<Mapping> {
     if let Some(placement) = request.placement().filter(|placement| !placement.is_default()) {
         return Err(Error::new(ErrorKind::InvalidInput, what())
-            .detail(format!("the request wants its pages placed as {placement}"))
-            .help("ask either for a placement, or for this layer"));
+            .with_facts(format!("the request wants its pages placed as {placement}"))
+            .with_remedy("ask either for a placement, or for this layer"));
     }
     if request.placer().is_some() {
         return Err(Error::new(ErrorKind::InvalidInput, what())
-            .detail("a layer above places the parts already")
-            .help("use one such layer"));
+            .with_facts("a layer above places the parts already")
+            .with_remedy("use one such layer"));
     }
     if let Backing::File { shared: true, .. } = request.backing() {
         return Err(Error::new(ErrorKind::Unsupported, what())
-            .detail("the page cache ignores memory policies")
-            .help("map the file privately, or put it into an area: `areas put FILE`"));
+            .with_facts("the page cache ignores memory policies")
+            .with_remedy("map the file privately, or put it into an area: `areas put FILE`"));
     }
     let placed = AtomicBool::new(false);
     let placer = |mapping: &mut Mapping| {

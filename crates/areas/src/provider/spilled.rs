@@ -43,7 +43,7 @@ impl<P: Provider> Provider for Spilled<P> {
         let asked: NodeSet = self.order.iter().copied().collect();
         if asked.is_empty() || asked.len() != self.order.len() {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("the list is empty, or names a node twice"));
+                .with_facts("the list is empty, or names a node twice"));
         }
         // The same check as for every placement: nodes that are not allowed are an error.
         let _ = Placement::new(Policy::Bind(asked)).resolve(allowed)?;

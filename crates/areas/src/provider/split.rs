@@ -40,7 +40,9 @@ pub(crate) fn in_words(parts: &[(Node, u32)]) -> String {
 /// Refuses a list that divides nothing, and nodes that may not be used.
 pub(crate) fn check(parts: &[(Node, u32)], what: impl Fn() -> String) -> Result<()> {
     if parts.is_empty() || parts.iter().any(|&(_, weight)| weight == 0) {
-        return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the list is empty, or a weight is 0"));
+        return Err(
+            Error::new(ErrorKind::InvalidInput, what()).with_facts("the list is empty, or a weight is 0")
+        );
     }
     let nodes: NodeSet = parts.iter().map(|&(node, _)| node).collect();
     resolve(Placement::new(Policy::Bind(nodes))).map(drop)
@@ -101,8 +103,9 @@ fn place(mapping: &mut Mapping, range: Range<usize>, parts: &[(Node, u32)]) -> R
     for (part, node) in divided(mapping, range, parts) {
         let placement = Placement::new(Policy::Bind(NodeSet::single(node)));
         mapping.place(part, &placement).map_err(|error| match error.errno() {
-            Some(Errno::NOMEM) => error
-                .help("each part is a mapping of its own, and vm.max_map_count limits them: use fewer parts"),
+            Some(Errno::NOMEM) => error.with_remedy(
+                "each part is a mapping of its own, and vm.max_map_count limits them: use fewer parts",
+            ),
             _ => error,
         })?;
     }

@@ -101,22 +101,22 @@ impl Storage {
         let file = sys::file::copy_of_number(number).map_err(|errno| {
             let kind = if errno == sys::Errno::BADF { ErrorKind::InvalidInput } else { ErrorKind::Limit };
             Error::new(kind, "make areas out of an open file")
-                .call(format!("fcntl({number}, F_DUPFD)"), errno)
+                .with_system_call(format!("fcntl({number}, F_DUPFD)"), errno)
         })?;
         Self::of(file)
     }
 
     fn of_either(file: OwnedFd, sysfs: &Path) -> Result<Self> {
         let what = "make areas out of an open file";
-        let asked = |errno: sys::Errno| Error::new(ErrorKind::Io, what).call("fstat", errno);
+        let asked = |errno: sys::Errno| Error::new(ErrorKind::Io, what).with_system_call("fstat", errno);
         let stat = sys::file::stat(file.as_fd()).map_err(asked)?;
         let (len, page, device) = match stat.is_file() {
             true => (stat.size, PageSize::base(), None),
             false => {
                 let numbers = sys::file::device_numbers(file.as_fd()).map_err(asked)?.ok_or_else(|| {
                     Error::new(ErrorKind::Unsupported, what)
-                        .detail("it is neither a file nor a memory device")
-                        .help("open a regular file, or a device as /dev/dax0.0")
+                        .with_facts("it is neither a file nor a memory device")
+                        .with_remedy("open a regular file, or a device as /dev/dax0.0")
                 })?;
                 let (len, page, device) = dax(sysfs, numbers)?;
                 (len, page, Some(device))
@@ -125,8 +125,8 @@ impl Storage {
         let len = len - len % page.bytes() as u64;
         if len == 0 {
             return Err(Error::new(ErrorKind::InvalidInput, what)
-                .detail(format!("it has {} bytes, and a page is {page}", stat.size))
-                .help("make it first as long as all areas in it together (fallocate)"));
+                .with_facts(format!("it has {} bytes, and a page is {page}", stat.size))
+                .with_remedy("make it first as long as all areas in it together (fallocate)"));
         }
         prepare(usize::try_from(len).unwrap_or(usize::MAX))?;
         let free = Mutex::new(Extents::of(0..len));
@@ -179,13 +179,13 @@ impl Storage {
             None => {
                 let (all, longest) = free.free();
                 Err(Error::new(ErrorKind::NoMemory, format!("take {} of {self:?}", Bytes::from(size)))
-                    .detail(format!(
+                    .with_facts(format!(
                         "of its {} {} are free, {} in one piece",
                         Bytes(self.pool.len),
                         Bytes(all),
                         Bytes(longest)
                     ))
-                    .help("drop some areas of this provider, or give it a longer file"))
+                    .with_remedy("drop some areas of this provider, or give it a longer file"))
             }
         }
     }
@@ -194,7 +194,7 @@ impl Storage {
     fn refuse(&self, request: &Request<'_>) -> Result<()> {
         let refused = |detail: String, help: &'static str| {
             let what = format!("take {} of {self:?}", Bytes::from(request.size()));
-            Err(Error::new(ErrorKind::Unsupported, what).detail(detail).help(help))
+            Err(Error::new(ErrorKind::Unsupported, what).with_facts(detail).with_remedy(help))
         };
         if !matches!(request.backing(), Backing::Stored) {
             return refused(
@@ -237,13 +237,13 @@ impl Storage {
         let what = || format!("map {} of {self:?}", Bytes::from(size));
         let file = self.pool.file.checked().map_err(|errno| {
             Error::new(ErrorKind::Io, what())
-                .call("fstat", errno)
-                .detail("its descriptor was closed, or its number belongs to another file now")
-                .help("keep the descriptors that were given to a provider")
+                .with_system_call("fstat", errno)
+                .with_facts("its descriptor was closed, or its number belongs to another file now")
+                .with_remedy("keep the descriptors that were given to a provider")
         })?;
         if !align.is_power_of_two() {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("an alignment of {align} bytes is not a power of two")));
+                .with_facts(format!("an alignment of {align} bytes is not a power of two")));
         }
         let chosen = match (request.home(), request.address()) {
             (Some((reservation, offset)), _) => Some(reservation.address().saturating_add(offset)),
@@ -251,12 +251,12 @@ impl Storage {
             (None, Address::Any) => None,
             (None, _) => {
                 return Err(Error::new(ErrorKind::Unsupported, what())
-                    .detail("its address is either exact, or the kernel's choice"));
+                    .with_facts("its address is either exact, or the kernel's choice"));
             }
         };
         let unit = page.bytes().max(align);
         if let Some(address) = chosen.filter(|address| *address == 0 || !address.is_multiple_of(unit)) {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts(format!(
                 "the address asked for is {address:#x}, and it must be a multiple of {unit}"
             )));
         }
@@ -279,9 +279,12 @@ impl Storage {
         // What is said of large pages elsewhere is about the pool.
         mapped.map_err(|error| match (error.errno(), self.pool.device) {
             (Some(errno), Some(_)) => Error::new(error.kind(), what())
-                .call(format!("mmap(…, {}, MAP_SHARED, {:#x})", Bytes::from(span), part.offset), errno)
-                .detail("the device cannot be mapped so: its driver may have released it")
-                .help("look at /sys/bus/dax/devices: its driver must be device_dax"),
+                .with_system_call(
+                    format!("mmap(…, {}, MAP_SHARED, {:#x})", Bytes::from(span), part.offset),
+                    errno,
+                )
+                .with_facts("the device cannot be mapped so: its driver may have released it")
+                .with_remedy("look at /sys/bus/dax/devices: its driver must be device_dax"),
             _ => error,
         })
     }
@@ -293,7 +296,7 @@ impl Provider for Storage {
         let size = request.size();
         let span = self.pool.page.round_up(size).filter(|_| size > 0).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("take {} of {self:?}", Bytes::from(size)))
-                .detail("the size is 0, or more than there are addresses")
+                .with_facts("the size is 0, or more than there are addresses")
         })?;
         let part = self.take(size, span)?;
         let mut mapping = self.map_part(request, &part, span)?;
@@ -312,7 +315,7 @@ impl Provider for Storage {
         if let Some(wanted) = wanted.filter(|&wanted| wanted != self.pool.page) {
             let why =
                 Error::new(ErrorKind::Unsupported, format!("map {} in {wanted} pages", Bytes::from(size)))
-                    .detail(format!("the device is mapped in pages of {}", self.pool.page));
+                    .with_facts(format!("the device is mapped in pages of {}", self.pool.page));
             mapping.record_fallback(
                 format!("{wanted} hugetlb pages"),
                 format!("{} pages", self.pool.page),
@@ -339,15 +342,15 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
     let bus = std::fs::read_link(folder.join("subsystem")).ok();
     if bus.as_deref().and_then(Path::file_name).is_none_or(|name| name != "dax") {
         return Err(Error::new(ErrorKind::Unsupported, what)
-            .detail(format!("device {major}:{minor} is not a memory device (its subsystem is not `dax`)"))
-            .help("open a regular file, or a device as /dev/dax0.0"));
+            .with_facts(format!("device {major}:{minor} is not a memory device (its subsystem is not `dax`)"))
+            .with_remedy("open a regular file, or a device as /dev/dax0.0"));
     }
     let reported = |name: &str| sys::text::read_to_string(folder.join(name)).ok();
     let number = |name: &str| {
         let text = reported(name);
         let number = text.as_deref().and_then(|text| text.trim().parse::<u64>().ok());
         number.ok_or_else(|| {
-            Error::new(ErrorKind::Io, what).detail(match &text {
+            Error::new(ErrorKind::Io, what).with_facts(match &text {
                 Some(text) => format!("{} says {text:?}, which is not a number", folder.join(name).display()),
                 None => format!("{} cannot be read", folder.join(name).display()),
             })
@@ -357,7 +360,7 @@ fn dax(sysfs: &Path, (major, minor): (u32, u32)) -> Result<(u64, PageSize, Devic
     // Before 5.10 a device does not report it, and is mapped in huge pages.
     let align = if reported("align").is_some() { number("align")? } else { PageSize::HUGE_2M.bytes() as u64 };
     let page = usize::try_from(align).ok().and_then(PageSize::of).ok_or_else(|| {
-        Error::new(ErrorKind::Io, what).detail(format!("its pages are said to be of {align} bytes"))
+        Error::new(ErrorKind::Io, what).with_facts(format!("its pages are said to be of {align} bytes"))
     })?;
     let node = reported("target_node").and_then(|text| Node::new(text.trim().parse().ok()?).ok());
     Ok((len, page, Device { node }))

@@ -51,7 +51,7 @@ impl<P: Provider> Provider for Striped<P> {
             )
         };
         if self.pages == 0 {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("a block has no page"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts("a block has no page"));
         }
         let whole = resolve(Placement::new(Policy::Interleave(self.nodes)))?;
         let nodes: Vec<Node> = whole.policy().nodes().unwrap_or_default().iter().collect();
@@ -60,7 +60,7 @@ impl<P: Provider> Provider for Striped<P> {
             for (range, node) in blocks(mapping.span(), block, &nodes) {
                 let placement = Placement::new(Policy::Bind(NodeSet::single(node)));
                 mapping.place(range, &placement).map_err(|error| match error.errno() {
-                    Some(Errno::NOMEM) => error.help(
+                    Some(Errno::NOMEM) => error.with_remedy(
                         "each block is a mapping of its own, and vm.max_map_count limits them: use larger blocks",
                     ),
                     _ => error,

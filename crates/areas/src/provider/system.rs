@@ -43,7 +43,7 @@ impl Provider for System {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         let what = || format!("map {}", Bytes::from(request.size()));
         if request.size() == 0 && !matches!(request.backing(), Backing::Object(_)) {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts("the size is 0"));
         }
         let resolved;
         let placement = match request.placement_asked() {
@@ -59,8 +59,8 @@ impl Provider for System {
             (Backing::Object(object), _) => map_one(request, object.page_size(), placement),
             (_, Pages::Base) => map_one(request, PageSize::base(), placement),
             (Backing::File { .. }, _) => Err(Error::new(ErrorKind::Unsupported, what())
-                .detail("a file's pages are what its file system makes of them")
-                .help("ask for base pages")),
+                .with_facts("a file's pages are what its file system makes of them")
+                .with_remedy("ask for base pages")),
             (_, Pages::Pool(page)) => map_one(request, page, placement),
             (_, Pages::PreferPool(page)) => map_one(request, page, placement).or_else(|because| {
                 let mut mapping = map_one(request, PageSize::base(), placement)?;
@@ -122,8 +122,10 @@ pub fn allowed_nodes() -> Result<NodeSet> {
         })
         .map_err(|errno| {
             Error::new(ErrorKind::NotPermitted, "ask which nodes may be used")
-                .call("get_mempolicy(MPOL_F_MEMS_ALLOWED)", errno)
-                .help("containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy and mbind")
+                .with_system_call("get_mempolicy(MPOL_F_MEMS_ALLOWED)", errno)
+                .with_remedy(
+                    "containers need CAP_SYS_NICE or a seccomp profile that allows get_mempolicy and mbind",
+                )
         })
 }
 
@@ -157,8 +159,8 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
                 ErrorKind::Unsupported,
                 format!("map {} that is stored", Bytes::from(size)),
             )
-            .detail("the kernel has no file of its own")
-            .help("ask a provider over a file or a device: `Storage::of(file)`"));
+            .with_facts("the kernel has no file of its own")
+            .with_remedy("ask a provider over a file or a device: `Storage::of(file)`"));
         }
         Backing::File { file, offset, shared: true } => {
             (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))
@@ -172,8 +174,8 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             ErrorKind::Unsupported,
             format!("place {} of a shared file as {placement}", Bytes::from(size)),
         )
-        .detail("the page cache ignores memory policies")
-        .help("map the file privately, or put it into an area: `areas put FILE`"));
+        .with_facts("the page cache ignores memory policies")
+        .with_remedy("map the file privately, or put it into an area: `areas put FILE`"));
     }
     if let Some((_, offset)) = file
         && !offset.is_multiple_of(page.bytes() as u64)
@@ -182,18 +184,18 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             ErrorKind::InvalidInput,
             format!("map {} from offset {offset}", Bytes::from(size)),
         )
-        .detail(format!("the offset is not a multiple of the page size, {page}")));
+        .with_facts(format!("the offset is not a multiple of the page size, {page}")));
     }
     if file.is_none() && pool {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
     let Some(span) = page.round_up(wanted) else {
         return Err(Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(size)))
-            .detail("rounded up to whole pages it is more than there are addresses"));
+            .with_facts("rounded up to whole pages it is more than there are addresses"));
     };
     if let (Backing::Object(_), true) = (request.backing(), size > span) {
         return Err(Error::new(ErrorKind::OutOfRange, format!("map {} of an object", Bytes::from(size)))
-            .detail(format!("it has {} of addresses", Bytes::from(span))));
+            .with_facts(format!("it has {} of addresses", Bytes::from(span))));
     }
     refuse_impossible(size)?;
     let at = match request.address() {
@@ -202,15 +204,15 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
         // null.
         Address::Exactly(0) => {
             return Err(Error::new(ErrorKind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
-                .detail("memory cannot be mapped at address 0")
-                .help("choose another address, or let the kernel choose one"));
+                .with_facts("memory cannot be mapped at address 0")
+                .with_remedy("choose another address, or let the kernel choose one"));
         }
         Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!("map {} at {address:#x}", Bytes::from(size)),
             )
-            .detail(format!("the address is not a multiple of the page size, {page}")));
+            .with_facts(format!("the address is not a multiple of the page size, {page}")));
         }
         Address::Exactly(address) => At::Exactly(address),
     };
@@ -284,7 +286,7 @@ pub(crate) fn take_pool_pages(mapping: &Mapping, len: usize, placement: Option<P
             ErrorKind::NoMemory,
             format!("take {} in {} pages{place}", Bytes::from(len), mapping.page_size()),
         )
-        .call(format!("madvise({base:p}, {}, {advice:?})", Bytes::from(len)), errno);
+        .with_system_call(format!("madvise({base:p}, {}, {advice:?})", Bytes::from(len)), errno);
         populate::pool_ran_dry(error, mapping, 0..len, placement.unwrap_or_default())
     })
 }
@@ -297,7 +299,7 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
         format!("map {} at a multiple of {}", Bytes::from(request.size()), Bytes::from(request.alignment()))
     };
     if !align.is_power_of_two() {
-        return Err(Error::new(ErrorKind::InvalidInput, what()).detail("that is not a power of two"));
+        return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts("that is not a power of two"));
     }
     let chosen = match (request.home(), request.address()) {
         (Some((reservation, offset)), _) => reservation.address().saturating_add(offset),
@@ -307,7 +309,8 @@ fn check_alignment(request: &Request<'_>) -> Result<()> {
     if chosen.is_multiple_of(align) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!("the address asked for is {chosen:#x}")))
+    Err(Error::new(ErrorKind::InvalidInput, what())
+        .with_facts(format!("the address asked for is {chosen:#x}")))
 }
 
 /// Sizes that plainly cannot be: larger than RAM and swap together.
@@ -330,6 +333,6 @@ pub(crate) fn refuse_impossible(size: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::NoMemory, format!("map {}", Bytes::from(size)))
-        .detail(format!("the machine has {:#} of RAM and {:#} of swap", Bytes(ram), Bytes(swap)))
-        .help("ask for less; addresses without memory behind them are a reserve: `.growable(max)`"))
+        .with_facts(format!("the machine has {:#} of RAM and {:#} of swap", Bytes(ram), Bytes(swap)))
+        .with_remedy("ask for less; addresses without memory behind them are a reserve: `.growable(max)`"))
 }

@@ -92,8 +92,8 @@ impl Mmap {
             || errno == sys::Errno::INVAL && (self.len == 0 || page == PageSize::base());
         match nonsense {
             true => Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(self.len)))
-                .call(call, errno)
-                .help("see mmap(2): size above 0, one of MAP_PRIVATE and MAP_SHARED, a descriptor that is open, an offset \
+                .with_system_call(call, errno)
+                .with_remedy("see mmap(2): size above 0, one of MAP_PRIVATE and MAP_SHARED, a descriptor that is open, an offset \
                        and a fixed address in whole pages"),
             false => refused(at, self.len, span, page, None, call, errno),
         }
@@ -133,7 +133,7 @@ pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
             }
             let kind = if errno == sys::Errno::INVAL { ErrorKind::InvalidInput } else { ErrorKind::System };
             Err(Error::new(kind, format!("unmap {}", Bytes::from(len)))
-                .call(format!("munmap({start:p}, {len})"), errno))
+                .with_system_call(format!("munmap({start:p}, {len})"), errno))
         }
     }
 }
@@ -188,7 +188,7 @@ pub fn place_in_order(start: NonNull<u8>, len: usize, nodes: &[Node]) -> Result<
             ErrorKind::InvalidInput,
             format!("place {} on nodes in turn", Bytes::from(len)),
         )
-        .detail("no node is given"));
+        .with_facts("no node is given"));
     };
     let page = PageSize::base().bytes();
     let mut at = 0;
@@ -222,18 +222,19 @@ fn place_by(
     // The kernel rounds it up to no bytes, and says that it has placed them.
     if PageSize::base().round_up(len).is_none() {
         return Err(Error::new(ErrorKind::OutOfRange, format!("place {} as {placement}", Bytes::from(len)))
-            .detail("it is more than there are addresses"));
+            .with_facts("it is more than there are addresses"));
     }
     let failed = |errno| {
         let call = format!("mbind({start:p}, {}, {policy})", Bytes::from(len));
         let error = |kind| {
-            Error::new(kind, format!("place {} as {placement}", Bytes::from(len))).call(call.clone(), errno)
+            Error::new(kind, format!("place {} as {placement}", Bytes::from(len)))
+                .with_system_call(call.clone(), errno)
         };
         match errno {
-            sys::Errno::FAULT => error(ErrorKind::OutOfRange).detail("not all of the range is mapped"),
+            sys::Errno::FAULT => error(ErrorKind::OutOfRange).with_facts("not all of the range is mapped"),
             sys::Errno::INVAL if !start.addr().get().is_multiple_of(sys::page_size()) => {
                 error(ErrorKind::InvalidInput)
-                    .detail(format!("the address is not a multiple of {}", PageSize::base()))
+                    .with_facts(format!("the address is not a multiple of {}", PageSize::base()))
             }
             _ => refused_placement(len, placement, call.clone(), errno),
         }
@@ -263,7 +264,7 @@ pub fn populate(start: NonNull<u8>, len: usize, writable: bool) -> Result<()> {
     let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
     sys::memory::advise(start, len, advice).map_err(|errno| {
         Error::new(ErrorKind::System, format!("populate {}", Bytes::from(len)))
-            .call(format!("madvise({start:p}, {len}, {advice:?})"), errno)
+            .with_system_call(format!("madvise({start:p}, {len}, {advice:?})"), errno)
     })
 }
 
@@ -274,7 +275,7 @@ pub fn populate(start: NonNull<u8>, len: usize, writable: bool) -> Result<()> {
 pub fn lock(start: NonNull<u8>, len: usize) -> Result<()> {
     sys::memory::lock(start, len, false).map_err(|errno| {
         let error = Error::new(ErrorKind::Limit, format!("lock {}", Bytes::from(len)))
-            .call(format!("mlock({start:p}, {})", Bytes::from(len)), errno);
+            .with_system_call(format!("mlock({start:p}, {})", Bytes::from(len)), errno);
         remedy::locked_memory(error, len)
     })
 }
@@ -296,7 +297,7 @@ pub fn policies(start: NonNull<u8>, len: usize) -> Result<Vec<(Range<usize>, Pol
             let address = start.map_addr(|base| base.saturating_add(at));
             let policy = sys::policy::policy_at(address).map_err(|errno| {
                 Error::new(ErrorKind::System, "ask for the policy of a range")
-                    .call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
+                    .with_system_call(format!("get_mempolicy({address:p}, MPOL_F_ADDR)"), errno)
             })?;
             match found.last_mut() {
                 Some((before, same)) if *same == policy => before.end = range.end.min(at + step),

@@ -28,7 +28,7 @@ pub(super) fn of(start: NonNull<u8>, len: usize) -> Result<Vec<Part>> {
     let end = base.checked_add(len).and_then(|end| end.checked_next_multiple_of(sys::page_size()));
     end.and_then(|end| parts_in(&maps, base..end)).ok_or_else(|| {
         Error::new(ErrorKind::OutOfRange, format!("look at {} at {start:p}", Bytes::from(len)))
-            .detail("not all of the range is mapped")
+            .with_facts("not all of the range is mapped")
     })
 }
 

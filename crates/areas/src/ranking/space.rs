@@ -65,8 +65,8 @@ impl FromStr for Space {
     fn from_str(text: &str) -> Result<Self> {
         Space::LIST.into_iter().find(|space| space.name() == text).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("use memory space {}", list::excerpt(text)))
-                .detail("no memory space has that name")
-                .help(format!("the memory spaces are {}", Space::LIST.map(Space::name).join(", ")))
+                .with_facts("no memory space has that name")
+                .with_remedy(format!("the memory spaces are {}", Space::LIST.map(Space::name).join(", ")))
         })
     }
 }

@@ -240,8 +240,8 @@ impl<'a> Targets<'a> {
         let nodes = self.topology.with_memory() & self.allowed;
         if nodes.is_empty() {
             return Err(Error::new(ErrorKind::NodeNotAllowed, self.question())
-                .detail(format!("nodes with memory are {}", self.topology.with_memory()))
-                .help("`areas nodes` lists the nodes of this machine"));
+                .with_facts(format!("nodes with memory are {}", self.topology.with_memory()))
+                .with_remedy("`areas nodes` lists the nodes of this machine"));
         }
         Ok(nodes.iter().filter_map(|node| self.topology.node(node)).collect())
     }
@@ -253,16 +253,18 @@ impl<'a> Targets<'a> {
             Origin::Node(node) => match self.topology.node(node) {
                 Some(_) => Ok(Some(node)),
                 None => Err(Error::new(ErrorKind::NodeNotAllowed, self.question())
-                    .detail(format!(
+                    .with_facts(format!(
                         "node {node} does not exist; nodes {} are online",
                         self.topology.online()
                     ))
-                    .help("`areas nodes` lists the nodes of this machine")),
+                    .with_remedy("`areas nodes` lists the nodes of this machine")),
             },
             Origin::Cpu(cpu) => match self.topology.node_of_cpu(cpu) {
                 Some(node) => Ok(Some(node)),
-                None => Err(Error::new(ErrorKind::InvalidInput, self.question())
-                    .detail(format!("CPU {cpu} is on no node; CPUs {} are online", self.topology.cpus()))),
+                None => Err(Error::new(ErrorKind::InvalidInput, self.question()).with_facts(format!(
+                    "CPU {cpu} is on no node; CPUs {} are online",
+                    self.topology.cpus()
+                ))),
             },
         }
     }
@@ -292,7 +294,7 @@ impl<'a> Targets<'a> {
     }
 
     pub(super) fn unknown_speed(&self, property: &str, nodes: NodeSet) -> Error {
-        self.unknown(property, nodes).help(
+        self.unknown(property, nodes).with_remedy(
             "the firmware's ACPI HMAT would report it; choose by distance instead, or allow that fallback",
         )
     }
@@ -300,7 +302,7 @@ impl<'a> Targets<'a> {
     fn unknown(&self, property: &str, nodes: NodeSet) -> Error {
         let noun = if nodes.len() == 1 { "node" } else { "nodes" };
         Error::new(ErrorKind::Unsupported, format!("{} by {property}", self.question()))
-            .detail(format!("the kernel does not report the {property} of {noun} {nodes}"))
+            .with_facts(format!("the kernel does not report the {property} of {noun} {nodes}"))
     }
 }
 

@@ -40,13 +40,13 @@ pub fn look_into(user: Option<u32>) -> Result<()> {
     };
     if own != 0 && user.is_some() {
         return Err(Error::new(ErrorKind::NotPermitted, what())
-            .detail(format!("we are user {own}, and only root may look into the registries of others"))
-            .help("run it with sudo"));
+            .with_facts(format!("we are user {own}, and only root may look into the registries of others"))
+            .with_remedy("run it with sudo"));
     }
     let mut state = state()?;
     if !state.look_elsewhere() {
         return Err(Error::new(ErrorKind::Registry, what())
-            .detail("this process has joined a registry: it would publish its areas for another user"));
+            .with_facts("this process has joined a registry: it would publish its areas for another user"));
     }
     LOOKED_INTO.store(user.map_or(NO_USER, u64::from), Ordering::Relaxed);
     Ok(())
@@ -57,6 +57,6 @@ pub(super) fn only_look() -> Result<()> {
     match is_anothers() {
         false => Ok(()),
         true => Err(Error::new(ErrorKind::NotPermitted, "join the registry")
-            .detail(format!("this process looks into the registry of user {}, and only looks", user()))),
+            .with_facts(format!("this process looks into the registry of user {}, and only looks", user()))),
     }
 }

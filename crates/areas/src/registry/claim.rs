@@ -59,12 +59,12 @@ impl Claim {
         /// As many as a queue can hold, and as many again.
         const MAX_CLAIMED: u32 = 1024;
         let failed = |call: &'static str, errno| {
-            let error = |kind| Error::new(kind, what.to_owned()).call(call, errno);
+            let error = |kind| Error::new(kind, what.to_owned()).with_system_call(call, errno);
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                 sys::Errno::NOLCK => error(ErrorKind::Limit)
-                    .help("the file system of the registry's folder has no record locks left: set AREAS_DIR to a folder elsewhere"),
-                _ => error(ErrorKind::Registry).help("no id could be claimed for it: set AREAS_DIR to a folder of your own, on another file system"),
+                    .with_remedy("the file system of the registry's folder has no record locks left: set AREAS_DIR to a folder elsewhere"),
+                _ => error(ErrorKind::Registry).with_remedy("no id could be claimed for it: set AREAS_DIR to a folder of your own, on another file system"),
             }
         };
         let control = directory.control_of_team().map_err(|errno| failed("fstat", errno))?;
@@ -93,8 +93,8 @@ impl Claim {
             }
         }
         Err(Error::new(ErrorKind::Busy, what.to_owned())
-            .detail(format!("{claimed} of the ids that it could have there are claimed by other givers"))
-            .help("try again when the target has accepted what waits for it"))
+            .with_facts(format!("{claimed} of the ids that it could have there are claimed by other givers"))
+            .with_remedy("try again when the target has accepted what waits for it"))
     }
 
     /// A claim that came with an offer, if the file that came is this process's own control file;

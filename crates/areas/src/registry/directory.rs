@@ -184,8 +184,8 @@ impl Directory {
             return Ok(Directory { path, remark, is_fixed, user, space, teams, counts, joined });
         }
         Err(Error::new(ErrorKind::Registry, "join the registry")
-            .detail("its folder is removed again and again, or held by processes that do not go on")
-            .help("see which process removes it, or set AREAS_DIR to a folder of your own"))
+            .with_facts("its folder is removed again and again, or held by processes that do not go on")
+            .with_remedy("see which process removes it, or set AREAS_DIR to a folder of your own"))
     }
 
     /// Where it is, for people.
@@ -368,19 +368,19 @@ fn guarded(fd: OwnedFd, path: &std::path::Path) -> Result<Guarded> {
 
 /// The error for a file of the registry.
 fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Error {
-    let error =
-        Error::new(ErrorKind::Registry, format!("use the registry's {}", path.display())).call(call, errno);
+    let error = Error::new(ErrorKind::Registry, format!("use the registry's {}", path.display()))
+        .with_system_call(call, errno);
     match errno {
         sys::Errno::NOSPC | sys::Errno::DQUOT => {
-            error.help("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere")
+            error.with_remedy("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere")
         }
         sys::Errno::MFILE | sys::Errno::NFILE => crate::error::remedy::open_files(error),
         sys::Errno::FBIG => crate::error::remedy::file_size(error, CONTROL_BYTES),
-        sys::Errno::NOENT => error.help("make the folder above it, or set AREAS_DIR to a folder of your own"),
+        sys::Errno::NOENT => error.with_remedy("make the folder above it, or set AREAS_DIR to a folder of your own"),
         sys::Errno::OVERFLOW => error
-            .detail("it has more entries than there can be teams")
-            .help("a process of this user has put them there: stop it, and remove what is not a link of a live team (or all: teams publish again)"),
-        _ => error.help("set AREAS_DIR to a folder of your own"),
+            .with_facts("it has more entries than there can be teams")
+            .with_remedy("a process of this user has put them there: stop it, and remove what is not a link of a live team (or all: teams publish again)"),
+        _ => error.with_remedy("set AREAS_DIR to a folder of your own"),
     }
 }
 

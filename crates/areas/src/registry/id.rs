@@ -59,8 +59,8 @@ impl AreaId {
 #[cold]
 fn no_id(number: i32) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("use {number} as the id of an area"))
-        .detail("no area has that number")
-        .help("`areas ls` lists the ids")
+        .with_facts("no area has that number")
+        .with_remedy("`areas ls` lists the ids")
 }
 
 impl fmt::Display for AreaId {

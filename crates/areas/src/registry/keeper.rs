@@ -58,8 +58,8 @@ impl Keeper {
         const WHAT: &str = "keep this process's areas published by a thread";
         if interval.is_zero() {
             return Err(Error::new(ErrorKind::InvalidInput, WHAT)
-                .detail("the interval is 0")
-                .help("a second is a good one"));
+                .with_facts("the interval is 0")
+                .with_remedy("a second is a good one"));
         }
         super::ensure_published()?;
         let shared = Arc::new((Mutex::new(Shared::default()), Condvar::new()));
@@ -72,7 +72,7 @@ impl Keeper {
             .map_err(|error| {
                 Error::new(ErrorKind::Limit, WHAT)
                     .caused_by(error)
-                    .help("each thread counts: raise the limit (`ulimit -u`, TasksMax=), or call `registry::ensure_published` in a thread of yours")
+                    .with_remedy("each thread counts: raise the limit (`ulimit -u`, TasksMax=), or call `registry::ensure_published` in a thread of yours")
             })?;
         drop(blocked);
         Ok(Keeper { shared, thread: Some(thread), pid: sys::process::pid() })

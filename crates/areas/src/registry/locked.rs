@@ -68,7 +68,7 @@ impl Locks {
             Ok(parts) => Ok(held(parts, area)),
             Err(why) => {
                 Err(Error::new(ErrorKind::Unreadable, format!("see what of area {} is locked", area.id))
-                    .detail(why.clone()))
+                    .with_facts(why.clone()))
             }
         }
     }

@@ -36,6 +36,7 @@ mod name;
 mod note;
 mod order;
 mod own;
+#[expect(deprecated, reason = "its errors have the older names of what builds them")]
 mod peer;
 mod pending_transfer;
 mod process;
@@ -224,7 +225,7 @@ pub fn at(address: usize) -> Result<Source> {
         let error = Error::new(ErrorKind::NoSuchArea, format!("find the area at {address:#x}"));
         match state.lost_at(address as u64) {
             Some(name) => lost(error, &name),
-            None => error.detail("no published area of this process has that address"),
+            None => error.with_facts("no published area of this process has that address"),
         }
     })
 }
@@ -232,10 +233,10 @@ pub fn at(address: usize) -> Result<Source> {
 /// Says of an area of this process's own why it is published no more.
 fn lost(error: Error, name: &Name) -> Error {
     error
-        .detail(format!(
+        .with_facts(format!(
             "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no other process can open it: it is not published any more"
         ))
-        .help("do not close descriptors that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
+        .with_remedy("do not close descriptors that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
 }
 
 /// The id of this process's own published area that holds an address, as [`at`] finds it.
@@ -358,7 +359,7 @@ pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
     let first = || Ok(transferred()?.into_iter().next());
     wait::wait_until(timeout, first)?.ok_or_else(|| {
         Error::new(ErrorKind::TimedOut, "wait for an area from another team")
-            .detail(format!("no process transferred one within {:?}", timeout.unwrap_or_default()))
+            .with_facts(format!("no process transferred one within {:?}", timeout.unwrap_or_default()))
     })
 }
 

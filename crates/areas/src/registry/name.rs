@@ -56,8 +56,8 @@ impl Name {
 fn check(bytes: &[u8]) -> Result<()> {
     let wrong = |why: String| {
         Err(Error::new(ErrorKind::InvalidInput, format!("name an area {}", shown(bytes)))
-            .detail(why)
-            .help("a name has 1 to 255 bytes, in any encoding, and no NUL"))
+            .with_facts(why)
+            .with_remedy("a name has 1 to 255 bytes, in any encoding, and no NUL"))
     };
     match bytes.len() {
         0 => wrong("the name is empty".to_owned()),

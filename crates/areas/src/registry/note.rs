@@ -26,8 +26,8 @@ impl Note {
         let bytes = note.as_ref();
         Note::from_table(bytes).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, "note something beside an area")
-                .detail(format!("the note has {} bytes", bytes.len()))
-                .help(format!(
+                .with_facts(format!("the note has {} bytes", bytes.len()))
+                .with_remedy(format!(
                     "a note has up to {} bytes: put what is longer into the area itself",
                     Note::MAX
                 ))

@@ -78,11 +78,11 @@ fn lost(record: &Record, what: &str) -> Error {
     let error = Error::new(ErrorKind::NoSuchArea, format!("{what} area {} {:?}", record.id, record.name));
     match super::state::state().is_ok_and(|state| state.lists_own(record.id)) {
         true => error
-            .detail("this process has closed its descriptor, or another file has the number")
-            .help("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable"),
+            .with_facts("this process has closed its descriptor, or another file has the number")
+            .with_remedy("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable"),
         false => error
-            .detail("it was released concurrently: its holder dropped it or died")
-            .help("look for the name again: another holder may be there"),
+            .with_facts("it was released concurrently: its holder dropped it or died")
+            .with_remedy("look for the name again: another holder may be there"),
     }
 }
 
@@ -95,16 +95,18 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
         let user = sys::process::user();
         match error.kind() == ErrorKind::Unreadable && owner != user {
             true => error
-                .detail(format!("it belongs to user {owner}, and we are user {user}: it came over a socket, or was made before this process changed its user"))
-                .help("clone it for what its descriptor is open for; or make areas after the change of user"),
+                .with_facts(format!("it belongs to user {owner}, and we are user {user}: it came over a socket, or was made before this process changed its user"))
+                .with_remedy("clone it for what its descriptor is open for; or make areas after the change of user"),
             false => error,
         }
     };
     let what = || format!("open area {} {:?}", record.id, record.name);
-    let failed = |errno| Error::new(ErrorKind::System, what()).call("fcntl(F_DUPFD_CLOEXEC), statx", errno);
+    let failed = |errno| {
+        Error::new(ErrorKind::System, what()).with_system_call("fcntl(F_DUPFD_CLOEXEC), statx", errno)
+    };
     let fd = sys::file::copy_of_number(record.descriptor).map_err(|errno| match errno {
         sys::Errno::MFILE => crate::error::remedy::open_files(
-            Error::new(ErrorKind::Limit, what()).call("fcntl(F_DUPFD_CLOEXEC)", errno),
+            Error::new(ErrorKind::Limit, what()).with_system_call("fcntl(F_DUPFD_CLOEXEC)", errno),
         ),
         errno => failed(errno),
     })?;

@@ -167,28 +167,30 @@ impl Parcel {
             return Ok(None);
         }
         let unknown = || {
-            Error::new(ErrorKind::System, format!("accept what process {} has transferred", sender.pid)).help(
+            Error::new(ErrorKind::System, format!("accept what process {} has transferred", sender.pid)).with_remedy(
                 "it stays in the queue: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
             )
         };
         let writable = sys::file::is_writable(descriptor.as_fd())
-            .map_err(|errno| unknown().call("fcntl(F_GETFL)", errno))?;
+            .map_err(|errno| unknown().with_system_call("fcntl(F_GETFL)", errno))?;
         match sys::object::seals(descriptor.as_fd()) {
             Ok(_) => {}
             // No memory object, or only a name of one. From here on its file system is the kernel's
             // own: an error of it is not the giver's doing, which could keep our transfer socket
             // shut with it.
             Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
-            Err(errno) => return Err(unknown().call("fcntl(F_GET_SEALS)", errno)),
+            Err(errno) => return Err(unknown().with_system_call("fcntl(F_GET_SEALS)", errno)),
         }
         // A file in a folder can have seals, too.
-        let stat = sys::file::look(descriptor.as_fd()).map_err(|errno| unknown().call("statx", errno))?;
+        let stat = sys::file::look(descriptor.as_fd())
+            .map_err(|errno| unknown().with_system_call("statx", errno))?;
         if stat.links != 0 {
             return Ok(None);
         }
         if let Some(claim) = claim {
             // What it is matters below. Here, that it is not what an area could be made of.
-            let stat = sys::file::look(claim.as_fd()).map_err(|errno| unknown().call("statx", errno))?;
+            let stat =
+                sys::file::look(claim.as_fd()).map_err(|errno| unknown().with_system_call("statx", errno))?;
             if !stat.is_file() || stat.identity == record.object {
                 return Ok(None);
             }
@@ -235,9 +237,9 @@ impl Parcel {
         if sealed && sys::file::is_writable(self.object.fd()).unwrap_or(true) {
             // Older kernels map a sealed object through a descriptor for reading only.
             let read_only = self.object.reopen_read_only()?;
-            self.object
-                .replace_descriptor(&read_only)
-                .map_err(|errno| Error::new(ErrorKind::System, "accept a frozen area").call("dup3", errno))?;
+            self.object.replace_descriptor(&read_only).map_err(|errno| {
+                Error::new(ErrorKind::System, "accept a frozen area").with_system_call("dup3", errno)
+            })?;
         }
         let PendingTransfer { record, address, .. } = &self.offer;
         let whose = format!("area {:?}, which process {} has transferred", record.name, self.from);
@@ -246,7 +248,7 @@ impl Parcel {
         // By the bounds that a receiver has who sets none. None of them makes the lock a weaker
         // one.
         Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
-            error.help("`registry::refuse_transfer` drops it; its sender can send it over a socket instead, to a receiver that accepts more (`ReceiveOptions`)")
+            error.with_remedy("`registry::refuse_transfer` drops it; its sender can send it over a socket instead, to a receiver that accepts more (`ReceiveOptions`)")
         })?;
         // The policy of base pages lies on the object, that of hugetlb pages on each mapping.
         let placement = match record.page != PageSize::base() && !record.placement.is_default() {

@@ -146,8 +146,11 @@ impl Source {
             peer.pass_over(self.record.id);
         }
         Err(Error::new(ErrorKind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
-            .detail(format!("it is retired: process {} keeps it, and no other process gets it", self.pid()))
-            .help("look for the name again: what has taken its place may be there"))
+            .with_facts(format!(
+                "it is retired: process {} keeps it, and no other process gets it",
+                self.pid()
+            ))
+            .with_remedy("look for the name again: what has taken its place may be there"))
     }
 
     fn stat(&self) -> Result<Stat> {
@@ -289,8 +292,8 @@ impl Source {
             return Ok(());
         }
         Err(Error::new(ErrorKind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
-            .detail("its holder unmapped a part of it concurrently")
-            .help("look for it again: what is left of it has the same name"))
+            .with_facts("its holder unmapped a part of it concurrently")
+            .with_remedy("look for it again: what is left of it has the same name"))
     }
 
     /// Opens the memory behind it.
@@ -353,7 +356,7 @@ impl Source {
                 ErrorKind::Registry,
                 format!("open area {} {:?}", self.record.id, self.record.name),
             )
-            .detail("its table and its memory disagree about the page size"));
+            .with_facts("its table and its memory disagree about the page size"));
         }
         Ok((object, Some(looked.stat)))
     }
@@ -384,7 +387,7 @@ impl Source {
                 ErrorKind::NoSuchArea,
                 format!("open area {} {:?}", self.record.id, self.record.name),
             )
-            .detail("it was released concurrently: its holder dropped it or died")),
+            .with_facts("it was released concurrently: its holder dropped it or died")),
             Err(error) => Err(error),
         }
     }

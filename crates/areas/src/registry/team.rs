@@ -44,9 +44,11 @@ impl Team {
     /// `empty`, where nothing is published with it.
     pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
         const WHAT: &str = "join the registry";
-        let failed = |call: &'static str| move |errno| Error::new(ErrorKind::System, WHAT).call(call, errno);
+        let failed = |call: &'static str| {
+            move |errno| Error::new(ErrorKind::System, WHAT).with_system_call(call, errno)
+        };
         let fd = sys::object::create(LABEL, sys::object::Pages::Base).map_err(|errno| {
-            let error = Error::new(ErrorKind::Limit, WHAT).call("memfd_create", errno);
+            let error = Error::new(ErrorKind::Limit, WHAT).with_system_call("memfd_create", errno);
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error),
                 _ => error,
@@ -81,11 +83,11 @@ impl Team {
             let call = format!("open, read({path})");
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => {
-                    remedy::open_files(Error::new(ErrorKind::Limit, WHAT).call(call, errno))
+                    remedy::open_files(Error::new(ErrorKind::Limit, WHAT).with_system_call(call, errno))
                 }
                 _ => Error::new(ErrorKind::Registry, WHAT)
-                    .call(call, errno)
-                    .help("/proc must be mounted: `mount -t proc proc /proc`, in a chroot, too"),
+                    .with_system_call(call, errno)
+                    .with_remedy("/proc must be mounted: `mount -t proc proc /proc`, in a chroot, too"),
             }
         };
         let start_time = ProcessStat::read("/proc/self/stat")
@@ -97,7 +99,7 @@ impl Team {
         // Anywhere: what was given to who had the slot before had other ids.
         table.set_next_given(any_below(u32::MAX))?;
         sys::object::seal(fd.as_fd(), TABLE_SEALS).map_err(|errno| {
-            failed("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE | …)")(errno).help("this needs Linux 5.1")
+            failed("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE | …)")(errno).with_remedy("this needs Linux 5.1")
         })?;
         let wanted = Link {
             slot: any_below(SLOTS),
@@ -198,7 +200,7 @@ impl Team {
     /// know.
     pub(super) fn is_intact(&self) -> Result<bool> {
         self.fd.look().map_err(|errno| {
-            Error::new(ErrorKind::System, "look at this process's table").call("fstat", errno)
+            Error::new(ErrorKind::System, "look at this process's table").with_system_call("fstat", errno)
         })
     }
 
@@ -227,8 +229,10 @@ impl Team {
         let what = |name: &Name| format!("publish area {name:?}");
         if self.table.is_full() {
             return Err(Error::new(ErrorKind::Limit, what(&area.name))
-                .detail(format!("this process has published {RECORDS} areas, which is as many as a team can"))
-                .help("drop some, or hold them in several processes"));
+                .with_facts(format!(
+                    "this process has published {RECORDS} areas, which is as many as a team can"
+                ))
+                .with_remedy("drop some, or hold them in several processes"));
         }
         self.show(directory)?;
         let id = match claim.and_then(|claim| self.claimed(directory, claim)) {
@@ -241,7 +245,7 @@ impl Team {
         };
         let number = self.table.insert(id, sys::process::boot_time(), area)?;
         let number = number
-            .ok_or_else(|| Error::new(ErrorKind::Limit, what(&area.name)).detail("the table is full"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Limit, what(&area.name)).with_facts("the table is full"))?;
         Ok((number, id))
     }
 
@@ -260,8 +264,8 @@ impl Team {
             ErrorKind::Limit,
             format!("note {} bytes beside area {name:?}", note.as_bytes().len()),
         )
-        .detail(format!("its table has {RECORDS} places, and all of them are taken"))
-        .help("drop some areas, or hold them in several processes"))
+        .with_facts(format!("its table has {RECORDS} places, and all of them are taken"))
+        .with_remedy("drop some areas, or hold them in several processes"))
     }
 
     pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {
@@ -290,6 +294,6 @@ impl Team {
             self.used = 0;
         }
         Err(Error::new(ErrorKind::Limit, "give an area an id")
-            .detail(format!("all {FIRST_GIVEN} ids that this team gives are in use")))
+            .with_facts(format!("all {FIRST_GIVEN} ids that this team gives are in use")))
     }
 }

@@ -40,13 +40,14 @@ impl TransferSocket {
         let failed = |call: &'static str| {
             move |errno| {
                 let error = |kind| {
-                    Error::new(kind, "make the socket at which areas can be offered").call(call, errno)
+                    Error::new(kind, "make the socket at which areas can be offered")
+                        .with_system_call(call, errno)
                 };
                 match errno {
                     sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                     sys::Errno::PERM | sys::Errno::ACCESS | sys::Errno::AFNOSUPPORT => {
                         error(ErrorKind::NotPermitted)
-                            .help("a sandbox may forbid Unix sockets: allow socket(AF_UNIX) and bind")
+                            .with_remedy("a sandbox may forbid Unix sockets: allow socket(AF_UNIX) and bind")
                     }
                     _ => error(ErrorKind::System),
                 }
@@ -143,11 +144,11 @@ impl TransferSocket {
 #[cold]
 fn too_many_strangers() -> Error {
     Error::new(ErrorKind::Limit, "accept an area that another team has transferred")
-        .detail(format!(
+        .with_facts(format!(
             "{} descriptors of files that are not areas' memory came from other processes, and are kept open: closing one can block permanently on its file system",
             sys::foreign::MAX_KEPT
         ))
-        .help("this process accepts nothing more: restart it, and find the process that sends them (`/proc/PID/fd` shows the files)")
+        .with_remedy("this process accepts nothing more: restart it, and find the process that sends them (`/proc/PID/fd` shows the files)")
 }
 
 /// What is first in line at a socket, and stays there; `None` if nothing is. What is not an offer

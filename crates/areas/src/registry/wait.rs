@@ -38,7 +38,7 @@ pub(super) fn wait(name: &Name, timeout: Option<Duration>) -> Result<Source> {
     wait_until(timeout, || state::state()?.find(name.as_bytes()))?.ok_or_else(|| {
         let within = timeout.unwrap_or_default();
         let hidden = state::state().ok().and_then(|state| state.hidden(name));
-        Error::new(ErrorKind::TimedOut, format!("wait for area {name:?}")).detail(match hidden {
+        Error::new(ErrorKind::TimedOut, format!("wait for area {name:?}")).with_facts(match hidden {
             None => format!("no process published it within {within:?}"),
             Some(hidden) => {
                 format!("no process that can be read published it within {within:?}; {}", hidden.text)
@@ -135,8 +135,9 @@ impl Word {
             }
             Err(error) => return Err(error),
         };
-        let control = Guarded::new(control)
-            .map_err(|errno| Error::new(ErrorKind::Registry, "wait for a name").call("fstat", errno))?;
+        let control = Guarded::new(control).map_err(|errno| {
+            Error::new(ErrorKind::Registry, "wait for a name").with_system_call("fstat", errno)
+        })?;
         Ok(Some(Word { control, mapping }))
     }
 
@@ -190,7 +191,7 @@ pub(super) fn wake(control: BorrowedFd<'_>, is_ours: impl Fn() -> bool) -> Resul
     fence(Ordering::SeqCst);
     let failed = |errno| {
         Error::new(ErrorKind::Registry, "wake the processes that wait for a name")
-            .call("pread, pwrite, futex", errno)
+            .with_system_call("pread, pwrite, futex", errno)
     };
     if word_at(control, WAITERS).map_err(failed)? == 0 || !is_ours() {
         return Ok(());

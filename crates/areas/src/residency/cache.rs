@@ -129,12 +129,12 @@ impl<'a> Cache<'a> {
             return Ok(Cache::Table);
         }
         Err(Error::new(ErrorKind::Unsupported, format!("measure an object of {}", Bytes(size)))
-            .detail(format!(
+            .with_facts(format!(
                 "{} of it are hugetlb pages, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
                 Bytes(allocated),
                 Bytes(mapped)
             ))
-            .help("measure it in the process that touched them, or populate it all"))
+            .with_remedy("measure it in the process that touched them, or populate it all"))
     }
 
     /// From where on a part of `step` bytes may have pages, `start` or a number of steps behind it;
@@ -297,7 +297,7 @@ pub(super) fn by_data(
 }
 
 pub(super) fn failed(call: &'static str, errno: sys::Errno) -> Error {
-    Error::new(ErrorKind::System, "ask which pages of an object are in RAM").call(call, errno)
+    Error::new(ErrorKind::System, "ask which pages of an object are in RAM").with_system_call(call, errno)
 }
 
 /// An object's descriptor, and what the kernel says of it: not of what another program has put

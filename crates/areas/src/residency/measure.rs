@@ -57,9 +57,11 @@ pub(crate) fn measure_range(
             if !mapping.protection().contains(Protection::READ) {
                 let error =
                     Error::new(ErrorKind::ReadOnly, format!("measure {}", Bytes::from(view.range.len())));
-                return Err(error.detail(format!("its protection is {}", mapping.protection())).help(
-                    "pages that are shared with children can only be looked up where they may be read",
-                ));
+                return Err(error
+                    .with_facts(format!("its protection is {}", mapping.protection()))
+                    .with_remedy(
+                        "pages that are shared with children can only be looked up where they may be read",
+                    ));
             }
             Cache::Anonymous
         }

@@ -134,8 +134,8 @@ impl Residency {
             return Ok(self);
         }
         Err(Error::new(ErrorKind::NotPermitted, table::WHAT)
-            .detail("a sandbox forbids move_pages, and more than one node has some of them")
-            .help(table::MOVE_PAGES_FORBIDDEN))
+            .with_facts("a sandbox forbids move_pages, and more than one node has some of them")
+            .with_remedy(table::MOVE_PAGES_FORBIDDEN))
     }
 
     /// The bytes in RAM by the size of the page that they are mapped with, smallest first.

@@ -123,9 +123,9 @@ pub(crate) fn resident_bytes(object: &Object) -> Result<u64> {
                 return resident_by_core(object);
             }
             Err(Error::new(ErrorKind::Unsupported, "ask how much of an object is in RAM")
-                .call("cachestat", errno)
-                .detail("the object belongs to another user, and the kernel answers only its owner")
-                .help("ask as that user, or with Linux 6.5 or later"))
+                .with_system_call("cachestat", errno)
+                .with_facts("the object belongs to another user, and the kernel answers only its owner")
+                .with_remedy("ask as that user, or with Linux 6.5 or later"))
         }
         Err(errno) => Err(failed("cachestat", errno)),
     }

@@ -190,16 +190,17 @@ pub(super) fn bring_in_view(view: &View, range: &Range<usize>) -> Result<()> {
             Err(errno) => {
                 let error = |kind| {
                     Error::new(kind, format!("look up {} that are in RAM", Bytes::from(len)))
-                        .call(format!("madvise({address:p}, {len}, MADV_POPULATE_READ)"), errno)
+                        .with_system_call(format!("madvise({address:p}, {len}, MADV_POPULATE_READ)"), errno)
                 };
                 return Err(match errno {
-                    sys::Errno::INVAL => error(ErrorKind::Unsupported)
-                        .help("measuring shared memory needs Linux 5.14, which brought MADV_POPULATE_READ"),
+                    sys::Errno::INVAL => error(ErrorKind::Unsupported).with_remedy(
+                        "measuring shared memory needs Linux 5.14, which brought MADV_POPULATE_READ",
+                    ),
                     sys::Errno::HWPOISON => error(ErrorKind::Io)
-                        .detail("a page of it lies in RAM that is broken")
-                        .help("the kernel's log names the address; drop the area and make it again"),
+                        .with_facts("a page of it lies in RAM that is broken")
+                        .with_remedy("the kernel's log names the address; drop the area and make it again"),
                     sys::Errno::NOMEM => {
-                        error(ErrorKind::NoMemory).detail("there is no memory for page tables")
+                        error(ErrorKind::NoMemory).with_facts("there is no memory for page tables")
                     }
                     _ => error(ErrorKind::System),
                 });

@@ -112,8 +112,8 @@ impl<'a> Event<'a> {
             }
         }
         Err(Error::new(ErrorKind::Busy, self.what("load"))
-            .detail(format!("it changed at each of {LOADS} looks"))
-            .help("try again"))
+            .with_facts(format!("it changed at each of {LOADS} looks"))
+            .with_remedy("try again"))
     }
 
     /// Waits until the count is another one than `seen`, for at most `timeout`: the count then.
@@ -132,12 +132,13 @@ impl<'a> Event<'a> {
             }
             let left = timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(Error::new(ErrorKind::TimedOut, self.what("wait for"))
-                    .detail(format!("it was not signalled within {timeout:?}: its count is still {count}")));
+                return Err(Error::new(ErrorKind::TimedOut, self.what("wait for")).with_facts(format!(
+                    "it was not signalled within {timeout:?}: its count is still {count}"
+                )));
             }
             if self.object().is_frozen()? {
                 return Err(Error::new(ErrorKind::Frozen, self.what("wait for"))
-                    .detail(format!("the area was frozen at count {count}: it cannot be signalled")));
+                    .with_facts(format!("the area was frozen at count {count}: it cannot be signalled")));
             }
             once_more(sys::futex::wait(self.address()?, seen, left.min(SLICE)))
                 .map_err(|errno| self.failed("wait for", errno))?;
@@ -156,8 +157,8 @@ impl<'a> Event<'a> {
         };
         if !protection.contains(Protection::WRITE) {
             return Err(Error::new(ErrorKind::ReadOnly, self.what("signal"))
-                .detail(format!("its protection is {protection}, and signalling requires write access"))
-                .help("open the area for writing, too: `open` instead of `open_read_only`"));
+                .with_facts(format!("its protection is {protection}, and signalling requires write access"))
+                .with_remedy("open the area for writing, too: `open` instead of `open_read_only`"));
         }
         sys::futex::add_one_and_wake_all(self.address()?).map_err(|errno| self.failed("signal", errno))
     }

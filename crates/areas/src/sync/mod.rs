@@ -49,8 +49,8 @@ fn check_memory(area: &Area<Shared>, what: impl Fn() -> String) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Unsupported, what())
-        .detail("it is made of hugetlb pages, which any process that may write it can take away: no word in them can be accessed without a fault")
-        .help("put it into a small area of its own, of base pages (events work in hugetlb pages)"))
+        .with_facts("it is made of hugetlb pages, which any process that may write it can take away: no word in them can be accessed without a fault")
+        .with_remedy("put it into a small area of its own, of base pages (events work in hugetlb pages)"))
 }
 
 /// After a sleep: only what says that it cannot go on is an error.
@@ -62,21 +62,19 @@ fn once_more(slept: sys::Result<()>) -> sys::Result<()> {
 }
 
 fn futex_failed(what: String, errno: sys::Errno) -> Error {
-    let error = |kind| Error::new(kind, what).call("futex", errno);
+    let error = |kind| Error::new(kind, what).with_system_call("futex", errno);
     match errno {
         sys::Errno::FAULT => error(ErrorKind::NoMemory)
-            .detail("the word cannot be accessed: its page was taken away, or may not be accessed so"),
-        sys::Errno::PERM | sys::Errno::NOSYS | sys::Errno::ACCESS => {
-            error(ErrorKind::NotPermitted).help("a sandbox may forbid it: allow futex in its seccomp profile")
-        }
+            .with_facts("the word cannot be accessed: its page was taken away, or may not be accessed so"),
+        sys::Errno::PERM | sys::Errno::NOSYS | sys::Errno::ACCESS => error(ErrorKind::NotPermitted)
+            .with_remedy("a sandbox may forbid it: allow futex in its seccomp profile"),
         _ => error(ErrorKind::System),
     }
 }
 
 fn out_of_seqlock(area: &Area<Shared>, offset: usize, len: usize) -> Error {
     let header = SeqLock::HEADER;
-    Error::new(ErrorKind::OutOfRange, format!("use a sequence lock at {offset} of {area}")).detail(format!(
-        "it takes {header} bytes and the {len} that are in it, and the area has {}",
-        area.size()
-    ))
+    Error::new(ErrorKind::OutOfRange, format!("use a sequence lock at {offset} of {area}")).with_facts(
+        format!("it takes {header} bytes and the {len} that are in it, and the area has {}", area.size()),
+    )
 }

@@ -79,11 +79,11 @@ impl<'a> Mutex<'a> {
         check_memory(area, what)?;
         if !area.protection().contains(Protection::READ_WRITE) {
             return Err(Error::new(ErrorKind::ReadOnly, what())
-                .detail(format!(
+                .with_facts(format!(
                     "its protection is {}, and locking a mutex requires write access",
                     area.protection()
                 ))
-                .help("open the area for writing, too: `open` instead of `open_read_only`"));
+                .with_remedy("open the area for writing, too: `open` instead of `open_read_only`"));
         }
         area.load::<u64>(offset, Ordering::Relaxed)?;
         Ok(Mutex { area, offset })
@@ -105,8 +105,8 @@ impl<'a> Mutex<'a> {
         match self.attempt(Some(timeout))? {
             Ok(locked) => Ok(locked),
             Err(_) => Err(Error::new(ErrorKind::TimedOut, self.what("lock"))
-                .detail(format!("its owner is alive, and did not unlock it within {timeout:?}"))
-                .help("wait for longer; an owner may be stopped (SIGSTOP), or hold it for long: `areas show` names the holders")),
+                .with_facts(format!("its owner is alive, and did not unlock it within {timeout:?}"))
+                .with_remedy("wait for longer; an owner may be stopped (SIGSTOP), or hold it for long: `areas show` names the holders")),
         }
     }
 
@@ -165,8 +165,8 @@ impl<'a> Mutex<'a> {
             }
             Outcome::Held { owner } => Ok(Err(owner)),
             Outcome::Own => Err(Error::new(ErrorKind::Busy, self.what("lock"))
-                .detail("this thread has locked it already, and would wait for itself")
-                .help("unlock it first: a mutex is not recursive")),
+                .with_facts("this thread has locked it already, and would wait for itself")
+                .with_remedy("unlock it first: a mutex is not recursive")),
             Outcome::Garbage(word) => Err(self.garbage("lock", word)),
         }
     }
@@ -197,14 +197,14 @@ impl<'a> Mutex<'a> {
 
     fn not_ours(&self, verb: &str) -> Error {
         Error::new(ErrorKind::NotPermitted, self.what(verb))
-            .detail("this thread does not own it: it never locked it, or another process has written over the word, or the parent of this forked child owns it")
-            .help("treat what it guards as inconsistent")
+            .with_facts("this thread does not own it: it never locked it, or another process has written over the word, or the parent of this forked child owns it")
+            .with_remedy("treat what it guards as inconsistent")
     }
 
     fn garbage(&self, verb: &str, word: u64) -> Error {
         Error::new(ErrorKind::InvalidInput, self.what(verb))
-            .detail(format!("the word there is {word:#x}, which is not a mutex's: something else is there, or a process has written over it"))
-            .help("if no process uses it, store 0: that is an unlocked mutex")
+            .with_facts(format!("the word there is {word:#x}, which is not a mutex's: something else is there, or a process has written over it"))
+            .with_remedy("if no process uses it, store 0: that is an unlocked mutex")
     }
 }
 

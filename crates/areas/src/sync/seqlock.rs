@@ -80,8 +80,8 @@ impl<'a> SeqLock<'a> {
         let what = || self.what("write");
         if !self.area.protection().contains(Protection::READ_WRITE) {
             return Err(Error::new(ErrorKind::ReadOnly, what())
-                .detail(format!("its protection is {}", self.area.protection()))
-                .help("open the area for writing, too: `open` instead of `open_read_only`"));
+                .with_facts(format!("its protection is {}", self.area.protection()))
+                .with_remedy("open the area for writing, too: `open` instead of `open_read_only`"));
         }
         let mark = self.area.owners().another(self.area.object())?;
         let mut writer = DetachedWriter { offset: self.offset, len: self.len, mark, count: 0 };
@@ -98,11 +98,11 @@ impl<'a> SeqLock<'a> {
         owner::give_back(mark);
         match outcome {
             Outcome::Garbage(word) => Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("its writer's word is {word:#x}, which is not one: something else is there, or a process has written over it"))
-                .help("if no process uses it, write 16 zeros there")),
+                .with_facts(format!("its writer's word is {word:#x}, which is not one: something else is there, or a process has written over it"))
+                .with_remedy("if no process uses it, write 16 zeros there")),
             _ => Err(Error::new(ErrorKind::Busy, what())
-                .detail("it has a writer, which is alive")
-                .help("it has one writer at a time: end the other one, or have writers take turns by a mutex")),
+                .with_facts("it has a writer, which is alive")
+                .with_remedy("it has one writer at a time: end the other one, or have writers take turns by a mutex")),
         }
     }
 
@@ -118,7 +118,7 @@ impl<'a> SeqLock<'a> {
     pub fn read(&self, into: &mut [u8]) -> Result<u64> {
         let what = || self.what("read");
         if into.len() != self.len {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts(format!(
                 "it has {} bytes in it, and there is room for {}",
                 self.len,
                 into.len()
@@ -128,14 +128,16 @@ impl<'a> SeqLock<'a> {
         match sequence::read(self, ATTEMPTS, || self.area.read_at(data, into))? {
             Read::Whole(count) => Ok(count / 2),
             Read::Changing => Err(Error::new(ErrorKind::Busy, what())
-                .detail(format!("it was written at each of {ATTEMPTS} attempts"))
-                .help("try again; or have it written less often")),
+                .with_facts(format!("it was written at each of {ATTEMPTS} attempts"))
+                .with_remedy("try again; or have it written less often")),
             Read::Unfinished if self.has_living_writer()? => Err(Error::new(ErrorKind::Busy, what())
-                .detail("a write is under way, and its writer lives: it may be stopped, or wait for a CPU")
-                .help("try again")),
+                .with_facts(
+                    "a write is under way, and its writer lives: it may be stopped, or wait for a CPU",
+                )
+                .with_remedy("try again")),
             Read::Unfinished => Err(Error::new(ErrorKind::OwnerDied, what())
-                .detail("its writer died in the middle of a write: it is half old and half new")
-                .help("the next write makes it whole: `writer`, `write`")),
+                .with_facts("its writer died in the middle of a write: it is half old and half new")
+                .with_remedy("the next write makes it whole: `writer`, `write`")),
         }
     }
 
@@ -256,7 +258,7 @@ impl DetachedWriter {
         let lock = SeqLock { area, offset: self.offset, len: self.len };
         let what = || lock.what("write");
         if bytes.len() != lock.len {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail(format!(
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts(format!(
                 "it has {} bytes in it, and these are {}",
                 lock.len,
                 bytes.len()
@@ -265,8 +267,8 @@ impl DetachedWriter {
         let word = area.load(lock.offset + WRITER, Ordering::Relaxed)?;
         if !self.mark.is_own() || protocol::owner(word) != Some(self.mark.number) {
             return Err(Error::new(ErrorKind::NotPermitted, what())
-                .detail("this is not its writer any more: the parent of this forked child is, or another process has written over the word")
-                .help("become its writer again: `writer`"));
+                .with_facts("this is not its writer any more: the parent of this forked child is, or another process has written over the word")
+                .with_remedy("become its writer again: `writer`"));
         }
         let put = || area.write_at(lock.offset + SeqLock::HEADER, bytes);
         self.count = sequence::write(&lock, self.count, put)?;

@@ -26,7 +26,7 @@ impl CpuSet {
     pub fn of_this_thread() -> Result<Self> {
         let cpus = sys::process::processors().map_err(|errno| {
             Error::new(ErrorKind::System, "ask which processors may be used")
-                .call("sched_getaffinity(0)", errno)
+                .with_system_call("sched_getaffinity(0)", errno)
         })?;
         Ok(cpus.into_iter().filter_map(|cpu| u32::try_from(cpu).ok()).collect())
     }

@@ -31,7 +31,7 @@ pub(super) fn topology(root: &Path) -> Result<Topology> {
         if topology.nodes.is_empty() {
             let reported = oddities.first().map_or("it names no node".to_owned(), ToString::to_string);
             let folder = root.join("devices/system/node");
-            return Err(Error::new(ErrorKind::Io, format!("read {}", folder.display())).detail(reported));
+            return Err(Error::new(ErrorKind::Io, format!("read {}", folder.display())).with_facts(reported));
         }
         read = Some(Topology { oddities, ..topology });
         if before == after {
@@ -70,8 +70,8 @@ impl<'a> Tree<'a> {
                 ErrorKind::Unsupported,
                 format!("read the memory nodes of {}", root.display()),
             )
-            .detail("it has neither devices/system/node nor devices/system/cpu")
-            .help(match root == Path::new("/sys") {
+            .with_facts("it has neither devices/system/node nor devices/system/cpu")
+            .with_remedy(match root == Path::new("/sys") {
                 true => "mount it: `mount -t sysfs sysfs /sys`",
                 false => "name the very folder that is a copy of /sys: the one that has `devices` in it",
             }));

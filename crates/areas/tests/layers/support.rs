@@ -126,7 +126,7 @@ impl Watching {
 impl Provider for Watching {
     fn map(&self, request: &Request<'_>) -> Result<Mapping> {
         if request.size() > self.most {
-            return Err(Error::new(ErrorKind::NoMemory, "map so much").detail("it is watched"));
+            return Err(Error::new(ErrorKind::NoMemory, "map so much").with_facts("it is watched"));
         }
         let mut mapping = System::new().map(request)?;
         self.maps.fetch_add(1, Ordering::SeqCst);

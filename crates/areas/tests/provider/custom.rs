@@ -69,8 +69,8 @@ impl<P: Provider> Provider for Rationed<P> {
         let take = |left: usize| left.checked_sub(request.size());
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|left| {
             Error::new(ErrorKind::NoMemory, format!("ration {} bytes", request.size()))
-                .detail(format!("{left} are left"))
-                .help("give something back")
+                .with_facts(format!("{left} are left"))
+                .with_remedy("give something back")
         })?;
         self.inner.map(request).inspect_err(|_| {
             self.left.fetch_add(request.size(), Ordering::Relaxed);

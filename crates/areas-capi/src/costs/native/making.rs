@@ -202,7 +202,7 @@ fn fail(sides: &mut Sides) {
     let mut kept = None;
     sides.count(&mut set_error, &mut || {
         let error = Error::new(ErrorKind::Busy, WHAT.to_string_lossy().into_owned());
-        kept = Some(error.help(HELP.to_string_lossy().into_owned()));
+        kept = Some(error.with_remedy(HELP.to_string_lossy().into_owned()));
     });
     assert!(kept.is_some());
 }

@@ -34,7 +34,7 @@ pub(super) fn groups(facts: &Facts, source: &Source) -> areas::Result<Vec<Group>
     let policies = match calls::deadly(facts).contains(&"get_mempolicy") {
         false => source.policies(),
         true => Err(Error::new(ErrorKind::NotPermitted, "ask for its policy")
-            .detail("a sandbox kills the process for get_mempolicy")),
+            .with_facts("a sandbox kills the process for get_mempolicy")),
     };
     // We have it open as well, as long as we look.
     let others = |holder: &Holder| holder.pid != std::process::id();

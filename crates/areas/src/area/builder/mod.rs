@@ -220,8 +220,8 @@ impl<'a> AreaBuilder<'a> {
         request.check(&mapping).map_err(|error| {
             let differs = error.facts().unwrap_or_default().to_owned();
             Error::new(error.kind(), self.what(kind))
-                .detail(format!("its provider {provider:?} gave something else: {differs}"))
-                .help(error.remedy().unwrap_or_default().to_owned())
+                .with_facts(format!("its provider {provider:?} gave something else: {differs}"))
+                .with_remedy(error.remedy().unwrap_or_default().to_owned())
         })?;
         Ok(mapping)
     }
@@ -245,8 +245,8 @@ impl<'a> AreaBuilder<'a> {
     pub fn private(&self) -> Result<Area<Private>> {
         if self.name.is_some() || self.note.is_some() || self.exclusive || self.extent != Wanted::Fixed {
             return Err(Error::new(ErrorKind::InvalidInput, self.what("private"))
-                .detail("only shared areas have names and notes, and can grow")
-                .help("use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out"));
+                .with_facts("only shared areas have names and notes, and can grow")
+                .with_remedy("use `.shared()`, or leave `.name()`, `.note()` and `.growable()` out"));
         }
         self.refuse_private()?;
         headroom::keep(|| self.what("private"))?;
@@ -267,13 +267,13 @@ impl<'a> AreaBuilder<'a> {
     pub fn stored(&self) -> Result<Area<Stored>> {
         if self.name.is_some() || self.extent != Wanted::Fixed {
             return Err(Error::new(ErrorKind::InvalidInput, self.what("stored"))
-                .detail("only shared areas have names and can grow")
-                .help("leave `.name()` and `.growable()` out: others open the file"));
+                .with_facts("only shared areas have names and can grow")
+                .with_remedy("leave `.name()` and `.growable()` out: others open the file"));
         }
         if self.lock != Lock::None {
             return Err(Error::new(ErrorKind::Unsupported, self.what("stored"))
-                .detail(format!("it is to be locked as {}", self.lock))
-                .help("a device's memory stays where it is; put a file that is to stay in RAM into a shared area"));
+                .with_facts(format!("it is to be locked as {}", self.lock))
+                .with_remedy("a device's memory stays where it is; put a file that is to stay in RAM into a shared area"));
         }
         headroom::keep(|| self.what("stored"))?;
         let placement = self.resolved()?;
@@ -299,7 +299,7 @@ impl<'a> AreaBuilder<'a> {
     pub fn shared(&self) -> Result<Area<Shared>> {
         let name = self.named()?;
         if self.size == 0 && self.extent == Wanted::Fixed {
-            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared")).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared")).with_facts("the size is 0"));
         }
         self.shared_of_any_size(name)
     }
@@ -319,8 +319,8 @@ impl<'a> AreaBuilder<'a> {
             && self.lock != Lock::None
         {
             return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                .detail(format!("it is to grow to {} and to be locked", Bytes::from(max)))
-                .help("a reserve cannot be locked: choose a fixed size, or no lock"));
+                .with_facts(format!("it is to grow to {} and to be locked", Bytes::from(max)))
+                .with_remedy("a reserve cannot be locked: choose a fixed size, or no lock"));
         }
         self.refuse_taken(name.as_ref())?;
         headroom::keep(|| self.what("shared"))?;
@@ -338,8 +338,8 @@ impl<'a> AreaBuilder<'a> {
             (false, _) => Ok(()),
             (true, Some(name)) => crate::registry::refuse_taken(name),
             (true, None) => Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                .detail("its name is to be exclusive, and it has none")
-                .help("give it a name: `.name()`")),
+                .with_facts("its name is to be exclusive, and it has none")
+                .with_remedy("give it a name: `.name()`")),
         }
     }
 
@@ -375,8 +375,8 @@ impl<'a> AreaBuilder<'a> {
         let name = self.named()?;
         let Some(name) = name else {
             return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                .detail("it has no name by which it could be there")
-                .help("give it a name: `.name()`"));
+                .with_facts("it has no name by which it could be there")
+                .with_remedy("give it a name: `.name()`"));
         };
         let alone = self.clone().exclusive();
         let deadline = Instant::now() + EXCLUSIVE_TIMEOUT;

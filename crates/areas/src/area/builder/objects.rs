@@ -61,7 +61,7 @@ impl<'a> AreaBuilder<'a> {
         let note = self.noted()?;
         let what = || self.what("resizable");
         if self.size == 0 {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("the size is 0"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts("the size is 0"));
         }
         let page = match self.pages {
             Pages::Pool(page) | Pages::PreferPool(page) => page,
@@ -69,8 +69,8 @@ impl<'a> AreaBuilder<'a> {
         };
         if self.lock != Lock::None && page.round_up(max) != page.round_up(self.size) {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("it is to have room for {} and to be locked", Bytes::from(max)))
-                .help("a reserve cannot be locked: give the size itself as maximum, or no lock"));
+                .with_facts(format!("it is to have room for {} and to be locked", Bytes::from(max)))
+                .with_remedy("a reserve cannot be locked: give the size itself as maximum, or no lock"));
         }
         self.refuse_taken(name.as_ref())?;
         headroom::keep(what)?;
@@ -107,7 +107,7 @@ impl<'a> AreaBuilder<'a> {
             Wanted::Growable(max) | Wanted::Resizable(max) => {
                 let max = page.round_up(max.max(1)).ok_or_else(|| {
                     Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                        .detail("the maximum is more than there are addresses")
+                        .with_facts("the maximum is more than there are addresses")
                 })?;
                 match self.extent {
                     Wanted::Resizable(_) => Extent::Resizable { max },

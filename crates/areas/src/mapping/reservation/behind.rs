@@ -46,7 +46,7 @@ impl Reservation {
                 ErrorKind::AddressInUse,
                 format!("map {} behind an area", Bytes::from(range.len())),
             )
-            .detail(format!(
+            .with_facts(format!(
                 "something is mapped in {:#x}..{:#x}, in a reservation",
                 self.address() + other.start,
                 self.address() + other.end

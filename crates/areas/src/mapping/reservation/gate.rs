@@ -54,6 +54,6 @@ impl<T> DerefMut for Held<'_, T> {
 pub(crate) fn prepare(size: usize) -> Result<()> {
     PART.ready().map_err(|errno| {
         Error::new(ErrorKind::System, format!("reserve {} of addresses", Bytes::from(size)))
-            .call("pthread_atfork", errno)
+            .with_system_call("pthread_atfork", errno)
     })
 }

@@ -55,8 +55,8 @@ impl Reservation {
         };
         if let Some(wrong) = wrong {
             let error = Error::new(ErrorKind::Unsupported, "make areas out of a mapping")
-                .detail(wrong)
-                .help("take private memory that may be read and written");
+                .with_facts(wrong)
+                .with_remedy("take private memory that may be read and written");
             return Err(Rejected::new(error, mapping));
         }
         if let Err(error) = prepare(mapping.span) {
@@ -124,13 +124,13 @@ impl Reservation {
                 String::new()
             };
             Error::new(ErrorKind::NoMemory, what())
-                .detail(format!(
+                .with_facts(format!(
                     "of its {} {} are free, {} in one piece{aligned}",
                     Bytes::from(self.span),
                     Bytes(all),
                     Bytes(longest)
                 ))
-                .help("drop some areas of this provider, or give it more memory")
+                .with_remedy("drop some areas of this provider, or give it more memory")
         };
         let span = page.round_up(size).filter(|&span| span <= self.span);
         let Some(span) = span.filter(|_| size > 0) else { return Err(none(&self.hold())) };
@@ -210,8 +210,8 @@ impl Mapping {
         match self.home.as_ref().is_some_and(|home| home.given.is_some()) {
             false => Ok(()),
             true => Err(Error::new(ErrorKind::Unsupported, what())
-                .detail("its memory was given to its provider, and is not its own")
-                .help(instead)),
+                .with_facts("its memory was given to its provider, and is not its own")
+                .with_remedy(instead)),
         }
     }
 

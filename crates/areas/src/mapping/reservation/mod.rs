@@ -65,7 +65,7 @@ impl Reservation {
         let page = PageSize::base();
         let wrong = |why: &str| {
             Error::new(ErrorKind::InvalidInput, format!("reserve {} of addresses", Bytes::from(size)))
-                .detail(why.to_owned())
+                .with_facts(why.to_owned())
         };
         if size == 0 {
             return Err(wrong("the size is 0"));
@@ -93,7 +93,7 @@ impl Reservation {
                 ErrorKind::InvalidInput,
                 format!("reserve {size} bytes of addresses at {address:#x}"),
             )
-            .detail(format!("address and size must be multiples of the page size, {page}, and not 0")));
+            .with_facts(format!("address and size must be multiples of the page size, {page}, and not 0")));
         }
         Mapping::new(&reserved(At::Exactly(address), size)).map(Reservation::of)
     }
@@ -153,7 +153,7 @@ impl Reservation {
         let what = || format!("release {} of a reservation", Bytes::from(part.len()));
         let page = PageSize::base().bytes();
         if !part.start.is_multiple_of(page) || !part.end.is_multiple_of(page) {
-            return Err(Error::new(ErrorKind::InvalidInput, what()).detail("it is not in whole pages"));
+            return Err(Error::new(ErrorKind::InvalidInput, what()).with_facts("it is not in whole pages"));
         }
         let part = part.start..part.end.min(self.span);
         let mut parts = self.hold();
@@ -173,7 +173,7 @@ impl Reservation {
                 unmapped.map_err(|errno| {
                     let call =
                         format!("munmap({:p}, {})", self.pointer(range.start), Bytes::from(range.len()));
-                    Error::new(ErrorKind::System, what()).call(call, errno)
+                    Error::new(ErrorKind::System, what()).with_system_call(call, errno)
                 })?;
                 parts.gone.cover(range);
             }
@@ -211,17 +211,17 @@ impl Reservation {
         let what = || format!("map {} at offset {offset:#x} of a reservation", Bytes::from(len));
         let end = offset.checked_add(len).filter(|&end| end <= self.span).ok_or_else(|| {
             Error::new(ErrorKind::OutOfRange, what())
-                .detail(format!("it has {} of addresses", Bytes::from(self.span)))
+                .with_facts(format!("it has {} of addresses", Bytes::from(self.span)))
         })?;
         if !(self.address() + offset).is_multiple_of(page.bytes()) {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("that is not a multiple of the page size, {page}")));
+                .with_facts(format!("that is not a multiple of the page size, {page}")));
         }
         let mut parts = self.hold();
         self.reclaim(&mut parts, offset..end);
         if let Some(other) = parts.in_the_way(&(offset..end)) {
             return Err(Error::new(ErrorKind::AddressInUse, what())
-                .detail(format!("{:#x}..{:#x} of it is in use", other.start, other.end)));
+                .with_facts(format!("{:#x}..{:#x} of it is in use", other.start, other.end)));
         }
         parts.taken.insert(offset..end);
         Ok(self.pointer(offset))

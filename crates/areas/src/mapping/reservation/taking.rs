@@ -34,7 +34,7 @@ impl Mapping {
                     return Err(plan.refused(call, errno));
                 }
                 let what = format!("map {} in a reservation", Bytes::from(plan.size));
-                let error = Error::new(ErrorKind::NoMemory, what).call(call, errno);
+                let error = Error::new(ErrorKind::NoMemory, what).with_system_call(call, errno);
                 Err(match plan.page == PageSize::base() {
                     true => remedy::address_space(error, plan.span),
                     false => {

@@ -39,8 +39,8 @@ impl Directory {
                 }
                 if cleared == 0 {
                     return Err(Error::new(ErrorKind::Limit, "join the registry")
-                        .detail(format!("all {SLOTS} slots of {} are taken by live teams", self.path.display()))
-                        .help("end some of the processes that hold areas (`areas ls`), or give some of them a registry \
+                        .with_facts(format!("all {SLOTS} slots of {} are taken by live teams", self.path.display()))
+                        .with_remedy("end some of the processes that hold areas (`areas ls`), or give some of them a registry \
                                of their own through AREAS_DIR"));
                 }
                 continue;
@@ -68,7 +68,7 @@ impl Directory {
             }
         }
         Err(Error::new(ErrorKind::Registry, "join the registry")
-            .detail("every slot that was tried was claimed concurrently"))
+            .with_facts("every slot that was tried was claimed concurrently"))
     }
 
     /// Clears away what dead teams left that had published nothing: a few of them, so that whoever

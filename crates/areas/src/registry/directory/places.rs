@@ -104,8 +104,10 @@ fn refuse_relative(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Registry, format!("use {} as the registry", path.display()))
-        .detail("AREAS_DIR is a relative path, which is another folder for each process that runs elsewhere")
-        .help(format!(
+        .with_facts(
+            "AREAS_DIR is a relative path, which is another folder for each process that runs elsewhere",
+        )
+        .with_remedy(format!(
             "set AREAS_DIR to the whole path, from / on: `export AREAS_DIR=\"$PWD/{}\"`",
             path.display()
         )))
@@ -192,8 +194,8 @@ impl Candidates {
         let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(reported).collect();
         let (first, own) = (all.first().cloned().unwrap_or_default(), all.get(shared..).unwrap_or_default());
         Error::new(ErrorKind::Registry, "join the registry")
-            .detail(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))
-            .help(
+            .with_facts(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))
+            .with_remedy(
                 "set AREAS_DIR to a folder of your own, for all processes that share areas; or have the entries that block it removed (`ls -ld`, root)",
             )
     }
@@ -217,7 +219,7 @@ fn c_path(path: &Path) -> Result<CString> {
 }
 
 fn unusable(path: &Path, detail: String) -> Error {
-    Error::new(ErrorKind::Registry, format!("use {} as the registry", path.display())).detail(detail)
+    Error::new(ErrorKind::Registry, format!("use {} as the registry", path.display())).with_facts(detail)
 }
 
 impl Places for Candidates {
@@ -270,7 +272,7 @@ impl Places for Candidates {
             Ok(()) => Ok(true),
             Err(errno) if self.is_own(place) || !self.is_fixed() && forbids_names(errno) => {
                 let why = unusable(path, format!("it cannot be made ({})", crate::Errno::from(errno)));
-                self.refusals[place] = Some(why.call("mkdir(0700)", errno));
+                self.refusals[place] = Some(why.with_system_call("mkdir(0700)", errno));
                 Ok(false)
             }
             Err(errno) => Err(problem(path, "mkdir(0700)", errno)),
@@ -323,15 +325,15 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
         Err(errno @ (sys::Errno::LOOP | sys::Errno::NOTDIR)) => {
             return Ok(Folder::Foreign(
                 unusable(path, "it is a symbolic link, or not a folder; a link is never followed".to_owned())
-                    .call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
-                    .help("set AREAS_DIR to a folder of your own"),
+                    .with_system_call("open(O_DIRECTORY | O_NOFOLLOW)", errno)
+                    .with_remedy("set AREAS_DIR to a folder of your own"),
             ));
         }
         Err(errno @ (sys::Errno::ACCESS | sys::Errno::PERM)) => {
             return Ok(Folder::Foreign(
                 unusable(path, owner(path, c_path, user))
-                    .call("open(O_DIRECTORY)", errno)
-                    .help("set AREAS_DIR to a folder of your own"),
+                    .with_system_call("open(O_DIRECTORY)", errno)
+                    .with_remedy("set AREAS_DIR to a folder of your own"),
             ));
         }
         Err(errno) => return Err(problem(path, "open(O_DIRECTORY)", errno)),
@@ -344,11 +346,11 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
                 path,
                 format!("it belongs to user {uid}, and the registry of user {user} was asked for"),
             )
-            .help(format!(
+            .with_remedy(format!(
                 "set AREAS_DIR to the folder of user {user}, or leave it unset where that user does"
             )),
             false => unusable(path, format!("it belongs to user {uid}, and we are user {user}"))
-                .help("set AREAS_DIR to a folder of your own"),
+                .with_remedy("set AREAS_DIR to a folder of your own"),
         }));
     }
     if mode & 0o077 != 0 {
@@ -356,8 +358,8 @@ fn open_root(path: &Path, c_path: &CStr, user: u32) -> Result<Folder> {
         // What is in use for something else (`/tmp`, `/etc`) must not be closed to others by who
         // believes us.
         return Err(match mode & 0o1000 == 0 && is_for_areas_alone(fd.as_fd()) {
-            true => error.help(format!("make it private: `chmod 700 {}`", path.display())),
-            false => error.help("set AREAS_DIR to a folder for areas alone: `mktemp -d` makes one"),
+            true => error.with_remedy(format!("make it private: `chmod 700 {}`", path.display())),
+            false => error.with_remedy("set AREAS_DIR to a folder for areas alone: `mktemp -d` makes one"),
         });
     }
     Ok(Folder::Ours(fd))

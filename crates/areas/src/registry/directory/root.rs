@@ -17,13 +17,13 @@ use crate::sys::file::CWD;
 /// for the very same processes, by which they would take the living for dead.
 pub(super) fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
-        Error::new(ErrorKind::Registry, "use the registry").detail(detail).help(
+        Error::new(ErrorKind::Registry, "use the registry").with_facts(detail).with_remedy(
             "/proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`",
         )
     };
     let read = |path: &'static CStr| {
         sys::file::read_link(CWD, path).map_err(|errno| {
-            refuse(format!("there is no {}", path.to_string_lossy())).call("readlink", errno)
+            refuse(format!("there is no {}", path.to_string_lossy())).with_system_call("readlink", errno)
         })
     };
     let pid = sys::process::pid();
@@ -42,7 +42,7 @@ pub(super) fn space_name() -> Result<CString> {
         Err(sys::Errno::NOENT) => None,
         other => Some(other.map_err(|errno| {
             refuse("our time namespace cannot be read".to_owned())
-                .call("readlink(/proc/thread-self/ns/time)", errno)
+                .with_system_call("readlink(/proc/thread-self/ns/time)", errno)
         })?),
     };
     let name = match time.and_then(|time| namespace(&time, "time")) {

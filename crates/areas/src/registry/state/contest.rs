@@ -61,11 +61,11 @@ impl State {
                         ErrorKind::Limit,
                         format!("look up the holder of the name {:?}", Name::from_table(name)),
                     )
-                    .detail(format!(
+                    .with_facts(format!(
                         "process {} holds areas and could not be looked into: {}",
                         link.pid, reason.text
                     ))
-                    .help("raise that limit"));
+                    .with_remedy("raise that limit"));
                 }
                 // Neither finds the other's areas.
                 Known::Unreadable(_) => {}
@@ -207,7 +207,9 @@ pub(in crate::registry) fn rename(
 ) -> Result<(Key, AreaId)> {
     let mut state = super::state_up_to_date()?;
     let Some(held) = state.held.get(&before) else {
-        return Err(Error::new(ErrorKind::NoSuchArea, what.to_owned()).detail("it is not published any more"));
+        return Err(
+            Error::new(ErrorKind::NoSuchArea, what.to_owned()).with_facts("it is not published any more")
+        );
     };
     let area = Announcement { name, ..held.area.clone() };
     let Some(timeout) = alone else {
@@ -218,7 +220,7 @@ pub(in crate::registry) fn rename(
     drop(state);
     get_alone(area, Some(before), timeout, what).map_err(|error| match error.kind() {
         ErrorKind::NameTaken => {
-            error.help("choose another name, or rename it without asking for an exclusive name")
+            error.with_remedy("choose another name, or rename it without asking for an exclusive name")
         }
         _ => error,
     })
@@ -242,20 +244,20 @@ fn get_alone(
         // From here on its owner takes it back.
         Outcome::Ours => match one.ours.take() {
             Some((key, id, _)) => Ok((key, id)),
-            None => Err(Error::new(ErrorKind::Registry, what()).detail("its claim is gone")),
+            None => Err(Error::new(ErrorKind::Registry, what()).with_facts("its claim is gone")),
         },
         Outcome::Taken(source) => Err(taken(what(), &source)),
         Outcome::Stuck(Claim { pid, .. }) => {
             let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
             Err(Error::new(ErrorKind::Busy, what())
-                .detail(format!(
+                .with_facts(format!(
                     "process {pid}{command} is in the middle of taking the name, and has not continued within {timeout:?}: it may be stopped"
                 ))
-                .help(format!("continue it (`kill -CONT {pid}`) or end it, and try again")))
+                .with_remedy(format!("continue it (`kill -CONT {pid}`) or end it, and try again")))
         }
         Outcome::Restless => Err(Error::new(ErrorKind::Registry, what())
-            .detail("the registry's folder is removed again and again")
-            .help("see which process removes it, or set AREAS_DIR to a folder of your own")),
+            .with_facts("the registry's folder is removed again and again")
+            .with_remedy("see which process removes it, or set AREAS_DIR to a folder of your own")),
     }
 }
 
@@ -264,6 +266,6 @@ pub(in crate::registry) fn taken(what: String, source: &Source) -> Error {
     let pid = source.pid();
     let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
     Error::new(ErrorKind::NameTaken, what)
-        .detail(format!("process {pid}{command} holds an area of that name, with id {}", source.id()))
-        .help("choose another name, or open the one that is there (`create_or_open` does either)")
+        .with_facts(format!("process {pid}{command} holds an area of that name, with id {}", source.id()))
+        .with_remedy("choose another name, or open the one that is there (`create_or_open` does either)")
 }

@@ -195,11 +195,13 @@ impl State {
         let what = format!("look at area {id}");
         Err(match unreadable {
             Some((pid, reason)) => Error::new(reason.kind(), what)
-                .detail(format!("its id belongs to process {pid}, which cannot be read: {}", reason.text))
-                .help("run with the same user, group and capabilities, or have it passed over a socket"),
+                .with_facts(format!("its id belongs to process {pid}, which cannot be read: {}", reason.text))
+                .with_remedy(
+                    "run with the same user, group and capabilities, or have it passed over a socket",
+                ),
             None => Error::new(ErrorKind::NoSuchArea, what)
-                .detail("no live area of this user and pid namespace has that id")
-                .help("`areas ls` lists what there is"),
+                .with_facts("no live area of this user and pid namespace has that id")
+                .with_remedy("`areas ls` lists what there is"),
         })
     }
 
@@ -228,12 +230,12 @@ impl State {
         match (next, unreadable) {
             (Some(next), _) => Ok(Some(next)),
             (None, Some(reason)) => Err(Error::new(reason.kind(), what())
-                .detail(format!("it has some, and cannot be read: {}", reason.text))
-                .help("run with the same user, group and capabilities")),
+                .with_facts(format!("it has some, and cannot be read: {}", reason.text))
+                .with_remedy("run with the same user, group and capabilities")),
             (None, None) if own || process_lives(pid) => Ok(None),
             (None, None) => Err(Error::new(ErrorKind::NoSuchTeam, what())
-                .detail("no live process has that number")
-                .help("`areas ls` lists the processes that hold areas")),
+                .with_facts("no live process has that number")
+                .with_remedy("`areas ls` lists the processes that hold areas")),
         }
     }
 
@@ -317,12 +319,14 @@ impl State {
         }
         let error = match self.hidden(name) {
             None => Error::new(ErrorKind::NoSuchArea, what)
-                .detail("no live process of this user and pid namespace holds an area of that name"),
-            Some(hidden) => Error::new(hidden.kind, what)
-                .detail(format!("no process that can be read holds an area of that name; {}", hidden.text)),
+                .with_facts("no live process of this user and pid namespace holds an area of that name"),
+            Some(hidden) => Error::new(hidden.kind, what).with_facts(format!(
+                "no process that can be read holds an area of that name; {}",
+                hidden.text
+            )),
         };
         let limited = error.kind() == ErrorKind::Limit;
-        error.help(if limited {
+        error.with_remedy(if limited {
             "raise that limit, and look again"
         } else {
             "`areas ls` lists what there is"

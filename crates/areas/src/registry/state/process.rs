@@ -50,8 +50,9 @@ impl DerefMut for Guard {
 
 /// This process's state, in a forked child as far as it can be had without publishing anything.
 fn state_as_it_is() -> Result<Guard> {
-    PART.ready()
-        .map_err(|errno| Error::new(ErrorKind::System, "use the registry").call("pthread_atfork", errno))?;
+    PART.ready().map_err(|errno| {
+        Error::new(ErrorKind::System, "use the registry").with_system_call("pthread_atfork", errno)
+    })?;
     let mut guard = lock();
     if guard.is_none() {
         *guard = Some(Box::new(State::new()?));

@@ -161,7 +161,7 @@ impl State {
                 ErrorKind::AddressInUse,
                 "accept an area that another holder has grown on its way",
             )
-            .help("look again: it is mapped elsewhere then")
+            .with_remedy("look again: it is mapped elsewhere then")
             .caused_by(error));
         }
         object.widen(size);
@@ -204,12 +204,12 @@ impl State {
                 let fd = object.own_fd().map_err(|_| closed("map all of a frozen area".to_owned()))?;
                 mapping.extend(size, fd).map_err(|error| {
                     Error::new(error.kind(), format!("take area {name:?}"))
-                        .detail(format!(
+                        .with_facts(format!(
                             "it was made larger than its addresses before it was frozen: {} instead of {}",
                             Bytes::from(size),
                             Bytes::from(mapping.span())
                         ))
-                        .help("clone it by its name: `open_frozen`")
+                        .with_remedy("clone it by its name: `open_frozen`")
                         .caused_by(error)
                 })?;
                 lock.apply(mapping.base(), size, &format!("area {name:?}"))?;
@@ -255,17 +255,17 @@ impl State {
     ) -> Result<AreaId> {
         let Some(record) = self.own_record(key) else {
             return Err(Error::new(ErrorKind::Registry, format!("transfer an area to process {pid}"))
-                .detail("it is not published by this process"));
+                .with_facts("it is not published by this process"));
         };
         let what = format!("transfer area {} {:?} to process {pid}", record.id, record.name);
         if ![0, sys::process::user()].contains(&sys::process::real_user()) {
             return Err(Error::new(ErrorKind::NotPermitted, what)
-                .detail(format!(
+                .with_facts(format!(
                     "this process was started by user {} and works for user {}: the other team would refuse it",
                     sys::process::real_user(),
                     sys::process::user()
                 ))
-                .help("send it over a socket: `Area::send`, `receive`"));
+                .with_remedy("send it over a socket: `Area::send`, `receive`"));
         }
         // The folder in use by now is where ids are claimed.
         self.rejoin()?;
@@ -291,8 +291,8 @@ impl State {
                 && peer.maps().is_some_and(|maps| !is_free(&maps, start, used))
             {
                 return Err(Error::new(ErrorKind::AddressInUse, what)
-                    .detail(format!("process {pid} does not have {used} bytes free at {start:#x}"))
-                    .help("choose another address, or let its kernel choose one"));
+                    .with_facts(format!("process {pid} does not have {used} bytes free at {start:#x}"))
+                    .with_remedy("choose another address, or let its kernel choose one"));
             }
             let Some(directory) = self.directory.as_ref().filter(|_| peer.takes_transfers()) else {
                 continue;
@@ -316,10 +316,10 @@ impl State {
         Err(match refused {
             Some(refused) => explain(what, refused),
             None => Error::new(ErrorKind::Unsupported, what)
-                .detail(format!(
+                .with_facts(format!(
                     "process {pid} has no socket for transfers: none could be made when it joined, or its library is of another version"
                 ))
-                .help("`registry::join` there says why, and tries again"),
+                .with_remedy("`registry::join` there says why, and tries again"),
         })
     }
 
@@ -377,20 +377,20 @@ impl State {
         match hidden {
             Some(reason) => unreadable(what, reason),
             None if !process_lives(pid) => {
-                Error::new(ErrorKind::NoSuchTeam, what).detail("no live process has that number")
+                Error::new(ErrorKind::NoSuchTeam, what).with_facts("no live process has that number")
             }
             None => Error::new(ErrorKind::NoSuchTeam, what)
-                .detail("that process has not joined the registry: it has published no area, or belongs to another user")
-                .help("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
+                .with_facts("that process has not joined the registry: it has published no area, or belongs to another user")
+                .with_remedy("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
         }
     }
 }
 
 fn unreadable(what: String, reason: &Reason) -> Error {
-    let error = Error::new(reason.kind(), what).detail(format!("it cannot be read: {}", reason.text));
+    let error = Error::new(reason.kind(), what).with_facts(format!("it cannot be read: {}", reason.text));
     match reason.kind() {
         ErrorKind::Limit => remedy::open_files(error),
-        _ => error.help("send it over a socket: `Area::send`, `receive`"),
+        _ => error.with_remedy("send it over a socket: `Area::send`, `receive`"),
     }
 }
 
@@ -428,23 +428,23 @@ fn is_full(untaken: &[Arrival]) -> bool {
 
 /// Why another team's transfer socket did not take an offer.
 fn explain(what: String, Refused { call, errno }: Refused) -> Error {
-    let error = |kind| Error::new(kind, what.clone()).call(call, errno);
+    let error = |kind| Error::new(kind, what.clone()).with_system_call(call, errno);
     match errno {
         sys::Errno::AGAIN => error(ErrorKind::Busy)
-            .detail(format!(
+            .with_facts(format!(
                 "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
                 sys::text::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
             ))
-            .help("it accepts them at its next call into the registry, as long as its program takes what has come: try again then"),
+            .with_remedy("it accepts them at its next call into the registry, as long as its program takes what has come: try again then"),
         sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
         sys::Errno::TOOMANYREFS => error(ErrorKind::Limit)
-            .detail("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
-            .help("have them taken, or raise the limit (`ulimit -n`, LimitNOFILE=)"),
+            .with_facts("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
+            .with_remedy("have them taken, or raise the limit (`ulimit -n`, LimitNOFILE=)"),
         sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted)
-            .detail("it can be read, but nothing can be sent to it")
-            .help("send it over a socket: `Area::send`, `receive`"),
+            .with_facts("it can be read, but nothing can be sent to it")
+            .with_remedy("send it over a socket: `Area::send`, `receive`"),
         sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => {
-            error(ErrorKind::NoSuchTeam).detail("it ended concurrently, or has closed its socket for transfers")
+            error(ErrorKind::NoSuchTeam).with_facts("it ended concurrently, or has closed its socket for transfers")
         }
         _ => error(ErrorKind::System),
     }

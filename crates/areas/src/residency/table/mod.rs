@@ -105,14 +105,14 @@ impl Table {
             let opened = sys::pages::open_table().map_err(|errno| {
                 let error = |kind| {
                     Error::new(kind, "look at this process's page tables")
-                        .call("open(\"/proc/thread-self/pagemap\")", errno)
+                        .with_system_call("open(\"/proc/thread-self/pagemap\")", errno)
                 };
                 match errno {
                     sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
-                    sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted).help(
+                    sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted).with_remedy(
                         "a process that has changed its user is not dumpable: call prctl(PR_SET_DUMPABLE, 1) after that; or a sandbox forbids it",
                     ),
-                    _ => error(ErrorKind::System).help("/proc must be mounted"),
+                    _ => error(ErrorKind::System).with_remedy("/proc must be mounted"),
                 }
             })?;
             self.pagemap = Some(opened);
@@ -157,7 +157,10 @@ impl Table {
                                 ErrorKind::System,
                                 format!("look at {} of page tables", Bytes::from(end - start)),
                             )
-                            .call(format!("ioctl(pagemap, PAGEMAP_SCAN, {start:#x}..{end:#x})"), errno)
+                            .with_system_call(
+                                format!("ioctl(pagemap, PAGEMAP_SCAN, {start:#x}..{end:#x})"),
+                                errno,
+                            )
                         },
                     );
                 }
@@ -175,7 +178,10 @@ impl Table {
         let words = &mut self.words[..wanted];
         let got = sys::pages::table_words(pagemap.as_fd(), start, words).map_err(|errno| {
             Error::new(ErrorKind::System, format!("look at {} of page tables", Bytes::from(end - start)))
-                .call(format!("pread(\"/proc/thread-self/pagemap\", page {:#x})", start / page), errno)
+                .with_system_call(
+                    format!("pread(\"/proc/thread-self/pagemap\", page {:#x})", start / page),
+                    errno,
+                )
         })?;
         let mut found = 0;
         for (index, word) in words[..got].iter().enumerate() {

@@ -119,7 +119,7 @@ impl Table {
                 }
                 Err(errno) => {
                     let call = format!("move_pages(0, {count}, {:p}, …)", self.addresses[0]);
-                    return Err(Error::new(ErrorKind::System, WHAT).call(call, errno));
+                    return Err(Error::new(ErrorKind::System, WHAT).with_system_call(call, errno));
                 }
             }
             if !self.status[..count].contains(&-libc::ENOENT) {
@@ -136,7 +136,7 @@ impl Table {
                     self.status[index] = self.node_of_present(self.addresses[index])?
                 }
                 status => {
-                    return Err(Error::new(ErrorKind::System, WHAT).call(
+                    return Err(Error::new(ErrorKind::System, WHAT).with_system_call(
                         format!("move_pages(0, {count}, …), page {:p}", self.addresses[index]),
                         sys::Errno::from_raw_os_error(-status),
                     ));
@@ -167,11 +167,11 @@ impl Table {
             node => node,
         };
         node.map_err(|errno| {
-            let error = |kind| Error::new(kind, WHAT).call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
+            let error = |kind| Error::new(kind, WHAT).with_system_call(format!("get_mempolicy({address:p}, MPOL_F_NODE)"), errno);
             match errno {
                 sys::Errno::FAULT => error(ErrorKind::ReadOnly)
-                    .detail("its protection allows no access, and this kernel reports the node of accessible pages only")
-                    .help("allow reading first, or use Linux 6.6 or later"),
+                    .with_facts("its protection allows no access, and this kernel reports the node of accessible pages only")
+                    .with_remedy("allow reading first, or use Linux 6.6 or later"),
                 _ => error(ErrorKind::System),
             }
         })
