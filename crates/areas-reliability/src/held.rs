@@ -14,12 +14,13 @@ pub(crate) struct Held {
     anonymous: usize,
 }
 
-/// A door has another name each time it is made; that there is one, and one only, is what matters.
+/// A transfer socket has another name each time it is made; that there is one, and one only, is
+/// what matters.
 fn door_of_any_name(path: &str) -> String {
     match path.rsplit_once("/door-") {
         Some((folder, _)) => {
             let gone = if path.ends_with(" (deleted)") { ", which has no name any more" } else { "" };
-            format!("a door in {folder}{gone}")
+            format!("a transfer socket in {folder}{gone}")
         }
         None => path.to_owned(),
     }

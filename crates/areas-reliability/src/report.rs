@@ -80,7 +80,7 @@ pub(crate) fn folded(calls: &[String]) -> String {
     text
 }
 
-/// What came of an operation, in one cell.
+/// The outcome of an operation, in one cell.
 pub(crate) fn result_of(skipped: Option<&String>, wrong: &[String], good: &str) -> String {
     match skipped {
         Some(why) => format!("not tried: {why}"),

@@ -95,7 +95,7 @@ fn one(peer: &Peer, folder: &Path) -> Result<(), String> {
         .arg(&source)
         .arg("-o")
         .arg(&library)
-        // Our own header, for our own door to C.
+        // Our own header, for our own interface in C.
         .arg("-I")
         .arg(process::workspace().join("crates/areas-capi/include"));
     if let Some(wheel) = peer.wheel {

@@ -44,7 +44,7 @@ pub(super) struct Memory {
     /// Where its file is, if it has a name in a file system.
     pub(super) path: Option<PathBuf>,
     /// A path of `/proc` that leads to it.
-    pub(super) door: Option<String>,
+    pub(super) opening_path: Option<String>,
     /// A process of another mount namespace, in whose folder of shared memory it is.
     pub(super) inside: Option<u32>,
     /// Whether it is an area's of which it is known that no process publishes it.

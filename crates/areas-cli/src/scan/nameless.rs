@@ -25,7 +25,7 @@ pub(super) fn memories(mounts: &Mounts, walk: &mut Walk, registries: &Registries
 }
 
 fn memory(object: Object, found: Found, huge: &[u64], registries: &Registries) -> Memory {
-    let look = found.look.or_else(|| same(object, found.door.as_deref()?));
+    let look = found.look.or_else(|| same(object, found.opening_path.as_deref()?));
     let areas = registries.over(object);
     let size = look.map_or(found.end, |look| look.size);
     let (kind, name) = match areas.first() {
@@ -54,7 +54,7 @@ fn memory(object: Object, found: Found, huge: &[u64], registries: &Registries) -
         },
         holders: found.holders,
         path: None,
-        door: found.door,
+        opening_path: found.opening_path,
         inside: None,
         is_unpublished,
         areas,
@@ -66,8 +66,8 @@ fn memory(object: Object, found: Found, huge: &[u64], registries: &Registries) -
 }
 
 /// What is behind a path of `/proc`, if that still is this memory.
-fn same(object: Object, door: &str) -> Option<Look> {
-    look_through(door).ok().filter(|look| look.object == object)
+fn same(object: Object, opening_path: &str) -> Option<Look> {
+    look_through(opening_path).ok().filter(|look| look.object == object)
 }
 
 /// What it is, and how it is called, by what the kernel shows of it.

@@ -84,7 +84,7 @@ pub(super) fn memory(kind: Kind, file: File, walk: &mut Walk) -> Memory {
         why,
         holders,
         path: Some(file.path),
-        door: None,
+        opening_path: None,
         inside: None,
         is_unpublished: false,
         areas: Vec::new(),

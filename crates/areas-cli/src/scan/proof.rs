@@ -48,8 +48,8 @@ impl Looked {
     }
 
     /// Looks at what a path of `/proc` leads to.
-    fn through(door: &str) -> rustix::io::Result<Self> {
-        let file = rustix::fs::open(door, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    fn through(opening_path: &str) -> rustix::io::Result<Self> {
+        let file = rustix::fs::open(opening_path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let stat = rustix::fs::fstat(&file)?;
         Ok(Looked { file, stat })
     }
@@ -130,9 +130,9 @@ pub(super) fn ask(path: &Path, object: Object) -> Proof {
 /// can be opened.
 pub(super) fn resident(memory: &Memory) -> Option<u64> {
     let object = memory.object?;
-    let looked = match (&memory.path, &memory.door) {
+    let looked = match (&memory.path, &memory.opening_path) {
         (Some(path), _) => Looked::at(CWD, path),
-        (None, Some(door)) => Looked::through(door),
+        (None, Some(opening_path)) => Looked::through(opening_path),
         (None, None) => return None,
     };
     let looked = looked.ok().filter(|looked| looked.object() == object && looked.is_file())?;

@@ -75,7 +75,7 @@ pub(super) struct Found {
     pub(super) end: u64,
     pub(super) look: Option<Look>,
     /// A path of `/proc` that leads to it.
-    pub(super) door: Option<String>,
+    pub(super) opening_path: Option<String>,
 }
 
 /// A segment: its number, and in which IPC namespace it has that.
@@ -150,8 +150,9 @@ impl Walk {
             if found.label.is_empty() {
                 found.label = line.path.to_vec();
             }
-            if found.door.is_none() {
-                found.door = Some(format!("{}/map_files/{:x}-{:x}", shown.folder, line.start, line.end));
+            if found.opening_path.is_none() {
+                found.opening_path =
+                    Some(format!("{}/map_files/{:x}-{:x}", shown.folder, line.start, line.end));
             }
         }
         self.look_at_descriptors(pid, &shown, wanted, here);
@@ -179,7 +180,7 @@ impl Walk {
                 {
                     let found = self.objects.entry(look.object).or_default();
                     found.label = says.to_vec();
-                    (found.look, found.door) = (Some(look), Some(path));
+                    (found.look, found.opening_path) = (Some(look), Some(path));
                     // Threads whose tables could not be compared show the same descriptors.
                     found.holder(pid).descriptors += usize::from(counted.insert((number, look.object)));
                 }
@@ -228,7 +229,7 @@ impl Found {
         self.end = self.end.max(other.end);
         // What was looked at through a descriptor says more than a mapping does.
         if self.look.is_none() && (other.look.is_some() || self.label.is_empty()) {
-            (self.label, self.look, self.door) = (other.label, other.look, other.door);
+            (self.label, self.look, self.opening_path) = (other.label, other.look, other.opening_path);
         }
     }
 }

@@ -174,7 +174,7 @@ fn who_does_not_answer_is_neither_renamed_nor_dropped() {
         assert!(ran.stderr.contains("is not an `areas` command that answers here"), "{ran:?}");
     }
     assert_eq!(registry.list()[0]["pid"], worker.id());
-    // It has it for reading only: who may not write it may not take that from others.
+    // It has it for reading only: freezing takes a right to write.
     let ran = registry.run(["freeze", "x"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("its protection is r--"), "{ran:?}");

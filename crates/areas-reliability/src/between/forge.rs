@@ -16,8 +16,8 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 pub(super) mod header {
     pub(in super::super) const VERSION: u64 = 8;
     pub(in super::super) const PID: u64 = 16;
-    /// The number of the descriptor that leads to the team's door, + 1.
-    pub(in super::super) const DOOR: u64 = 20;
+    /// The number of the descriptor that leads to the team's transfer socket, + 1.
+    pub(in super::super) const TRANSFER_SOCKET: u64 = 20;
     pub(in super::super) const DEVICE: u64 = 32;
     pub(in super::super) const INODE: u64 = 40;
     pub(in super::super) const INDEX: u64 = 64;
@@ -184,7 +184,7 @@ impl Table {
     }
 }
 
-/// Offers a file to another team, at its door.
+/// Offers a file to another team, at its transfer socket.
 pub(super) fn send_offer(team: u32, offer: &[u8], file: &OwnedFd) -> Result<()> {
     let table = fs::read_dir(format!("/proc/{team}/fd"))?
         .flatten()
@@ -194,8 +194,8 @@ pub(super) fn send_offer(team: u32, offer: &[u8], file: &OwnedFd) -> Result<()> 
         })
         .context("the team has no table")?;
     let mut number = [0; 4];
-    File::open(table)?.read_exact_at(&mut number, header::DOOR)?;
-    let number = u32::from_le_bytes(number).checked_sub(1).context("the team has no door")?;
+    File::open(table)?.read_exact_at(&mut number, header::TRANSFER_SOCKET)?;
+    let number = u32::from_le_bytes(number).checked_sub(1).context("the team has no transfer socket")?;
     let socket = UnixDatagram::unbound()?;
     socket.connect(format!("/proc/{team}/fd/{number}"))?;
     send(&socket, offer, &[file.as_fd()])

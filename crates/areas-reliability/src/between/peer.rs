@@ -298,9 +298,11 @@ impl Peer {
         file.with_context(|| format!("open {}", path.display()))
     }
 
-    /// Another file has its door's number from now on.
-    pub(super) fn replace_door(&self, with: impl AsFd) -> Result<()> {
-        let number = u32::from_le_bytes(self.table.get(header::DOOR)?).checked_sub(1).context("no door")?;
+    /// Another file has its transfer socket's number from now on.
+    pub(super) fn replace_transfer_socket(&self, with: impl AsFd) -> Result<()> {
+        let number = u32::from_le_bytes(self.table.get(header::TRANSFER_SOCKET)?)
+            .checked_sub(1)
+            .context("no transfer socket")?;
         replace_number(i32::try_from(number)?, with.as_fd())
     }
 

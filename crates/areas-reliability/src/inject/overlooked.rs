@@ -140,7 +140,7 @@ const ROOMY: &[&str] = &["create-resizable", "clone-resizable"];
 const FOLDERS: &[&str] = &["the registry", "pid-", "=teams", "=control", "=."];
 
 pub(crate) static RULES: &[Rule] = &[
-    rule(&["unlinkat"], "a door's name that stays: who joins next clears it away, as its maker is dead")
+    rule(&["unlinkat"], "a transfer socket's name that stays: who joins next clears it away, as its maker is dead")
         .about(&["door-"])
         .of(&["join-once"])
         .leaving()
@@ -176,28 +176,29 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["fcntl(F_GETFL)"], "whether the descriptor may write: `fallocate` reports it").of(&["grow-pool"]),
     rule(&["statx", "lseek"], "the standard library asks how long a text of the kernel's is before it reads it: a hint")
         .about(&["/proc/", "/sys/"]),
-    // Doors. (Where an area cannot be offered at all, who offers it gets an error: `transfer`.)
+    // Transfer sockets. (Where an area cannot be offered at all, who offers it gets an error:
+    // `transfer`.)
     rule(&["socket", "setsockopt", "bind"],
-         "a team without a door: it can be given nothing, which is an error for who tries, and `registry::join` tries again")
+         "a team without a transfer socket: it can be given nothing, which is an error for who tries, and `registry::join` tries again")
         .of(JOINING)
         .lacking(),
-    rule(&["ppoll"], "whether something came to the door: looked for, where that is not known").of(REGISTRY),
-    rule(&["fstat"], "whether the parent's door is still where it was: a child that cannot find out leaves it open, and has a door of its own")
+    rule(&["ppoll"], "whether something came to the transfer socket: looked for, where that is not known").of(REGISTRY),
+    rule(&["fstat"], "whether the parent's transfer socket is still where it was: a child that cannot find out leaves it open, and has a transfer socket of its own")
         .about(&["socket:"])
         .of(&["fork"])
         .leaving()
         .lacking(),
     rule(&["openat", "fstat"], "the same").about(&["door-", "socket:"]).of(JOINING).lacking(),
-    rule(&["unlinkat"], "a door's name that stays: who joins next clears it away, as its maker is dead")
+    rule(&["unlinkat"], "a transfer socket's name that stays: who joins next clears it away, as its maker is dead")
         .about(&["door-"])
         .of(JOINING)
         .leaving()
         .lacking(),
-    rule(&["fstat"], "whether the folder is still open under its number, as a door is made: a team without a door, as above")
+    rule(&["fstat"], "whether the folder is still open under its number, as a transfer socket is made: a team without a transfer socket, as above")
         .about(&["the registry"])
         .of(JOINING)
         .lacking(),
-    rule(&["fstat"], "whether the door's number is still its own: who cannot find out takes nothing from it, and asks again at the next look")
+    rule(&["fstat"], "whether the transfer socket's number is still its own: who cannot find out takes nothing from it, and asks again at the next look")
         .about(&["socket:"])
         .of(REGISTRY)
         .answering(),
@@ -403,7 +404,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["/proc/meminfo", "cgroup", "/sys/", "mountinfo", "/status"])
         .of(POPULATING),
     rule(&["madvise(MADV_POPULATE_READ)"], "the kernel asks to be asked again").only(&[EAGAIN]),
-    rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `collapsed` says what came of it"),
+    rule(&["madvise(MADV_COLLAPSE)"], "transparent huge pages are a hint; `collapsed` reports the outcome"),
     rule(&["clone3"], "a limit of threads is reached: those that could be started do it all"),
     rule(&["fcntl(F_ADD_SEALS)"], "a page is pinned: it is tried again until the timeout").only(&[EBUSY]).of(&["freeze", "freeze-locked"]),
     rule(&["dup3", "fchmod"], "it is frozen already: a descriptor for reading only, and the mode, are tidiness").of(&["freeze", "freeze-locked"]),

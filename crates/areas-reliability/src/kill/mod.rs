@@ -191,7 +191,7 @@ impl Trial {
         Ok(calls)
     }
 
-    /// Puts an area at the victim's door, where the operation is to take it in.
+    /// Puts an area at the victim's transfer socket, where the operation is to take it in.
     fn hand_over(&mut self, watch: &mut Watch, to: u32) -> Result<()> {
         if let (Hands::Takes, Some(bystander)) = (self.operation.hands, &mut self.bystander) {
             bystander.ask("wrap")?;

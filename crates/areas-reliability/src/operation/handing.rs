@@ -68,8 +68,8 @@ fn is_victims(area: &registry::Source) -> bool {
     area.name().as_bytes() == VICTIM.as_bytes()
 }
 
-/// What the bystander has put at our door before the operation begins: two, of which the first is
-/// taken.
+/// What the bystander has put at our transfer socket before the operation begins: two, of which the
+/// first is taken.
 pub(super) fn from_another() -> Result<Box<dyn Act>> {
     registry::join()?;
     With::new(

@@ -59,10 +59,14 @@ pub(super) fn join() -> Result<Box<dyn Act>> {
     publishing(unpublished()?)
 }
 
-/// A team that only has a door.
+/// A team that only has a transfer socket.
 pub(super) fn join_without_area() -> Result<Box<dyn Act>> {
-    With::new((), |()| registry::join(), |()| is(doors() == 1, || format!("it has {} doors", doors())))
-        .boxed()
+    With::new(
+        (),
+        |()| registry::join(),
+        |()| is(transfer_sockets() == 1, || format!("it has {} transfer sockets", transfer_sockets())),
+    )
+    .boxed()
 }
 
 /// The same, as who only looks does it. No process hears of an error.
@@ -73,7 +77,7 @@ pub(super) fn join_to_look() -> Result<Box<dyn Act>> {
     };
     With::new((), look, |()| {
         registry::join_once();
-        is(doors() <= 1, || format!("it has {} doors", doors()))
+        is(transfer_sockets() <= 1, || format!("it has {} transfer sockets", transfer_sockets()))
     })
     .boxed()
 }
@@ -84,9 +88,9 @@ pub(super) fn publish_first() -> Result<Box<dyn Act>> {
     publishing(unpublished()?)
 }
 
-/// The doors that this process has open, as the kernel shows them: sockets' files whose names are
-/// gone.
-fn doors() -> usize {
+/// The transfer sockets that this process has open, as the kernel shows them: sockets' files whose
+/// names are gone.
+fn transfer_sockets() -> usize {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
     targets.filter(|target| target.to_string_lossy().contains("/door-")).count()

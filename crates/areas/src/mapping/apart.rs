@@ -1,4 +1,4 @@
-//! Addresses for mappings that shall stand apart from their neighbours.
+//! Addresses for mappings that shall not be merged with adjacent VMAs.
 //!
 //! Left to itself the kernel maps side by side, and joins private memory with a neighbour that is
 //! like it. A placement of its own then divides them again, which takes longer than to map: 1.2 µs
@@ -10,7 +10,7 @@
 //! for the kernel than to look for one.
 //!
 //! Neighbours that are not joined are more mappings, of which a process may have 65,530
-//! (`vm.max_map_count`). So only so many stand apart at a time as leave room for others.
+//! (`vm.max_map_count`). So only so many are kept unmerged at a time as leave room for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::page::PageSize;
 use crate::sys::memory::At;
 
-/// How many mappings stand apart at a time.
+/// How many mappings are kept unmerged at a time.
 const MAX_UNMERGED: usize = 8192;
 
 /// How far below the anchor addresses are wished for, in bytes: far enough for much memory, and not
@@ -38,11 +38,11 @@ const NONE: usize = 1;
 #[derive(Debug)]
 struct Room {
     /// A page of addresses without memory, kept forever, below which mappings are to lie: as it is
-    /// like none of them, it is joined with none. 0 before it was asked for.
+    /// like none of them, it is merged with none. 0 before it was asked for.
     anchor: AtomicUsize,
     /// The next one ends here.
     end: AtomicUsize,
-    /// How many mappings stand apart.
+    /// How many mappings are kept unmerged.
     apart: AtomicUsize,
 }
 
@@ -162,7 +162,7 @@ mod tests {
     fn each_lies_a_page_below_the_last() {
         let (page, room) = (gap(), room());
         let first = room.hint(16 * page).unwrap();
-        assert_eq!(first, TOP - 16 * page, "the anchor itself is no neighbour to be joined with");
+        assert_eq!(first, TOP - 16 * page, "the anchor itself is no neighbour to be merged with");
         assert!(room.took(Some(first), first));
         let second = room.hint(page).unwrap();
         assert_eq!(second, first - 2 * page);

@@ -3,7 +3,7 @@
 //!
 //! A request looks at the parts in the order of their size, and so finds the best one at once; only
 //! with an alignment of more than what all parts have it may have to look at more. What comes back
-//! is joined with its free neighbours.
+//! is merged with its free neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Addresses by wish: the first free ones above a hint, or any at random.
+//! Address hints: the first free addresses above one, or any at random.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;

@@ -264,7 +264,7 @@ fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Optio
 }
 
 /// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not
-/// placed is best joined with its neighbours; of files, and of what children inherit, there are
+/// placed is best merged with its neighbours; of files, and of what children inherit, there are
 /// few, and the kernel chooses.
 fn avoids_merging(request: &Request<'_>, placement: Option<&Placement>) -> bool {
     match request.backing() {

@@ -57,7 +57,7 @@ const BEGUN: u8 = u8::MAX;
 /// is not used.
 const RECORD: usize = 4;
 
-/// What came of each call and of each feature of one, by name, in a fixed order.
+/// The outcome of each call and of each feature of one, by name, in a fixed order.
 pub(crate) fn answers() -> Vec<(&'static str, Answer)> {
     let mut answers = vec![Answer::Unasked; PROBES.len()];
     let mut next = 0;

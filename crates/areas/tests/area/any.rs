@@ -105,7 +105,7 @@ fn each_kind_is_frozen_or_comes_back() {
     let rejected = frozen(AnyArea::from(private)).unwrap_err();
     assert_eq!(rejected.error.kind(), ErrorKind::Unsupported);
     assert!(matches!(rejected.value, AnyArea::Private(_)), "{}", rejected.value);
-    // As its kind has it: who may not write may not freeze.
+    // As its kind has it: freezing takes a right to write.
     let shared = areas::builder(page()).protection(Protection::READ).shared().unwrap();
     let rejected = frozen(AnyArea::from(shared)).unwrap_err();
     assert!(matches!(rejected.value, AnyArea::Shared(_)), "{}", rejected.value);

@@ -87,7 +87,7 @@ fn a_clone_in_this_process_reaches_the_new_bytes() {
             ),
             (9, 9)
         );
-        // Who may not write may not grow.
+        // Growing takes a right to write.
         assert_eq!(reader.grow(16 * page).map_err(|error| error.kind()), Ok(()), "it is that large already");
         let small = areas::builder(1).growable(page * 2).name("small").shared().unwrap();
         let reader = areas::registry::find("small").unwrap().open_read_only().unwrap();

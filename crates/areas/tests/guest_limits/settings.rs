@@ -52,11 +52,11 @@ fn what_is_said_of_transparent_huge_pages_is_what_comes_of_them() {
     let _deny = Setting::new(&format!("{FOLDER}/shmem_enabled"), "deny");
     let (given, then, said, measured) = populated(builder.shared().unwrap());
     assert_eq!((given, said, measured), (format!("base pages ({FOLDER}/shmem_enabled is deny)"), 0, 0));
-    let then = then.expect("that nothing came of it is said");
+    let then = then.expect("that it had no effect is said");
     assert!(then.contains("MADV_COLLAPSE") && then.contains("shmem_enabled is deny"), "{then}");
 }
 
-/// A setting that changed after the area was made is reported by what came of populating.
+/// A setting that changed after the area was made is reported by the outcome of populating.
 #[test]
 fn a_setting_that_changes_is_reported_when_populated() {
     let this = test!("a_setting_that_changes_is_reported_when_populated");

@@ -56,7 +56,7 @@ fn machine_a_process_that_forbids_them_is_reported() {
             [populated(builder.shared().unwrap()), populated(builder.private().unwrap())]
         {
             assert_eq!((&*given, said, measured), (FORBIDDEN, 0, 0));
-            let then = then.expect("that nothing came of it is said");
+            let then = then.expect("that it had no effect is said");
             assert!(
                 then.starts_with("base pages: cannot collapse the pages of ")
                     && then.contains("PR_SET_THP_DISABLE"),

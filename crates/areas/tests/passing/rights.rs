@@ -63,12 +63,12 @@ fn for_reading_only_means_it() {
 fn frozen_comes_frozen() {
     let (ours, theirs) = pair();
     let area = areas::builder(100).shared().unwrap();
-    area.write_at(0, b"for ever").unwrap();
+    area.write_at(0, b"forever!").unwrap();
     let frozen = area.freeze().unwrap();
     frozen.send(&ours).unwrap();
     drop(frozen);
     let Received::Frozen(received) = areas::receive(&theirs).unwrap() else { panic!("not frozen") };
-    assert_eq!(&received[..8], b"for ever");
+    assert_eq!(&received[..8], b"forever!");
     assert_eq!(received.len(), 100);
 }
 

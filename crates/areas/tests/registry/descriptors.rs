@@ -97,7 +97,8 @@ fn everything_is_closed_and_the_numbers_are_of_other_files() {
     assert_eq!(folder.links().len(), 2);
 }
 
-/// At its door others could offer it areas: it makes another one, in the table that it has.
+/// At its transfer socket others could offer it areas: it makes another one, in the table that it
+/// has.
 #[test]
 fn a_door_that_was_closed_is_made_again() {
     let folder = Folder::new();
@@ -107,7 +108,7 @@ fn a_door_that_was_closed_is_made_again() {
     for look in ["keep", "join"] {
         let area = giver.ask(&format!("make shared {look} 4096 0"));
         let transfer = format!("transfer {} {} any", area.split(' ').next().unwrap(), target.pid());
-        target.ask("close-door");
+        target.ask("close-transfer-socket");
         refused(giver.try_ask(&transfer), ErrorKind::NoSuchTeam);
         assert_eq!(target.ask("transferred"), "");
         target.ask(look);
@@ -116,7 +117,7 @@ fn a_door_that_was_closed_is_made_again() {
         target.ask("take");
     }
     assert_eq!(folder.link_of(target.pid()), before);
-    // With all else, too: a table that starts over has a door.
+    // With all else, too: a table that starts over has a transfer socket.
     target.ask("close-all");
     target.ask(&format!("bystanders {} 20", folder.join("bystander").display()));
     target.publish("another");

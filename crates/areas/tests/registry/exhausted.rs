@@ -16,8 +16,8 @@ fn a_full_file_system() {
     holder.ask("run mount -t tmpfs -o mode=1777,size=64k,nr_inodes=9 tmpfs /dev/shm");
     // Forked before it holds anything.
     let (mut late, mut reader) = (holder.fork(), holder.fork());
-    // The mount's root, the folder, the pid namespace's, teams, control, one link, one door: two
-    // more are left.
+    // The mount's root, the folder, the pid namespace's, teams, control, one link, one transfer
+    // socket: two more are left.
     let area = holder.publish("ring");
     holder.ask("run touch /dev/shm/full /dev/shm/fuller");
     let text = refused(late.try_publish("late"), ErrorKind::Registry);

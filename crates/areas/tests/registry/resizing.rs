@@ -88,7 +88,7 @@ fn two_processes_that_resize_at_once() {
     }
     let size = size(&mut agents);
     assert!(size.is_multiple_of(PAGE) && (PAGE..=RESERVE).contains(&size), "{size}");
-    // Whatever came of it, every byte up to there is there, and none beyond.
+    // Whatever the outcome, every byte up to there is there, and none beyond.
     for agent in &mut agents {
         agent.ask(&format!("get-byte 0 {}", size - 1));
         assert_eq!(

@@ -217,7 +217,7 @@ fn machine_memory_on_its_way_goes_with_the_target() {
     target.kill();
     eventually("the memory is back", || shared_memory() < before + NOISE);
     child.ask("keep");
-    // Nothing else is left either: no name of a door, one dangling link a team at most.
+    // Nothing else is left either: no name of a transfer socket, one dangling link a team at most.
     for (path, metadata) in folder.remains() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         assert!(metadata.is_dir() || metadata.is_symlink() || name == "control", "{}", path.display());

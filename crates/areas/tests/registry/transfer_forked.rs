@@ -60,8 +60,8 @@ fn any_umask_will_do() {
     take(&mut target);
 }
 
-/// Who is killed while it makes its door leaves a name. The next one removes it, and only what is
-/// proven to be of the dead.
+/// Who is killed while it makes its transfer socket leaves a name. The next one removes it, and
+/// only what is proven to be of the dead.
 #[test]
 fn the_names_of_the_dead_are_cleared_away() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! What comes to a team's door that is not an offer, or lies: nothing of it is believed, nothing is
-//! left of it, and honest offers behind it come through.
+//! What comes to a team's transfer socket that is not an offer, or lies: nothing of it is believed,
+//! nothing is left of it, and honest offers behind it come through.
 
 use std::fs::{self, File};
 use std::io::IoSlice;
@@ -19,21 +19,21 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use crate::support::{Agent, Folder, Held, is_root, refused, skip, test_name};
 
-/// Where a table's header has the number of the descriptor that leads to the door, + 1.
-const DOOR: u64 = 20;
+/// Where a table's header has the number of the descriptor that leads to the transfer socket, + 1.
+const TRANSFER_SOCKET: u64 = 20;
 
-/// The way to an agent's door.
-pub(crate) fn door(folder: &Folder, agent: &Agent) -> OwnedFd {
+/// The way to an agent's transfer socket.
+pub(crate) fn transfer_socket(folder: &Folder, agent: &Agent) -> OwnedFd {
     let table = File::open(folder.link_of(agent.pid()).target()).unwrap();
     let mut number = [0; 4];
-    table.read_exact_at(&mut number, DOOR).unwrap();
+    table.read_exact_at(&mut number, TRANSFER_SOCKET).unwrap();
     let path = format!("/proc/{}/fd/{}", agent.pid(), u32::from_le_bytes(number) - 1);
     openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }
 
-pub(crate) fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+pub(crate) fn send(target_socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
     let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
-    let to = SocketAddrUnix::new(format!("/proc/self/fd/{}", door.as_raw_fd())).unwrap();
+    let to = SocketAddrUnix::new(format!("/proc/self/fd/{}", target_socket.as_raw_fd())).unwrap();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
@@ -42,8 +42,8 @@ pub(crate) fn send(door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>])
     sendmsg_addr(&socket, &to, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::DONTWAIT).unwrap();
 }
 
-/// Takes the first packet away from an agent's door: an honest one, to be changed. Its bytes and
-/// the area's memory.
+/// Takes the first packet away from an agent's transfer socket: an honest one, to be changed. Its
+/// bytes and the area's memory.
 fn intercept(agent: &Agent) -> Option<(Vec<u8>, OwnedFd)> {
     let (bytes, mut came) = intercept_all(agent)?;
     Some((bytes, came.swap_remove(0)))
@@ -72,7 +72,7 @@ pub(crate) fn intercept_all(agent: &Agent) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
         });
         return Some((bytes[..got].to_vec(), came.flatten().collect()));
     }
-    panic!("the agent has no door");
+    panic!("the agent has no transfer socket");
 }
 
 /// A giver, a target, and an offer as it was on its way from the one to the other.
@@ -104,9 +104,14 @@ fn descriptors(agent: &mut Agent) -> usize {
 }
 
 /// Whether the target takes this for an area.
-fn is_believed(target: &mut Agent, door: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> bool {
+fn is_believed(
+    target: &mut Agent,
+    target_socket: &OwnedFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> bool {
     let before = self::descriptors(target);
-    send(door, bytes, descriptors);
+    send(target_socket, bytes, descriptors);
     let came = !target.ask("transferred").is_empty();
     if came {
         let taken = Held::parse(&target.ask("take"));
@@ -123,10 +128,11 @@ fn only_what_is_an_offer_is_one() {
     else {
         return;
     };
-    let door = door(&folder, &target);
+    let target_socket = transfer_socket(&folder, &target);
     let fd = memory.as_fd();
-    let mut believed =
-        |bytes: &[u8], descriptors: &[BorrowedFd<'_>]| is_believed(&mut target, &door, bytes, descriptors);
+    let mut believed = |bytes: &[u8], descriptors: &[BorrowedFd<'_>]| {
+        is_believed(&mut target, &target_socket, bytes, descriptors)
+    };
     // Sent on as it was, it is one: what follows differs in one thing each.
     assert!(believed(&good, &[fd]));
     assert!(!believed(&good, &[]), "no descriptor");
@@ -165,7 +171,7 @@ fn only_what_is_an_offer_is_one() {
     assert!(!believed(&bytes, &[fd]), "an id that is none");
     // An honest one behind all that comes through.
     let area = Held::parse(&giver.ask("make shared honest 4096 0"));
-    send(&door, b"nonsense", &[fd]);
+    send(&target_socket, b"nonsense", &[fd]);
     giver.ask(&format!("transfer {} {} any", area.handle, target.pid()));
     assert!(target.ask("transferred").ends_with("honest"));
     assert!(target.find("honest").is_ok());
@@ -177,7 +183,7 @@ fn the_kernel_is_asked_what_the_descriptor_is() {
     let Some((_giver, mut target, good, _memory)) = stage(test_name!(), &folder, "shared ring 4096 0") else {
         return;
     };
-    let door = door(&folder, &target);
+    let target_socket = transfer_socket(&folder, &target);
     // The message says what is true of the object's identity, so that the rest is what it fails by.
     let mut believed = |fd: OwnedFd| {
         use std::os::unix::fs::MetadataExt;
@@ -185,7 +191,7 @@ fn the_kernel_is_asked_what_the_descriptor_is() {
         let mut bytes = good.clone();
         bytes[32 + 32..32 + 40].copy_from_slice(&metadata.dev().to_le_bytes());
         bytes[32 + 40..32 + 48].copy_from_slice(&metadata.ino().to_le_bytes());
-        is_believed(&mut target, &door, &bytes, &[fd.as_fd()])
+        is_believed(&mut target, &target_socket, &bytes, &[fd.as_fd()])
     };
     let fixed = SealFlags::SHRINK | SealFlags::GROW;
     assert!(believed(object(4096, fixed, false)));
@@ -199,7 +205,7 @@ fn the_kernel_is_asked_what_the_descriptor_is() {
     fs::write(&path, vec![0; 4096]).unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();
     let before = descriptors(&mut target);
-    send(&door, &good, &[file.as_fd()]);
+    send(&target_socket, &good, &[file.as_fd()]);
     assert_eq!(target.ask("transferred"), "", "a file of a disk has no seals");
     assert_eq!(descriptors(&mut target), before + 1, "and is not closed");
     assert_eq!(target.list().names(), [""; 0]);
@@ -214,20 +220,20 @@ fn a_file_that_came_unasked_is_not_closed() {
     else {
         return;
     };
-    let door = door(&folder, &target);
+    let target_socket = transfer_socket(&folder, &target);
     let path = folder.join("database");
     target.ask(&format!("lock-file {}", path.display()));
     let file = File::options().read(true).write(true).open(&path).unwrap();
     let is_locked = format!("is-locked {}", path.display());
     let before = descriptors(&mut target);
     for _ in 0..KEPT {
-        send(&door, &good, &[file.as_fd()]);
+        send(&target_socket, &good, &[file.as_fd()]);
         assert_eq!(target.ask("transferred"), "");
         assert_eq!(giver.ask(&is_locked), "true");
     }
     assert_eq!(descriptors(&mut target), before + KEPT);
     // From now on nothing is looked at: what comes stays in line, and that is said.
-    send(&door, &good, &[memory.as_fd()]);
+    send(&target_socket, &good, &[memory.as_fd()]);
     for _ in 0..3 {
         let text = refused(target.try_ask("transferred"), ErrorKind::Limit);
         assert!(text.contains("files that are not areas' memory"), "{text}");
@@ -255,9 +261,9 @@ fn another_user_who_has_the_door_is_not_listened_to() {
         skip(test_name!(), "needs pidfd_getfd of another process");
         return;
     };
-    let door = door(&folder, &target);
-    // Root may; a user who got hold of the door may not.
-    assert!(is_believed(&mut target, &door, &good, &[memory.as_fd()]));
+    let target_socket = transfer_socket(&folder, &target);
+    // Root may; a user who got hold of the transfer socket may not.
+    assert!(is_believed(&mut target, &target_socket, &good, &[memory.as_fd()]));
     let others = |user: u32| {
         std::thread::scope(|scope| {
             let sending = scope.spawn(|| {
@@ -265,7 +271,7 @@ fn another_user_who_has_the_door_is_not_listened_to() {
                 // For this thread alone; what the file's mode forbids, a capability that it keeps
                 // allows.
                 rustix::thread::set_thread_res_uid(id, rustix::fs::Uid::ROOT, id).unwrap();
-                send(&door, &good, &[memory.as_fd()]);
+                send(&target_socket, &good, &[memory.as_fd()]);
             });
             sending.join().unwrap();
         });
@@ -287,7 +293,7 @@ fn a_door_whose_number_leads_elsewhere_is_given_nothing() {
         target.ask("join");
         let table = File::open(folder.link_of(target.pid()).target()).unwrap();
         let mut number = [0; 4];
-        table.read_exact_at(&mut number, DOOR).unwrap();
+        table.read_exact_at(&mut number, TRANSFER_SOCKET).unwrap();
         target.ask(&format!("replace-descriptor {} {leads_to}", u32::from_le_bytes(number) - 1));
         let area = Held::parse(&giver.ask("make shared ring 4096 0"));
         let transfer = format!("transfer {} {} any", area.handle, target.pid());
@@ -355,7 +361,7 @@ fn a_lock_is_measured_and_bounded() {
     let folder = Folder::new();
     let what = format!("shared ring {} 0", PAGES * 4096);
     let Some((_giver, mut target, good, memory)) = stage(name, &folder, &what) else { return };
-    let door = door(&folder, &target);
+    let target_socket = transfer_socket(&folder, &target);
     // In an order that no allocator makes contiguous memory of.
     for index in (0..PAGES).rev().step_by(2).chain(0..PAGES) {
         rustix::io::pwrite(&memory, b"x", index * 4096).unwrap();
@@ -364,7 +370,7 @@ fn a_lock_is_measured_and_bounded() {
         target.ask(&format!("limit locked {limit}"));
         let mut bytes = good.clone();
         bytes[32 + 84] = lock;
-        send(&door, &bytes, &[memory.as_fd()]);
+        send(&target_socket, &bytes, &[memory.as_fd()]);
         let said = refused(target.try_ask("transferred"), kind);
         assert!(said.contains(says), "{said}");
         assert_eq!(target.ask("refuse"), "true");

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Link, eventually, lock_bytes, locked_byte, refused, skip, test_name};
 use crate::transfer::{PAGE, give, make, take, text};
-use crate::transfer_hostile::{door, intercept_all, send};
+use crate::transfer_hostile::{intercept_all, send, transfer_socket};
 
 /// Where in the control file the byte of id 0 is.
 const BYTES_AT: i64 = 1 << 32;
@@ -173,7 +173,7 @@ fn who_claims_nothing_gets_nothing() {
         return;
     };
     assert_ne!(given_id, other);
-    let door = door(&folder, &target);
+    let target_socket = transfer_socket(&folder, &target);
     let descriptors = |agent: &mut Agent| agent.ask("descriptors").parse::<usize>().unwrap();
     let claim = came.pop().unwrap();
     let memory = came.pop().unwrap();
@@ -181,7 +181,7 @@ fn who_claims_nothing_gets_nothing() {
         let before = descriptors(&mut target);
         let mut descriptors_sent = vec![memory.as_fd()];
         descriptors_sent.extend(claim.map(AsFd::as_fd));
-        send(&door, bytes, &descriptors_sent);
+        send(&target_socket, bytes, &descriptors_sent);
         let taken = take(&mut target);
         target.ask(&format!("release {}", taken.handle));
         assert_eq!(descriptors(&mut target), before, "nothing stays open");
@@ -228,7 +228,7 @@ fn who_claims_nothing_gets_nothing() {
     let again = control(&folder);
     let at = BYTES_AT + i64::from(given_id);
     assert!(lock_bytes(&again, at..at + 1));
-    send(&door, &with_id(given_id), &[memory.as_fd(), again.as_fd()]);
+    send(&target_socket, &with_id(given_id), &[memory.as_fd(), again.as_fd()]);
     assert!(own(take(&mut target).id.unwrap()));
     assert_eq!(target.get(given_id).unwrap().name, "third");
 }
@@ -244,11 +244,11 @@ fn a_claim_that_is_another_file_costs_no_process_the_area() {
         skip(test_name!(), "needs pidfd_getfd of another process");
         return;
     };
-    let door = door(&folder, &target);
+    let target_socket = transfer_socket(&folder, &target);
     let path = folder.join("file");
     let file = File::create(&path).unwrap();
     let before: usize = target.ask("descriptors").parse().unwrap();
-    send(&door, &good, &[came[0].as_fd(), file.as_fd()]);
+    send(&target_socket, &good, &[came[0].as_fd(), file.as_fd()]);
     let taken = take(&mut target);
     assert!(taken.id.unwrap() % SEQUENCES < FIRST_GIVEN);
     assert_eq!(text(&mut target, taken, 0, 4), "ring");
@@ -256,7 +256,7 @@ fn a_claim_that_is_another_file_costs_no_process_the_area() {
     assert_eq!(target.ask("descriptors"), (before + 1).to_string(), "to close a file is an act on it");
     // What no claim can be makes no offer.
     let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
-    send(&door, &good, &[came[0].as_fd(), socket.as_fd()]);
+    send(&target_socket, &good, &[came[0].as_fd(), socket.as_fd()]);
     assert_eq!(target.ask("transferred"), "");
     assert_eq!(target.ask("descriptors"), (before + 1).to_string());
 }

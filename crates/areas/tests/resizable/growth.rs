@@ -1,4 +1,4 @@
-//! Growth: inside the reserve, beyond it, and what stands in the way.
+//! Growth: inside the reserve, beyond it, and what prevents it.
 
 use std::os::fd::AsFd;
 

@@ -569,7 +569,7 @@ static void freezing(void)
 	areas_info info = AREAS_INFO;
 	areas_area *area = plain("frozen", PAGE, AREAS_SHARED), *writer, *reader;
 	void *start = areas_address(area);
-	strcpy((char *)start, "for ever");
+	strcpy((char *)start, "forever");
 	writer = areas_clone_named("frozen", NULL);
 	CHECK(writer != NULL);
 	/* Busy: all is as it was, and the error names us. */
@@ -579,7 +579,7 @@ static void freezing(void)
 	CHECK(areas_address(area) == start);
 	CHECK_STR(check_maps(start), "rw-s");
 	((char *)start)[0] = 'F';
-	CHECK_STR((char *)areas_address(writer), "For ever");
+	CHECK_STR((char *)areas_address(writer), "Forever");
 	areas_release(writer);
 	OK(areas_freeze(area, AREAS_DEFAULT_TIMEOUT));
 	CHECK(areas_address(area) == start);
@@ -595,7 +595,7 @@ static void freezing(void)
 	CHECK(reader != NULL);
 	OK(areas_look(reader, &info));
 	CHECK_EQ(info.kind, AREAS_FROZEN);
-	CHECK_STR((char *)areas_address(reader), "For ever");
+	CHECK_STR((char *)areas_address(reader), "Forever");
 	areas_release(reader);
 	areas_release(area);
 	area = plain("frozen", PAGE, AREAS_RESIZABLE);

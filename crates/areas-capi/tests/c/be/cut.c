@@ -101,7 +101,7 @@ static void is_well(const struct stranger *stranger)
 	char line[512];
 	size_t i;
 	line_of(stranger->at, line);
-	/* A neighbour of the same kind can only be joined with private memory: the first numbers differ then. */
+	/* A neighbour of the same kind can only be merged with private memory: the first numbers differ then. */
 	CHECK_STR(strchr(line, ' '), strchr(stranger->line, ' '));
 	for (i = 0; i < stranger->size; i++)
 		if (stranger->at[i] != canary(i))

@@ -12,7 +12,7 @@
 
 #include "guest/areas.h"
 
-/* Pages of an area of base pages: no multiple of a round of any of the machines. */
+/* Pages of an area of base pages: not a multiple of a round of any of the machines. */
 #define PAGES ((size_t)397)
 #define BLOCKS 3
 #define ABSENT 65534

@@ -6,7 +6,7 @@
 #include "guest/areas.h"
 
 #define PARTS 3
-/* Pages of an area of base pages: no multiple of the sum of the weights. */
+/* Pages of an area of base pages: not a multiple of the sum of the weights. */
 #define PAGES ((size_t)445)
 
 /* The last node most, and not in the order of the nodes; the sum of the weights is 9. */

@@ -31,7 +31,11 @@ const fn of_table(name: &'static str, what: &'static str, act: fn(&mut Peer) -> 
 }
 
 /// A change of where it is to be offered areas.
-const fn door(name: &'static str, what: &'static str, act: fn(&mut Peer) -> Result<()>) -> Mutation {
+const fn transfer_socket(
+    name: &'static str,
+    what: &'static str,
+    act: fn(&mut Peer) -> Result<()>,
+) -> Mutation {
     own(name, what, act).ways(&[By::Giving])
 }
 
@@ -92,10 +96,10 @@ pub(super) static ALL: [Mutation; 51] = [
     of_table("header-changes", "its header says that it does not count changes", |peer| {
         peer.table().put(header::CHANGES, &0_u64.to_le_bytes())
     }),
-    says("record-gone", "the record is absent for ever", |peer| {
+    says("record-gone", "the record is absent forever", |peer| {
         peer.record(record::GENERATION, &3_u64.to_le_bytes())
     }),
-    says("record-moving", "the record is in the middle of a change for ever", |peer| {
+    says("record-moving", "the record is in the middle of a change forever", |peer| {
         peer.record(record::GENERATION, &((1_u64 << 63) | 2).to_le_bytes())
     }),
     says("record-changing", "the record changes all the time", |peer| {
@@ -157,27 +161,33 @@ pub(super) static ALL: [Mutation; 51] = [
         lead(peer, itself.as_deref().unwrap_or_default())
     })
     .ways(TABLE),
-    door("door-null", "its door's number leads to /dev/null", |peer| {
-        peer.replace_door(peer.stranger("/dev/null")?)
+    transfer_socket("socket-null", "its transfer socket's number leads to /dev/null", |peer| {
+        peer.replace_transfer_socket(peer.stranger("/dev/null")?)
     }),
-    door("door-fifo", "its door's number leads to a FIFO", |peer| peer.replace_door(peer.stranger("fifo")?)),
-    door(
-        "door-database",
-        "its door's number leads to a file on which the looker has a record lock",
-        |peer| peer.replace_door(peer.stranger("database")?),
+    transfer_socket("socket-fifo", "its transfer socket's number leads to a FIFO", |peer| {
+        peer.replace_transfer_socket(peer.stranger("fifo")?)
+    }),
+    transfer_socket(
+        "socket-database",
+        "its transfer socket's number leads to a file on which the looker has a record lock",
+        |peer| peer.replace_transfer_socket(peer.stranger("database")?),
     ),
-    door("door-silent", "its door's number leads to a file of a file system that does not answer", |peer| {
-        peer.replace_door(peer.silent()?)
-    })
+    transfer_socket(
+        "socket-silent",
+        "its transfer socket's number leads to a file of a file system that does not answer",
+        |peer| peer.replace_transfer_socket(peer.silent()?),
+    )
     .silent(),
-    door("door-other", "its door's number leads to a socket that no process reads", |peer| {
-        peer.replace_door(std::os::unix::net::UnixDatagram::unbound()?)
+    transfer_socket(
+        "socket-other",
+        "its transfer socket's number leads to a socket that no process reads",
+        |peer| peer.replace_transfer_socket(std::os::unix::net::UnixDatagram::unbound()?),
+    ),
+    transfer_socket("socket-gone", "its header says that it has no transfer socket", |peer| {
+        peer.table().put(header::TRANSFER_SOCKET, &0_u32.to_le_bytes())
     }),
-    door("door-gone", "its header says that it has no door", |peer| {
-        peer.table().put(header::DOOR, &0_u32.to_le_bytes())
-    }),
-    door("door-number", "its header says that its door has another number", |peer| {
-        peer.table().put(header::DOOR, &u32::MAX.to_le_bytes())
+    transfer_socket("socket-number", "its header says that its transfer socket has another number", |peer| {
+        peer.table().put(header::TRANSFER_SOCKET, &u32::MAX.to_le_bytes())
     }),
     own("link-other", "the link leads to another process", |peer| lead(peer, "/proc/1/fd/3")).ways(TABLE),
 ];

@@ -49,7 +49,7 @@ pub(super) trait Places {
     fn wait(&mut self, attempt: u32);
 }
 
-/// What came of meeting.
+/// The outcome of meeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Met<S> {
     /// We have settled there.

@@ -75,7 +75,7 @@ impl State {
         self.here.is_team.store(true, Ordering::Relaxed);
     }
 
-    /// Sees to it that others find our team: publishes it again where the folder, or its link
+    /// Ensures that others find our team: publishes it again where the folder, or its link
     /// alone, was removed.
     pub(in crate::registry) fn keep(&mut self) -> Result<()> {
         self.notice_user()?;

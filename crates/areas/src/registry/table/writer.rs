@@ -197,7 +197,7 @@ impl Table {
         self.move_note(number, note, has_rest[0] == 0)
     }
 
-    /// Before an update after which the record has a second part of its own: sees to it that its
+    /// Before an update after which the record has a second part of its own: ensures that its
     /// note is elsewhere, if there is room.
     pub(crate) fn make_way(&mut self, number: u32, area: &Announcement) -> Result<()> {
         let more_nodes =

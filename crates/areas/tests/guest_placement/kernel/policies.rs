@@ -110,7 +110,7 @@ fn policies_of_pool_memfds_are_each_mappings_own() {
     assert_eq!((policy_at(first.0), policy_at(second.0)), ((BIND, 1 << 3), (DEFAULT, 0)));
     second.touch(HUGE);
     assert_eq!(nodes_of(second.0, HUGE, HUGE), [0]);
-    assert_eq!(mbind(first.0, PAGE, BIND, 1, BITS, 0), Err(libc::EINVAL), "a part of a pool page");
+    assert_eq!(mbind(first.0, PAGE, BIND, 1, BITS, 0), Err(libc::EINVAL), "a part of a hugetlb page");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const BYTES: usize = 64 << 10;
 pub(crate) fn close_everything() -> Result<(), Failure> {
     let mut channels = Vec::new();
     for number in sockets()? {
-        // The library's doors are connected to no process.
+        // The library's transfer sockets are connected to no process.
         if raw::is_connected(number)? {
             channels.push(number.cast_unsigned());
         }
@@ -24,16 +24,16 @@ pub(crate) fn close_everything() -> Result<(), Failure> {
     Ok(raw::close_all_but(&channels)?)
 }
 
-/// Puts another process's file in place of the door, which is the one socket that is connected to
-/// no process.
-pub(crate) fn close_door() -> Result<(), Failure> {
+/// Puts another process's file in place of the transfer socket, which is the one socket that is
+/// connected to no process.
+pub(crate) fn close_transfer_socket() -> Result<(), Failure> {
     for number in sockets()? {
         if !raw::is_connected(number)? {
             super::forge::replace_descriptor(&File::open("/dev/null")?, number)?;
             return Ok(());
         }
     }
-    Err("there is no door".to_owned().into())
+    Err("there is no transfer socket".to_owned().into())
 }
 
 fn sockets() -> Result<Vec<i32>, Failure> {

@@ -158,14 +158,14 @@ pub(crate) fn is_connected(number: i32) -> io::Result<bool> {
     }
 }
 
-/// The door of a second copy of the library: `tests/twin`.
+/// The entry of a second copy of the library: `tests/twin`.
 type Twin = unsafe extern "C" fn(*const u8, usize, *mut u8, usize) -> usize;
 
 /// Has the second copy of the library in this process do something; its answer.
 pub(crate) fn twin(command: &str) -> io::Result<String> {
-    static DOOR: OnceLock<Twin> = OnceLock::new();
-    let door = match DOOR.get() {
-        Some(door) => *door,
+    static ENTRY: OnceLock<Twin> = OnceLock::new();
+    let entry = match ENTRY.get() {
+        Some(entry) => *entry,
         None => {
             // Beside the tests, where cargo puts examples.
             let path = std::env::current_exe()?;
@@ -184,13 +184,13 @@ pub(crate) fn twin(command: &str) -> io::Result<String> {
                 return Err(io::Error::other("it has no areas_twin"));
             }
             // SAFETY: the symbol is a function of that type (tests/twin/lib.rs).
-            let door = unsafe { std::mem::transmute::<*mut libc::c_void, Twin>(symbol) };
-            *DOOR.get_or_init(|| door)
+            let entry = unsafe { std::mem::transmute::<*mut libc::c_void, Twin>(symbol) };
+            *ENTRY.get_or_init(|| entry)
         }
     };
     let mut answer = vec![0; 1 << 16];
     // SAFETY: both are ours, of these lengths, for the whole call.
-    let len = unsafe { door(command.as_ptr(), command.len(), answer.as_mut_ptr(), answer.len()) };
+    let len = unsafe { entry(command.as_ptr(), command.len(), answer.as_mut_ptr(), answer.len()) };
     answer.truncate(len);
     String::from_utf8(answer).map_err(io::Error::other)
 }

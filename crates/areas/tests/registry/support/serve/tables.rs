@@ -32,8 +32,8 @@ pub(super) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
             bystanders::close_everything()?;
             nothing
         }
-        ["close-door"] => {
-            bystanders::close_door()?;
+        ["close-transfer-socket"] => {
+            bystanders::close_transfer_socket()?;
             nothing
         }
         ["bystanders", path, count] => {
