@@ -176,7 +176,6 @@ mod mapping;
 mod migrate;
 mod mover;
 mod nodes;
-#[expect(deprecated, reason = "its errors have the older names of what builds them")]
 mod object;
 #[doc(hidden)]
 pub mod others;

@@ -146,8 +146,7 @@ fn remedies(source: &str) -> Vec<String> {
         });
         from[..end.map_or(from.len(), |(at, _)| at)].to_owned()
     };
-    // Some modules have its older name.
-    let given = [".with_remedy(", ".help("].into_iter().flat_map(|call| source.match_indices(call));
+    let given = source.match_indices(".with_remedy(");
     let help = given.map(|(at, found)| upto(&source[at + found.len()..], '(', ')'));
     let constants = source.match_indices("const ").filter_map(|(at, _)| {
         let line = source[at..].split_once(": &str =")?;

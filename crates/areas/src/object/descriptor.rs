@@ -56,12 +56,13 @@ impl Object {
         let path = format!("/proc/thread-self/fd/{}", self.fd.as_fd().as_raw_fd());
         let failed = |errno| {
             let mode = if flags.contains(sys::file::OFlags::RDWR) { "O_RDWR" } else { "O_RDONLY" };
-            let error = |kind| Error::new(kind, what).call(format!("open({path:?}, {mode})"), errno);
+            let error =
+                |kind| Error::new(kind, what).with_system_call(format!("open({path:?}, {mode})"), errno);
             match errno {
                 sys::Errno::ACCESS | sys::Errno::PERM if mode == "O_RDWR" => error(ErrorKind::NotPermitted)
-                    .help("it may be opened for reading only: ask for write access"),
+                    .with_remedy("it may be opened for reading only: ask for write access"),
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
-                _ => error(ErrorKind::System).help("/proc must be mounted"),
+                _ => error(ErrorKind::System).with_remedy("/proc must be mounted"),
             }
         };
         if !self.fd.is_intact() {
@@ -73,7 +74,7 @@ impl Object {
         match sys::file::stat(again.as_fd()) {
             Ok(stat) if stat.identity == self.identity() => Ok(again),
             Ok(_) => Err(failed(sys::Errno::STALE)),
-            Err(errno) => Err(Error::new(ErrorKind::System, what).call("fstat", errno)),
+            Err(errno) => Err(Error::new(ErrorKind::System, what).with_system_call("fstat", errno)),
         }
     }
 
@@ -96,7 +97,7 @@ impl AsFd for Object {
 /// The error for a descriptor that the program closed.
 pub(crate) fn closed(what: String) -> Error {
     Error::new(ErrorKind::System, what)
-        .call("fstat", sys::Errno::BADF)
-        .detail("this process has closed the descriptor of its memory")
-        .help("do not close descriptors that are not yours (close_range, closefrom); what is mapped stays usable")
+        .with_system_call("fstat", sys::Errno::BADF)
+        .with_facts("this process has closed the descriptor of its memory")
+        .with_remedy("do not close descriptors that are not yours (close_range, closefrom); what is mapped stays usable")
 }

@@ -13,7 +13,7 @@ impl Object {
         let failed = |call: &'static str| {
             move |errno| {
                 Error::new(ErrorKind::System, format!("fix an object at {}", Bytes::from(size)))
-                    .call(call, errno)
+                    .with_system_call(call, errno)
             }
         };
         self.own_fd().and_then(|fd| sys::object::set_size(fd, size as u64)).map_err(failed("ftruncate"))?;
@@ -44,16 +44,18 @@ impl Object {
         if self.own_fd().is_err() {
             return closed(what);
         }
-        let error = |kind| Error::new(kind, what).call(call, errno);
+        let error = |kind| Error::new(kind, what).with_system_call(call, errno);
         match errno {
-            sys::Errno::PERM => error(ErrorKind::Frozen).detail("it is sealed against growth: it was frozen"),
+            sys::Errno::PERM => {
+                error(ErrorKind::Frozen).with_facts("it is sealed against growth: it was frozen")
+            }
             _ if self.is_frozen().unwrap_or(false) => {
-                error(ErrorKind::Frozen).detail("it is frozen: its size is permanently fixed")
+                error(ErrorKind::Frozen).with_facts("it is frozen: its size is permanently fixed")
             }
             // What the kernel says of a descriptor that is open for reading only.
             sys::Errno::INVAL | sys::Errno::BADF => error(ErrorKind::ReadOnly)
-                .detail("it was opened for reading only")
-                .help("growing requires write access: clone it for writing"),
+                .with_facts("it was opened for reading only")
+                .with_remedy("growing requires write access: clone it for writing"),
             _ => error(ErrorKind::System),
         }
     }

@@ -31,7 +31,7 @@ impl Object {
         // No other process has a descriptor of it yet, and nothing is marked on it.
         sys::file::set_mode(object.fd(), 0o600).map_err(|errno| {
             Error::new(ErrorKind::System, format!("make a memory object of {}", Bytes::from(size)))
-                .call("fchmod(0600)", errno)
+                .with_system_call("fchmod(0600)", errno)
         })?;
         object.open_to_others.store(false, Ordering::Relaxed);
         Ok(object)
@@ -52,14 +52,14 @@ impl Object {
         };
         let Some(file_size) = rounded.filter(|&size| i64::try_from(size).is_ok()) else {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail("it is more than a file can hold (2^63 - 1 bytes)"));
+                .with_facts("it is more than a file can hold (2^63 - 1 bytes)"));
         };
         if let Some(max) = extent.max()
             && max < file_size
         {
             return Err(Error::new(ErrorKind::InvalidInput, what())
-                .detail(format!("it may only grow to {}", Bytes::from(max)))
-                .help("make the maximum at least as large as the size"));
+                .with_facts(format!("it may only grow to {}", Bytes::from(max)))
+                .with_remedy("make the maximum at least as large as the size"));
         }
         let file_size = file_size as u64;
         check_file_size(file_size, what)?;
@@ -67,7 +67,7 @@ impl Object {
             if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
         let fd = sys::object::create(&*file_label(label), pages).map_err(|errno| {
             let error = |kind| {
-                Error::new(kind, what()).call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
+                Error::new(kind, what()).with_system_call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
             };
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
@@ -75,15 +75,16 @@ impl Object {
                     pool::too_few(error(ErrorKind::Unsupported), pool::Wanted::new(page, size))
                 }
                 sys::Errno::NOSYS => error(ErrorKind::Unsupported)
-                    .help("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
+                    .with_remedy("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
                 sys::Errno::PERM | sys::Errno::ACCESS => error(ErrorKind::NotPermitted)
-                    .help("the sandbox forbids it: allow memfd_create in its seccomp profile"),
+                    .with_remedy("the sandbox forbids it: allow memfd_create in its seccomp profile"),
                 sys::Errno::NOMEM => error(ErrorKind::NoMemory),
                 _ => error(ErrorKind::System),
             }
         })?;
-        let failed =
-            |call: &'static str| move |errno| Error::new(ErrorKind::System, what()).call(call, errno);
+        let failed = |call: &'static str| {
+            move |errno| Error::new(ErrorKind::System, what()).with_system_call(call, errno)
+        };
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         // Forks are counted from here on.
         let counted = crate::forking::ready().is_ok();
@@ -113,11 +114,11 @@ impl Object {
     pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
         // It may be anything, on any file system: no call may wait.
         let looked = sys::object::sealed_stat(fd.as_fd())
-            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).call("statx", errno))?;
+            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).with_system_call("statx", errno))?;
         refuse_others(&looked)?;
         // What can have seals is on a file system of the kernel's own, which answers at once.
         let page = sys::object::pool_page(fd.as_fd())
-            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).call("fstatfs", errno))?
+            .map_err(|errno| Error::new(ErrorKind::System, ADOPT).with_system_call("fstatfs", errno))?
             .and_then(PageSize::of)
             .unwrap_or_else(PageSize::base);
         Object::adopt_looked(fd, &looked, page, told, exact)
@@ -134,7 +135,7 @@ impl Object {
     ) -> Result<Self> {
         let seals = refuse_others(looked)?;
         let stat = &looked.stat;
-        let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).detail(detail);
+        let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).with_facts(detail);
         let resizable = matches!(told, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object(
@@ -183,11 +184,13 @@ const ADOPT: &str = "use the descriptor as an area's memory";
 
 /// The seals of a memory object; an error for everything else.
 fn refuse_others(looked: &SealedStat) -> Result<SealFlags> {
-    let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).detail(detail);
+    let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).with_facts(detail);
     if !looked.stat.is_file() {
         return Err(no_object(format!("it is not a memory object (file mode {:o})", looked.stat.mode)));
     }
-    looked.seals.map_err(|errno| no_object("it has no seals".to_owned()).call("fcntl(F_GET_SEALS)", errno))
+    looked.seals.map_err(|errno| {
+        no_object("it has no seals".to_owned()).with_system_call("fcntl(F_GET_SEALS)", errno)
+    })
 }
 
 pub(crate) fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()> {

@@ -149,13 +149,13 @@ impl Object {
         if lets_others_write(&stat) {
             if user != stat.uid && user != 0 {
                 return Err(Error::new(ErrorKind::Unreadable, what.to_owned())
-                    .detail(format!(
+                    .with_facts(format!(
                         "it belongs to user {}, and we are user {user}: it came over a socket, or was made before its holder changed its user; \
                          its file mode {:04o} lets all who have it for reading open it for writing",
                         stat.uid,
                         stat.mode & PERMISSIONS
                     ))
-                    .help("clone it for writing; or have its owner send it for reading only, or freeze it"));
+                    .with_remedy("clone it for writing; or have its owner send it for reading only, or freeze it"));
             }
             self.change_mode(what, Alone::OrNot, closed_mode)?;
         }
@@ -176,7 +176,8 @@ impl Object {
         let wanted = change(mode_now()?);
         let fd = self.own_fd().map_err(|_| closed(what.to_owned()))?;
         sys::file::set_mode(fd, wanted).map_err(|errno| {
-            Error::new(ErrorKind::System, what.to_owned()).call(format!("fchmod({wanted:04o})"), errno)
+            Error::new(ErrorKind::System, what.to_owned())
+                .with_system_call(format!("fchmod({wanted:04o})"), errno)
         })
     }
 
@@ -209,9 +210,9 @@ impl Object {
             return Ok(None);
         }
         Err(Error::new(ErrorKind::Busy, what.to_owned())
-            .call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)
-            .detail("another holder is in the middle of changing its file mode, and does not go on: it may be stopped")
-            .help("continue it (SIGCONT) or end it, and try again"))
+            .with_system_call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)
+            .with_facts("another holder is in the middle of changing its file mode, and does not go on: it may be stopped")
+            .with_remedy("continue it (SIGCONT) or end it, and try again"))
     }
 }
 

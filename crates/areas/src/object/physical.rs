@@ -12,8 +12,9 @@ use crate::sys::guarded::Guarded;
 impl Object {
     /// A range of `/dev/mem` on which the open file has a record lock.
     pub(crate) fn of_physical(memory: OwnedFd, start: u64, size: u64) -> Result<Self> {
-        let fd = Guarded::new(memory)
-            .map_err(|errno| Error::new(ErrorKind::System, "use physical memory").call("fstat", errno))?;
+        let fd = Guarded::new(memory).map_err(|errno| {
+            Error::new(ErrorKind::System, "use physical memory").with_system_call("fstat", errno)
+        })?;
         let object = Object::of(fd, PageSize::base(), Extent::Fixed);
         Ok(Object { physical: Some(start), seen: AtomicU64::new(size), ..object })
     }
@@ -38,7 +39,7 @@ impl Object {
     pub(crate) fn refuse_physical(&self, what: impl FnOnce() -> String) -> Result<()> {
         match self.physical {
             None => Ok(()),
-            Some(start) => Err(Error::new(ErrorKind::Unsupported, what()).detail(format!(
+            Some(start) => Err(Error::new(ErrorKind::Unsupported, what()).with_facts(format!(
                 "it is physical memory at {start:#x}, which was reserved when the machine booted, and not a memory object of the kernel"
             ))),
         }

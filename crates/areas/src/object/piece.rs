@@ -98,7 +98,7 @@ impl Object {
         const WHAT: &str = "make a second area of what is left of one";
         let fd = self.own_fd().map_err(|_| closed(WHAT.to_owned()))?;
         let copy = sys::file::copy_of_number(fd.as_raw_fd()).map_err(|errno| {
-            let error = |kind| Error::new(kind, WHAT).call("fcntl(F_DUPFD_CLOEXEC)", errno);
+            let error = |kind| Error::new(kind, WHAT).with_system_call("fcntl(F_DUPFD_CLOEXEC)", errno);
             match errno {
                 sys::Errno::MFILE => remedy::open_files(error(ErrorKind::Limit)),
                 _ => error(ErrorKind::System),
@@ -155,8 +155,10 @@ impl Object {
             Err(_) if sys::file::stat(fd).is_ok_and(|stat| stat.uid != sys::process::user()) => {}
             Err(errno) => {
                 return Err(Error::new(ErrorKind::NotPermitted, WHAT)
-                    .call("ioctl(FS_IOC_SETFLAGS, FS_NODUMP_FL)", errno)
-                    .help("a sandbox may forbid it: allow ioctl on the descriptors of memory objects"));
+                    .with_system_call("ioctl(FS_IOC_SETFLAGS, FS_NODUMP_FL)", errno)
+                    .with_remedy(
+                        "a sandbox may forbid it: allow ioctl on the descriptors of memory objects",
+                    ));
             }
         }
         self.held.store(true, Ordering::Relaxed);

@@ -42,7 +42,8 @@ impl Object {
     pub(super) fn seals(&self) -> Result<SealFlags> {
         let fd = self.own_fd().map_err(|_| closed("read an object's seals".to_owned()))?;
         sys::object::seals(fd).map_err(|errno| {
-            Error::new(ErrorKind::System, "read an object's seals").call("fcntl(F_GET_SEALS)", errno)
+            Error::new(ErrorKind::System, "read an object's seals")
+                .with_system_call("fcntl(F_GET_SEALS)", errno)
         })
     }
 
@@ -56,10 +57,10 @@ impl Object {
         let fd = self.own_fd().map_err(|_| closed(what()))?;
         sys::object::seal(fd, SealFlags::FUTURE_WRITE).map_err(|errno| {
             let error = Error::new(ErrorKind::NotPermitted, what())
-                .call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
+                .with_system_call("fcntl(F_ADD_SEALS, F_SEAL_FUTURE_WRITE)", errno);
             match errno {
-                sys::Errno::INVAL => error.help("this needs Linux 5.1"),
-                sys::Errno::PERM => error.help("its maker has sealed it against more seals"),
+                sys::Errno::INVAL => error.with_remedy("this needs Linux 5.1"),
+                sys::Errno::PERM => error.with_remedy("its maker has sealed it against more seals"),
                 _ => error,
             }
         })

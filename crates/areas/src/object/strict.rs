@@ -54,14 +54,17 @@ impl Object {
                 room.whose(),
                 Bytes(room.bytes)
             );
-            let error = Error::new(ErrorKind::NoMemory, what()).detail(detail);
-            return Err(error.help(format!("ask for less, or {}", room.raise(bytes))));
+            let error = Error::new(ErrorKind::NoMemory, what()).with_facts(detail);
+            return Err(error.with_remedy(format!("ask for less, or {}", room.raise(bytes))));
         }
         self.own_fd().and_then(|fd| sys::object::allocate(fd, self.offset() + from as u64, bytes)).map_err(
             |errno| match errno {
                 sys::Errno::NOSPC | sys::Errno::NOMEM => {
                     let call = format!("fallocate({from}, {})", Bytes(bytes));
-                    remedy::committed(Error::new(ErrorKind::NoMemory, what()).call(call, errno), bytes)
+                    remedy::committed(
+                        Error::new(ErrorKind::NoMemory, what()).with_system_call(call, errno),
+                        bytes,
+                    )
                 }
                 _ => self.refused(what(), "fallocate", errno),
             },

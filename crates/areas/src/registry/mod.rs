@@ -36,7 +36,6 @@ mod name;
 mod note;
 mod order;
 mod own;
-#[expect(deprecated, reason = "its errors have the older names of what builds them")]
 mod peer;
 mod pending_transfer;
 mod process;

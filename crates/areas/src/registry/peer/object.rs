@@ -190,11 +190,11 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
     match open_object_in(folders, record, rights, folder == OWN_DESCRIPTORS) {
         Ok(Some(fd)) => Ok(fd),
         Ok(None) if !is_shown() => Err(Error::new(ErrorKind::System, what())
-            .detail("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
-            .help("areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before")),
+            .with_facts("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
+            .with_remedy("areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before")),
         Ok(None) => Err(Error::new(ErrorKind::NoSuchArea, what())
-            .detail("it was released concurrently: its holder dropped it or died")
-            .help("look for the name again: another holder may be there")),
+            .with_facts("it was released concurrently: its holder dropped it or died")
+            .with_remedy("look for the name again: another holder may be there")),
         Err((call, errno)) => {
             let kind = match errno {
                 sys::Errno::ACCESS | sys::Errno::PERM => ErrorKind::Unreadable,
@@ -203,13 +203,13 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
                 _ => ErrorKind::System,
             };
             let error = Error::new(kind, what())
-                .call(format!("{call}({folder}/{}, {flag})", record.descriptor), errno);
+                .with_system_call(format!("{call}({folder}/{}, {flag})", record.descriptor), errno);
             Err(match kind {
                 ErrorKind::Limit => crate::error::remedy::open_files(error),
                 ErrorKind::Busy => error
-                    .detail("another process has a lease on it (F_SETLEASE), and may keep it for most of a minute")
-                    .help("try again later"),
-                ErrorKind::Unreadable => error.help(
+                    .with_facts("another process has a lease on it (F_SETLEASE), and may keep it for most of a minute")
+                    .with_remedy("try again later"),
+                ErrorKind::Unreadable => error.with_remedy(
                     "the holder's memory may not be opened so: run with the same user, group and capabilities, or \
                      have it passed over a socket; a frozen area opens for reading only",
                 ),

@@ -19,19 +19,19 @@ impl Peer {
     pub(super) fn explain(&self, record: &Record, what: impl FnOnce() -> String) -> Error {
         let went = |what| {
             Error::new(ErrorKind::NoSuchArea, what)
-                .detail("it was released concurrently: its holder dropped it or died")
-                .help("look for the name again: another holder may be there")
+                .with_facts("it was released concurrently: its holder dropped it or died")
+                .with_remedy("look for the name again: another holder may be there")
         };
         let folder = match self.locate() {
             Place::At(folder) => folder,
             Place::Dead => return went(what()),
             Place::Unreadable(reason) => {
                 return Error::new(ErrorKind::Unreadable, what())
-                    .detail(format!(
+                    .with_facts(format!(
                         "its holder, process {}, cannot be read any more: {}",
                         self.link.pid, reason.text
                     ))
-                    .help("run with the same user, group and capabilities, and with /proc mounted");
+                    .with_remedy("run with the same user, group and capabilities, and with /proc mounted");
             }
         };
         let found = stat_under(&folder, record.descriptor).ok().filter(|stat| stat.identity == record.object);
@@ -51,11 +51,11 @@ impl Peer {
         };
         self.missing.add(record.id);
         Error::new(ErrorKind::NoSuchArea, what())
-            .detail(format!(
+            .with_facts(format!(
                 "process {} lists it as its descriptor {}, which {why}",
                 self.link.pid, record.descriptor
             ))
-            .help("look for the name again: such areas are passed over then; where it is mapped it stays usable")
+            .with_remedy("look for the name again: such areas are passed over then; where it is mapped it stays usable")
     }
 
     /// Opens an area's object.
@@ -110,7 +110,7 @@ impl Peer {
         };
         self.taking.remember(record);
         self.take_object(record, rights).ok_or_else(|| {
-            error.detail(format!(
+            error.with_facts(format!(
                 "it belongs to user {}, and we are user {}: it came over a socket, or was made before its holder changed its user",
                 stat.uid,
                 sys::process::user()
