@@ -200,9 +200,7 @@ fn backed<'a>(request: &'a Request<'_>, page: PageSize) -> Result<Backed<'a>> {
         Backing::Private => {
             Backed { bytes, sharing: Sharing::Exclusive, flags: MapFlags::PRIVATE, file: None }
         }
-        Backing::Inherited => {
-            Backed { bytes, sharing: Sharing::Shared, flags: MapFlags::SHARED, file: None }
-        }
+        Backing::Inherited => Backed { bytes, sharing: Sharing::Shared, flags: MapFlags::SHARED, file: None },
         Backing::Object(object) => {
             let mut flags = MapFlags::SHARED;
             if page != PageSize::base() && object.has_reserve() {
