@@ -47,7 +47,7 @@ fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) 
 type Nonsense = (&'static str, &'static [u8], &'static str, &'static str);
 
 /// More than is read of a file.
-const LONG: [u8; 80_000] = {
+static LONG: [u8; 80_000] = {
     let mut long = [b'0'; 80_000];
     let mut at = 1;
     while at < long.len() {
