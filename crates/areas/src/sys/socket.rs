@@ -248,7 +248,8 @@ fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Resul
                     // SAFETY: `at` and the four bytes there are inside the `len` bytes that the
                     // header heads.
                     let number = unsafe { data.add(at) };
-                    // SAFETY: as above; nothing is assumed of the alignment.
+                    // SAFETY: the four bytes there are inside the `len` bytes that the header
+                    // heads; nothing is assumed of the alignment.
                     let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
                     if number < 0 {
                         continue;
