@@ -79,9 +79,9 @@ pub(super) unsafe fn handle<'a>(area: *mut Handle, what: &'static str) -> Result
 /// The area that C points to, to change it.
 ///
 /// # Safety
-/// As for [`handle`].
+/// NULL or a handle that was not released, and that nothing else uses at the same time.
 pub(super) unsafe fn change<'a>(area: *mut Handle, what: &'static str) -> Result<&'a mut Any> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller passes NULL, or a handle that was not released and that nothing else uses.
     unsafe { handle(area, what) }?.area.as_mut().ok_or_else(|| empty(what))
 }
 
@@ -120,7 +120,8 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         match unsafe { look(area, "get the address of an area") } {
             Ok(area) => each!(area, area => area.as_ptr()).cast(),
             Err(error) => {
@@ -136,7 +137,8 @@ pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
     guarded(0, || {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         match unsafe { look(area, "get the size of an area") } {
             Ok(area) => each!(area, area => area.size()),
             Err(error) => {
@@ -154,7 +156,8 @@ pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
     number(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { look(area, "get the id of an area") }?;
         Ok(each!(area, area => area.id()).map_or(0, areas::AreaId::get))
     })
@@ -168,7 +171,8 @@ pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
 pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
     number(|| {
         const WHAT: &str = "get the descriptor of an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { look(area, WHAT) }?;
         let none = || {
             Error::new(ErrorKind::Unsupported, WHAT)

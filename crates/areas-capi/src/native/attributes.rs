@@ -169,7 +169,8 @@ pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Han
     made(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let attributes = unsafe { read(attributes) }?;
-        // SAFETY: C's promise.
+        // SAFETY: what C's structure points to (names, nodes, a provider) is NULL or as areas.h
+        // describes it, and stays for the call.
         unsafe { attributes.make(None) }.map(Handle::new)
     })
 }
@@ -193,7 +194,8 @@ pub unsafe extern "C" fn areas_create_or_open(
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let attributes = unsafe { read(attributes) }?;
         let mut made = false;
-        // SAFETY: C's promise.
+        // SAFETY: what C's structure points to (names, nodes, a provider) is NULL or as areas.h
+        // describes it, and stays for the call.
         let area = unsafe { attributes.make(Some(&mut made)) }?;
         if !created.is_null() {
             // SAFETY: not NULL (looked at), and C's to write an int to (its promise).

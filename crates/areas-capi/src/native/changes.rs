@@ -22,7 +22,7 @@ const _: () = assert!(DEFAULT_FREEZE_TIMEOUT.as_millis() == AREAS_DEFAULT_TIMEOU
 /// AREAS_ERROR_UNSUPPORTED for private ones, AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -> i32 {
-    // SAFETY: C's promise.
+    // SAFETY: C passes NULL, or a handle that no other call uses now, and NULL or a string.
     unsafe { publish(area, name, false) }
 }
 
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
 /// areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const c_char) -> i32 {
-    // SAFETY: C's promise.
+    // SAFETY: C passes NULL, or a handle that no other call uses now, and NULL or a string.
     unsafe { publish(area, name, true) }
 }
 
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const
 unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i32 {
     number(|| {
         const WHAT: &str = "publish an area";
-        // SAFETY: the caller's promise.
+        // SAFETY: `area` is NULL, or a handle that no other thread uses (the caller).
         let area = unsafe { change(area, WHAT) }?;
         // SAFETY: NULL or a string (the caller).
         let name = unsafe { text(name, WHAT) }?.to_bytes();
@@ -64,7 +64,8 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
     number(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, "unpublish an area") }?;
         Ok(i32::from(area.unpublish().is_some()))
     })
@@ -81,7 +82,8 @@ pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
 pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
     status(|| {
         const WHAT: &str = "retire an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         match unsafe { change(area, WHAT) }? {
             Any::Stored(_) => Err(stored(WHAT)),
             area => area.retire(),
@@ -116,7 +118,8 @@ pub extern "C" fn areas_keep() -> c_int {
 pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
     status(|| {
         const WHAT: &str = "resize an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         match unsafe { change(area, WHAT) }? {
             Any::Resizable(area) => area.resize(size),
             Any::Shared(area) if !matches!(area.object().extent(), areas::Extent::Fixed) => area.grow(size),
@@ -142,7 +145,8 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
 pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
     status(|| {
         const WHAT: &str = "take addresses behind an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         match unsafe { change(area, WHAT) }? {
             Any::Resizable(area) => area.widen_reserve(span),
             _ => Err(not_resizable(WHAT)),
@@ -158,7 +162,8 @@ pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
 pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
     status(|| {
         const WHAT: &str = "release addresses behind an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         match unsafe { change(area, WHAT) }? {
             Any::Resizable(area) => {
                 area.trim_reserve(span);
@@ -184,7 +189,8 @@ pub(super) fn stored(what: &'static str) -> Error {
 pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
     status(|| {
         const WHAT: &str = "write an area to its file";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         match unsafe { change(area, WHAT) }? {
             Any::Stored(area) => area.sync(),
             _ => Err(Error::new(ErrorKind::Unsupported, WHAT)
@@ -209,7 +215,8 @@ fn not_resizable(what: &'static str) -> Error {
 pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_int {
     status(|| {
         const WHAT: &str = "change the protection of an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, WHAT) }?;
         let protection = words::protection(protection)?.ok_or_else(|| {
             invalid(WHAT, "0 leaves it open").help("for no access at all, say AREAS_NOTHING")
@@ -232,7 +239,8 @@ pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_
 pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c_int {
     status(|| {
         const WHAT: &str = "freeze an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let handle = unsafe { handle(area, WHAT) }?;
         let timeout = words::time(milliseconds)
             .ok_or_else(|| invalid(WHAT, "the timeout is negative").help("use AREAS_DEFAULT_TIMEOUT"))?;
@@ -289,7 +297,8 @@ pub unsafe extern "C" fn areas_populate(
     context: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, "populate an area") }?;
         each!(area, area => area.populate_with(&mut teller(on_progress, context)))
     })

@@ -27,7 +27,8 @@ pub unsafe extern "C" fn areas_read_at(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "read from an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { look(area, WHAT) }?;
         let into = match size {
             0 => &mut [],
@@ -71,7 +72,8 @@ pub unsafe extern "C" fn areas_write_at(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "write to an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, WHAT) }?;
         let bytes = match size {
             0 => &[],
@@ -102,7 +104,8 @@ pub unsafe extern "C" fn areas_copy(
     status(|| {
         const WHAT: &str = "copy from one area to another";
         if std::ptr::eq(from, to) {
-            // SAFETY: C's promise.
+            // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+            // uses now.
             return match unsafe { change(to, WHAT) }? {
                 Any::Shared(area) => area.copy_to(offset, area, at, size),
                 Any::Private(area) => {
@@ -120,9 +123,11 @@ pub unsafe extern "C" fn areas_copy(
                 Any::Resizable(_) | Any::Stored(_) => Err(not_in_one()),
             };
         }
-        // SAFETY: C's promise; the two are not the same (looked at).
+        // SAFETY: C passes NULL, or a handle that no other call changes now; it is not `to` (looked
+        // at), which this call changes.
         let from = unsafe { look(from, WHAT) }?;
-        // SAFETY: as above.
+        // SAFETY: C passes NULL, or a handle that no other call uses now; it is not `from`, which
+        // is used too: that was looked at above.
         let to = unsafe { change(to, WHAT) }?;
         match (from, to) {
             (Any::Private(from), to) => {
@@ -142,7 +147,8 @@ pub unsafe extern "C" fn areas_copy(
             }
             (Any::Stored(from), Any::Private(to)) => {
                 let into = private(to, at, size, Protection::WRITE, WHAT)?;
-                // SAFETY: as above.
+                // SAFETY: `size` bytes at `into` are `to`'s, inside its bounds (checked), and this
+                // call has `to` to itself.
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Resizable(from), Any::Private(to)) => {
@@ -153,7 +159,8 @@ pub unsafe extern "C" fn areas_copy(
                     return Err(out_of_range(offset, size, all));
                 }
                 let into = private(to, at, size, Protection::WRITE, WHAT)?;
-                // SAFETY: as above.
+                // SAFETY: `size` bytes at `into` are `to`'s, inside its bounds (checked), and this
+                // call has `to` to itself.
                 from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
             }
             (Any::Stored(_), _)
@@ -179,7 +186,8 @@ pub unsafe extern "C" fn areas_fill(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "fill an area from a file";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, WHAT) }?;
         if file < 0 {
             return Err(invalid(WHAT, "the number of the file is negative"));

@@ -55,7 +55,8 @@ pub unsafe extern "C" fn areas_granted(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(grant) }?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let granted = each!(unsafe { look(area, "list what an area was granted") }?, area => area.granted());
         let words = |text: &str| CString::new(text).unwrap_or_default();
         let mut fallbacks = Vec::new();
@@ -72,7 +73,8 @@ pub unsafe extern "C" fn areas_granted(
             gathered: granted.gathered,
             fallbacks: granted.fallbacks.len(),
         };
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&given) };
         // Last, with nothing borrowed from the area: what C does with its handle then is C's
         // affair.

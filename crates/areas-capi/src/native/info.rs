@@ -188,9 +188,11 @@ pub unsafe extern "C" fn areas_look(area: *const Handle, info: *mut Told) -> c_i
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let told = Told::own(unsafe { look(area, "look at an area") }?)?;
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&told) };
         Ok(())
     })

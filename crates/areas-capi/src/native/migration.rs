@@ -94,7 +94,8 @@ pub unsafe extern "C" fn areas_place(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "place a part of an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, WHAT) }?;
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
@@ -123,7 +124,8 @@ pub unsafe extern "C" fn areas_place_split(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "split a part of an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, WHAT) }?;
         // SAFETY: NULL, or as many as C says.
         let parts = unsafe { parts_at(parts, count, WHAT) }?;
@@ -151,12 +153,14 @@ pub unsafe extern "C" fn areas_migrate(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(migration) }?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, "move an area") }?;
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
         let done = each!(area, area => area.migrate_with(placement, &mut teller(on_progress, context)))?;
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&moved(&done)) };
         tell(&done, on_stayed, context);
         Ok(())
@@ -183,7 +187,8 @@ pub unsafe extern "C" fn areas_migrate_id(
         let placement = unsafe { placement_at(placement) }?;
         let source = AreaId::new(id).and_then(registry::get)?;
         let done = source.migrate_with(placement, &mut teller(on_progress, context))?;
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&moved(&done)) };
         tell(&done, on_stayed, context);
         Ok(())

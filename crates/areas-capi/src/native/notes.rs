@@ -47,7 +47,8 @@ pub(super) unsafe fn note<'a>(
 pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void, size: usize) -> c_int {
     status(|| {
         const WHAT: &str = "note something beside an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let area = unsafe { change(area, WHAT) }?;
         // SAFETY: NULL or `size` bytes (C's promise).
         let note = unsafe { note(bytes, size, WHAT) }?.unwrap_or_default();

@@ -35,7 +35,8 @@ pub unsafe extern "C" fn areas_transfer(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "transfer an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
+        // now.
         let handle = unsafe { handle(area, WHAT) }?;
         let Some(address) = words::address(address_form, address)? else {
             return Err(invalid(WHAT, "only a clone has a source's address"));
@@ -138,7 +139,8 @@ fn socket<'a>(number: c_int, what: &'static str) -> Result<BorrowedFd<'a>> {
 pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) -> c_int {
     status(|| {
         const WHAT: &str = "send an area";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { look(area, WHAT) }?;
         let to = socket(to, WHAT)?;
         match (area, flags) {
@@ -275,7 +277,7 @@ pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
 /// The same within other bounds, or within a time. A cancellation point, unless it has a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Receiving) -> *mut Handle {
-    // SAFETY: C's promise.
+    // SAFETY: C passes NULL, or as many bytes as the structure's first member says.
     if unsafe { waits_as_the_socket_does(how) } {
         wait_for_bytes(from);
     }
@@ -292,7 +294,7 @@ pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Rece
 /// # Safety
 /// `how` is NULL, or has as many bytes as it says.
 unsafe fn waits_as_the_socket_does(how: *const Receiving) -> bool {
-    // SAFETY: the caller's promise.
+    // SAFETY: `how` is NULL, or has as many bytes as its first member says (the caller).
     let how = unsafe { read(how) };
     how.is_ok_and(|how| how.flags & AREAS_RECEIVE_TIMEOUT == 0 && how.of_socket().is_ok())
 }

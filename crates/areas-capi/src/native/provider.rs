@@ -94,16 +94,16 @@ impl Provider for Source {
 /// # Safety
 /// NULL or a provider that was not released.
 pub(super) unsafe fn source(from: *const Source) -> Option<Source> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `from` is NULL, or a provider that was not released (the caller).
     unsafe { from.as_ref() }.cloned()
 }
 
 /// The same; NULL is the kernel itself.
 ///
 /// # Safety
-/// As for [`source`].
+/// NULL or a provider that was not released.
 pub(super) unsafe fn source_or_system(from: *const Source) -> Source {
-    // SAFETY: the caller's promise.
+    // SAFETY: `from` is NULL, or a provider that was not released (the caller).
     unsafe { source(from) }.unwrap_or(Source::SYSTEM)
 }
 
@@ -128,9 +128,9 @@ pub unsafe extern "C" fn areas_provider_placed(
     placement: *const Placed,
 ) -> *mut Source {
     made(|| {
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         let placement = unsafe { placement_at(placement) }?;
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         Ok(Source::new(unsafe { source_or_system(inner) }.placed(placement)))
     })
 }
@@ -145,12 +145,12 @@ pub unsafe extern "C" fn areas_provider_striped(
 ) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a striped provider";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL or a set of nodes.
         let set = unsafe { set(nodes, WHAT) }?;
         if pages == 0 {
             return Err(invalid(WHAT, "a block has no page"));
         }
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         Ok(Source::new(unsafe { source_or_system(inner) }.striped(set, pages)))
     })
 }
@@ -172,10 +172,10 @@ pub unsafe extern "C" fn areas_provider_spilled(
         for index in 0..count {
             // SAFETY: the array has `count` numbers (C's promise).
             let at = unsafe { order.add(index) };
-            // SAFETY: as above.
+            // SAFETY: `at` is the place of one of `count` numbers that C has there.
             nodes.push(node(unsafe { at.read_unaligned() })?);
         }
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         Ok(Source::new(unsafe { source_or_system(inner) }.spilled(nodes)))
     })
 }
@@ -206,7 +206,7 @@ pub(super) unsafe fn parts_at(
     for index in 0..count {
         // SAFETY: the array has `count` parts (the caller).
         let at = unsafe { parts.add(index) };
-        // SAFETY: as above; any bits are a part.
+        // SAFETY: `at` is the place of one of `count` parts (the caller), and any bits are a part.
         let part = unsafe { at.read_unaligned() };
         if part.weight == 0 {
             return Err(invalid(what, "a weight is 0"));
@@ -227,9 +227,9 @@ pub unsafe extern "C" fn areas_provider_split(
 ) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a provider that splits";
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         let list = unsafe { parts_at(parts, count, WHAT) }?;
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         Ok(Source::new(unsafe { source_or_system(inner) }.split(list)))
     })
 }
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn areas_provider_split(
 /// AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_limited(inner: *const Source, bytes: usize) -> *mut Source {
-    // SAFETY: C's promise.
+    // SAFETY: `inner` is NULL, or a provider that C has not released.
     made(|| Ok(Source::new(unsafe { source_or_system(inner) }.limited(bytes))))
 }
 
@@ -246,7 +246,7 @@ pub unsafe extern "C" fn areas_provider_limited(inner: *const Source, bytes: usi
 /// areas_provider_statistics reads them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_counted(inner: *const Source) -> *mut Source {
-    // SAFETY: C's promise.
+    // SAFETY: `inner` is NULL, or a provider that C has not released.
     made(|| Ok(Source::counting(unsafe { source_or_system(inner) })))
 }
 
@@ -281,7 +281,8 @@ pub unsafe extern "C" fn areas_provider_statistics(
             unmaps: told.unmaps,
             failures: told.failures,
         };
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&counts) };
         Ok(())
     })
@@ -290,7 +291,7 @@ pub unsafe extern "C" fn areas_provider_statistics(
 /// `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_guarded(inner: *const Source, pages: usize) -> *mut Source {
-    // SAFETY: C's promise.
+    // SAFETY: `inner` is NULL, or a provider that C has not released.
     made(|| Ok(Source::new(unsafe { source_or_system(inner) }.guarded(pages))))
 }
 
@@ -299,9 +300,9 @@ pub unsafe extern "C" fn areas_provider_guarded(inner: *const Source, pages: usi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_or(first: *const Source, second: *const Source) -> *mut Source {
     made(|| {
-        // SAFETY: C's promise.
+        // SAFETY: `first` is NULL, or a provider that C has not released.
         let first = unsafe { source_or_system(first) };
-        // SAFETY: C's promise.
+        // SAFETY: `second` is NULL, or a provider that C has not released.
         Ok(Source::new(first.or(unsafe { source_or_system(second) })))
     })
 }
@@ -317,7 +318,8 @@ struct Giver {
 
 // SAFETY: a function and a context that any thread may use (C's promise).
 unsafe impl Send for Giver {}
-// SAFETY: as above.
+// SAFETY: a shared `Giver` is only read: the function and the context are C's, and areas.h says
+// that any thread may call it.
 unsafe impl Sync for Giver {}
 
 impl Drop for Giver {
@@ -353,7 +355,8 @@ pub unsafe extern "C" fn areas_provider_fixed(
         let giver = Giver { done: None, context };
         // The giver is called for what was made, and not for what was refused.
         let giver = Arc::new(Mutex::new(giver));
-        // SAFETY: C's promise.
+        // SAFETY: the `size` bytes at `memory` are mapped, readable and writable, and C leaves them
+        // alone until `done` is called (areas.h).
         let fixed = unsafe { Fixed::from_raw_parts(start, size, giver.clone()) }?;
         giver.lock().unwrap_or_else(PoisonError::into_inner).done = done;
         Ok(Source::new(fixed))

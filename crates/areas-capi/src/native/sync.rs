@@ -54,7 +54,8 @@ pub unsafe extern "C-unwind" fn areas_mutex_lock(
     in_steps(whole, |step| {
         let mut goes_on = false;
         let answer = number(|| {
-            // SAFETY: C's promise.
+            // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+            // changes now.
             let area = unsafe { shared(area, "lock a mutex") }?;
             match Mutex::new(area, offset)?.lock(length(&step)) {
                 Ok(locked) => {
@@ -77,7 +78,8 @@ pub unsafe extern "C-unwind" fn areas_mutex_lock(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         Mutex::new(unsafe { shared(area, "unlock a mutex") }?, offset)?.unlock_forgotten()
     })
 }
@@ -89,7 +91,8 @@ pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usize) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { shared(area, "mark as consistent what a mutex guards") }?;
         Mutex::new(area, offset)?.mark_consistent_forgotten()
     })
@@ -100,7 +103,8 @@ pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -> c_int {
     number(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { shared(area, "get the owner of a mutex") }?;
         Ok(match Mutex::new(area, offset)?.owner()? {
             Owner::Nobody => AREAS_OWNER_NOBODY,
@@ -121,7 +125,8 @@ pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         Event::new(unsafe { place(area, "signal an event") }?, offset)?.signal()
     })
 }
@@ -133,9 +138,10 @@ pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) 
 pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, count: *mut u32) -> c_int {
     status(|| {
         const WHAT: &str = "get the count of an event";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or room for a number.
         unsafe { give(count, WHAT, || event.load()) }
     })
 }
@@ -160,9 +166,10 @@ pub unsafe extern "C-unwind" fn areas_event_wait(
         let mut goes_on = false;
         let answer = number(|| {
             const WHAT: &str = "wait for an event";
-            // SAFETY: C's promise.
+            // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+            // changes now.
             let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
-            // SAFETY: C's promise.
+            // SAFETY: C passes NULL, or room for a number.
             match unsafe { give(count, WHAT, || event.wait(seen, length(&step))) } {
                 Ok(()) => Ok(0),
                 Err(error) => ended(error, &step, whole, &mut goes_on),
@@ -198,7 +205,8 @@ pub unsafe extern "C" fn areas_seqlock_writer(
     size: usize,
 ) -> *mut Writing {
     made(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let of = unsafe { shared(area, "write a sequence lock") }?;
         Ok(Writing { area, writer: SeqLock::new(of, offset, size)?.writer()?.detach() })
     })
@@ -277,7 +285,8 @@ pub unsafe extern "C" fn areas_seqlock_read(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "read a sequence lock";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let area = unsafe { shared(area, WHAT) }?;
         let lock = SeqLock::new(area, offset, size)?;
         if into.is_null() && size > 0 {
@@ -304,7 +313,8 @@ pub unsafe extern "C" fn areas_seqlock_read(
 /// # Safety
 /// NULL or a handle that was not released, and that nothing changes at the same time.
 unsafe fn shared<'a>(area: *const Handle, what: &'static str) -> Result<&'a Area<Shared>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `area` is NULL, or a handle that was not released and that nothing changes now (the
+    // caller).
     match unsafe { look(area, what) }? {
         Any::Shared(area) => Ok(area),
         other => Err(refused(other, what)),
@@ -314,9 +324,10 @@ unsafe fn shared<'a>(area: *const Handle, what: &'static str) -> Result<&'a Area
 /// The area that C points to, for an event.
 ///
 /// # Safety
-/// As for [`shared`].
+/// NULL or a handle that was not released, and that nothing changes at the same time.
 unsafe fn place<'a>(area: *const Handle, what: &'static str) -> Result<Place<'a>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `area` is NULL, or a handle that was not released and that nothing changes now (the
+    // caller).
     match unsafe { look(area, what) }? {
         Any::Shared(area) => Ok(area.into()),
         Any::Resizable(area) => Ok(area.into()),

@@ -107,9 +107,11 @@ pub unsafe extern "C" fn areas_verify(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(verification) }?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let found = each!(unsafe { look(area, "verify an area") }?, area => area.verify())?;
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&Verified::of(&found)) };
         tell(&found, on_misplaced, context);
         Ok(())

@@ -12,7 +12,7 @@ use crate::aml::error::{SUCCESS, invalid};
 /// # Safety
 /// `map` is NULL or points to a bitmap.
 pub(super) unsafe fn become_all(map: *mut Bitmap, value: Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     match unsafe { write(map) } {
         Some(map) => {
             *map = value;
@@ -26,7 +26,7 @@ pub(super) unsafe fn become_all(map: *mut Bitmap, value: Bitmap) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_zero(map: *mut Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { become_all(map, Bitmap::EMPTY) }
 }
 
@@ -34,7 +34,7 @@ unsafe extern "C" fn aml_bitmap_zero(map: *mut Bitmap) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_fill(map: *mut Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { become_all(map, Bitmap::FULL) }
 }
 
@@ -43,7 +43,7 @@ unsafe extern "C" fn aml_bitmap_fill(map: *mut Bitmap) -> c_int {
 /// # Safety
 /// `map` is NULL or points to a bitmap.
 unsafe fn ask(map: *const Bitmap, what: impl FnOnce(&Bitmap) -> c_int) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     match unsafe { read(map) } {
         Some(map) => what(map),
         None => invalid("read a bitmap", NO_MAP),
@@ -54,7 +54,7 @@ unsafe fn ask(map: *const Bitmap, what: impl FnOnce(&Bitmap) -> c_int) -> c_int 
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_isset(map: *const Bitmap, bit: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe {
         ask(map, |map| match bit as usize {
             bit if bit < BITS => c_int::from(map.has(bit)),
@@ -67,7 +67,7 @@ unsafe extern "C" fn aml_bitmap_isset(map: *const Bitmap, bit: c_uint) -> c_int 
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_iszero(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { ask(map, |map| c_int::from(*map == Bitmap::EMPTY)) }
 }
 
@@ -75,7 +75,7 @@ unsafe extern "C" fn aml_bitmap_iszero(map: *const Bitmap) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_isfull(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { ask(map, |map| c_int::from(*map == Bitmap::FULL)) }
 }
 
@@ -85,7 +85,7 @@ unsafe extern "C" fn aml_bitmap_isfull(map: *const Bitmap) -> c_int {
 unsafe extern "C" fn aml_bitmap_isequal(a: *const Bitmap, b: *const Bitmap) -> c_int {
     // SAFETY: NULL or a bitmap (the caller's promise).
     match unsafe { read(b) } {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `a` is NULL or a bitmap (the caller).
         Some(b) => unsafe { ask(a, |a| c_int::from(a == b)) },
         None => invalid("compare bitmaps", NO_MAP),
     }
@@ -96,7 +96,7 @@ unsafe extern "C" fn aml_bitmap_isequal(a: *const Bitmap, b: *const Bitmap) -> c
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_nset(map: *const Bitmap) -> c_int {
     let count = |map: &Bitmap| map.words.iter().map(|word| word.count_ones()).sum::<u32>().cast_signed();
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { ask(map, count) }
 }
 
@@ -109,7 +109,7 @@ fn index(bit: Option<usize>) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_first(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { ask(map, |map| index(map.first())) }
 }
 
@@ -117,7 +117,7 @@ unsafe extern "C" fn aml_bitmap_first(map: *const Bitmap) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_last(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { ask(map, |map| index(map.last())) }
 }
 
@@ -126,7 +126,7 @@ unsafe extern "C" fn aml_bitmap_last(map: *const Bitmap) -> c_int {
 /// # Safety
 /// `map` is NULL or points to a bitmap.
 unsafe fn put_range(map: *mut Bitmap, first: c_uint, last: c_uint, value: bool) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     let Some(map) = (unsafe { write(map) }) else { return invalid("change a bitmap", NO_MAP) };
     let (first, last) = (first as usize, last as usize);
     if first >= BITS || last >= BITS {
@@ -143,7 +143,7 @@ unsafe fn put_range(map: *mut Bitmap, first: c_uint, last: c_uint, value: bool) 
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_set(map: *mut Bitmap, bit: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { put_range(map, bit, bit, true) }
 }
 
@@ -151,7 +151,7 @@ unsafe extern "C" fn aml_bitmap_set(map: *mut Bitmap, bit: c_uint) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_clear(map: *mut Bitmap, bit: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { put_range(map, bit, bit, false) }
 }
 
@@ -159,7 +159,7 @@ unsafe extern "C" fn aml_bitmap_clear(map: *mut Bitmap, bit: c_uint) -> c_int {
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_set_range(map: *mut Bitmap, first: c_uint, last: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { put_range(map, first, last, true) }
 }
 
@@ -167,6 +167,6 @@ unsafe extern "C" fn aml_bitmap_set_range(map: *mut Bitmap, first: c_uint, last:
 /// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_clear_range(map: *mut Bitmap, first: c_uint, last: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `map` is NULL or a bitmap (the caller).
     unsafe { put_range(map, first, last, false) }
 }
