@@ -93,7 +93,7 @@ unsafe extern "C" fn aml_bitmap_from_string(map: *mut Bitmap, text: *const c_cha
         };
         match read {
             // SAFETY: `map` is NULL or a bitmap (the caller).
-            Some(read) => unsafe { become_all(map, read) },
+            Some(read) => become_all(unsafe { write(map) }, read),
             None => invalid(
                 "read a bitmap from a string",
                 "write `all`, `none`, numbers from 0 to 2047 (`0,3-5`), or bits in brackets (`[0110]`)",
