@@ -20,16 +20,14 @@ use super::errors::{invalid, status};
 /// AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_read_at(
-    area: *const Handle,
+    area: Option<&Handle>,
     offset: usize,
     into: *mut c_void,
     size: usize,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "read from an area";
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
-        // changes now.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let into = match size {
             0 => &mut [],
             _ => {
@@ -65,16 +63,14 @@ pub unsafe extern "C" fn areas_read_at(
 /// AREAS_ERROR_FROZEN, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_write_at(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     offset: usize,
     bytes: *const c_void,
     size: usize,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "write to an area";
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
-        // now.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         let bytes = match size {
             0 => &[],
             _ => {
@@ -106,7 +102,7 @@ pub unsafe extern "C" fn areas_copy(
         if std::ptr::eq(from, to) {
             // SAFETY: C passes NULL, or a handle that it has not released and that no other call
             // uses now.
-            return match unsafe { change(to, WHAT) }? {
+            return match change(unsafe { to.as_mut() }, WHAT)? {
                 Any::Shared(area) => area.copy_to(offset, area, at, size),
                 Any::Private(area) => {
                     let from = private(area, offset, size, Protection::READ, WHAT)?;
@@ -125,10 +121,10 @@ pub unsafe extern "C" fn areas_copy(
         }
         // SAFETY: C passes NULL, or a handle that no other call changes now; it is not `to` (looked
         // at), which this call changes.
-        let from = unsafe { look(from, WHAT) }?;
+        let from = look(unsafe { from.as_ref() }, WHAT)?;
         // SAFETY: C passes NULL, or a handle that no other call uses now; it is not `from`, which
         // is used too: that was looked at above.
-        let to = unsafe { change(to, WHAT) }?;
+        let to = change(unsafe { to.as_mut() }, WHAT)?;
         match (from, to) {
             (Any::Private(from), to) => {
                 let from = private(from, offset, size, Protection::READ, WHAT)?;
@@ -179,16 +175,14 @@ pub unsafe extern "C" fn areas_copy(
 /// AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_fill(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     file: c_int,
     on_progress: OnProgress,
     context: *mut c_void,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "fill an area from a file";
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
-        // now.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         if file < 0 {
             return Err(invalid(WHAT, "the number of the file is negative"));
         }

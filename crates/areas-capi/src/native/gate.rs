@@ -154,15 +154,13 @@ fn path(path: &std::ffi::CStr) -> &Path {
 /// areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_offer_open(
-    area: *const Handle,
+    area: Option<&Handle>,
     at: *const c_char,
     how: *const Offering,
 ) -> *mut Gate {
     made(|| {
         const WHAT: &str = "offer an area";
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
-        // changes now.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let id = each!(area, area => area.id()).ok_or_else(|| {
             Error::new(ErrorKind::NoSuchArea, WHAT)
                 .detail("it is not published")

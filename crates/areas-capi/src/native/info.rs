@@ -184,13 +184,11 @@ impl Told {
 ///
 /// AREAS_ERROR_INVALID_INPUT for NULL and for a structure that was not begun with AREAS_INFO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_look(area: *const Handle, info: *mut Told) -> c_int {
+pub unsafe extern "C" fn areas_look(area: Option<&Handle>, info: *mut Told) -> c_int {
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
-        // changes now.
-        let told = Told::own(unsafe { look(area, "look at an area") }?)?;
+        let told = Told::own(look(area, "look at an area")?)?;
         // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
         // call returns.
         unsafe { room.fill(&told) };

@@ -28,16 +28,14 @@ use crate::waiting::{in_steps, wait_for_bytes};
 /// areas. AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_transfer(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     pid: u32,
     address_form: u32,
     address: *mut c_void,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "transfer an area";
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call uses
-        // now.
-        let handle = unsafe { handle(area, WHAT) }?;
+        let handle = handle(area, WHAT)?;
         let Some(address) = words::address(address_form, address)? else {
             return Err(invalid(WHAT, "only a clone has a source's address"));
         };
@@ -136,12 +134,10 @@ fn socket<'a>(number: c_int, what: &'static str) -> Result<BorrowedFd<'a>> {
 /// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low
 /// areas, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) -> c_int {
+pub extern "C" fn areas_send(area: Option<&Handle>, to: c_int, flags: u32) -> c_int {
     status(|| {
         const WHAT: &str = "send an area";
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
-        // changes now.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let to = socket(to, WHAT)?;
         match (area, flags) {
             (_, flags) if flags > AREAS_SEND_READ_ONLY => Err(invalid(WHAT, "the flags are unknown")),

@@ -377,7 +377,7 @@ pub const AREAS_FILE_COPIED: u32 = 1;
 /// device; AREAS_ERROR_IO where the kernel does not report how large a device is; AREAS_ERROR_LIMIT
 /// where no descriptor is free.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
+pub extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a provider over a file";
         if flags > AREAS_FILE_COPIED {

@@ -170,7 +170,7 @@ unsafe fn tell(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut c_
 /// AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_measure(
-    area: *const Handle,
+    area: Option<&Handle>,
     residency: *mut Measured,
     on_run: OnRun,
     context: *mut c_void,
@@ -179,9 +179,7 @@ pub unsafe extern "C" fn areas_measure(
         // SAFETY: C passes NULL, or a handle that it has not released and that no other call
         // changes now.
         let asked = unsafe { wanted(residency) }?;
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
-        // changes now.
-        let found = each!(unsafe { look(area, "measure an area") }?, area => area.residency())?;
+        let found = each!(look(area, "measure an area")?, area => area.residency())?;
         // SAFETY: C's structure and its array are those that `wanted` looked at, and stay writable
         // for this call.
         unsafe { tell(asked, &found, on_run, context) }

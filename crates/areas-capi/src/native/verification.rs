@@ -99,7 +99,7 @@ fn tell(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void) {
 /// Pages that are elsewhere are not an error: see `holds`. Errors as areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_verify(
-    area: *const Handle,
+    area: Option<&Handle>,
     verification: *mut Verified,
     on_misplaced: OnMisplaced,
     context: *mut c_void,
@@ -107,9 +107,7 @@ pub unsafe extern "C" fn areas_verify(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(verification) }?;
-        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
-        // changes now.
-        let found = each!(unsafe { look(area, "verify an area") }?, area => area.verify())?;
+        let found = each!(look(area, "verify an area")?, area => area.verify())?;
         // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
         // call returns.
         unsafe { room.fill(&Verified::of(&found)) };
