@@ -10,7 +10,7 @@ use super::area::{Any, Handle};
 use super::errors::{invalid, made};
 use super::notes::note;
 use super::placement::Placed;
-use super::provider::{Source, source};
+use super::provider::Source;
 use super::sized::{Versioned, read};
 use super::words::{
     self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED, AREAS_STORED,
@@ -96,7 +96,7 @@ impl Attributes {
             return Err(invalid(WHAT, "only a clone has a source's address"));
         };
         // SAFETY: NULL or a provider (the caller).
-        let provider = unsafe { source(self.provider) };
+        let provider = unsafe { self.provider.as_ref() }.cloned();
         let mut builder = areas::builder(self.size)
             .place(self.placement.placement()?)
             .pages(words::pages(self.pages, self.page_size)?)

@@ -173,14 +173,13 @@ unsafe fn request<'a>(asked: *const Asked) -> Result<&'a Request<'a>> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_map(
     asked: *const Asked,
-    from: *const Source,
+    from: Option<&Source>,
     placement: *const Placed,
 ) -> *mut Mapped {
     made(|| {
         // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
         let request = unsafe { request(asked) }?;
-        // SAFETY: `from` is NULL, or a provider that C has not released.
-        let from = unsafe { source_or_system(from) };
+        let from = source_or_system(from);
         if placement.is_null() {
             return from.map(request).map(Mapped);
         }
