@@ -115,8 +115,9 @@ pub(crate) unsafe fn mremap(
     new_start: *mut c_void,
 ) -> *mut c_void {
     match MREMAP.get::<Mremap>() {
-        // SAFETY: what is moved, and with MREMAP_FIXED what is mapped over, the caller owns and does not
-        // use at its old address. The C library looks at the last argument where the flags say so.
+        // SAFETY: what is moved, and with MREMAP_FIXED what is mapped over, the caller owns and
+        // does not use at its old address. The C library looks at the last argument where the flags
+        // say so.
         Some(next) => unsafe { next(start, length, new_length, flags, new_start) },
         None => {
             // As the C library does it: what was not given is not passed on.

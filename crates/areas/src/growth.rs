@@ -125,8 +125,8 @@ impl Object {
         }
     }
 
-    /// What can be refused is asked first, so that nothing has to be freed through a descriptor that
-    /// could not do it.
+    /// What can be refused is asked first, so that nothing has to be freed through a descriptor
+    /// that could not do it.
     fn check_may_take(&self, size: usize, what: &impl Fn() -> String) -> Result<()> {
         check_file_size(self.in_its_file(size), what)?;
         if self.is_frozen()? {

@@ -67,8 +67,8 @@ fn new_object() -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Maps a table's object for this process: a forked child must not write there, and a core dump must
-/// not fill the holes.
+/// Maps a table's object for this process: a forked child must not write there, and a core dump
+/// must not fill the holes.
 #[inline]
 fn map_table(fd: BorrowedFd<'_>) -> Result<Mapping> {
     let mapping = Mapping::unlocked(&Plan {

@@ -218,8 +218,8 @@ fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
         .then_some(Piece { first, limit })
 }
 
-/// The extent that a kind of record stands for; `None` for a kind or a maximum that no owner writes.
-/// A part of an object may take up as much as it spans.
+/// The extent that a kind of record stands for; `None` for a kind or a maximum that no owner
+/// writes. A part of an object may take up as much as it spans.
 #[inline]
 fn extent_of(kind: u8, max: usize, span: usize, page: PageSize) -> Option<Extent> {
     match kind {
