@@ -41,7 +41,8 @@ unsafe extern "C" {
 /// Whether there is one: then areas are cut at once, and no call need ask whether the memory of one
 /// is still there.
 pub(crate) fn is_there() -> bool {
-    // SAFETY: as in `register`.
+    // SAFETY: a word of this object, which the loader has filled in and nothing writes: 0, which is
+    // `None`, or the address of a function of this type.
     unsafe { areas_cut_registrar }.is_some()
 }
 

@@ -72,64 +72,15 @@ fn namesakes(report: &Report, listing: &[Source]) -> Vec<i32> {
     ids
 }
 
-fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], terminal: Terminal) -> String {
-    let info = &report.info;
-    let both = |bytes: u64| match bytes {
-        0..1024 => format!("{bytes} B"),
-        _ => format!("{:#} ({bytes} B)", Bytes(bytes)),
-    };
-    let maybe = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), both);
-    let mut lines = vec![("size", both(info.size as u64)), ("mapped", both(info.mapped as u64))];
-    match ClosedExtent::from(info.extent) {
-        ClosedExtent::Fixed => {}
-        ClosedExtent::Growable { max } => lines.push(("grows to", both(max as u64))),
-        ClosedExtent::Resizable { max } => lines.push(("resizes to", both(max as u64))),
-    }
-    lines.push(("in RAM", maybe(report.resident)));
-    if report.swapped != Some(0) {
-        lines.push(("swapped", maybe(report.swapped)));
-    }
-    lines.extend(on_nodes(report));
-    lines.extend(report.misplaced.filter(|bytes| *bytes > 0).map(|bytes| {
-        let of = report.resident.map_or(String::new(), |resident| format!(" of {:#}", Bytes(resident)));
-        ("misplaced", format!("{:#}{of}: `areas doctor {}` shows why", Bytes(bytes), info.id))
-    }));
-    lines.push(("pages", pages(report)));
-    lines.push((
-        "policy",
-        report.policy().unwrap_or_else(|| format!("unknown; {} was asked for", info.placement)),
-    ));
-    lines.push(("lock", report.lock()));
-    if info.lock != Lock::None {
-        lines.push(("locked", maybe(report.locked.map(|locked| locked.bytes))));
-    }
-    lines.push(("protection", info.protection.to_string()));
-    lines.push((
-        "frozen",
-        report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" }).to_owned(),
-    ));
-    if info.retired {
-        lines.push(("retired", "yes: its holders keep it, no other process gets it".to_owned()));
-    }
-    if !info.note.is_empty() {
-        lines.push(("note", format!("{} ({} B)", info.note, info.note.as_bytes().len())));
-    }
-    lines.push(("created", report.created().map_or("unknown".to_owned(), |created| created.to_string())));
-    let command = report.command.as_deref().unwrap_or("?");
-    lines.push(("mapped at", format!("{:#x} in process {} ({command})", info.address, info.pid)));
-    for (holder, ids) in holders {
-        lines.push(("held by", held_by(holder, ids)));
-    }
-    if !namesakes.is_empty() {
-        let ids: Vec<String> = namesakes.iter().map(i32::to_string).collect();
-        lines
-            .push(("same name", format!("other memory: area {}; the name finds the oldest", ids.join(", "))));
-    }
+/// A line: its label, and what is said.
+type Line = (&'static str, String);
 
-    let title = format!("area {} {:?}", info.id, info.name);
+fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], terminal: Terminal) -> String {
+    let title = format!("area {} {:?}", report.info.id, report.info.name);
     let mut text = terminal.paint(Look::Bold, &title) + "\n";
+    let lines = [bytes(report), terms(report), holding(report, holders, namesakes)];
     let mut before = "";
-    for (label, value) in lines {
+    for (label, value) in lines.into_iter().flatten() {
         let shown = if label == before { "" } else { label };
         // What programs are called is not ours.
         let value = escape_invisible(&value);
@@ -139,8 +90,78 @@ fn text(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32], term
     text
 }
 
+/// As people read it, and exactly.
+fn both(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        _ => format!("{:#} ({bytes} B)", Bytes(bytes)),
+    }
+}
+
+fn both_if_known(bytes: Option<u64>) -> String {
+    bytes.map_or("unknown".to_owned(), both)
+}
+
+/// How large it is, and where its bytes are.
+fn bytes(report: &Report) -> Vec<Line> {
+    let info = &report.info;
+    let mut lines = vec![("size", both(info.size as u64)), ("mapped", both(info.mapped as u64))];
+    match ClosedExtent::from(info.extent) {
+        ClosedExtent::Fixed => {}
+        ClosedExtent::Growable { max } => lines.push(("grows to", both(max as u64))),
+        ClosedExtent::Resizable { max } => lines.push(("resizes to", both(max as u64))),
+    }
+    lines.push(("in RAM", both_if_known(report.resident)));
+    if report.swapped != Some(0) {
+        lines.push(("swapped", both_if_known(report.swapped)));
+    }
+    lines.extend(on_nodes(report));
+    lines.extend(report.misplaced.filter(|bytes| *bytes > 0).map(|bytes| {
+        let of = report.resident.map_or(String::new(), |resident| format!(" of {:#}", Bytes(resident)));
+        ("misplaced", format!("{:#}{of}: `areas doctor {}` shows why", Bytes(bytes), info.id))
+    }));
+    lines.push(("pages", pages(report)));
+    lines
+}
+
+/// What was asked of its memory, and what may be done with it.
+fn terms(report: &Report) -> Vec<Line> {
+    let info = &report.info;
+    let policy = report.policy().unwrap_or_else(|| format!("unknown; {} was asked for", info.placement));
+    let mut lines = vec![("policy", policy), ("lock", report.lock())];
+    if info.lock != Lock::None {
+        lines.push(("locked", both_if_known(report.locked.map(|locked| locked.bytes))));
+    }
+    lines.push(("protection", info.protection.to_string()));
+    let frozen = report.frozen.map_or("unknown", |frozen| if frozen { "yes" } else { "no" });
+    lines.push(("frozen", frozen.to_owned()));
+    if info.retired {
+        lines.push(("retired", "yes: its holders keep it, no other process gets it".to_owned()));
+    }
+    if !info.note.is_empty() {
+        lines.push(("note", format!("{} ({} B)", info.note, info.note.as_bytes().len())));
+    }
+    lines
+}
+
+/// Who has it, since when, and what else has its name.
+fn holding(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32]) -> Vec<Line> {
+    let info = &report.info;
+    let created = report.created().map_or("unknown".to_owned(), |created| created.to_string());
+    let command = report.command.as_deref().unwrap_or("?");
+    let mapped_at = format!("{:#x} in process {} ({command})", info.address, info.pid);
+    let mut lines = vec![("created", created), ("mapped at", mapped_at)];
+    lines.extend(holders.iter().map(|(holder, ids)| ("held by", held_by(holder, ids))));
+    if !namesakes.is_empty() {
+        let ids: Vec<String> = namesakes.iter().map(i32::to_string).collect();
+        lines
+            .push(("same name", format!("other memory: area {}; the name finds the oldest", ids.join(", "))));
+    }
+    lines
+}
+
 /// What of it is on which node.
-fn on_nodes(report: &Report) -> Vec<(&'static str, String)> {
+fn on_nodes(report: &Report) -> Vec<Line> {
     let mut lines = Vec::new();
     match &report.nodes {
         Some(nodes) => {

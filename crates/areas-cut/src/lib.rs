@@ -29,11 +29,11 @@ const LARGEST_PAGE: usize = 1 << 30;
 /// Unmaps.
 ///
 /// # Safety
-/// As munmap(2).
+/// The caller owns the range, and nothing uses it again: munmap(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn munmap(start: *mut c_void, length: usize) -> c_int {
     let taken = before(What::Before, start.addr(), length);
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the program unmaps what it owns and does not use again (the caller).
     let status = unsafe { next::munmap(start, length) };
     taken.after();
     status
@@ -42,7 +42,8 @@ unsafe extern "C" fn munmap(start: *mut c_void, length: usize) -> c_int {
 /// Maps; with `MAP_FIXED`, over what is there.
 ///
 /// # Safety
-/// As mmap(2).
+/// With MAP_FIXED in `flags` the caller owns the range that is mapped over, and nothing uses again
+/// what was there: mmap(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mmap(
     start: *mut c_void,
@@ -52,14 +53,16 @@ unsafe extern "C" fn mmap(
     file: c_int,
     offset: i64,
 ) -> *mut c_void {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: with MAP_FIXED the caller owns what is mapped over, and does not use it again; else
+    // the kernel maps over nothing.
     unsafe { map_by(&next::MMAP, start, length, protection, flags, file, offset) }
 }
 
 /// The same: offsets have 64 bits here.
 ///
 /// # Safety
-/// As mmap(2).
+/// With MAP_FIXED in `flags` the caller owns the range that is mapped over, and nothing uses again
+/// what was there: mmap(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mmap64(
     start: *mut c_void,
@@ -69,14 +72,16 @@ unsafe extern "C" fn mmap64(
     file: c_int,
     offset: i64,
 ) -> *mut c_void {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: with MAP_FIXED the caller owns what is mapped over, and does not use it again; else
+    // the kernel maps over nothing.
     unsafe { map_by(&next::MMAP64, start, length, protection, flags, file, offset) }
 }
 
 /// Maps by one of the two functions for it, and has the library look where something was replaced.
 ///
 /// # Safety
-/// As mmap(2).
+/// With MAP_FIXED in `flags` the caller owns the range that is mapped over, and nothing uses again
+/// what was there: mmap(2).
 unsafe fn map_by(
     function: &Next,
     start: *mut c_void,
@@ -87,7 +92,8 @@ unsafe fn map_by(
     offset: i64,
 ) -> *mut c_void {
     let taken = over(start, length, flags);
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: with MAP_FIXED the caller owns what is mapped over, and does not use it again; else
+    // the kernel maps over nothing.
     let mapped = unsafe { next::map(function, start, length, protection, flags, file, offset) };
     if let Some(taken) = taken {
         taken.after();
@@ -112,7 +118,8 @@ fn over(start: *mut c_void, length: usize, flags: c_int) -> Option<Taken> {
 /// as those of any other, on all machines that Linux and this crate know.
 ///
 /// # Safety
-/// As mremap(2).
+/// The caller owns what is moved, and with MREMAP_FIXED what is mapped over, and nothing uses them
+/// again where they were: mremap(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mremap(
     start: *mut c_void,
@@ -127,7 +134,8 @@ unsafe extern "C" fn mremap(
     let from = before(what, start.addr(), length.max(1));
     let fixed = flags & libc::MREMAP_FIXED != 0;
     let to = fixed.then(|| before(What::Before, new_start.addr(), new_length));
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: what is moved, and with MREMAP_FIXED what is mapped over, the caller owns and does
+    // not use at its old address.
     let moved = unsafe { next::mremap(start, length, new_length, flags, new_start) };
     from.after();
     if let Some(to) = to {
@@ -139,14 +147,16 @@ unsafe extern "C" fn mremap(
 /// Maps a segment of System V's shared memory; with `SHM_REMAP`, over what is there.
 ///
 /// # Safety
-/// As shmat(2).
+/// With SHM_REMAP in `flags` the caller owns what is mapped over, and nothing uses again what was
+/// there: shmat(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn shmat(segment: c_int, start: *const c_void, flags: c_int) -> *mut c_void {
     // How long it is not every process may ask. The address may be rounded down (SHM_RND), by 64
     // KiB at most.
     let over = flags & libc::SHM_REMAP != 0;
     let taken = over.then(|| before(What::Before, start.addr() & !0xffff, ALL));
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: with SHM_REMAP nothing uses what is mapped over (the caller); else the kernel
+    // attaches over nothing.
     let mapped = unsafe { next::shmat(segment, start, flags) };
     if let Some(taken) = taken {
         taken.after();

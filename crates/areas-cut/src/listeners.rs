@@ -102,12 +102,12 @@ impl Errno {
     }
 
     fn kept() -> Self {
-        // SAFETY: as above; only this thread uses it.
+        // SAFETY: the C library's place for this thread's error number, which no other thread uses.
         Errno(unsafe { Errno::place().read() })
     }
 
     fn restore(self) {
-        // SAFETY: as above.
+        // SAFETY: the C library's place for this thread's error number, which no other thread uses.
         unsafe { Errno::place().write(self.0) };
     }
 }

@@ -63,12 +63,12 @@ fn address(answer: c_long) -> *mut c_void {
 }
 
 /// # Safety
-/// As munmap(2).
+/// The caller owns the range, and nothing uses it again: munmap(2).
 pub(crate) unsafe fn munmap(start: *mut c_void, length: usize) -> c_int {
     match MUNMAP.get::<Munmap>() {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the program unmaps what it owns and does not use again (the caller).
         Some(next) => unsafe { next(start, length) },
-        // SAFETY: as above.
+        // SAFETY: the program unmaps what it owns and does not use again (the caller).
         None => match unsafe { libc::syscall(libc::SYS_munmap, start, length) } {
             0 => 0,
             _ => -1,
@@ -79,7 +79,8 @@ pub(crate) unsafe fn munmap(start: *mut c_void, length: usize) -> c_int {
 /// By [`MMAP`] or [`MMAP64`].
 ///
 /// # Safety
-/// As mmap(2).
+/// With MAP_FIXED in `flags` the caller owns the range that is mapped over, and nothing uses again
+/// what was there: mmap(2).
 pub(crate) unsafe fn map(
     function: &Next,
     start: *mut c_void,
@@ -90,10 +91,12 @@ pub(crate) unsafe fn map(
     offset: i64,
 ) -> *mut c_void {
     match function.get::<Mmap>() {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with MAP_FIXED the caller owns what is mapped over, and does not use it again;
+        // else the kernel maps over nothing.
         Some(next) => unsafe { next(start, length, protection, flags, file, offset) },
         None => {
-            // SAFETY: as above.
+            // SAFETY: with MAP_FIXED the caller owns what is mapped over, and does not use it
+            // again; else the kernel maps over nothing.
             let mapped =
                 unsafe { libc::syscall(libc::SYS_mmap, start, length, protection, flags, file, offset) };
             address(mapped)
@@ -102,7 +105,8 @@ pub(crate) unsafe fn map(
 }
 
 /// # Safety
-/// As mremap(2).
+/// The caller owns what is moved, and with MREMAP_FIXED what is mapped over, and nothing uses them
+/// again where they were: mremap(2).
 pub(crate) unsafe fn mremap(
     start: *mut c_void,
     length: usize,
@@ -111,26 +115,31 @@ pub(crate) unsafe fn mremap(
     new_start: *mut c_void,
 ) -> *mut c_void {
     match MREMAP.get::<Mremap>() {
-        // SAFETY: the caller's promise, passed on. The C library looks at the last one where the
-        // flags say so.
+        // SAFETY: what is moved, and with MREMAP_FIXED what is mapped over, the caller owns and
+        // does not use at its old address. The C library looks at the last argument where the flags
+        // say so.
         Some(next) => unsafe { next(start, length, new_length, flags, new_start) },
         None => {
             // As the C library does it: what was not given is not passed on.
             let given = flags & libc::MREMAP_FIXED != 0;
             let new_start = if given { new_start } else { null_mut() };
-            // SAFETY: as above.
+            // SAFETY: what is moved, and with MREMAP_FIXED what is mapped over, the caller owns and
+            // does not use at its old address.
             address(unsafe { libc::syscall(libc::SYS_mremap, start, length, new_length, flags, new_start) })
         }
     }
 }
 
 /// # Safety
-/// As shmat(2).
+/// With SHM_REMAP in `flags` the caller owns what is mapped over, and nothing uses again what was
+/// there: shmat(2).
 pub(crate) unsafe fn shmat(segment: c_int, start: *const c_void, flags: c_int) -> *mut c_void {
     match SHMAT.get::<Shmat>() {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with SHM_REMAP nothing uses what is mapped over (the caller); else the kernel
+        // attaches over nothing.
         Some(next) => unsafe { next(segment, start, flags) },
-        // SAFETY: as above.
+        // SAFETY: with SHM_REMAP nothing uses what is mapped over (the caller); else the kernel
+        // attaches over nothing.
         None => address(unsafe { libc::syscall(libc::SYS_shmat, segment, start, flags) }),
     }
 }

@@ -252,7 +252,8 @@ impl Layout {
                 // SAFETY: with strides asked for, `shape` has `ndim` items (PEP 3118), is not null
                 // (checked), and stays until the view is released.
                 *dim = unsafe { *view.shape.wrapping_add(at) }.unsigned_abs();
-                // SAFETY: the same for `strides`.
+                // SAFETY: with strides asked for, `strides` has `ndim` items (PEP 3118), is not
+                // null (checked), and stays until the view is released.
                 *stride = unsafe { *view.strides.wrapping_add(at) };
             }
         }

@@ -87,7 +87,7 @@ struct Block {
 
 // SAFETY: an address and a context, which OpenCL lets any thread use.
 unsafe impl Send for Block {}
-// SAFETY: as above; nothing is done through a shared reference.
+// SAFETY: nothing is done through a shared reference.
 unsafe impl Sync for Block {}
 
 impl Drop for Block {

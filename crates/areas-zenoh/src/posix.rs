@@ -89,7 +89,7 @@ fn failed(errno: c_int) -> c_int {
 /// `name` is a string that ends with a zero byte.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn shm_open(name: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `name` ends with a zero byte, and stays for the call (the caller).
     let name = unsafe { CStr::from_ptr(name) };
     if let Some(name) = area_name(name) {
         return open(&name, flags).map_or_else(failed, IntoRawFd::into_raw_fd);
@@ -105,7 +105,7 @@ unsafe extern "C" fn shm_open(name: *const c_char, flags: c_int, mode: libc::mod
 /// `name` is a string that ends with a zero byte.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn shm_unlink(name: *const c_char) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `name` ends with a zero byte, and stays for the call (the caller).
     let name = unsafe { CStr::from_ptr(name) };
     if let Some(name) = area_name(name) {
         // Another process's goes with that process.

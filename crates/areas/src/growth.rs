@@ -102,52 +102,11 @@ impl Object {
             if now >= size {
                 return Ok(());
             }
-            check_file_size(self.in_its_file(size), &what)?;
-            // Asked first, so that nothing has to be freed through a descriptor that could not do
-            // it.
-            if self.is_frozen()? {
-                return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
-            }
-            if !sys::file::is_writable(self.fd()).unwrap_or(true) {
-                return Err(self.refused(what(), "fallocate", sys::Errno::BADF));
-            }
+            self.check_may_take(size, &what)?;
             let more = size - now;
             let wanted = pool::Wanted::new(self.page_size(), more).placed(Some(&placement));
-            let set_aside = Mapping::new(&Plan {
-                at: At::Anywhere,
-                size: more,
-                span: more,
-                page: self.page_size(),
-                // Without the right to write, so that mapping it does not move the end.
-                protection: Protection::READ,
-                sharing: Sharing::Shared,
-                flags: MapFlags::SHARED,
-                file: Some((self.own_fd().map_err(|_| closed(what()))?, self.in_its_file(now))),
-                placement: Some(&placement),
-            })
-            .map_err(|error| {
-                let kind = error.kind();
-                let refused = Error::new(kind, what());
-                match (kind, error.errno()) {
-                    (ErrorKind::NoMemory, Some(errno)) => {
-                        let call = format!("mmap(NULL, {}, MAP_SHARED)", Bytes::from(more));
-                        pool::too_few(refused.with_system_call(call, errno), wanted)
-                    }
-                    (ErrorKind::NoMemory, None) => pool::too_few(refused, wanted),
-                    _ => refused.caused_by(error),
-                }
-            })?;
-            let call = || sys::object::allocate(self.own_fd()?, self.in_its_file(now), more as u64);
-            let taken = match placement.is_default() {
-                true => call(),
-                // The policy of hugetlb pages lies on each mapping; a call on the file obeys the
-                // thread's.
-                false => sys::policy::within(&Placement::new(placement.policy()), call).map_err(|errno| {
-                    Error::new(ErrorKind::System, what())
-                        .with_system_call(format!("set_mempolicy({})", placement.policy()), errno)
-                        .with_remedy("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")
-                })?,
-            };
+            let set_aside = self.set_aside(now, more, &placement, wanted, &what)?;
+            let taken = self.allocate(now, more, &placement, &what)?;
             drop(set_aside);
             match taken {
                 Ok(()) => self.saw(size as u64),
@@ -164,6 +123,74 @@ impl Object {
                 }
             }
         }
+    }
+
+    /// What can be refused is asked first, so that nothing has to be freed through a descriptor
+    /// that could not do it.
+    fn check_may_take(&self, size: usize, what: &impl Fn() -> String) -> Result<()> {
+        check_file_size(self.in_its_file(size), what)?;
+        if self.is_frozen()? {
+            return Err(self.refused(what(), "fallocate", sys::Errno::PERM));
+        }
+        if !sys::file::is_writable(self.fd()).unwrap_or(true) {
+            return Err(self.refused(what(), "fallocate", sys::Errno::BADF));
+        }
+        Ok(())
+    }
+
+    /// A mapping behind the end: while it is there, the pool's pages for it are reserved.
+    fn set_aside(
+        &self,
+        now: usize,
+        more: usize,
+        placement: &Placement,
+        wanted: pool::Wanted<'_>,
+        what: &impl Fn() -> String,
+    ) -> Result<Mapping> {
+        let plan = Plan {
+            at: At::Anywhere,
+            size: more,
+            span: more,
+            page: self.page_size(),
+            // Without the right to write, so that mapping it does not move the end.
+            protection: Protection::READ,
+            sharing: Sharing::Shared,
+            flags: MapFlags::SHARED,
+            file: Some((self.own_fd().map_err(|_| closed(what()))?, self.in_its_file(now))),
+            placement: Some(placement),
+        };
+        Mapping::new(&plan).map_err(|error| {
+            let kind = error.kind();
+            let refused = Error::new(kind, what());
+            match (kind, error.errno()) {
+                (ErrorKind::NoMemory, Some(errno)) => {
+                    let call = format!("mmap(NULL, {}, MAP_SHARED)", Bytes::from(more));
+                    pool::too_few(refused.with_system_call(call, errno), wanted)
+                }
+                (ErrorKind::NoMemory, None) => pool::too_few(refused, wanted),
+                _ => refused.caused_by(error),
+            }
+        })
+    }
+
+    /// Takes the pages behind the end, placed. What `fallocate` says is the inner result.
+    fn allocate(
+        &self,
+        now: usize,
+        more: usize,
+        placement: &Placement,
+        what: &impl Fn() -> String,
+    ) -> Result<Result<(), sys::Errno>> {
+        let call = || sys::object::allocate(self.own_fd()?, self.in_its_file(now), more as u64);
+        if placement.is_default() {
+            return Ok(call());
+        }
+        // The policy of hugetlb pages lies on each mapping; a call on the file obeys the thread's.
+        sys::policy::within(&Placement::new(placement.policy()), call).map_err(|errno| {
+            Error::new(ErrorKind::System, what())
+                .with_system_call(format!("set_mempolicy({})", placement.policy()), errno)
+                .with_remedy("a sandbox may forbid it: allow set_mempolicy and get_mempolicy")
+        })
     }
 
     /// Gives hugetlb pages beyond the end back: those that a failed call has taken.

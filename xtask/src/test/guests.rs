@@ -60,6 +60,27 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         built.push((name.clone(), program));
         sources.push((name, source));
     }
+    let waiting = boots_of(run, sources, &built)?;
+    let mut counts = Counts::default();
+    let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (what, booted) in several_at_a_time(run, &waiting) {
+        let Booted { counts: these, passed, skipped, failure } = booted.with_context(|| what.to_owned())?;
+        counts += these;
+        notes.push(note(what, &passed));
+        let short = passed.iter().map(|test| skips::short(test).to_owned());
+        whole.extend(short.filter(|test| !skipped.contains(test)));
+        failures.extend(failure.map(|why| format!("{what}: {why}")));
+    }
+    let mut done = match failures.is_empty() {
+        true => Done::counted(counts),
+        false => Done::failed(counts, failures.join("\n")),
+    };
+    (done.notes, done.in_guests) = (notes, whole);
+    Ok(done)
+}
+
+/// A boot for each `vm:` line of the sources, with those of its tests that are asked for.
+fn boots_of(run: &Run, sources: Vec<(String, PathBuf)>, built: &[(String, PathBuf)]) -> Result<Vec<Waiting>> {
     let mut waiting = Vec::new();
     for (name, source) in sources {
         let (_, program) = built
@@ -83,22 +104,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
             }
         }
     }
-    let mut counts = Counts::default();
-    let (mut failures, mut notes, mut whole) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for (what, booted) in several_at_a_time(run, &waiting) {
-        let Booted { counts: these, passed, skipped, failure } = booted.with_context(|| what.to_owned())?;
-        counts += these;
-        notes.push(note(what, &passed));
-        let short = passed.iter().map(|test| skips::short(test).to_owned());
-        whole.extend(short.filter(|test| !skipped.contains(test)));
-        failures.extend(failure.map(|why| format!("{what}: {why}")));
-    }
-    let mut done = match failures.is_empty() {
-        true => Done::counted(counts),
-        false => Done::failed(counts, failures.join("\n")),
-    };
-    (done.notes, done.in_guests) = (notes, whole);
-    Ok(done)
+    Ok(waiting)
 }
 
 /// A boot that is to come.

@@ -38,7 +38,7 @@ mod set_up;
 mod skips;
 mod steps;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -247,6 +247,28 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     }
 }
 
+/// What was checked elsewhere than here.
+fn say_notes(notes: &[String]) {
+    if !notes.is_empty() {
+        eprintln!("\nChecked in guests, on machines with several nodes:");
+        notes.iter().for_each(|note| eprintln!("  {note}"));
+    }
+}
+
+fn say_skips(skipped: &BTreeMap<String, Vec<String>>, in_guests: &BTreeSet<String>) {
+    if skipped.is_empty() {
+        return;
+    }
+    eprintln!("\nTests that skipped something here:");
+    for (test, reasons) in skipped {
+        let elsewhere = match in_guests.contains(skips::short(test)) {
+            true => " (checked in a guest)",
+            false => "",
+        };
+        eprintln!("  SKIPPED: {test}: {}{elsewhere}", reasons.join("; "));
+    }
+}
+
 fn all(options: &Options) -> Result<(Counts, bool)> {
     let skips = SkipLog::create(process::target_folder().join("skips.txt"))?;
     let run = Run { options: options.clone(), skips };
@@ -288,22 +310,10 @@ fn all(options: &Options) -> Result<(Counts, bool)> {
         counts.failed += 1;
         failures.push(format!("no test ran (filter: {:?})", options.filter));
     }
-    summarize(&rows);
-    if !notes.is_empty() {
-        eprintln!("\nChecked in guests, on machines with several nodes:");
-        notes.iter().for_each(|note| eprintln!("  {note}"));
-    }
     let skipped = run.skips.read();
-    if !skipped.is_empty() {
-        eprintln!("\nTests that skipped something here:");
-        for (test, reasons) in &skipped {
-            let elsewhere = match in_guests.contains(skips::short(test)) {
-                true => " (checked in a guest)",
-                false => "",
-            };
-            eprintln!("  SKIPPED: {test}: {}{elsewhere}", reasons.join("; "));
-        }
-    }
+    summarize(&rows);
+    say_notes(&notes);
+    say_skips(&skipped, &in_guests);
     for failure in &failures {
         eprintln!("\nFAILED: {failure}");
     }

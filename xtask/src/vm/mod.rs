@@ -178,24 +178,7 @@ pub(crate) fn run(options: &Options, stdout: &mut dyn Write, stderr: &mut dyn Wr
     drop(mutex);
 
     let image = folder.path.join("initrd");
-    let payload = image::Payload {
-        program,
-        args,
-        env: &options.env,
-        with: &options.with,
-        modules: &options.modules,
-        swap: options.swap.is_some(),
-        out: options.out.is_some(),
-    };
-    let bytes = image::write(&image, &kit, &payload)?;
-    // The image is in memory twice while the kernel unpacks it.
-    ensure!(
-        bytes >> 20 < layout.total_mib() / 3,
-        "the image with the program has {} MiB, too much for a guest of {} MiB: give --nodes with more memory, or \
-         strip the program",
-        bytes >> 20,
-        layout.total_mib()
-    );
+    write_image(&image, &kit, options, &layout, (program, args))?;
     let machine = guest::Machine {
         kit: &kit,
         layout: &layout,
@@ -211,7 +194,41 @@ pub(crate) fn run(options: &Options, stdout: &mut dyn Write, stderr: &mut dyn Wr
     if let Some(out) = &options.out {
         bring_back(&folder.path.join("tar"), out)?;
     }
-    Ok(match ended {
+    Ok(outcome(ended, options))
+}
+
+/// Packs the program with what it runs on, if the guest's memory can hold that.
+fn write_image(
+    image: &Path,
+    kit: &setup::Kit,
+    options: &Options,
+    layout: &Layout,
+    (program, args): (&Path, &[OsString]),
+) -> Result<()> {
+    let payload = image::Payload {
+        program,
+        args,
+        env: &options.env,
+        with: &options.with,
+        modules: &options.modules,
+        swap: options.swap.is_some(),
+        out: options.out.is_some(),
+    };
+    let bytes = image::write(image, kit, &payload)?;
+    // The image is in memory twice while the kernel unpacks it.
+    ensure!(
+        bytes >> 20 < layout.total_mib() / 3,
+        "the image with the program has {} MiB, too much for a guest of {} MiB: give --nodes with more memory, or \
+         strip the program",
+        bytes >> 20,
+        layout.total_mib()
+    );
+    Ok(())
+}
+
+/// What the guest's end says to whoever started it.
+fn outcome(ended: guest::Ended, options: &Options) -> Outcome {
+    match ended {
         guest::Ended::Status(code) => Outcome { code, message: None },
         guest::Ended::TimeLimit => Outcome {
             code: TIME_LIMIT,
@@ -227,7 +244,7 @@ pub(crate) fn run(options: &Options, stdout: &mut dyn Write, stderr: &mut dyn Wr
                 options.kernel
             )),
         },
-    })
+    }
 }
 
 fn bring_back(tar: &Path, out: &Path) -> Result<()> {

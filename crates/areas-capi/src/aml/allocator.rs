@@ -93,11 +93,11 @@ pub(super) unsafe fn create<T: Send + 'static>(
     let handle = Box::into_raw(Box::new(Handle { allocator, state }));
     // SAFETY: just made: its fields have places.
     let state = unsafe { &raw mut (*handle).state };
-    // SAFETY: as above.
+    // SAFETY: just made: its fields have places.
     let data = unsafe { &raw mut (*handle).allocator.data };
-    // SAFETY: as above, and nothing else knows of it.
+    // SAFETY: just made: it may be written, and nothing else knows of it.
     unsafe { data.write(state.cast()) };
-    // SAFETY: as at the beginning.
+    // SAFETY: `out` is a place for a pointer: written above, and the caller's for all of the call.
     unsafe { out.write(handle.cast()) };
     SUCCESS
 }
@@ -132,7 +132,8 @@ pub(super) unsafe fn destroy<T: Send + 'static>(
     let state = unsafe { &(*handle).state };
     let status = state.table.with(|table| release(&state.source, table));
     if status == SUCCESS {
-        // SAFETY: a place for a pointer, as above.
+        // SAFETY: `allocator` is a place for a pointer: it was read above, and is the caller's for
+        // all of the call.
         unsafe { allocator.write(std::ptr::null_mut()) };
         // SAFETY: made by `Box::into_raw`, and nothing uses it again.
         drop(unsafe { Box::from_raw(handle) });
@@ -160,7 +161,7 @@ pub(super) unsafe fn allocate<T: Send + 'static>(
     take: impl FnOnce(&State<T>) -> Result<usize, c_int>,
 ) -> *mut c_void {
     caught(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or that of an allocator with a table of type `T` (the caller).
         let Some(state) = (unsafe { state::<T>(data) }) else { return null(no_data("allocate")) };
         take(state).map_or_else(null, std::ptr::with_exposed_provenance_mut)
     })
@@ -169,14 +170,14 @@ pub(super) unsafe fn allocate<T: Send + 'static>(
 /// What an operation of ours that frees does; NULL is nothing to do.
 ///
 /// # Safety
-/// As for [`allocate`].
+/// `data` is NULL or that of an allocator of this type, and nothing uses again what is freed.
 pub(super) unsafe fn free<T: Send + 'static>(
     data: *mut Data,
     start: *mut c_void,
     give_back: impl FnOnce(&State<T>, usize) -> c_int,
 ) -> c_int {
     caught(broken(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or that of an allocator with a table of type `T` (the caller).
         match unsafe { state::<T>(data) } {
             None => no_data("free"),
             Some(_) if start.is_null() => SUCCESS,

@@ -56,7 +56,8 @@ impl<O> Copy for Area<O> {}
 // SAFETY: two addresses; what lies behind them is used by the functions that take an area, whose
 // callers answer for it.
 unsafe impl<O> Send for Area<O> {}
-// SAFETY: as above.
+// SAFETY: nothing is done with a shared area but to copy its two addresses; who uses what is behind
+// them answers for that.
 unsafe impl<O> Sync for Area<O> {}
 
 /// An operation of an area, with the data that it wants.

@@ -32,7 +32,8 @@ unsafe extern "C" fn aml_allocator_area_create(
 ) -> c_int {
     guarded(broken(), || {
         let ops = &raw const aml_allocator_area_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer; `area` is NULL, or outlives the allocator
+        // and takes these options (the caller).
         unsafe { create(out, area, options, ops, Table::new()) }
     })
 }
@@ -45,7 +46,8 @@ unsafe extern "C" fn aml_allocator_area_create(
 unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
         let ops = &raw const aml_allocator_area_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `allocator` is NULL, or a place with NULL or an allocator that nothing uses again
+        // (the caller); `ops` are those that it was made with, if it is of this type.
         unsafe { destroy(allocator, ops, |source, table: &mut Table| source.unmap_all(table)) }
     })
 }
@@ -63,7 +65,7 @@ unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *
         debug_assert!(!twice, "an area gives no address that is in use");
         Ok(start)
     };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or that of an allocator of this type (the caller).
     unsafe { allocate(data, take) }
 }
 
@@ -85,6 +87,7 @@ unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void
             }
         }
     };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or that of an allocator of this type, and nothing uses again what is
+    // freed (the caller).
     unsafe { free(data, start, give_back) }
 }

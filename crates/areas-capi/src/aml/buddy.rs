@@ -115,7 +115,8 @@ unsafe extern "C" fn aml_allocator_buddy_create(
         let table =
             Table { blocks: Blocks::new(), chunks: ByAddress::default(), owners: ByAddress::default() };
         let ops = &raw const aml_allocator_buddy_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer; `area` is NULL, or outlives the allocator
+        // and takes these options (the caller).
         unsafe { create(out, area, options, ops, table) }
     })
 }
@@ -128,7 +129,8 @@ unsafe extern "C" fn aml_allocator_buddy_create(
 unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
         let ops = &raw const aml_allocator_buddy_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `allocator` is NULL, or a place with NULL or an allocator that nothing uses again
+        // (the caller); `ops` are those that it was made with, if it is of this type.
         unsafe {
             destroy(allocator, ops, |source, table: &mut Table| {
                 if table.blocks.is_in_use() {
@@ -157,7 +159,7 @@ pub(super) unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size:
     let take = |state: &State<Table>| {
         state.table.with(|table| table.take(&state.source, size)).map(|(start, _)| start)
     };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or that of an allocator of this type (the caller).
     unsafe { allocate(data, take) }
 }
 
@@ -167,7 +169,8 @@ pub(super) unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size:
 pub(super) unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back =
         |state: &State<Table>, start| state.table.with(|table| table.give_back(&state.source, start));
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or that of an allocator of this type, and nothing uses again what is
+    // freed (the caller).
     unsafe { free(data, start, give_back) }
 }
 

@@ -130,7 +130,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
             let nodes = unsafe { hwloc_sets::nodes(nodeset) }?;
             nodes.map(check_allowed).transpose()
         });
-        // SAFETY: as above.
+        // SAFETY: `nodeset` is NULL or one of hwloc's sets (the caller).
         let copied = looked_at.and_then(|nodes| Ok((nodes, unsafe { hwloc_sets::copy(nodeset) }?)));
         let (nodes, copy) = match copied {
             Ok((nodes, Some(copy))) => (nodes, copy),
@@ -191,7 +191,8 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
     _options: *mut Options,
 ) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
+        // its words (the caller).
         let asked = unsafe { asked(data.cast()) };
         // SAFETY: without MAP_FIXED nothing is replaced.
         match asked.and_then(|asked| unsafe { map_placed(&range::Mmap::private(size), &asked) }) {
@@ -205,7 +206,7 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
 /// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
     guarded(broken(), || unsafe { unmap(start, size) })
 }
 
@@ -231,12 +232,13 @@ unsafe extern "C" fn aml_area_hwloc_check_binding(
 /// As for C: NULL or an area's data, a stream, NULL or a string.
 unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
     guarded(broken(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
+        // its words (the caller).
         let asked = match unsafe { asked(data.cast()) } {
             Ok(asked) => asked,
             Err(error) => return failed(error),
         };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `before` is NULL, or a string that stays for the call (the caller).
         let before = unsafe { prefix(before) };
         print_line(stream, before, format_args!("hwloc area: {asked}"))
     })

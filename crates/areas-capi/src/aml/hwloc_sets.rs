@@ -121,7 +121,7 @@ pub(super) unsafe fn nodes(set: *const Bitmap) -> Result<Option<NodeSet>> {
 pub(super) unsafe fn cpus(set: *const Bitmap) -> Result<Vec<u32>> {
     const CPUS: u32 = 8192;
     let mut cpus = Vec::new();
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `set` is one of hwloc's (the caller).
     unsafe { each(set, CPUS, |cpu| cpus.push(cpu)) }?;
     Ok(cpus)
 }

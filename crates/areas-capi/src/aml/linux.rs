@@ -96,16 +96,18 @@ pub(super) unsafe fn make<O, D>(
     let nodeset = unsafe { Owned::write(place, nodes) };
     match data(nodeset) {
         Ok(data) => {
-            // SAFETY: as above.
+            // SAFETY: the block is one whole value's memory, so that its fields have places.
             let at = unsafe { &raw mut (*block).data };
             // SAFETY: it may be written: new memory of the right size, which malloc aligned for
             // every basic type.
             unsafe { at.write(data) };
             let area = Area { ops, data: at.cast_const().cast() };
             let made = block.cast::<Area<O>>();
-            // SAFETY: as above; the area comes first in the block.
+            // SAFETY: the block is one whole value's memory, which nothing else knows of, and the
+            // area comes first in it.
             unsafe { made.write(area) };
-            // SAFETY: as at the beginning.
+            // SAFETY: `out` is a place for a pointer: written above, and the caller's for all of
+            // the call.
             unsafe { out.write(made) };
             nodes::remember(nodeset, nodes);
             SUCCESS
@@ -145,7 +147,7 @@ unsafe extern "C" fn aml_area_linux_create(
     guarded(broken(), || {
         let data = |nodeset| Wish::of(policy).map(|_| LinuxData { nodeset, policy });
         let ops = &raw const aml_area_linux_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer, `nodemask` NULL or a bitmap (the caller).
         unsafe { make(out, nodemask, ops, data) }
     })
 }
@@ -154,7 +156,8 @@ unsafe extern "C" fn aml_area_linux_create(
 /// As for C: NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_destroy(area: *mut *mut Area) {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `area` is NULL, or a place with NULL or an area that `make` made with these types
+    // (the caller).
     guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
@@ -190,7 +193,7 @@ unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
         return Err(Error::new(ErrorKind::InvalidInput, "use a linux area").with_facts("its data is NULL"));
     };
     let wish = Wish::of(data.policy)?;
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the nodeset of an area's data is NULL, or a bitmask with its words (the caller).
     unsafe { Asked::new(wish, data.nodeset) }
 }
 
@@ -214,7 +217,8 @@ pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_i
 /// As for C: NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
+    // words (the caller).
     guarded(broken(), || bind(unsafe { asked(data) }, start, size))
 }
 
@@ -245,7 +249,8 @@ unsafe extern "C" fn aml_area_linux_check_binding(
     start: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
+    // words (the caller).
     guarded(broken(), || check(unsafe { asked(data) }, start, size))
 }
 
@@ -274,9 +279,10 @@ unsafe extern "C" fn aml_area_linux_mmap(
     options: *mut Options,
 ) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `options` is NULL, or the options of a linux area (the caller).
         let wanted = unsafe { wanted(size, options) };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over;
+        // else the kernel chooses free addresses.
         match unsafe { wanted.map() } {
             Ok(start) => start.as_ptr().cast(),
             Err(error) => null(failed_for(error, size)),
@@ -296,11 +302,12 @@ unsafe extern "C" fn aml_area_linux_mmap_mbind(
     options: *mut Options,
 ) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
+        // its words (the caller).
         let asked = unsafe { asked(data.cast()) };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `options` is NULL, or the options of a linux area (the caller).
         let wanted = unsafe { wanted(size, options) };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with MAP_FIXED in the options the range is the caller's (the caller).
         match asked.and_then(|asked| unsafe { map_placed(&wanted, &asked) }) {
             Ok(start) => start.as_ptr().cast(),
             Err(error) => null(failed_for(error, size)),
@@ -315,12 +322,14 @@ unsafe extern "C" fn aml_area_linux_mmap_mbind(
 /// With MAP_FIXED, the range is the caller's.
 pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<NonNull<u8>> {
     if asked.wish == Wish::Default {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over;
+        // else the kernel chooses free addresses.
         return unsafe { wanted.map() };
     }
     const LATER: c_int = libc::MAP_POPULATE | libc::MAP_LOCKED;
     let first = range::Mmap { flags: wanted.flags & !LATER, ..*wanted };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over; else
+    // the kernel chooses free addresses.
     let start = unsafe { first.map() }?;
     let done = asked.place(start, wanted.len).and_then(|()| match wanted.flags & LATER {
         0 => Ok(()),
@@ -379,7 +388,7 @@ unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
 /// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
     guarded(broken(), || unsafe { unmap(start, size) })
 }
 
@@ -391,7 +400,7 @@ pub(super) unsafe fn unmap(start: *mut c_void, size: usize) -> c_int {
     let Some(start) = NonNull::new(start.cast::<u8>()) else {
         return invalid("unmap a range", "its address is NULL");
     };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: it was mapped, and nothing uses it again (the caller).
     match unsafe { range::unmap(start, size) } {
         Ok(()) => SUCCESS,
         Err(error) => failed_at(error, start, size),
@@ -407,12 +416,13 @@ unsafe extern "C" fn aml_area_linux_fprintf(
     before: *const c_char,
 ) -> c_int {
     guarded(broken(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
+        // its words (the caller).
         let asked = match unsafe { asked(data.cast()) } {
             Ok(asked) => asked,
             Err(error) => return failed(error),
         };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `before` is NULL, or a string that stays for the call (the caller).
         let before = unsafe { prefix(before) };
         print_line(stream, before, format_args!("linux area: {asked}"))
     })

@@ -87,7 +87,7 @@ impl Bitmask {
             // SAFETY: `index` is below the number of words that `size` bits take (the caller's
             // promise).
             let place = unsafe { self.words.add(index) };
-            // SAFETY: as above.
+            // SAFETY: `place` is inside of that array of words, and any bits are a word.
             let word = unsafe { place.read() };
             let left = size - index * WORD;
             if left < WORD { word & ((1 << left) - 1) } else { word }
@@ -228,7 +228,7 @@ mod tests {
         remember(mask, nodes);
         // SAFETY: just written, with its words behind it.
         let read = unsafe { &*mask };
-        // SAFETY: as above.
+        // SAFETY: `Owned::write` has put as many words behind it as its size says.
         assert_eq!(unsafe { read.nodes() }.unwrap(), nodes);
         assert!(is_known(mask, nodes));
         assert!(!is_known(mask, "0".parse().unwrap()) && !is_known(std::ptr::null(), nodes));

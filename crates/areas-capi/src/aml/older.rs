@@ -102,7 +102,7 @@ unsafe extern "C" fn aml01_area_linux_create(
             Ok(LinuxData { nodeset, binding_flags, mmap_flags })
         };
         let ops = &raw const aml01_area_linux_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer, `nodemask` NULL or a bitmap (the caller).
         unsafe { make(out, nodemask, ops, data) }
     })
 }
@@ -144,7 +144,7 @@ unsafe extern "C" fn aml01_area_linux_init(
         };
         let Some(nodeset) = Owned::on_the_heap(nodes) else { return no_memory("initialise an area") };
         nodes::remember(nodeset, nodes);
-        // SAFETY: as above.
+        // SAFETY: `place` is a place for data: written above, and the caller's for all of the call.
         unsafe { place.write(LinuxData { nodeset, binding_flags, mmap_flags }) };
         if area.ops.is_null() {
             area.ops = &raw const aml01_area_linux_ops;
@@ -191,10 +191,10 @@ unsafe fn looked_at<'a>(data: *const LinuxData) -> Result<&'a LinuxData> {
 /// # Safety
 /// `data` is NULL or an area's data, whose nodeset is NULL or a bitmask with its words.
 unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the nodeset of an area's data is NULL, or a bitmask with its words (the caller).
     let data = unsafe { looked_at(data) }?;
     let wish = wish(data.binding_flags)?;
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the nodeset of an area's data is NULL, or a bitmask with its words (the caller).
     unsafe { Asked::new(wish, data.nodeset) }
 }
 
@@ -202,7 +202,8 @@ unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
 /// As for C: NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
+    // words (the caller).
     guarded(broken(), || bind(unsafe { asked(data) }, start, size))
 }
 
@@ -214,7 +215,8 @@ unsafe extern "C" fn aml01_area_linux_check_binding(
     start: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
+    // words (the caller).
     guarded(broken(), || check(unsafe { asked(data) }, start, size))
 }
 
@@ -231,7 +233,8 @@ fn wanted(data: &LinuxData, hint: *mut c_void, size: usize) -> Result<range::Mma
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_mmap(data: *const Data, hint: *mut c_void, size: usize) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over;
+        // else the kernel chooses free addresses.
         let data = unsafe { looked_at(data.cast()) };
         let wanted = data.and_then(|data| wanted(data, hint, size));
         // SAFETY: MAP_FIXED is not among the flags that were let through.
@@ -254,9 +257,10 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
 ) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
         let data: *const LinuxData = data.cast();
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
+        // its words (the caller).
         let asked = unsafe { asked(data) };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or an area's data (the caller).
         let wanted = unsafe { looked_at(data) }.and_then(|data| wanted(data, hint, size));
         let mapped = asked.and_then(|asked| {
             let wanted = wanted?;
@@ -274,7 +278,8 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
 /// As for C: NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `area` is NULL, or a place with NULL or an area that `make` made with these types
+    // (the caller).
     guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
@@ -282,7 +287,7 @@ unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
 /// As for C: what was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
     guarded(broken(), || unsafe { unmap(start, size) })
 }
 

@@ -155,7 +155,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
     rank: c_uint,
 ) -> c_int {
     guarded(broken(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer (the caller).
         if let Err(failure) = unsafe { begun(out) } {
             return failure;
         }
@@ -183,7 +183,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, kind: c_uint) -> c_int {
     guarded(broken(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer (the caller).
         if let Err(failure) = unsafe { begun(out) } {
             return failure;
         }
@@ -255,7 +255,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
     _options: *mut Options,
 ) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area of these functions (the caller).
         let nodes = unsafe { order(data.cast()) };
         let mapped = nodes.and_then(|nodes| {
             // SAFETY: without MAP_FIXED nothing is replaced.
@@ -281,7 +281,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
     start: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
     guarded(broken(), || unsafe { unmap(start, size) })
 }
 
@@ -289,12 +289,12 @@ unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
 /// As for C: NULL or an area's data, a stream, NULL or a string.
 unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
     guarded(broken(), || {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `data` is NULL, or the data of an area of these functions (the caller).
         let nodes = match unsafe { order(data.cast()) } {
             Ok(nodes) => nodes.iter().map(Node::to_string).collect::<Vec<_>>().join(", "),
             Err(error) => return failed(error),
         };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `before` is NULL, or a string that stays for the call (the caller).
         let before = unsafe { prefix(before) };
         print_line(stream, before, format_args!("hwloc area: one after the other, nodes {nodes}"))
     })

@@ -97,7 +97,8 @@ unsafe extern "C" fn aml_allocator_sized_create(
         let table =
             Table { size, pools: HashMap::new(), free: Vec::new(), used: HashSet::new(), next: FIRST };
         let ops = &raw const aml_allocator_sized_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `out` is NULL or a place for a pointer; `area` is NULL, or outlives the allocator
+        // and takes these options (the caller).
         unsafe { create(out, area, options, ops, table) }
     })
 }
@@ -110,7 +111,8 @@ unsafe extern "C" fn aml_allocator_sized_create(
 unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
         let ops = &raw const aml_allocator_sized_ops;
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: `allocator` is NULL, or a place with NULL or an allocator that nothing uses again
+        // (the caller); `ops` are those that it was made with, if it is of this type.
         unsafe {
             destroy(allocator, ops, |source, table: &mut Table| {
                 let status = source.unmap_all(&mut table.pools);
@@ -131,7 +133,7 @@ pub(super) unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size:
             false => Err(invalid("allocate", "the size is not that of the allocator's chunks")),
         })
     };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or that of an allocator of this type (the caller).
     unsafe { allocate(data, take) }
 }
 
@@ -140,6 +142,7 @@ pub(super) unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size:
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| state.table.with(|table| table.give_back(start));
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `data` is NULL, or that of an allocator of this type, and nothing uses again what is
+    // freed (the caller).
     unsafe { free(data, start, give_back) }
 }

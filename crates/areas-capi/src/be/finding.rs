@@ -38,7 +38,7 @@ pub(super) fn settled(entered: &Entered, source: Source) -> Result<Source, Statu
 #[unsafe(no_mangle)]
 unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
     guarded(ERROR, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `name` is NULL, or a string that ends with a NUL (the caller).
         let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
         let Some((bytes, len)) = text else { return wrong(BAD_ADDRESS, "find an area", "the name is NULL") };
         registry::join_once();

@@ -127,14 +127,14 @@ unsafe extern "C" fn _get_next_area_info(
     size: usize,
 ) -> i32 {
     guarded(ERROR, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `cookie` is NULL, or points to a number (the caller).
         let Some(after) = (unsafe { layout::get(cookie) }) else {
             return wrong(BAD_ADDRESS, WHAT, "the pointer to the cookie is NULL");
         };
         let found = check(info, size).and_then(|()| next(team, after.cast_unsigned()));
         match found {
             Ok(found) => {
-                // SAFETY: the caller's promise.
+                // SAFETY: `cookie` is NULL, or points to room for the value (the caller).
                 unsafe { layout::put(cookie, found.address.cast_signed()) };
                 // SAFETY: the caller's promise, and `size` is the structure's (checked).
                 unsafe { layout::put(info, found) };

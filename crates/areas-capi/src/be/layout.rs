@@ -113,7 +113,7 @@ pub(super) unsafe fn text<const N: usize>(text: *const c_char) -> Option<([u8; N
     for (index, byte) in bytes.iter_mut().enumerate() {
         // SAFETY: no NUL came before, so that this byte belongs to the string (the caller).
         let at = unsafe { text.add(index) };
-        // SAFETY: as above.
+        // SAFETY: `at` is a byte of that string.
         let found = unsafe { at.read() };
         if found == 0 {
             return Some((bytes, index));
@@ -135,9 +135,9 @@ pub(super) unsafe fn get<T: Copy>(from: *const T) -> Option<T> {
 /// The address that C points to, which says where something is wanted.
 ///
 /// # Safety
-/// As for [`get`].
+/// `address` is NULL, or points to a value of that type, aligned or not.
 pub(super) unsafe fn wanted<T: Copy>(address: *const T, what: &'static str) -> Result<T, Status> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `address` is NULL, or points to a value of that type (the caller).
     unsafe { get(address) }.ok_or_else(|| wrong(BAD_ADDRESS, what, "the pointer to the address is NULL"))
 }
 

@@ -22,9 +22,10 @@ use crate::held::{self, Entered, Held};
 /// The name of a call's argument, cut as BeOS cuts it.
 ///
 /// # Safety
-/// As for [`layout::text`].
+/// `name` is NULL, or points to a string that ends with a NUL, or to at least `NAME_LENGTH - 1`
+/// bytes.
 unsafe fn name_of(name: *const c_char) -> Result<Name, Status> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `name` is NULL, or a string that ends with a NUL (the caller).
     let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
     let Some((bytes, len)) = text else { return Err(wrong(BAD_ADDRESS, "name an area", "the name is NULL")) };
     Name::new_or_empty(&bytes[..len]).map_err(status_of)
@@ -33,7 +34,8 @@ unsafe fn name_of(name: *const c_char) -> Result<Name, Status> {
 /// What `create_area` does.
 ///
 /// # Safety
-/// As C's.
+/// `name` is NULL or a C string; `address` is NULL, or points to an address that may be read and
+/// written.
 unsafe fn create(
     name: *const c_char,
     address: *mut *mut c_void,
@@ -81,7 +83,7 @@ unsafe fn create(
     })?;
     let at = held.as_ptr().cast();
     let id = entered.publish(held, name).map_err(status_of)?;
-    // SAFETY: C's promise, as above.
+    // SAFETY: `address` is NULL, or points to room for the value (the caller).
     unsafe { layout::put(address, at) };
     Ok(id)
 }
@@ -89,7 +91,8 @@ unsafe fn create(
 /// What `clone_area` does.
 ///
 /// # Safety
-/// As C's.
+/// `name` is NULL or a C string; `address` is NULL, or points to an address that may be read and
+/// written.
 unsafe fn clone(
     name: *const c_char,
     address: *mut *mut c_void,
@@ -123,7 +126,7 @@ unsafe fn clone(
     };
     let at = held.as_ptr().cast();
     let id = entered.publish(held, name).map_err(status_of)?;
-    // SAFETY: C's promise, as above.
+    // SAFETY: `address` is NULL, or points to room for the value (the caller).
     unsafe { layout::put(address, at) };
     Ok(id)
 }
@@ -193,14 +196,14 @@ unsafe extern "C" fn create_area(
     lock: u32,
     protection: u32,
 ) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: `name` is NULL or a C string, `address` NULL or a pointer to a pointer (the caller).
     guarded(ERROR, || number(unsafe { create(name, address, spec, size, lock, protection) }))
 }
 
 /// Clones an area.
 ///
 /// # Safety
-/// As for [`create_area`].
+/// `name` is NULL or a C string, `address` NULL or a pointer to a pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clone_area(
     name: *const c_char,
@@ -209,6 +212,6 @@ unsafe extern "C" fn clone_area(
     protection: u32,
     source: i32,
 ) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: `name` is NULL or a C string, `address` NULL or a pointer to a pointer (the caller).
     guarded(ERROR, || number(unsafe { clone(name, address, spec, protection, source) }))
 }

@@ -57,7 +57,7 @@ pub(super) fn forget_released(entered: &Entered, some: &[Arc<Reservation>]) {
 /// What `_kern_reserve_address_range` does.
 ///
 /// # Safety
-/// As C's.
+/// `address` is NULL, or points to an address that may be read and written.
 unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status, Status> {
     const WHAT: &str = "reserve addresses";
     refuse_the_kernels(spec)?;
@@ -77,7 +77,7 @@ unsafe fn reserve(address: *mut usize, spec: u32, size: usize) -> Result<Status,
         _ => place(),
     };
     let range = range.map_err(status_of)?;
-    // SAFETY: C's promise, as above.
+    // SAFETY: `address` is NULL, or points to room for the value (the caller).
     unsafe { layout::put(address, range.address()) };
     all(&entered).insert((range.address(), range.span()), range);
     Ok(OK)
@@ -109,7 +109,7 @@ fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
 /// `address` is NULL or points to an address.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _kern_reserve_address_range(address: *mut usize, spec: u32, size: usize) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: `address` is NULL, or points to an address that may be read and written (the caller).
     guarded(ERROR, || unsafe { reserve(address, spec, size) }.unwrap_or_else(|status| status))
 }
 

@@ -112,7 +112,7 @@ unsafe extern "C" fn _get_team_info(team: i32, info: *mut c_void, size: usize) -
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, size: usize) -> i32 {
     guarded(ERROR, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `cookie` is NULL, or points to a number (the caller).
         let Some(after) = (unsafe { layout::get(cookie) }) else {
             return wrong(BAD_ADDRESS, WHAT, "the pointer to the cookie is NULL");
         };
@@ -125,7 +125,7 @@ unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, si
             .filter(|&team| team > after)
             .find_map(|team| describe(team).ok());
         let Some(found) = next else { return wrong(BAD_TEAM_ID, WHAT, "it was the last one") };
-        // SAFETY: the caller's promise.
+        // SAFETY: `cookie` is NULL, or points to room for the value (the caller).
         unsafe { layout::put(cookie, found.team) };
         // SAFETY: not NULL, and `size` is at most the structure's (both checked); then there are
         // `size` bytes (the caller).

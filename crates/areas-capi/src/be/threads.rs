@@ -122,7 +122,7 @@ fn bad(why: &'static str) -> Status {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn find_thread(name: *const c_char) -> i32 {
     guarded(ERROR, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `name` is NULL, or a string that ends with a NUL (the caller).
         match unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) } {
             None => gettid().as_raw_nonzero().get(),
             Some((bytes, len)) => find(&bytes[..len]),
@@ -169,7 +169,7 @@ extern "C-unwind" fn snooze(microseconds: i64) -> i32 {
 unsafe extern "C-unwind" fn wait_for_thread(thread: i32, exit_value: *mut i32) -> i32 {
     match wait(thread) {
         Ok(code) => {
-            // SAFETY: the caller's promise.
+            // SAFETY: `exit_value` is NULL, or points to room for the value (the caller).
             unsafe { layout::put(exit_value, code) };
             OK
         }

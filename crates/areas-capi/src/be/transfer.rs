@@ -29,14 +29,14 @@ struct Target {
 /// that has taken it in.
 ///
 /// # Safety
-/// As C's.
+/// `address` is NULL, or points to an address that may be read and written.
 unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> Result<i32, Status> {
     refuse_the_kernels(spec)?;
     // SAFETY: C's promise: NULL or a pointer.
     let wanted = unsafe { layout::wanted(address, "transfer an area") }?;
     let target = Target { team, spec: Spec::new(spec, wanted.addr())? };
     let mut blocked = None;
-    // SAFETY: C's promise, as above.
+    // SAFETY: `address` is NULL, or points to an address that may be read and written (the caller).
     let attempt = |blocked: &mut _| unsafe { transfer_once(id, address, target, blocked) };
     let done = attempt(&mut blocked);
     match blocked.take() {
@@ -53,7 +53,7 @@ unsafe fn transfer(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> 
 /// Tries to. Where addresses of this team are not free that the caller chose, they are reported.
 ///
 /// # Safety
-/// As C's.
+/// `address` is NULL, or points to an address that may be read and written.
 unsafe fn transfer_once(
     id: i32,
     address: *mut *mut c_void,
@@ -91,7 +91,8 @@ unsafe fn transfer_once(
             Ok(Some(id)) => Ok(id.get()),
             Ok(None) => {
                 let Some(area) = held.take() else { return Err(ERROR) };
-                // SAFETY: C's promise, as above.
+                // SAFETY: `address` is NULL, or points to an address that may be read and written
+                // (the caller).
                 unsafe { report_address(address, &area) };
                 entered.keep(area).map_err(status_of)
             }
@@ -156,9 +157,9 @@ fn hand_over(
 /// Writes where an area is to where C wants it.
 ///
 /// # Safety
-/// As for [`layout::put`].
+/// `address` is NULL, or points to room for an address.
 unsafe fn report_address(address: *mut *mut c_void, held: &Held) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `address` is NULL, or points to room for the value (the caller).
     unsafe { layout::put(address, held.as_ptr().cast()) };
 }
 
@@ -168,6 +169,6 @@ unsafe fn report_address(address: *mut *mut c_void, held: &Held) {
 /// `address` is NULL or a pointer to a pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _kern_transfer_area(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: `address` is NULL, or points to an address that may be read and written (the caller).
     guarded(ERROR, || number(unsafe { transfer(id, address, spec, team) }))
 }

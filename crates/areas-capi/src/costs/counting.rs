@@ -56,18 +56,19 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise.
+        // SAFETY: `layout` has a size that is not 0 (the caller, as of every allocator).
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: `memory` is from `System`, with this layout, as `alloc` only passes calls on.
         unsafe { System.dealloc(memory, layout) };
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise.
+        // SAFETY: `memory` is from `System`, with this layout, as `alloc` only passes calls on;
+        // `size` is not 0 and does not overflow (the caller).
         unsafe { System.realloc(memory, layout, size) }
     }
 }
@@ -110,7 +111,8 @@ macro_rules! functions {
                 fn $name($($argument: $type),*) $(-> $returned)?;
             }
             $crate::costs::counting::called(stringify!($name));
-            // SAFETY: the caller's promise, passed on.
+            // SAFETY: the arguments are this function's own, of the same types: whoever calls it
+            // has promised of them what the next function wants.
             unsafe { $name($($argument),*) }
         }
         $crate::costs::counting::functions! { $($rest)* }

@@ -67,31 +67,23 @@ fn empty(what: &'static str) -> Error {
         .with_remedy("release the handle")
 }
 
+// In functions that C calls, a handle that may be NULL is an `Option` of a reference, which has the
+// layout of a pointer that may be NULL. What a reference demands is what C is asked for above: a
+// handle that was not released, and that no other call changes, or for `&mut` uses, concurrently.
+
 /// The handle that C points to.
-///
-/// # Safety
-/// NULL or a handle that was not released, and that nothing else uses at the same time.
-pub(super) unsafe fn handle<'a>(area: *mut Handle, what: &'static str) -> Result<&'a mut Handle> {
-    // SAFETY: NULL or a handle, this call's alone (the caller).
-    unsafe { area.as_mut() }.ok_or_else(|| invalid(what, "the area is NULL"))
+pub(super) fn handle<'a>(area: Option<&'a mut Handle>, what: &'static str) -> Result<&'a mut Handle> {
+    area.ok_or_else(|| invalid(what, "the area is NULL"))
 }
 
 /// The area that C points to, to change it.
-///
-/// # Safety
-/// As for [`handle`].
-pub(super) unsafe fn change<'a>(area: *mut Handle, what: &'static str) -> Result<&'a mut Any> {
-    // SAFETY: the caller's promise.
-    unsafe { handle(area, what) }?.area.as_mut().ok_or_else(|| empty(what))
+pub(super) fn change<'a>(area: Option<&'a mut Handle>, what: &'static str) -> Result<&'a mut Any> {
+    handle(area, what)?.area.as_mut().ok_or_else(|| empty(what))
 }
 
 /// The area that C points to, to look at it.
-///
-/// # Safety
-/// NULL or a handle that was not released, and that nothing changes at the same time.
-pub(super) unsafe fn look<'a>(area: *const Handle, what: &'static str) -> Result<&'a Any> {
-    // SAFETY: NULL or a handle that nothing changes (the caller).
-    let handle = unsafe { area.as_ref() }.ok_or_else(|| invalid(what, "the area is NULL"))?;
+pub(super) fn look<'a>(area: Option<&'a Handle>, what: &'static str) -> Result<&'a Any> {
+    let handle = area.ok_or_else(|| invalid(what, "the area is NULL"))?;
     handle.area.as_ref().ok_or_else(|| empty(what))
 }
 
@@ -118,15 +110,12 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 /// release memory and addresses, areas_release all of them. (BeOS's areas may be cut so: see
 /// areas_forget_range.)
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
-        // SAFETY: C's promise.
-        match unsafe { look(area, "get the address of an area") } {
-            Ok(area) => each!(area, area => area.as_ptr()).cast(),
-            Err(error) => {
-                failed(error);
-                std::ptr::null_mut()
-            }
+pub extern "C" fn areas_address(area: Option<&Handle>) -> *mut c_void {
+    guarded(std::ptr::null_mut(), || match look(area, "get the address of an area") {
+        Ok(area) => each!(area, area => area.as_ptr()).cast(),
+        Err(error) => {
+            failed(error);
+            std::ptr::null_mut()
         }
     })
 }
@@ -134,15 +123,12 @@ pub unsafe extern "C" fn areas_address(area: *const Handle) -> *mut c_void {
 /// How many bytes an area has now; 0 if the handle is NULL or holds none any more. For areas that
 /// may grow it asks the kernel.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
-    guarded(0, || {
-        // SAFETY: C's promise.
-        match unsafe { look(area, "get the size of an area") } {
-            Ok(area) => each!(area, area => area.size()),
-            Err(error) => {
-                failed(error);
-                0
-            }
+pub extern "C" fn areas_size(area: Option<&Handle>) -> usize {
+    guarded(0, || match look(area, "get the size of an area") {
+        Ok(area) => each!(area, area => area.size()),
+        Err(error) => {
+            failed(error);
+            0
         }
     })
 }
@@ -152,10 +138,9 @@ pub unsafe extern "C" fn areas_size(area: *const Handle) -> usize {
 /// AREAS_ERROR_INVALID_INPUT for NULL, AREAS_ERROR_NO_SUCH_AREA for a handle that holds none any
 /// more.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
+pub extern "C" fn areas_id(area: Option<&Handle>) -> i32 {
     number(|| {
-        // SAFETY: C's promise.
-        let area = unsafe { look(area, "get the id of an area") }?;
+        let area = look(area, "get the id of an area")?;
         Ok(each!(area, area => area.id()).map_or(0, areas::AreaId::get))
     })
 }
@@ -165,11 +150,10 @@ pub unsafe extern "C" fn areas_id(area: *const Handle) -> i32 {
 ///
 /// AREAS_ERROR_UNSUPPORTED for private and stored areas, which have none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_descriptor(area: *const Handle) -> c_int {
+pub extern "C" fn areas_descriptor(area: Option<&Handle>) -> c_int {
     number(|| {
         const WHAT: &str = "get the descriptor of an area";
-        // SAFETY: C's promise.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let none = || {
             Error::new(ErrorKind::Unsupported, WHAT)
                 .with_facts("it is private or stored memory, and has no object")

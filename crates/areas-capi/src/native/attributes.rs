@@ -10,7 +10,7 @@ use super::area::{Any, Handle};
 use super::errors::{invalid, made};
 use super::notes::note;
 use super::placement::Placed;
-use super::provider::{Source, source};
+use super::provider::Source;
 use super::sized::{Versioned, read};
 use super::words::{
     self, AREAS_FROZEN, AREAS_GROWABLE, AREAS_PRIVATE, AREAS_RESIZABLE, AREAS_SHARED, AREAS_STORED,
@@ -96,7 +96,7 @@ impl Attributes {
             return Err(invalid(WHAT, "only a clone has a source's address"));
         };
         // SAFETY: NULL or a provider (the caller).
-        let provider = unsafe { source(self.provider) };
+        let provider = unsafe { self.provider.as_ref() }.cloned();
         let mut builder = areas::builder(self.size)
             .place(self.placement.placement()?)
             .pages(words::pages(self.pages, self.page_size)?)
@@ -170,7 +170,8 @@ pub unsafe extern "C" fn areas_create(attributes: *const Attributes) -> *mut Han
     made(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let attributes = unsafe { read(attributes) }?;
-        // SAFETY: C's promise.
+        // SAFETY: what C's structure points to (names, nodes, a provider) is NULL or as areas.h
+        // describes it, and stays for the call.
         unsafe { attributes.make(None) }.map(Handle::new)
     })
 }
@@ -194,7 +195,8 @@ pub unsafe extern "C" fn areas_create_or_open(
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let attributes = unsafe { read(attributes) }?;
         let mut made = false;
-        // SAFETY: C's promise.
+        // SAFETY: what C's structure points to (names, nodes, a provider) is NULL or as areas.h
+        // describes it, and stays for the call.
         let area = unsafe { attributes.make(Some(&mut made)) }?;
         if !created.is_null() {
             // SAFETY: not NULL (looked at), and C's to write an int to (its promise).

@@ -21,8 +21,8 @@ const _: () = assert!(DEFAULT_FREEZE_TIMEOUT.as_millis() == AREAS_DEFAULT_TIMEOU
 /// AREAS_ERROR_INVALID_INPUT for a bad name or an area that is published already,
 /// AREAS_ERROR_UNSUPPORTED for private ones, AREAS_ERROR_REGISTRY, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -> i32 {
-    // SAFETY: C's promise.
+pub unsafe extern "C" fn areas_publish(area: Option<&mut Handle>, name: *const c_char) -> i32 {
+    // SAFETY: C passes NULL, or a handle that no other call uses now, and NULL or a string.
     unsafe { publish(area, name, false) }
 }
 
@@ -30,18 +30,17 @@ pub unsafe extern "C" fn areas_publish(area: *mut Handle, name: *const c_char) -
 /// where another process was stopped in the middle of taking it. As AREAS_EXCLUSIVE does for new
 /// areas.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_publish_exclusive(area: *mut Handle, name: *const c_char) -> i32 {
-    // SAFETY: C's promise.
+pub unsafe extern "C" fn areas_publish_exclusive(area: Option<&mut Handle>, name: *const c_char) -> i32 {
+    // SAFETY: C passes NULL, or a handle that no other call uses now, and NULL or a string.
     unsafe { publish(area, name, true) }
 }
 
 /// # Safety
 /// `area` is NULL or a handle that no other thread uses, `name` NULL or a string.
-unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i32 {
+unsafe fn publish(area: Option<&mut Handle>, name: *const c_char, exclusive: bool) -> i32 {
     number(|| {
         const WHAT: &str = "publish an area";
-        // SAFETY: the caller's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         // SAFETY: NULL or a string (the caller).
         let name = unsafe { text(name, WHAT) }?.to_bytes();
         let id = match (area, exclusive) {
@@ -62,10 +61,9 @@ unsafe fn publish(area: *mut Handle, name: *const c_char, exclusive: bool) -> i3
 /// other holders' clones are found as before. It can be published again, under any name. 1 if it
 /// was published, 0 if not.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
+pub extern "C" fn areas_unpublish(area: Option<&mut Handle>) -> c_int {
     number(|| {
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, "unpublish an area") }?;
+        let area = change(area, "unpublish an area")?;
         Ok(i32::from(area.unpublish().is_some()))
     })
 }
@@ -78,11 +76,10 @@ pub unsafe extern "C" fn areas_unpublish(area: *mut Handle) -> c_int {
 /// AREAS_ERROR_UNSUPPORTED for private and low areas, AREAS_ERROR_NOT_PERMITTED for another user's
 /// memory, AREAS_ERROR_BUSY where another holder was stopped in the middle of marking it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_retire(area: *mut Handle) -> c_int {
+pub extern "C" fn areas_retire(area: Option<&mut Handle>) -> c_int {
     status(|| {
         const WHAT: &str = "retire an area";
-        // SAFETY: C's promise.
-        match unsafe { change(area, WHAT) }? {
+        match change(area, WHAT)? {
             Any::Stored(_) => Err(stored(WHAT)),
             area => area.retire(),
         }
@@ -113,11 +110,10 @@ pub extern "C" fn areas_keep() -> c_int {
 /// AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_NO_MEMORY, AREAS_ERROR_LIMIT, AREAS_ERROR_READ_ONLY,
 /// AREAS_ERROR_FROZEN.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
+pub extern "C" fn areas_resize(area: Option<&mut Handle>, size: usize) -> c_int {
     status(|| {
         const WHAT: &str = "resize an area";
-        // SAFETY: C's promise.
-        match unsafe { change(area, WHAT) }? {
+        match change(area, WHAT)? {
             Any::Resizable(area) => area.resize(size),
             Any::Shared(area) if !matches!(area.object().extent(), areas::Extent::Fixed) => area.grow(size),
             Any::Frozen(_) => {
@@ -139,11 +135,10 @@ pub unsafe extern "C" fn areas_resize(area: *mut Handle, size: usize) -> c_int {
 /// reserve cannot be locked; AREAS_ERROR_UNSUPPORTED for other kinds; AREAS_ERROR_LIMIT,
 /// AREAS_ERROR_NO_MEMORY.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
+pub extern "C" fn areas_widen(area: Option<&mut Handle>, span: usize) -> c_int {
     status(|| {
         const WHAT: &str = "take addresses behind an area";
-        // SAFETY: C's promise.
-        match unsafe { change(area, WHAT) }? {
+        match change(area, WHAT)? {
             Any::Resizable(area) => area.widen_reserve(span),
             _ => Err(not_resizable(WHAT)),
         }
@@ -155,11 +150,10 @@ pub unsafe extern "C" fn areas_widen(area: *mut Handle, span: usize) -> c_int {
 ///
 /// AREAS_ERROR_UNSUPPORTED for other kinds.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_trim(area: *mut Handle, span: usize) -> c_int {
+pub extern "C" fn areas_trim(area: Option<&mut Handle>, span: usize) -> c_int {
     status(|| {
         const WHAT: &str = "release addresses behind an area";
-        // SAFETY: C's promise.
-        match unsafe { change(area, WHAT) }? {
+        match change(area, WHAT)? {
             Any::Resizable(area) => {
                 area.trim_reserve(span);
                 Ok(())
@@ -181,11 +175,10 @@ pub(super) fn stored(what: &'static str) -> Error {
 /// AREAS_ERROR_UNSUPPORTED for other kinds, and for memory devices, which the CPUs write past the
 /// kernel; AREAS_ERROR_IO where it cannot be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_sync(area: *mut Handle) -> c_int {
+pub extern "C" fn areas_sync(area: Option<&mut Handle>) -> c_int {
     status(|| {
         const WHAT: &str = "write an area to its file";
-        // SAFETY: C's promise.
-        match unsafe { change(area, WHAT) }? {
+        match change(area, WHAT)? {
             Any::Stored(area) => area.sync(),
             _ => Err(Error::new(ErrorKind::Unsupported, WHAT)
                 .with_facts("it is stored nowhere")
@@ -206,11 +199,10 @@ fn not_resizable(what: &'static str) -> Error {
 /// AREAS_ERROR_INVALID_INPUT for 0 and what means nothing, AREAS_ERROR_NOT_PERMITTED where it was
 /// opened for less, AREAS_ERROR_FROZEN.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_int {
+pub extern "C" fn areas_protect(area: Option<&mut Handle>, protection: u32) -> c_int {
     status(|| {
         const WHAT: &str = "change the protection of an area";
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         let protection = words::protection(protection)?.ok_or_else(|| {
             invalid(WHAT, "0 leaves it open").with_remedy("for no access at all, say AREAS_NOTHING")
         })?;
@@ -229,11 +221,10 @@ pub unsafe extern "C" fn areas_protect(area: *mut Handle, protection: u32) -> c_
 /// is frozen already. AREAS_ERROR_READ_ONLY: it may not be written through this handle.
 /// AREAS_ERROR_UNSUPPORTED: private areas, and low ones.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_freeze(area: *mut Handle, milliseconds: i64) -> c_int {
+pub extern "C" fn areas_freeze(area: Option<&mut Handle>, milliseconds: i64) -> c_int {
     status(|| {
         const WHAT: &str = "freeze an area";
-        // SAFETY: C's promise.
-        let handle = unsafe { handle(area, WHAT) }?;
+        let handle = handle(area, WHAT)?;
         let timeout = words::time(milliseconds).ok_or_else(|| {
             invalid(WHAT, "the timeout is negative").with_remedy("use AREAS_DEFAULT_TIMEOUT")
         })?;
@@ -285,13 +276,12 @@ pub(super) fn reporter(call: OnProgress, context: *mut c_void) -> impl FnMut(are
 /// kernel's out-of-memory killer has its say.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_populate(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     on_progress: OnProgress,
     context: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, "populate an area") }?;
+        let area = change(area, "populate an area")?;
         each!(area, area => area.populate_with(&mut reporter(on_progress, context)))
     })
 }

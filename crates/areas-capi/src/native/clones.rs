@@ -86,7 +86,7 @@ unsafe fn make(source: &Source, how: *const Cloning) -> Result<Any> {
 pub unsafe extern "C" fn areas_clone(id: i32, how: *const Cloning) -> *mut Handle {
     made(|| {
         let source = AreaId::new(id).and_then(registry::get)?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or as many bytes as the structure's first member says.
         unsafe { make(&source, how) }.map(Handle::new)
     })
 }
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn areas_clone_named(name: *const c_char, how: *const Clon
             return Err(invalid("clone an area", "the name is empty"));
         }
         let source = registry::find(name.to_bytes())?;
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or as many bytes as the structure's first member says.
         unsafe { make(&source, how) }.map(Handle::new)
     })
 }

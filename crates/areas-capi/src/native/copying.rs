@@ -20,15 +20,14 @@ use super::errors::{invalid, status};
 /// AREAS_ERROR_READ_ONLY where its protection forbids it, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_read_at(
-    area: *const Handle,
+    area: Option<&Handle>,
     offset: usize,
     into: *mut c_void,
     size: usize,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "read from an area";
-        // SAFETY: C's promise.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let into = match size {
             0 => &mut [],
             _ => {
@@ -64,15 +63,14 @@ pub unsafe extern "C" fn areas_read_at(
 /// AREAS_ERROR_FROZEN, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_write_at(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     offset: usize,
     bytes: *const c_void,
     size: usize,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "write to an area";
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         let bytes = match size {
             0 => &[],
             _ => {
@@ -100,67 +98,93 @@ pub unsafe extern "C" fn areas_copy(
     size: usize,
 ) -> c_int {
     status(|| {
-        const WHAT: &str = "copy from one area to another";
         if std::ptr::eq(from, to) {
-            // SAFETY: C's promise.
-            return match unsafe { change(to, WHAT) }? {
-                Any::Shared(area) => area.copy_to(offset, area, at, size),
-                Any::Private(area) => {
-                    let from = private(area, offset, size, Protection::READ, WHAT)?;
-                    let to = private(area, at, size, Protection::WRITE, WHAT)?;
-                    if offset.abs_diff(at) < size {
-                        return Err(invalid(WHAT, "the two ranges overlap"));
-                    }
-                    // SAFETY: `size` bytes each that are mapped, readable and writable (`private`),
-                    // do not overlap (checked), and that nothing uses concurrently (C's promise).
-                    unsafe { std::ptr::copy_nonoverlapping(from, to, size) };
-                    Ok(())
-                }
-                Any::Frozen(area) => Err(frozen(area.to_string())),
-                Any::Resizable(_) | Any::Stored(_) => Err(not_in_one()),
-            };
+            // SAFETY: C passes NULL, or a handle that no other call uses now.
+            let area = change(unsafe { to.as_mut() }, COPY)?;
+            // SAFETY: nothing uses the area's memory concurrently, as this call writes it (C's
+            // promise).
+            return unsafe { copy_within(area, offset, at, size) };
         }
-        // SAFETY: C's promise; the two are not the same (looked at).
-        let from = unsafe { look(from, WHAT) }?;
-        // SAFETY: as above.
-        let to = unsafe { change(to, WHAT) }?;
-        match (from, to) {
-            (Any::Private(from), to) => {
-                let from = private(from, offset, size, Protection::READ, WHAT)?;
-                // SAFETY: `size` bytes that are mapped and readable (`private`), of no other area,
-                // and that nothing writes concurrently (C's promise).
-                put(to, at, unsafe { std::slice::from_raw_parts(from, size) }, WHAT)
-            }
-            (Any::Frozen(from), to) => put(to, at, sealed(from, offset, size, WHAT)?, WHAT),
-            (_, Any::Frozen(to)) => Err(frozen(to.to_string())),
-            (Any::Shared(from), Any::Shared(to)) => from.copy_to(offset, to, at, size),
-            (Any::Shared(from), Any::Private(to)) => {
-                let into = private(to, at, size, Protection::WRITE, WHAT)?;
-                // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area,
-                // and that nothing uses concurrently (C's promise).
-                from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
-            }
-            (Any::Stored(from), Any::Private(to)) => {
-                let into = private(to, at, size, Protection::WRITE, WHAT)?;
-                // SAFETY: as above.
-                from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
-            }
-            (Any::Resizable(from), Any::Private(to)) => {
-                // First a look, so that nothing is copied that is not all there. (Who shrinks it
-                // after the look makes it a part.)
-                let all = from.size();
-                if offset.checked_add(size).is_none_or(|end| end > all) {
-                    return Err(out_of_range(offset, size, all));
-                }
-                let into = private(to, at, size, Protection::WRITE, WHAT)?;
-                // SAFETY: as above.
-                from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
-            }
-            (Any::Stored(_), _)
-            | (_, Any::Stored(_) | Any::Resizable(_))
-            | (Any::Resizable(_), Any::Shared(_)) => Err(not_in_one()),
-        }
+        // SAFETY: C passes NULL, or a handle that no other call changes now; it is not `to` (looked
+        // at), which this call changes.
+        let from = look(unsafe { from.as_ref() }, COPY)?;
+        // SAFETY: C passes NULL, or a handle that no other call uses now; it is not `from`, which
+        // is used too: that was looked at above.
+        let to = change(unsafe { to.as_mut() }, COPY)?;
+        // SAFETY: nothing writes what is read, and nothing uses what is written, concurrently (C's
+        // promise).
+        unsafe { copy_between(from, offset, to, at, size) }
     })
+}
+
+const COPY: &str = "copy from one area to another";
+
+/// Copies inside of one area.
+///
+/// # Safety
+/// Of private memory, nothing uses concurrently what is read or written.
+unsafe fn copy_within(area: &mut Any, offset: usize, at: usize, size: usize) -> Result<()> {
+    match area {
+        Any::Shared(area) => area.copy_to(offset, area, at, size),
+        Any::Private(area) => {
+            let from = private(area, offset, size, Protection::READ, COPY)?;
+            let to = private(area, at, size, Protection::WRITE, COPY)?;
+            if offset.abs_diff(at) < size {
+                return Err(invalid(COPY, "the two ranges overlap"));
+            }
+            // SAFETY: `size` bytes each that are mapped, readable and writable (`private`),
+            // do not overlap (checked), and that nothing uses concurrently (the caller).
+            unsafe { std::ptr::copy_nonoverlapping(from, to, size) };
+            Ok(())
+        }
+        Any::Frozen(area) => Err(frozen(area.to_string())),
+        Any::Resizable(_) | Any::Stored(_) => Err(not_in_one()),
+    }
+}
+
+/// Copies from one area to another one.
+///
+/// # Safety
+/// Of private memory, nothing writes concurrently what is read, and nothing uses what is written.
+unsafe fn copy_between(from: &Any, offset: usize, to: &mut Any, at: usize, size: usize) -> Result<()> {
+    match (from, to) {
+        (Any::Private(from), to) => {
+            let from = private(from, offset, size, Protection::READ, COPY)?;
+            // SAFETY: `size` bytes that are mapped and readable (`private`), of no other area,
+            // and that nothing writes concurrently (the caller).
+            put(to, at, unsafe { std::slice::from_raw_parts(from, size) }, COPY)
+        }
+        (Any::Frozen(from), to) => put(to, at, sealed(from, offset, size, COPY)?, COPY),
+        (_, Any::Frozen(to)) => Err(frozen(to.to_string())),
+        (Any::Shared(from), Any::Shared(to)) => from.copy_to(offset, to, at, size),
+        (Any::Shared(from), Any::Private(to)) => {
+            let into = private(to, at, size, Protection::WRITE, COPY)?;
+            // SAFETY: `size` bytes that are mapped and writable (`private`), of no other area,
+            // and that nothing uses concurrently (the caller).
+            from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
+        }
+        (Any::Stored(from), Any::Private(to)) => {
+            let into = private(to, at, size, Protection::WRITE, COPY)?;
+            // SAFETY: `size` bytes at `into` are `to`'s, inside its bounds (checked), and this
+            // call has `to` to itself.
+            from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
+        }
+        (Any::Resizable(from), Any::Private(to)) => {
+            // First a look, so that nothing is copied that is not all there. (Who shrinks it
+            // after the look makes it a part.)
+            let all = from.size();
+            if offset.checked_add(size).is_none_or(|end| end > all) {
+                return Err(out_of_range(offset, size, all));
+            }
+            let into = private(to, at, size, Protection::WRITE, COPY)?;
+            // SAFETY: `size` bytes at `into` are `to`'s, inside its bounds (checked), and this
+            // call has `to` to itself.
+            from.read_at(offset, unsafe { std::slice::from_raw_parts_mut(into, size) })
+        }
+        (Any::Stored(_), _)
+        | (_, Any::Stored(_) | Any::Resizable(_))
+        | (Any::Resizable(_), Any::Shared(_)) => Err(not_in_one()),
+    }
 }
 
 /// Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in
@@ -172,15 +196,14 @@ pub unsafe extern "C" fn areas_copy(
 /// AREAS_ERROR_UNSUPPORTED for private, resizable and stored areas.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_fill(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     file: c_int,
     on_progress: OnProgress,
     context: *mut c_void,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "fill an area from a file";
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         if file < 0 {
             return Err(invalid(WHAT, "the number of the file is negative"));
         }

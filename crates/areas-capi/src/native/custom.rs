@@ -66,7 +66,7 @@ struct Custom {
 
 // SAFETY: functions and a context that any thread may use (C's promise).
 unsafe impl Send for Custom {}
-// SAFETY: as above, several at once.
+// SAFETY: areas.h says that several threads may call the functions with that context at once.
 unsafe impl Sync for Custom {}
 
 impl Drop for Custom {
@@ -174,14 +174,13 @@ unsafe fn request<'a>(asked: *const Asked) -> Result<&'a Request<'a>> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_map(
     asked: *const Asked,
-    from: *const Source,
+    from: Option<&Source>,
     placement: *const Placed,
 ) -> *mut Mapped {
     made(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
         let request = unsafe { request(asked) }?;
-        // SAFETY: C's promise.
-        let from = unsafe { source_or_system(from) };
+        let from = source_or_system(from);
         if placement.is_null() {
             return from.map(request).map(Mapped);
         }
@@ -194,7 +193,7 @@ pub unsafe extern "C" fn areas_request_map(
 /// How many bytes are asked for; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_size(asked: *const Asked) -> usize {
-    // SAFETY: C's promise.
+    // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
     guarded(0, || unsafe { request(asked) }.map_or(0, Request::size))
 }
 
@@ -203,7 +202,7 @@ pub unsafe extern "C" fn areas_request_size(asked: *const Asked) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_protection(asked: *const Asked) -> u32 {
     guarded(0, || {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
         unsafe { request(asked) }.map_or(0, |request| protection_number(request.wanted_protection()))
     })
 }
@@ -212,7 +211,7 @@ pub unsafe extern "C" fn areas_request_protection(asked: *const Asked) -> u32 {
 /// AREAS_ERROR_INVALID_INPUT for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_shared(asked: *const Asked) -> c_int {
-    // SAFETY: C's promise.
+    // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
     number(|| Ok(c_int::from(matches!(unsafe { request(asked) }?.backing(), Backing::Object(_)))))
 }
 
@@ -221,7 +220,7 @@ pub unsafe extern "C" fn areas_request_shared(asked: *const Asked) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_placement(asked: *const Asked, placement: *mut Placed) -> c_int {
     number(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
         let request = unsafe { request(asked) }?;
         if placement.is_null() {
             return Err(invalid("look at a request", "the pointer to the placement is NULL"));

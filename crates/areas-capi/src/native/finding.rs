@@ -80,7 +80,8 @@ pub unsafe extern "C" fn areas_get(id: i32, info: *mut AreaInfo) -> c_int {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
         let reported = AreaInfo::of(&AreaId::new(id).and_then(registry::get)?.info()?);
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&reported) };
         Ok(())
     })
@@ -101,7 +102,8 @@ pub unsafe extern "C" fn areas_next(pid: u32, after: *const c_void, info: *mut A
             let Some(source) = registry::next(pid, after)? else { return Ok(0) };
             match source.info() {
                 Ok(info) => {
-                    // SAFETY: C's promise, as above.
+                    // SAFETY: C's structure is the one that `room` looked at, and stays writable
+                    // until this call returns.
                     unsafe { room.fill(&AreaInfo::of(&info)) };
                     return Ok(1);
                 }

@@ -81,7 +81,7 @@ pub struct Taking {
     pub reserved: u32,
 }
 
-// SAFETY: as above.
+// SAFETY: numbers and pointers, for which zero is valid; the first is a `usize`.
 unsafe impl Versioned for Taking {
     const NAME: &'static str = "areas_taking";
     const FIRST: usize = 48;
@@ -154,14 +154,13 @@ fn path(path: &std::ffi::CStr) -> &Path {
 /// areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_offer_open(
-    area: *const Handle,
+    area: Option<&Handle>,
     at: *const c_char,
     how: *const Offering,
 ) -> *mut Gate {
     made(|| {
         const WHAT: &str = "offer an area";
-        // SAFETY: C's promise.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let id = each!(area, area => area.id()).ok_or_else(|| {
             Error::new(ErrorKind::NoSuchArea, WHAT)
                 .with_facts("it is not published")
@@ -240,7 +239,8 @@ pub unsafe extern "C-unwind" fn areas_offer_answer(
             };
             if let Some(room) = room {
                 let (user, pid) = (came.peer.user.unwrap_or(AREAS_NO_USER), came.peer.process.unwrap_or(0));
-                // SAFETY: C's promise, as above.
+                // SAFETY: C's structure is the one that `room` looked at, and stays writable until
+                // this call returns.
                 unsafe { room.fill(&Answered { struct_size: 0, outcome, user, pid, reserved: 0 }) };
             }
             Ok(1)
@@ -287,7 +287,8 @@ pub unsafe extern "C-unwind" fn areas_offer_take(at: *const c_char, how: *const 
             false => whole.saturating_sub(begun.elapsed()).min(ANSWER),
         };
         made_or_not_yet(|| {
-            // SAFETY: C's promise.
+            // SAFETY: C passes NULL or a string, and NULL or as many bytes as the structure's first
+            // member says.
             match unsafe { taken(at, how, (step.time.unwrap_or_default(), answer)) } {
                 Err(error)
                     if !step.last && error.kind() == ErrorKind::TimedOut && begun.elapsed() < whole =>

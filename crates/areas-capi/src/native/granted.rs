@@ -47,7 +47,7 @@ pub type OnFallback = Option<
 /// NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_granted(
-    area: *const Handle,
+    area: Option<&Handle>,
     grant: *mut Given,
     on_fallback: OnFallback,
     context: *mut c_void,
@@ -55,8 +55,7 @@ pub unsafe extern "C" fn areas_granted(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(grant) }?;
-        // SAFETY: C's promise.
-        let granted = each!(unsafe { look(area, "list what an area was granted") }?, area => area.granted());
+        let granted = each!(look(area, "list what an area was granted")?, area => area.granted());
         let words = |text: &str| CString::new(text).unwrap_or_default();
         let mut fallbacks = Vec::new();
         if on_fallback.is_some() {
@@ -72,7 +71,8 @@ pub unsafe extern "C" fn areas_granted(
             collapsed: granted.collapsed,
             fallbacks: granted.fallbacks.len(),
         };
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&given) };
         // Last, with nothing borrowed from the area: what C does with its handle then is C's
         // affair.

@@ -184,13 +184,13 @@ impl AreaInfo {
 ///
 /// AREAS_ERROR_INVALID_INPUT for NULL and for a structure that was not begun with AREAS_INFO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_look(area: *const Handle, info: *mut AreaInfo) -> c_int {
+pub unsafe extern "C" fn areas_look(area: Option<&Handle>, info: *mut AreaInfo) -> c_int {
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(info) }?;
-        // SAFETY: C's promise.
-        let reported = AreaInfo::own(unsafe { look(area, "look at an area") }?)?;
-        // SAFETY: C's promise, as above.
+        let reported = AreaInfo::own(look(area, "look at an area")?)?;
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&reported) };
         Ok(())
     })

@@ -87,15 +87,14 @@ pub type OnStayed = Option<unsafe extern "C" fn(stayed: *const Stayed, context: 
 /// AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_place(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     offset: usize,
     size: usize,
     placement: *const Placed,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "place a part of an area";
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
         let end = offset
@@ -115,7 +114,7 @@ pub unsafe extern "C" fn areas_place(
 /// areas_place.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_place_split(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     offset: usize,
     size: usize,
     parts: *const Part,
@@ -123,8 +122,7 @@ pub unsafe extern "C" fn areas_place_split(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "split a part of an area";
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         // SAFETY: NULL, or as many as C says.
         let parts = unsafe { parts_at(parts, count, WHAT) }?;
         let end = offset
@@ -141,7 +139,7 @@ pub unsafe extern "C" fn areas_place_split(
 /// processes have mapped too takes CAP_SYS_NICE. Errors as areas_place and areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_migrate(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     placement: *const Placed,
     migration: *mut Moved,
     on_stayed: OnStayed,
@@ -151,12 +149,12 @@ pub unsafe extern "C" fn areas_migrate(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(migration) }?;
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, "move an area") }?;
+        let area = change(area, "move an area")?;
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
         let done = each!(area, area => area.migrate_with(placement, &mut reporter(on_progress, context)))?;
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&moved(&done)) };
         report(&done, on_stayed, context);
         Ok(())
@@ -183,7 +181,8 @@ pub unsafe extern "C" fn areas_migrate_id(
         let placement = unsafe { placement_at(placement) }?;
         let source = AreaId::new(id).and_then(registry::get)?;
         let done = source.migrate_with(placement, &mut reporter(on_progress, context))?;
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&moved(&done)) };
         report(&done, on_stayed, context);
         Ok(())

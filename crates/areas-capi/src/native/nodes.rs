@@ -71,7 +71,7 @@ pub unsafe extern "C" fn areas_nodes_format(nodes: *const Nodes, to: *mut c_char
             unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), to.cast::<u8>(), len) };
             // SAFETY: `len < room`.
             let end = unsafe { to.add(len) };
-            // SAFETY: as above.
+            // SAFETY: `end` is one of the `room` bytes that C has there, as `len < room`.
             unsafe { end.write(0) };
         }
         Ok(c_int::try_from(words.len()).unwrap_or(c_int::MAX))

@@ -46,11 +46,14 @@ pub(super) unsafe fn note<'a>(
 /// areas; AREAS_ERROR_LIMIT where this process has published so many areas that there is no room
 /// for it: what was noted stays.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_set_note(area: *mut Handle, bytes: *const c_void, size: usize) -> c_int {
+pub unsafe extern "C" fn areas_set_note(
+    area: Option<&mut Handle>,
+    bytes: *const c_void,
+    size: usize,
+) -> c_int {
     status(|| {
         const WHAT: &str = "note something beside an area";
-        // SAFETY: C's promise.
-        let area = unsafe { change(area, WHAT) }?;
+        let area = change(area, WHAT)?;
         // SAFETY: NULL or `size` bytes (C's promise).
         let note = unsafe { note(bytes, size, WHAT) }?.unwrap_or_default();
         match area {

@@ -28,15 +28,14 @@ use crate::waiting::{in_steps, wait_for_bytes};
 /// areas. AREAS_ERROR_ADDRESS_IN_USE, AREAS_ERROR_BUSY, AREAS_ERROR_UNREADABLE, AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_transfer(
-    area: *mut Handle,
+    area: Option<&mut Handle>,
     pid: u32,
     address_form: u32,
     address: *mut c_void,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "transfer an area";
-        // SAFETY: C's promise.
-        let handle = unsafe { handle(area, WHAT) }?;
+        let handle = handle(area, WHAT)?;
         let Some(address) = words::address(address_form, address)? else {
             return Err(invalid(WHAT, "only a clone has a source's address"));
         };
@@ -135,11 +134,10 @@ fn socket<'a>(number: c_int, what: &'static str) -> Result<BorrowedFd<'a>> {
 /// AREAS_ERROR_IO with what the socket said, AREAS_ERROR_UNSUPPORTED for private, resizable and low
 /// areas, AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_send(area: *const Handle, to: c_int, flags: u32) -> c_int {
+pub extern "C" fn areas_send(area: Option<&Handle>, to: c_int, flags: u32) -> c_int {
     status(|| {
         const WHAT: &str = "send an area";
-        // SAFETY: C's promise.
-        let area = unsafe { look(area, WHAT) }?;
+        let area = look(area, WHAT)?;
         let to = socket(to, WHAT)?;
         match (area, flags) {
             (_, flags) if flags > AREAS_SEND_READ_ONLY => Err(invalid(WHAT, "the flags are unknown")),
@@ -275,7 +273,7 @@ pub extern "C-unwind" fn areas_receive(from: c_int) -> *mut Handle {
 /// The same within other bounds, or within a time. A cancellation point, unless it has a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Receiving) -> *mut Handle {
-    // SAFETY: C's promise.
+    // SAFETY: C passes NULL, or as many bytes as the structure's first member says.
     if unsafe { waits_as_the_socket_does(how) } {
         wait_for_bytes(from);
     }
@@ -292,7 +290,7 @@ pub unsafe extern "C-unwind" fn areas_receive_with(from: c_int, how: *const Rece
 /// # Safety
 /// `how` is NULL, or has as many bytes as it says.
 unsafe fn waits_as_the_socket_does(how: *const Receiving) -> bool {
-    // SAFETY: the caller's promise.
+    // SAFETY: `how` is NULL, or has as many bytes as its first member says (the caller).
     let how = unsafe { read(how) };
     how.is_ok_and(|how| how.flags & AREAS_RECEIVE_TIMEOUT == 0 && how.of_socket().is_ok())
 }

@@ -89,22 +89,9 @@ impl Provider for Source {
     }
 }
 
-/// The provider that C points to; `None` for NULL.
-///
-/// # Safety
-/// NULL or a provider that was not released.
-pub(super) unsafe fn source(from: *const Source) -> Option<Source> {
-    // SAFETY: the caller's promise.
-    unsafe { from.as_ref() }.cloned()
-}
-
-/// The same; NULL is the kernel itself.
-///
-/// # Safety
-/// As for [`source`].
-pub(super) unsafe fn source_or_system(from: *const Source) -> Source {
-    // SAFETY: the caller's promise.
-    unsafe { source(from) }.unwrap_or(Source::SYSTEM)
+/// The provider that C points to (one that was not released); NULL is the kernel itself.
+pub(super) fn source_or_system(from: Option<&Source>) -> Source {
+    from.cloned().unwrap_or(Source::SYSTEM)
 }
 
 /// The nodes that C points to.
@@ -124,14 +111,13 @@ unsafe fn set(nodes: *const Nodes, what: &'static str) -> Result<areas::NodeSet>
 /// makes no sense.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_placed(
-    inner: *const Source,
+    inner: Option<&Source>,
     placement: *const Placed,
 ) -> *mut Source {
     made(|| {
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         let placement = unsafe { placement_at(placement) }?;
-        // SAFETY: C's promise.
-        Ok(Source::new(unsafe { source_or_system(inner) }.placed(placement)))
+        Ok(Source::new(source_or_system(inner).placed(placement)))
     })
 }
 
@@ -139,19 +125,18 @@ pub unsafe extern "C" fn areas_provider_placed(
 /// no nodes or no pages.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_striped(
-    inner: *const Source,
+    inner: Option<&Source>,
     nodes: *const Nodes,
     pages: usize,
 ) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a striped provider";
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL or a set of nodes.
         let set = unsafe { set(nodes, WHAT) }?;
         if pages == 0 {
             return Err(invalid(WHAT, "a block has no page"));
         }
-        // SAFETY: C's promise.
-        Ok(Source::new(unsafe { source_or_system(inner) }.striped(set, pages)))
+        Ok(Source::new(source_or_system(inner).striped(set, pages)))
     })
 }
 
@@ -159,7 +144,7 @@ pub unsafe extern "C" fn areas_provider_striped(
 /// NULL for no nodes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_spilled(
-    inner: *const Source,
+    inner: Option<&Source>,
     order: *const u32,
     count: usize,
 ) -> *mut Source {
@@ -172,11 +157,10 @@ pub unsafe extern "C" fn areas_provider_spilled(
         for index in 0..count {
             // SAFETY: the array has `count` numbers (C's promise).
             let at = unsafe { order.add(index) };
-            // SAFETY: as above.
+            // SAFETY: `at` is the place of one of `count` numbers that C has there.
             nodes.push(node(unsafe { at.read_unaligned() })?);
         }
-        // SAFETY: C's promise.
-        Ok(Source::new(unsafe { source_or_system(inner) }.spilled(nodes)))
+        Ok(Source::new(source_or_system(inner).spilled(nodes)))
     })
 }
 
@@ -206,7 +190,7 @@ pub(super) unsafe fn parts_at(
     for index in 0..count {
         // SAFETY: the array has `count` parts (the caller).
         let at = unsafe { parts.add(index) };
-        // SAFETY: as above; any bits are a part.
+        // SAFETY: `at` is the place of one of `count` parts (the caller), and any bits are a part.
         let part = unsafe { at.read_unaligned() };
         if part.weight == 0 {
             return Err(invalid(what, "a weight is 0"));
@@ -221,33 +205,30 @@ pub(super) unsafe fn parts_at(
 /// one, else at the nearest page. NULL for no parts, and for a weight of 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_split(
-    inner: *const Source,
+    inner: Option<&Source>,
     parts: *const Part,
     count: usize,
 ) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a provider that splits";
-        // SAFETY: C's promise.
+        // SAFETY: `inner` is NULL, or a provider that C has not released.
         let list = unsafe { parts_at(parts, count, WHAT) }?;
-        // SAFETY: C's promise.
-        Ok(Source::new(unsafe { source_or_system(inner) }.split(list)))
+        Ok(Source::new(source_or_system(inner).split(list)))
     })
 }
 
 /// `inner` (NULL: the kernel) with at most so many bytes of addresses mapped at once. More is
 /// AREAS_ERROR_LIMIT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_provider_limited(inner: *const Source, bytes: usize) -> *mut Source {
-    // SAFETY: C's promise.
-    made(|| Ok(Source::new(unsafe { source_or_system(inner) }.limited(bytes))))
+pub extern "C" fn areas_provider_limited(inner: Option<&Source>, bytes: usize) -> *mut Source {
+    made(|| Ok(Source::new(source_or_system(inner).limited(bytes))))
 }
 
 /// `inner` (NULL: the kernel) with counters of what it maps, unmaps, and refuses:
 /// areas_provider_statistics reads them.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_provider_counted(inner: *const Source) -> *mut Source {
-    // SAFETY: C's promise.
-    made(|| Ok(Source::counting(unsafe { source_or_system(inner) })))
+pub extern "C" fn areas_provider_counted(inner: Option<&Source>) -> *mut Source {
+    made(|| Ok(Source::counting(source_or_system(inner))))
 }
 
 /// Gets what was counted of a provider that areas_provider_counted made; at any time, by any
@@ -258,15 +239,14 @@ pub unsafe extern "C" fn areas_provider_counted(inner: *const Source) -> *mut So
 /// AREAS_ERROR_INVALID_INPUT for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_statistics(
-    provider: *const Source,
+    provider: Option<&Source>,
     statistics: *mut Counts,
 ) -> c_int {
     status(|| {
         const WHAT: &str = "get the statistics of a provider";
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(statistics) }?;
-        // SAFETY: NULL or a provider that was not released (C's promise).
-        let provider = unsafe { provider.as_ref() }.ok_or_else(|| invalid(WHAT, "the provider is NULL"))?;
+        let provider = provider.ok_or_else(|| invalid(WHAT, "the provider is NULL"))?;
         let Some(counted) = &provider.counted else {
             return Err(Error::new(ErrorKind::Unsupported, WHAT)
                 .with_facts(format!("{provider:?} does not count"))
@@ -281,7 +261,8 @@ pub unsafe extern "C" fn areas_provider_statistics(
             unmaps: reported.unmaps,
             failures: reported.failures,
         };
-        // SAFETY: C's promise, as above.
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&counts) };
         Ok(())
     })
@@ -289,20 +270,17 @@ pub unsafe extern "C" fn areas_provider_statistics(
 
 /// `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_provider_guarded(inner: *const Source, pages: usize) -> *mut Source {
-    // SAFETY: C's promise.
-    made(|| Ok(Source::new(unsafe { source_or_system(inner) }.guarded(pages))))
+pub extern "C" fn areas_provider_guarded(inner: Option<&Source>, pages: usize) -> *mut Source {
+    made(|| Ok(Source::new(source_or_system(inner).guarded(pages))))
 }
 
 /// `first` (NULL: the kernel), or else `second` (NULL: the kernel). areas_granted reports what the
 /// first could not do.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_provider_or(first: *const Source, second: *const Source) -> *mut Source {
+pub extern "C" fn areas_provider_or(first: Option<&Source>, second: Option<&Source>) -> *mut Source {
     made(|| {
-        // SAFETY: C's promise.
-        let first = unsafe { source_or_system(first) };
-        // SAFETY: C's promise.
-        Ok(Source::new(first.or(unsafe { source_or_system(second) })))
+        let first = source_or_system(first);
+        Ok(Source::new(first.or(source_or_system(second))))
     })
 }
 
@@ -317,7 +295,8 @@ struct Giver {
 
 // SAFETY: a function and a context that any thread may use (C's promise).
 unsafe impl Send for Giver {}
-// SAFETY: as above.
+// SAFETY: a shared `Giver` is only read: the function and the context are C's, and areas.h says
+// that any thread may call it.
 unsafe impl Sync for Giver {}
 
 impl Drop for Giver {
@@ -353,7 +332,8 @@ pub unsafe extern "C" fn areas_provider_fixed(
         let giver = Giver { done: None, context };
         // The giver is called for what was made, and not for what was refused.
         let giver = Arc::new(Mutex::new(giver));
-        // SAFETY: C's promise.
+        // SAFETY: the `size` bytes at `memory` are mapped, readable and writable, and C leaves them
+        // alone until `done` is called (areas.h).
         let fixed = unsafe { Fixed::from_raw_parts(start, size, giver.clone()) }?;
         giver.lock().unwrap_or_else(PoisonError::into_inner).done = done;
         Ok(Source::new(fixed))
@@ -374,7 +354,7 @@ pub const AREAS_FILE_COPIED: u32 = 1;
 /// device; AREAS_ERROR_IO where the kernel does not report how large a device is; AREAS_ERROR_LIMIT
 /// where no descriptor is free.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
+pub extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
     made(|| {
         const WHAT: &str = "make a provider over a file";
         if flags > AREAS_FILE_COPIED {

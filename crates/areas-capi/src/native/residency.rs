@@ -95,9 +95,11 @@ struct Wanted {
 /// # Safety
 /// As C promises: `to` is NULL, or has as many bytes as it says.
 unsafe fn wanted(to: *mut Measured) -> Result<Wanted> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `to` is NULL, or points to as many writable bytes as its first member says (the
+    // caller).
     let room = unsafe { room(to) }?;
-    // SAFETY: as above: as many bytes as it says.
+    // SAFETY: not NULL (`room` looked), and then as many readable bytes as its first member says
+    // (the caller).
     let Measured { on_node, nodes, .. } = unsafe { read(to.cast_const()) }?;
     Ok(Wanted { room, on_node, nodes })
 }
@@ -134,11 +136,12 @@ unsafe fn report(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut 
             let bytes = areas::Node::new(node).map_or(0, |node| found.on(node));
             // SAFETY: the array has `nodes` numbers (the caller).
             let place = unsafe { asked.on_node.add(index) };
-            // SAFETY: as above.
+            // SAFETY: `place` is one of as many numbers as C says that its array has (the caller).
             unsafe { place.write_unaligned(bytes) };
         }
     }
-    // SAFETY: the caller's promise, as above.
+    // SAFETY: the structure is the one that `wanted` looked at, and stays writable until this call
+    // returns (the caller).
     unsafe { asked.room.fill(&measured) };
     let Some(call) = on_run else { return Ok(()) };
     for run in runs {
@@ -167,17 +170,18 @@ unsafe fn report(asked: Wanted, found: &Residency, on_run: OnRun, context: *mut 
 /// AREAS_ERROR_INVALID_INPUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_measure(
-    area: *const Handle,
+    area: Option<&Handle>,
     residency: *mut Measured,
     on_run: OnRun,
     context: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
         let asked = unsafe { wanted(residency) }?;
-        // SAFETY: C's promise.
-        let found = each!(unsafe { look(area, "measure an area") }?, area => area.residency())?;
-        // SAFETY: C's promise.
+        let found = each!(look(area, "measure an area")?, area => area.residency())?;
+        // SAFETY: C's structure and its array are those that `wanted` looked at, and stay writable
+        // for this call.
         unsafe { report(asked, &found, on_run, context) }
     })
 }
@@ -193,10 +197,11 @@ pub unsafe extern "C" fn areas_measure_id(
     context: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or as many writable bytes as the structure's first member says.
         let asked = unsafe { wanted(residency) }?;
         let found = AreaId::new(id).and_then(registry::get)?.residency()?;
-        // SAFETY: C's promise.
+        // SAFETY: C's structure and its array are those that `wanted` looked at, and stay writable
+        // for this call.
         unsafe { report(asked, &found, on_run, context) }
     })
 }
@@ -224,10 +229,11 @@ pub unsafe extern "C" fn areas_measure_range(
         else {
             return Err(invalid(WHAT, "its size is 0, or more than there are addresses"));
         };
-        // SAFETY: C's promise.
+        // SAFETY: C passes NULL, or as many writable bytes as the structure's first member says.
         let asked = unsafe { wanted(residency) }?;
         let found = areas::range::residency(first, whole)?;
-        // SAFETY: C's promise.
+        // SAFETY: C's structure and its array are those that `wanted` looked at, and stay writable
+        // for this call.
         unsafe { report(asked, &found, on_run, context) }
     })
 }

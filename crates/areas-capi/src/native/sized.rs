@@ -65,7 +65,8 @@ pub(super) unsafe fn read<T: Versioned>(from: *const T) -> Result<T> {
     for at in size_of::<T>()..stated {
         // SAFETY: `stated` bytes are there (the caller).
         let byte = unsafe { from.cast::<u8>().add(at) };
-        // SAFETY: as above.
+        // SAFETY: it is one of the `stated` bytes, which may be read (the caller); any byte is a
+        // `u8`.
         if unsafe { byte.read() } != 0 {
             return Err(Error::new(ErrorKind::InvalidInput, format!("use a struct {}", T::NAME))
                 .with_facts(format!(
@@ -155,7 +156,7 @@ mod tests {
         const FIRST: usize = 16;
     }
 
-    // SAFETY: as above.
+    // SAFETY: numbers, the first of them a `usize`.
     unsafe impl Versioned for Long {
         const NAME: &'static str = "it";
         const FIRST: usize = 16;
@@ -171,7 +172,7 @@ mod tests {
         // SAFETY: it has the 24 bytes that it says.
         assert_eq!(unsafe { read::<Short>((&raw const long).cast()) }.unwrap().one, 7);
         let asks = Long { two: 1 << 40, ..long };
-        // SAFETY: as above.
+        // SAFETY: `asks` is as long as its first member says.
         let error = unsafe { read::<Short>((&raw const asks).cast()) }.unwrap_err();
         assert!(error.to_string().contains("byte 21 is not 0"), "{error}");
     }
@@ -181,13 +182,13 @@ mod tests {
         let mut short = [Short { struct_size: 16, one: 0 }, Short { struct_size: 1, one: 1 }];
         // SAFETY: it has the 16 bytes that it says.
         let space = unsafe { room::<Long>(short.as_mut_ptr().cast()) }.unwrap();
-        // SAFETY: as above.
+        // SAFETY: `it` is as large as `room` read, and nothing else uses it.
         unsafe { space.fill(&Long { struct_size: 0, one: 5, two: 6 }) };
         assert_eq!(short, [Short { struct_size: 16, one: 5 }, Short { struct_size: 1, one: 1 }]);
         let mut long = Long { struct_size: 24, one: 1, two: 1 };
         // SAFETY: it has the 24 bytes that it says.
         let space = unsafe { room::<Short>((&raw mut long).cast()) }.unwrap();
-        // SAFETY: as above.
+        // SAFETY: `it` is as large as `room` read, and nothing else uses it.
         unsafe { space.fill(&Short { struct_size: 0, one: 5 }) };
         assert_eq!(long, Long { struct_size: 24, one: 5, two: 0 });
     }

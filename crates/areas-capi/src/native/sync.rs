@@ -45,17 +45,12 @@ pub const AREAS_OWNER_DEAD: c_int = 3;
 /// may shrink. AREAS_ERROR_LIMIT, AREAS_ERROR_NOT_PERMITTED, AREAS_ERROR_SYSTEM: at a thread's
 /// first lock in an area, which takes a descriptor for a moment, a mapping, and /proc.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn areas_mutex_lock(
-    area: *const Handle,
-    offset: usize,
-    milliseconds: i64,
-) -> c_int {
+pub extern "C-unwind" fn areas_mutex_lock(area: Option<&Handle>, offset: usize, milliseconds: i64) -> c_int {
     let whole = time(milliseconds);
     in_steps(whole, |step| {
         let mut goes_on = false;
         let answer = number(|| {
-            // SAFETY: C's promise.
-            let area = unsafe { shared(area, "lock a mutex") }?;
+            let area = shared(area, "lock a mutex")?;
             match Mutex::new(area, offset)?.lock(length(&step)) {
                 Ok(locked) => {
                     let died = locked.owner_died();
@@ -75,11 +70,8 @@ pub unsafe extern "C-unwind" fn areas_mutex_lock(
 /// AREAS_ERROR_NOT_PERMITTED: this thread does not have it; or another process has written over it,
 /// and what it guards may be inconsistent.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) -> c_int {
-    status(|| {
-        // SAFETY: C's promise.
-        Mutex::new(unsafe { shared(area, "unlock a mutex") }?, offset)?.unlock_forgotten()
-    })
+pub extern "C" fn areas_mutex_unlock(area: Option<&Handle>, offset: usize) -> c_int {
+    status(|| Mutex::new(shared(area, "unlock a mutex")?, offset)?.unlock_forgotten())
 }
 
 /// Marks what a mutex guards as consistent again, after AREAS_MUTEX_OWNER_DIED: later locks return
@@ -87,10 +79,9 @@ pub unsafe extern "C" fn areas_mutex_unlock(area: *const Handle, offset: usize) 
 ///
 /// AREAS_ERROR_NOT_PERMITTED: this thread does not have it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usize) -> c_int {
+pub extern "C" fn areas_mutex_consistent(area: Option<&Handle>, offset: usize) -> c_int {
     status(|| {
-        // SAFETY: C's promise.
-        let area = unsafe { shared(area, "mark as consistent what a mutex guards") }?;
+        let area = shared(area, "mark as consistent what a mutex guards")?;
         Mutex::new(area, offset)?.mark_consistent_forgotten()
     })
 }
@@ -98,10 +89,9 @@ pub unsafe extern "C" fn areas_mutex_consistent(area: *const Handle, offset: usi
 /// Whose a mutex is at this moment: AREAS_OWNER_NONE, AREAS_OWNER_THIS_THREAD, AREAS_OWNER_LIVING
 /// or AREAS_OWNER_DEAD.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -> c_int {
+pub extern "C" fn areas_mutex_owner(area: Option<&Handle>, offset: usize) -> c_int {
     number(|| {
-        // SAFETY: C's promise.
-        let area = unsafe { shared(area, "get the owner of a mutex") }?;
+        let area = shared(area, "get the owner of a mutex")?;
         Ok(match Mutex::new(area, offset)?.owner()? {
             Owner::Unlocked => AREAS_OWNER_NONE,
             Owner::ThisThread => AREAS_OWNER_THIS_THREAD,
@@ -119,23 +109,19 @@ pub unsafe extern "C" fn areas_mutex_owner(area: *const Handle, offset: usize) -
 /// AREAS_ERROR_NO_MEMORY where a hugetlb page was taken away; AREAS_ERROR_UNSUPPORTED,
 /// AREAS_ERROR_FROZEN for areas of other kinds.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_event_signal(area: *const Handle, offset: usize) -> c_int {
-    status(|| {
-        // SAFETY: C's promise.
-        Event::new(unsafe { place(area, "signal an event") }?, offset)?.signal()
-    })
+pub extern "C" fn areas_event_signal(area: Option<&Handle>, offset: usize) -> c_int {
+    status(|| Event::new(place(area, "signal an event")?, offset)?.signal())
 }
 
 /// Returns the count of an event counter.
 ///
 /// As areas_event_signal, but for AREAS_ERROR_READ_ONLY where it may be read.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, count: *mut u32) -> c_int {
+pub unsafe extern "C" fn areas_event_count(area: Option<&Handle>, offset: usize, count: *mut u32) -> c_int {
     status(|| {
         const WHAT: &str = "get the count of an event";
-        // SAFETY: C's promise.
-        let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
-        // SAFETY: C's promise.
+        let event = Event::new(place(area, WHAT)?, offset)?;
+        // SAFETY: C passes NULL, or room for a number.
         unsafe { give(count, WHAT, || event.load()) }
     })
 }
@@ -149,7 +135,7 @@ pub unsafe extern "C" fn areas_event_count(area: *const Handle, offset: usize, c
 /// more; as areas_event_count.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn areas_event_wait(
-    area: *const Handle,
+    area: Option<&Handle>,
     offset: usize,
     seen: u32,
     milliseconds: i64,
@@ -160,9 +146,8 @@ pub unsafe extern "C-unwind" fn areas_event_wait(
         let mut goes_on = false;
         let answer = number(|| {
             const WHAT: &str = "wait for an event";
-            // SAFETY: C's promise.
-            let event = Event::new(unsafe { place(area, WHAT) }?, offset)?;
-            // SAFETY: C's promise.
+            let event = Event::new(place(area, WHAT)?, offset)?;
+            // SAFETY: C passes NULL, or room for a number.
             match unsafe { give(count, WHAT, || event.wait(seen, length(&step))) } {
                 Ok(()) => Ok(0),
                 Err(error) => ended(error, &step, whole, &mut goes_on),
@@ -198,8 +183,9 @@ pub unsafe extern "C" fn areas_seqlock_writer(
     size: usize,
 ) -> *mut Writing {
     made(|| {
-        // SAFETY: C's promise.
-        let of = unsafe { shared(area, "write a sequence lock") }?;
+        // SAFETY: C passes NULL, or a handle that it has not released and that no other call
+        // changes now.
+        let of = shared(unsafe { area.as_ref() }, "write a sequence lock")?;
         Ok(Writing { area, writer: SeqLock::new(of, offset, size)?.writer()?.detach() })
     })
 }
@@ -219,7 +205,7 @@ pub unsafe extern "C" fn areas_seqlock_write(
         // SAFETY: NULL or a writer that was not ended, and that nothing else uses (C's promise).
         let writing = unsafe { writer.as_mut() }.ok_or_else(|| invalid(WHAT, "the writer is NULL"))?;
         // SAFETY: its area's handle was not released (C's promise).
-        let area = unsafe { shared(writing.area, WHAT) }?;
+        let area = shared(unsafe { writing.area.as_ref() }, WHAT)?;
         if size > area.size() || bytes.is_null() && size > 0 {
             return Err(invalid(WHAT, "the bytes are NULL, or more than the area has"));
         }
@@ -253,7 +239,7 @@ pub unsafe extern "C" fn areas_seqlock_end(writer: *mut Writing) {
             // own.
             let mut writing = unsafe { Box::from_raw(writer) };
             // SAFETY: its area's handle was not released (C's promise).
-            let area = unsafe { shared(writing.area, "end a writer") };
+            let area = shared(unsafe { writing.area.as_ref() }, "end a writer");
             writing.writer.end(area.ok());
         }
     });
@@ -269,7 +255,7 @@ pub unsafe extern "C" fn areas_seqlock_end(writer: *mut Writing) {
 /// AREAS_ERROR_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_seqlock_read(
-    area: *const Handle,
+    area: Option<&Handle>,
     offset: usize,
     into: *mut c_void,
     size: usize,
@@ -277,8 +263,7 @@ pub unsafe extern "C" fn areas_seqlock_read(
 ) -> c_int {
     status(|| {
         const WHAT: &str = "read a sequence lock";
-        // SAFETY: C's promise.
-        let area = unsafe { shared(area, WHAT) }?;
+        let area = shared(area, WHAT)?;
         let lock = SeqLock::new(area, offset, size)?;
         if into.is_null() && size > 0 {
             return Err(invalid(WHAT, "the pointer to the bytes is NULL"));
@@ -300,24 +285,16 @@ pub unsafe extern "C" fn areas_seqlock_read(
 }
 
 /// The shared area that C points to.
-///
-/// # Safety
-/// NULL or a handle that was not released, and that nothing changes at the same time.
-unsafe fn shared<'a>(area: *const Handle, what: &'static str) -> Result<&'a Area<Shared>> {
-    // SAFETY: the caller's promise.
-    match unsafe { look(area, what) }? {
+fn shared<'a>(area: Option<&'a Handle>, what: &'static str) -> Result<&'a Area<Shared>> {
+    match look(area, what)? {
         Any::Shared(area) => Ok(area),
         other => Err(refused(other, what)),
     }
 }
 
 /// The area that C points to, for an event.
-///
-/// # Safety
-/// As for [`shared`].
-unsafe fn place<'a>(area: *const Handle, what: &'static str) -> Result<Place<'a>> {
-    // SAFETY: the caller's promise.
-    match unsafe { look(area, what) }? {
+fn place<'a>(area: Option<&'a Handle>, what: &'static str) -> Result<Place<'a>> {
+    match look(area, what)? {
         Any::Shared(area) => Ok(area.into()),
         Any::Resizable(area) => Ok(area.into()),
         other => Err(refused(other, what)),

@@ -198,7 +198,7 @@ pub unsafe extern "C" fn areas_space(
         // SAFETY: not NULL (checked), and then room for a set (C's promise).
         unsafe { nodes.write_unaligned(Nodes::of(found.nodes())) };
         if !unknown.is_null() {
-            // SAFETY: as above.
+            // SAFETY: not NULL (checked), and then room for a set (areas.h).
             unsafe { unknown.write_unaligned(Nodes::of(found.unknown())) };
         }
         Ok(c_int::try_from(found.nodes().len()).unwrap_or(c_int::MAX))

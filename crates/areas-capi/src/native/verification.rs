@@ -99,7 +99,7 @@ fn report(found: &Verification, on_misplaced: OnMisplaced, context: *mut c_void)
 /// Pages that are elsewhere are not an error: see `holds`. Errors as areas_measure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_verify(
-    area: *const Handle,
+    area: Option<&Handle>,
     verification: *mut Verified,
     on_misplaced: OnMisplaced,
     context: *mut c_void,
@@ -107,9 +107,9 @@ pub unsafe extern "C" fn areas_verify(
     status(|| {
         // SAFETY: NULL, or as many bytes as it says (C's promise).
         let room = unsafe { room(verification) }?;
-        // SAFETY: C's promise.
-        let found = each!(unsafe { look(area, "verify an area") }?, area => area.verify())?;
-        // SAFETY: C's promise, as above.
+        let found = each!(look(area, "verify an area")?, area => area.verify())?;
+        // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
+        // call returns.
         unsafe { room.fill(&Verified::of(&found)) };
         report(&found, on_misplaced, context);
         Ok(())

@@ -129,46 +129,47 @@ fn two_commands_from_machine_to_machine_and_kills_at_any_moment() {
     assert!(shown["policy"].as_str().unwrap().starts_with("interleave"), "{shown}");
     drop(fetched);
     here.assert_empty();
-    // Whichever of the processes is killed, whenever: from before the first byte to after the last.
-    let (mut published, mut nothing) = (0, 0);
-    for round in 0..12_u32 {
-        let (_server, port) = there.serve(&LISTEN);
-        let mut fetching = Held::started(&mut here.areas(fetch(&there, port, &["--timeout", "1"])));
-        std::thread::sleep(took.mul_f64(f64::from(round) / 10.0));
-        // `ip netns exec` becomes the command, which has the worker for a child.
-        let worker = fetching.all_children();
-        let all = [vec![fetching.child.id()], worker.clone()].concat();
-        let objects: Vec<u64> = all.iter().flat_map(|&pid| objects_of(pid)).collect();
-        let was_published = here.run(["show", "a"]).code == Some(0);
-        match (round % 2, worker.first()) {
-            (0, Some(&worker)) => {
-                let pid = rustix::process::Pid::from_raw(i32::try_from(worker).unwrap()).unwrap();
-                // It may have ended.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                if !was_published
-                    && !within(Duration::from_secs(5), || here.run(["show", "a"]).code == Some(0))
-                {
-                    let ran = fetching.ended();
-                    assert!(ran.code != Some(0) && ran.stderr.contains("areas: cannot"), "{ran:?}");
-                }
-                let _ = fetching.child.kill();
-            }
-            _ => fetching.kill(),
-        }
-        let _ = fetching.child.wait();
-        match was_published {
-            true => published += 1,
-            false => nothing += 1,
-        }
-        here.assert_empty();
-        if !objects.is_empty() {
-            assert_freed(&objects);
-        }
-        let left = || all.iter().any(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok());
-        assert!(within(SOON, || !left()), "a process of {all:?} goes on");
-    }
+    let published = (0..12)
+        .map(|round| killed_after(&there, &here, round, took.mul_f64(f64::from(round) / 10.0)))
+        .collect::<Vec<bool>>();
+    let nothing = published.iter().filter(|published| !**published).count();
+    let published = published.len() - nothing;
     eprintln!("{test}: killed before it was published {nothing} times, after {published} times");
     assert!(nothing > 0);
+}
+
+/// Whichever of the processes is killed, whenever: from before the first byte to after the last.
+/// Whether it was published by then.
+fn killed_after(there: &Machine, here: &Machine, round: u32, time: Duration) -> bool {
+    let (_server, port) = there.serve(&LISTEN);
+    let mut fetching = Held::started(&mut here.areas(fetch(there, port, &["--timeout", "1"])));
+    std::thread::sleep(time);
+    // `ip netns exec` becomes the command, which has the worker for a child.
+    let worker = fetching.all_children();
+    let all = [vec![fetching.child.id()], worker.clone()].concat();
+    let objects: Vec<u64> = all.iter().flat_map(|&pid| objects_of(pid)).collect();
+    let was_published = here.run(["show", "a"]).code == Some(0);
+    match (round % 2, worker.first()) {
+        (0, Some(&worker)) => {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(worker).unwrap()).unwrap();
+            // It may have ended.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            if !was_published && !within(Duration::from_secs(5), || here.run(["show", "a"]).code == Some(0)) {
+                let ran = fetching.ended();
+                assert!(ran.code != Some(0) && ran.stderr.contains("areas: cannot"), "{ran:?}");
+            }
+            let _ = fetching.child.kill();
+        }
+        _ => fetching.kill(),
+    }
+    let _ = fetching.child.wait();
+    here.assert_empty();
+    if !objects.is_empty() {
+        assert_freed(&objects);
+    }
+    let left = || all.iter().any(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok());
+    assert!(within(SOON, || !left()), "a process of {all:?} goes on");
+    was_published
 }
 
 /// Begins to fetch, and cuts the cable in the middle.

@@ -19,6 +19,7 @@ use super::measured;
 use crate::call::{BEGIN, END};
 use crate::contents::{NAMES, SIZE, has_pattern};
 use crate::held::Held;
+use crate::operation::Act;
 use crate::victim::mark;
 
 /// What a looker reports of its operation, and of what it did with the answer.
@@ -64,25 +65,60 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
     let own = areas::builder(SIZE).name(OWN).shared()?;
     registry::list()?;
     say(&format!("joined {}", database.as_raw_fd()))?;
+    hear_of_the_peer()?;
+    let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;
+    let outcome = run_traced(act.as_mut())?;
+    let answer = judged(looking, act.as_mut(), outcome, &database);
+    say(&serde_json::to_string(&answer)?)?;
+    ensure!(heard()? == "alone", "no word that it is alone");
+    if looking.by == By::Transfer {
+        // What was not taken yet, or came since.
+        for _ in 0..4 {
+            while registry::refuse_transfer().is_ok_and(|dropped| dropped) {}
+            let _ = registry::transferred().map(|came| came.iter().for_each(|one| drop(one.take())));
+        }
+    }
+    drop(act);
+    let mut rest = Rest::default();
+    rest.wrong.extend(undisturbed(&own, looking).err());
+    rest.held = Held::now();
+    // Malloc's, and what a map of teams takes.
+    rest.held.forget_anonymous();
+    say(&serde_json::to_string(&rest)?)?;
+    let _ = std::io::stdin().lines().next();
+    Ok(true)
+}
+
+/// Notes who the peer is, and what it offers.
+fn hear_of_the_peer() -> Result<()> {
     let words = heard()?;
     let [pid, id, strict] = words.split(' ').collect::<Vec<_>>()[..] else {
         bail!("the peer is not named: {words}")
     };
     known::note(strict == "strict", pid.parse().unwrap_or(0), id.parse().unwrap_or(0));
-    let mut act = (looking.prepare)().with_context(|| format!("prepare {name}"))?;
+    Ok(())
+}
+
+/// Runs the operation, stopped at each of its calls.
+fn run_traced(act: &mut dyn Act) -> Result<areas::Result<()>> {
     let _ = Held::now();
     ptrace::traceme().context("PTRACE_TRACEME")?;
     raise(Signal::SIGSTOP).context("raise")?;
     mark(BEGIN);
     let outcome = act.run();
     mark(END);
+    Ok(outcome)
+}
+
+/// What came of it, held against what may come of it.
+fn judged(looking: &Looking, act: &mut dyn Act, outcome: areas::Result<()>, database: &File) -> Answer {
     let mut answer = Answer::default();
     let mut note = |what: &str, result: Result<(), String>| {
         if let Err(wrong) = result {
             answer.wrong.push(format!("{what}: {wrong}"));
         }
     };
-    let lock = |when: &str| match has_lock(&database) {
+    let lock = |when: &str| match has_lock(database) {
         true => Ok(()),
         false => Err(format!("its record lock is gone {when}")),
     };
@@ -105,24 +141,7 @@ pub(super) fn main(name: &str, database: &Path) -> Result<bool> {
         note("the bystander's, of the same name", not_shadowed());
     }
     note("the database", lock("after looking around"));
-    say(&serde_json::to_string(&answer)?)?;
-    ensure!(heard()? == "alone", "no word that it is alone");
-    if looking.by == By::Transfer {
-        // What was not taken yet, or came since.
-        for _ in 0..4 {
-            while registry::refuse_transfer().is_ok_and(|dropped| dropped) {}
-            let _ = registry::transferred().map(|came| came.iter().for_each(|one| drop(one.take())));
-        }
-    }
-    drop(act);
-    let mut rest = Rest::default();
-    rest.wrong.extend(undisturbed(&own, looking).err());
-    rest.held = Held::now();
-    // Malloc's, and what a map of teams takes.
-    rest.held.forget_anonymous();
-    say(&serde_json::to_string(&rest)?)?;
-    let _ = std::io::stdin().lines().next();
-    Ok(true)
+    answer
 }
 
 fn is_documented(looking: &Looking, error: &areas::Error) -> Result<(), String> {

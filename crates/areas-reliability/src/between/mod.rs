@@ -116,6 +116,26 @@ pub(crate) fn main(options: &Options, changes: &Changes) -> Result<bool> {
     Ok(rows.iter().all(|row| row.wrong.is_empty()))
 }
 
+/// What a row says of changes that is about no single one.
+const ALL_OF_THEM: &str = "all of them";
+
+impl Row {
+    fn new(looking: &Looking, mutation: &str) -> Self {
+        Row { operation: looking.name.to_owned(), mutation: mutation.to_owned(), ..Row::default() }
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        self.points += 1;
+        self.kept += usize::from(outcome.kept);
+        match outcome.kind {
+            _ if !outcome.hit => self.missed += 1,
+            _ if !outcome.wrong.is_empty() => {}
+            Some(kind) => *self.errors.entry(kind).or_default() += 1,
+            None => self.right += 1,
+        }
+    }
+}
+
 fn one(
     strangers: &Strangers,
     no_silence: Option<&String>,
@@ -126,7 +146,7 @@ fn one(
     rows: &mut Vec<Row>,
 ) -> Result<()> {
     let first = rows.len();
-    let mut trial = Trial::new(strangers)?;
+    let mut trials = Trials { looking, options, changes, number, strangers, trial: Trial::new(strangers)? };
     let mut references: BTreeMap<Scene, Outcome> = BTreeMap::new();
     let wanted = |mutation: &&Mutation| {
         mutation.fits(looking) && changes.mutation.as_ref().is_none_or(|name| name == mutation.name)
@@ -134,83 +154,97 @@ fn one(
     let _held = match looking.needs() {
         Ok(held) => held,
         Err(why) => {
-            let (operation, mutation) = (looking.name.to_owned(), "all of them".to_owned());
-            let skipped = Some(why);
-            rows.push(Row { operation, mutation, skipped, ..Row::default() });
+            rows.push(Row { skipped: Some(why), ..Row::new(looking, ALL_OF_THEM) });
             return Ok(());
         }
     };
     for mutation in mutation::all().filter(wanted) {
         if let Some(why) = no_silence.filter(|_| mutation.silent) {
-            let (operation, mutation) = (looking.name.to_owned(), mutation.name.to_owned());
-            let skipped = Some(why.clone());
-            rows.push(Row { operation, mutation, skipped, ..Row::default() });
+            rows.push(Row { skipped: Some(why.clone()), ..Row::new(looking, mutation.name) });
             continue;
         }
         let reference = match references.entry(mutation.scene) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let outcome = trial.run(looking, mutation.scene, None, None)?;
-                if !outcome.wrong.is_empty() {
-                    let scene = mutation.scene;
-                    let wrong =
-                        format!("{}, undisturbed, {scene:?}: {}", looking.name, plain(&outcome.wrong));
-                    let (operation, mutation) = (looking.name.to_owned(), "none".to_owned());
-                    rows.push(Row { operation, mutation, wrong: vec![wrong], ..Row::default() });
-                    trial = Trial::new(strangers)?;
-                }
+                let (outcome, wrong) = trials.undisturbed(mutation.scene)?;
+                rows.extend(wrong);
                 unknown.insert(outcome)
             }
         };
-        let (operation, name) = (looking.name.to_owned(), mutation.name.to_owned());
-        let mut row = Row { operation, mutation: name, ..Row::default() };
+        rows.push(trials.disturbed(mutation, reference)?);
+    }
+    rows.extend(too_many_missed(looking, &rows[first..]));
+    Ok(())
+}
+
+/// The runs of one operation.
+struct Trials<'a> {
+    looking: &'static Looking,
+    options: &'a Options,
+    changes: &'a Changes,
+    /// How many points there were so far, of all operations.
+    number: &'a mut usize,
+    strangers: &'a Strangers,
+    trial: Trial<'a>,
+}
+
+impl Trials<'_> {
+    /// A run that no peer disturbs, and a row if it went wrong all the same.
+    fn undisturbed(&mut self, scene: Scene) -> Result<(Outcome, Option<Row>)> {
+        let outcome = self.trial.run(self.looking, scene, None, None)?;
+        if outcome.wrong.is_empty() {
+            return Ok((outcome, None));
+        }
+        self.trial = Trial::new(self.strangers)?;
+        let name = self.looking.name;
+        let wrong = vec![format!("{name}, undisturbed, {scene:?}: {}", plain(&outcome.wrong))];
+        Ok((outcome, Some(Row { wrong, ..Row::new(self.looking, "none") })))
+    }
+
+    /// A run for each call of the reference, with the change before it.
+    fn disturbed(&mut self, mutation: &Mutation, reference: &Outcome) -> Result<Row> {
+        let mut row = Row::new(self.looking, mutation.name);
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for point in points(&reference.calls) {
-            *number += 1;
-            if !options.tries(*number) || changes.call.is_some_and(|call| call != point.index) {
+            *self.number += 1;
+            let left_out = self.changes.call.is_some_and(|call| call != point.index);
+            if !self.options.tries(*self.number) || left_out {
                 row.left_out += 1;
                 continue;
             }
-            let outcome = trial
-                .run(looking, mutation.scene, Some((&point, mutation)), Some(reference))
+            let outcome = self
+                .trial
+                .run(self.looking, mutation.scene, Some((&point, mutation)), Some(reference))
                 .with_context(|| format!("{} before call {}, {}", mutation.name, point.index, point.call))?;
-            row.points += 1;
-            row.kept += usize::from(outcome.kept);
-            match outcome.kind {
-                _ if !outcome.hit => row.missed += 1,
-                _ if !outcome.wrong.is_empty() => {}
-                Some(kind) => *row.errors.entry(kind).or_default() += 1,
-                None => row.right += 1,
-            }
             if outcome.hit && !outcome.wrong.is_empty() {
                 let at = format!("{} ({})", point.index, point.call);
                 wrong.entry(plain(&outcome.wrong)).or_default().push(at);
-                trial = Trial::new(strangers)?;
+                self.trial = Trial::new(self.strangers)?;
             } else if mutation.changes_folder() {
                 // The next one shall meet a folder as it is at first.
-                trial = Trial::new(strangers)?;
+                self.trial = Trial::new(self.strangers)?;
             }
+            row.count(outcome);
         }
         // What is wrong in the same way before several calls is one thing.
-        row.wrong = wrong
-            .into_iter()
-            .map(|(what, calls)| {
-                format!("{}, {} before {}: {what}", looking.name, mutation.name, listed(&calls))
-            })
-            .collect();
-        rows.push(row);
+        let (looking, mutation) = (self.looking.name, mutation.name);
+        let said = |(what, calls): (String, Vec<String>)| {
+            format!("{looking}, {mutation} before {}: {what}", listed(&calls))
+        };
+        row.wrong = wrong.into_iter().map(said).collect();
+        Ok(row)
     }
-    // Of a few runs one or two may not come to their call, where a timeout goes by: of all of them
-    // hardly any.
-    let of = || rows[first..].iter();
-    let (missed, points) =
-        (of().map(|row| row.missed).sum::<usize>(), of().map(|row| row.points).sum::<usize>());
-    if missed > MISSED_AT_LEAST && missed * 5 > points {
+}
+
+/// Of a few runs one or two may not come to their call, where a timeout goes by: of all of them
+/// hardly any.
+fn too_many_missed(looking: &Looking, rows: &[Row]) -> Option<Row> {
+    let missed: usize = rows.iter().map(|row| row.missed).sum();
+    let points: usize = rows.iter().map(|row| row.points).sum();
+    (missed > MISSED_AT_LEAST && missed * 5 > points).then(|| {
         let wrong = format!("{}: {missed} of {points} runs did not come to their call", looking.name);
-        let (operation, mutation) = (looking.name.to_owned(), "all of them".to_owned());
-        rows.push(Row { operation, mutation, wrong: vec![wrong], ..Row::default() });
-    }
-    Ok(())
+        Row { wrong: vec![wrong], ..Row::new(looking, ALL_OF_THEM) }
+    })
 }
 
 /// So few runs that did not come to their call say nothing.

@@ -282,7 +282,7 @@ impl Peer {
     }
 
     pub(super) fn close_number(&self) {
-        // SAFETY: as in `replace_number`: whoever counts on it must notice.
+        // SAFETY: the number is open, and whoever owned it must notice: that is what is tried.
         drop(unsafe { OwnedFd::from_raw_fd(self.number) });
     }
 

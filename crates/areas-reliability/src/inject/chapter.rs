@@ -7,8 +7,13 @@ use crate::report::{kernel, result_of};
 
 /// The whole of it.
 pub(super) fn chapter(rows: &[Row]) -> String {
+    [head(rows), operations(rows), rules(rows), calls()].concat()
+}
+
+/// What was done, and the counts.
+fn head(rows: &[Row]) -> String {
     let sum = |of: fn(&Row) -> usize| rows.iter().map(of).sum::<usize>();
-    let mut text = format!(
+    format!(
         "# Injected errors\n\n\
          Made by `cargo xtask reliability`, Linux {}. Each system call that the library makes in each operation fails once, with \
          up to five error numbers of its man page, one a run (by ptrace: the call is not made; `close` is, as Linux does close). \
@@ -20,9 +25,7 @@ pub(super) fn chapter(rows: &[Row]) -> String {
          - the operation succeeds when it is tried again, and when all is dropped the process holds what it holds after a run \
          without a fault;\n\
          - others see the registry as it should be, with no name of the process in it once it has ended.\n\n\
-         {} operations, {} faults: {} reported, {} made good or overlooked, {} missed; {} things wrong.\n\n\
-         | operation | calls | the library's | faults | reported | made good or overlooked | missed | result |\n\
-         |---|--:|--:|--:|--:|--:|--:|---|\n",
+         {} operations, {} faults: {} reported, {} made good or overlooked, {} missed; {} things wrong.\n\n",
         kernel(),
         rows.len(),
         sum(|row| row.faults),
@@ -30,7 +33,15 @@ pub(super) fn chapter(rows: &[Row]) -> String {
         sum(|row| row.overlooked),
         sum(|row| row.missed),
         sum(|row| row.wrong.len()),
-    );
+    )
+}
+
+/// A row an operation.
+fn operations(rows: &[Row]) -> String {
+    let mut text =
+        "| operation | calls | the library's | faults | reported | made good or overlooked | missed | result |\n\
+         |---|--:|--:|--:|--:|--:|--:|---|\n"
+            .to_owned();
     for row in rows {
         let result = result_of(row.skipped.as_ref(), &row.wrong, "good");
         let _ = writeln!(
@@ -39,8 +50,14 @@ pub(super) fn chapter(rows: &[Row]) -> String {
             row.operation, row.calls, row.ours, row.faults, row.reported, row.overlooked, row.missed,
         );
     }
-    text += "\n## What may fail without a word\n\n| call | about | in | with | why | times |\n\
-             |---|---|---|---|---|--:|\n";
+    text
+}
+
+/// The failures that may be overlooked, and how often each was.
+fn rules(rows: &[Row]) -> String {
+    let mut text = "\n## What may fail without a word\n\n| call | about | in | with | why | times |\n\
+                    |---|---|---|---|---|--:|\n"
+        .to_owned();
     for (number, rule) in overlooked::RULES.iter().enumerate() {
         let list = |words: &[&str], all: &str| match words {
             [] => all.to_owned(),
@@ -59,7 +76,12 @@ pub(super) fn chapter(rows: &[Row]) -> String {
             rows.iter().filter_map(|row| row.rules.get(&number)).sum::<usize>()
         );
     }
-    text += "\n## What the calls fail with\n\n| call | error numbers |\n|---|---|\n";
+    text
+}
+
+/// What is injected into each call.
+fn calls() -> String {
+    let mut text = "\n## What the calls fail with\n\n| call | error numbers |\n|---|---|\n".to_owned();
     for (call, errnos) in errnos::TABLE {
         let names: Vec<String> = errnos.iter().map(|&errno| name_of(errno)).collect();
         let _ = writeln!(text, "| {call} | {} |", names.join(", "));

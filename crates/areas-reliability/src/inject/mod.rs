@@ -49,6 +49,19 @@ pub(crate) struct Row {
     pub(crate) wrong: Vec<String>,
 }
 
+impl Row {
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Reported => self.reported += 1,
+            Outcome::Overlooked(rule) => {
+                self.overlooked += 1;
+                *self.rules.entry(rule).or_default() += 1;
+            }
+            Outcome::Missed => self.missed += 1,
+        }
+    }
+}
+
 /// The name of an error number.
 pub(crate) fn name_of(errno: i32) -> String {
     format!("{:?}", Errno::from_raw(errno))
@@ -105,13 +118,7 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
         }
     };
     let mut trial = Trial::new(operation)?;
-    let reference = trial.run(None)?;
-    let account = reference.account.clone().context("undisturbed, it reported nothing")?;
-    ensure!(
-        account.failed.is_none() && account.wrong.is_empty() && account.at_first.is_none(),
-        "undisturbed, it went wrong: {account:?}"
-    );
-    trial.aftermath()?;
+    let (reference, account) = trial.undisturbed()?;
     let ours: Vec<(usize, Call)> = (0..)
         .zip(&reference.calls)
         .filter(|(_, call)| reference.is_ours(call))
@@ -138,21 +145,9 @@ fn one(operation: &'static Operation, options: &Options) -> Result<Row> {
             }
             let own = reference.is_own(&call);
             let fault = Fault { call, own, nth: reference.count(index + 1, &call, own), errno };
-            let mut outcome = trial.fail_at(fault, &account.held);
-            for _ in 0..AGAIN {
-                if !matches!(outcome, Ok(Outcome::Missed)) {
-                    break;
-                }
-                outcome = trial.fail_at(fault, &account.held);
-            }
             row.faults += 1;
-            match outcome {
-                Ok(Outcome::Reported) => row.reported += 1,
-                Ok(Outcome::Overlooked(rule)) => {
-                    row.overlooked += 1;
-                    *row.rules.entry(rule).or_default() += 1;
-                }
-                Ok(Outcome::Missed) => row.missed += 1,
+            match trial.fail_at_last(fault, &account.held) {
+                Ok(outcome) => row.count(outcome),
                 Err(error) => {
                     let at = format!(
                         "{} with {} at call {index}, {}",
@@ -302,6 +297,29 @@ impl Trial {
             run.account = Some(serde_json::from_str(account)?);
         }
         Ok(run)
+    }
+
+    /// The run that all others are compared with: of no fault, and right.
+    fn undisturbed(&mut self) -> Result<(Run, Account)> {
+        let run = self.run(None)?;
+        let account = run.account.clone().context("undisturbed, it reported nothing")?;
+        ensure!(
+            account.failed.is_none() && account.wrong.is_empty() && account.at_first.is_none(),
+            "undisturbed, it went wrong: {account:?}"
+        );
+        self.aftermath()?;
+        Ok((run, account))
+    }
+
+    /// Again where the run did not come to its call, a few times.
+    fn fail_at_last(&mut self, fault: Fault, reference: &Held) -> Result<Outcome> {
+        for _ in 0..AGAIN {
+            match self.fail_at(fault, reference)? {
+                Outcome::Missed => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        self.fail_at(fault, reference)
     }
 
     fn fail_at(&mut self, fault: Fault, reference: &Held) -> Result<Outcome> {

@@ -162,6 +162,13 @@ impl Held {
         Ok(Ok(()))
     }
 
+    /// Bytes from an offset on, of which the first ones may have been written for good.
+    fn check_bytes(&self, at: usize, bytes: &[u8]) -> Result<(), String> {
+        let written = self.solid.saturating_sub(at).min(bytes.len()) & !7;
+        pattern::check(self.object, at, &bytes[..written], Rule::Written)?;
+        pattern::check(self.object, at + written, &bytes[written..], Rule::Perhaps)
+    }
+
     /// Looks at bytes of it: all if there are few, else some. Gives the number of bytes looked at,
     /// or what is wrong.
     pub(crate) fn check(&mut self, random: &mut fastrand::Rng) -> areas::Result<Result<usize, String>> {
@@ -205,17 +212,7 @@ impl Held {
                     }
                     Err(error) => return Err(error),
                 }
-                let written = self.solid.saturating_sub(at).min(len);
-                let wrong =
-                    pattern::check(self.object, at, &bytes[..written & !7], Rule::Written).and_then(|()| {
-                        pattern::check(
-                            self.object,
-                            at + (written & !7),
-                            &bytes[written & !7..len],
-                            Rule::Perhaps,
-                        )
-                    });
-                if let Err(wrong) = wrong {
+                if let Err(wrong) = self.check_bytes(at, &bytes[..len]) {
                     return Ok(Err(format!(
                         "{wrong}; its first {} bytes were written for good; it has {size}",
                         self.solid

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use areas::registry::{self, Source};
+use areas::registry::{self, Info, Source};
 use areas::{AreaId, ErrorKind, Extent, Protection};
 
 use super::held::{Held, Memory, inode};
@@ -111,9 +111,27 @@ impl Worker {
 
     /// Clones another's area, our own included; checks it at once and keeps it.
     pub(super) fn clone_one(&mut self) {
-        let source = match self.random.u32(0..3) {
+        let Some(source) = self.somebodys() else { return };
+        let info = self.tried(Op::Info, |_| source.info());
+        let Some(info) = info else { return };
+        let Some(mut held) = self.clone_of(&source, &info) else { return };
+        self.check_clone(&source, &info, &held);
+        self.check(&mut held);
+        if held.id().is_some() {
+            self.record(&mut held);
+        }
+        if self.held.len() < MAX_HELD {
+            self.held.push(held);
+        } else {
+            self.release(held);
+        }
+    }
+
+    /// One of the areas that are there, from the list or by its name.
+    fn somebodys(&mut self) -> Option<Source> {
+        match self.random.u32(0..3) {
             0 => {
-                let Some(listing) = self.tried(Op::List, |_| registry::list()) else { return };
+                let listing = self.tried(Op::List, |_| registry::list())?;
                 let ours =
                     |source: &Source| source.name().as_bytes().starts_with(self.options.tag.as_bytes());
                 let areas: Vec<Source> = listing.areas.into_iter().filter(ours).collect();
@@ -123,10 +141,11 @@ impl Worker {
                 let name = self.common_name();
                 self.tried(Op::Find, |_| registry::find(&name))
             }
-        };
-        let Some(source) = source else { return };
-        let info = self.tried(Op::Info, |_| source.info());
-        let Some(info) = info else { return };
+        }
+    }
+
+    /// Clones it by one of the calls that there are for such an area.
+    fn clone_of(&mut self, source: &Source, info: &Info) -> Option<Held> {
         let name = self.random.bool().then(|| self.common_name());
         let mut cloning = source.cloning();
         if let Some(name) = &name {
@@ -134,7 +153,7 @@ impl Worker {
         }
         let resizable = matches!(info.extent, Extent::Resizable { .. });
         let readable_only = !info.protection.contains(Protection::WRITE);
-        let held = match self.random.u32(0..10) {
+        match self.random.u32(0..10) {
             _ if readable_only && source.is_frozen().is_ok_and(|frozen| frozen) => {
                 self.tried(Op::CloneFrozen, |_| cloning.open_frozen()).map(|area| {
                     let object = inode(&area);
@@ -157,8 +176,11 @@ impl Worker {
             _ => self
                 .tried(Op::CloneWritable, |_| cloning.protection(Protection::READ_WRITE).open())
                 .map(Held::new_shared),
-        };
-        let Some(mut held) = held else { return };
+        }
+    }
+
+    /// It is of the object that was named, and written only where that is allowed.
+    fn check_clone(&mut self, source: &Source, info: &Info, held: &Held) {
         if held.object != info.object.1 {
             self.found(
                 Rule::Id,
@@ -175,15 +197,6 @@ impl Worker {
             && !matches!(area.write_at(0, &[0]), Err(error) if error.kind() == ErrorKind::ReadOnly)
         {
             self.found(Rule::Bytes, "a clone for reading only can be written");
-        }
-        self.check(&mut held);
-        if held.id().is_some() {
-            self.record(&mut held);
-        }
-        if self.held.len() < MAX_HELD {
-            self.held.push(held);
-        } else {
-            self.release(held);
         }
     }
 

@@ -189,15 +189,16 @@ impl<K: AreaKind> Area<K> {
     /// frozen it concurrently: then that cannot be done, and need not.
     fn rollback_freeze(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = super::object_of(self.object.as_ref());
-        // SAFETY: as in `try_freeze`: no references, and the object's own descriptor. Another
-        // holder who is trying to seal it now is waited for there.
+        // SAFETY: a shared area lends no references, and the descriptor is the object's own.
+        // Another holder who is trying to seal it now is waited for there.
         let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
         if replaced == Err(sys::Errno::PERM) && object.is_frozen().unwrap_or(false) {
             let readable = match self.mapping.protection() {
                 Protection::READ => Ok(()),
                 // Older kernels have removed what was there before they refused.
                 _ => object.own_fd().and_then(|fd| {
-                    // SAFETY: as above.
+                    // SAFETY: a shared area lends no references, and the descriptor is the object's
+                    // own.
                     unsafe { self.mapping.replace(Protection::READ, (fd, 0)) }
                 }),
             };

@@ -184,7 +184,8 @@ impl Mapping {
     /// As [`compare_exchange`](Mapping::compare_exchange).
     pub(crate) fn fetch_and(&self, offset: usize, size: usize, mask: u64) -> Result<u64> {
         let at = self.check_exchange(offset, size)?;
-        // SAFETY: as above.
+        // SAFETY: inside our mapping, aligned, readable and writable (checked), and shared memory,
+        // of which no reference is lent.
         Ok(unsafe { sys::copy::fetch_and(at, mask) })
     }
 
@@ -277,7 +278,8 @@ pub(super) fn direct(protection: Protection, sharing: Sharing, page: PageSize) -
 #[cold]
 #[inline(never)]
 unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
-    // SAFETY: the caller's promise.
+    // SAFETY: no reference but the caller's covers what is written (the caller); what is not mapped
+    // is an error of the call.
     let copied = unsafe { sys::memory::copy_by_kernel(from, to, len) };
     let what = || format!("copy {len} bytes from or to hugetlb pages");
     match copied {

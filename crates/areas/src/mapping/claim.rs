@@ -185,7 +185,8 @@ impl Mapping {
             unsafe { sys::memory::map_over(start, more, Protection::empty().for_mmap(), RESERVED, None) };
         if cleared.is_err() {
             // Then it cannot be what it was: it goes.
-            // SAFETY: as above.
+            // SAFETY: the range is the claim's: shared memory, or what the kernel left of it, of
+            // which nothing is lent.
             let _ = unsafe { sys::memory::unmap(start, more) };
             claim.keep();
         }

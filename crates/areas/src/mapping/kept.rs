@@ -78,7 +78,7 @@ impl Mapping {
     /// The owner of a part, which is not this one's any more behind the call that makes it.
     fn part(&self, part: &Range<usize>) -> Mapping {
         Mapping {
-            // SAFETY: as above.
+            // SAFETY: the part lies inside `base..base+span`, which is ours (invariant).
             base: unsafe { self.base.add(part.start) },
             size: self.size.saturating_sub(part.start).min(part.len()),
             span: part.len(),

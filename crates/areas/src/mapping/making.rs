@@ -72,7 +72,7 @@ impl Plan<'_> {
     /// The caller owns `base..base+span`, and no reference into it is alive.
     pub(super) unsafe fn map_over(&self, base: NonNull<u8>, removed: &mut bool) -> sys::Result<NonNull<u8>> {
         self.until_decided(At::Anywhere, || {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller owns the range, and no reference into it is alive.
             let mapped = unsafe {
                 sys::memory::map_over(base, self.span, self.first().for_mmap(), self.flags, self.file)
             };
@@ -133,7 +133,8 @@ impl Plan<'_> {
         // Another failure may have removed what was there, and another thread have the addresses by
         // now.
         if over.is_ok() || forbidden {
-            // SAFETY: as above: a call that is forbidden changes nothing.
+            // SAFETY: the range was mapped by this function, and nothing else knows of it: a call
+            // that is forbidden changes nothing.
             let _ = unsafe { sys::memory::unmap(base, self.span) };
         }
         forbidden
@@ -279,7 +280,7 @@ impl Mapping {
         // SAFETY: `before < align`, so that it lies inside the `span + align` bytes that were just
         // mapped.
         let base = unsafe { room.base.add(before) };
-        // SAFETY: `before + span <= span + align`, as above.
+        // SAFETY: `before + span <= span + align`, which is what was just mapped.
         let after = unsafe { base.add(plan.span) };
         for (address, len) in [(room.base, before), (after, align - before)] {
             if len > 0 {
@@ -370,7 +371,8 @@ impl Mapping {
                 None => unsafe { sys::memory::unmap(behind, more) },
                 Some(home) => {
                     home.split(self.base, span, more);
-                    // SAFETY: as above.
+                    // SAFETY: `take` gave the range to this mapping, which is shared memory: no
+                    // reference is lent, and nothing of ours reaches behind `span` again.
                     unsafe { home.take_back(behind, more) }.inspect_err(|_| home.join(self.base, span, more))
                 }
             };
@@ -413,7 +415,7 @@ impl Mapping {
         }
         mapped?;
         if plan.first() != protection {
-            // SAFETY: as above.
+            // SAFETY: the range is ours (invariant), and no reference is alive (the caller).
             unsafe { sys::memory::protect(self.base, self.span, protection.for_mprotect()) }?;
             self.note_protection(protection);
         }

@@ -270,8 +270,8 @@ impl Mapping {
     /// [`ErrorKind::ReadOnly`] where it may not be written.
     pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
         self.lendable(Protection::READ_WRITE, "lend the bytes of a mapping for writing")?;
-        // SAFETY: as in `as_bytes`, writable too (checked), and `&mut self` makes it the only
-        // reference.
+        // SAFETY: `base..base+size` is ours (invariant), readable and writable private anonymous
+        // memory (checked), and `&mut self` makes it the only reference.
         Ok(unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.size) })
     }
 
@@ -332,9 +332,9 @@ impl Mapping {
         match &self.home {
             // SAFETY: the range is ours alone (invariant), and nothing uses it again (the caller).
             None => unsafe { sys::memory::unmap(self.base, self.span) }.inspect(|()| self.left()),
-            // SAFETY: as above; the addresses stay taken, so that nothing else can be mapped there.
+            // SAFETY: `take` gave us the range, and nothing uses it again (the caller).
             Some(home) if home.given.is_none() => unsafe { home.take_back(self.base, self.span) },
-            // SAFETY: as above.
+            // SAFETY: `take_memory` gave us the range, and nothing uses it again (the caller).
             Some(home) => unsafe { home.take_memory_back(self.base, self.span, self.protection) },
         }
     }

@@ -49,7 +49,8 @@ impl Mapping {
     #[cold]
     fn restore_protection(&mut self, refused: Protection) {
         let (base, span) = self.above_the_guard();
-        // SAFETY: as in `protect`; what is restored is what the range had.
+        // SAFETY: the range is ours (invariant), and `&mut self` says that no reference that we
+        // lent is alive.
         let restored = unsafe { sys::memory::protect(base, span, self.protection.for_mprotect()) };
         if restored.is_err() && !self.still_has(self.protection) {
             self.note_protection(self.protection.intersection(refused));

@@ -34,19 +34,7 @@ pub(crate) fn run(
     size: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Populated> {
-    job.mapping.check(0, job.len, size)?;
-    // Written through the descriptor, which may be allowed more than the mapping.
-    let protection = job.mapping.protection();
-    if !protection.contains(Protection::WRITE) {
-        return Err(Error::new(ErrorKind::ReadOnly, format!("fill {} from a file", job.whose))
-            .with_facts(format!("its protection is {protection}")));
-    }
-    // Writing beyond the limit is a deadly signal, even where the object has the bytes already.
-    let limit = sys::limits::limit(sys::limits::Limit::FileSize);
-    if job.object.is_some() && limit.is_some_and(|limit| job.len as u64 > limit) {
-        let error = Error::new(ErrorKind::Limit, format!("fill {} from a file", job.whose));
-        return Err(remedy::file_size(error, job.len as u64));
-    }
+    check(job, size)?;
     let placement = super::placement(job);
     let watch = match job.object {
         Some(object) if object.physical().is_some() => Watch::none(),
@@ -98,6 +86,24 @@ pub(crate) fn run(
     progress(Progress { done: job.len, total: job.len });
     let (collapsed_bytes, refused) = collapse.map_or((0, None), Collapse::outcome);
     Ok(Populated { threads, collapsed_bytes, refused })
+}
+
+/// Whether all of it can be written at all.
+fn check(job: &Job<'_>, size: usize) -> Result<()> {
+    job.mapping.check(0, job.len, size)?;
+    // Written through the descriptor, which may be allowed more than the mapping.
+    let protection = job.mapping.protection();
+    if !protection.contains(Protection::WRITE) {
+        return Err(Error::new(ErrorKind::ReadOnly, format!("fill {} from a file", job.whose))
+            .with_facts(format!("its protection is {protection}")));
+    }
+    // Writing beyond the limit is a deadly signal, even where the object has the bytes already.
+    let limit = sys::limits::limit(sys::limits::Limit::FileSize);
+    if job.object.is_some() && limit.is_some_and(|limit| job.len as u64 > limit) {
+        let error = Error::new(ErrorKind::Limit, format!("fill {} from a file", job.whose));
+        return Err(remedy::file_size(error, job.len as u64));
+    }
+    Ok(())
 }
 
 fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Result<()> {

@@ -54,6 +54,23 @@ impl Workers {
         Workers { threads: both.len(), pinned: Some(both) }
     }
 
+    /// What one thread does: piece after piece, until there is none left, or one fails.
+    fn work_off(
+        &self,
+        pieces: impl Fn() -> Option<usize>,
+        work: &impl Fn(usize) -> Result<()>,
+        sender: &mpsc::Sender<(usize, Result<()>)>,
+    ) {
+        let mut ready = self.stay();
+        while let Some(piece) = pieces() {
+            let result = std::mem::replace(&mut ready, Ok(())).and_then(|()| work(piece));
+            let failed = result.is_err();
+            if sender.send((piece, result)).is_err() || failed {
+                break;
+            }
+        }
+    }
+
     /// Has `work` done for every piece from 0 to `pieces`, and reports each to this thread as it is
     /// `finished`. The first error ends it early. Gives the number of threads.
     pub(super) fn for_each_chunk(
@@ -78,20 +95,11 @@ impl Workers {
             let blocked = sys::signals::Blocked::new();
             for _ in 0..threads {
                 let (sender, next, stop) = (sender.clone(), &next, &stop);
-                let worker = move || {
-                    let mut ready = self.stay();
-                    while !stop.load(Ordering::Relaxed) {
-                        let piece = next.fetch_add(1, Ordering::Relaxed);
-                        if piece >= pieces {
-                            break;
-                        }
-                        let result = std::mem::replace(&mut ready, Ok(())).and_then(|()| work(piece));
-                        let failed = result.is_err();
-                        if sender.send((piece, result)).is_err() || failed {
-                            break;
-                        }
-                    }
+                let pieces = move || {
+                    let left = !stop.load(Ordering::Relaxed);
+                    left.then(|| next.fetch_add(1, Ordering::Relaxed)).filter(|&piece| piece < pieces)
                 };
+                let worker = move || self.work_off(pieces, work, &sender);
                 // Where a limit of threads is reached, those that could be started do it all.
                 if thread::Builder::new()
                     .name("areas-populate".to_owned())

@@ -1,6 +1,7 @@
 //! The kernel itself as a provider: mmap, mbind, and pages of the size that was asked for.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -138,58 +139,39 @@ fn nodes_of_status() -> Option<NodeSet> {
 
 /// Maps with pages of one size, places, and takes the hugetlb pages.
 fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>) -> Result<Mapping> {
-    let pool = page != PageSize::base();
+    let mut plan = plan_of(request, page, placement)?;
+    let mut mapping = map_planned(request, &mut plan)?;
+    if let Backing::Object(object) = request.backing() {
+        mapping.note_object(object);
+    }
+    if let Some(placement) = placement {
+        // What the kernel does not want may be a node that is not allowed.
+        let whole = 0..plan.span;
+        mapping.place(whole, placement).map_err(|error| resolve(*placement).err().unwrap_or(error))?;
+    }
+    if let Some(placer) = request.placer() {
+        placer.place(&mut mapping)?;
+    }
+    if plan.flags.contains(MapFlags::HUGETLB) {
+        take_pool_pages(&mapping, plan.span, placement.copied())?;
+    }
+    Ok(mapping)
+}
+
+/// Checks all of a request that can be checked before there is a mapping.
+#[inline]
+fn plan_of<'a>(
+    request: &'a Request<'_>,
+    page: PageSize,
+    placement: Option<&'a Placement>,
+) -> Result<Plan<'a>> {
     let size = request.size();
-    let (wanted, sharing, mut flags, file) = match request.backing() {
-        Backing::Private => (size, Sharing::Exclusive, MapFlags::PRIVATE, None),
-        Backing::Inherited => (size, Sharing::Shared, MapFlags::SHARED, None),
-        Backing::Object(object) => {
-            let mut flags = MapFlags::SHARED;
-            if pool && object.has_reserve() {
-                // No hugetlb page is reserved for what lies beyond its end.
-                flags |= MapFlags::NORESERVE;
-            }
-            let fd = object
-                .own_fd()
-                .map_err(|_| crate::object::closed(format!("map {} of an object", Bytes::from(size))))?;
-            (object.span(), Sharing::Shared, flags, Some((fd, object.offset())))
-        }
-        Backing::Stored => {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("map {} that is stored", Bytes::from(size)),
-            )
-            .with_facts("the kernel has no file of its own")
-            .with_remedy("ask a provider over a file or a device: `Storage::of(file)`"));
-        }
-        Backing::File { file, offset, shared: true } => {
-            (size, Sharing::Shared, MapFlags::SHARED, Some((file, offset)))
-        }
-        Backing::File { file, offset, shared: false } => {
-            (size, Sharing::PrivateFile, MapFlags::PRIVATE, Some((file, offset)))
-        }
-    };
-    if let (Some(placement), Backing::File { shared: true, .. }) = (placement, request.backing()) {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("place {} of a shared file as {placement}", Bytes::from(size)),
-        )
-        .with_facts("the page cache ignores memory policies")
-        .with_remedy("map the file privately, or put it into an area: `areas put FILE`"));
-    }
-    if let Some((_, offset)) = file
-        && !offset.is_multiple_of(page.bytes() as u64)
-    {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("map {} from offset {offset}", Bytes::from(size)),
-        )
-        .with_facts(format!("the offset is not a multiple of the page size, {page}")));
-    }
-    if file.is_none() && pool {
+    let Backed { bytes, sharing, mut flags, file } = backed(request, page)?;
+    check_file(request, page, placement, file.map(|(_, offset)| offset))?;
+    if file.is_none() && page != PageSize::base() {
         flags |= MapFlags::HUGETLB | MapFlags::from_bits_retain(u32::from(page.log2()) << 26);
     }
-    let Some(span) = page.round_up(wanted) else {
+    let Some(span) = page.round_up(bytes) else {
         return Err(Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(size)))
             .with_facts("rounded up to whole pages it is more than there are addresses"));
     };
@@ -198,56 +180,126 @@ fn map_one(request: &Request<'_>, page: PageSize, placement: Option<&Placement>)
             .with_facts(format!("it has {} of addresses", Bytes::from(span))));
     }
     refuse_impossible(size)?;
-    let at = match request.address() {
-        Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => At::Anywhere,
-        // Root may map there, and could not hold what it got: Rust's pointers to memory are never
-        // null.
-        Address::Exactly(0) => {
-            return Err(Error::new(ErrorKind::InvalidInput, format!("map {} at 0x0", Bytes::from(size)))
-                .with_facts("memory cannot be mapped at address 0")
-                .with_remedy("choose another address, or let the kernel choose one"));
-        }
-        Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("map {} at {address:#x}", Bytes::from(size)),
-            )
-            .with_facts(format!("the address is not a multiple of the page size, {page}")));
-        }
-        Address::Exactly(address) => At::Exactly(address),
-    };
+    let at = chosen_address(request, page)?;
     check_alignment(request)?;
     let protection = request.wanted_protection();
-    let align = page.bytes().max(request.alignment());
-    let mut plan = Plan { at, size, span, page, protection, sharing, flags, file, placement };
-    let mut mapping = match request.home() {
-        Some((reservation, offset)) => Mapping::inside(&plan, reservation, offset)?,
-        None => match in_roomy_place(request, &plan, align) {
-            Some(mapping) => mapping?,
-            None => match request.address() {
-                Address::AtOrAbove(hint) => address::at_or_above(&plan, hint, align)?,
-                Address::Random => address::at_random(&plan, 0, align)?,
-                Address::RandomAtOrAbove(lowest) => address::at_random(&plan, lowest, align)?,
-                Address::Any if align > page.bytes() => Mapping::aligned(&plan, align)?,
-                Address::Any if !pool && avoids_merging(request, placement) => Mapping::apart(&mut plan)?,
-                Address::Any | Address::Exactly(_) => Mapping::new(&plan)?,
-            },
-        },
-    };
-    if let Backing::Object(object) = request.backing() {
-        mapping.note_object(object);
+    Ok(Plan { at, size, span, page, protection, sharing, flags, file, placement })
+}
+
+/// What the kernel is given as the memory behind a mapping.
+struct Backed<'a> {
+    /// How much of it is to be mapped.
+    bytes: usize,
+    sharing: Sharing,
+    flags: MapFlags,
+    file: Option<(BorrowedFd<'a>, u64)>,
+}
+
+#[inline]
+fn backed<'a>(request: &'a Request<'_>, page: PageSize) -> Result<Backed<'a>> {
+    let bytes = request.size();
+    Ok(match request.backing() {
+        Backing::Private => {
+            Backed { bytes, sharing: Sharing::Exclusive, flags: MapFlags::PRIVATE, file: None }
+        }
+        Backing::Inherited => Backed { bytes, sharing: Sharing::Shared, flags: MapFlags::SHARED, file: None },
+        Backing::Object(object) => {
+            let mut flags = MapFlags::SHARED;
+            if page != PageSize::base() && object.has_reserve() {
+                // No hugetlb page is reserved for what lies beyond its end.
+                flags |= MapFlags::NORESERVE;
+            }
+            let fd = object
+                .own_fd()
+                .map_err(|_| crate::object::closed(format!("map {} of an object", Bytes::from(bytes))))?;
+            let file = Some((fd, object.offset()));
+            Backed { bytes: object.span(), sharing: Sharing::Shared, flags, file }
+        }
+        Backing::Stored => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("map {} that is stored", Bytes::from(bytes)),
+            )
+            .with_facts("the kernel has no file of its own")
+            .with_remedy("ask a provider over a file or a device: `Storage::of(file)`"));
+        }
+        Backing::File { file, offset, shared } => {
+            let (sharing, flags) = match shared {
+                true => (Sharing::Shared, MapFlags::SHARED),
+                false => (Sharing::PrivateFile, MapFlags::PRIVATE),
+            };
+            Backed { bytes, sharing, flags, file: Some((file, offset)) }
+        }
+    })
+}
+
+/// A shared file takes no placement, and each mapping of a file begins at a whole page of it.
+#[inline]
+fn check_file(
+    request: &Request<'_>,
+    page: PageSize,
+    placement: Option<&Placement>,
+    offset: Option<u64>,
+) -> Result<()> {
+    let size = Bytes::from(request.size());
+    if let (Some(placement), Backing::File { shared: true, .. }) = (placement, request.backing()) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("place {size} of a shared file as {placement}"),
+        )
+        .with_facts("the page cache ignores memory policies")
+        .with_remedy("map the file privately, or put it into an area: `areas put FILE`"));
     }
-    if let Some(placement) = placement {
-        // What the kernel does not want may be a node that is not allowed.
-        mapping.place(0..span, placement).map_err(|error| resolve(*placement).err().unwrap_or(error))?;
+    match offset {
+        Some(offset) if !offset.is_multiple_of(page.bytes() as u64) => {
+            Err(Error::new(ErrorKind::InvalidInput, format!("map {size} from offset {offset}"))
+                .with_facts(format!("the offset is not a multiple of the page size, {page}")))
+        }
+        _ => Ok(()),
     }
-    if let Some(placer) = request.placer() {
-        placer.place(&mut mapping)?;
+}
+
+/// The address that was asked for, if it can be one.
+#[inline]
+fn chosen_address(request: &Request<'_>, page: PageSize) -> Result<At> {
+    let size = Bytes::from(request.size());
+    match request.address() {
+        Address::Any | Address::AtOrAbove(_) | Address::Random | Address::RandomAtOrAbove(_) => {
+            Ok(At::Anywhere)
+        }
+        // Root may map there, and could not hold what it got: Rust's pointers to memory are never
+        // null.
+        Address::Exactly(0) => Err(Error::new(ErrorKind::InvalidInput, format!("map {size} at 0x0"))
+            .with_facts("memory cannot be mapped at address 0")
+            .with_remedy("choose another address, or let the kernel choose one")),
+        Address::Exactly(address) if !address.is_multiple_of(page.bytes()) => {
+            Err(Error::new(ErrorKind::InvalidInput, format!("map {size} at {address:#x}"))
+                .with_facts(format!("the address is not a multiple of the page size, {page}")))
+        }
+        Address::Exactly(address) => Ok(At::Exactly(address)),
     }
-    if pool && file.is_none() {
-        take_pool_pages(&mapping, span, placement.copied())?;
+}
+
+/// Maps where the request wants it: inside a reservation, where there is room to grow, as its
+/// address says, or where the kernel likes.
+#[inline]
+fn map_planned(request: &Request<'_>, plan: &mut Plan<'_>) -> Result<Mapping> {
+    let align = plan.page.bytes().max(request.alignment());
+    if let Some((reservation, offset)) = request.home() {
+        return Mapping::inside(plan, reservation, offset);
     }
-    Ok(mapping)
+    if let Some(mapping) = in_roomy_place(request, plan, align) {
+        return mapping;
+    }
+    let base_pages = plan.page == PageSize::base();
+    match request.address() {
+        Address::AtOrAbove(hint) => address::at_or_above(plan, hint, align),
+        Address::Random => address::at_random(plan, 0, align),
+        Address::RandomAtOrAbove(lowest) => address::at_random(plan, lowest, align),
+        Address::Any if align > plan.page.bytes() => Mapping::aligned(plan, align),
+        Address::Any if base_pages && avoids_merging(request, plan.placement) => Mapping::apart(plan),
+        Address::Any | Address::Exactly(_) => Mapping::new(plan),
+    }
 }
 
 /// What may grow where it is lies where there is room behind it, if its addresses are for us to

@@ -71,7 +71,8 @@ impl Mmap {
     pub unsafe fn map(&self) -> Result<NonNull<u8>> {
         let &Mmap { hint, len, protection, flags, fd, offset } = self;
         let raw = sys::memory::Raw { hint, len, protection, flags, fd, offset };
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: with MAP_FIXED the caller owns what is replaced, and nothing uses it again (the
+        // caller).
         unsafe { sys::memory::map_raw(&raw) }.map_err(|errno| self.refused(errno))
     }
 
@@ -120,7 +121,7 @@ impl Mmap {
 /// The caller owns the range, and nothing uses it again.
 #[doc(alias = "aml_area_linux_munmap")]
 pub unsafe fn unmap(start: NonNull<u8>, len: usize) -> Result<()> {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the caller owns the range, and nothing uses it again.
     match unsafe { sys::memory::unmap_for_program(start, len) } {
         Ok(()) => Ok(()),
         Err(errno) => {

@@ -5,7 +5,7 @@
 //! descriptor is, what it is open for, its seals and size), and of the rest only what agrees with
 //! that.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::claim::Claim;
 use super::id::AreaId;
@@ -173,18 +173,7 @@ impl Parcel {
         };
         let writable = sys::file::is_writable(descriptor.as_fd())
             .map_err(|errno| unknown().with_system_call("fcntl(F_GETFL)", errno))?;
-        match sys::object::seals(descriptor.as_fd()) {
-            Ok(_) => {}
-            // No memory object, or only a name of one. From here on its file system is the kernel's
-            // own: an error of it is not the giver's doing, which could keep our transfer socket
-            // shut with it.
-            Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(None),
-            Err(errno) => return Err(unknown().with_system_call("fcntl(F_GET_SEALS)", errno)),
-        }
-        // A file in a folder can have seals, too.
-        let stat = sys::file::look(descriptor.as_fd())
-            .map_err(|errno| unknown().with_system_call("statx", errno))?;
-        if stat.links != 0 {
+        if !is_memory(descriptor.as_fd(), unknown)? {
             return Ok(None);
         }
         if let Some(claim) = claim {
@@ -289,6 +278,24 @@ impl Parcel {
 /// Whether an error is about the addresses that were asked for.
 fn is_of_the_place(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::AddressInUse | ErrorKind::InvalidInput | ErrorKind::NotPermitted)
+}
+
+/// Whether it is an object of memory that is in no folder.
+///
+/// # Errors
+/// `unknown`, with the call: the kernel did not say.
+fn is_memory(descriptor: BorrowedFd<'_>, unknown: impl Fn() -> Error) -> Result<bool> {
+    match sys::object::seals(descriptor) {
+        Ok(_) => {}
+        // No memory object, or only a name of one. From here on its file system is the kernel's
+        // own: an error of it is not the giver's doing, which could keep our transfer socket shut
+        // with it.
+        Err(sys::Errno::INVAL | sys::Errno::BADF) => return Ok(false),
+        Err(errno) => return Err(unknown().with_system_call("fcntl(F_GET_SEALS)", errno)),
+    }
+    // A file in a folder can have seals, too.
+    let stat = sys::file::look(descriptor).map_err(|errno| unknown().with_system_call("statx", errno))?;
+    Ok(stat.links == 0)
 }
 
 #[cfg(test)]

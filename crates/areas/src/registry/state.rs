@@ -12,6 +12,7 @@ mod cut;
 mod joining;
 mod looking;
 mod news;
+mod offering;
 mod process;
 mod publishing;
 mod teams;

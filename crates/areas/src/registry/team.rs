@@ -1,7 +1,7 @@
 //! This process's own team: its table, its link, its ids.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::claim::Claim;
 use super::directory::{Directory, Link, any_below};
@@ -39,60 +39,84 @@ pub(super) struct Team {
     used: u32,
 }
 
+/// What is tried in all of `Team::create`.
+const WHAT: &str = "join the registry";
+
+/// The error of a call that should not fail.
+#[inline]
+fn failed(call: &'static str) -> impl FnOnce(sys::Errno) -> Error {
+    move |errno| Error::new(ErrorKind::System, WHAT).with_system_call(call, errno)
+}
+
+/// An object for a table: ours alone, of a table's size, not sealed yet.
+#[inline]
+fn new_object() -> Result<OwnedFd> {
+    let fd = sys::object::create(LABEL, sys::object::Pages::Base).map_err(|errno| {
+        let error = Error::new(ErrorKind::Limit, WHAT).with_system_call("memfd_create", errno);
+        match errno {
+            sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error),
+            _ => error,
+        }
+    })?;
+    let size = TABLE_BYTES as u64;
+    if sys::limits::limit(sys::limits::Limit::FileSize).is_some_and(|limit| limit < size) {
+        return Err(remedy::file_size(Error::new(ErrorKind::Limit, WHAT), size));
+    }
+    sys::file::set_mode(fd.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
+    sys::object::set_size(fd.as_fd(), size).map_err(failed("ftruncate"))?;
+    Ok(fd)
+}
+
+/// Maps a table's object for this process: a forked child must not write there, and a core dump
+/// must not fill the holes.
+#[inline]
+fn map_table(fd: BorrowedFd<'_>) -> Result<Mapping> {
+    let mapping = Mapping::unlocked(&Plan {
+        at: At::Anywhere,
+        size: TABLE_BYTES,
+        span: TABLE_BYTES,
+        page: PageSize::base(),
+        protection: Protection::READ_WRITE,
+        sharing: Sharing::Shared,
+        flags: MapFlags::SHARED,
+        file: Some((fd, 0)),
+        placement: None,
+    })?;
+    mapping.advise(Advice::DontFork).map_err(failed("madvise(MADV_DONTFORK)"))?;
+    mapping.advise(Advice::DontDump).map_err(failed("madvise(MADV_DONTDUMP)"))?;
+    Ok(mapping)
+}
+
+/// When this process was started, as others read it, too.
+#[inline]
+fn own_start_time() -> Result<u64> {
+    const PATH: &str = "/proc/self/stat";
+    let stat = ProcessStat::read(PATH).map_err(|error| {
+        let errno = sys::Errno::from_io_error(&error).unwrap_or(sys::Errno::IO);
+        let call = format!("open, read({PATH})");
+        match errno {
+            sys::Errno::MFILE | sys::Errno::NFILE => {
+                remedy::open_files(Error::new(ErrorKind::Limit, WHAT).with_system_call(call, errno))
+            }
+            _ => Error::new(ErrorKind::Registry, WHAT)
+                .with_system_call(call, errno)
+                .with_remedy("/proc must be mounted: `mount -t proc proc /proc`, in a chroot, too"),
+        }
+    })?;
+    Ok(stat.start_time)
+}
+
 impl Team {
     /// Makes the table, and last of all the link by which others find it: one that says that it is
     /// `empty`, where nothing is published with it.
     pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
-        const WHAT: &str = "join the registry";
-        let failed = |call: &'static str| {
-            move |errno| Error::new(ErrorKind::System, WHAT).with_system_call(call, errno)
-        };
-        let fd = sys::object::create(LABEL, sys::object::Pages::Base).map_err(|errno| {
-            let error = Error::new(ErrorKind::Limit, WHAT).with_system_call("memfd_create", errno);
-            match errno {
-                sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error),
-                _ => error,
-            }
-        })?;
-        let size = TABLE_BYTES as u64;
-        if sys::limits::limit(sys::limits::Limit::FileSize).is_some_and(|limit| limit < size) {
-            return Err(remedy::file_size(Error::new(ErrorKind::Limit, WHAT), size));
-        }
-        sys::file::set_mode(fd.as_fd(), 0o600).map_err(failed("fchmod(0600)"))?;
-        sys::object::set_size(fd.as_fd(), size).map_err(failed("ftruncate"))?;
-        let mapping = Mapping::unlocked(&Plan {
-            at: At::Anywhere,
-            size: TABLE_BYTES,
-            span: TABLE_BYTES,
-            page: PageSize::base(),
-            protection: Protection::READ_WRITE,
-            sharing: Sharing::Shared,
-            flags: MapFlags::SHARED,
-            file: Some((fd.as_fd(), 0)),
-            placement: None,
-        })?;
-        // A forked child must not write here, and a core dump must not fill the holes.
-        mapping.advise(Advice::DontFork).map_err(failed("madvise(MADV_DONTFORK)"))?;
-        mapping.advise(Advice::DontDump).map_err(failed("madvise(MADV_DONTDUMP)"))?;
+        let fd = new_object()?;
+        let mapping = map_table(fd.as_fd())?;
         sys::record_lock::take(fd.as_fd()).map_err(failed("fcntl(F_SETLK)"))?;
         let fd = Guarded::new(fd).map_err(failed("fstat"))?;
         let identity = fd.identity();
         let pid = sys::process::pid();
-        let unread = |path: &'static str, error: &std::io::Error| {
-            let errno = sys::Errno::from_io_error(error).unwrap_or(sys::Errno::IO);
-            let call = format!("open, read({path})");
-            match errno {
-                sys::Errno::MFILE | sys::Errno::NFILE => {
-                    remedy::open_files(Error::new(ErrorKind::Limit, WHAT).with_system_call(call, errno))
-                }
-                _ => Error::new(ErrorKind::Registry, WHAT)
-                    .with_system_call(call, errno)
-                    .with_remedy("/proc must be mounted: `mount -t proc proc /proc`, in a chroot, too"),
-            }
-        };
-        let start_time = ProcessStat::read("/proc/self/stat")
-            .map_err(|error| unread("/proc/self/stat", &error))?
-            .start_time;
+        let start_time = own_start_time()?;
         // The slot is claimed by the link, which is last: until then the table says a slot that
         // no process looks for.
         let table = Table::create(mapping, &Owner { slot: 0, pid, start_time, table: identity })?;

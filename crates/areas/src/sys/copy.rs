@@ -44,7 +44,8 @@ macro_rules! words {
 
             #[inline]
             unsafe fn store(at: *mut Self, value: Self, order: Ordering) {
-                // SAFETY: as above.
+                // SAFETY: aligned and mapped for the call, and writable (the caller); all accesses
+                // here are atomic, or from outside of the language.
                 unsafe { <$atomic>::from_ptr(at) }.store(value, order);
             }
         }
@@ -115,7 +116,8 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
         }
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: `len` bytes are readable at `src` and writable at `dst`, and no Rust reference covers
+    // what is written (the caller).
     unsafe {
         copy_by_byte(src, dst, len)
     }
@@ -125,13 +127,14 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
 /// tests.
 ///
 /// # Safety
-/// As for [`copy`].
+/// `len` bytes are readable at `src` and writable at `dst`, and no Rust reference covers what is
+/// written.
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 unsafe fn copy_by_byte(src: *const u8, dst: *mut u8, len: usize) {
     for at in 0..len {
         // SAFETY: `at < len`, so the address is inside the readable range that the caller promised.
         let from = unsafe { src.add(at) };
-        // SAFETY: as above, for the writable range.
+        // SAFETY: `at < len`, so the address is inside the writable range that the caller promised.
         let to = unsafe { dst.add(at) };
         // SAFETY: readable, by the caller's promise, which is enough for a relaxed load of a byte.
         let byte = unsafe { load(from.cast_mut(), Ordering::Relaxed) };
@@ -147,7 +150,8 @@ unsafe fn copy_by_byte(src: *const u8, dst: *mut u8, len: usize) {
 #[inline]
 pub(crate) unsafe fn load<T: Word>(at: *mut T, order: Ordering) -> T {
     let order = if is_for_loads(order) { order } else { Ordering::SeqCst };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: aligned, mapped and readable; writable, too, unless the order is relaxed (the
+    // caller).
     unsafe { T::load(at, order) }
 }
 
@@ -178,7 +182,7 @@ pub(crate) unsafe fn load_read_only<T: Word>(at: *mut T, order: Ordering) -> T {
 #[inline]
 pub(crate) unsafe fn store<T: Word>(at: *mut T, value: T, order: Ordering) {
     let order = if is_for_stores(order) { order } else { Ordering::SeqCst };
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: aligned, mapped and writable, and no Rust reference covers it (the caller).
     unsafe { T::store(at, value, order) }
 }
 
@@ -197,10 +201,11 @@ pub(crate) unsafe fn compare_exchange(at: *mut u64, current: u64, new: u64) -> R
 /// Keeps the bits of `mask` of a word, releasing what was written before. The word that was there.
 ///
 /// # Safety
-/// As for [`compare_exchange`].
+/// `at` is aligned, mapped, readable and writable, and no Rust reference covers it.
 #[inline]
 pub(crate) unsafe fn fetch_and(at: *mut u64, mask: u64) -> u64 {
-    // SAFETY: as above.
+    // SAFETY: aligned, mapped, readable and writable for the call (the caller); all accesses here
+    // are atomic, or from outside of the language.
     unsafe { AtomicU64::from_ptr(at) }.fetch_and(mask, Ordering::Release)
 }
 
@@ -230,7 +235,8 @@ mod tests {
                 // SAFETY: both buffers are ours and hold `offset + len <= 5000` and `len + 1`
                 // bytes.
                 unsafe { copy(source[offset..].as_ptr(), by_call.as_mut_ptr(), len) }
-                // SAFETY: as above.
+                // SAFETY: both buffers are ours and hold `offset + len <= 5000` and `len + 1`
+                // bytes.
                 unsafe { copy_by_byte(source[offset..].as_ptr(), by_byte.as_mut_ptr(), len) }
                 assert_eq!(by_call, by_byte);
                 assert_eq!(&by_call[..len], &source[offset..offset + len]);
@@ -245,9 +251,9 @@ mod tests {
         let at = &raw mut word;
         // SAFETY: our own word, aligned, and no reference to it is alive.
         assert_eq!(unsafe { compare_exchange(at, 7, 0b1101) }, Ok(7));
-        // SAFETY: as above.
+        // SAFETY: our own word, aligned, and no reference to it is alive.
         assert_eq!(unsafe { compare_exchange(at, 7, 1) }, Err(0b1101));
-        // SAFETY: as above.
+        // SAFETY: our own word, aligned, and no reference to it is alive.
         assert_eq!(unsafe { fetch_and(at, 0b101) }, 0b1101);
         assert_eq!(word, 0b101);
     }
@@ -261,9 +267,9 @@ mod tests {
         for (value, order) in (1..).zip(orders) {
             // SAFETY: our own word, aligned, and no reference to it is alive.
             unsafe { store(at, value, order) }
-            // SAFETY: as above.
+            // SAFETY: our own word, aligned, and no reference to it is alive.
             assert_eq!(unsafe { load(at, order) }, value, "{order:?}");
-            // SAFETY: as above.
+            // SAFETY: our own word, aligned, and no reference to it is alive.
             assert_eq!(unsafe { load_read_only(at, order) }, value, "{order:?}");
         }
         let reported = orders.map(|order| (is_for_loads(order), is_for_stores(order)));

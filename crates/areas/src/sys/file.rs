@@ -111,8 +111,8 @@ pub(crate) fn copy_of_number(number: i32) -> Result<OwnedFd> {
     if number < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: as in `stat_number`: the number is borrowed for one call, and of one that is not open
-    // the kernel says EBADF.
+    // SAFETY: the number is borrowed for one call, and of one that is not open the kernel says
+    // EBADF. (It is not -1: checked.)
     let file = unsafe { BorrowedFd::borrow_raw(number) };
     copy_of(file)
 }

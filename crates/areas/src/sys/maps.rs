@@ -370,11 +370,12 @@ mod tests {
         let at = base.addr().get();
         // SAFETY: pages 2 and 3 of 8 that were just mapped, and nothing uses.
         let second = unsafe { base.add(2 * page) };
-        // SAFETY: as above.
+        // SAFETY: shared pages of this test's, to which there is no reference.
         unsafe { protect(second, 2 * page, MprotectFlags::READ) }.unwrap();
         // SAFETY: page 6 of 8.
         let hole = unsafe { base.add(6 * page) };
-        // SAFETY: as above.
+        // SAFETY: pages of this test's, to which there is no reference, and which are not used
+        // again.
         unsafe { unmap(hole, page) }.unwrap();
         let identity = crate::sys::file::stat(object.as_fd()).unwrap().identity;
         for way in [within, within_by_text] {
@@ -396,7 +397,8 @@ mod tests {
         for (from, pages) in [(0, 6), (7, 1)] {
             // SAFETY: what is left of what was mapped above.
             let part = unsafe { base.add(from * page) };
-            // SAFETY: as above.
+            // SAFETY: pages of this test's, to which there is no reference, and which are not used
+            // again.
             unsafe { unmap(part, pages * page) }.unwrap();
         }
         assert_eq!(within(at..at + 8 * page).unwrap(), []);

@@ -85,7 +85,7 @@ unsafe fn raw_map(
         // SAFETY: the caller's promise where MAP_FIXED is set; else the kernel picks unused
         // addresses.
         Some((fd, offset)) => unsafe { mm::mmap(hint, len, protection, flags, fd.as_fd(), offset) },
-        // SAFETY: as above.
+        // SAFETY: with MAP_FIXED the caller owns the range; else the kernel picks unused addresses.
         None => unsafe { mm::mmap_anonymous(hint, len, protection, flags) },
     }?;
     // A mapping at address 0 cannot be distinguished from null in Rust, and root may make one.
@@ -158,7 +158,7 @@ fn own<T>(call: impl FnOnce() -> T) -> T {
 /// # Safety
 /// The caller owns the range, and no reference into it is used again.
 pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the caller owns the range, and no reference into it is used again.
     own(|| unsafe { unmap_for_program(address, len) })
 }
 
@@ -170,7 +170,7 @@ pub(crate) unsafe fn unmap(address: NonNull<u8>, len: usize) -> Result<()> {
 /// # Safety
 /// The caller owns the range, and no reference into it is used again.
 pub(crate) unsafe fn unmap_for_program(address: NonNull<u8>, len: usize) -> Result<()> {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the caller owns the range, and no reference into it is used again.
     match unsafe { libc::munmap(address.as_ptr().cast::<c_void>(), len) } {
         0 => Ok(()),
         _ => Err(last_errno()),
@@ -187,8 +187,8 @@ pub(crate) unsafe fn unmap_for_program(address: NonNull<u8>, len: usize) -> Resu
 /// the change.
 pub(crate) unsafe fn lengthen(address: NonNull<u8>, len: usize, new_len: usize) -> Result<NonNull<u8>> {
     let flags = libc::MREMAP_MAYMOVE;
-    // SAFETY: the caller's promise, passed on. (Through libc for the reason that
-    // `unmap_for_program` has.)
+    // SAFETY: the caller owns the range, which is one mapping, and no reference into it outlives
+    // the change. (Through libc for the reason that `unmap_for_program` has.)
     let got = own(|| unsafe { libc::mremap(address.as_ptr().cast::<c_void>(), len, new_len, flags) });
     if got == libc::MAP_FAILED { Err(last_errno()) } else { NonNull::new(got.cast()).ok_or(Errno::NOMEM) }
 }
@@ -198,7 +198,8 @@ pub(crate) unsafe fn lengthen(address: NonNull<u8>, len: usize, new_len: usize) 
 /// # Safety
 /// The caller owns the range, and no reference into it outlives a right that is taken away.
 pub(crate) unsafe fn protect(address: NonNull<u8>, len: usize, protection: MprotectFlags) -> Result<()> {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: the caller owns the range, and no reference into it outlives a right that is taken
+    // away.
     unsafe { mm::mprotect(address.as_ptr().cast::<c_void>(), len, protection) }
 }
 
@@ -266,7 +267,7 @@ pub(crate) fn lock(address: NonNull<u8>, len: usize, on_fault: bool) -> Result<(
         // SAFETY: locking changes no content and no validity; an unmapped range gives ENOMEM.
         unsafe { mm::mlock_with(address, len, mm::MlockFlags::ONFAULT) }
     } else {
-        // SAFETY: as above.
+        // SAFETY: locking changes no content and no validity; an unmapped range gives ENOMEM.
         unsafe { mm::mlock(address, len) }
     }
 }

@@ -202,6 +202,55 @@ pub(crate) fn take_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<Pa
     packet(socket, bytes, 0)
 }
 
+impl Packet {
+    /// Takes in one part of what came beside the bytes.
+    ///
+    /// # Safety
+    /// A whole header is at `header`, aligned, and what it heads behind it, as the kernel wrote
+    /// both. Its descriptors are open, and nothing else knows of them.
+    #[inline]
+    unsafe fn take_part(&mut self, header: *const libc::cmsghdr) {
+        // SAFETY: a whole header lies there, aligned (the caller).
+        let part = unsafe { header.read() };
+        // SAFETY: what the header heads follows it (the caller).
+        let data = unsafe { libc::CMSG_DATA(header) };
+        let len = data_len(&part);
+        match (part.cmsg_level, part.cmsg_type) {
+            // A handle of the sender, where the program asked for that (SO_PASSPIDFD), is a
+            // descriptor as well, and no area's.
+            (libc::SOL_SOCKET, kind @ (libc::SCM_RIGHTS | SCM_PIDFD)) => {
+                for at in (0..len / size_of::<libc::c_int>()).map(|i| i * size_of::<libc::c_int>()) {
+                    // SAFETY: `at` and the four bytes there are inside the `len` bytes that the
+                    // header heads.
+                    let number = unsafe { data.add(at) };
+                    // SAFETY: the four bytes there are inside the `len` bytes that the header
+                    // heads; nothing is assumed of the alignment.
+                    let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
+                    if number < 0 {
+                        continue;
+                    }
+                    // SAFETY: the kernel has made this descriptor for us, and nothing else knows of
+                    // it (the caller).
+                    let given = unsafe { OwnedFd::from_raw_fd(number) };
+                    match move_up(given) {
+                        Ok(descriptor) if kind == libc::SCM_RIGHTS => self.descriptors.push(descriptor),
+                        // What the message does not stand for is closed.
+                        Ok(_) => {}
+                        // As where the kernel had no number for it.
+                        Err(_) => (self.cut, self.lacks) = (true, true),
+                    }
+                }
+            }
+            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if len >= size_of::<libc::ucred>() => {
+                // SAFETY: so many bytes are there (checked), and any bytes are such a value.
+                let who = unsafe { data.cast::<libc::ucred>().read_unaligned() };
+                self.sender = Some(Sender { pid: u32::try_from(who.pid).unwrap_or(0), user: who.uid });
+            }
+            _ => {}
+        }
+    }
+}
+
 fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Result<Packet> {
     /// Room for the descriptors and for who sent them, in words, which are aligned as its parts
     /// have to be. More descriptors than are expected, so that all that come are seen, and closed.
@@ -235,43 +284,9 @@ fn packet(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: libc::c_int) -> Resul
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     while !header.is_null() {
         // SAFETY: not null, so that a whole header lies there, inside `space`, aligned
-        // (`CMSG_FIRSTHDR`, `CMSG_NXTHDR`).
-        let part = unsafe { header.read() };
-        // SAFETY: the header is inside `space`, and what it heads follows.
-        let data = unsafe { libc::CMSG_DATA(header) };
-        let len = data_len(&part);
-        match (part.cmsg_level, part.cmsg_type) {
-            // A handle of the sender, where the program asked for that (SO_PASSPIDFD), is a
-            // descriptor as well, and no area's.
-            (libc::SOL_SOCKET, kind @ (libc::SCM_RIGHTS | SCM_PIDFD)) => {
-                for at in (0..len / size_of::<libc::c_int>()).map(|i| i * size_of::<libc::c_int>()) {
-                    // SAFETY: `at` and the four bytes there are inside the `len` bytes that the
-                    // header heads.
-                    let number = unsafe { data.add(at) };
-                    // SAFETY: as above; nothing is assumed of the alignment.
-                    let number = unsafe { number.cast::<libc::c_int>().read_unaligned() };
-                    if number < 0 {
-                        continue;
-                    }
-                    // SAFETY: the kernel has just made this descriptor for us, and nothing else
-                    // knows of it.
-                    let given = unsafe { OwnedFd::from_raw_fd(number) };
-                    match move_up(given) {
-                        Ok(descriptor) if kind == libc::SCM_RIGHTS => packet.descriptors.push(descriptor),
-                        // What the message does not stand for is closed.
-                        Ok(_) => {}
-                        // As where the kernel had no number for it.
-                        Err(_) => (packet.cut, packet.lacks) = (true, true),
-                    }
-                }
-            }
-            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if len >= size_of::<libc::ucred>() => {
-                // SAFETY: so many bytes are there (checked), and any bytes are such a value.
-                let who = unsafe { data.cast::<libc::ucred>().read_unaligned() };
-                packet.sender = Some(Sender { pid: u32::try_from(who.pid).unwrap_or(0), user: who.uid });
-            }
-            _ => {}
-        }
+        // (`CMSG_FIRSTHDR`, `CMSG_NXTHDR`), and what it heads behind it. The kernel has just made
+        // its descriptors for us, and each part is taken once.
+        unsafe { packet.take_part(header) };
         // SAFETY: the message is as the kernel has filled it in, and the header one of its own.
         header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
     }

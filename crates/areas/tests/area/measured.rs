@@ -51,58 +51,64 @@ fn each_of_many_is_reported_as_by_itself() {
         holders.iter_mut().for_each(|holder| assert_eq!(holder.hear(), "ready"));
         let own = areas::builder(2 * PAGE).name("own").shared().unwrap();
         own.write_at(0, &[1]).unwrap();
-        let list = || registry::list().unwrap().areas;
-        // By way of folders the first time, and in another order the folders change each time;
-        // later they may be taken by their numbers.
-        let mut before = None;
-        for mix in [true, false, true] {
-            let mut areas = list();
-            assert_eq!(areas.len(), 3 * 6 + 1);
-            if mix {
-                let half = areas.split_off(9);
-                areas = half.into_iter().zip(areas).flat_map(|(one, other)| [one, other]).collect();
-            }
-            let mut seen = Vec::new();
-            registry::measure_each(areas.clone(), |source, measured| {
-                seen.push(reported(source, &measured?));
-                Ok::<_, areas::Error>(())
-            })
-            .unwrap();
-            let expected: Vec<String> =
-                areas.iter().map(|source| reported(source, &source.measure().unwrap())).collect();
-            assert_eq!(seen, expected);
-            // From the second time on nothing new is met.
-            match before {
-                None => before = Some(Held::now()),
-                Some(before) => before.assert_no_more("measuring many"),
-            }
-        }
-        let before = before.unwrap();
-
-        // One of them dies on the way, with its folder open.
-        let victim = holders[1].pid();
-        let (mut seen, mut gone) = (0, 0);
-        registry::measure_each(list(), |source, measured| {
-            match measured {
-                Ok(_) => seen += 1,
-                Err(error) if source.pid() == victim => {
-                    assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error}");
-                    gone += 1;
-                }
-                Err(error) => return Err(error),
-            }
-            if source.pid() == victim && gone == 0 {
-                kill_process(Pid::from_raw(victim.cast_signed()).unwrap(), Signal::KILL).unwrap();
-                let folder = format!("/proc/{victim}/fd");
-                while std::fs::read_dir(&folder).is_ok_and(|names| names.count() > 0) {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-            Ok::<_, areas::Error>(())
-        })
-        .unwrap();
-        assert_eq!((seen, gone), (2 * 6 + 1 + 1, 5));
+        let before = all_are_told_as_by_themselves();
+        one_dies_on_the_way(holders[1].pid());
         before.assert_no_more("measuring one that died");
         String::new()
     });
+}
+
+/// Measures all at once and one by one, a few times; what is held after the first time.
+fn all_are_told_as_by_themselves() -> Held {
+    // By way of folders the first time, and in another order the folders change each time; later
+    // they may be taken by their numbers.
+    let mut before = None;
+    for mix in [true, false, true] {
+        let mut areas = registry::list().unwrap().areas;
+        assert_eq!(areas.len(), 3 * 6 + 1);
+        if mix {
+            let half = areas.split_off(9);
+            areas = half.into_iter().zip(areas).flat_map(|(one, other)| [one, other]).collect();
+        }
+        let mut seen = Vec::new();
+        registry::measure_each(areas.clone(), |source, measured| {
+            seen.push(reported(source, &measured?));
+            Ok::<_, areas::Error>(())
+        })
+        .unwrap();
+        let expected: Vec<String> =
+            areas.iter().map(|source| reported(source, &source.measure().unwrap())).collect();
+        assert_eq!(seen, expected);
+        // From the second time on nothing new is met.
+        match &before {
+            None => before = Some(Held::now()),
+            Some(before) => before.assert_no_more("measuring many"),
+        }
+    }
+    before.unwrap()
+}
+
+/// The victim dies with its folder open: the rest of it is gone, and all others are reported.
+fn one_dies_on_the_way(victim: u32) {
+    let (mut seen, mut gone) = (0, 0);
+    registry::measure_each(registry::list().unwrap().areas, |source, measured| {
+        match measured {
+            Ok(_) => seen += 1,
+            Err(error) if source.pid() == victim => {
+                assert_eq!(error.kind(), ErrorKind::NoSuchArea, "{error}");
+                gone += 1;
+            }
+            Err(error) => return Err(error),
+        }
+        if source.pid() == victim && gone == 0 {
+            kill_process(Pid::from_raw(victim.cast_signed()).unwrap(), Signal::KILL).unwrap();
+            let folder = format!("/proc/{victim}/fd");
+            while std::fs::read_dir(&folder).is_ok_and(|names| names.count() > 0) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Ok::<_, areas::Error>(())
+    })
+    .unwrap();
+    assert_eq!((seen, gone), (2 * 6 + 1 + 1, 5));
 }

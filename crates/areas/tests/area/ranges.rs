@@ -67,94 +67,125 @@ impl Model {
     fn has(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.bytes.len())
     }
+
+    /// What an access to bytes comes to.
+    fn access(&self, offset: usize, len: usize) -> Result<(), ErrorKind> {
+        if self.has(offset, len) { Ok(()) } else { OUTSIDE }
+    }
+
+    /// What an access to a word of four bytes comes to.
+    fn access_word(&self, offset: usize) -> Result<(), ErrorKind> {
+        self.access(offset, 4)?;
+        if offset.is_multiple_of(4) { Ok(()) } else { Err(ErrorKind::InvalidInput) }
+    }
 }
 
 fn kind<T>(result: areas::Result<T>) -> Result<T, ErrorKind> {
     result.map_err(|error| error.kind())
 }
 
-fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Result<(), TestCaseError> {
-    let outside = Err(ErrorKind::OutOfRange);
+type Checked = Result<(), TestCaseError>;
+
+const OUTSIDE: Result<(), ErrorKind> = Err(ErrorKind::OutOfRange);
+
+fn run(area: &Area<Shared>, model: &mut Model, access: &Access) -> Checked {
     match *access {
-        Access::Read { offset, len } => {
-            let mut into = vec![0x77; len];
-            let expected = if model.has(offset, len) { Ok(()) } else { outside };
-            prop_assert_eq!(kind(area.read_at(offset, &mut into)), expected);
-            match expected {
-                Ok(()) => prop_assert!(into == model.bytes[offset..offset + len]),
-                Err(_) => prop_assert!(into.iter().all(|&byte| byte == 0x77)),
-            }
-        }
-        Access::Write { offset, ref bytes } => {
-            let expected = if model.has(offset, bytes.len()) { Ok(()) } else { outside };
-            prop_assert_eq!(kind(area.write_at(offset, bytes)), expected);
-            if expected.is_ok() {
-                model.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
-            }
-        }
-        Access::Load { offset } => {
-            let expected = match (model.has(offset, 4), offset % 4) {
-                (false, _) => outside.map(|()| 0),
-                (true, 0) => Ok(u32::from_ne_bytes(model.bytes[offset..offset + 4].try_into().unwrap())),
-                _ => Err(ErrorKind::InvalidInput),
-            };
-            prop_assert_eq!(kind(area.load::<u32>(offset, Ordering::Relaxed)), expected);
-        }
-        Access::Store { offset, value } => {
-            let expected = match (model.has(offset, 4), offset % 4) {
-                (false, _) => outside,
-                (true, 0) => Ok(()),
-                _ => Err(ErrorKind::InvalidInput),
-            };
-            prop_assert_eq!(kind(area.store(offset, value, Ordering::Relaxed)), expected);
-            if expected.is_ok() {
-                model.bytes[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
-            }
-        }
-        Access::Copy { offset, at, len } => {
-            let overlap = len > 0 && offset.abs_diff(at) < len;
-            let expected = match model.has(offset, len) && model.has(at, len) {
-                false => outside,
-                true if overlap => Err(ErrorKind::InvalidInput),
-                true => Ok(()),
-            };
-            prop_assert_eq!(kind(area.copy_to(offset, area, at, len)), expected);
-            if expected.is_ok() {
-                model.bytes.copy_within(offset..offset + len, at);
-            }
-        }
-        Access::Slice { offset, len, inner, ref bytes } => {
-            let slice = kind(area.slice(offset, len));
-            prop_assert_eq!(
-                slice.as_ref().map(|_| ()).map_err(|kind| *kind),
-                if model.has(offset, len) { Ok(()) } else { outside }
-            );
-            if let Ok(slice) = slice {
-                let inside = inner.checked_add(bytes.len()).is_some_and(|end| end <= len);
-                prop_assert_eq!(kind(slice.write_at(inner, bytes)), if inside { Ok(()) } else { outside });
-                let mut back = vec![0; bytes.len()];
-                prop_assert_eq!(kind(slice.read_at(inner, &mut back)), if inside { Ok(()) } else { outside });
-                if inside {
-                    prop_assert_eq!(&back, bytes);
-                    let start = offset + inner;
-                    model.bytes[start..start + bytes.len()].copy_from_slice(bytes);
-                }
-            }
-        }
-        Access::Grow { size } => {
-            let page = rustix::param::page_size();
-            let rounded = size.checked_next_multiple_of(page);
-            let expected = match (model.max, rounded) {
-                (Some(max), Some(rounded)) if rounded <= max => {
-                    model.bytes.resize(rounded.max(model.bytes.len()), 0);
-                    Ok(())
-                }
-                _ => Err(ErrorKind::InvalidInput),
-            };
-            prop_assert_eq!(kind(area.grow(size)), expected);
-        }
+        Access::Read { offset, len } => read(area, model, offset, len)?,
+        Access::Write { offset, ref bytes } => write(area, model, offset, bytes)?,
+        Access::Load { offset } => load(area, model, offset)?,
+        Access::Store { offset, value } => store(area, model, offset, value)?,
+        Access::Copy { offset, at, len } => copy(area, model, offset, at, len)?,
+        Access::Slice { offset, len, inner, ref bytes } => slice(area, model, (offset, len), inner, bytes)?,
+        Access::Grow { size } => grow(area, model, size)?,
     }
     prop_assert_eq!(area.size(), model.bytes.len());
+    Ok(())
+}
+
+fn read(area: &Area<Shared>, model: &Model, offset: usize, len: usize) -> Checked {
+    let mut into = vec![0x77; len];
+    let expected = model.access(offset, len);
+    prop_assert_eq!(kind(area.read_at(offset, &mut into)), expected);
+    match expected {
+        Ok(()) => prop_assert!(into == model.bytes[offset..offset + len]),
+        Err(_) => prop_assert!(into.iter().all(|&byte| byte == 0x77)),
+    }
+    Ok(())
+}
+
+fn write(area: &Area<Shared>, model: &mut Model, offset: usize, bytes: &[u8]) -> Checked {
+    let expected = model.access(offset, bytes.len());
+    prop_assert_eq!(kind(area.write_at(offset, bytes)), expected);
+    if expected.is_ok() {
+        model.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+    Ok(())
+}
+
+fn load(area: &Area<Shared>, model: &Model, offset: usize) -> Checked {
+    let expected = model
+        .access_word(offset)
+        .map(|()| u32::from_ne_bytes(model.bytes[offset..offset + 4].try_into().unwrap()));
+    prop_assert_eq!(kind(area.load::<u32>(offset, Ordering::Relaxed)), expected);
+    Ok(())
+}
+
+fn store(area: &Area<Shared>, model: &mut Model, offset: usize, value: u32) -> Checked {
+    let expected = model.access_word(offset);
+    prop_assert_eq!(kind(area.store(offset, value, Ordering::Relaxed)), expected);
+    if expected.is_ok() {
+        model.bytes[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    Ok(())
+}
+
+fn copy(area: &Area<Shared>, model: &mut Model, offset: usize, at: usize, len: usize) -> Checked {
+    let overlap = len > 0 && offset.abs_diff(at) < len;
+    let expected = match model.has(offset, len) && model.has(at, len) {
+        false => OUTSIDE,
+        true if overlap => Err(ErrorKind::InvalidInput),
+        true => Ok(()),
+    };
+    prop_assert_eq!(kind(area.copy_to(offset, area, at, len)), expected);
+    if expected.is_ok() {
+        model.bytes.copy_within(offset..offset + len, at);
+    }
+    Ok(())
+}
+
+fn slice(
+    area: &Area<Shared>,
+    model: &mut Model,
+    (offset, len): (usize, usize),
+    inner: usize,
+    bytes: &[u8],
+) -> Checked {
+    let slice = kind(area.slice(offset, len));
+    prop_assert_eq!(slice.as_ref().map(|_| ()).map_err(|kind| *kind), model.access(offset, len));
+    let Ok(slice) = slice else { return Ok(()) };
+    let inside = inner.checked_add(bytes.len()).is_some_and(|end| end <= len);
+    let expected = if inside { Ok(()) } else { OUTSIDE };
+    prop_assert_eq!(kind(slice.write_at(inner, bytes)), expected);
+    let mut back = vec![0; bytes.len()];
+    prop_assert_eq!(kind(slice.read_at(inner, &mut back)), expected);
+    if inside {
+        prop_assert_eq!(&back, bytes);
+        let start = offset + inner;
+        model.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+    Ok(())
+}
+
+fn grow(area: &Area<Shared>, model: &mut Model, size: usize) -> Checked {
+    let page = rustix::param::page_size();
+    let expected = match (model.max, size.checked_next_multiple_of(page)) {
+        (Some(max), Some(rounded)) if rounded <= max => {
+            model.bytes.resize(rounded.max(model.bytes.len()), 0);
+            Ok(())
+        }
+        _ => Err(ErrorKind::InvalidInput),
+    };
+    prop_assert_eq!(kind(area.grow(size)), expected);
     Ok(())
 }
 

@@ -184,7 +184,13 @@ fn what_it_cannot_do_is_refused() {
         assert!(error.to_string().contains(text), "{error}");
     }
     assert_eq!(storage.free(), storage.size(), "what was refused is free");
-    // Nothing is lent, and a provider that answers with other memory makes no area.
+}
+
+#[test]
+fn nothing_is_lent() {
+    let folder = Folder::new();
+    let (file, _other) = numbered(&folder, 4);
+    let storage = Storage::of(file).unwrap();
     let mut mapping = storage.map(&Request::new(9).backed_by(Backing::Stored)).unwrap();
     assert_eq!(mapping.as_bytes().unwrap_err().kind(), ErrorKind::Unsupported);
     let mut bytes = [0; 9];
@@ -195,6 +201,10 @@ fn what_it_cannot_do_is_refused() {
     assert_eq!(mapping.copy_in(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
     mapping.protect(Protection::empty()).unwrap();
     assert_eq!(mapping.copy_out(0, &mut bytes).unwrap_err().kind(), ErrorKind::ReadOnly);
+}
+
+#[test]
+fn a_provider_that_answers_with_other_memory_makes_no_area() {
     #[derive(Debug)]
     struct Anonymous;
     impl Provider for Anonymous {
@@ -204,7 +214,11 @@ fn what_it_cannot_do_is_refused() {
     }
     let error = areas::builder(1).provider(&Anonymous).stored().unwrap_err();
     assert!(error.to_string().contains("asked for a file or a device, given private memory"), "{error}");
-    // What is not a file.
+}
+
+#[test]
+fn what_is_no_file_stores_nothing() {
+    let folder = Folder::new();
     let error = Storage::of(File::open("/dev/null").unwrap()).unwrap_err();
     assert!(error.to_string().contains("is not a memory device"), "{error}");
     let error = Storage::of(File::open("/").unwrap()).unwrap_err();
@@ -215,7 +229,13 @@ fn what_it_cannot_do_is_refused() {
         format!("{error:#}").contains("it has 5 bytes") && error.kind() == ErrorKind::InvalidInput,
         "{error:#}"
     );
-    // One that is open for reading alone shows, and writes nowhere.
+}
+
+/// It shows, and writes nowhere.
+#[test]
+fn a_file_that_is_open_for_reading_alone() {
+    let folder = Folder::new();
+    let _files = numbered(&folder, 4);
     let shown = Storage::of(File::open(folder.join("stored")).unwrap()).unwrap();
     assert_eq!(stored(&shown, 1).unwrap_err().kind(), ErrorKind::NotPermitted);
     let area = areas::builder(1).provider(&shown).protection(Protection::READ).stored().unwrap();

@@ -156,48 +156,75 @@ fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
     assert_eq!(claimed(&folder), None);
 }
 
+/// An offer that was taken out of the target's queue: to be sent again, changed.
+struct Intercepted {
+    giver: Agent,
+    target: Agent,
+    target_socket: OwnedFd,
+    /// The id that the giver got.
+    given_id: i32,
+    message: Vec<u8>,
+    memory: OwnedFd,
+}
+
+impl Intercepted {
+    /// With it, the giver's claim on the id. `None` where that cannot be done to another process.
+    fn new(folder: &Folder) -> Option<(Self, OwnedFd)> {
+        let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(folder));
+        target.ask("join");
+        let mut stage = |name: &str| {
+            let area = make(&mut giver, &format!("shared {name} 4096 0"));
+            let given_id = give(&mut giver, area, &target);
+            intercept_all(&target).map(|(message, came)| (given_id, message, came))
+        };
+        let (given_id, message, mut came) = stage("first")?;
+        let (other, ..) = stage("second")?;
+        assert_ne!(given_id, other);
+        let target_socket = transfer_socket(folder, &target);
+        let claim = came.pop().unwrap();
+        let memory = came.pop().unwrap();
+        Some((Intercepted { giver, target, target_socket, given_id, message, memory }, claim))
+    }
+
+    /// The message, with another id.
+    fn with_id(&self, id: i32) -> Vec<u8> {
+        let mut message = self.message.clone();
+        message[24..28].copy_from_slice(&id.to_le_bytes());
+        message
+    }
+
+    /// Sends a message with a claim, and has it taken: the id that it got.
+    fn arrives(&mut self, message: &[u8], claim: Option<&OwnedFd>) -> i32 {
+        let descriptors = |agent: &mut Agent| agent.ask("descriptors").parse::<usize>().unwrap();
+        let before = descriptors(&mut self.target);
+        let mut sent = vec![self.memory.as_fd()];
+        sent.extend(claim.map(AsFd::as_fd));
+        send(&self.target_socket, message, &sent);
+        let taken = take(&mut self.target);
+        self.target.ask(&format!("release {}", taken.handle));
+        assert_eq!(descriptors(&mut self.target), before, "nothing stays open");
+        taken.id.unwrap()
+    }
+}
+
+/// Whether it is one that the target gave itself.
+fn is_own(id: i32) -> bool {
+    id % SEQUENCES < FIRST_GIVEN
+}
+
 #[test]
 fn who_claims_nothing_gets_nothing() {
     let folder = Folder::new();
-    let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
-    target.ask("join");
-    let stage = |giver: &mut Agent, target: &Agent, name: &str| {
-        let area = make(giver, &format!("shared {name} 4096 0"));
-        let given_id = give(giver, area, target);
-        intercept_all(target).map(|(bytes, came)| (given_id, bytes, came))
-    };
-    let (Some((given_id, good, mut came)), Some((other, ..))) =
-        (stage(&mut giver, &target, "first"), stage(&mut giver, &target, "second"))
-    else {
+    let Some((mut offer, claim)) = Intercepted::new(&folder) else {
         skip(test_name!(), "needs pidfd_getfd of another process");
         return;
     };
-    assert_ne!(given_id, other);
-    let target_socket = transfer_socket(&folder, &target);
-    let descriptors = |agent: &mut Agent| agent.ask("descriptors").parse::<usize>().unwrap();
-    let claim = came.pop().unwrap();
-    let memory = came.pop().unwrap();
-    let mut arrives = |bytes: &[u8], claim: Option<&OwnedFd>| {
-        let before = descriptors(&mut target);
-        let mut descriptors_sent = vec![memory.as_fd()];
-        descriptors_sent.extend(claim.map(AsFd::as_fd));
-        send(&target_socket, bytes, &descriptors_sent);
-        let taken = take(&mut target);
-        target.ask(&format!("release {}", taken.handle));
-        assert_eq!(descriptors(&mut target), before, "nothing stays open");
-        taken.id.unwrap()
-    };
-    let with_id = |id: i32| {
-        let mut bytes = good.clone();
-        bytes[24..28].copy_from_slice(&id.to_le_bytes());
-        bytes
-    };
-    let own = |id: i32| id % SEQUENCES < FIRST_GIVEN;
+    let (given_id, good) = (offer.given_id, offer.message.clone());
     // The id is another giver's: claimed by an open file that is not the one that came.
-    assert!(own(arrives(&good, None)), "no claim");
-    assert!(own(arrives(&good, Some(&control(&folder)))), "the file, and no record lock");
+    assert!(is_own(offer.arrives(&good, None)), "no claim");
+    assert!(is_own(offer.arrives(&good, Some(&control(&folder)))), "the file, and no record lock");
     // With it, it is had. Who has the open file has the claim.
-    assert_eq!(arrives(&good, Some(&claim)), given_id);
+    assert_eq!(offer.arrives(&good, Some(&claim)), given_id);
     // One that no process has claimed is had by who claims it, of those that are given, in that
     // slot.
     let hostile = control(&folder);
@@ -205,17 +232,32 @@ fn who_claims_nothing_gets_nothing() {
     assert!(!lock_bytes(&hostile, all.clone()), "the honest one has its byte");
     drop(claim);
     assert!(lock_bytes(&hostile, all), "all of them");
-    assert_eq!(arrives(&with_id(given_id), Some(&hostile)), given_id);
+    assert_eq!(offer.arrives(&good, Some(&hostile)), given_id);
     for not_given in [
         given_id % SEQUENCES + (given_id / SEQUENCES + 1) % 4096 * SEQUENCES,
         given_id - FIRST_GIVEN,
         given_id - SEQUENCES / 2,
     ] {
         if not_given > 0 && not_given % SEQUENCES != 0 {
-            assert!(own(arrives(&with_id(not_given), Some(&hostile))), "{not_given}");
+            let message = offer.with_id(not_given);
+            assert!(is_own(offer.arrives(&message, Some(&hostile))), "{not_given}");
         }
     }
-    // As long as all are claimed by one process no other can give anything: it says so.
+}
+
+/// As long as all ids are claimed by one process no other can give anything: it says so. What has
+/// an id keeps it.
+#[test]
+fn who_claims_all_ids_is_noticed_and_changes_none() {
+    let folder = Folder::new();
+    let Some((offer, claim)) = Intercepted::new(&folder) else {
+        skip(test_name!(), "needs pidfd_getfd of another process");
+        return;
+    };
+    let Intercepted { mut giver, mut target, target_socket, message, memory, .. } = offer;
+    drop(claim);
+    let hostile = control(&folder);
+    assert!(lock_bytes(&hostile, BYTES_AT..BYTES_AT + (1 << 31)), "all of them");
     let area = make(&mut giver, "shared third 4096 0");
     let said =
         refused(giver.try_ask(&format!("transfer {} {} any", area.handle, target.pid())), ErrorKind::Busy);
@@ -224,12 +266,13 @@ fn who_claims_nothing_gets_nothing() {
     let given_id = give(&mut giver, area, &target);
     let taken = take(&mut target);
     assert_eq!(taken.id, Some(given_id));
-    // What has it keeps it.
     let again = control(&folder);
     let at = BYTES_AT + i64::from(given_id);
     assert!(lock_bytes(&again, at..at + 1));
-    send(&target_socket, &with_id(given_id), &[memory.as_fd(), again.as_fd()]);
-    assert!(own(take(&mut target).id.unwrap()));
+    let mut forged = message;
+    forged[24..28].copy_from_slice(&given_id.to_le_bytes());
+    send(&target_socket, &forged, &[memory.as_fd(), again.as_fd()]);
+    assert!(is_own(take(&mut target).id.unwrap()));
     assert_eq!(target.get(given_id).unwrap().name, "third");
 }
 

@@ -1,19 +1,19 @@
 //! Bits of a bitmap: asked for, set, cleared.
+//!
+//! A pointer that C may leave NULL is an `Option` of a reference here, which has the same layout.
+//! AML's contract is what that demands: NULL or a bitmap, whole and aligned, that no other thread
+//! changes during the call. Every bit pattern is a bitmap.
 
-#![expect(unsafe_code, reason = "the C edge; each block has its proof")]
+#![expect(unsafe_code, reason = "the names of C's functions")]
 
 use std::ffi::{c_int, c_uint};
 
-use super::{BITS, Bitmap, NO_BIT, NO_MAP, read, write};
+use super::{BITS, Bitmap, NO_BIT, NO_MAP};
 use crate::aml::error::{SUCCESS, invalid};
 
 /// Sets a whole bitmap.
-///
-/// # Safety
-/// `map` is NULL or points to a bitmap.
-pub(super) unsafe fn become_all(map: *mut Bitmap, value: Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    match unsafe { write(map) } {
+pub(super) fn become_all(map: Option<&mut Bitmap>, value: Bitmap) -> c_int {
+    match map {
         Some(map) => {
             *map = value;
             SUCCESS
@@ -22,82 +22,54 @@ pub(super) unsafe fn become_all(map: *mut Bitmap, value: Bitmap) -> c_int {
     }
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_zero(map: *mut Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { become_all(map, Bitmap::EMPTY) }
+extern "C" fn aml_bitmap_zero(map: Option<&mut Bitmap>) -> c_int {
+    become_all(map, Bitmap::EMPTY)
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_fill(map: *mut Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { become_all(map, Bitmap::FULL) }
+extern "C" fn aml_bitmap_fill(map: Option<&mut Bitmap>) -> c_int {
+    become_all(map, Bitmap::FULL)
 }
 
 /// Asks a bitmap something.
-///
-/// # Safety
-/// `map` is NULL or points to a bitmap.
-unsafe fn ask(map: *const Bitmap, what: impl FnOnce(&Bitmap) -> c_int) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    match unsafe { read(map) } {
+fn ask(map: Option<&Bitmap>, what: impl FnOnce(&Bitmap) -> c_int) -> c_int {
+    match map {
         Some(map) => what(map),
         None => invalid("read a bitmap", NO_MAP),
     }
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_isset(map: *const Bitmap, bit: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        ask(map, |map| match bit as usize {
-            bit if bit < BITS => c_int::from(map.has(bit)),
-            _ => invalid("read a bitmap", NO_BIT),
-        })
-    }
+extern "C" fn aml_bitmap_isset(map: Option<&Bitmap>, bit: c_uint) -> c_int {
+    ask(map, |map| match bit as usize {
+        bit if bit < BITS => c_int::from(map.has(bit)),
+        _ => invalid("read a bitmap", NO_BIT),
+    })
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_iszero(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { ask(map, |map| c_int::from(*map == Bitmap::EMPTY)) }
+extern "C" fn aml_bitmap_iszero(map: Option<&Bitmap>) -> c_int {
+    ask(map, |map| c_int::from(*map == Bitmap::EMPTY))
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_isfull(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { ask(map, |map| c_int::from(*map == Bitmap::FULL)) }
+extern "C" fn aml_bitmap_isfull(map: Option<&Bitmap>) -> c_int {
+    ask(map, |map| c_int::from(*map == Bitmap::FULL))
 }
 
-/// # Safety
-/// As for C: NULL or bitmaps.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_isequal(a: *const Bitmap, b: *const Bitmap) -> c_int {
-    // SAFETY: NULL or a bitmap (the caller's promise).
-    match unsafe { read(b) } {
-        // SAFETY: the caller's promise, passed on.
-        Some(b) => unsafe { ask(a, |a| c_int::from(a == b)) },
+extern "C" fn aml_bitmap_isequal(a: Option<&Bitmap>, b: Option<&Bitmap>) -> c_int {
+    match b {
+        Some(b) => ask(a, |a| c_int::from(a == b)),
         None => invalid("compare bitmaps", NO_MAP),
     }
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_nset(map: *const Bitmap) -> c_int {
+extern "C" fn aml_bitmap_nset(map: Option<&Bitmap>) -> c_int {
     let count = |map: &Bitmap| map.words.iter().map(|word| word.count_ones()).sum::<u32>().cast_signed();
-    // SAFETY: the caller's promise, passed on.
-    unsafe { ask(map, count) }
+    ask(map, count)
 }
 
 /// -1 where there is none, as for an empty bitmap.
@@ -105,29 +77,19 @@ fn index(bit: Option<usize>) -> c_int {
     bit.and_then(|bit| c_int::try_from(bit).ok()).unwrap_or(-1)
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_first(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { ask(map, |map| index(map.first())) }
+extern "C" fn aml_bitmap_first(map: Option<&Bitmap>) -> c_int {
+    ask(map, |map| index(map.first()))
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_last(map: *const Bitmap) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { ask(map, |map| index(map.last())) }
+extern "C" fn aml_bitmap_last(map: Option<&Bitmap>) -> c_int {
+    ask(map, |map| index(map.last()))
 }
 
 /// Sets or clears bits, both ends included.
-///
-/// # Safety
-/// `map` is NULL or points to a bitmap.
-unsafe fn put_range(map: *mut Bitmap, first: c_uint, last: c_uint, value: bool) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    let Some(map) = (unsafe { write(map) }) else { return invalid("change a bitmap", NO_MAP) };
+fn put_range(map: Option<&mut Bitmap>, first: c_uint, last: c_uint, value: bool) -> c_int {
+    let Some(map) = map else { return invalid("change a bitmap", NO_MAP) };
     let (first, last) = (first as usize, last as usize);
     if first >= BITS || last >= BITS {
         return invalid("change a bitmap", NO_BIT);
@@ -139,34 +101,22 @@ unsafe fn put_range(map: *mut Bitmap, first: c_uint, last: c_uint, value: bool) 
     SUCCESS
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_set(map: *mut Bitmap, bit: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { put_range(map, bit, bit, true) }
+extern "C" fn aml_bitmap_set(map: Option<&mut Bitmap>, bit: c_uint) -> c_int {
+    put_range(map, bit, bit, true)
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_clear(map: *mut Bitmap, bit: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { put_range(map, bit, bit, false) }
+extern "C" fn aml_bitmap_clear(map: Option<&mut Bitmap>, bit: c_uint) -> c_int {
+    put_range(map, bit, bit, false)
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_set_range(map: *mut Bitmap, first: c_uint, last: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { put_range(map, first, last, true) }
+extern "C" fn aml_bitmap_set_range(map: Option<&mut Bitmap>, first: c_uint, last: c_uint) -> c_int {
+    put_range(map, first, last, true)
 }
 
-/// # Safety
-/// As for C: NULL or a bitmap.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aml_bitmap_clear_range(map: *mut Bitmap, first: c_uint, last: c_uint) -> c_int {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { put_range(map, first, last, false) }
+extern "C" fn aml_bitmap_clear_range(map: Option<&mut Bitmap>, first: c_uint, last: c_uint) -> c_int {
+    put_range(map, first, last, false)
 }

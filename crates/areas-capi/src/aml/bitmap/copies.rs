@@ -44,7 +44,7 @@ unsafe extern "C" fn aml_bitmap_copy_from_ulong(map: *mut Bitmap, from: *const c
         // SAFETY: `index` is below the words that `size` bits take, which the array has (the
         // caller's promise).
         let place = unsafe { from.add(index) };
-        // SAFETY: as above.
+        // SAFETY: `place` is inside of that array of words, and any bits are a word.
         *word = unsafe { place.read() } & among(index, size);
     }
     // SAFETY: a bitmap (the caller's promise); of the array, which may be its own words, nothing is
@@ -72,9 +72,9 @@ unsafe extern "C" fn aml_bitmap_copy_to_ulong(map: *const Bitmap, to: *mut c_ulo
         // caller's promise).
         let place = unsafe { to.add(index) };
         let mask = among(index, size);
-        // SAFETY: as above.
+        // SAFETY: `place` is inside of that array of words, and any bits are a word.
         let before = unsafe { place.read() };
-        // SAFETY: as above.
+        // SAFETY: `place` is inside of that array of words, which is the caller's to be written.
         unsafe { place.write(before & !mask | word & mask) };
     }
 }
@@ -92,8 +92,8 @@ unsafe extern "C" fn aml_bitmap_from_string(map: *mut Bitmap, text: *const c_cha
             false => unsafe { CStr::from_ptr(text) }.to_str().ok().and_then(Bitmap::from_text),
         };
         match read {
-            // SAFETY: the caller's promise, passed on.
-            Some(read) => unsafe { become_all(map, read) },
+            // SAFETY: `map` is NULL or a bitmap (the caller).
+            Some(read) => become_all(unsafe { write(map) }, read),
             None => invalid(
                 "read a bitmap from a string",
                 "write `all`, `none`, numbers from 0 to 2047 (`0,3-5`), or bits in brackets (`[0110]`)",
@@ -130,7 +130,7 @@ unsafe extern "C" fn aml_bitmap_to_string(map: *const Bitmap) -> *mut c_char {
 /// As for C: NULL or a place for a pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_create(out: *mut *mut Bitmap) -> c_int {
-    // SAFETY: the empty bitmap is one; the caller's promise is passed on.
+    // SAFETY: `out` is NULL or a place for a pointer (the caller), and `EMPTY` is a bitmap.
     unsafe { aml_bitmap_dup(out, &raw const EMPTY) }
 }
 
@@ -154,7 +154,7 @@ unsafe extern "C" fn aml_bitmap_dup(out: *mut *mut Bitmap, from: *const Bitmap) 
     }
     // SAFETY: new memory of the right size; malloc aligns for every basic type.
     unsafe { made.write(from) };
-    // SAFETY: as above.
+    // SAFETY: `out` is a place for a pointer: written above, and the caller's for all of the call.
     unsafe { out.write(made) };
     SUCCESS
 }

@@ -74,7 +74,7 @@ fn made(create: Create) -> *mut Allocator {
 fn made_sized() -> *mut Allocator {
     let mut allocator = std::ptr::null_mut();
     let area = &raw const aml_area_linux;
-    // SAFETY: as above.
+    // SAFETY: a place for a pointer, and an area that outlives the allocator.
     done(unsafe { aml_allocator_sized_create(&raw mut allocator, BYTES, area, NONE) });
     allocator
 }

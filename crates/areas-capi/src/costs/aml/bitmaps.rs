@@ -85,7 +85,7 @@ fn change(sides: &mut Sides) {
         unsafe { aml_bitmap_copy(other, map) };
         // SAFETY: a bitmap, and as many words.
         unsafe { aml_bitmap_copy_to_ulong(map, other.cast(), 32) };
-        // SAFETY: as above.
+        // SAFETY: a bitmap, and as many words.
         unsafe { aml_bitmap_copy_from_ulong(map, other.cast_const().cast(), 32) };
     };
     sides.count(edge, &mut || {});
@@ -100,7 +100,7 @@ fn look(sides: &mut Sides) {
         // SAFETY: a bitmap.
         let answers = questions.map(|ask| unsafe { ask(map) });
         assert_eq!(answers, [1, 0, 0, -1, -1]);
-        // SAFETY: as above.
+        // SAFETY: a bitmap.
         assert_eq!(unsafe { aml_bitmap_isset(map, 7) }, 0);
         // SAFETY: two bitmaps.
         assert_eq!(unsafe { aml_bitmap_isequal(map, map) }, 1);
@@ -113,7 +113,7 @@ fn make(sides: &mut Sides) {
         let (mut map, mut other) = (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: a place for a pointer.
         done(unsafe { aml_bitmap_create(&raw mut map) });
-        // SAFETY: as above, and a bitmap.
+        // SAFETY: a place for a pointer, and a bitmap.
         done(unsafe { aml_bitmap_dup(&raw mut other, map) });
         for mut map in [map, other] {
             // SAFETY: just made, and not used again.

@@ -88,7 +88,7 @@ fn count_publishing(
     let edge = &mut || {
         // SAFETY: a handle of this row's, and a string.
         assert!(unsafe { by_edge(area, C_NAME) } > 0);
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         assert_eq!(unsafe { areas_unpublish(area) }, 1);
     };
     sides.count(edge, &mut || {
@@ -136,9 +136,9 @@ fn resize(sides: &mut Sides) {
             // SAFETY: a handle of this row's.
             done(unsafe { areas_resize(area, size) });
         }
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         done(unsafe { areas_trim(area, ROOM / 2) });
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         done(unsafe { areas_widen(area, ROOM) });
     };
     sides.count(edge, &mut || {
@@ -196,7 +196,7 @@ fn fill(sides: &mut Sides) {
     let edge = &mut || {
         // SAFETY: a handle of this row's, and no callback.
         done(unsafe { areas_populate(area, NULL, CONTEXT) });
-        // SAFETY: as above, and an open file.
+        // SAFETY: a handle of this row's, an open file, and no callback.
         done(unsafe { areas_fill(area, file.as_raw_fd(), NULL, CONTEXT) });
     };
     sides.count(edge, &mut || {
@@ -214,7 +214,7 @@ fn copy(sides: &mut Sides) {
         for area in [area, private] {
             // SAFETY: a handle of this row's, and as many bytes.
             done(unsafe { areas_write_at(area, 0, bytes.as_ptr().cast(), bytes.len()) });
-            // SAFETY: as above.
+            // SAFETY: a handle of this row's, and as many bytes to be written.
             done(unsafe { areas_read_at(area, 0, bytes.as_mut_ptr().cast(), bytes.len()) });
         }
         // SAFETY: two handles of this row's.

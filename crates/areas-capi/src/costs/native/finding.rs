@@ -85,7 +85,7 @@ fn find(sides: &mut Sides) {
     let edge = &mut || {
         // SAFETY: a string.
         assert!(unsafe { areas_find(C_NAME) } > 0);
-        // SAFETY: as above.
+        // SAFETY: a string that ends with a zero byte.
         assert!(unsafe { areas_wait(C_NAME, 1000) } > 0);
     };
     sides.count(edge, &mut || {

@@ -140,11 +140,11 @@ fn ask(sides: &mut Sides) {
     let edge = &mut || {
         // SAFETY: a handle of this row's.
         assert!(!unsafe { areas_address(area) }.is_null());
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         assert_eq!(unsafe { areas_size(area) }, PAGE);
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         assert!(unsafe { areas_id(area) } > 0);
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         assert!(unsafe { areas_descriptor(area) } > 2);
     };
     sides.count(edge, &mut || {

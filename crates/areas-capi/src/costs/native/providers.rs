@@ -122,9 +122,9 @@ fn plain(sides: &mut Sides) {
         release_provider(unsafe { areas_provider_placed(NULL, wanted.as_ptr()) });
         // SAFETY: the kernel.
         release_provider(unsafe { areas_provider_limited(NULL, PAGE) });
-        // SAFETY: as above.
+        // SAFETY: NULL, which is the kernel.
         release_provider(unsafe { areas_provider_guarded(NULL, 1) });
-        // SAFETY: as above.
+        // SAFETY: NULL, which is the kernel.
         release_provider(unsafe { areas_provider_or(NULL, NULL) });
     };
     sides.count(edge, &mut || {
@@ -182,7 +182,7 @@ fn fixed(sides: &mut Sides) {
         // SAFETY: memory of this row's, which nothing else uses.
         release_provider(unsafe { areas_provider_fixed(given.as_ptr().cast(), PAGE, NULL, CONTEXT) });
     };
-    // SAFETY: as above.
+    // SAFETY: memory of this row's, which nothing else uses.
     sides.count(edge, &mut || drop(unsafe { Fixed::from_raw_parts(own, PAGE, ()) }.unwrap()));
 }
 
@@ -211,19 +211,20 @@ unsafe extern "C" fn map(_: *mut c_void, asked: *const c_void, mapping: *mut *mu
     let mut placement = [0_u64; 18];
     // SAFETY: the request that this call was given.
     assert_eq!(unsafe { areas_request_size(asked) }, PAGE);
-    // SAFETY: as above.
+    // SAFETY: the request that this `map` was given, while it runs.
     assert_eq!(unsafe { areas_request_protection(asked) }, 3);
-    // SAFETY: as above.
+    // SAFETY: the request that this `map` was given, while it runs.
     assert_eq!(unsafe { areas_request_shared(asked) }, 1);
-    // SAFETY: as above, and room for a placement.
+    // SAFETY: the request that this `map` was given, while it runs, and room for a placement.
     assert_eq!(unsafe { areas_request_placement(asked, placement.as_mut_ptr().cast()) }, 0);
-    // SAFETY: as above, and the kernel.
+    // SAFETY: the request that this `map` was given, while it runs; NULL is the kernel, and its own
+    // placement.
     let [first, second] = [(); 2].map(|()| unsafe { areas_request_map(asked, NULL, NULL) });
     // SAFETY: just made.
     assert!(!unsafe { areas_mapping_address(first) }.is_null());
-    // SAFETY: as above.
+    // SAFETY: made above, and not unmapped yet.
     assert_eq!(unsafe { areas_mapping_size(first) }, PAGE);
-    // SAFETY: as above; it is not used again.
+    // SAFETY: made above, and not used again.
     unsafe { areas_mapping_unmap(first) };
     // SAFETY: room for a pointer (the caller).
     unsafe { mapping.write(second) };

@@ -54,9 +54,9 @@ fn lock(sides: &mut Sides) {
     let edge = &mut || {
         // SAFETY: a handle of this row's.
         done(unsafe { areas_mutex_lock(area, 0, 1000) });
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         assert_eq!(unsafe { areas_mutex_owner(area, 0) }, 1);
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         done(unsafe { areas_mutex_unlock(area, 0) });
     };
     sides.count(edge, &mut || {
@@ -90,11 +90,11 @@ fn repair(sides: &mut Sides) {
     let edge = &mut || {
         // SAFETY: a handle of this row's.
         die_with_it(&|| done(unsafe { areas_mutex_lock(area, 0, 1000) }));
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         assert_eq!(unsafe { areas_mutex_lock(area, 0, 1000) }, 1);
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         done(unsafe { areas_mutex_consistent(area, 0) });
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's.
         done(unsafe { areas_mutex_unlock(area, 0) });
     };
     sides.count(edge, &mut || {
@@ -114,9 +114,9 @@ fn signal(sides: &mut Sides) {
         let (mut seen, mut now) = (0, 0);
         // SAFETY: a handle of this row's, and a place for a number.
         done(unsafe { areas_event_count(area, 0, &raw mut seen) });
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's, and room for a number.
         done(unsafe { areas_event_signal(area, 0) });
-        // SAFETY: as above.
+        // SAFETY: a handle of this row's, and room for a number.
         done(unsafe { areas_event_wait(area, 0, seen, 1000, &raw mut now) });
         assert_eq!(now, seen + 1);
     };
@@ -150,7 +150,7 @@ fn write(sides: &mut Sides) {
     let edge = &mut || {
         // SAFETY: a writer of this row's, and as many bytes.
         done(unsafe { areas_seqlock_write(writer, bytes.as_ptr().cast(), 8) });
-        // SAFETY: as above.
+        // SAFETY: a writer that was not ended.
         done(unsafe { areas_seqlock_interrupted(writer) });
         let into = bytes.as_mut_ptr().cast();
         // SAFETY: a handle of this row's, and as many bytes.

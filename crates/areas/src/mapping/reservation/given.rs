@@ -185,7 +185,8 @@ impl Reservation {
             let forgotten = unsafe { sys::memory::forget_pages(base, span) };
             if forgotten.is_err() {
                 // Pages that the program has locked: the next finds zeros all the same.
-                // SAFETY: as above, and it may be written.
+                // SAFETY: the caller owns the part, which may be written by now, and nothing uses
+                // it again.
                 unsafe { base.write_bytes(0, span) };
             }
         }

@@ -49,7 +49,7 @@ pub struct Reservation {
 
 // SAFETY: addresses of the process, not of a thread; what is shared is behind a mutex.
 unsafe impl Send for Reservation {}
-// SAFETY: as above.
+// SAFETY: all that several threads could change at once is behind the mutex.
 unsafe impl Sync for Reservation {}
 
 impl Reservation {

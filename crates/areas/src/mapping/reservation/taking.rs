@@ -89,7 +89,7 @@ impl Reservation {
     pub(in crate::mapping) unsafe fn take_back(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
         let offset = base.addr().get() - self.address();
         if self.hold().released.overlapping(&(offset..offset + len)).is_some() {
-            // SAFETY: the caller's promise.
+            // SAFETY: `take` gave the part to the caller, and nothing uses it again (the caller).
             return unsafe { self.take_back_in_parts(base, len) };
         }
         // SAFETY: the caller owns the range.
@@ -98,7 +98,7 @@ impl Reservation {
             Err(_) => {
                 // A process with as many mappings as it may have cannot even map over one; it can
                 // unmap, and then there is room.
-                // SAFETY: as above.
+                // SAFETY: the caller owns the range, and nothing uses it again.
                 unsafe { sys::memory::unmap(base, len) }?;
                 self.recover(base, len);
             }
@@ -109,7 +109,7 @@ impl Reservation {
     /// The same for a part of which some was released.
     ///
     /// # Safety
-    /// As for [`take_back`](Reservation::take_back).
+    /// `take` gave the part to the caller, and nothing uses it again.
     #[cold]
     unsafe fn take_back_in_parts(&self, base: NonNull<u8>, len: usize) -> sys::Result<()> {
         let start = base.addr().get() - self.address();
@@ -121,7 +121,7 @@ impl Reservation {
             unsafe { sys::memory::map_over(base, len, Protection::empty().for_mmap(), RESERVED, None) };
         if bare.is_err() {
             // As in `take_back`.
-            // SAFETY: as above.
+            // SAFETY: the caller owns the range, and nothing uses it again.
             unsafe { sys::memory::unmap(base, len) }?;
         }
         let known = parts.taken.remove(&whole);
@@ -131,8 +131,8 @@ impl Reservation {
             let at = unsafe { base.add(range.start - start) };
             let gone = match (bare.is_ok(), released) {
                 (true, true) => {
-                    // SAFETY: as above. Where the kernel refuses, inaccessible addresses are left
-                    // over.
+                    // SAFETY: the caller owns the part, and nothing uses it again. Where the kernel
+                    // refuses, inaccessible addresses are left over.
                     let _ = unsafe { sys::memory::unmap(at, range.len()) };
                     true
                 }

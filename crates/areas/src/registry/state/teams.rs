@@ -46,6 +46,30 @@ impl State {
     }
 
     fn try_to_read_folder(&mut self, thoroughly: bool) -> Result<()> {
+        let looked = self.settle_folder(thoroughly)?;
+        self.seen = looked;
+        let (Some(directory), Some(Times { teams: changed, .. })) = (&self.directory, looked) else {
+            return Ok(());
+        };
+        if !thoroughly && self.read_at == Some(changed) {
+            return Ok(());
+        }
+        let settled = is_settled(changed.time);
+        let links = directory.links()?;
+        self.link_again(&links)?;
+        self.update_teams(links);
+        if thoroughly {
+            self.clear_empty_teams()?;
+        }
+        let any_unreadable = self.teams.values().any(|team| matches!(team, Known::Unreadable(_)));
+        self.read_at = (settled && !any_unreadable).then_some(changed);
+        Ok(())
+    }
+
+    /// Sees to it that the folder is the one that is in use now, and says when it changed last;
+    /// `None` where there is none.
+    #[inline]
+    fn settle_folder(&mut self, thoroughly: bool) -> Result<Option<Times>> {
         if thoroughly {
             // What was not published yet is tried again at the next call, and reported to those who
             // publish.
@@ -78,22 +102,23 @@ impl State {
             }
             looked = self.directory.as_ref().map(Directory::times).transpose()?;
         }
-        self.seen = looked;
-        let (Some(directory), Some(Times { teams: changed, .. })) = (&self.directory, looked) else {
-            return Ok(());
-        };
-        if !thoroughly && self.read_at == Some(changed) {
-            return Ok(());
-        }
-        let settled = is_settled(changed.time);
-        let links = directory.links()?;
-        if let Some(team) = &mut self.own
-            && !is_there(directory, &links, team.link())?
+        Ok(looked)
+    }
+
+    /// Makes our own team's link again, if it is not among those that are in the folder.
+    fn link_again(&mut self, links: &[Link]) -> Result<()> {
+        if let (Some(directory), Some(team)) = (&self.directory, &mut self.own)
+            && !is_there(directory, links, team.link())?
             // Without its descriptor there is nothing to lead to: the next publication starts over.
             && team.is_intact()?
         {
             claim(team, directory, &self.held, &mut self.places)?;
         }
+        Ok(())
+    }
+
+    /// Forgets the teams whose links are gone, and looks at those that are new.
+    fn update_teams(&mut self, links: Vec<Link>) {
         // Whatever else names our own table is no other team's.
         let own = self.own.as_ref().map(|team| (team.link().pid, team.link().inode));
         let known = self.teams.len();
@@ -121,17 +146,20 @@ impl State {
                 PeerState::Dead => {
                     // One that could not be read, and has died since, was known.
                     self.teams.remove(&link);
-                    directory.remove(&link);
+                    if let Some(directory) = &self.directory {
+                        directory.remove(&link);
+                    }
                 }
             }
         }
-        if thoroughly {
-            // No other process looks at these.
-            let empty = directory.all_links()?.into_iter().filter(|link| link.empty);
-            empty.filter(is_proven_dead).for_each(|dead| directory.remove(&dead));
-        }
-        let any_unreadable = self.teams.values().any(|team| matches!(team, Known::Unreadable(_)));
-        self.read_at = (settled && !any_unreadable).then_some(changed);
+    }
+
+    /// Clears away the links of dead teams that had published nothing: no other process looks at
+    /// these.
+    fn clear_empty_teams(&self) -> Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let empty = directory.all_links()?.into_iter().filter(|link| link.empty);
+        empty.filter(is_proven_dead).for_each(|dead| directory.remove(&dead));
         Ok(())
     }
 

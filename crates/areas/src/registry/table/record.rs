@@ -218,14 +218,30 @@ fn piece_of(kind: u8, first: u64, span: u64, page: PageSize) -> Option<Piece> {
         .then_some(Piece { first, limit })
 }
 
-/// `None` for what no owner of ours writes. The note is elsewhere. Of a record without a second
-/// part, what is in place of that is not looked at.
-pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
-    let len = usize::from(bytes[field::NAME_LEN]);
+/// The extent that a kind of record stands for; `None` for a kind or a maximum that no owner
+/// writes. A part of an object may take up as much as it spans.
+#[inline]
+fn extent_of(kind: u8, max: usize, span: usize, page: PageSize) -> Option<Extent> {
+    match kind {
+        4 => Some(Extent::Fixed),
+        5 => Some(Extent::Growable { max: span }),
+        6 | 7 => Some(Extent::Resizable { max: span }),
+        3 if page == PageSize::base() => Some(Extent::Fixed),
+        0 if max == 0 => Some(Extent::Fixed),
+        1 if max != 0 && max.is_multiple_of(page.bytes()) => Some(Extent::Growable { max }),
+        2 if max != 0 && max.is_multiple_of(page.bytes()) => Some(Extent::Resizable { max }),
+        _ => None,
+    }
+}
+
+/// The placement in a record whose name is so long. Nodes from 64 on are in the second part, as is
+/// what does not fit of the name.
+#[inline]
+fn placement_of(bytes: &[u8; RECORD_BYTES], name_len: usize) -> Option<Placement> {
     let mut words = [0; 16];
     words[0] = u64_of(bytes, field::NODES);
     match bytes[field::HAS_REST] {
-        0 if len <= field::NAME_IN_FIRST => {}
+        0 if name_len <= field::NAME_IN_FIRST => {}
         1 => {
             for (i, word) in words[1..].iter_mut().enumerate() {
                 *word = u64_of(bytes, field::MORE_NODES + i * 8);
@@ -238,11 +254,18 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
     if bytes[field::POLICY] & field::BALANCED != 0 {
         placement = placement.balanced();
     }
-    if let Some(home) =
-        u32::from(u16::from_le_bytes([bytes[field::HOME], bytes[field::HOME + 1]])).checked_sub(1)
-    {
-        placement = placement.home(Node::new(home).ok()?);
+    let home = u32::from(u16::from_le_bytes([bytes[field::HOME], bytes[field::HOME + 1]]));
+    match home.checked_sub(1) {
+        Some(home) => Some(placement.home(Node::new(home).ok()?)),
+        None => Some(placement),
     }
+}
+
+/// `None` for what no owner of ours writes. The note is elsewhere. Of a record without a second
+/// part, what is in place of that is not looked at.
+pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
+    let len = usize::from(bytes[field::NAME_LEN]);
+    let placement = placement_of(bytes, len)?;
     let page = PageSize::from_log2(bytes[field::PAGE])?;
     let max = usize::try_from(u64_of(bytes, field::MAX)).ok()?;
     let exact = u64_of(bytes, field::EXACT).checked_sub(1);
@@ -256,17 +279,7 @@ pub(super) fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
         4..=7 => piece_of(kind, max as u64, span, page)?,
         _ => Piece::WHOLE,
     };
-    let up_to = usize::try_from(span).ok()?;
-    let extent = match kind {
-        4 => Extent::Fixed,
-        5 => Extent::Growable { max: up_to },
-        6 | 7 => Extent::Resizable { max: up_to },
-        3 if page == PageSize::base() => Extent::Fixed,
-        0 if max == 0 => Extent::Fixed,
-        1 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Growable { max },
-        2 if max != 0 && max.is_multiple_of(page.bytes()) => Extent::Resizable { max },
-        _ => return None,
-    };
+    let extent = extent_of(kind, max, usize::try_from(span).ok()?, page)?;
     let area = Announcement {
         name: Name::from_table(bytes.get(field::NAME..field::NAME + len)?)?,
         descriptor: u32_of(bytes, field::DESCRIPTOR).cast_signed(),

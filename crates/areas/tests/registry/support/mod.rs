@@ -14,6 +14,7 @@ mod forge;
 mod hand;
 mod identity;
 mod launch;
+mod limits;
 mod mute;
 mod notes;
 mod raw;

@@ -76,6 +76,10 @@ impl Holdings {
         format!("{} {id}", self.next - 1)
     }
 
+    fn area_mut(&mut self, handle: &str) -> Result<&mut Area<Shared>, Failure> {
+        self.areas.get_mut(&handle.parse()?).ok_or_else(|| Failure::Helper("no such area".to_owned()))
+    }
+
     fn remembered(&self) -> Result<&Source, Failure> {
         self.source.as_ref().ok_or_else(|| Failure::Helper("nothing is remembered".to_owned()))
     }
@@ -166,6 +170,11 @@ fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String, Failure> {
     resizing::perform(words, holdings)
         .or_else(|| walking::perform(words, holdings))
         .unwrap_or_else(|| workload::perform(words, holdings))
+}
+
+/// The answer of a command that has nothing to say but that it was done.
+pub(crate) fn done((): ()) -> Result<String, Failure> {
+    Ok(String::new())
 }
 
 /// The raw number of a file that is kept.
