@@ -1,7 +1,7 @@
 """Arrow Flight in four ways, and the most that a socket takes: areas and pyarrow.flight as server and as client, over the loopback device and, as
 root, between two network namespaces. `cargo xtask bench flight` runs it.
 
-Every round runs every row once, so that what else the machine does falls on all of them alike; what is told are medians, and their ratios to pyarrow
+Every round runs every row once, so that what else the machine does falls on all of them alike; what is reported are medians, and their ratios to pyarrow
 as server and client. The bytes are the same everywhere, in batches of the same size, and every row is a process of its own that has nothing else to do.
 """
 

@@ -248,7 +248,7 @@ int64_t peer_clone_by_path(const struct work *work)
     return time;
 }
 
-/* Whose an address is, as a sorted array in one piece tells it, which nobody changes meanwhile: `size` addresses, searched without
+/* Whose an address is, as a sorted array in one piece says it, which no thread changes concurrently: `size` addresses, searched without
  * branches, and a record of seven words beside each. The addresses that are asked for are in no order, one after the other. */
 int64_t peer_search(const struct work *work)
 {
@@ -287,7 +287,7 @@ int64_t peer_search(const struct work *work)
         sum += wanted < record[1] ? record[2] : 0;
     }
     int64_t time = peer_now() - start;
-    /* What was found is of use to somebody, as far as the compiler knows. */
+    /* What was found is used, as far as the compiler knows. */
     __asm__ volatile("" : : "r"(sum));
     return time;
 }
@@ -300,9 +300,9 @@ struct part {
     int failed;
 };
 
-static void *populate_part(void *told)
+static void *populate_part(void *given)
 {
-    struct part *part = told;
+    struct part *part = given;
     part->failed = madvise(part->start, part->len, MADV_POPULATE_WRITE);
     return NULL;
 }

@@ -31,7 +31,7 @@ int64_t peer_map_place(const struct work *work)
     return peer_now() - start;
 }
 
-/* A memory object: made, sized, mapped, dropped; without a name, so nobody else would find it. */
+/* A memory object: made, sized, mapped, dropped; without a name, so that no other process would find it. */
 int64_t peer_memfd(const struct work *work)
 {
     int64_t start = peer_now();

@@ -1,14 +1,13 @@
-//! Other processes: they hold areas, look for them, run commands. Each does what it is told on its
-//! standard input, a line at a time, and answers with one line; it ends when nobody talks to it any
-//! more.
+//! Other processes: they hold areas, look for them, run commands. Each does what it is asked on its
+//! standard input, a line at a time, and answers with one line; it ends when its standard input ends.
 //!
-//! | told | does | answers |
+//! | asked | does | answers |
 //! |---|---|---|
 //! | `hold PREFIX COUNT` | publishes areas PREFIX-0 … of 4 KiB | how many |
 //! | `meet PREFIX TEAMS EACH` | remembers the names of areas PREFIX-team-0 …, and meets their teams | how many |
 //! | `time OPERATION TIMES` | does one of `OPERATIONS` so often | nanoseconds |
 //! | `threads COUNT TIMES` | `at`, by several threads at once | nanoseconds of the slowest |
-//! | `crowd WHO OWN NEXT EACH` | is one of a crowd (`crowd.rs`), which then is told to `make`, `open` and `drop` | how many |
+//! | `crowd WHO OWN NEXT EACH` | is one of a crowd (`crowd.rs`), which then is asked to `make`, `open` and `drop` | how many |
 //! | `ring WHO out\|in NAME` | is one end of a ring of frames (`jobs.rs`) | 0 |
 //! | `pass FRAMES` | passes so many | a sum of what was read |
 //! | `read WHO NAME SIZE` | reads one large block | its sum |
@@ -59,8 +58,8 @@ impl Agent {
 
     /// Says something; the answer comes later.
     pub fn say(&mut self, what: &str) -> Result<()> {
-        let talk = self.talk.as_mut().context("the agent was told to end")?;
-        writeln!(talk, "{what}").with_context(|| format!("tell an agent: {what}"))
+        let talk = self.talk.as_mut().context("the agent was asked to end")?;
+        writeln!(talk, "{what}").with_context(|| format!("ask an agent: {what}"))
     }
 
     /// The answer to what was said.
@@ -133,7 +132,7 @@ struct Served {
     ring: Option<Box<dyn crate::jobs::End>>,
 }
 
-/// Does as it is asked, until nobody talks any more.
+/// Does as it is asked, until its input ends.
 pub fn serve() -> Result<()> {
     raise_limit();
     let mut served = Served::default();
@@ -315,7 +314,7 @@ impl Served {
             let threads: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
             threads.into_iter().map(|thread| thread.join().ok().flatten()).collect::<Option<Vec<_>>>()
         });
-        slowest.and_then(|times| times.into_iter().max()).context("an address was nobody's")
+        slowest.and_then(|times| times.into_iter().max()).context("an address was no area's")
     }
 }
 

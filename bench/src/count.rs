@@ -35,7 +35,7 @@ fn traced(side: &mut Side<'_>, times: u64) -> Result<Option<u64>> {
                 (side.work)(2)?;
                 // SAFETY: numbers only.
                 if unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } != 0 {
-                    bail!("traced by somebody else");
+                    bail!("traced by another process");
                 }
                 // SAFETY: stops this process, for its tracer.
                 unsafe { libc::raise(libc::SIGSTOP) };

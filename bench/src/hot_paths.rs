@@ -2,7 +2,7 @@
 //! count its instructions: `cargo xtask bench --instructions` compares the counts with
 //! `bench/instructions.txt`. They do not depend on the machine's load.
 //!
-//! The functions' names begin with `hot_`; each runs once to warm up before the tool is told to
+//! The functions' names begin with `hot_`; each runs once to warm up before the tool is asked to
 //! count.
 
 use std::ffi::{CStr, c_char, c_int, c_void};

@@ -150,7 +150,7 @@ fn inside() -> Result<ExitCode> {
         .env(INSIDE, &folder)
         .env("AREAS_DIR", folder.join("registry"))
         .status();
-    // Whatever it was that went wrong: the folder is nobody's any more.
+    // Whatever it was that went wrong: no process uses the folder any more.
     let _ = std::fs::remove_dir_all(&folder);
     let status = status.context("cannot run this program again")?;
     if let Some(signal) = status.signal() {

@@ -1,4 +1,4 @@
-//! Two sides in turn: ours, the peer, the peer, ours … so that whatever the machine does meanwhile,
+//! Two sides in turn: ours, the peer, the peer, ours … so that whatever the machine does besides,
 //! it does to both. What counts is the ratio of two neighbours in time, and of many such ratios the
 //! median.
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::statistics::Spread;
 
-/// Does the work so many times and tells the nanoseconds that it took.
+/// Does the work so many times and reports the nanoseconds that it took.
 pub type Work<'a> = Box<dyn FnMut(u64) -> Result<u64> + 'a>;
 
 /// One who does the work.

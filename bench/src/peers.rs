@@ -96,7 +96,7 @@ impl Library {
     /// What `work` points to is to be there as long as the side.
     pub fn side<'a>(&self, who: &str, function: &'static str, work: Work) -> Result<Side<'a>> {
         let call = self.function(function)?;
-        // It stays loaded as long as somebody may call it.
+        // It stays loaded as long as it may be called.
         let library = self.clone();
         Ok(Side::new(who, move |times| {
             let _loaded = &library;

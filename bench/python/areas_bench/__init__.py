@@ -3,7 +3,7 @@
 | file | what |
 |---|---|
 | `measure.py` | two sides in turn; ratios of neighbours, medians and quartiles |
-| `outcome.py` | what a row gives back |
+| `outcome.py` | what a row returns |
 | `report.py` | tables for a person, JSON for a program |
 | `machine.py` | what the machine is |
 | `rows/` | one file a subject |

@@ -1,4 +1,4 @@
-"""What a row gives back: a comparison, a number, or why there is none."""
+"""What a row returns: a comparison, a number, or why there is none."""
 
 from __future__ import annotations
 

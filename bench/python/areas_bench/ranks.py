@@ -16,7 +16,7 @@ from mpi4py import MPI
 
 
 def window(comm, size: int) -> int:
-    """The last byte as the second process reads it; in the first one, what it was told."""
+    """The last byte as the second process reads it; in the first one, what it was sent."""
     first = comm.rank == 0
     shared = MPI.Win.Allocate_shared(size if first else 0, 1, MPI.INFO_NULL, comm)
     buffer, _ = shared.Shared_query(0)

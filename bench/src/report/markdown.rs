@@ -221,7 +221,7 @@ fn quartiles(spread: Spread, show: fn(f64) -> String) -> String {
 }
 
 fn ratio(ratio: f64) -> String {
-    // A peer that is far behind is not told in hundredths of hundredths.
+    // A peer that is far behind is not shown in hundredths of hundredths.
     if ratio < 0.1 { format!("{ratio:.3}") } else { format!("{ratio:.2}") }
 }
 

@@ -38,7 +38,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let cold = bench.time(few, &mut of_many.side("cold", "time find-first {}"))?;
     bench.number("a name for the first time", in_microseconds(cold), "µs", 3.0);
     let miss = bench.time(SHORT, &mut of_many.side("miss", "time find-miss {}"))?;
-    bench.number("a name that nobody has", in_microseconds(miss), "µs", None);
+    bench.number("a name of no area", in_microseconds(miss), "µs", None);
     let list = bench.time(MIDDLE, &mut of_many.side("list", "time list {}"))?;
     bench.number(format!("all {there} listed"), list.map(|nanoseconds| nanoseconds / 1e6), "ms", None);
     bench.contest(

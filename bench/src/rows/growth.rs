@@ -13,7 +13,7 @@ use crate::outcome::Curve;
 const OPERATIONS: [(&str, &str, bool); 6] = [
     ("find-warm", "find, a name found before", false),
     ("find-first", "find, a name for the first time", false),
-    ("find-miss", "find, a name that nobody has", false),
+    ("find-miss", "find, a name of no area", false),
     ("get", "get by id", false),
     ("info", "info", false),
     ("list", "list, an area", true),
@@ -63,8 +63,8 @@ fn picture(bench: &mut Bench, across: &'static str, sizes: &[(usize, usize)]) ->
                 "list" => Plan { rounds: 5, ..Plan::SMOKE },
                 _ => SHORT.budget(std::time::Duration::from_millis(100)),
             };
-            let told = format!("time {operation} {{}}");
-            let time = bench.time(plan, &mut looker.side(operation, &told))?.median;
+            let request = format!("time {operation} {{}}");
+            let time = bench.time(plan, &mut looker.side(operation, &request))?.median;
             let work = if across == "areas" { all } else { teams };
             curve.points.push((work as f64, if *of_each { time / all as f64 } else { time }));
         }

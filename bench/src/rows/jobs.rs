@@ -78,7 +78,7 @@ fn readers(bench: &mut Bench, bandwidth: &Bandwidth) -> Result<()> {
         let mapped = Posix::new(&shm, size, true)?;
         let done = (|| {
             for at in (0..size).step_by(PIECE) {
-                // SAFETY: a part of the mapping, which nobody reads yet.
+                // SAFETY: a part of the mapping, which no process reads yet.
                 unsafe {
                     std::ptr::copy_nonoverlapping(piece.as_ptr(), mapped.start.cast::<u8>().add(at), PIECE);
                 }

@@ -35,8 +35,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             bench.skip(who, "it is not here");
             continue;
         }
-        let told = run(who, args);
-        let peer = segments.side(&format!("{who}{args}"), &told);
+        let request = run(who, args);
+        let peer = segments.side(&format!("{who}{args}"), &request);
         bench.contest(Contest::new(&case, MIDDLE, ours.side("areas ls", &list)).against(peer, target))?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What the registry takes for each area, as the kernel has it; and what is left when everybody was
+//! What the registry takes for each area, as the kernel has it; and what is left when all processes were
 //! killed.
 
 use std::fs;
@@ -17,7 +17,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         [(1, bench.or_smoke(10_000, 100), Some(512.0)), (bench.or_smoke(100, 2), 100, Some(512.0))]
     {
         let registry = own_registry(&format!("memory-{teams}"))?;
-        // What a registry takes before anybody has an area in it, and after somebody had.
+        // What a registry takes before there is an area in it, and after there was one.
         let mut holders = Vec::new();
         for team in 0..teams {
             let mut holder = Agent::start(Some(&registry))?;

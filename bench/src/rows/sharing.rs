@@ -55,7 +55,7 @@ pub fn share(bench: &mut Bench) -> Result<()> {
             .counted()
             .against(posix.side("POSIX shm", "peer_share", work.named(&shm))?, target)
             .against(floor.side(FLOOR, "peer_share", work)?, None)
-            .against(raw.side("memfd (no name, nobody finds it)", "peer_memfd", work)?, None);
+            .against(raw.side("memfd (no name, not to be found)", "peer_memfd", work)?, None);
         if let Some(boost) = &boost {
             contest = contest
                 .against(boost.side("Boost.Interprocess", "peer_share", work.named(&name("boost")))?, None);
@@ -84,9 +84,9 @@ pub fn share(bench: &mut Bench) -> Result<()> {
                 }
                 Ok(())
             });
-            let told = format!("share {{}} {} {size} {}", &name("python")[1..], u8::from(touched));
+            let request = format!("share {{}} {} {size} {}", &name("python")[1..], u8::from(touched));
             bench.contest(
-                Contest::new(case(size, touched), SHORT, ours).against(python.side("Python", &told), None),
+                Contest::new(case(size, touched), SHORT, ours).against(python.side("Python", &request), None),
             )?;
         }
     }
@@ -187,10 +187,10 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     }
     bench.contest(contest)?;
     if let Some(python) = &mut python {
-        let told = format!("find {{}} {}", &shm[1..]);
+        let request = format!("find {{}} {}", &shm[1..]);
         bench.contest(
             Contest::new("to be written: through pidfd_getfd", SHORT, writable())
-                .against(python.side("Python", &told), None),
+                .against(python.side("Python", &request), None),
         )?;
     }
     let read_only = Side::each("find, open_read_only, drop", || {
@@ -198,7 +198,7 @@ pub fn find(bench: &mut Bench) -> Result<()> {
         Ok(())
     });
     bench.contest(
-        Contest::new("to be read: through pidfd_getfd, opened anew", SHORT, read_only)
+        Contest::new("to be read: through pidfd_getfd, opened again", SHORT, read_only)
             .counted()
             .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 1.3)
             .against(floor.side(FLOOR, "peer_clone_to_read", Work::of_size(SIZE))?, None),
@@ -206,13 +206,13 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     // A sandbox that forbids it. What the filter itself costs at each call is ours, too.
     let mut without = Agent::start(None)?;
     without.ask("forbid-pidfd")?;
-    for (case, told, peer, writing) in [
+    for (case, request, peer, writing) in [
         ("to be written: through /proc", "time clone bench-held-0 {}", "peer_find", true),
         ("to be read: through /proc", "time clone-read-only bench-held-0 {}", "peer_find_read_only", false),
     ] {
         let same = Work::of_size(SIZE).touching(writing);
         bench.contest(
-            Contest::new(case, SHORT, without.side("find, open, drop", told))
+            Contest::new(case, SHORT, without.side("find, open, drop", request))
                 .against(posix.side("POSIX shm", peer, work)?, 2.0)
                 .against(
                     floor.side("the same calls in C, without a filter", "peer_clone_by_path", same)?,

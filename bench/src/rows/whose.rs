@@ -39,7 +39,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         Contest::new("id_at", SHORT, of_many.side(&format!("{count} areas"), "time at {}"))
             .against(of_one.side("1 area", "time at {}"), 2.0),
     )?;
-    // What looking in so many of them is, without anybody who may change them meanwhile.
+    // What looking in so many of them is, without another thread that may change them.
     let floor = bench.library("floor").context("compiled by the same command")?;
     let work = Work::of_size(usize::try_from(count)?);
     bench.contest(

@@ -1,6 +1,6 @@
 """Small segments: made and closed, and opened in a process that did not make them.
 
-The standard library tells each of them to a process of its own (the resource tracker), which works on another CPU, if there is one, while
+The standard library reports each of them to a process of its own (the resource tracker), which works on another CPU, if there is one, while
 this one goes on. So batches are long enough for its work to be counted, and there is a comparison of the CPU time of both processes.
 """
 
@@ -36,7 +36,7 @@ def _cpu(work, times: int) -> float:
     before = time.process_time() + _tracker()
     for _ in range(times):
         work()
-    # It works off what it was told.
+    # It works off what was reported to it.
     time.sleep(0.02)
     return (time.process_time() + _tracker() - before) / times
 

@@ -32,7 +32,7 @@ def run(context) -> Iterator[Outcome]:
         yield Skipped(case, "there is no mpiexec here (pip: mpich; Debian: openmpi-bin)")
         return
     command = [mpiexec, "-n", "2", sys.executable, "-m", "areas_bench.ranks", str(context.large), str(1 if context.smoke else ROUNDS)]
-    # Open MPI refuses root, and more processes than CPUs, unless told.
+    # Open MPI refuses root, and more processes than CPUs, unless it is allowed.
     words = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
     try:
         done = subprocess.run(command, env=os.environ | words, capture_output=True, text=True, timeout=LIMIT)
@@ -43,7 +43,7 @@ def run(context) -> Iterator[Outcome]:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
         yield Skipped(case, f"mpiexec ended with {done.returncode}: {said[-1]}")
         return
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    ours, theirs = told["areas"], told["window"]
+    report = json.loads(done.stdout.strip().splitlines()[-1])
+    ours, theirs = report["areas"], report["window"]
     pair = Pair(Spread.of([a / b for a, b in zip(ours, theirs, strict=True)]), Spread.of(ours), Spread.of(theirs), len(ours))
-    yield Compared(case, "area.array over comm.send", f"MPI.Win.Allocate_shared ({told['mpi']})", pair)
+    yield Compared(case, "area.array over comm.send", f"MPI.Win.Allocate_shared ({report['mpi']})", pair)

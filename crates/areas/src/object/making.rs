@@ -105,13 +105,13 @@ impl Object {
 
     /// Takes over a descriptor that came from elsewhere, after looking at what it is.
     ///
-    /// `told` is what its sender or its holder's table says of its extent; `exact` the size in
+    /// `stated` is what its sender or its holder's table says of its extent; `exact` the size in
     /// bytes where the pages are huge.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for what is not a memory object, or one whose size could shrink
     /// under its holders although it is not said to be resizable.
-    pub(crate) fn adopt(fd: OwnedFd, told: Extent, exact: Option<u64>) -> Result<Self> {
+    pub(crate) fn adopt(fd: OwnedFd, stated: Extent, exact: Option<u64>) -> Result<Self> {
         // It may be anything, on any file system: no call may wait.
         let looked = sys::object::sealed_stat(fd.as_fd())
             .map_err(|errno| Error::new(ErrorKind::System, ADOPT).with_system_call("statx", errno))?;
@@ -121,7 +121,7 @@ impl Object {
             .map_err(|errno| Error::new(ErrorKind::System, ADOPT).with_system_call("fstatfs", errno))?
             .and_then(PageSize::of)
             .unwrap_or_else(PageSize::base);
-        Object::adopt_looked(fd, &looked, page, told, exact)
+        Object::adopt_looked(fd, &looked, page, stated, exact)
     }
 
     /// The same, of a descriptor that was looked at ([`sealed_stat`](sys::object::sealed_stat)),
@@ -130,13 +130,13 @@ impl Object {
         fd: OwnedFd,
         looked: &SealedStat,
         page: PageSize,
-        told: Extent,
+        stated: Extent,
         exact: Option<u64>,
     ) -> Result<Self> {
         let seals = refuse_others(looked)?;
         let stat = &looked.stat;
         let no_object = |detail: String| Error::new(ErrorKind::InvalidInput, ADOPT).with_facts(detail);
-        let resizable = matches!(told, Extent::Resizable { .. });
+        let resizable = matches!(stated, Extent::Resizable { .. });
         if !seals.contains(SealFlags::SHRINK) && !resizable {
             return Err(no_object(
                 "its size may shrink while it is mapped: it is not sealed against that".to_owned(),
@@ -145,7 +145,7 @@ impl Object {
         let size = usize::try_from(stat.size)
             .map_err(|_| no_object(format!("its size of {} bytes is too large", stat.size)))?;
         let pages = page.round_up(size.max(1)).unwrap_or(size);
-        let extent = match told {
+        let extent = match stated {
             _ if seals.contains(SealFlags::GROW | SealFlags::SHRINK) => Extent::Fixed,
             Extent::Resizable { max } => Extent::Resizable { max: max.max(pages) },
             Extent::Growable { max } if max >= size => Extent::Growable { max },
