@@ -385,6 +385,7 @@ pub(crate) static RULES: &[Rule] = &[
         .only(&[ENOSYS, EOPNOTSUPP, EPERM])
         .of(MOVING),
     rule(&["ioctl"], "a kernel without PAGEMAP_SCAN (before 6.7): the words of pagemap are read").only(&[ENOTTY, EINVAL]).of(MOVING),
+    rule(&["ioctl"], "a kernel without PROCMAP_QUERY (before 6.11): the text of maps is read").only(&[ENOTTY, EINVAL]).of(&["cut"]),
     rule(&["madvise(MADV_POPULATE_READ)"], "the answer that the object became shorter: what was beyond its end is in RAM no more")
         .only(&[EFAULT])
         .of(MOVING)
