@@ -206,6 +206,7 @@ impl Addresses {
 
     /// The same with all of its words.
     #[cfg(not(loom))]
+    #[inline]
     pub(super) fn find_whole(&self, address: u64) -> Option<Entry> {
         let look = || {
             let (chunk, at) = self.place(address)?;

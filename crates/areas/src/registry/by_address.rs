@@ -134,6 +134,7 @@ impl Place {
     /// Whether what is mapped at an address is the byte of its object that belongs there, and all
     /// before it, too. (But its first page, which may be a mapping of its own: a thread that has
     /// lost it alone is still the same area, and begins behind it.)
+    #[inline]
     fn is_mapped_up_to(&self, region: &Region, address: u64) -> bool {
         let wanted = self.first.wrapping_add(address.wrapping_sub(self.start));
         let found = region.offset.wrapping_add(address.wrapping_sub(region.start as u64));
@@ -162,6 +163,7 @@ impl Place {
         entry
     }
 
+    #[inline]
     fn read(entry: &Entry) -> Option<Self> {
         Some(Place {
             start: entry[START],
