@@ -1,5 +1,6 @@
 //! Other processes: they hold areas, look for them, run commands. Each does what it is asked on its
-//! standard input, a line at a time, and answers with one line; it ends when its standard input ends.
+//! standard input, a line at a time, and answers with one line; it ends when its standard input
+//! ends.
 //!
 //! | asked | does | answers |
 //! |---|---|---|

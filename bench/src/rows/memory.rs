@@ -1,5 +1,5 @@
-//! What the registry takes for each area, as the kernel has it; and what is left when all processes were
-//! killed.
+//! What the registry takes for each area, as the kernel has it; and what is left when all processes
+//! were killed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
