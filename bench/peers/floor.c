@@ -143,9 +143,21 @@ static inline int take_clone(int process, int object)
     return fcntl(clone, F_GET_SEALS) < 0 ? -1 : clone;
 }
 
-/* An area found again, cloned to be written, and the clone dropped. (The holder is this process: to the kernel that makes no
- * difference.) */
-int64_t peer_clone(const struct work *work)
+/* The same for reading: the descriptor that was taken is opened again so that the kernel refuses to write by it. */
+static inline int take_clone_to_read(int process, int object)
+{
+    char path[64];
+    int taken = take_clone(process, object);
+    if (taken < 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", taken);
+    int clone = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    close(taken);
+    return clone;
+}
+
+/* An area found again, cloned, and the clone dropped. (The holder is this process: to the kernel that makes no difference.) */
+static inline int64_t time_clones(const struct work *work, int (*take)(int, int), int rights)
 {
     int process = (int)syscall(SYS_pidfd_open, getpid(), 0);
     int object = memfd_create("floor: object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -153,16 +165,26 @@ int64_t peer_clone(const struct work *work)
         return PEER_FAILED;
     int64_t start = peer_now();
     for (uint64_t i = 0; i < work->times; i++) {
-        int clone = take_clone(process, object);
-        if (clone < 0)
-            return PEER_FAILED;
-        if (map_and_let_go(clone, work->size, PROT_READ | PROT_WRITE) != 0)
+        int clone = take(process, object);
+        if (clone < 0 || map_and_let_go(clone, work->size, rights) != 0)
             return PEER_FAILED;
     }
     int64_t time = peer_now() - start;
     close(object);
     close(process);
     return time;
+}
+
+/* To be written. */
+int64_t peer_clone(const struct work *work)
+{
+    return time_clones(work, take_clone, PROT_READ | PROT_WRITE);
+}
+
+/* To be read. */
+int64_t peer_clone_to_read(const struct work *work)
+{
+    return time_clones(work, take_clone_to_read, PROT_READ);
 }
 
 /* The same, and the clone published under the name: what `areas.find` does in Python. */
@@ -190,31 +212,6 @@ int64_t peer_clone_named(const struct work *work)
             return PEER_FAILED;
     }
     return peer_now() - start;
-}
-
-/* The same for reading: the descriptor that was taken is opened again so that the kernel refuses to write by it. */
-int64_t peer_clone_to_read(const struct work *work)
-{
-    int process = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    int object = memfd_create("floor: object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (process < 0 || object < 0 || ftruncate(object, (off_t)work->size) != 0)
-        return PEER_FAILED;
-    int64_t start = peer_now();
-    for (uint64_t i = 0; i < work->times; i++) {
-        char path[64];
-        int taken = take_clone(process, object);
-        if (taken < 0)
-            return PEER_FAILED;
-        snprintf(path, sizeof path, "/proc/thread-self/fd/%d", taken);
-        int clone = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        close(taken);
-        if (clone < 0 || map_and_let_go(clone, work->size, PROT_READ) != 0)
-            return PEER_FAILED;
-    }
-    int64_t time = peer_now() - start;
-    close(object);
-    close(process);
-    return time;
 }
 
 /* The same through /proc, where the object is looked at before it is opened. `touch`: to be written. */
