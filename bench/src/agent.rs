@@ -48,6 +48,7 @@ impl Agent {
 
     /// Any program that speaks as agents do.
     pub fn of(command: &mut Command) -> Result<Self> {
+        inherit_nothing()?;
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -164,6 +165,14 @@ pub fn raise_limit() -> u64 {
     // SAFETY: as it was answered, the soft limit raised to the hard one.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     limit.rlim_cur
+}
+
+/// Has a program that is run inherit the standard streams alone: a peer in this process may leave
+/// descriptors without close-on-exec, and agents count theirs.
+fn inherit_nothing() -> io::Result<()> {
+    // SAFETY: it sets a flag of descriptors, and closes none.
+    let set = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 impl Served {
