@@ -21,6 +21,7 @@ mod link;
 mod meeting;
 mod own_files;
 mod places;
+mod retirements;
 mod root;
 
 use std::ffi::CString;

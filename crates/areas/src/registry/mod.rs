@@ -101,8 +101,9 @@ pub type Look = Inspection;
 ///
 /// Names need not be unique. A name that was found once is found again by its holder's table alone.
 /// An area whose holder has closed the descriptor of its memory is passed over once an attempt to
-/// open it has shown that; so is one that was [retired](crate::Area::retire), which is looked at
-/// when a name is found for the first time.
+/// open it has shown that. One that was [retired](crate::Area::retire) is passed over at once, but
+/// for a name that was found before, or memory that a process with another registry retired: then
+/// once an attempt to open it has shown that.
 ///
 /// # Errors
 /// [`ErrorKind::NoSuchArea`] if there is none, [`ErrorKind::Limit`] if there is none that can be
@@ -183,9 +184,12 @@ pub(crate) fn refuse_taken(name: &Name) -> Result<()> {
     }
 }
 
-/// Withdraws all areas of this process over an object that is retired.
+/// Withdraws all areas of this process over an object that is retired, and has others look for
+/// such.
 pub(crate) fn retire_own(object: Identity) -> Result<()> {
-    state::state()?.retire_own(object);
+    let mut state = state::state()?;
+    state.retire_own(object);
+    state.note_retired();
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! Names taken back while the mapping stays, and memory that no process finds any more.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
 use areas::{ErrorKind, registry};
 
 use crate::support::{Agent, Folder, refused};
@@ -86,6 +90,37 @@ fn the_next_of_the_name_is_found_though_the_oldest_is_retired() {
     // Whoever retires it dies: it stays retired.
     helper.kill();
     assert_eq!(Some(Agent::start(&folder).find("model").unwrap().id), new.id);
+}
+
+/// By a process that has another registry, or none: no process of this one is notified of it.
+#[test]
+fn memory_retired_elsewhere_is_refused_once_and_then_passed_over() {
+    let folder = Folder::new();
+    let (mut first, mut second, mut reader) =
+        (Agent::start(&folder), Agent::start(&folder), Agent::start(&folder));
+    let old = first.publish("retired-elsewhere");
+    let new = second.publish("retired-elsewhere");
+    let descriptors = format!("/proc/{}/fd", first.pid());
+    let is_object = |path: &PathBuf| {
+        let target = fs::read_link(path).unwrap_or_default();
+        // Not the table, `/memfd:areas table`.
+        ["/memfd:area:", "/memfd:area "].iter().any(|label| target.to_string_lossy().starts_with(label))
+    };
+    let mut paths = fs::read_dir(descriptors).unwrap().map(|entry| entry.unwrap().path()).filter(is_object);
+    fs::set_permissions(paths.next().unwrap(), Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(paths.next(), None, "the area has one descriptor");
+    let text = refused(reader.clone_of("retired-elsewhere"), ErrorKind::NoSuchArea);
+    assert!(text.contains("is retired"), "{text}");
+    for _ in 0..2 {
+        assert_eq!(Some(reader.find("retired-elsewhere").unwrap().id), new.id);
+    }
+    // Once anything is retired in this registry, who finds it looks.
+    let other = second.publish("other");
+    second.ask(&format!("retire {}", other.handle));
+    for agent in [&mut Agent::start(&folder), &mut second] {
+        assert_eq!(Some(agent.find("retired-elsewhere").unwrap().id), new.id);
+    }
+    assert!(first.has_bytes_of(old, "retired-elsewhere"));
 }
 
 #[test]

@@ -19,26 +19,41 @@ const REMEMBERED: usize = 64;
 pub(super) struct Taking {
     /// It is not allowed, or a number has led to another file.
     given_up: AtomicBool,
+    /// Whether any object of it was seen.
+    any: AtomicBool,
     /// For each number the object that it led to, both as one word; 0 for none.
     seen: [AtomicU64; REMEMBERED],
 }
 
 impl Default for Taking {
     fn default() -> Self {
-        Taking { given_up: AtomicBool::new(false), seen: [const { AtomicU64::new(0) }; REMEMBERED] }
+        Taking {
+            given_up: AtomicBool::new(false),
+            any: AtomicBool::new(false),
+            seen: [const { AtomicU64::new(0) }; REMEMBERED],
+        }
     }
 }
 
 impl Taking {
     /// Whether an area's object was seen under its number, and nothing speaks against taking it.
     pub(super) fn may_take(&self, record: &Record) -> bool {
-        self.place(record).load(Ordering::Relaxed) == word(record)
-            && !self.given_up.load(Ordering::Relaxed)
-            && sys::foreign::may_take()
+        self.place(record).load(Ordering::Relaxed) == word(record) && self.may_take_any()
+    }
+
+    /// Whether one that is looked at now may be taken next: not of a peer that is met once, as that
+    /// takes a descriptor of the process.
+    pub(super) fn may_look(&self) -> bool {
+        self.any.load(Ordering::Relaxed) && self.may_take_any()
+    }
+
+    fn may_take_any(&self) -> bool {
+        !self.given_up.load(Ordering::Relaxed) && sys::foreign::may_take()
     }
 
     /// An area's object was looked at, and was there.
     pub(super) fn remember(&self, record: &Record) {
+        self.any.store(true, Ordering::Relaxed);
         self.place(record).store(word(record), Ordering::Relaxed);
     }
 

@@ -1,7 +1,7 @@
-//! Whether there is news for this process: an area that another team has given to it, or a process
-//! who waits for a name.
+//! Whether there is news for this process: an area that another team has given to it, a process who
+//! waits for a name, or memory that was retired.
 //!
-//! Either can be asked of the kernel, a call each: the socket's queue, the control file. But
+//! Each can be asked of the kernel, a call each: the socket's queue, the control file. But
 //! whoever brings news has the folder's time of change say so ([`Directory::notify`]), behind the
 //! news itself; and at the folder's time each publication, and each search for a name that is not
 //! known, looks anyway. So as long as that time is the one at which there was no news, there is
@@ -12,7 +12,7 @@
 //! report of it has reached no process: so what is remembered counts for a second.
 
 use super::State;
-use crate::registry::directory::Times;
+use crate::registry::directory::{Directory, Times};
 use crate::registry::team::Team;
 use crate::sys;
 
@@ -55,6 +55,8 @@ pub(super) struct Quiet {
     transfer_socket: Option<Since>,
     /// No process waited for a name.
     waiters: Option<Since>,
+    /// No memory was retired.
+    retired: Option<Since>,
 }
 
 impl State {
@@ -89,6 +91,29 @@ impl State {
         self.quiet.waiters = None;
         if directory.wake_waiters() {
             self.quiet.waiters = self.seen.and_then(|seen| Since::new(seen.news));
+        }
+    }
+
+    /// Whether memory may have been retired that its holders still list, by what the last look at
+    /// the folder showed: then what is found is looked at.
+    pub(super) fn any_retired(&mut self) -> bool {
+        if self.seen.is_some_and(|seen| self.quiet.retired.is_some_and(|since| since.is_still(seen))) {
+            return false;
+        }
+        self.quiet.retired = None;
+        if self.directory.as_ref().is_none_or(Directory::any_retired) {
+            return true;
+        }
+        self.quiet.retired = self.seen.and_then(|seen| Since::new(seen.news));
+        false
+    }
+
+    /// Has those who look for names look at what they find: something was retired.
+    pub(in crate::registry) fn note_retired(&mut self) {
+        // Where there is no registry, or it cannot be read, no process finds anything in it.
+        let _ = self.read_folder(false);
+        if let Some(directory) = &self.directory {
+            directory.note_retired();
         }
     }
 
