@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::process::ExitCode;
 
 use areas::registry::Source;
-use areas::{Bytes, Error, ErrorKind};
+use areas::{Bytes, Error, ErrorKind, PageBuffer};
 
 use crate::failure::{Failure, Result, io_error};
 use crate::stdio;
@@ -55,7 +55,7 @@ pub(crate) fn run(cat: &Cat) -> Result<ExitCode> {
             left -= sent;
         }
     }
-    let mut buffer = vec![0; if left > 0 { BUFFER } else { 0 }];
+    let mut buffer = PageBuffer::new(if left > 0 { BUFFER } else { 0 });
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
         let got = match file.read_at(&mut buffer[..most], at) {

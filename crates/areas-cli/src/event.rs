@@ -2,6 +2,8 @@
 
 use std::io;
 
+use areas::PageBuffer;
+
 use crate::request::Asked;
 
 /// What wakes a holder up.
@@ -21,7 +23,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum Came {
     /// A buffer, and how many bytes of it.
-    Bytes(Vec<u8>, usize),
+    Bytes(PageBuffer, usize),
     /// The end, or why there is no more.
     End(io::Result<()>),
 }

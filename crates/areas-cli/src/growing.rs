@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
-use areas::{AnyArea, Error, ErrorKind};
+use areas::{AnyArea, Error, ErrorKind, PageBuffer};
 
 use crate::event::{Came, Event};
 use crate::failure::io_error;
@@ -22,7 +22,7 @@ const BUFFER: usize = 256 << 10;
 pub(crate) struct Growing {
     stream: Option<File>,
     /// For buffers that may be filled again; dropped, the reader ends.
-    spare: Option<SyncSender<Vec<u8>>>,
+    spare: Option<SyncSender<PageBuffer>>,
     so_far: usize,
     freeze: bool,
     state: State,
@@ -59,7 +59,7 @@ impl Growing {
         let (spare, buffers) = mpsc::sync_channel(2);
         for _ in 0..2 {
             // There is room for two.
-            let _ = spare.send(vec![0; BUFFER]);
+            let _ = spare.send(PageBuffer::new(BUFFER));
         }
         if let Some(stream) = self.stream.take() {
             std::thread::Builder::new()
@@ -127,7 +127,7 @@ fn append(area: &AnyArea, at: usize, bytes: &[u8]) -> areas::Result<()> {
     area.write_at(at, bytes)
 }
 
-fn read(mut stream: File, buffers: &Receiver<Vec<u8>>, events: &mpsc::Sender<Event>) {
+fn read(mut stream: File, buffers: &Receiver<PageBuffer>, events: &mpsc::Sender<Event>) {
     while let Ok(mut buffer) = buffers.recv() {
         let came = loop {
             match stream.read(&mut buffer) {

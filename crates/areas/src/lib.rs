@@ -151,6 +151,7 @@ compile_error!("areas is for 64-bit little-endian Linux");
 
 mod acceptance;
 mod area;
+mod buffer;
 mod cgroup;
 #[doc(hidden)]
 pub mod closed;
@@ -208,6 +209,8 @@ pub use area::{
     EXCLUSIVE_TIMEOUT, Frozen, Granted, Private, ReceiveOptions, Received, Resizable, Shared, SharedSlice,
     Stored, Transfer, builder, receive,
 };
+#[doc(hidden)]
+pub use buffer::PageBuffer;
 #[doc(hidden)]
 pub use error::in_words;
 pub use error::{Errno, Error, ErrorKind, Rejected, Result};

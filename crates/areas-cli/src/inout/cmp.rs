@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use areas::Bytes;
+use areas::{Bytes, PageBuffer};
 use serde::Serialize;
 
 use super::args::Cmp;
@@ -135,7 +135,7 @@ fn of_stream(
     bar: &Bar,
 ) -> Result<Option<Difference>> {
     let most = length.map_or(u64::MAX, |Bytes(length)| length);
-    let (mut ours, mut theirs) = (vec![0; BUFFER], vec![0; BUFFER]);
+    let (mut ours, mut theirs) = (PageBuffer::new(BUFFER), PageBuffer::new(BUFFER));
     let mut at = 0;
     loop {
         let len = usize::try_from(most - at).unwrap_or(BUFFER).min(BUFFER);

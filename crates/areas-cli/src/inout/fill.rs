@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use areas::registry::Source;
-use areas::{AnyArea, Bytes, Error, ErrorKind, PageSize, Protection};
+use areas::{AnyArea, Bytes, Error, ErrorKind, PageBuffer, PageSize, Protection};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
@@ -195,7 +195,7 @@ fn from_stream(
         return Err(into.too_small(Bytes(most)).into());
     }
     let bar = Bar::new("filling", length.map(|length| length.0), quiet);
-    let (mut buffer, mut at) = (vec![0; BUFFER], 0);
+    let (mut buffer, mut at) = (PageBuffer::new(BUFFER), 0);
     while at < most {
         let len = usize::try_from(most - at).unwrap_or(BUFFER).min(BUFFER);
         match stream.read(&mut buffer[..len]) {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use areas::PageBuffer;
+
 /// What a thread takes at a time: much for a thread, little for a user that watches the bar.
 const PIECE: u64 = 8 << 20;
 /// Fits into a processor's cache, and is many pages.
@@ -39,7 +41,7 @@ pub(super) fn each(
         for _ in 0..threads {
             let (sender, next, stop, one) = (sender.clone(), &next, &stop, &one);
             let worker = move || {
-                let mut buffer = vec![0; 2 * BUFFER];
+                let mut buffer = PageBuffer::new(2 * BUFFER);
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= pieces || sender.send(one(index, &mut buffer)).is_err() {
@@ -55,7 +57,7 @@ pub(super) fn each(
         }
         drop(sender);
         if started == 0 {
-            let mut buffer = vec![0; 2 * BUFFER];
+            let mut buffer = PageBuffer::new(2 * BUFFER);
             return (0..pieces).try_for_each(|index| one(index, &mut buffer).map(|_| ()));
         }
         let (mut so_far, mut outcome) = (0, Ok(()));

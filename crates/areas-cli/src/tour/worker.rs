@@ -7,7 +7,7 @@ use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
-use areas::{Protection, registry};
+use areas::{PageBuffer, Protection, registry};
 use serde::{Deserialize, Serialize};
 
 use super::args::TourWorker;
@@ -51,7 +51,7 @@ pub(crate) fn run(worker: &TourWorker) -> Result<ExitCode> {
             .map_err(|error| io_error(format!("understand {line:?}"), error.into()))?;
         let mut found = match question {
             Question::Compare => {
-                let mut buffer = vec![0; PIECE];
+                let mut buffer = PageBuffer::new(PIECE);
                 compare(&file, area.size(), |at, piece| {
                     let ours = &mut buffer[..piece.len()];
                     area.read_at(at, ours)?;
@@ -77,7 +77,7 @@ fn compare(
     size: usize,
     mut is_same: impl FnMut(usize, &[u8]) -> areas::Result<bool>,
 ) -> areas::Result<Answer> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = PageBuffer::new(PIECE);
     let mut at = 0;
     while at < size {
         let part = &mut piece[..PIECE.min(size - at)];

@@ -12,6 +12,7 @@ use super::collapse::Collapse;
 use super::watch::Watch;
 use super::workers::Workers;
 use super::{CHUNK, Chunks, Job, Populated, Progress, Way, admission, piece};
+use crate::buffer::PageBuffer;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
 use crate::protection::Protection;
@@ -50,13 +51,13 @@ pub(crate) fn run(
     let chunks = Chunks { total: job.len, step: CHUNK, before };
     let workers = Workers::of(placement)?;
     // One for each thread that is at work.
-    let buffers: Mutex<Vec<Vec<u8>>> = Mutex::default();
+    let buffers: Mutex<Vec<PageBuffer>> = Mutex::default();
     let spare = || buffers.lock().unwrap_or_else(PoisonError::into_inner);
     let mut done = 0;
     let fill = |index| {
         let range = chunks.at(index);
         let popped = spare().pop();
-        let mut buffer = popped.unwrap_or_else(|| vec![0; BUFFER.min(job.len)]);
+        let mut buffer = popped.unwrap_or_else(|| PageBuffer::new(BUFFER.min(job.len)));
         let mut at = range.start;
         while at < range.end {
             let end = match &collapse {
