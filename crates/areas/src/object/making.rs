@@ -1,6 +1,7 @@
 //! Objects made, and objects of others that are adopted.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -27,7 +28,7 @@ impl Object {
     /// [`ErrorKind::NotPermitted`] where a sandbox forbids them; [`ErrorKind::InvalidInput`] if
     /// `size` is more than the extent or than a file can hold.
     pub fn create(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
-        let object = Object::make(label, size, extent, page)?;
+        let object = Object::make(&FileLabel::new(&[label]), size, extent, page)?;
         // No other process has a descriptor of it yet, and nothing is marked on it.
         sys::file::set_mode(object.fd(), 0o600).map_err(|errno| {
             Error::new(ErrorKind::System, format!("make a memory object of {}", Bytes::from(size)))
@@ -43,7 +44,7 @@ impl Object {
     ///
     /// # Errors
     /// As [`create`](Object::create).
-    pub(crate) fn make(label: &str, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
+    pub(crate) fn make(label: &FileLabel, size: usize, extent: Extent, page: PageSize) -> Result<Self> {
         let what = || format!("make a memory object of {}", Bytes::from(size));
         let pool = page != PageSize::base();
         let rounded = match (pool, extent) {
@@ -65,7 +66,7 @@ impl Object {
         check_file_size(file_size, what)?;
         let pages =
             if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
-        let fd = sys::object::create(&*file_label(label), pages).map_err(|errno| {
+        let fd = sys::object::create(label.as_c_str(), pages).map_err(|errno| {
             let error = |kind| {
                 Error::new(kind, what()).with_system_call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
             };
@@ -200,14 +201,31 @@ pub(crate) fn check_file_size(size: u64, what: impl Fn() -> String) -> Result<()
     }
 }
 
-/// A label as `memfd_create` takes it: at most 249 bytes, no NUL.
-fn file_label(label: &str) -> Cow<'_, str> {
-    const LONGEST: usize = 240;
-    // Between two characters: /proc shows it, and who reads that may expect text.
-    let label = shortened(label, LONGEST);
-    match label.contains('\0') {
-        false => Cow::Borrowed(label),
-        true => Cow::Owned(label.replace('\0', "")),
+/// The longest label, in bytes: `memfd_create` takes 249.
+const LONGEST: usize = 240;
+
+/// A label as `memfd_create` takes it: not too long, without NUL, and one behind it.
+pub(crate) struct FileLabel([u8; LONGEST + 1]);
+
+impl FileLabel {
+    /// Of several parts, as much as there is room for.
+    pub(crate) fn new(parts: &[&str]) -> Self {
+        let (mut bytes, mut end) = ([0; LONGEST + 1], 0);
+        for part in parts {
+            let part = match part.as_bytes().contains(&0) {
+                false => Cow::Borrowed(*part),
+                true => Cow::Owned(part.replace('\0', "")),
+            };
+            // Between two characters: /proc shows it, and who reads that may expect text.
+            let part = shortened(&part, LONGEST - end).as_bytes();
+            bytes[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        FileLabel(bytes)
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
@@ -217,9 +235,12 @@ mod tests {
 
     #[test]
     fn a_label_is_text_without_nul() {
-        let label = |text: &str| file_label(text).into_owned();
+        let label = |text: &str| FileLabel::new(&[text]).as_c_str().to_str().unwrap().to_owned();
         assert_eq!(label("area: größe"), "area: größe");
         assert_eq!(label("a\0b"), "ab");
+        assert_eq!(label(""), "");
+        let two = FileLabel::new(&["area:", &"é".repeat(120)]);
+        assert_eq!(two.as_c_str().to_str().unwrap(), "area:".to_owned() + &"é".repeat(117));
         assert_eq!(label(&"a".repeat(300)), "a".repeat(240));
         // Two, three and four bytes a character, and each way to be off by some.
         for c in ['é', '日', '🦀'] {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) use descriptor::closed;
 pub use extent::Extent;
-pub(crate) use making::check_file_size;
+pub(crate) use making::{FileLabel, check_file_size};
 use marks::UNEVEN;
 pub(crate) use marks::{OFFERED, is_retired};
 pub(crate) use piece::Piece;

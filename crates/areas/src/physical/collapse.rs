@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{Demand, frames, unit};
 use crate::error::{Errno, Error, ErrorKind, Result, remedy};
 use crate::nodes::Placement;
-use crate::object::{Extent, Object};
+use crate::object::{Extent, FileLabel, Object};
 use crate::page::PageSize;
 use crate::populate::{self, Job, Refused};
 use crate::provider::{Provider, Request, System};
@@ -27,7 +27,12 @@ const ATTEMPTS: usize = 8;
 const WAIT: Duration = Duration::from_millis(1);
 
 /// A fixed object of base pages that meet a demand. They are in RAM, and not locked yet.
-pub(crate) fn arrange(demand: Demand, label: &str, size: usize, placement: Placement) -> Result<Object> {
+pub(crate) fn arrange(
+    demand: Demand,
+    label: &FileLabel,
+    size: usize,
+    placement: Placement,
+) -> Result<Object> {
     let (base, huge) = (PageSize::base(), PageSize::transparent());
     let what = || format!("collapse base pages, {demand}");
     let too_large = || {

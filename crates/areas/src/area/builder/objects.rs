@@ -1,6 +1,5 @@
 //! Areas over objects: in the pages that were asked for, or in others where that was allowed.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use super::{AreaBuilder, Wanted};
@@ -9,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, headroom};
 use crate::nodes::{CompactPlacement, Placement};
-use crate::object::{Extent, Object, strict};
+use crate::object::{Extent, FileLabel, Object, strict};
 use crate::page::{PageSize, Pages};
 use crate::provider::{Request, take_pool_pages, transparent};
 use crate::registry::LABEL;
@@ -119,16 +118,15 @@ impl<'a> AreaBuilder<'a> {
     }
 
     /// What its object is called in `/proc/PID/maps`, where a label follows.
-    pub(in crate::area) fn label(&self) -> String {
-        let name = match self.name.as_deref() {
-            None => Cow::Borrowed("area"),
-            // The usual one, without a look for what is to be replaced.
-            Some(name) => str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed),
-        };
-        let mut label = String::with_capacity(LABEL.len() + name.len());
-        label.push_str(LABEL);
-        label.push_str(&name);
-        label
+    pub(in crate::area) fn label(&self) -> FileLabel {
+        match self.name.as_deref() {
+            None => FileLabel::new(&[LABEL, "area"]),
+            Some(name) => match str::from_utf8(name) {
+                // The usual one, without a look for what is to be replaced.
+                Ok(name) => FileLabel::new(&[LABEL, name]),
+                Err(_) => FileLabel::new(&[LABEL, &String::from_utf8_lossy(name)]),
+            },
+        }
     }
 
     /// Maps an object whole, as it was asked for.
