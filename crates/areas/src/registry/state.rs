@@ -10,6 +10,7 @@
 mod contest;
 mod cut;
 mod joining;
+mod known;
 mod looking;
 mod news;
 mod offering;
@@ -34,10 +35,9 @@ use crate::error::Result;
 use crate::protection::Protection;
 use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
-use looking::Hit;
+use known::{Hit, Known};
 use news::Quiet;
 pub(super) use process::{state, state_up_to_date, withdraw};
-use teams::Known;
 pub(crate) use transfer::Arrival;
 
 /// A published area, in this process and in the children that inherit it.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::State;
-use super::teams::Known;
+use super::known::{Hit, Known};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::by_address::{Has, Place};
 use crate::registry::directory::{Directory, Now};
@@ -18,16 +18,6 @@ use crate::registry::table::{Record, View, that_may_have};
 use crate::registry::team::Team;
 use crate::sys;
 use crate::sys::file::Identity;
-
-/// What is remembered of a name that was found.
-#[derive(Clone, Debug)]
-pub(super) struct Hit {
-    pub(super) holder: Holder,
-    pub(super) number: u32,
-    pub(super) generation: u64,
-    /// What it said in that generation.
-    record: Arc<Record>,
-}
 
 /// So many retired areas of one name are passed over in one search: more are made up, by who writes
 /// new ones as we look, or by a wild write into our own table.
