@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::directory::Directory;
 use super::id::{AreaId, FIRST_GIVEN, SEQUENCES, SLOTS};
-use super::peer::OWN_DESCRIPTORS;
+use super::process::OWN_DESCRIPTORS;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags};

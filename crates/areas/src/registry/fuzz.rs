@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use super::directory::{Directory, Link, namespace};
-use super::holders::{may_be_written, shared_mapping};
+use super::holders::may_be_written;
+use super::maps::shared_mapping;
 use super::pending_transfer::PendingTransfer;
 use super::process::ProcessStat;
 pub(crate) use super::table::fuzz::table;

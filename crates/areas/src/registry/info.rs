@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::id::AreaId;
 use super::name::Name;
 use super::note::Note;
-use super::source::Source;
+use super::process::command_of;
 use super::table::Record;
 use crate::error::Result;
 use crate::lock::Lock;
@@ -136,36 +136,4 @@ impl Info {
         let ago = sys::process::boot_time().saturating_sub(self.created_since_boot);
         SystemTime::now() - Duration::from_nanos(ago)
     }
-}
-
-/// The name of a process's command; `None` where it cannot be read.
-#[must_use]
-pub fn command_of(pid: u32) -> Option<String> {
-    let comm = sys::text::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(comm.trim_ascii_end()).into_owned())
-}
-
-/// A team that lives, and whose areas this process may not see.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct UnreadableTeam {
-    /// The process.
-    pub pid: u32,
-    /// Its command name, where it can be read.
-    pub command: Option<String>,
-    /// Why it cannot be read, for people.
-    pub reason: String,
-    /// Whether it is for want of something in this very process (no descriptor or memory to be
-    /// had), and not because the team is kept from it: then another try may read it.
-    pub own_limit: bool,
-}
-
-/// All areas that can be seen, and the teams that cannot be looked into.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Listing {
-    /// The areas: by process, then by address.
-    pub areas: Vec<Source>,
-    /// The teams that cannot be read.
-    pub unreadable: Vec<UnreadableTeam>,
 }

@@ -25,13 +25,17 @@ mod directory;
 mod exclusive;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
+mod held;
 mod holders;
 mod id;
 mod info;
 mod inspection;
 mod keeper;
+mod listing;
 mod locked;
 mod mapped;
+mod maps;
+mod memory;
 mod name;
 mod note;
 mod order;
@@ -54,7 +58,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[doc(hidden)]
-pub use anothers::{look_into, user as looked_into};
+pub use anothers::user as looked_into;
 #[doc(hidden)]
 pub use by_address::AtAddress;
 #[doc(hidden)]
@@ -65,22 +69,27 @@ pub use holders::processes;
 pub(crate) use holders::writers;
 pub use id::AreaId;
 #[doc(hidden)]
-pub use info::command_of;
-pub use info::{Info, Listing, UnreadableTeam};
+pub use info::Info;
 pub use inspection::{Inspection, Measured};
 pub use keeper::Keeper;
+pub use listing::{Listing, UnreadableTeam};
 pub use locked::{Locked, Locks};
 pub(crate) use mapped::Mapped;
+#[doc(hidden)]
+pub use maps::MapLine;
 pub use name::Name;
 pub use note::Note;
-pub(crate) use peer::{OWN_DESCRIPTORS, Rights, is_memory};
+pub(crate) use peer::{Rights, is_memory};
+pub(crate) use process::OWN_DESCRIPTORS;
 #[doc(hidden)]
-pub use process::ProcessStat;
+pub use process::{ProcessStat, command_of};
 pub(crate) use publication::Publication;
 #[doc(hidden)]
-pub use shown::{MapLine, Shown, may_hold, open_in};
+pub use shown::{Shown, may_hold, open_in};
 pub use source::Source;
 pub(crate) use state::Arrival;
+#[doc(hidden)]
+pub use state::look_into;
 pub(crate) use table::{Announcement, Record, TABLE_BYTES};
 pub(crate) use team::LABEL as TABLE_LABEL;
 pub use transferred::Transferred;

@@ -5,7 +5,8 @@
 use std::os::fd::AsFd;
 
 use super::info::Info;
-use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, is_shown, known_pages, open_object_at};
+use super::peer::{Opened, Rights, is_object, known_pages, open_object_at};
+use super::process::{OWN_DESCRIPTORS, is_shown};
 use super::table::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{BackedBy, missing};

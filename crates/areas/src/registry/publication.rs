@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::held::Key;
 use super::id::AreaId;
 use super::name::Name;
 use super::note::Note;
@@ -19,7 +20,7 @@ use crate::sys::file::Identity;
 /// An area's place in the registry, in this process and in the children that inherit it. Dropping
 /// it withdraws the area.
 #[derive(Debug)]
-pub(crate) struct Publication(state::Key);
+pub(crate) struct Publication(Key);
 
 impl Publication {
     /// The area's place, and the id that it has there.

@@ -9,20 +9,15 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::directory::{Directory, any_below};
-use super::peer::OWN_DESCRIPTORS;
+use super::directory::{Directory, SOCKET_NAME, any_below};
 use super::pending_transfer::{Parcel, PendingTransfer, Unasked};
-use super::process::is_dead;
+use super::process::{OWN_DESCRIPTORS, is_dead};
 use super::table::TransferSocketAt;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
 use crate::sys::guarded::Guarded;
-
-/// How the names begin that transfer sockets have while they are made. What follows says whose it
-/// is, as a team's link does.
-pub(super) const NAME: &str = "door-";
 
 /// Our own transfer socket.
 #[derive(Debug)]
@@ -199,13 +194,13 @@ pub(super) struct Refused {
 /// The name that a transfer socket has until it is open. `lot` distinguishes what one process makes
 /// at once: two copies of this library.
 fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
-    CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
+    CString::new(format!("{SOCKET_NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
 }
 
 /// Whose transfer socket such a name is of: process and start time. `None` for a name that no team
 /// of ours makes.
 fn maker_of(name: &CStr) -> Option<(u32, u64)> {
-    let mut parts = name.to_str().ok()?.strip_prefix(NAME)?.split('.');
+    let mut parts = name.to_str().ok()?.strip_prefix(SOCKET_NAME)?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 

@@ -1,8 +1,8 @@
 //! Areas that other teams have transferred to this process.
 
+use super::held::Key;
 use super::id::AreaId;
 use super::source::Source;
-use super::state::Key;
 
 /// An area that another team has transferred to this process, and that the program has not taken
 /// yet.

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 
-use super::directory::stat_of;
-use super::holders::{Holder, processes, protection_of};
-use super::info::command_of;
-use super::shown::{MapLine, Shown};
+use super::holders::{Holder, processes};
+use super::maps::{MapLine, protection_of};
+use super::process::{command_of, stat_of};
+use super::shown::Shown;
 use super::state::state_up_to_date;
 use crate::error::Result;
 use crate::protection::Protection;
