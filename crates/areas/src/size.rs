@@ -63,7 +63,8 @@ fn rounded(bytes: u64) -> String {
     }
 }
 
-/// How many bytes a text says, or why it says nothing. As [`Bytes`] is read, without the blanks around it.
+/// How many bytes a text says, or why it says nothing: as [`Bytes`] is read, but without blanks
+/// around it.
 pub(crate) fn read(text: &str) -> Result<u64, &'static str> {
     const TOO_LARGE: &str = "it is more than 2^64 - 1 bytes";
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {

@@ -3,12 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::held::Key;
-use super::id::AreaId;
-use super::name::Name;
-use super::note::Note;
-use super::table::Announcement;
-use super::transferred::Transferred;
+use super::own::Key;
+use super::state::Transferred;
+use super::table::{Announcement, AreaId, Name, Note};
 use super::{Arrival, state};
 use crate::error::Result;
 use crate::nodes::Placement;

@@ -11,9 +11,9 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::directory::Control;
-use super::name::Name;
 use super::source::Source;
 use super::state;
+use super::table::Name;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long to sleep without looking.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::number;
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::id::SLOTS;
+use crate::registry::table::SLOTS;
 use crate::sys;
 use crate::sys::file::CWD;
 

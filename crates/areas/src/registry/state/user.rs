@@ -3,8 +3,7 @@
 
 use super::{State, state};
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::anothers;
-use crate::registry::directory::Directory;
+use crate::registry::directory::{Directory, anothers};
 use crate::sys;
 
 impl State {

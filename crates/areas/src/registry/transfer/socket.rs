@@ -9,11 +9,11 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::directory::{Directory, SOCKET_NAME, any_below};
-use super::pending_transfer::{Parcel, PendingTransfer, Unasked};
-use super::process::{OWN_DESCRIPTORS, is_dead};
-use super::table::TransferSocketAt;
+use super::pending::{Parcel, PendingTransfer, Unasked};
 use crate::error::{Error, ErrorKind, Result, remedy};
+use crate::registry::directory::{Directory, SOCKET_NAME, any_below};
+use crate::registry::process::{OWN_DESCRIPTORS, is_dead};
+use crate::registry::table::TransferSocketAt;
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
@@ -21,7 +21,7 @@ use crate::sys::guarded::Guarded;
 
 /// Our own transfer socket.
 #[derive(Debug)]
-pub(super) struct TransferSocket {
+pub(in crate::registry) struct TransferSocket {
     socket: Guarded,
     /// Leads to the socket's file, which has no name any more. Never read: others come by way of
     /// its number.
@@ -31,7 +31,7 @@ pub(super) struct TransferSocket {
 
 impl TransferSocket {
     /// Makes one, by way of a name in the registry's folder. `start_time` is that of this process.
-    pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
+    pub(in crate::registry) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
             move |errno| {
                 let error = |kind| {
@@ -69,18 +69,18 @@ impl TransferSocket {
     }
 
     /// Where others find it.
-    pub(super) fn at(&self) -> TransferSocketAt {
+    pub(in crate::registry) fn at(&self) -> TransferSocketAt {
         self.at
     }
 
     /// Whether the descriptors are still ours: a program may have closed all that it does not know.
-    pub(super) fn is_intact(&self) -> bool {
+    pub(in crate::registry) fn is_intact(&self) -> bool {
         self.socket.is_intact() && self.entry.is_intact()
     }
 
     /// Whether something may be at the transfer socket. Mostly nothing is, whosever socket it is:
     /// to ask that changes nothing.
-    pub(super) fn may_have_offers(&self) -> bool {
+    pub(in crate::registry) fn may_have_offers(&self) -> bool {
         sys::socket::may_have_packet(self.socket.as_fd())
     }
 
@@ -91,7 +91,7 @@ impl TransferSocket {
     /// # Errors
     /// [`ErrorKind::Limit`] where no descriptor can be had for it, [`ErrorKind::System`] where the
     /// kernel does not say what it is: then it stays where it is.
-    pub(super) fn take(
+    pub(in crate::registry) fn take(
         &self,
         is_full: impl FnOnce() -> bool,
         control: Option<Identity>,
@@ -126,7 +126,7 @@ impl TransferSocket {
     }
 
     /// Drops the first in line if it cannot be accepted. Whether it was so.
-    pub(super) fn refuse(&self, control: Option<Identity>) -> bool {
+    pub(in crate::registry) fn refuse(&self, control: Option<Identity>) -> bool {
         let Ok(socket) = self.socket.checked() else { return false };
         if !sys::foreign::may_take() {
             return sys::socket::may_have_packet(socket) && sys::socket::drop_packet(socket).is_ok();
@@ -163,7 +163,7 @@ fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Opti
 
 /// Puts an offer and its descriptors at another team's transfer socket. `folder` shows that team's
 /// descriptors.
-pub(super) fn offer(
+pub(in crate::registry) fn offer(
     folder: &str,
     at: TransferSocketAt,
     bytes: &[u8; PendingTransfer::BYTES],
@@ -186,9 +186,9 @@ pub(super) fn offer(
 
 /// Why an offer could not be put at a transfer socket: the call, and what the kernel said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) call: &'static str,
-    pub(super) errno: sys::Errno,
+pub(in crate::registry) struct Refused {
+    pub(in crate::registry) call: &'static str,
+    pub(in crate::registry) errno: sys::Errno,
 }
 
 /// The name that a transfer socket has until it is open. `lot` distinguishes what one process makes

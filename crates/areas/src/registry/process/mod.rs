@@ -1,9 +1,24 @@
-//! What `/proc` says of a process: whether it lives, and since when; and whether it says anything.
+//! Processes, as `/proc` shows them: whether one lives, and since when; what it has mapped and
+//! open; which of them hold an object.
+
+mod holders;
+mod maps;
+mod shown;
 
 use std::ffi::CString;
 
 use crate::sys;
 use crate::sys::file::Stat;
+pub(super) use holders::holders;
+#[cfg(fuzzing)]
+pub(super) use holders::may_be_written;
+pub(crate) use holders::writers;
+pub use holders::{Holder, processes};
+pub use maps::MapLine;
+pub(super) use maps::protection_of;
+#[cfg(fuzzing)]
+pub(super) use maps::shared_mapping;
+pub use shown::{Shown, may_hold, open_in};
 
 /// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is
 /// the leader's.

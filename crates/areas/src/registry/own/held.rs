@@ -2,16 +2,16 @@
 
 use std::hash::Hasher;
 
-use super::table::Announcement;
+use crate::registry::table::Announcement;
 use crate::sys;
 
 /// A published area, in this process and in the children that inherit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key(pub(super) u64);
+pub(in crate::registry) struct Key(pub(in crate::registry) u64);
 
 /// How keys are hashed: they are counted here, so that no other process can choose them.
 #[derive(Default)]
-pub(super) struct Counted(u64);
+pub(in crate::registry) struct Counted(u64);
 
 impl Hasher for Counted {
     fn write(&mut self, bytes: &[u8]) {
@@ -30,16 +30,16 @@ impl Hasher for Counted {
 
 /// An area that this process has published.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) area: Announcement,
+pub(in crate::registry) struct Held {
+    pub(in crate::registry) area: Announcement,
     /// Its record in our table; `None` in a child that has not published it yet, and once its
     /// descriptor is lost.
-    pub(super) number: Option<u32>,
+    pub(in crate::registry) number: Option<u32>,
 }
 
 impl Held {
     /// Whether others can still reach it by the descriptor that its record names.
-    pub(super) fn has_descriptor(&self) -> bool {
+    pub(in crate::registry) fn has_descriptor(&self) -> bool {
         match sys::guarded::open_under(self.area.descriptor) {
             Ok(identity) => identity == self.area.object,
             // Only that nothing is open there is known to be for good.

@@ -59,7 +59,7 @@ impl<'a> MapLine<'a> {
 
 /// Whether an open file has a record lock on a part of a range, from its `fdinfo`:
 /// `lock: 1: OFDLCK ADVISORY READ -1 00:05:7 8388608 8392703`.
-pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
+pub(in crate::registry) fn has_share(info: &str, range: &Range<u64>) -> bool {
     info.lines().filter_map(|line| line.strip_prefix("lock:")).any(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let [_, "OFDLCK", .., start, last] = fields[..] else { return false };
@@ -75,7 +75,11 @@ pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
 /// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects
 /// are unique on their device, and the path says that it is one. Its end is a name that a program
 /// chose, in any encoding.
-pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
+pub(in crate::registry) fn shared_mapping(
+    line: &[u8],
+    inode: u64,
+    physical: Option<&Range<u64>>,
+) -> Option<Protection> {
     let mut fields = fields(line);
     let permissions = fields.nth(1)?;
     let offset = std::str::from_utf8(fields.next()?).ok()?;
@@ -94,7 +98,7 @@ pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u6
 }
 
 /// What the letters of a mapping's permissions allow.
-pub(super) fn protection_of(letters: &[u8]) -> Protection {
+pub(in crate::registry) fn protection_of(letters: &[u8]) -> Protection {
     let flags = [(b'r', Protection::READ), (b'w', Protection::WRITE), (b'x', Protection::EXECUTE)];
     flags
         .into_iter()
@@ -103,7 +107,7 @@ pub(super) fn protection_of(letters: &[u8]) -> Protection {
 }
 
 /// What blanks separate.
-pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::registry) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::command_of;
 use super::maps::{fields, shared_mapping};
-use super::process::command_of;
 use super::shown::Shown;
 use crate::object::Object;
 use crate::protection::Protection;
@@ -43,7 +43,7 @@ impl fmt::Display for Holder {
 /// into. Of physical memory it is a part, and only processes that have a share of that count.
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
-pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
+pub(in crate::registry) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
     processes()
         .into_iter()
         .filter_map(|pid| {
@@ -104,7 +104,7 @@ pub fn processes() -> Vec<u32> {
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from
 /// the text of `smaps`.
-pub(super) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
+pub(in crate::registry) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
     let mut ours = false;
     smaps.split(|&byte| byte == b'\n').any(|line| match line.strip_prefix(b"VmFlags:") {
         Some(flags) => ours && fields(flags).any(|flag| flag == b"mw"),
@@ -121,8 +121,8 @@ pub(super) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::maps::has_share;
     use super::*;
+    use crate::registry::process::maps::has_share;
 
     #[test]
     fn reads_lines_of_maps() {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
 use super::maps::{has_share, shared_mapping};
-use super::process::{ProcessStat, stat_of};
+use super::{ProcessStat, stat_of};
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::file::Identity;
@@ -65,7 +65,11 @@ impl Shown {
     }
 
     /// What the process may do with the memory through its mappings, all of them together.
-    pub(super) fn mapped(&self, identity: Identity, physical: Option<&Range<u64>>) -> Option<Protection> {
+    pub(in crate::registry) fn mapped(
+        &self,
+        identity: Identity,
+        physical: Option<&Range<u64>>,
+    ) -> Option<Protection> {
         self.maps
             .split(|&byte| byte == b'\n')
             .filter_map(|line| shared_mapping(line, identity.inode, physical))
@@ -73,7 +77,11 @@ impl Shown {
     }
 
     /// How many descriptors of a file the process has open; none where that cannot be seen.
-    pub(super) fn descriptors(&self, identity: Identity, physical: Option<&Range<u64>>) -> usize {
+    pub(in crate::registry) fn descriptors(
+        &self,
+        identity: Identity,
+        physical: Option<&Range<u64>>,
+    ) -> usize {
         let shares = |number: &OsString| {
             let Some(range) = physical else { return true };
             let info = text::read_to_string(format!("{}/fdinfo/{}", self.folder, number.display()));
@@ -91,7 +99,7 @@ impl Shown {
     /// says, and the path that leads to it.
     ///
     /// Only that is to be looked at: a file elsewhere may be on a disk that is gone.
-    pub(super) fn open<'a>(
+    pub(in crate::registry) fn open<'a>(
         &'a self,
         begins: &'a [u8],
     ) -> impl Iterator<Item = (OsString, OsString, String)> + 'a {

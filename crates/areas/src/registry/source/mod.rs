@@ -1,17 +1,19 @@
-//! An area that was found, as it stood in its holder's table.
+//! Areas that were found, as they stood in their holders' tables.
+
+mod info;
+mod listing;
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use super::id::AreaId;
-use super::name::Name;
-use super::note::Note;
 use super::peer::Peer;
 use super::process::OWN_DESCRIPTORS;
-use super::table::Record;
+use super::table::{AreaId, Name, Note, Record};
 use crate::object::is_retired;
 use crate::protection::Protection;
 use crate::sys;
+pub use info::Info;
+pub use listing::{Listing, UnreadableTeam};
 
 /// Whose table an area stands in.
 #[derive(Clone, Debug)]

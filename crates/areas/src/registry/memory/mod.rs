@@ -2,19 +2,27 @@
 //!
 //! Another holder of the same memory serves where the one that was found does not.
 
+mod inspection;
+mod locked;
+mod mapped;
+mod own;
+mod unpublished;
+
 use std::ops::Range;
 
-use super::holders;
-use super::info::Info;
-use super::inspection::{Inspection, Measured};
-use super::own::{self, open_own, stat_own};
 use super::peer::{Folders, Opened, Rights, open_object_at};
-use super::process::OWN_DESCRIPTORS;
-use super::source::{Holder, Source};
+use super::process::{self, OWN_DESCRIPTORS};
+use super::source::{Holder, Info, Source};
 use super::state::state;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Object, is_retired};
 use crate::sys::file::Stat;
+pub use inspection::{Inspection, Measured};
+pub use locked::{Locked, Locks};
+pub(crate) use mapped::Mapped;
+use own::{open_own, stat_own};
+pub(crate) use unpublished::LABEL;
+pub use unpublished::{Unpublished, unpublished};
 
 impl Source {
     /// What is known of it, its size as the kernel has it now.
@@ -113,7 +121,7 @@ impl Source {
     /// Only those that this process may look into.
     #[must_use]
     pub fn holders(&self) -> Vec<super::Holder> {
-        holders::holders(self.record.object, self.record.physical.as_ref())
+        process::holders(self.record.object, self.record.physical.as_ref())
     }
 
     /// The processes that keep it from being frozen: those that have it mapped for writing, or may
@@ -127,7 +135,7 @@ impl Source {
         // Low memory cannot be frozen.
         match self.record.physical {
             Some(_) => Ok(Vec::new()),
-            None => Ok(holders::writers(&self.open_object(Rights::Looking)?)),
+            None => Ok(process::writers(&self.open_object(Rights::Looking)?)),
         }
     }
 
@@ -155,7 +163,7 @@ impl Source {
     /// # Errors
     /// [`ErrorKind::NoSuchArea`] if not, or if it is gone.
     pub(crate) fn refuse_cut(&self) -> Result<()> {
-        let now = super::get(self.record.id)?;
+        let now = state()?.get(self.record.id)?;
         if now.record.object == self.record.object && now.record.piece == self.record.piece {
             return Ok(());
         }
@@ -247,7 +255,8 @@ impl Source {
         // share lasts as long as, then that the number is still this area's (a record goes before
         // its descriptor does).
         self.info()?;
-        match super::get(self.record.id) {
+        let again = state().and_then(|mut state| state.get(self.record.id));
+        match again {
             Ok(again) if again.record.physical.as_ref() == Some(range) && again.pid() == self.pid() => {
                 Ok(object)
             }

@@ -1,6 +1,6 @@
 //! What a look at all teams finds.
 
-use super::source::Source;
+use super::Source;
 
 /// A team that lives, and whose areas this process may not see.
 #[derive(Clone, Debug)]

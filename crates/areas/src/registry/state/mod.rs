@@ -9,6 +9,7 @@
 
 mod contest;
 mod cut;
+mod exclusive;
 mod joining;
 mod known;
 mod looking;
@@ -18,29 +19,29 @@ mod process;
 mod publishing;
 mod teams;
 mod transfer;
+mod transferred;
 mod user;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::Ordering;
 
-use super::by_address::{self, Here, Place, Places};
 use super::directory::{Coming, Directory, Link, Times};
-use super::held::{Counted, Held, Key};
-use super::id::AreaId;
-use super::note::Note;
+use super::own::by_address::{self, Here, Place, Places};
+use super::own::{Counted, Held, Key, Team};
 use super::peer::forget_kept_tables;
-use super::pending_transfer::Parcel;
-use super::table::Announcement;
-use super::team::Team;
+use super::table::{Announcement, AreaId, Note};
+use super::transfer::Parcel;
 use crate::error::Result;
 use crate::protection::Protection;
 use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
 use known::{Hit, Known};
+pub(super) use looking::lost;
 use news::Quiet;
 pub(super) use process::{state, state_up_to_date, withdraw};
 pub(crate) use transfer::Arrival;
+pub use transferred::Transferred;
 pub use user::look_into;
 
 #[derive(Debug)]

@@ -16,6 +16,7 @@
 //! looking whether another link names the same slot: of two that come at once, the later one sees
 //! the other, and goes elsewhere. No process ever waits for another one, stopped ones included.
 
+pub(super) mod anothers;
 mod claiming;
 mod control;
 mod link;
@@ -29,8 +30,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use super::anothers;
-use super::id::SLOTS;
+use super::table::SLOTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags, Stat};

@@ -19,17 +19,17 @@ pub fn user() -> u32 {
 }
 
 /// Whether it is another user's, so that it is only looked at.
-pub(super) fn is_anothers() -> bool {
+pub(in crate::registry) fn is_anothers() -> bool {
     LOOKED_INTO.load(Ordering::Relaxed) != NO_USER
 }
 
 /// From now on that user's is looked into; `None`: one's own again.
-pub(super) fn set(user: Option<u32>) {
+pub(in crate::registry) fn set(user: Option<u32>) {
     LOOKED_INTO.store(user.map_or(NO_USER, u64::from), Ordering::Relaxed);
 }
 
 /// An error where nothing may be published.
-pub(super) fn only_look() -> Result<()> {
+pub(in crate::registry) fn only_look() -> Result<()> {
     match is_anothers() {
         false => Ok(()),
         true => Err(Error::new(ErrorKind::NotPermitted, "join the registry")
