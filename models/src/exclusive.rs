@@ -1,9 +1,9 @@
 //! Of several who want a name at once at most one gets it: the product's own order of steps
-//! (`registry/exclusive.rs`), in all orders. Each has a word of its own that the others read, as
-//! each has its table. How old a claim is, is known before it can be seen, so that the older one
+//! (`registry/state/exclusive.rs`), in all orders. Each has a word of its own that the others read,
+//! as each has its table. How old a claim is, is known before it can be seen, so that the older one
 //! may come later.
 
-#[path = "../../crates/areas/src/registry/exclusive.rs"]
+#[path = "../../crates/areas/src/registry/state/exclusive.rs"]
 mod exclusive;
 
 mod tests {

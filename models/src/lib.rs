@@ -250,7 +250,7 @@ mod tests {
     }
 
     /// The count by which a reader knows whether its order of a table still holds
-    /// (`registry/order.rs`): who sees the count of a change sees the change.
+    /// (`registry/table/order.rs`): who sees the count of a change sees the change.
     #[test]
     fn who_sees_the_count_sees_what_was_counted() {
         model(|| {

@@ -170,6 +170,7 @@ pub mod fuzz;
 pub mod gate;
 mod growth;
 pub mod inherit;
+mod input;
 mod lock;
 #[doc(hidden)]
 pub mod machine;

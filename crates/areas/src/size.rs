@@ -3,9 +3,6 @@
 //! One parser and one printer, so that the command, the errors and the documentation agree.
 
 use std::fmt;
-use std::str::FromStr;
-
-use crate::error::{Error, ErrorKind, Result};
 
 /// A number of bytes that reads and prints with binary units.
 ///
@@ -66,25 +63,9 @@ fn rounded(bytes: u64) -> String {
     }
 }
 
-impl FromStr for Bytes {
-    type Err = Error;
-
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`] for anything but a number with an optional unit, and for more
-    /// than `u64` holds.
-    fn from_str(text: &str) -> Result<Self> {
-        read(text.trim()).map(Bytes).map_err(|why| {
-            Error::new(ErrorKind::InvalidInput, format!("read {text:?} as a size"))
-                .with_facts(why.to_owned())
-                .with_remedy(
-                    "write bytes, or a number with K, M, G, T or P: `4096`, `0x1000`, `64M`, `1.5GiB`",
-                )
-        })
-    }
-}
-
-/// What a text says, or why it says nothing.
-fn read(text: &str) -> Result<u64, &'static str> {
+/// How many bytes a text says, or why it says nothing: as [`Bytes`] is read, but without blanks
+/// around it.
+pub(crate) fn read(text: &str) -> Result<u64, &'static str> {
     const TOO_LARGE: &str = "it is more than 2^64 - 1 bytes";
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {

@@ -113,7 +113,7 @@ impl Supervisor {
     pub(super) fn narrow_sequences(&mut self) {
         let Ok(spaces) = std::fs::read_dir(self.storm.run.join("registry")) else { return };
         // A lease is the next block + 1; it lies behind 64 bytes, four bytes a slot
-        // (registry/directory.rs).
+        // (registry/directory/mod.rs).
         let next = [511_u32, 512][usize::from(self.random.bool())];
         let leases: Vec<u8> = (0..4096).flat_map(|_| next.to_le_bytes()).collect();
         for space in spaces.flatten() {

@@ -1,10 +1,8 @@
 //! One NUMA node by its number.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::list;
-use crate::error::{Error, ErrorKind, Result};
 
 /// The number of a NUMA memory node: 0 to 1023.
 ///
@@ -27,18 +25,6 @@ impl Node {
     /// The largest number that a node can have.
     pub const MAX: Node = Node(1023);
 
-    /// The node of that number.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`] above 1023.
-    pub fn new(id: u32) -> Result<Self> {
-        Self::checked(id).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, format!("take {id} as a node"))
-                .with_facts("nodes are numbered from 0 to 1023")
-                .with_remedy("`areas nodes` lists the nodes of this machine")
-        })
-    }
-
     /// The node of a number that is known when the program is compiled, for statics. A number above
     /// 1023 does not compile.
     #[must_use]
@@ -49,6 +35,11 @@ impl Node {
 
     pub(crate) const fn checked(id: u32) -> Option<Self> {
         if id <= Self::MAX.0 { Some(Node(id)) } else { None }
+    }
+
+    /// Reads decimal digits; or why these are none, or no node's.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        list::number(text.trim(), Self::MAX.0).map(Node)
     }
 
     /// The number.
@@ -67,30 +58,6 @@ impl fmt::Display for Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Node({})", self.0)
-    }
-}
-
-impl FromStr for Node {
-    type Err = Error;
-
-    /// Reads decimal digits.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`] for anything but a number from 0 to 1023.
-    fn from_str(text: &str) -> Result<Self> {
-        list::number(text.trim(), Self::MAX.0).map(Node).map_err(|why| {
-            Error::new(ErrorKind::InvalidInput, format!("read {} as a node", list::excerpt(text)))
-                .with_facts(why)
-                .with_remedy("write one number from 0 to 1023: `3`")
-        })
-    }
-}
-
-impl TryFrom<u32> for Node {
-    type Error = Error;
-
-    fn try_from(id: u32) -> Result<Self> {
-        Self::new(id)
     }
 }
 

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::{BitAnd, BitOr, Sub};
-use std::str::FromStr;
 
 use super::list;
 use super::node::Node;
-use crate::error::{Error, ErrorKind, Result};
 
 const WORDS: usize = 16;
 /// `WORDS`, for counting without a cast.
@@ -236,6 +234,25 @@ impl NodeSet {
         Nodes { left: *self }
     }
 
+    /// Reads the kernel's list syntax, or `all`; or why it is none that a program may ask for.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text == "all" {
+            return Ok(NodeSet::ALL);
+        }
+        let mut set = NodeSet::EMPTY;
+        match list::parse(text, Node::MAX.get(), |first, last| set.insert_range(first, last)) {
+            Err(_) if text.is_empty() => Err("it names no node".to_owned()),
+            Err(why) => Err(why),
+            // The set of all numbers stands for those that may be used, which no program asks for
+            // in this way.
+            Ok(()) if set.is_all() => {
+                Err("it names each number that a node can have, and no machine has all of them".to_owned())
+            }
+            Ok(()) => Ok(set),
+        }
+    }
+
     /// What the kernel prints in files such as `/sys/devices/system/node/online`: a trailing
     /// newline is allowed and nothing is the empty set. The error says why not, as a phrase; the
     /// caller knows the file.
@@ -280,41 +297,6 @@ impl fmt::Display for NodeSet {
 impl fmt::Debug for NodeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeSet({self})")
-    }
-}
-
-impl FromStr for NodeSet {
-    type Err = Error;
-
-    /// Reads the kernel's list syntax, `0-3,8`, or `all`. Parts may overlap and come in any order.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`] for an empty list, a range that runs backwards, a number above
-    /// 1023, `0-1023` (which is not `all`: nodes that are named must be there), and anything else.
-    fn from_str(text: &str) -> Result<Self> {
-        let trimmed = text.trim();
-        if trimmed == "all" {
-            return Ok(NodeSet::ALL);
-        }
-        let wrong = |why| {
-            Error::new(ErrorKind::InvalidInput, format!("read {} as nodes", list::excerpt(text)))
-                .with_facts(why)
-                .with_remedy(
-                    "write numbers from 0 to 1023 and ranges of them: `0-3,8`; or `all` for those allowed",
-                )
-        };
-        let mut set = NodeSet::EMPTY;
-        let parsed = list::parse(trimmed, Node::MAX.get(), |first, last| set.insert_range(first, last));
-        match parsed {
-            Err(_) if trimmed.is_empty() => Err(wrong("it names no node".to_owned())),
-            Err(why) => Err(wrong(why)),
-            // The set of all numbers stands for those that may be used, which no program asks for
-            // in this way.
-            Ok(()) if set.is_all() => Err(wrong(
-                "it names each number that a node can have, and no machine has all of them".to_owned(),
-            )),
-            Ok(()) => Ok(set),
-        }
     }
 }
 
@@ -412,6 +394,7 @@ impl FusedIterator for Nodes {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn the_set_of_all_numbers_is_all_and_is_never_named() {

@@ -5,7 +5,6 @@ use std::fmt;
 use super::node::Node;
 use super::nodeset::NodeSet;
 use super::policy::Policy;
-use crate::error::{Error, ErrorKind, Result};
 
 /// Where memory is asked to live: a [`Policy`], a home node if one is wanted, and whether the
 /// kernel may move pages about in it.
@@ -45,7 +44,7 @@ impl Placement {
     /// the policy and to no other (`MPOL_F_NUMA_BALANCING`; numactl's `--balancing`). Only
     /// [`Policy::Bind`] (Linux 5.15) and [`Policy::PreferredMany`] (6.10) know it:
     /// [`Placement::resolve`] refuses it with others, and a kernel without it is
-    /// [`ErrorKind::Unsupported`].
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
     ///
     /// It counts while the machine balances (`/proc/sys/kernel/numa_balancing` is not 0). There,
     /// memory with no policy is balanced by itself, over all nodes, locked or not; memory with any
@@ -66,6 +65,12 @@ impl Placement {
     /// The policy, without a copy: a set of nodes is 128 bytes.
     pub(crate) const fn policy_ref(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The same over these nodes, where its policy names some.
+    pub(crate) const fn over(mut self, nodes: NodeSet) -> Self {
+        self.policy = self.policy.over(nodes);
+        self
     }
 
     /// Whether its policy names one node alone.
@@ -99,59 +104,6 @@ impl Placement {
     pub const fn is_default(&self) -> bool {
         matches!(self.policy, Policy::Default) && self.home.is_none() && !self.balanced
     }
-
-    /// The placement for the nodes that this process may use: [`NodeSet::ALL`] becomes `allowed`,
-    /// and everything else must lie inside. The kernel itself silently drops the nodes of a mask
-    /// that it does not allow, as long as one is left; this does not.
-    ///
-    /// # Errors
-    /// - [`ErrorKind::NodeNotAllowed`] if a node of the policy, or the home node, is not in
-    ///   `allowed`.
-    /// - [`ErrorKind::InvalidInput`] for a policy over the empty set, and for a home node or
-    ///   balancing with a policy that knows none.
-    pub fn resolve(self, allowed: NodeSet) -> Result<Self> {
-        let what = || format!("place memory as {self}");
-        let mut resolved = self;
-        if let Some(asked) = self.policy.nodes() {
-            let nodes = if asked.is_all() { allowed } else { asked };
-            if nodes.is_empty() {
-                return Err(Error::new(ErrorKind::InvalidInput, what())
-                    .with_facts("the set of nodes is empty")
-                    .with_remedy("name at least one node, or use policy `local`"));
-            }
-            not_allowed(nodes - allowed, allowed, what)?;
-            resolved.policy = self.policy.over(nodes);
-        }
-        let knows_more = matches!(self.policy, Policy::Bind(_) | Policy::PreferredMany(_));
-        if self.balanced && !knows_more {
-            return Err(Error::new(ErrorKind::InvalidInput, what())
-                .with_facts(format!("policy {} does not support balancing", self.policy.name()))
-                .with_remedy(
-                    "use `bind` or `preferred-many`; memory with policy `default` is balanced by itself, where the machine does so",
-                ));
-        }
-        if let Some(home) = self.home {
-            if !knows_more {
-                return Err(Error::new(ErrorKind::InvalidInput, what())
-                    .with_facts(format!("policy {} does not support a home node", self.policy.name()))
-                    .with_remedy("use `bind` or `preferred-many`, or leave the home node out"));
-            }
-            not_allowed(NodeSet::single(home) - allowed, allowed, what)?;
-        }
-        Ok(resolved)
-    }
-}
-
-fn not_allowed(outside: NodeSet, allowed: NodeSet, what: impl Fn() -> String) -> Result<()> {
-    if outside.is_empty() {
-        return Ok(());
-    }
-    let (noun, verb) = if outside.len() == 1 { ("node", "does") } else { ("nodes", "do") };
-    Err(Error::new(ErrorKind::NodeNotAllowed, what())
-        .with_facts(format!("{noun} {outside} {verb} not exist or may not be used; allowed are {allowed}"))
-        .with_remedy(
-            "use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))",
-        ))
 }
 
 impl From<Policy> for Placement {

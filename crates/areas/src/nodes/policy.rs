@@ -1,12 +1,9 @@
 //! Which nodes the pages of an area come from: the kernel's memory policies, as data.
 
 use std::fmt;
-use std::str::FromStr;
 
-use super::list;
 use super::node::Node;
 use super::nodeset::NodeSet;
-use crate::error::{Error, ErrorKind, Result};
 
 /// From which nodes pages are taken as they are first touched: a memory policy of mbind(2) and
 /// set_mempolicy(2).
@@ -112,60 +109,6 @@ impl Policy {
     pub const fn is_strict(&self) -> bool {
         matches!(self, Policy::Bind(_))
     }
-
-    /// From a name and nodes, as a command line has them: `--policy interleave --nodes 0-3`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`] for an unknown name, nodes where the policy takes none, no nodes
-    /// (or an empty set) where it needs some, and several nodes for `preferred`.
-    pub fn from_parts(name: &str, nodes: Option<NodeSet>) -> Result<Self> {
-        let wrong = |detail: String, help: String| {
-            Err(Error::new(ErrorKind::InvalidInput, format!("use policy {}", list::excerpt(name)))
-                .with_facts(detail)
-                .with_remedy(help))
-        };
-        let of_set: fn(NodeSet) -> Policy = match name {
-            "default" | "local" => {
-                let policy = if name == "default" { Policy::Default } else { Policy::Local };
-                return match nodes {
-                    None => Ok(policy),
-                    Some(nodes) => wrong(
-                        format!("it takes no nodes, and nodes {nodes} are given"),
-                        "leave the nodes out, or choose `bind`, `preferred-many` or `interleave`".to_owned(),
-                    ),
-                };
-            }
-            "preferred" => |nodes| nodes.first().map_or(Policy::Local, Policy::Preferred),
-            "bind" => Policy::Bind,
-            "preferred-many" => Policy::PreferredMany,
-            "interleave" => Policy::Interleave,
-            "weighted-interleave" => Policy::WeightedInterleave,
-            _ => {
-                return wrong(
-                    "no policy has that name".to_owned(),
-                    format!("the policies are {}", Policy::NAMES.join(", ")),
-                );
-            }
-        };
-        match nodes {
-            Some(nodes) if nodes.is_empty() => {
-                wrong("the set of nodes is empty".to_owned(), "name at least one node: `0`".to_owned())
-            }
-            Some(nodes) if name == "preferred" && nodes.len() > 1 => wrong(
-                format!("it takes one node, and nodes {nodes} are given"),
-                "use `preferred-many` for several".to_owned(),
-            ),
-            Some(nodes) => Ok(of_set(nodes)),
-            None => wrong(
-                "it needs nodes, and none are given".to_owned(),
-                match name {
-                    "preferred" => "name one node: `0`",
-                    _ => "name them: `0-3,8`, or `all` for those allowed",
-                }
-                .to_owned(),
-            ),
-        }
-    }
 }
 
 impl fmt::Display for Policy {
@@ -174,21 +117,6 @@ impl fmt::Display for Policy {
         match self.nodes() {
             Some(nodes) => write!(f, ":{nodes}"),
             None => Ok(()),
-        }
-    }
-}
-
-impl FromStr for Policy {
-    type Err = Error;
-
-    /// Reads what it prints: `default`, `interleave:0-3`, `bind:all`.
-    ///
-    /// # Errors
-    /// As [`Policy::from_parts`], and as reading a [`NodeSet`].
-    fn from_str(text: &str) -> Result<Self> {
-        match text.split_once(':') {
-            Some((name, nodes)) => Self::from_parts(name, Some(nodes.parse()?)),
-            None => Self::from_parts(text, None),
         }
     }
 }

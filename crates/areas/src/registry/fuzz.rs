@@ -6,10 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use super::directory::{Directory, Link, namespace};
-use super::holders::{may_be_written, shared_mapping};
-use super::pending_transfer::PendingTransfer;
-use super::process::ProcessStat;
+use super::process::{ProcessStat, may_be_written, shared_mapping};
 pub(crate) use super::table::fuzz::table;
+use super::transfer::PendingTransfer;
 
 /// A record as it stands in a table; or what comes to a team's transfer socket, if there is enough
 /// of it.

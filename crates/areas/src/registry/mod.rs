@@ -17,75 +17,64 @@
 //! [`join`] ([`join_once`]). Then others can hand areas over to it:
 //! [`Area::transfer`](crate::Area::transfer).
 
-mod addresses;
-mod anothers;
-mod by_address;
-mod claim;
+// What each folder has. It imports from folders that stand before it, and from no others:
+//
+// | folder | what |
+// |---|---|
+// | `table/` | records of areas, their ids, names and notes, and the table of them that a team has |
+// | `process/` | what `/proc` shows: who lives, who holds an object |
+// | `directory/` | the registry's folder: links, the control file, where it may be |
+// | `transfer/` | what is sent of an area on its way, its id there, the socket that it waits in |
+// | `peer/` | another team: whether it lives, its table, its objects |
+// | `own/` | this process's own team, what it has published, and at which addresses |
+// | `source/` | an area that was found, and its description |
+// | `state/` | what this process knows of all these, behind one mutex; finding, publishing, giving |
+// | `memory/` | the memory of an area that was found: opened, measured |
+//
+// Beside them what programs call: this file, `publication.rs`, `wait.rs`, `keeper.rs`.
+
 mod directory;
-mod exclusive;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
-mod holders;
-mod id;
-mod info;
-mod inspection;
 mod keeper;
-mod locked;
-mod mapped;
-mod name;
-mod note;
-mod order;
+mod memory;
 mod own;
 mod peer;
-mod pending_transfer;
 mod process;
 mod publication;
-mod shown;
 mod source;
 mod state;
 mod table;
-mod team;
-mod transfer_socket;
-mod transferred;
-mod unpublished;
+mod transfer;
 mod wait;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 #[doc(hidden)]
-pub use anothers::{look_into, user as looked_into};
-#[doc(hidden)]
-pub use by_address::AtAddress;
+pub use directory::anothers::user as looked_into;
 #[doc(hidden)]
 pub use directory::{Place, examine_place, usual_places};
-pub use holders::Holder;
-#[doc(hidden)]
-pub use holders::processes;
-pub(crate) use holders::writers;
-pub use id::AreaId;
-#[doc(hidden)]
-pub use info::command_of;
-pub use info::{Info, Listing, UnreadableTeam};
-pub use inspection::{Inspection, Measured};
 pub use keeper::Keeper;
-pub use locked::{Locked, Locks};
-pub(crate) use mapped::Mapped;
-pub use name::Name;
-pub use note::Note;
-pub(crate) use peer::{OWN_DESCRIPTORS, Rights, is_memory};
+pub use memory::{Inspection, Locked, Locks, Measured, Unpublished, unpublished};
+pub(crate) use memory::{LABEL, Mapped};
+pub(crate) use own::TABLE_LABEL;
+use own::by_address;
 #[doc(hidden)]
-pub use process::ProcessStat;
+pub use own::by_address::AtAddress;
+pub(crate) use peer::{Rights, is_memory};
+pub use process::Holder;
+#[doc(hidden)]
+pub use process::{MapLine, ProcessStat, Shown, command_of, may_hold, open_in, processes};
+pub(crate) use process::{OWN_DESCRIPTORS, writers};
 pub(crate) use publication::Publication;
-#[doc(hidden)]
-pub use shown::{MapLine, Shown, may_hold, open_in};
-pub use source::Source;
+pub use source::{Info, Listing, Source, UnreadableTeam};
 pub(crate) use state::Arrival;
+pub use state::Transferred;
+#[doc(hidden)]
+pub use state::look_into;
 pub(crate) use table::{Announcement, Record, TABLE_BYTES};
-pub(crate) use team::LABEL as TABLE_LABEL;
-pub use transferred::Transferred;
-pub(crate) use unpublished::LABEL;
-pub use unpublished::{Unpublished, unpublished};
+pub use table::{AreaId, Name, Note};
 #[doc(hidden)]
 pub use wait::Publications;
 
@@ -227,19 +216,10 @@ pub fn at(address: usize) -> Result<Source> {
     state.at(address as u64).ok_or_else(|| {
         let error = Error::new(ErrorKind::NoSuchArea, format!("find the area at {address:#x}"));
         match state.lost_at(address as u64) {
-            Some(name) => lost(error, &name),
+            Some(name) => state::lost(error, &name),
             None => error.with_facts("no published area of this process has that address"),
         }
     })
-}
-
-/// Says of an area of this process's own why it is published no more.
-fn lost(error: Error, name: &Name) -> Error {
-    error
-        .with_facts(format!(
-            "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no other process can open it: it is not published any more"
-        ))
-        .with_remedy("do not close descriptors that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
 }
 
 /// The id of this process's own published area that holds an address, as [`at`] finds it.

@@ -3,11 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::id::AreaId;
-use super::name::Name;
-use super::note::Note;
-use super::table::Announcement;
-use super::transferred::Transferred;
+use super::own::Key;
+use super::state::Transferred;
+use super::table::{Announcement, AreaId, Name, Note};
 use super::{Arrival, state};
 use crate::error::Result;
 use crate::nodes::Placement;
@@ -19,7 +17,7 @@ use crate::sys::file::Identity;
 /// An area's place in the registry, in this process and in the children that inherit it. Dropping
 /// it withdraws the area.
 #[derive(Debug)]
-pub(crate) struct Publication(state::Key);
+pub(crate) struct Publication(Key);
 
 impl Publication {
     /// The area's place, and the id that it has there.

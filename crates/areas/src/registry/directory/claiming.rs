@@ -4,8 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Directory, Joined, Link, any_below, problem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::id::SLOTS;
-use crate::registry::table::OWN_BLOCKS;
+use crate::registry::table::{OWN_BLOCKS, SLOTS};
 use crate::sys;
 
 impl Directory {

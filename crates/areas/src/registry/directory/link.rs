@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use crate::registry::id::SLOTS;
+use crate::registry::table::SLOTS;
 
 /// What a team's link says, before anything is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::registry::peer::OWN_DESCRIPTORS;
+use crate::registry::process::OWN_DESCRIPTORS;
 use crate::sys;
 use crate::sys::file::{OFlags, Stat};
 

@@ -12,9 +12,8 @@ use std::path::{Path, PathBuf};
 use super::meeting::{Places, Seen};
 use super::own_files::{make_folder, open_own_folder};
 use super::root::{clear_space, is_of_space};
-use super::{is_removed, problem};
+use super::{anothers, is_removed, problem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::anothers;
 use crate::sys;
 use crate::sys::file::{CWD, Stat};
 

@@ -1,10 +1,10 @@
 //! Whether memory was retired that its holders may still list: a word of the control file.
 //!
 //! Whoever retires memory marks the object itself, which is what all who open it go by. The word
-//! only spares those who look for a name the look at each object: as long as none was retired, there
-//! is nothing to pass over. All processes of the user can write the file, and one that retires
-//! memory may use another registry: then a finder is led to it, refused as it opens it, and passes
-//! over it from then on.
+//! only spares those who look for a name the look at each object: as long as none was retired,
+//! there is nothing to pass over. All processes of the user can write the file, and one that
+//! retires memory may use another registry: then a finder is led to it, refused as it opens it, and
+//! passes over it from then on.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

@@ -6,9 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::number;
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::{id::SLOTS, transfer_socket};
+use crate::registry::table::SLOTS;
 use crate::sys;
 use crate::sys::file::CWD;
+
+/// How the names begin that transfer sockets have while they are made. What follows says whose it
+/// is, as a team's link does.
+pub(in crate::registry) const SOCKET_NAME: &str = "door-";
 
 /// The name of our pid namespace's folder; refuses where `/proc` shows another namespace's
 /// processes, in which our numbers would mean other processes.
@@ -91,7 +95,7 @@ pub(super) fn clear_space(root: BorrowedFd<'_>, space: BorrowedFd<'_>, name: &CS
     let _ = sys::file::remove_folder(space, c"teams");
     let _ = sys::file::unlink(space, c"control");
     for left in sys::file::names_in(space, 1024).unwrap_or_default() {
-        if left.as_bytes().starts_with(transfer_socket::NAME.as_bytes()) {
+        if left.as_bytes().starts_with(SOCKET_NAME.as_bytes()) {
             let _ = sys::file::unlink(space, &left);
         }
     }

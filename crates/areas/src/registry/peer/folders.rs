@@ -8,7 +8,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use super::object::{Folder, OWN_DESCRIPTORS};
+use super::object::Folder;
+use crate::registry::process::OWN_DESCRIPTORS;
 use crate::sys;
 use crate::sys::file::{CWD, OFlags};
 

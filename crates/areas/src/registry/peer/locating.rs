@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::object::is_shown;
 use super::{Reason, is_table, stat_under};
 use crate::error::in_words;
 use crate::registry::directory::Link;
-use crate::registry::process::ProcessStat;
+use crate::registry::process::{ProcessStat, is_shown};
 use crate::sys;
 
 /// Where a team's descriptors can be seen.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::asking;
-use crate::registry::id::AreaId;
+use crate::registry::table::AreaId;
 
 /// More are not remembered: for a team with so many of them it begins again.
 const MAX_REMEMBERED: usize = 4096;

@@ -7,15 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Extent;
 use crate::page::PageSize;
+use crate::registry::process::{OWN_DESCRIPTORS, is_shown};
 use crate::registry::table::Record;
 use crate::sys;
 use crate::sys::file::{CWD, OFlags, Stat};
 use crate::sys::number_path::NumberPath;
 use crate::sys::object::{Pages, SealFlags, SealedStat};
-
-/// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is
-/// the leader's.
-pub(crate) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
 
 /// What a process has open under a number, so far only looked at.
 pub(super) struct Looked {
@@ -43,11 +40,6 @@ impl<'a> Folder<'a> {
 
 /// The call that failed, and what the kernel said.
 type Failure = (&'static str, sys::Errno);
-
-/// Whether `/proc` is there, and shows this process: after a `chroot` it need not.
-pub(in crate::registry) fn is_shown() -> bool {
-    std::path::Path::new(OWN_DESCRIPTORS).exists()
-}
 
 /// Looks at what a process has open under a number; `None` if it is not what we expect.
 ///

@@ -4,16 +4,14 @@
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
+use super::exclusive::{Contender, Outcome, Seen, contend};
 use super::{Key, Known, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::directory::Directory;
-use crate::registry::exclusive::{Contender, Outcome, Seen, contend};
-use crate::registry::id::AreaId;
-use crate::registry::info::command_of;
-use crate::registry::name::Name;
+use crate::registry::own::Team;
+use crate::registry::process::command_of;
 use crate::registry::source::{Holder, Source};
-use crate::registry::table::{Announcement, Record};
-use crate::registry::team::Team;
+use crate::registry::table::{Announcement, AreaId, Name, Record};
 use crate::sys;
 use crate::sys::file::Identity;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::{Counted, Held, Key, State};
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::by_address::{Place, Places};
 use crate::registry::directory::{Directory, Now};
-use crate::registry::team::Team;
+use crate::registry::own::Team;
+use crate::registry::own::by_address::{Place, Places};
 use crate::sys;
 
 impl State {

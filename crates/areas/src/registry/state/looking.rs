@@ -4,30 +4,17 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::State;
-use super::teams::Known;
+use super::known::{Hit, Known};
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::by_address::{Has, Place};
 use crate::registry::directory::{Directory, Now};
-use crate::registry::id::AreaId;
-use crate::registry::info::{Listing, UnreadableTeam, command_of};
-use crate::registry::name::Name;
+use crate::registry::own::Team;
+use crate::registry::own::by_address::{Has, Place};
 use crate::registry::peer::Peer;
-use crate::registry::process::process_lives;
-use crate::registry::source::{Holder, Source};
-use crate::registry::table::{Record, View, that_may_have};
-use crate::registry::team::Team;
+use crate::registry::process::{command_of, process_lives};
+use crate::registry::source::{Holder, Listing, Source, UnreadableTeam};
+use crate::registry::table::{AreaId, Name, Record, View, that_may_have};
 use crate::sys;
 use crate::sys::file::Identity;
-
-/// What is remembered of a name that was found.
-#[derive(Clone, Debug)]
-pub(super) struct Hit {
-    pub(super) holder: Holder,
-    pub(super) number: u32,
-    pub(super) generation: u64,
-    /// What it said in that generation.
-    record: Arc<Record>,
-}
 
 /// So many retired areas of one name are passed over in one search: more are made up, by who writes
 /// new ones as we look, or by a wild write into our own table.
@@ -315,7 +302,7 @@ impl State {
     pub(in crate::registry) fn no_such(&self, name: &Name) -> Error {
         let what = format!("find area {name:?}");
         if self.has_lost(name) {
-            return crate::registry::lost(Error::new(ErrorKind::NoSuchArea, what), name);
+            return lost(Error::new(ErrorKind::NoSuchArea, what), name);
         }
         let error = match self.hidden(name) {
             None => Error::new(ErrorKind::NoSuchArea, what)
@@ -383,4 +370,13 @@ pub(in crate::registry) struct Hidden {
     pub(in crate::registry) kind: ErrorKind,
     /// For people.
     pub(in crate::registry) text: String,
+}
+
+/// Says of an area of this process's own why it is published no more.
+pub(in crate::registry) fn lost(error: Error, name: &Name) -> Error {
+    error
+        .with_facts(format!(
+            "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no other process can open it: it is not published any more"
+        ))
+        .with_remedy("do not close descriptors that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
 }

@@ -13,7 +13,7 @@
 
 use super::State;
 use crate::registry::directory::{Directory, Times};
-use crate::registry::team::Team;
+use crate::registry::own::Team;
 use crate::sys;
 
 /// A change of the folder (others', or our own removing of dead links) within this time of another

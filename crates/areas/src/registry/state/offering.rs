@@ -6,14 +6,11 @@ use std::sync::Arc;
 use super::{Key, Known, State};
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::provider::{Address, is_free};
-use crate::registry::claim::Claim;
-use crate::registry::id::AreaId;
 use crate::registry::peer::{Peer, Reason, State as PeerState, examine};
-use crate::registry::pending_transfer::PendingTransfer;
 use crate::registry::process::process_lives;
 use crate::registry::source::Holder;
-use crate::registry::table::Record;
-use crate::registry::transfer_socket::Refused;
+use crate::registry::table::{AreaId, Record};
+use crate::registry::transfer::{Claim, PendingTransfer, Refused};
 use crate::sys;
 
 /// What one team answered to an offer.

@@ -4,10 +4,9 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::{Held, Key, State};
 use crate::error::Result;
-use crate::registry::claim::Claim;
 use crate::registry::directory::{Directory, Now};
-use crate::registry::id::AreaId;
-use crate::registry::table::Announcement;
+use crate::registry::table::{Announcement, AreaId};
+use crate::registry::transfer::Claim;
 use crate::sys;
 
 /// How often the folder may be removed under a call, one time after the other, before the call

@@ -6,18 +6,12 @@ use std::sync::Arc;
 
 use super::State;
 use super::joining::claim;
-use super::looking::Hit;
+use super::known::{Hit, Known};
 use super::news::{Quiet, is_settled};
 use crate::error::Result;
 use crate::registry::directory::{Directory, Link, Now, Times};
-use crate::registry::peer::{Peer, Reason, State as PeerState, examine, is_proven_dead};
+use crate::registry::peer::{State as PeerState, examine, is_proven_dead};
 use crate::registry::source::Holder;
-
-#[derive(Debug)]
-pub(super) enum Known {
-    Readable(Arc<Peer>),
-    Unreadable(Reason),
-}
 
 impl State {
     pub(super) fn forget_teams(&mut self) {

@@ -3,6 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{Ordering, fence};
 
+use super::transferred::Transferred;
 use super::{Key, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
@@ -10,15 +11,10 @@ use crate::mapping::Mapping;
 use crate::nodes::CompactPlacement;
 use crate::object::{Extent, Object, closed};
 use crate::registry::directory::Directory;
-use crate::registry::id::AreaId;
-use crate::registry::name::Name;
-use crate::registry::note::Note;
-use crate::registry::pending_transfer::{Parcel, PendingTransfer};
+use crate::registry::own::Team;
 use crate::registry::source::{Holder, Source};
-use crate::registry::table::{Announcement, Record};
-use crate::registry::team::Team;
-use crate::registry::transfer_socket::TransferSocket;
-use crate::registry::transferred::Transferred;
+use crate::registry::table::{Announcement, AreaId, Name, Note, Record};
+use crate::registry::transfer::{Parcel, PendingTransfer, TransferSocket};
 use crate::size::Bytes;
 use crate::sys;
 use crate::sys::limits::{Limit, limit};

@@ -3,17 +3,16 @@
 
 use std::cell::RefCell;
 
-use super::super::id::AreaId;
-use super::super::name::Name;
-use super::super::note::Note;
-use super::super::order::Order;
-use super::super::pending_transfer::PendingTransfer;
-use super::layout::of_short;
-use super::layout::{BY_SEQUENCE, INDEX, RECORD_BYTES, RECORDS_AT, header};
+use super::id::AreaId;
+use super::layout::{BY_SEQUENCE, INDEX, RECORD_BYTES, RECORDS_AT, header, of_short};
+use super::name::Name;
+use super::note::Note;
+use super::order::Order;
 use super::record::{decode, encode, field, u32_of};
 use super::*;
 use crate::object::{Extent, Piece};
 use crate::provider::{Backing, Provider, Request, System};
+use crate::registry::transfer::PendingTransfer;
 use crate::sys::file::Identity;
 use crate::{Lock, Node, NodeSet, PageSize, Placement, Policy, Protection};
 

@@ -1,6 +1,6 @@
 //! Where things are in a table, and how the index finds them.
 
-use super::super::id::{FIRST_GIVEN, SEQUENCES};
+use super::id::{FIRST_GIVEN, SEQUENCES};
 
 /// "AREAS" and the format version: another version is another format.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"AREAS\0\0\0");

@@ -28,7 +28,11 @@
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
+mod id;
 mod layout;
+mod name;
+mod note;
+mod order;
 mod protocol;
 mod record;
 #[cfg(test)]
@@ -36,7 +40,12 @@ mod tests;
 mod view;
 mod writer;
 
+pub use id::AreaId;
+pub(crate) use id::{FIRST_GIVEN, SEQUENCES, SLOTS};
 pub(crate) use layout::{BLOCK, OWN_BLOCKS, RECORDS, TABLE_BYTES, VERSION};
+pub use name::Name;
+pub use note::Note;
+pub(super) use order::Order;
 pub(crate) use record::{Announcement, RECORD_BYTES, Record};
 pub(crate) use view::{Owner, TransferSocketAt, View, that_may_have};
 pub(crate) use writer::Table;

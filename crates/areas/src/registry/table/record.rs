@@ -2,11 +2,11 @@
 
 use std::ops::{Deref, Range};
 
-use super::super::id::AreaId;
-use super::super::name::Name;
-use super::super::note::Note;
+use super::id::AreaId;
 pub(crate) use super::layout::RECORD_BYTES;
 use super::layout::{FIRST_BYTES, REST_BYTES, hash_of, short};
+use super::name::Name;
+use super::note::Note;
 use crate::lock::Lock;
 use crate::nodes::{CompactPlacement, Node, NodeSet, Placement, Policy};
 use crate::object::{Extent, Piece};
@@ -93,7 +93,7 @@ pub(crate) struct Announcement {
     pub(crate) placement: CompactPlacement,
     /// What its holder has noted beside it.
     pub(crate) note: Note,
-    /// Whether it is only claimed: no process finds it yet (`exclusive.rs`).
+    /// Whether it is only claimed: no process finds it yet (`state/exclusive.rs`).
     pub(crate) claiming: bool,
 }
 

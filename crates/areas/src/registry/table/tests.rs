@@ -4,11 +4,11 @@ mod steps;
 
 use proptest::prelude::*;
 
-use super::super::id::AreaId;
-use super::super::name::Name;
-use super::super::note::Note;
-use super::super::order::Order;
+use super::id::AreaId;
 use super::layout::{BLOCKS, INDEX, RECORD_BYTES, header, of_short, record_at, rest_at};
+use super::name::Name;
+use super::note::Note;
+use super::order::Order;
 use super::protocol::MOVING;
 use super::record::{decode, encode, field, u32_of};
 use super::*;

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use super::super::id::{AreaId, SEQUENCES};
-use super::super::note::Note;
+use super::id::{AreaId, SEQUENCES};
 use super::layout::{
     BLOCK, BY_SEQUENCE, Entry, FIRST_BYTES, MAGIC, RECORD_BYTES, RECORDS, TABLE_BYTES, VERSION, Which,
     hash_of, header, record_at, rest_at,
 };
+use super::note::Note;
 use super::protocol::{self, MOVING, Mark};
 use super::record::{NOTE_AT, Record, decode, field, has_rest, u32_of};
 use crate::error::{Error, Result};

@@ -4,12 +4,12 @@ mod index;
 
 use std::sync::atomic::{Ordering, fence};
 
-use super::super::id::{AreaId, SEQUENCES, SLOTS};
-use super::super::note::Note;
+use super::id::{AreaId, SEQUENCES, SLOTS};
 use super::layout::{
     BLOCK, BLOCKS, BY_SEQUENCE, Entry, FIRST_BYTES, MAGIC, RECORD_BYTES, RECORDS, SMALLEST_INDEX,
     TABLE_BYTES, VERSION, Which, hash_of, header, record_at, rest_at,
 };
+use super::note::Note;
 use super::protocol;
 use super::record::{Announcement, NOTE_AT, encode, field, has_rest, u32_of};
 use super::view::{Owner, TransferSocketAt, View};

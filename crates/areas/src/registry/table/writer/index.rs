@@ -5,10 +5,10 @@ use std::sync::atomic::{Ordering, fence};
 use super::super::layout::{
     Entry, LARGEST_INDEX, RECORD_BYTES, TABLE_BYTES, Which, header, of_short, record_at, rest_at,
 };
+use super::super::name::Name;
 use super::super::record::{field, u32_of};
 use super::Table;
 use crate::error::Result;
-use crate::registry::name::Name;
 
 impl Table {
     fn which(&self) -> Which {

@@ -15,10 +15,10 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::directory::Directory;
-use super::id::{AreaId, FIRST_GIVEN, SEQUENCES, SLOTS};
-use super::peer::OWN_DESCRIPTORS;
 use crate::error::{Error, ErrorKind, Result, remedy};
+use crate::registry::directory::Directory;
+use crate::registry::process::OWN_DESCRIPTORS;
+use crate::registry::table::{AreaId, FIRST_GIVEN, SEQUENCES, SLOTS};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags};
 use crate::sys::range_lock::{self, Hold};
@@ -29,7 +29,7 @@ const BYTES_AT: u64 = 1 << 32;
 /// An id that no other area gets as long as this is there, in this process or on its way to another
 /// one.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(in crate::registry) struct Claim {
     id: AreaId,
     /// The control file, opened for this claim alone.
     file: OwnedFd,
@@ -49,7 +49,7 @@ impl Claim {
     /// [`ErrorKind::Busy`] where others have claimed so many that none was found;
     /// [`ErrorKind::Limit`], [`ErrorKind::Registry`] where the control file cannot be opened or
     /// locked.
-    pub(super) fn take(
+    pub(in crate::registry) fn take(
         directory: &Directory,
         slot: u32,
         from: u32,
@@ -99,19 +99,23 @@ impl Claim {
 
     /// A claim that came with an offer, if the file that came is this process's own control file;
     /// else the file.
-    pub(super) fn received(id: AreaId, file: OwnedFd, control: Option<Identity>) -> Result<Self, OwnedFd> {
+    pub(in crate::registry) fn received(
+        id: AreaId,
+        file: OwnedFd,
+        control: Option<Identity>,
+    ) -> Result<Self, OwnedFd> {
         match (sys::file::look(file.as_fd()), control) {
             (Ok(stat), Some(control)) if stat.identity == control => Ok(Claim { id, file, control }),
             _ => Err(file),
         }
     }
 
-    pub(super) fn id(&self) -> AreaId {
+    pub(in crate::registry) fn id(&self) -> AreaId {
         self.id
     }
 
     /// To be sent with the offer.
-    pub(super) fn file(&self) -> BorrowedFd<'_> {
+    pub(in crate::registry) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
@@ -120,7 +124,7 @@ impl Claim {
     ///
     /// The open file takes it once more: that works where it has it, and, if it came without, where
     /// no other has.
-    pub(super) fn holds(&self, directory: &Directory, slot: u32) -> bool {
+    pub(in crate::registry) fn holds(&self, directory: &Directory, slot: u32) -> bool {
         self.id.slot() == slot
             && self.id.sequence() >= FIRST_GIVEN
             && directory.control_identity() == Some(self.control)

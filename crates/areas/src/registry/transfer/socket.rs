@@ -9,24 +9,19 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::directory::{Directory, any_below};
-use super::peer::OWN_DESCRIPTORS;
-use super::pending_transfer::{Parcel, PendingTransfer, Unasked};
-use super::process::is_dead;
-use super::table::TransferSocketAt;
+use super::pending::{Parcel, PendingTransfer, Unasked};
 use crate::error::{Error, ErrorKind, Result, remedy};
+use crate::registry::directory::{Directory, SOCKET_NAME, any_below};
+use crate::registry::process::{OWN_DESCRIPTORS, is_dead};
+use crate::registry::table::TransferSocketAt;
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
 use crate::sys::guarded::Guarded;
 
-/// How the names begin that transfer sockets have while they are made. What follows says whose it
-/// is, as a team's link does.
-pub(super) const NAME: &str = "door-";
-
 /// Our own transfer socket.
 #[derive(Debug)]
-pub(super) struct TransferSocket {
+pub(in crate::registry) struct TransferSocket {
     socket: Guarded,
     /// Leads to the socket's file, which has no name any more. Never read: others come by way of
     /// its number.
@@ -36,7 +31,7 @@ pub(super) struct TransferSocket {
 
 impl TransferSocket {
     /// Makes one, by way of a name in the registry's folder. `start_time` is that of this process.
-    pub(super) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
+    pub(in crate::registry) fn make(directory: &Directory, start_time: u64) -> Result<Self> {
         let failed = |call: &'static str| {
             move |errno| {
                 let error = |kind| {
@@ -74,18 +69,18 @@ impl TransferSocket {
     }
 
     /// Where others find it.
-    pub(super) fn at(&self) -> TransferSocketAt {
+    pub(in crate::registry) fn at(&self) -> TransferSocketAt {
         self.at
     }
 
     /// Whether the descriptors are still ours: a program may have closed all that it does not know.
-    pub(super) fn is_intact(&self) -> bool {
+    pub(in crate::registry) fn is_intact(&self) -> bool {
         self.socket.is_intact() && self.entry.is_intact()
     }
 
     /// Whether something may be at the transfer socket. Mostly nothing is, whosever socket it is:
     /// to ask that changes nothing.
-    pub(super) fn may_have_offers(&self) -> bool {
+    pub(in crate::registry) fn may_have_offers(&self) -> bool {
         sys::socket::may_have_packet(self.socket.as_fd())
     }
 
@@ -96,7 +91,7 @@ impl TransferSocket {
     /// # Errors
     /// [`ErrorKind::Limit`] where no descriptor can be had for it, [`ErrorKind::System`] where the
     /// kernel does not say what it is: then it stays where it is.
-    pub(super) fn take(
+    pub(in crate::registry) fn take(
         &self,
         is_full: impl FnOnce() -> bool,
         control: Option<Identity>,
@@ -131,7 +126,7 @@ impl TransferSocket {
     }
 
     /// Drops the first in line if it cannot be accepted. Whether it was so.
-    pub(super) fn refuse(&self, control: Option<Identity>) -> bool {
+    pub(in crate::registry) fn refuse(&self, control: Option<Identity>) -> bool {
         let Ok(socket) = self.socket.checked() else { return false };
         if !sys::foreign::may_take() {
             return sys::socket::may_have_packet(socket) && sys::socket::drop_packet(socket).is_ok();
@@ -168,7 +163,7 @@ fn look(socket: BorrowedFd<'_>, control: Option<Identity>) -> Option<Result<Opti
 
 /// Puts an offer and its descriptors at another team's transfer socket. `folder` shows that team's
 /// descriptors.
-pub(super) fn offer(
+pub(in crate::registry) fn offer(
     folder: &str,
     at: TransferSocketAt,
     bytes: &[u8; PendingTransfer::BYTES],
@@ -191,21 +186,21 @@ pub(super) fn offer(
 
 /// Why an offer could not be put at a transfer socket: the call, and what the kernel said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) call: &'static str,
-    pub(super) errno: sys::Errno,
+pub(in crate::registry) struct Refused {
+    pub(in crate::registry) call: &'static str,
+    pub(in crate::registry) errno: sys::Errno,
 }
 
 /// The name that a transfer socket has until it is open. `lot` distinguishes what one process makes
 /// at once: two copies of this library.
 fn name_of(pid: u32, start_time: u64, lot: u32) -> CString {
-    CString::new(format!("{NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
+    CString::new(format!("{SOCKET_NAME}{pid}.{start_time}.{lot:08x}")).unwrap_or_default()
 }
 
 /// Whose transfer socket such a name is of: process and start time. `None` for a name that no team
 /// of ours makes.
 fn maker_of(name: &CStr) -> Option<(u32, u64)> {
-    let mut parts = name.to_str().ok()?.strip_prefix(NAME)?.split('.');
+    let mut parts = name.to_str().ok()?.strip_prefix(SOCKET_NAME)?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 

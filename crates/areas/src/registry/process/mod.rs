@@ -1,6 +1,28 @@
-//! What `/proc` says of a process: whether it lives, and since when.
+//! Processes, as `/proc` shows them: whether one lives, and since when; what it has mapped and
+//! open; which of them hold an object.
+
+mod holders;
+mod maps;
+mod shown;
+
+use std::ffi::CString;
 
 use crate::sys;
+use crate::sys::file::Stat;
+pub(super) use holders::holders;
+#[cfg(fuzzing)]
+pub(super) use holders::may_be_written;
+pub(crate) use holders::writers;
+pub use holders::{Holder, processes};
+pub use maps::MapLine;
+pub(super) use maps::protection_of;
+#[cfg(fuzzing)]
+pub(super) use maps::shared_mapping;
+pub use shown::{Shown, may_hold, open_in};
+
+/// Where this process's descriptors can be seen, also once its leader has ended: `/proc/self` is
+/// the leader's.
+pub(crate) const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
 
 /// What `/proc/PID/stat` says of a process or thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +109,23 @@ pub(super) fn is_dead(pid: u32, start_time: u64) -> bool {
         // What may not be looked at may live.
         Err(_) => !sys::process::exists(pid),
     }
+}
+
+/// The name of a process's command; `None` where it cannot be read.
+#[must_use]
+pub fn command_of(pid: u32) -> Option<String> {
+    let comm = sys::text::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(comm.trim_ascii_end()).into_owned())
+}
+
+/// Whether `/proc` is there, and shows this process: after a `chroot` it need not.
+pub(super) fn is_shown() -> bool {
+    std::path::Path::new(OWN_DESCRIPTORS).exists()
+}
+
+/// What a path leads to, through links: for `/proc/PID/fd/N` the open file itself.
+pub(super) fn stat_of(path: &str) -> sys::Result<Stat> {
+    sys::file::look_through(&CString::new(path).map_err(|_| sys::Errno::INVAL)?)
 }
 
 #[cfg(test)]

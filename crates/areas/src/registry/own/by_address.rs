@@ -14,11 +14,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::addresses::{Addresses, END, Entry, Keeper, START, SURE, WORDS};
-use super::id::AreaId;
-use super::table::Announcement;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::ForkDetector;
 use crate::object::Extent;
+use crate::registry::table::{Announcement, AreaId};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::maps::{At, Region};
@@ -29,19 +28,19 @@ static ADDRESSES: Addresses = Addresses::new();
 
 /// What readers need.
 #[derive(Debug)]
-pub(super) struct Here {
+pub(in crate::registry) struct Here {
     /// Not set in a forked child that has not begun again: what it inherited are its parent's ids.
-    pub(super) fork_detector: ForkDetector,
+    pub(in crate::registry) fork_detector: ForkDetector,
     /// Whether this process is a team, as far as was seen last: what
-    /// [`join_once`](super::join_once) asks first.
-    pub(super) is_team: AtomicBool,
+    /// [`join_once`](crate::registry::join_once) asks first.
+    pub(in crate::registry) is_team: AtomicBool,
 }
 
 /// The writer's side.
-pub(super) type Places = Keeper<&'static Addresses>;
+pub(in crate::registry) type Places = Keeper<&'static Addresses>;
 
 /// This process's, with the right to write; called once, by the thread that has the state's mutex.
-pub(super) fn begin() -> Result<(&'static Here, Places)> {
+pub(in crate::registry) fn begin() -> Result<(&'static Here, Places)> {
     if HERE.get().is_none() {
         // No other thread is here: the mutex.
         let _ = HERE.set(Here { fork_detector: ForkDetector::new()?, is_team: AtomicBool::new(false) });
@@ -54,8 +53,8 @@ pub(super) fn begin() -> Result<(&'static Here, Places)> {
 
 /// An area of ours: what it takes to say whether it has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) id: AreaId,
+pub(in crate::registry) struct Place {
+    pub(in crate::registry) id: AreaId,
     start: u64,
     end: u64,
     /// Up to here its bytes are its own, whatever becomes of its size.
@@ -74,7 +73,7 @@ const GROWS_ONLY: u32 = 6;
 
 /// Whether an area has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Has {
+pub(in crate::registry) enum Has {
     Yes,
     /// And so have all before this one, forever: worth remembering.
     UpTo(u64),
@@ -82,7 +81,7 @@ pub(super) enum Has {
 }
 
 impl Place {
-    pub(super) fn of(id: AreaId, area: &Announcement) -> Self {
+    pub(in crate::registry) fn of(id: AreaId, area: &Announcement) -> Self {
         let end = area.address.saturating_add(area.span);
         let sure = match area.extent {
             Extent::Fixed => end,
@@ -105,7 +104,7 @@ impl Place {
 
     /// Whether an address is one of its whole pages', not of the reserve behind them.
     #[inline]
-    pub(super) fn has(&self, address: u64) -> Has {
+    pub(in crate::registry) fn has(&self, address: u64) -> Has {
         if !(self.start..self.end).contains(&address) {
             return Has::No;
         }
@@ -145,11 +144,11 @@ impl Place {
     }
 
     /// The same, with more of it sure.
-    pub(super) fn sure_up_to(self, sure: u64) -> Self {
+    pub(in crate::registry) fn sure_up_to(self, sure: u64) -> Self {
         Place { sure: self.sure.max(sure), ..self }
     }
 
-    pub(super) fn entry(&self) -> Entry {
+    pub(in crate::registry) fn entry(&self) -> Entry {
         let mut entry: Entry = [0; WORDS];
         entry[START] = self.start;
         entry[END] = self.end;
@@ -190,13 +189,13 @@ fn id_of(entry: &Entry) -> Option<AreaId> {
 
 /// Whether this process is known to be a team. A forked child that has not begun again is none.
 #[inline]
-pub(super) fn is_team() -> bool {
+pub(in crate::registry) fn is_team() -> bool {
     HERE.get().is_some_and(|here| here.fork_detector.is_set() && here.is_team.load(Ordering::Relaxed))
 }
 
 /// The id of the area that has an address, as far as it is known here. `None` says nothing.
 #[inline]
-pub(super) fn id_at(address: u64) -> Option<AreaId> {
+pub(in crate::registry) fn id_at(address: u64) -> Option<AreaId> {
     let here = HERE.get()?;
     if !here.fork_detector.is_set() {
         return None;
@@ -216,7 +215,7 @@ pub enum AtAddress {
     Mapped(AreaId),
     /// Not all of it up to there: the program has unmapped some, or it is more than one mapping.
     Elsewhere(AreaId),
-    /// Not asked yet: [`ask_by_address`](super::ask_by_address).
+    /// Not asked yet: [`ask_by_address`](crate::registry::ask_by_address).
     NotAsked(AreaId),
     /// No area, as far as is known here.
     Unknown,
@@ -224,7 +223,7 @@ pub enum AtAddress {
 
 /// The same as [`id_at`], and asks the kernel: one system call.
 #[inline]
-pub(super) fn mapped_at(address: u64) -> AtAddress {
+pub(in crate::registry) fn mapped_at(address: u64) -> AtAddress {
     let unknown = AtAddress::Unknown;
     let Some(here) = HERE.get().filter(|here| here.fork_detector.is_set()) else { return unknown };
     let Some(place) = ADDRESSES.find_whole(address).and_then(|entry| Place::read(&entry)) else {
@@ -246,7 +245,7 @@ pub(super) fn mapped_at(address: u64) -> AtAddress {
 }
 
 /// Whether a range may reach into an area of ours. Only `false` says something.
-pub(super) fn may_overlap(start: u64, len: u64) -> bool {
+pub(in crate::registry) fn may_overlap(start: u64, len: u64) -> bool {
     let Some(here) = HERE.get() else { return false };
     // A forked child has what its parent had, and that is not known here.
     !here.fork_detector.is_set()

@@ -3,20 +3,18 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::claim::Claim;
-use super::directory::{Directory, Link, any_below};
-use super::id::{AreaId, FIRST_GIVEN, SLOTS};
-use super::name::Name;
-use super::note::Note;
-use super::peer::{TABLE_SEALS, is_proven_dead};
-use super::pending_transfer::PendingTransfer;
-use super::process::ProcessStat;
-use super::table::{Announcement, BLOCK, OWN_BLOCKS, Owner, RECORDS, TABLE_BYTES, Table};
-use super::transfer_socket::TransferSocket;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
+use crate::registry::directory::{Directory, Link, any_below};
+use crate::registry::peer::{TABLE_SEALS, is_proven_dead};
+use crate::registry::process::ProcessStat;
+use crate::registry::table::{
+    Announcement, AreaId, BLOCK, FIRST_GIVEN, Name, Note, OWN_BLOCKS, Owner, RECORDS, SLOTS, TABLE_BYTES,
+    Table,
+};
+use crate::registry::transfer::{Claim, PendingTransfer, TransferSocket};
 use crate::sys;
 use crate::sys::guarded::Guarded;
 use crate::sys::memory::{Advice, At, MapFlags};
@@ -26,7 +24,7 @@ pub(crate) const LABEL: &CStr = c"areas table";
 
 /// A process that holds areas: ours.
 #[derive(Debug)]
-pub(super) struct Team {
+pub(in crate::registry) struct Team {
     table: Table,
     /// Never closed before the table goes: that would drop the record lock by which others see that
     /// we live.
@@ -109,7 +107,7 @@ fn own_start_time() -> Result<u64> {
 impl Team {
     /// Makes the table, and last of all the link by which others find it: one that says that it is
     /// `empty`, where nothing is published with it.
-    pub(super) fn create(directory: &Directory, empty: bool) -> Result<Self> {
+    pub(in crate::registry) fn create(directory: &Directory, empty: bool) -> Result<Self> {
         let fd = new_object()?;
         let mapping = map_table(fd.as_fd())?;
         sys::record_lock::take(fd.as_fd()).map_err(failed("fcntl(F_SETLK)"))?;
@@ -140,7 +138,7 @@ impl Team {
     }
 
     /// Makes our transfer socket, if there is none yet, or the program closed its descriptors.
-    pub(super) fn open_transfer_socket(&mut self, directory: &Directory) -> Result<()> {
+    pub(in crate::registry) fn open_transfer_socket(&mut self, directory: &Directory) -> Result<()> {
         if self.transfer_socket.as_ref().is_none_or(|socket| !socket.is_intact()) {
             let socket = TransferSocket::make(directory, self.link.start_time)?;
             self.table.set_transfer_socket(socket.at(), PendingTransfer::VERSION)?;
@@ -149,13 +147,13 @@ impl Team {
         Ok(())
     }
 
-    pub(super) fn transfer_socket(&self) -> Option<&TransferSocket> {
+    pub(in crate::registry) fn transfer_socket(&self) -> Option<&TransferSocket> {
         self.transfer_socket.as_ref()
     }
 
     /// Claims a slot, the one that we have if it can be. Areas keep their ids where the slot stays
     /// the same.
-    pub(super) fn claim(&mut self, directory: &Directory) -> Result<()> {
+    pub(in crate::registry) fn claim(&mut self, directory: &Directory) -> Result<()> {
         let before = self.link.slot;
         // The table names a slot before the link does: whoever follows the link finds that they
         // agree.
@@ -212,31 +210,31 @@ impl Team {
         Ok(())
     }
 
-    pub(super) fn link(&self) -> &Link {
+    pub(in crate::registry) fn link(&self) -> &Link {
         &self.link
     }
 
-    pub(super) fn table(&self) -> &Table {
+    pub(in crate::registry) fn table(&self) -> &Table {
         &self.table
     }
 
     /// Whether our descriptor is still what it was: a program may have closed all that it does not
     /// know.
-    pub(super) fn is_intact(&self) -> Result<bool> {
+    pub(in crate::registry) fn is_intact(&self) -> Result<bool> {
         self.fd.look().map_err(|errno| {
             Error::new(ErrorKind::System, "look at this process's table").with_system_call("fstat", errno)
         })
     }
 
     /// Whether the next area needs ids that are not leased yet.
-    pub(super) fn needs_ids(&self) -> bool {
+    pub(in crate::registry) fn needs_ids(&self) -> bool {
         self.used >= BLOCK
     }
 
     /// In a forked child: leaves what is the parent's. Its table is not mapped here, and what
     /// is mapped at that address by now is not ours; its descriptor would keep the table in
     /// memory beyond the parent's death.
-    pub(super) fn leave_to_parent(self) {
+    pub(in crate::registry) fn leave_to_parent(self) {
         let Team { table, fd, transfer_socket, .. } = self;
         table.leave_to_parent();
         drop((fd, transfer_socket));
@@ -244,7 +242,7 @@ impl Team {
 
     /// Publishes an area: the number of its record, and the id that it has now. The one that its
     /// giver claimed for it, if that is ours to give.
-    pub(super) fn publish(
+    pub(in crate::registry) fn publish(
         &mut self,
         directory: &Directory,
         area: &Announcement,
@@ -274,13 +272,13 @@ impl Team {
     }
 
     /// Changes what a record says of its place, extent and addresses.
-    pub(super) fn update(&mut self, number: u32, area: &Announcement) -> Result<()> {
+    pub(in crate::registry) fn update(&mut self, number: u32, area: &Announcement) -> Result<()> {
         self.table.make_way(number, area)?;
         self.table.update(number, area)
     }
 
     /// Changes what is noted beside an area.
-    pub(super) fn set_note(&mut self, number: u32, name: &Name, note: &Note) -> Result<()> {
+    pub(in crate::registry) fn set_note(&mut self, number: u32, name: &Name, note: &Note) -> Result<()> {
         if self.table.set_note(number, note)? {
             return Ok(());
         }
@@ -292,7 +290,7 @@ impl Team {
         .with_remedy("drop some areas, or hold them in several processes"))
     }
 
-    pub(super) fn withdraw(&mut self, number: u32) -> Result<()> {
+    pub(in crate::registry) fn withdraw(&mut self, number: u32) -> Result<()> {
         self.table.remove(number)
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::info::command_of;
+use super::command_of;
+use super::maps::{fields, shared_mapping};
 use super::shown::Shown;
 use crate::object::Object;
 use crate::protection::Protection;
@@ -42,7 +43,7 @@ impl fmt::Display for Holder {
 /// into. Of physical memory it is a part, and only processes that have a share of that count.
 ///
 /// What is on its way through a socket, or belongs to a process that cannot be read, does not show.
-pub(super) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
+pub(in crate::registry) fn holders(identity: Identity, physical: Option<&Range<u64>>) -> Vec<Holder> {
     processes()
         .into_iter()
         .filter_map(|pid| {
@@ -103,7 +104,7 @@ pub fn processes() -> Vec<u32> {
 
 /// Whether a process may make a shared mapping of an object writable: `mw` among its flags, from
 /// the text of `smaps`.
-pub(super) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
+pub(in crate::registry) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
     let mut ours = false;
     smaps.split(|&byte| byte == b'\n').any(|line| match line.strip_prefix(b"VmFlags:") {
         Some(flags) => ours && fields(flags).any(|flag| flag == b"mw"),
@@ -118,59 +119,10 @@ pub(super) fn may_be_written(smaps: &[u8], inode: u64) -> bool {
     })
 }
 
-/// Whether an open file has a record lock on a part of a range, from its `fdinfo`:
-/// `lock: 1: OFDLCK ADVISORY READ -1 00:05:7 8388608 8392703`.
-pub(super) fn has_share(info: &str, range: &Range<u64>) -> bool {
-    info.lines().filter_map(|line| line.strip_prefix("lock:")).any(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, "OFDLCK", .., start, last] = fields[..] else { return false };
-        let last = if last == "EOF" { Ok(u64::MAX) } else { last.parse() };
-        let (Ok(start), Ok(last)) = (start.parse::<u64>(), last) else { return false };
-        start < range.end && range.start <= last
-    })
-}
-
-/// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode, or
-/// of a part of physical memory.
-///
-/// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects
-/// are unique on their device, and the path says that it is one. Its end is a name that a program
-/// chose, in any encoding.
-pub(super) fn shared_mapping(line: &[u8], inode: u64, physical: Option<&Range<u64>>) -> Option<Protection> {
-    let mut fields = fields(line);
-    let permissions = fields.nth(1)?;
-    let offset = std::str::from_utf8(fields.next()?).ok()?;
-    let found = std::str::from_utf8(fields.nth(1)?).ok()?.parse::<u64>().ok()?;
-    let path = fields.next()?;
-    let is_object = match physical {
-        None => path.starts_with(b"/memfd:"),
-        Some(range) => {
-            path == b"/dev/mem" && u64::from_str_radix(offset, 16).is_ok_and(|offset| range.contains(&offset))
-        }
-    };
-    if found != inode || !is_object || permissions.get(3) != Some(&b's') {
-        return None;
-    }
-    Some(protection_of(&permissions[..3]))
-}
-
-/// What the letters of a mapping's permissions allow.
-pub(super) fn protection_of(letters: &[u8]) -> Protection {
-    let flags = [(b'r', Protection::READ), (b'w', Protection::WRITE), (b'x', Protection::EXECUTE)];
-    flags
-        .into_iter()
-        .filter(|(letter, _)| letters.contains(letter))
-        .fold(Protection::empty(), |sum, (_, flag)| sum | flag)
-}
-
-/// What blanks separate.
-fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::process::maps::has_share;
 
     #[test]
     fn reads_lines_of_maps() {

@@ -5,9 +5,8 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-use super::directory::stat_of;
-use super::holders::{has_share, shared_mapping};
-use super::process::ProcessStat;
+use super::maps::{has_share, shared_mapping};
+use super::{ProcessStat, stat_of};
 use crate::protection::Protection;
 use crate::sys;
 use crate::sys::file::Identity;
@@ -66,7 +65,11 @@ impl Shown {
     }
 
     /// What the process may do with the memory through its mappings, all of them together.
-    pub(super) fn mapped(&self, identity: Identity, physical: Option<&Range<u64>>) -> Option<Protection> {
+    pub(in crate::registry) fn mapped(
+        &self,
+        identity: Identity,
+        physical: Option<&Range<u64>>,
+    ) -> Option<Protection> {
         self.maps
             .split(|&byte| byte == b'\n')
             .filter_map(|line| shared_mapping(line, identity.inode, physical))
@@ -74,7 +77,11 @@ impl Shown {
     }
 
     /// How many descriptors of a file the process has open; none where that cannot be seen.
-    pub(super) fn descriptors(&self, identity: Identity, physical: Option<&Range<u64>>) -> usize {
+    pub(in crate::registry) fn descriptors(
+        &self,
+        identity: Identity,
+        physical: Option<&Range<u64>>,
+    ) -> usize {
         let shares = |number: &OsString| {
             let Some(range) = physical else { return true };
             let info = text::read_to_string(format!("{}/fdinfo/{}", self.folder, number.display()));
@@ -92,7 +99,7 @@ impl Shown {
     /// says, and the path that leads to it.
     ///
     /// Only that is to be looked at: a file elsewhere may be on a disk that is gone.
-    pub(super) fn open<'a>(
+    pub(in crate::registry) fn open<'a>(
         &'a self,
         begins: &'a [u8],
     ) -> impl Iterator<Item = (OsString, OsString, String)> + 'a {
@@ -120,58 +127,6 @@ pub fn may_hold(pid: u32) -> bool {
     }
 }
 
-/// A line of `maps`, taken apart: `START-END PERMISSIONS OFFSET MAJOR:MINOR INODE PATH`, see
-/// proc_pid_maps(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MapLine<'a> {
-    /// Where it begins and ends.
-    pub start: u64,
-    /// See `start`.
-    pub end: u64,
-    /// Four letters: `rw-s`.
-    pub permissions: &'a [u8],
-    /// Where in its file it begins.
-    pub offset: u64,
-    /// Which file it is.
-    pub device: u64,
-    /// See `device`.
-    pub inode: u64,
-    /// Any bytes, as the kernel escapes them: a program chose them.
-    pub path: &'a [u8],
-}
-
-impl<'a> MapLine<'a> {
-    /// Takes a line apart; `None` if it is none of a file.
-    #[must_use]
-    pub fn of(line: &'a [u8]) -> Option<Self> {
-        let mut rest = line;
-        let mut next = || {
-            rest = rest.trim_ascii_start();
-            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            let (field, behind) = rest.split_at(end);
-            rest = behind;
-            std::str::from_utf8(field).ok().filter(|field| !field.is_empty())
-        };
-        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-        let (range, permissions, offset, device, inode) = (next()?, next()?, next()?, next()?, next()?);
-        let (start, end) = range.split_once('-')?;
-        let (major, minor) = device.split_once(':')?;
-        let inode = inode.parse().ok()?;
-        let number = |text| u32::from_str_radix(text, 16).ok();
-        let path = rest.trim_ascii_start();
-        (permissions.len() == 4 && path.starts_with(b"/")).then_some(())?;
-        Some(MapLine {
-            start: hex(start)?,
-            end: hex(end)?,
-            permissions: permissions.as_bytes(),
-            offset: hex(offset)?,
-            device: sys::file::device(number(major)?, number(minor)?),
-            inode,
-            path,
-        })
-    }
-}
-
 fn maps_of(folder: &str) -> std::io::Result<Vec<u8>> {
     text::read(format!("{folder}/maps"))
 }
@@ -190,28 +145,6 @@ fn living_thread(process: &str, leader: u32) -> Option<Shown> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn takes_lines_of_maps_apart() {
-        let line = b"7f0000000000-7f0000002000 rw-s 00001000 00:1a 4711                      /memfd:a \xff b (deleted)";
-        let found = MapLine::of(line).unwrap();
-        assert_eq!((found.start, found.end, found.offset), (0x7f00_0000_0000, 0x7f00_0000_2000, 0x1000));
-        assert_eq!((found.permissions, found.inode), (&b"rw-s"[..], 4711));
-        assert_eq!(
-            (found.device, found.path),
-            (sys::file::device(0, 0x1a), &b"/memfd:a \xff b (deleted)"[..])
-        );
-        for not_of_a_file in [
-            "7f0000000000-7f0000002000 rw-p 00000000 00:00 0",
-            "7f0000000000-7f0000002000 rw-p 00000000 00:00 0                  [heap]",
-            "7f0000000000-7f0000002000 rw 00000000 00:1a 4711 /x",
-            "7f0000000000-7f0000002000 rw-p 00000000 00:1a",
-            "nonsense",
-            "",
-        ] {
-            assert_eq!(MapLine::of(not_of_a_file.as_bytes()), None, "{not_of_a_file}");
-        }
-    }
 
     /// A thread that has descriptors of its own is another place to look.
     #[test]

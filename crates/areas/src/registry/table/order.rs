@@ -6,14 +6,14 @@
 //! that order. So a table that changes all the time is sorted a few times a walk, and not at each
 //! step.
 
-use super::table::{Record, View};
+use super::{Record, View};
 
 /// How often a walk sorts again, at most.
 const SORTS: usize = 8;
 
 /// What is remembered of a table's order.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(in crate::registry) struct Order {
     /// First addresses and records, as they were at that count of changes.
     sorted: Vec<(u64, u32)>,
     changes: Option<u64>,
@@ -26,7 +26,7 @@ pub(super) struct Order {
 impl Order {
     /// The area that begins at the lowest address above `after`. Exactly so for who begins or asks
     /// out of turn; where a walk goes on, what came since it began may be passed over.
-    pub(super) fn next(&mut self, view: &View, after: u64) -> Option<Record> {
+    pub(in crate::registry) fn next(&mut self, view: &View, after: u64) -> Option<Record> {
         self.refresh(view, after);
         let first = self.sorted.partition_point(|&(address, _)| address <= after);
         for &(address, number) in &self.sorted[first..] {

@@ -5,13 +5,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 
-use super::directory::stat_of;
-use super::holders::{Holder, processes, protection_of};
-use super::info::command_of;
-use super::shown::{MapLine, Shown};
-use super::state::state_up_to_date;
 use crate::error::Result;
 use crate::protection::Protection;
+use crate::registry::process::{Holder, MapLine, Shown, command_of, processes, protection_of, stat_of};
+use crate::registry::state::state_up_to_date;
 #[cfg(test)]
 use crate::sys;
 use crate::sys::file::Identity;
@@ -44,11 +41,11 @@ pub struct Unpublished {
 /// Memory that processes hold as areas', and that no team which can be read publishes.
 ///
 /// Each process that can be looked into is asked what it has open and mapped, so this takes longer
-/// than [`list`](super::list). What is on its way through a socket does not show, nor do private
-/// areas and low ones.
+/// than [`list`](crate::registry::list). What is on its way through a socket does not show, nor do
+/// private areas and low ones.
 ///
 /// # Errors
-/// As [`list`](super::list).
+/// As [`list`](crate::registry::list).
 pub fn unpublished() -> Result<Vec<Unpublished>> {
     // What is published or taken back while we look is published all the same.
     let mut published = published()?;

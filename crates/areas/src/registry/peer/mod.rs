@@ -23,13 +23,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::anothers;
-use super::directory::Link;
-use super::id::AreaId;
-use super::order::Order;
-use super::pending_transfer::PendingTransfer;
-use super::table::{Owner, Record, TABLE_BYTES, VERSION, View};
-use super::transfer_socket;
+use super::directory::{Link, anothers};
+use super::table::{AreaId, Order, Owner, Record, TABLE_BYTES, VERSION, View};
+use super::transfer::{self, PendingTransfer};
 use crate::error::{ErrorKind, Result};
 use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
@@ -44,10 +40,8 @@ pub(super) use folders::Folders;
 pub(super) use locating::is_proven_dead;
 use locating::{Place, locate};
 use missing::Missing;
-pub(crate) use object::OWN_DESCRIPTORS;
 pub(crate) use object::Rights;
 pub(crate) use object::is_memory;
-pub(super) use object::is_shown;
 use object::{Folder, look};
 pub(super) use object::{Opened, is_object, known_pages, open_object_at};
 pub(super) use tables::forget_kept_tables;
@@ -338,9 +332,9 @@ impl Peer {
         &self,
         bytes: &[u8; PendingTransfer::BYTES],
         descriptors: &[BorrowedFd<'_>],
-    ) -> Option<Result<(), transfer_socket::Refused>> {
+    ) -> Option<Result<(), transfer::Refused>> {
         let socket = self.view.transfer_socket(PendingTransfer::VERSION)?;
-        let offer = |folder: Arc<str>| transfer_socket::offer(&folder, socket, bytes, descriptors);
+        let offer = |folder: Arc<str>| transfer::offer(&folder, socket, bytes, descriptors);
         Some(match offer(self.folder()) {
             Err(refused)
                 if [sys::Errno::NOENT, sys::Errno::SRCH, sys::Errno::ACCESS].contains(&refused.errno) =>

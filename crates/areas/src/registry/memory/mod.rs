@@ -1,122 +1,30 @@
-//! An area that was found: enough to describe it, and to clone it.
+//! The memory of an area that was found: opened, asked about, and measured.
+//!
+//! Another holder of the same memory serves where the one that was found does not.
+
+mod inspection;
+mod locked;
+mod mapped;
+mod own;
+mod unpublished;
 
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
 
-use super::id::AreaId;
-use super::info::Info;
-use super::inspection::{Inspection, Measured};
-use super::name::Name;
-use super::note::Note;
-use super::own::{open_own, stat_own};
-use super::peer::{Folders, OWN_DESCRIPTORS, Opened, Peer, Rights, open_object_at};
-use super::table::Record;
+use super::peer::{Folders, Opened, Rights, open_object_at};
+use super::process::{self, OWN_DESCRIPTORS};
+use super::source::{Holder, Info, Source};
+use super::state::state;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Object, is_retired};
-use crate::protection::Protection;
-use crate::sys;
 use crate::sys::file::Stat;
-
-/// Whose table an area stands in.
-#[derive(Clone, Debug)]
-pub(super) enum Holder {
-    /// This process's.
-    Own,
-    /// Another team's.
-    Peer(Arc<Peer>),
-}
-
-impl Holder {
-    pub(super) fn is_live(&self) -> bool {
-        match self {
-            Holder::Own => true,
-            Holder::Peer(peer) => peer.is_live(),
-        }
-    }
-
-    /// Whether an area of that id was found not to be where its table says.
-    pub(super) fn is_missing(&self, id: AreaId) -> bool {
-        match self {
-            Holder::Own => false,
-            Holder::Peer(peer) => peer.is_missing(id),
-        }
-    }
-}
-
-/// A published area, as it stood in its holder's table when it was looked up.
-///
-/// It holds nothing: the area can go at any time, and what asks after it then says so.
-#[derive(Clone, Debug)]
-pub struct Source {
-    holder: Holder,
-    record: Arc<Record>,
-}
+pub use inspection::{Inspection, Measured};
+pub use locked::{Locked, Locks};
+pub(crate) use mapped::Mapped;
+use own::{open_own, stat_own};
+pub(crate) use unpublished::LABEL;
+pub use unpublished::{Unpublished, unpublished};
 
 impl Source {
-    pub(super) fn new(holder: Holder, record: impl Into<Arc<Record>>) -> Self {
-        Source { holder, record: record.into() }
-    }
-
-    /// By process, then by address. `own` is our own process: to ask for it at each comparison is a
-    /// system call each time.
-    pub(super) fn order(&self, own: u32) -> (u32, u64, AreaId) {
-        let pid = match &self.holder {
-            Holder::Own => own,
-            Holder::Peer(peer) => peer.pid(),
-        };
-        (pid, self.record.address, self.record.id)
-    }
-
-    /// Whether its memory was found not to be where its table says.
-    pub(super) fn is_missing(&self) -> bool {
-        self.holder.is_missing(self.record.id)
-    }
-
-    pub(crate) fn record(&self) -> &Record {
-        &self.record
-    }
-
-    /// Its id.
-    #[must_use]
-    pub fn id(&self) -> AreaId {
-        self.record.id
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &Name {
-        &self.record.name
-    }
-
-    /// What its holder had noted beside it when it was looked up: its word, unchecked.
-    /// [`Note::as_bytes`] is empty where that is nothing.
-    #[must_use]
-    pub fn note(&self) -> &Note {
-        &self.record.note
-    }
-
-    /// Where it begins in the process that holds it: meaningful there only.
-    #[must_use]
-    pub fn address(&self) -> usize {
-        usize::try_from(self.record.address).unwrap_or(usize::MAX)
-    }
-
-    /// The process that holds it.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        match &self.holder {
-            Holder::Own => sys::process::pid(),
-            Holder::Peer(peer) => peer.pid(),
-        }
-    }
-
-    /// Whether it is this process's own.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
-        matches!(self.holder, Holder::Own)
-    }
-
     /// What is known of it, its size as the kernel has it now.
     ///
     /// # Errors
@@ -124,17 +32,6 @@ impl Source {
     pub fn info(&self) -> Result<Info> {
         let stat = self.stat().or_else(|error| self.by_others(error, None, Source::stat))?;
         Ok(Info::new(&self.record, self.pid(), &stat))
-    }
-
-    /// Whether its memory is retired, as far as it can be seen.
-    pub(crate) fn is_retired(&self) -> bool {
-        let stat = match &self.holder {
-            // (An error would be explained, which asks the state that may be asking here.)
-            Holder::Own => sys::file::stat_number(self.record.descriptor).ok(),
-            Holder::Peer(peer) => peer.stat(&self.record).ok(),
-        };
-        self.record.physical.is_none()
-            && stat.is_some_and(|stat| stat.identity == self.record.object && is_retired(&stat))
     }
 
     /// What is retired is not opened, but to look at it.
@@ -171,7 +68,7 @@ impl Source {
         if !self.is_missing() || self.record.physical.is_some() {
             return Err(error);
         }
-        let Ok(state) = super::state::state() else { return Err(error) };
+        let Ok(state) = state() else { return Err(error) };
         let others = state.of_object(self.record.object);
         // They are looked at without the state's mutex, as all are.
         drop(state);
@@ -224,7 +121,7 @@ impl Source {
     /// Only those that this process may look into.
     #[must_use]
     pub fn holders(&self) -> Vec<super::Holder> {
-        super::holders::holders(self.record.object, self.record.physical.as_ref())
+        process::holders(self.record.object, self.record.physical.as_ref())
     }
 
     /// The processes that keep it from being frozen: those that have it mapped for writing, or may
@@ -238,28 +135,7 @@ impl Source {
         // Low memory cannot be frozen.
         match self.record.physical {
             Some(_) => Ok(Vec::new()),
-            None => Ok(super::holders::writers(&self.open_object(Rights::Looking)?)),
-        }
-    }
-
-    /// Why a clone of it may not be written, if it may not.
-    ///
-    /// Another team gives no more than it has itself. One's own team has what it made; what it was
-    /// given for reading only stays so through all clones, though the kernel would open it for
-    /// writing by way of `/proc`.
-    pub(crate) fn forbids_writing(&self) -> Option<String> {
-        match &self.holder {
-            Holder::Peer(peer) if !self.record.protection.contains(Protection::WRITE) => {
-                Some(format!("process {} holds it with protection {}", peer.pid(), self.record.protection))
-            }
-            Holder::Own => {
-                let descriptor = format!("{OWN_DESCRIPTORS}/{}", self.record.descriptor);
-                // The link's own mode says how the descriptor was opened. One that is gone is
-                // reported where it is opened.
-                let mode = std::fs::symlink_metadata(descriptor).ok()?.mode();
-                (mode & 0o200 == 0).then(|| "this process was given it for reading only".to_owned())
-            }
-            Holder::Peer(_) => None,
+            None => Ok(process::writers(&self.open_object(Rights::Looking)?)),
         }
     }
 
@@ -268,7 +144,7 @@ impl Source {
     #[doc(hidden)]
     #[must_use]
     pub fn is_mapped(&self) -> bool {
-        !self.is_own() || super::own::is_mapped(&self.record)
+        !self.is_own() || own::is_mapped(&self.record)
     }
 
     /// For an area of this process's own: what is known of it, and its bytes in RAM, without
@@ -277,7 +153,7 @@ impl Source {
     #[must_use]
     pub fn describe_own(&self) -> Option<(Info, u64)> {
         match self.holder {
-            Holder::Own => super::own::describe(&self.record),
+            Holder::Own => own::describe(&self.record),
             Holder::Peer(_) => None,
         }
     }
@@ -287,7 +163,7 @@ impl Source {
     /// # Errors
     /// [`ErrorKind::NoSuchArea`] if not, or if it is gone.
     pub(crate) fn refuse_cut(&self) -> Result<()> {
-        let now = super::get(self.record.id)?;
+        let now = state()?.get(self.record.id)?;
         if now.record.object == self.record.object && now.record.piece == self.record.piece {
             return Ok(());
         }
@@ -379,7 +255,8 @@ impl Source {
         // share lasts as long as, then that the number is still this area's (a record goes before
         // its descriptor does).
         self.info()?;
-        match super::get(self.record.id) {
+        let again = state().and_then(|mut state| state.get(self.record.id));
+        match again {
             Ok(again) if again.record.physical.as_ref() == Some(range) && again.pid() == self.pid() => {
                 Ok(object)
             }

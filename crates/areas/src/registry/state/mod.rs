@@ -9,7 +9,9 @@
 
 mod contest;
 mod cut;
+mod exclusive;
 mod joining;
+mod known;
 mod looking;
 mod news;
 mod offering;
@@ -17,71 +19,30 @@ mod process;
 mod publishing;
 mod teams;
 mod transfer;
+mod transferred;
+mod user;
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::Ordering;
 
-use super::by_address::{self, Here, Place, Places};
 use super::directory::{Coming, Directory, Link, Times};
-use super::id::AreaId;
-use super::note::Note;
+use super::own::by_address::{self, Here, Place, Places};
+use super::own::{Counted, Held, Key, Team};
 use super::peer::forget_kept_tables;
-use super::pending_transfer::Parcel;
-use super::table::Announcement;
-use super::team::Team;
+use super::table::{Announcement, AreaId, Note};
+use super::transfer::Parcel;
 use crate::error::Result;
 use crate::protection::Protection;
 use crate::sys;
 pub(super) use contest::{publish_alone, rename, taken};
-use looking::Hit;
+use known::{Hit, Known};
+pub(super) use looking::lost;
 use news::Quiet;
 pub(super) use process::{state, state_up_to_date, withdraw};
-use teams::Known;
 pub(crate) use transfer::Arrival;
-
-/// A published area, in this process and in the children that inherit it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key(u64);
-
-/// How keys are hashed: they are counted here, so that no other process can choose them.
-#[derive(Default)]
-struct Counted(u64);
-
-impl Hasher for Counted {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // Neighbours come to lie apart: 2^64 divided by the golden ratio.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// An area that this process has published.
-#[derive(Debug)]
-struct Held {
-    area: Announcement,
-    /// Its record in our table; `None` in a child that has not published it yet, and once its
-    /// descriptor is lost.
-    number: Option<u32>,
-}
-
-impl Held {
-    /// Whether others can still reach it by the descriptor that its record names.
-    fn has_descriptor(&self) -> bool {
-        match sys::guarded::open_under(self.area.descriptor) {
-            Ok(identity) => identity == self.area.object,
-            // Only that nothing is open there is known to be for good.
-            Err(errno) => errno != sys::Errno::BADF,
-        }
-    }
-}
+pub use transferred::Transferred;
+pub use user::look_into;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -179,40 +140,6 @@ impl State {
         self.places.clear();
         self.held.values_mut().for_each(|held| held.number = None);
         self.waiting = !self.held.is_empty();
-    }
-
-    /// Begins again for the user that this process works for by now: as a team of its own in that
-    /// user's registry, as a forked child does. What is still held is published there. The old
-    /// user's processes see that the old table is gone.
-    fn become_user(&mut self) -> Result<()> {
-        self.places.clear();
-        if let (Some(team), Some(directory)) = (self.own.take(), self.directory.take()) {
-            // Mostly that is no longer permitted: the next looker sees that it leads nowhere.
-            directory.remove(team.link());
-        }
-        self.directory = None;
-        self.forget_teams();
-        self.publish_again();
-        self.publish_inherited()
-    }
-
-    /// Forgets the folder that was looked into, where this process has not joined. Whether it has
-    /// not.
-    pub(super) fn look_elsewhere(&mut self) -> bool {
-        let only_looks = self.own.is_none() && self.held.is_empty();
-        if only_looks {
-            self.directory = None;
-            self.forget_teams();
-        }
-        only_looks
-    }
-
-    /// Looks whether this process works for another user by now: for calls that are not made often.
-    pub(super) fn notice_user(&mut self) -> Result<()> {
-        match self.directory.as_ref().is_some_and(Directory::is_other_users) {
-            true => self.become_user(),
-            false => Ok(()),
-        }
     }
 
     /// Starts a new table where the program closed the descriptor of ours, through which others

@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use super::holders::processes;
-use super::shown::Shown;
-use super::source::Source;
 use crate::nodes::{NodeSet, Policy};
+use crate::registry::process::{Shown, processes};
+use crate::registry::source::Source;
 use crate::sys::file::Identity;
 use crate::sys::text;
 

@@ -4,12 +4,14 @@
 
 use std::os::fd::AsFd;
 
-use super::info::Info;
-use super::peer::{OWN_DESCRIPTORS, Opened, Rights, is_object, is_shown, known_pages, open_object_at};
-use super::table::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{BackedBy, missing};
 use crate::page::PageSize;
+use crate::registry::peer::{Opened, Rights, is_object, known_pages, open_object_at};
+use crate::registry::process::{OWN_DESCRIPTORS, is_shown};
+use crate::registry::source::Info;
+use crate::registry::state::state;
+use crate::registry::table::Record;
 use crate::sys;
 
 /// Opens the object of an area of ours.
@@ -18,7 +20,7 @@ use crate::sys;
 /// [`ErrorKind::NoSuchArea`] where the program has closed its descriptor; for other rights than the
 /// descriptor has [`ErrorKind::System`] where there is no `/proc`, and [`ErrorKind::Unreadable`]
 /// after a change of user; as other teams' objects.
-pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
+pub(in crate::registry) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
     match open_object_at(OWN_DESCRIPTORS, record, rights) {
         // Unreadable: it was made before this process became another user's.
         Err(error)
@@ -31,7 +33,7 @@ pub(super) fn open_own(record: &Record, rights: Rights) -> Result<Opened> {
 }
 
 /// What our number leads to now, if it is still the area's object. `what` is tried, for messages.
-pub(super) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
+pub(in crate::registry) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
     match sys::file::stat_number(record.descriptor) {
         Ok(stat) if stat.identity == record.object => Ok(stat),
         _ => Err(lost(record, what)),
@@ -40,7 +42,7 @@ pub(super) fn stat_own(record: &Record, what: &str) -> Result<sys::file::Stat> {
 
 /// Whether the kernel has all of an area of ours mapped where its record says; also where it cannot
 /// be asked.
-pub(super) fn is_mapped(record: &Record) -> bool {
+pub(in crate::registry) fn is_mapped(record: &Record) -> bool {
     let offset = record.physical.as_ref().map_or(record.piece.first, |range| range.start);
     let backed_by = BackedBy::Object { device: record.object.device, inode: record.object.inode, offset };
     let (Ok(start), Ok(span)) = (usize::try_from(record.address), usize::try_from(record.span)) else {
@@ -52,7 +54,7 @@ pub(super) fn is_mapped(record: &Record) -> bool {
 /// The description of an area of ours, and its bytes in RAM, by its own descriptor: two or three
 /// calls. `None` where it takes more than that: hugetlb pages, physical memory, a kernel or a
 /// sandbox without `cachestat`, a descriptor that is closed.
-pub(super) fn describe(record: &Record) -> Option<(Info, u64)> {
+pub(in crate::registry) fn describe(record: &Record) -> Option<(Info, u64)> {
     if record.page != PageSize::base()
         || record.physical.is_some()
         || !sys::sandbox::may(sys::sandbox::Call::Cachestat)
@@ -76,7 +78,7 @@ pub(super) fn describe(record: &Record) -> Option<(Info, u64)> {
 #[cold]
 fn lost(record: &Record, what: &str) -> Error {
     let error = Error::new(ErrorKind::NoSuchArea, format!("{what} area {} {:?}", record.id, record.name));
-    match super::state::state().is_ok_and(|state| state.lists_own(record.id)) {
+    match state().is_ok_and(|state| state.lists_own(record.id)) {
         true => error
             .with_facts("this process has closed its descriptor, or another file has the number")
             .with_remedy("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable"),

@@ -1,10 +1,9 @@
 //! Looking at an area more closely: its memory is opened once, for all questions, one after the
 //! other or all at once.
 
-use super::info::Info;
-use super::source::Source;
 use crate::error::Result;
 use crate::object::Object;
+use crate::registry::source::{Info, Source};
 use crate::residency::{Residency, measure_fresh, measure_object, resident_bytes};
 use crate::sys::file::Stat;
 
@@ -20,7 +19,7 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    pub(super) fn new(source: &Source, object: Object) -> Self {
+    pub(in crate::registry) fn new(source: &Source, object: Object) -> Self {
         let (size, retired) = (object.file_size() as u64, object.was_retired());
         Inspection { info: Info::of_part(source.record(), source.pid(), size, retired), object }
     }
@@ -87,7 +86,7 @@ pub struct Measured {
 impl Measured {
     /// Asks all at once: between the first question and the last no other code runs in this thread,
     /// so that the descriptor is not looked at again.
-    pub(super) fn of(source: &Source, object: Object, stat: Option<&Stat>) -> Self {
+    pub(in crate::registry) fn of(source: &Source, object: Object, stat: Option<&Stat>) -> Self {
         let opened = Inspection::new(source, object);
         let residency = match stat {
             Some(stat) => measure_fresh(&opened.object, stat),

@@ -21,12 +21,12 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The words of an entry: where it begins and ends, and what its owner wants to find.
-pub(super) const WORDS: usize = if cfg!(loom) { 3 } else { 7 };
-pub(super) type Entry = [u64; WORDS];
-pub(super) const START: usize = 0;
-pub(super) const END: usize = 1;
+pub(crate) const WORDS: usize = if cfg!(loom) { 3 } else { 7 };
+pub(crate) type Entry = [u64; WORDS];
+pub(crate) const START: usize = 0;
+pub(crate) const END: usize = 1;
 /// Up to here, it takes no more than the near words.
-pub(super) const SURE: usize = 2;
+pub(crate) const SURE: usize = 2;
 /// The words that answer mostly. The others lie apart from them, so that half as much memory is
 /// looked at.
 const NEAR: usize = if cfg!(loom) { 3 } else { 4 };
@@ -160,7 +160,7 @@ fn behind(words: &[AtomicU64], address: u64) -> usize {
 
 /// What readers see.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     /// Odd while the writer changes something.
     changes: AtomicU64,
     /// How many chunks are in use; where each begins; and which of the pool it is.
@@ -174,7 +174,7 @@ pub(super) struct Addresses {
 impl Addresses {
     /// For a `static`: these are 64 KiB, which a small stack does not bear.
     #[cfg(not(loom))]
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Addresses {
             changes: AtomicU64::new(0),
             used: AtomicU64::new(0),
@@ -185,7 +185,7 @@ impl Addresses {
     }
 
     #[cfg(loom)]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Addresses {
             changes: AtomicU64::new(0),
             used: AtomicU64::new(0),
@@ -200,14 +200,14 @@ impl Addresses {
     /// The entry that has an address; `None` also where that is not known. Of one that is [`SURE`]
     /// beyond the address, the far words are 0.
     #[inline]
-    pub(super) fn find(&self, address: u64) -> Option<Entry> {
+    pub(crate) fn find(&self, address: u64) -> Option<Entry> {
         self.undisturbed(|| self.look(address))?
     }
 
     /// The same with all of its words.
     #[cfg(not(loom))]
     #[inline]
-    pub(super) fn find_whole(&self, address: u64) -> Option<Entry> {
+    pub(crate) fn find_whole(&self, address: u64) -> Option<Entry> {
         let look = || {
             let (chunk, at) = self.place(address)?;
             let entry = chunk.entry(at);
@@ -218,7 +218,7 @@ impl Addresses {
 
     /// Whether an entry has one of the addresses from `start` to `end`; `None` where that could not
     /// be known.
-    pub(super) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
+    pub(crate) fn reach_into(&self, start: u64, end: u64) -> Option<bool> {
         let last = end.checked_sub(1)?;
         // Entries do not overlap: the last one that begins below the end is the one that reaches
         // furthest.
@@ -270,7 +270,7 @@ impl Addresses {
 
 /// The one writer.
 #[derive(Debug)]
-pub(super) struct Keeper<S> {
+pub(crate) struct Keeper<S> {
     shared: S,
     /// Chunks that are in no use.
     free: Vec<usize>,
@@ -278,22 +278,22 @@ pub(super) struct Keeper<S> {
 
 impl<S: Deref<Target = Addresses>> Keeper<S> {
     /// The only one over these addresses, which are empty.
-    pub(super) fn new(shared: S) -> Self {
+    pub(crate) fn new(shared: S) -> Self {
         Keeper { shared, free: (0..CHUNKS).rev().collect() }
     }
 
     /// Takes an entry in, or changes the one that begins there. Whether there was room.
-    pub(super) fn put(&mut self, entry: &Entry) -> bool {
+    pub(crate) fn put(&mut self, entry: &Entry) -> bool {
         self.change(|keeper| keeper.put_in(entry))
     }
 
     /// Takes the entry out that begins there.
-    pub(super) fn remove(&mut self, start: u64) {
+    pub(crate) fn remove(&mut self, start: u64) {
         self.change(|keeper| keeper.take_out(start));
     }
 
     /// Forgets all, in whatever state it was.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.change(|keeper| keeper.shared.used.store(0, Ordering::Relaxed));
         self.free = (0..CHUNKS).rev().collect();
     }

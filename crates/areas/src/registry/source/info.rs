@@ -2,17 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::id::AreaId;
-use super::name::Name;
-use super::note::Note;
-use super::source::Source;
-use super::table::Record;
 use crate::error::Result;
 use crate::lock::Lock;
 use crate::nodes::Placement;
 use crate::object::{Extent, is_retired};
 use crate::page::PageSize;
 use crate::protection::Protection;
+use crate::registry::process::command_of;
+use crate::registry::table::{AreaId, Name, Note, Record};
 use crate::residency::Residency;
 use crate::sys;
 use crate::sys::file::Stat;
@@ -22,7 +19,7 @@ use crate::verify::{self, Verification};
 ///
 /// What was fixed when it was published comes from its team's table; its size is what the kernel
 /// said now. How much of it is in RAM, and where, is measured:
-/// [`Source::residency`](super::Source::residency).
+/// [`Source::residency`](crate::registry::Source::residency).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
@@ -72,13 +69,13 @@ pub struct Info {
 }
 
 impl Info {
-    pub(super) fn new(record: &Record, pid: u32, stat: &Stat) -> Self {
+    pub(in crate::registry) fn new(record: &Record, pid: u32, stat: &Stat) -> Self {
         let retired = record.physical.is_none() && is_retired(stat);
         Info::of_part(record, pid, record.piece.of(stat.size), retired)
     }
 
     /// The same where it is known how much of its file it has.
-    pub(super) fn of_part(record: &Record, pid: u32, file_size: u64, retired: bool) -> Self {
+    pub(in crate::registry) fn of_part(record: &Record, pid: u32, file_size: u64, retired: bool) -> Self {
         let file_size = record.physical.as_ref().map_or(file_size, |range| range.end - range.start);
         let file_size = usize::try_from(file_size).unwrap_or(usize::MAX);
         let span = usize::try_from(record.span).unwrap_or(usize::MAX);
@@ -117,7 +114,7 @@ impl Info {
 
     /// Compares where its pages were measured to be with a placement: what was asked
     /// ([`placement`](Info::placement)), or what the kernel goes by now
-    /// ([`Source::policies`](super::Source::policies)).
+    /// ([`Source::policies`](crate::registry::Source::policies)).
     ///
     /// # Errors
     /// [`ErrorKind::NotPermitted`](crate::ErrorKind::NotPermitted) where a sandbox hides which node
@@ -136,36 +133,4 @@ impl Info {
         let ago = sys::process::boot_time().saturating_sub(self.created_since_boot);
         SystemTime::now() - Duration::from_nanos(ago)
     }
-}
-
-/// The name of a process's command; `None` where it cannot be read.
-#[must_use]
-pub fn command_of(pid: u32) -> Option<String> {
-    let comm = sys::text::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(comm.trim_ascii_end()).into_owned())
-}
-
-/// A team that lives, and whose areas this process may not see.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct UnreadableTeam {
-    /// The process.
-    pub pid: u32,
-    /// Its command name, where it can be read.
-    pub command: Option<String>,
-    /// Why it cannot be read, for people.
-    pub reason: String,
-    /// Whether it is for want of something in this very process (no descriptor or memory to be
-    /// had), and not because the team is kept from it: then another try may read it.
-    pub own_limit: bool,
-}
-
-/// All areas that can be seen, and the teams that cannot be looked into.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Listing {
-    /// The areas: by process, then by address.
-    pub areas: Vec<Source>,
-    /// The teams that cannot be read.
-    pub unreadable: Vec<UnreadableTeam>,
 }

@@ -8,9 +8,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::claim::Claim;
-use super::id::AreaId;
-use super::note::Note;
-use super::table::{RECORD_BYTES, Record};
 use crate::acceptance::Acceptance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Mapping, headroom};
@@ -19,6 +16,7 @@ use crate::page::PageSize;
 use crate::physical;
 use crate::protection::Protection;
 use crate::provider::{Address, Wish, map_with_room, resolve, take_pool_pages};
+use crate::registry::table::{AreaId, Note, RECORD_BYTES, Record};
 use crate::sys;
 use crate::sys::file::Identity;
 use crate::sys::memory::Advice;
@@ -26,26 +24,26 @@ use crate::sys::socket::Packet;
 
 /// An area on its way, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PendingTransfer {
+pub(in crate::registry) struct PendingTransfer {
     /// As it stood in its giver's table.
-    pub(super) record: Record,
+    pub(in crate::registry) record: Record,
     /// Where it shall be.
-    pub(super) address: Address,
+    pub(in crate::registry) address: Address,
     /// The id that it shall have.
-    pub(super) id: AreaId,
+    pub(in crate::registry) id: AreaId,
 }
 
 impl PendingTransfer {
     const MAGIC: [u8; 8] = *b"AREAgift";
     /// A team's table says which one it takes.
-    pub(super) const VERSION: u32 = 4;
+    pub(in crate::registry) const VERSION: u32 = 4;
     /// Its memory, and the claim to its id.
-    pub(super) const DESCRIPTORS: usize = 2;
+    pub(in crate::registry) const DESCRIPTORS: usize = 2;
     const RECORD: usize = 32;
     const NOTE: usize = PendingTransfer::RECORD + RECORD_BYTES;
-    pub(super) const BYTES: usize = PendingTransfer::NOTE + Note::MAX;
+    pub(in crate::registry) const BYTES: usize = PendingTransfer::NOTE + Note::MAX;
 
-    pub(super) fn encode(&self) -> [u8; PendingTransfer::BYTES] {
+    pub(in crate::registry) fn encode(&self) -> [u8; PendingTransfer::BYTES] {
         let (form, address) = match self.address {
             Address::Any => (0, 0),
             Address::Exactly(address) => (1, address),
@@ -68,7 +66,7 @@ impl PendingTransfer {
     }
 
     /// `None` for what no library of this format makes.
-    pub(super) fn decode(bytes: &[u8; PendingTransfer::BYTES]) -> Option<Self> {
+    pub(in crate::registry) fn decode(bytes: &[u8; PendingTransfer::BYTES]) -> Option<Self> {
         let (head, rest) = bytes.split_at(PendingTransfer::RECORD);
         let (record, note) = rest.split_at(RECORD_BYTES);
         let version = u32::from_le_bytes(head[8..12].try_into().ok()?);
@@ -96,13 +94,13 @@ impl PendingTransfer {
 ///
 /// The control file, which claims are made by, is this process's own: it holds no record locks on
 /// it that closing a descriptor could drop.
-pub(super) struct Unasked {
+pub(in crate::registry) struct Unasked {
     descriptors: Vec<OwnedFd>,
     control: Option<Identity>,
 }
 
 impl Unasked {
-    pub(super) fn new(descriptors: Vec<OwnedFd>, control: Option<Identity>) -> Self {
+    pub(in crate::registry) fn new(descriptors: Vec<OwnedFd>, control: Option<Identity>) -> Self {
         Unasked { descriptors, control }
     }
 }
@@ -120,16 +118,16 @@ impl Drop for Unasked {
 
 /// An area that was offered to us: checked, and ours to map.
 #[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) offer: PendingTransfer,
-    pub(super) object: Object,
+pub(in crate::registry) struct Parcel {
+    pub(in crate::registry) offer: PendingTransfer,
+    pub(in crate::registry) object: Object,
     /// What may be done with its pages: what the giver had, less what the kernel no longer allows.
     protection: Protection,
     /// The process that gave it; 0 for one outside our pid namespace.
-    pub(super) from: u32,
+    pub(in crate::registry) from: u32,
     /// The claim to the id that it shall have; `None` where what came is none, so that it gets
     /// another one.
-    pub(super) claim: Option<Claim>,
+    pub(in crate::registry) claim: Option<Claim>,
 }
 
 impl Parcel {
@@ -143,7 +141,7 @@ impl Parcel {
     /// # Errors
     /// The kernel did not say what came: it may be an area, of which no other process has the
     /// memory.
-    pub(super) fn open(
+    pub(in crate::registry) fn open(
         packet: Packet,
         bytes: &[u8; PendingTransfer::BYTES],
         control: Option<Identity>,
@@ -208,7 +206,7 @@ impl Parcel {
     }
 
     /// Maps it, where the giver wants it if it can be, and locks it as it was locked there.
-    pub(super) fn map(&mut self) -> Result<Mapping> {
+    pub(in crate::registry) fn map(&mut self) -> Result<Mapping> {
         match self.try_to_map() {
             // It was sealed against writers after the look at its seals, and stays so: it comes for
             // reading.
@@ -302,12 +300,11 @@ fn is_memory(descriptor: BorrowedFd<'_>, unknown: impl Fn() -> Error) -> Result<
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::name::Name;
-    use super::super::table::Announcement;
     use super::*;
     use crate::lock::Lock;
     use crate::nodes::CompactPlacement;
     use crate::object::Piece;
+    use crate::registry::table::{Announcement, Name};
     use crate::sys::file::Identity;
 
     fn offer(address: Address, name: &[u8]) -> PendingTransfer {

@@ -16,7 +16,9 @@
 //! looking whether another link names the same slot: of two that come at once, the later one sees
 //! the other, and goes elsewhere. No process ever waits for another one, stopped ones included.
 
+pub(super) mod anothers;
 mod claiming;
+mod control;
 mod link;
 mod meeting;
 mod own_files;
@@ -24,22 +26,22 @@ mod places;
 mod retirements;
 mod root;
 
-use std::ffi::CString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use super::anothers;
-use super::id::SLOTS;
+use super::table::SLOTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use crate::sys::file::{Identity, OFlags, Stat};
 use crate::sys::guarded::Guarded;
 use claiming::{CONTROL_BYTES, lay_out};
+pub(super) use control::Control;
 pub(super) use link::Link;
 use meeting::Met;
 use places::Candidates;
 pub use places::{Place, examine_place, usual_places};
+pub(super) use root::SOCKET_NAME;
 #[cfg(fuzzing)]
 pub(super) use root::namespace;
 use root::{clear_dead_spaces, space_name};
@@ -331,7 +333,7 @@ impl Directory {
     pub(super) fn wake_waiters(&self) -> bool {
         match &self.joined {
             // Who waits looks again by itself after a second: a waker that fails costs time only.
-            Some(Joined { control }) => super::wait::wake(control.as_fd(), || control.is_intact()).is_ok(),
+            Some(Joined { control }) => control::wake(control.as_fd(), || control.is_intact()).is_ok(),
             None => false,
         }
     }
@@ -383,9 +385,4 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
             .with_remedy("a process of this user has put them there: stop it, and remove what is not a link of a live team (or all: teams publish again)"),
         _ => error.with_remedy("set AREAS_DIR to a folder of your own"),
     }
-}
-
-/// What a path leads to, through links: for `/proc/PID/fd/N` the open file itself.
-pub(super) fn stat_of(path: &str) -> sys::Result<Stat> {
-    sys::file::look_through(&CString::new(path).map_err(|_| sys::Errno::INVAL)?)
 }

@@ -53,7 +53,7 @@ impl Note {
 }
 
 impl fmt::Display for Note {
-    /// As [`Name`](super::Name)'s: as UTF-8, so that a terminal shows it instead of obeying it, and
+    /// As [`Name`](crate::Name)'s: as UTF-8, so that a terminal shows it instead of obeying it, and
     /// with what is not UTF-8 as `\xff`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&escape_invisible_bytes(&self.0))

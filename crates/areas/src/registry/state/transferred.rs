@@ -1,8 +1,8 @@
 //! Areas that other teams have transferred to this process.
 
-use super::id::AreaId;
-use super::source::Source;
-use super::state::Key;
+use crate::registry::own::Key;
+use crate::registry::source::Source;
+use crate::registry::table::AreaId;
 
 /// An area that another team has transferred to this process, and that the program has not taken
 /// yet.
@@ -23,11 +23,11 @@ pub struct Transferred {
 }
 
 impl Transferred {
-    pub(super) fn new(key: Key, source: Source, from: u32, former: AreaId) -> Self {
+    pub(in crate::registry) fn new(key: Key, source: Source, from: u32, former: AreaId) -> Self {
         Transferred { key, source, from, former }
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(in crate::registry) fn key(&self) -> Key {
         self.key
     }
 

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
 
-use super::info::Info;
-use super::shown::Shown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
+use crate::registry::process::Shown;
+use crate::registry::source::Info;
 use crate::sys;
 
 /// What an area's lock does now: [`Info::locked`].
