@@ -13,6 +13,8 @@
 //! | [`descriptors`] | `/proc/PID/fd` | what it has open |
 //! | [`sysctl`] | `/proc/sys` | limits of the machine |
 //!
+//! Besides, [`skipped`] says aloud what could not be checked.
+//!
 //! What cannot be read is an [`io::Error`](std::io::Error) where the process may be gone, and a
 //! panic elsewhere. A process that looks at itself at a limit (of descriptors, of mappings) can do
 //! so: nothing is kept open, and what looks for one mapping holds no list of all.
@@ -23,9 +25,11 @@ pub mod meminfo;
 pub mod numa_maps;
 pub mod pagemap;
 mod process;
+mod skips;
 pub mod smaps;
 pub mod stat;
 pub mod status;
 pub mod sysctl;
 
 pub use process::{Process, processes};
+pub use skips::{noted, skipped};

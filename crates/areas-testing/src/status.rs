@@ -25,7 +25,8 @@ impl Status {
         self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     }
 
-    /// A field in kB (`VmLck`, `RssAnon`), in bytes; a process that has no memory any more has none.
+    /// A field in kB (`VmLck`, `RssAnon`), in bytes; a process that has no memory any more has no
+    /// such field.
     pub fn bytes(&self, name: &str) -> Option<u64> {
         Some(self.field(name)?.strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
     }

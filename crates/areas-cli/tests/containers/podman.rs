@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,12 +33,7 @@ impl Podman {
         match Self::tried() {
             Ok(podman) => Some(podman),
             Err(why) => {
-                let line = format!("SKIPPED: containers::{test}: {why}\n");
-                std::io::stderr().write_all(line.as_bytes()).unwrap();
-                if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-                    let log = fs::File::options().append(true).create(true).open(path);
-                    log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-                }
+                areas_testing::skipped(&format!("containers::{test}"), &why);
                 None
             }
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -274,13 +274,7 @@ pub(crate) fn bytes_of(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that
-/// `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here.
 pub(crate) fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED: flight::{test}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
+    areas_testing::skipped(&format!("flight::{test}"), why);
 }

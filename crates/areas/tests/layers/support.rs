@@ -2,7 +2,6 @@
 //! crash.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::ops::Range;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -160,17 +159,7 @@ pub(crate) fn child(test: &str, what: &str) -> Output {
         .unwrap()
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that
-/// `AREAS_SKIP_LOG` names.
-#[expect(clippy::print_stderr, reason = "says aloud what could not be done")]
-pub(crate) fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED: {test}: {why}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
-}
+pub(crate) use areas_testing::skipped;
 
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 
