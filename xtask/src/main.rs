@@ -21,7 +21,6 @@ mod fuzz;
 mod headers;
 mod install;
 mod layers;
-mod lock;
 mod metadata;
 mod pictures;
 mod process;

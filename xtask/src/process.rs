@@ -1,7 +1,6 @@
 //! Running other programs: where they are, where cargo puts things, and output that is shown and
 //! kept at once.
 
-use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -12,13 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// Where `program` is in PATH.
-pub(crate) fn which(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    // An ordinary user's PATH often lacks the folders where Debian has tools that need no root.
-    let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(more).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
+pub(crate) use areas_guest::programs::{shown, which};
 
 /// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is given
 /// another package's.
@@ -52,20 +45,6 @@ pub(crate) fn without_our_package(command: &mut Command) -> &mut Command {
         }
     }
     command
-}
-
-/// A command as one would type it.
-pub(crate) fn shown(command: &Command) -> String {
-    let mut text = Path::new(command.get_program())
-        .file_name()
-        .map_or_else(|| command.get_program().to_string_lossy(), |name| name.to_string_lossy())
-        .into_owned();
-    for arg in command.get_args() {
-        let arg = arg.to_string_lossy();
-        let plain = !arg.is_empty() && arg.chars().all(|c| c.is_alphanumeric() || "-_=./,:+@".contains(c));
-        let _ = if plain { write!(text, " {arg}") } else { write!(text, " '{arg}'") };
-    }
-    text
 }
 
 /// Does `work` with all `items`, by so many threads at once, each of which gets its number. The
@@ -165,11 +144,6 @@ fn copy(mut from: impl Read, mut to: impl Write) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn commands_are_shown_as_typed() {
-        assert_eq!(shown(Command::new("/usr/bin/cargo").args(["test", "a b", ""])), "cargo test 'a b' ''");
-    }
 
     #[test]
     fn output_is_kept_and_time_limited() {

@@ -20,14 +20,10 @@ fn in_guest(test: &str) -> bool {
     if std::env::var_os("AREAS_GUEST").is_some() {
         return true;
     }
-    let line = format!(
-        "SKIPPED: guest_stories::{test}: it wants a machine that is its own: `cargo xtask test` boots one\n"
+    areas_testing::skipped(
+        &format!("guest_stories::{test}"),
+        "it wants a machine that is its own: `cargo xtask test` boots one",
     );
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = fs::File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
     false
 }
 

@@ -4,8 +4,6 @@
 
 #![expect(unsafe_code, reason = "calls CUDA's driver with addresses; each block has its proof")]
 
-mod skip;
-
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -42,12 +40,12 @@ fn a_gpu_copies_out_of_a_registered_area_and_into_it() {
     // SAFETY: the driver's library has no requirements for being loaded.
     let library = match unsafe { Library::new("libcuda.so.1") } {
         Ok(library) => library,
-        Err(why) => return skip::skip(TEST, &format!("there is no CUDA driver: {why}")),
+        Err(why) => return areas_testing::skipped(TEST, &format!("there is no CUDA driver: {why}")),
     };
     let mut count: c_int = 0;
     let status = call!(&library, "cuInit", (0 => c_uint));
     if status != 0 || call!(&library, "cuDeviceGetCount", (&raw mut count => *mut c_int)) != 0 || count == 0 {
-        return skip::skip(
+        return areas_testing::skipped(
             TEST,
             &format!("there is no GPU: cuInit gives {status}, and there are {count} devices"),
         );

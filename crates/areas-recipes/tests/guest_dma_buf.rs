@@ -7,8 +7,6 @@
 
 #![expect(unsafe_code, reason = "ioctls and a mapping of the buffer; each block has its proof")]
 
-mod skip;
-
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::ptr;
@@ -35,7 +33,7 @@ fn udmabuf(name: &str) -> Option<File> {
     match File::options().read(true).write(true).open("/dev/udmabuf") {
         Ok(device) => Some(device),
         Err(why) => {
-            skip::skip(
+            areas_testing::skipped(
                 name,
                 &format!("/dev/udmabuf cannot be opened (modprobe udmabuf; CONFIG_UDMABUF): {why}"),
             );
@@ -196,7 +194,7 @@ fn frames_of_a_camera_come_into_an_area() {
     let test = "frames_of_a_camera_come_into_an_area";
     let Some(device) = udmabuf(test) else { return };
     let Some(camera) = camera() else {
-        return skip::skip(test, "no /dev/videoN is vivid's (modprobe vivid)");
+        return areas_testing::skipped(test, "no /dev/videoN is vivid's (modprobe vivid)");
     };
     // SAFETY: a structure of integers.
     let mut format: v4l2::Format = unsafe { std::mem::zeroed() };

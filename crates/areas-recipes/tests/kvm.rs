@@ -3,8 +3,6 @@
 
 #![expect(unsafe_code, reason = "gives addresses to vm-memory and to KVM; each block has its proof")]
 
-mod skip;
-
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering;
@@ -77,11 +75,11 @@ mod guest {
         const TEST: &str = "what_a_guest_writes_is_in_the_area";
         let kvm = match Kvm::new() {
             Ok(kvm) => kvm,
-            Err(why) => return skip::skip(TEST, &format!("/dev/kvm cannot be opened: {why}")),
+            Err(why) => return areas_testing::skipped(TEST, &format!("/dev/kvm cannot be opened: {why}")),
         };
         let vm = match kvm.create_vm() {
             Ok(vm) => vm,
-            Err(why) => return skip::skip(TEST, &format!("KVM makes no guest: {why}")),
+            Err(why) => return areas_testing::skipped(TEST, &format!("KVM makes no guest: {why}")),
         };
         let area = areas::builder(1 << 20).name("recipes: a guest").shared().unwrap();
         let memory = guest_memory(&area);

@@ -2,8 +2,6 @@
 
 #![expect(unsafe_code, reason = "enqueues kernels; each block has its proof")]
 
-mod skip;
-
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -30,11 +28,11 @@ fn context(test: &str) -> Option<Arc<Context>> {
     let devices = match get_all_devices(CL_DEVICE_TYPE_CPU) {
         Ok(devices) if !devices.is_empty() => devices,
         Ok(_) => {
-            skip::skip(test, "no OpenCL device is a CPU (Debian: pocl-opencl-icd)");
+            areas_testing::skipped(test, "no OpenCL device is a CPU (Debian: pocl-opencl-icd)");
             return None;
         }
         Err(why) => {
-            skip::skip(
+            areas_testing::skipped(
                 test,
                 &format!("there is no OpenCL here (Debian: ocl-icd-libopencl1 pocl-opencl-icd): {why}"),
             );

@@ -1,7 +1,6 @@
 //! The short form of the trials: some of the points of every operation, other ones each day. All of
 //! them: `cargo xtask reliability`.
 
-use std::io::Write as _;
 use std::process::Command;
 
 /// Of all points to kill at, and of all faults, one in so many.
@@ -19,7 +18,7 @@ fn run(trial: &str, operation: &str, every: &str) {
     let skipped: Vec<&str> =
         text.lines().filter_map(|line| line.split_once("SKIPPED: ")).map(|(_, why)| why).collect();
     for why in &skipped {
-        skip(&format!("{trial}::{operation}"), why);
+        areas_testing::skipped(&format!("{trial}::{operation}"), why);
     }
     // Of changes a part may have been left out, and the rest be wrong.
     if !skipped.is_empty() && output.status.success() {
@@ -27,19 +26,9 @@ fn run(trial: &str, operation: &str, every: &str) {
     }
     let cannot = ["PTRACE_TRACEME: EPERM", "not known for this architecture", "registers are not known here"];
     if let Some(why) = cannot.into_iter().find(|&why| text.contains(why)) {
-        return skip(&format!("{trial}::{operation}"), why);
+        return areas_testing::skipped(&format!("{trial}::{operation}"), why);
     }
     assert!(output.status.success(), "`areas-reliability {trial} --operation {operation}`:\n{text}");
-}
-
-/// Says that it could not be tried here: on stderr, and in the log that `cargo xtask test` reads.
-fn skip(test: &str, why: &str) {
-    let line = format!("SKIPPED: {test}: {why}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
-        let _ = log.and_then(|mut log| log.write_all(line.as_bytes()));
-    }
 }
 
 /// A test for each operation and trial, so that they run side by side and are named when they fail.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use areas::{ErrorKind, Protection, registry};
 use areas_slab::{Handle, Reader, Slab, detach_dead, open, owned, take};
+use areas_testing::maps;
 
 fn name(what: &str) -> String {
     format!("slab: {what} {}", std::process::id())
@@ -338,11 +339,8 @@ fn no_more_readers_than_there_are_places() {
 fn memory_of_a_dead_owner_goes_when_it_is_let_go_of() {
     let slab = Slab::create(name("dead"), 1 << 20).unwrap();
     let slice = slab.put(b"read").unwrap();
-    let inode = rustix::fs::fstat(slab.area()).unwrap().st_ino.to_string();
-    let is_mapped = || {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        maps.lines().any(|line| line.split_whitespace().nth(4) == Some(&inode))
-    };
+    let inode = rustix::fs::fstat(slab.area()).unwrap().st_ino;
+    let is_mapped = || maps::own().iter().any(|vma| vma.inode == inode);
     let lease = open(&slice.handle()).unwrap();
     drop((slice, slab));
     detach_dead();

@@ -2,11 +2,11 @@
 //! source's address; and which area an address belongs to. Looked up in the kernel's maps.
 
 use areas::{Address, AreaId, ErrorKind, Provider, Request, Reservation, System, Transfer};
+use areas_testing::maps;
 
 /// Whether the kernel has a mapping that begins at that address.
 fn begins_at(address: usize) -> bool {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().any(|line| line.starts_with(&format!("{address:x}-")))
+    maps::at(address).is_some_and(|vma| vma.start == address)
 }
 
 /// A range that is free now: taken, and released.

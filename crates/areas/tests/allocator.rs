@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use areas::{Address, Area, ErrorKind, Reservation, Resizable, Result, registry};
+use areas_testing::maps;
 
 const PAGE: usize = 4096;
 /// What one heap may take at most, and what the reservation has.
@@ -43,13 +44,7 @@ impl Heaps {
 
 /// The protection that the kernel shows for an address: `---p` for what is only reserved.
 fn shown(address: usize) -> Option<String> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().find_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (from, to) = range.split_once('-')?;
-        let [from, to] = [from, to].map(|text| usize::from_str_radix(text, 16).unwrap());
-        (from..to).contains(&address).then(|| rest.split(' ').next().unwrap().to_owned())
-    })
+    maps::at(address).map(|vma| vma.permissions)
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::machine::{self, Apt};
-use crate::{lock, process};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::process;
 
 /// What the root has besides Debian's smallest: what a linker is made of, and the certificates that
 /// cargo's downloads need.
@@ -33,7 +35,7 @@ impl Root {
         fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
         let cache = fs::canonicalize(cache)?;
         let mutex = File::create(cache.join("mutex"))?;
-        if lock::try_take(&mutex).is_err() {
+        if flock(&mutex, FlockOperation::NonBlockingLockExclusive).is_err() {
             bail!("another `cargo xtask fresh` runs, in {}", cache.display());
         }
         let path = cache.join("root");

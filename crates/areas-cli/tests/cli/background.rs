@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use areas_testing::{Process, stat};
 use serde_json::Value;
 
 use crate::harness::{Ran, Registry, bytes_of, path_with_areas, within};
@@ -36,18 +37,12 @@ fn a_holder_in_the_background_has_no_parent_here() {
         )
     );
     // It is in a session of its own, which it does not lead, with no terminal, and nothing of ours.
-    let stat_of = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields_of = |stat: &str| -> [String; 5] {
-        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().map(str::to_owned);
-        fields.take(5).collect::<Vec<_>>().try_into().unwrap()
-    };
-    let stat = stat_of(&pid);
-    let [_, parent, _, session, terminal] = fields_of(&stat);
-    assert!(session != pid && terminal == "0", "{stat}");
-    assert_ne!(parent, std::process::id().to_string());
+    let stat = stat::of(pid.parse::<u32>().unwrap()).unwrap();
+    assert!(stat.session.to_string() != pid && stat.terminal == 0, "{stat:?}");
+    assert_ne!(stat.parent, std::process::id());
     // Ours may be that of a process outside our pid namespace: 0.
-    let [_, _, _, our_session, _] = fields_of(&stat_of("self"));
-    assert!(session != our_session && session != "0", "{stat}");
+    let ours = stat::of(Process::Own).unwrap();
+    assert!(stat.session != ours.session && stat.session != 0, "{stat:?}");
     for number in 0..3 {
         let link = fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap();
         assert_eq!(link.to_str(), Some("/dev/null"), "{number}");

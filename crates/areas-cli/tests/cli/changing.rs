@@ -1,6 +1,7 @@
 //! `move`, `resize`, `wait`, and the options that came with them: what is there changes for all who
 //! have it, and is measured.
 
+use areas_testing::{descriptors, maps};
 use serde_json::Value;
 
 use crate::harness::{Holder, Registry};
@@ -48,16 +49,11 @@ fn a_resizable_area_shrinks_as_well() {
 
 /// The holder's descriptor of its only area, as another process of the same user may open it.
 fn memory_of(holder: &Holder) -> (std::fs::File, usize) {
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", holder.pid())).unwrap();
-    let line = maps.lines().find(|line| line.contains("/memfd:area:")).expect("mapped there");
-    let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-    let number = |text| usize::from_str_radix(text, 16).unwrap();
-    let mapped = number(end) - number(start);
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
-    let is_area = |path: &std::path::PathBuf| {
-        std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:area:"))
-    };
-    let path = descriptors.map(|entry| entry.unwrap().path()).find(is_area).expect("open there");
+    let maps = maps::of(holder.pid()).unwrap();
+    let mapped =
+        maps.iter().find(|vma| vma.path.starts_with("/memfd:area:")).expect("mapped there").range().len();
+    let mut open = descriptors::of(holder.pid()).unwrap().into_iter();
+    let path = open.find(|one| one.target.starts_with("/memfd:area:")).expect("open there").path;
     (std::fs::File::options().read(true).write(true).open(path).unwrap(), mapped)
 }
 

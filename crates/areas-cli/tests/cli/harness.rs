@@ -279,15 +279,9 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that
-/// `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here.
 pub(crate) fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED: cli::{test}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
+    areas_testing::skipped(&format!("cli::{test}"), why);
 }
 
 /// Whether a command works here (`unshare`, `mount`): a chroot, a container or a sandbox may forbid

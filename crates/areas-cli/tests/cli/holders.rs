@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
+use areas_testing::stat;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -138,8 +139,7 @@ fn a_stopped_holder_is_reported_as_such() {
     let holder = registry.hold(["create", "--name", "x", "--size", "1M"]);
     holder.signal(Signal::STOP);
     let line = format!("kill -CONT {}", holder.pid());
-    let stopped = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'));
-    while !stopped(&fs::read_to_string(format!("/proc/{}/stat", holder.pid())).unwrap()) {
+    while !stat::of(holder.pid()).unwrap().is_stopped() {
         std::thread::yield_now();
     }
     for asked in [&["drop", "x"][..], &["rename", "x", "y"]] {

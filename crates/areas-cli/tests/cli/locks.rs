@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use areas::Lock;
+use areas_testing::status;
 use serde_json::Value;
 
 use crate::harness::{Registry, can_run, total_of, wait_for};
@@ -68,9 +69,7 @@ impl Program {
 
     /// Bytes that the kernel counts as locked, whether or not they are in RAM.
     fn counted(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let field = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
-        field.trim().strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap() * 1024
+        status::of(self.child.id()).unwrap().bytes("VmLck").unwrap()
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use areas_testing::{smaps, status};
 use rustix::process::Signal;
 
 use crate::harness::{Ran, Registry, bytes_of, skipped, within};
@@ -167,11 +168,11 @@ fn a_locked_area_is_locked() {
     let file = registry.file_of("file", 4 << 20);
     for lock in ["full", "lazy"] {
         let holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x", "--lock", lock]);
-        let status = fs::read_to_string(format!("/proc/{}/status", holder.pid())).unwrap();
-        let smaps = fs::read_to_string(format!("/proc/{}/smaps", holder.pid())).unwrap();
-        assert!(status.contains("VmLck:\t    4096 kB"), "{lock}: {status}");
+        let status = status::of(holder.pid()).unwrap();
+        assert_eq!(status.bytes("VmLck"), Some(4 << 20), "{lock}: {status:?}");
         // Not only to be locked: every page of it is.
-        assert!(smaps.contains("Locked:             4096 kB"), "{lock}: {smaps}");
+        let maps = smaps::of(holder.pid()).unwrap();
+        assert!(maps.iter().any(|one| one.bytes("Locked") == 4 << 20), "{lock}: {maps:?}");
     }
 }
 

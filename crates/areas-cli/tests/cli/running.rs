@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
+use areas_testing::status;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -114,8 +115,8 @@ fn nothing_is_started_that_cannot_be_had() {
 #[test]
 fn a_program_starts_with_what_was_asked() {
     let registry = Registry::new();
-    let allowed = fs::read_to_string("/proc/self/status").unwrap();
-    let allowed = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).unwrap();
+    let status = status::own();
+    let allowed = status.field("Cpus_allowed_list").unwrap();
     let first = allowed.split([',', '-']).next().unwrap();
     let script = "grep -E 'Cpus_allowed_list|THP_enabled' /proc/self/status; echo tunables=$GLIBC_TUNABLES";
     let run = |options: &[&str]| {

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::Duration;
 
+use areas_testing::{descriptors, processes, stat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -31,11 +32,8 @@ fn three(registry: &Registry) -> [Holder; 3] {
 
 /// Writes so many bytes into a holder's area, behind its back.
 fn write(holder: &Holder, bytes: usize) {
-    let folder = format!("/proc/{}/fd", holder.pid());
-    let is_area = |path: &std::path::PathBuf| {
-        std::fs::read_link(path).is_ok_and(|link| link.to_string_lossy().starts_with("/memfd:area:"))
-    };
-    let path = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(is_area).unwrap();
+    let mut open = descriptors::of(holder.pid()).unwrap().into_iter();
+    let path = open.find(|one| one.target.starts_with("/memfd:area:")).unwrap().path;
     let object = std::fs::File::options().write(true).open(path).unwrap();
     object.write_all_at(&vec![1; bytes], 0).unwrap();
 }
@@ -56,15 +54,10 @@ fn sorted_as(names_wanted: [&str; 3]) -> impl FnMut(&vt100::Screen) -> bool {
 fn child_of(pid: u32) -> Pid {
     let mut found = None;
     within(Duration::from_secs(20), || {
-        found = std::fs::read_dir("/proc").unwrap().find_map(|entry| {
-            let pid_of_entry: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(format!("/proc/{pid_of_entry}/stat")).ok()?;
-            let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-            (fields.nth(1)?.parse() == Ok(pid)).then(|| Pid::from_raw(pid_of_entry))?
-        });
+        found = processes().into_iter().find(|&child| stat::of(child).is_some_and(|stat| stat.parent == pid));
         found.is_some()
     });
-    found.expect("it has a child")
+    pid_of(found.expect("it has a child"))
 }
 
 fn pid_of(pid: u32) -> Pid {

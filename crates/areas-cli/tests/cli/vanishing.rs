@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use areas_testing::meminfo;
 use rustix::process::Signal;
 
 use crate::harness::{Registry, bytes_of, within};
@@ -65,9 +66,7 @@ fn killed_before_it_is_ready() {
 
 /// Shared memory in use on the whole machine, in bytes.
 fn shared_memory() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("Shmem:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+    usize::try_from(meminfo::bytes("Shmem")).unwrap()
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use areas_testing::{descriptors, processes, status};
 use tempfile::TempDir;
 
 use crate::harness::{AREAS, Holder, Ran, bytes_of, is_root};
@@ -33,12 +33,7 @@ impl Podman {
         match Self::tried() {
             Ok(podman) => Some(podman),
             Err(why) => {
-                let line = format!("SKIPPED: containers::{test}: {why}\n");
-                std::io::stderr().write_all(line.as_bytes()).unwrap();
-                if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-                    let log = fs::File::options().append(true).create(true).open(path);
-                    log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-                }
+                areas_testing::skipped(&format!("containers::{test}"), &why);
                 None
             }
         }
@@ -144,17 +139,11 @@ impl Podman {
         let ran = Ran::of(&mut self.podman(&["inspect", "--format", "{{.State.Pid}}", container]));
         let first = ran.stdout().trim().to_owned();
         let space = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
-        let processes = processes.filter_map(|name| name.into_string().ok());
-        let inside = processes.filter(|pid| {
-            pid.bytes().all(|byte| byte.is_ascii_digit())
-                && space(pid).is_some_and(|of| Some(of) == space(&first))
-        });
-        let files =
-            inside.flat_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten());
-        let ours = files.map(|entry| entry.path()).filter(|path| {
-            fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:area:"))
-        });
+        let inside = processes()
+            .into_iter()
+            .filter(|pid| space(&pid.to_string()).is_some_and(|of| Some(of) == space(&first)));
+        let open = inside.flat_map(|pid| descriptors::of(pid).unwrap_or_default());
+        let ours = open.filter(|one| one.target.starts_with("/memfd:area:")).map(|one| one.path);
         let memory =
             |path: PathBuf| fs::metadata(path).map(|file| (file.dev(), file.ino(), file.blocks() * 512));
         ours.filter_map(|path| memory(path).ok()).collect()
@@ -178,9 +167,8 @@ impl Drop for Podman {
 
 /// Whether this process has CAP_SYS_ADMIN, bit 21.
 fn may_mount() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits >> 21 & 1 == 1)
+    let bits = status::own().field("CapEff").and_then(|bits| u64::from_str_radix(bits, 16).ok());
+    bits.is_some_and(|bits| bits >> 21 & 1 == 1)
 }
 
 /// Copies a program to `bin`, and the shared libraries that it is linked with to where it looks for

@@ -1,7 +1,6 @@
 //! The same memory in several containers: at a socket in a volume, and in one pid namespace.
 
-use std::fs;
-
+use areas_testing::meminfo;
 use serde_json::Value;
 
 use crate::harness::{Holder, Ran};
@@ -33,9 +32,7 @@ fn taker(podman: &Podman, options: &[&str]) -> Holder {
 
 /// Bytes of the machine's RAM that shared memory takes.
 fn shared_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("Shmem:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    meminfo::bytes("Shmem")
 }
 
 /// All bytes are what they are in the file that each container has.

@@ -7,7 +7,6 @@
 // vm:
 
 use std::fs;
-use std::io::Write;
 use std::process::Command;
 
 use serde_json::Value;
@@ -20,13 +19,10 @@ const CHILD: &str = "AREAS_TEST_TAKES_MEMORY";
 fn in_guest(test: &str) -> bool {
     let guest = std::env::var_os("AREAS_GUEST").is_some();
     if !guest {
-        let line =
-            format!("SKIPPED: guest_run::{test}: it wants several nodes: `cargo xtask test` boots them\n");
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-        if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-            let log = fs::File::options().append(true).create(true).open(path);
-            log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-        }
+        areas_testing::skipped(
+            &format!("guest_run::{test}"),
+            "it wants several nodes: `cargo xtask test` boots them",
+        );
     }
     guest
 }

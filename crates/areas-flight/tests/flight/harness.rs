@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use areas_testing::{descriptors, maps};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -244,15 +245,10 @@ pub(crate) fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
 /// The memory objects of areas that a process has mapped or open, by inode; not the table that each
 /// process has of what it publishes.
 pub(crate) fn objects_of(pid: u32) -> Vec<u64> {
-    let is_area = |line: &str| line.contains("/memfd:area") && !line.contains("/memfd:areas table");
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-    let mapped = maps.lines().filter(|line| is_area(line));
-    let mut all: Vec<u64> = mapped.filter_map(|line| line.split_whitespace().nth(4)?.parse().ok()).collect();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-        let is_object = std::fs::read_link(entry.path()).is_ok_and(|to| is_area(&to.to_string_lossy()));
-        if let Some(status) = is_object.then(|| std::fs::metadata(entry.path()).ok()).flatten() {
-            all.push(std::os::unix::fs::MetadataExt::ino(&status));
-        }
+    let maps = maps::of(pid).unwrap_or_default().into_iter();
+    let mut all: Vec<u64> = maps.filter(maps::Vma::is_area).map(|vma| vma.inode).collect();
+    for one in descriptors::of(pid).unwrap_or_default().iter().filter(|one| one.is_area()) {
+        all.extend(std::fs::metadata(&one.path).map(|file| file.ino()));
     }
     all
 }
@@ -278,13 +274,7 @@ pub(crate) fn bytes_of(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that
-/// `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here.
 pub(crate) fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED: flight::{test}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
+    areas_testing::skipped(&format!("flight::{test}"), why);
 }

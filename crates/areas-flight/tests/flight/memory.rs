@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use areas_testing::status;
 use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use tonic::Request;
@@ -20,10 +21,7 @@ const MAX: u64 = (AREA / 4) as u64;
 
 /// What a process has of its own, in bytes: not what it shares, as an area is.
 fn own(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    kilobytes.unwrap_or(0) << 10
+    status::of(pid).ok().and_then(|status| status.bytes("RssAnon")).unwrap_or(0)
 }
 
 /// The most that processes have of their own while something happens.

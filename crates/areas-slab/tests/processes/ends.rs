@@ -3,6 +3,7 @@
 
 use areas::{ErrorKind, registry};
 use areas_slab::{Slab, open, take};
+use areas_testing::{Process, descriptors, maps};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::support::child::{Stage, hear, reply, test};
@@ -131,8 +132,7 @@ fn few_descriptors() {
 }
 
 fn descriptors_and_mappings() -> (usize, usize) {
-    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count() - 1;
-    (descriptors, std::fs::read_to_string("/proc/self/maps").unwrap().lines().count())
+    (descriptors::count(Process::Own).unwrap() - 1, maps::count(Process::Own).unwrap())
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use areas::{ErrorKind, Protection};
+use areas_testing::smaps;
 
-use super::support::kernel;
 use super::{bytes, page};
 
 #[test]
@@ -114,7 +114,7 @@ fn protections_are_the_kernels() {
     for (protection, text) in cases {
         let mut area = areas::builder(page()).protection(protection).shared().unwrap();
         assert_eq!(area.protection(), protection);
-        assert_eq!(kernel::vma_at(area.as_ptr()).unwrap().permissions, format!("{text}s"));
+        assert_eq!(smaps::at(area.as_ptr().addr()).unwrap().permissions, format!("{text}s"));
         assert_eq!(area.read_at(0, &mut [0]).is_ok(), protection.contains(Protection::READ));
         let write = area.write_at(0, &[1]);
         assert_eq!(write.is_ok(), protection.contains(Protection::WRITE), "{text}");
@@ -122,7 +122,7 @@ fn protections_are_the_kernels() {
         area.protect(Protection::READ_WRITE).unwrap();
         area.write_at(0, &[1]).unwrap();
         area.protect(Protection::READ).unwrap();
-        assert_eq!(kernel::vma_at(area.as_ptr()).unwrap().permissions, "r--s");
+        assert_eq!(smaps::at(area.as_ptr().addr()).unwrap().permissions, "r--s");
         assert_eq!(area.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
         assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 1);
     }
@@ -133,7 +133,7 @@ fn private_areas_lend_what_their_protection_allows() {
     let mut area = areas::builder(5000).private().unwrap();
     area.fill(3);
     area.protect(Protection::READ).unwrap();
-    assert_eq!(kernel::vma_at(area.as_ptr()).unwrap().permissions, "r--p");
+    assert_eq!(smaps::at(area.as_ptr().addr()).unwrap().permissions, "r--p");
     assert_eq!(area.as_bytes().unwrap().len(), 5000);
     assert_eq!(area.as_bytes_mut().unwrap_err().kind(), ErrorKind::ReadOnly);
     area.protect(Protection::empty()).unwrap();

@@ -1,6 +1,7 @@
 //! Where an area is mapped: anywhere, or exactly there or not at all.
 
 use areas::{Address, ErrorKind, PageSize, Pages};
+use areas_testing::maps;
 
 use super::page;
 use super::support::child::{Stage, test};
@@ -90,7 +91,7 @@ fn address_0_and_its_neighbours_are_an_error_for_all_users() {
     });
     let error = areas::builder(1).at(Address::Exactly(0)).private().unwrap_err();
     assert_ne!(error.kind(), ErrorKind::System, "{error:?}");
-    let left = super::support::kernel::maps().iter().any(|vma| vma.start == 0);
+    let left = maps::own().iter().any(|vma| vma.start == 0);
     assert!(!left, "a mapping at 0 was left behind");
 }
 

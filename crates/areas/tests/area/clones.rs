@@ -6,11 +6,11 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Address, ErrorKind, Protection};
+use areas_testing::smaps;
 use rustix::io::Errno;
 
 use super::page;
 use super::support::child::{Stage, hear, reply, test};
-use super::support::kernel;
 
 #[test]
 fn a_read_only_clone_is_kept_so_by_the_kernel() {
@@ -20,7 +20,7 @@ fn a_read_only_clone_is_kept_so_by_the_kernel() {
         let mut clone = source.open_read_only().unwrap();
         assert_eq!(clone.protection(), Protection::READ);
         assert_eq!(clone.store(0, 1_u8, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
-        let vma = kernel::vma_at(clone.as_ptr()).unwrap();
+        let vma = smaps::at(clone.as_ptr().addr()).unwrap();
         assert_eq!(&*vma.permissions, "r--s");
         assert!(!vma.has("mw"), "it could be made writable");
         // SAFETY: the clone's own range; to be refused, and would only add a right.
@@ -133,7 +133,7 @@ fn a_clone_may_have_less_than_its_origin_and_not_more_than_another_team() {
         assert_eq!(area.load::<u8>(0, Ordering::Relaxed).unwrap(), 5);
         let none = source.cloning().protection(Protection::empty()).open().unwrap();
         assert_eq!(none.load::<u8>(0, Ordering::Relaxed).unwrap_err().kind(), ErrorKind::ReadOnly);
-        assert_eq!(kernel::vma_at(none.as_ptr()).unwrap().permissions, "---s");
+        assert_eq!(smaps::at(none.as_ptr().addr()).unwrap().permissions, "---s");
         this.spawn(&mut Stage::here(), "other").hear()
     });
     assert_eq!(answer, "ReadOnly");

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Area, ErrorKind, Lock, PageSize, Pages, Private, Shared};
+use areas_testing::{pagemap, smaps};
 
 use super::huge::{Filled, count, pool as alone_with_pool};
 use super::page;
@@ -18,7 +19,7 @@ fn free() -> usize {
 }
 
 fn frames(area: &Area<Shared>) -> Vec<u64> {
-    kernel::frames(area.as_ptr(), area.mapped())
+    pagemap::frames(area.as_ptr().addr(), area.mapped())
 }
 
 /// The page frames of an area, each behind the one before.
@@ -37,7 +38,7 @@ fn single_pages(count: usize) -> Vec<Area<Private>> {
 }
 
 fn first_frame(page: &Area<Private>) -> u64 {
-    kernel::frames(page.as_ptr(), HUGE)[0]
+    pagemap::frames(page.as_ptr().addr(), HUGE)[0]
 }
 
 /// Gives pages back in an order that has nothing to do with where they are.
@@ -75,8 +76,8 @@ fn machine_one_page_of_the_pool_is_contiguous() {
         assert_eq!((contiguous(&area).len(), free()), (512, before - 1));
         // smaps does not count hugetlb pages as locked: they are never swapped.
         assert_eq!(
-            kernel::vma_at(area.as_ptr()).unwrap().bytes("Shared_Hugetlb")
-                + kernel::vma_at(area.as_ptr()).unwrap().bytes("Private_Hugetlb"),
+            smaps::at(area.as_ptr().addr()).unwrap().bytes("Shared_Hugetlb")
+                + smaps::at(area.as_ptr().addr()).unwrap().bytes("Private_Hugetlb"),
             HUGE
         );
         drop(area);
@@ -230,7 +231,7 @@ fn machine_without_a_pool_base_pages_are_collapsed() {
         let [fallback] = area.granted().fallbacks else { panic!("{:?}", area.granted().fallbacks) };
         assert_eq!(fallback.given, "base pages that are contiguous now");
         assert_eq!(kernel::allocated(&area), 75 * page() as u64, "what was collapsed beyond it is back");
-        let vma = kernel::vma_at(area.as_ptr()).unwrap();
+        let vma = smaps::at(area.as_ptr().addr()).unwrap();
         assert_eq!((vma.bytes("Rss"), vma.bytes("Locked"), vma.has("lo")), (75 * page(), 75 * page(), true));
         let mut all = vec![1; size];
         area.read_at(0, &mut all).unwrap();
@@ -238,10 +239,9 @@ fn machine_without_a_pool_base_pages_are_collapsed() {
 
         let (mut other, reported) = cloner(this);
         assert_eq!(reported, format!("contiguous {ours:x?}"));
-        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", other.pid())).unwrap();
-        let theirs = smaps.split("/memfd:area:run").nth(1).unwrap();
-        let flags = theirs.lines().find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
-        assert!(flags.contains(" lo"), "the clone is locked, too: {flags}");
+        let theirs = smaps::of(other.pid()).unwrap();
+        let theirs = theirs.iter().find(|one| one.path.starts_with("/memfd:area:run")).unwrap();
+        assert!(theirs.has("lo"), "the clone is locked, too: {theirs:?}");
         other.end();
         // One page is contiguous without any ado.
         let one = areas::builder(1).lock(Lock::Contiguous).shared().unwrap();

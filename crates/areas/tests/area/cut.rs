@@ -7,10 +7,10 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Address, Area, ErrorKind, Protection, Resizable, Shared, Transfer, registry};
+use areas_testing::smaps;
 
 use super::page;
 use super::support::child::{Stage, hear, reply, test};
-use super::support::kernel;
 
 const PAGES: usize = 16;
 
@@ -37,7 +37,7 @@ fn stranger(base: *mut u8, from: usize, to: usize) -> *mut u8 {
 
 /// It is as it was, and gone behind that.
 fn is_well(at: *mut u8, pages: usize) {
-    let vma = kernel::vma_at(at).expect("it is mapped");
+    let vma = smaps::at(at.addr()).expect("it is mapped");
     assert!(!vma.has("sh"), "private: {vma:?}");
     for i in 0..pages * page() {
         // SAFETY: the stranger's own bytes, mapped above (the kernel has just said so).
@@ -159,7 +159,7 @@ fn one_of_which_nothing_is_left_is_gone() {
         assert_eq!(registry::get(id).unwrap_err().kind(), ErrorKind::NoSuchArea);
         assert_eq!(registry::find("gone").unwrap_err().kind(), ErrorKind::NoSuchArea);
         // Its reserve was its own, and is unmapped.
-        assert!(kernel::vma_at(base.wrapping_add((reserve - 1) * page())).is_none());
+        assert!(smaps::at(base.wrapping_add((reserve - 1) * page()).addr()).is_none());
         is_well(at, PAGES);
         String::new()
     });
@@ -237,7 +237,7 @@ fn a_part_can_do_what_an_area_can() {
         left[0].protect(Protection::READ).unwrap();
         left[1].protect(Protection::empty()).unwrap();
         left[1].protect(Protection::READ_WRITE).unwrap();
-        let rights = |page_number: usize| kernel::vma_at(base.wrapping_add(page_number * page())).unwrap();
+        let rights = |page_number: usize| smaps::at(base.wrapping_add(page_number * page()).addr()).unwrap();
         assert!(!rights(0).has("wr") && rights(8).has("wr"));
         let second = left.pop().unwrap();
         let pid = std::process::id();
@@ -246,7 +246,7 @@ fn a_part_can_do_what_an_area_can() {
         };
         assert_eq!(numbers(&moved), pages(8..16));
         assert_ne!(moved.as_ptr(), base.wrapping_add(8 * page()));
-        assert!(kernel::vma_at(base.wrapping_add(8 * page())).is_none());
+        assert!(smaps::at(base.wrapping_add(8 * page()).addr()).is_none());
         // The other part does not grow into bytes that are its: though there would be addresses.
         let mut first = left.pop().unwrap();
         first.protect(Protection::READ_WRITE).unwrap();

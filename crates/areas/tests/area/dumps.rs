@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use areas::{ErrorKind, Rejected};
+use areas_testing::smaps;
 
 use super::page;
-use super::support::kernel;
 
 /// Whether the kernel leaves what is there out of a core dump.
 fn is_left_out(address: *const u8) -> bool {
-    kernel::vma_at(address).unwrap().has("dd")
+    smaps::at(address.addr()).unwrap().has("dd")
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use areas::{Area, ErrorKind, Frozen, Lock, Protection};
+use areas_testing::smaps;
 use rustix::io::Errno;
 
 use super::page;
@@ -32,7 +33,7 @@ fn it_lends_its_bytes_at_the_address_that_it_had() {
     assert_eq!(&frozen[4990..], b"end of it!");
     assert!(frozen[..4990].iter().all(|&byte| byte == 0));
     assert!(frozen.object().is_frozen().unwrap());
-    let vma = kernel::vma_at(address).unwrap();
+    let vma = smaps::at(address.addr()).unwrap();
     assert_eq!(&*vma.permissions, "r--s");
     assert!(!vma.has("mw"), "the kernel would let it be made writable");
     assert_eq!(vma.end - vma.start, 2 * page());
@@ -219,7 +220,7 @@ fn only_who_may_write_may_freeze() {
 fn its_lock_stays() {
     let area = areas::builder(64 << 10).lock(Lock::Full).shared().unwrap();
     let frozen = area.freeze().unwrap();
-    let vma = kernel::vma_at(frozen.as_ptr()).unwrap();
+    let vma = smaps::at(frozen.as_ptr().addr()).unwrap();
     assert!(vma.has("lo") && vma.bytes("Locked") == 64 << 10, "{vma:?}");
     assert_eq!(frozen.lock(), Lock::Full);
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use areas::{Area, ErrorKind, Lock, Protection, Rejected, Shared};
+use areas_testing::smaps;
 
 use super::support::child::{Stage, hear, reply, test};
-use super::support::kernel;
 
 /// Checks that a freeze was refused as busy and that the area is what it was; returns it.
 #[track_caller]
@@ -19,7 +19,7 @@ fn refused(
     let Rejected { error, value: area } = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert_eq!((area.as_ptr(), area.protection()), (at, Protection::READ_WRITE));
-    let vma = kernel::vma_at(at).unwrap();
+    let vma = smaps::at(at.addr()).unwrap();
     assert_eq!((vma.start, &*vma.permissions), (at.addr(), "rw-s"));
     let before = area.load::<u8>(1, Ordering::Relaxed).unwrap();
     area.store(1, before.wrapping_add(1), Ordering::Relaxed).unwrap();
@@ -206,7 +206,7 @@ fn lock_and_advice_are_put_back() {
     let file = rustix::io::dup(&area).unwrap();
     let writer = map_again(&file);
     let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
-    let vma = kernel::vma_at(at).unwrap();
+    let vma = smaps::at(at.addr()).unwrap();
     assert!(vma.has("lo") && vma.bytes("Locked") == 64 << 10, "{vma:?}");
     assert_eq!(area.lock(), Lock::Full);
     drop(writer);
@@ -216,9 +216,9 @@ fn lock_and_advice_are_put_back() {
     let file = rustix::io::dup(&area).unwrap();
     let writer = map_again(&file);
     let (_, area) = refused(area.freeze_within(Duration::ZERO), at);
-    assert!(kernel::vma_at(at).unwrap().has("dd"), "a reserve would get into core dumps");
+    assert!(smaps::at(at.addr()).unwrap().has("dd"), "a reserve would get into core dumps");
     area.grow(1 << 20).unwrap();
     area.store((1 << 20) - 1, 1_u8, Ordering::Relaxed).unwrap();
     drop(writer);
-    assert!(kernel::vma_at(area.freeze().unwrap().as_ptr()).unwrap().has("dd"));
+    assert!(smaps::at(area.freeze().unwrap().as_ptr().addr()).unwrap().has("dd"));
 }

@@ -5,6 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{ErrorKind, Extent};
+use areas_testing::{maps, smaps};
 
 use super::page;
 use super::support::child::{Stage, hear, reply, test};
@@ -58,11 +59,11 @@ fn a_maximum_below_the_size_is_refused() {
 #[test]
 fn growth_costs_addresses_only_and_stays_out_of_core_dumps() {
     let area = areas::builder(1).growable(1 << 30).shared().unwrap();
-    let vma = kernel::vma_at(area.as_ptr()).unwrap();
+    let vma = smaps::at(area.as_ptr().addr()).unwrap();
     assert_eq!(vma.end - vma.start, 1 << 30);
     assert!(vma.has("dd"), "a core dump would fill the holes");
     area.grow(1 << 30).unwrap();
-    assert_eq!((kernel::allocated(&area), kernel::vma_at(area.as_ptr()).unwrap().bytes("Rss")), (0, 0));
+    assert_eq!((kernel::allocated(&area), smaps::at(area.as_ptr().addr()).unwrap().bytes("Rss")), (0, 0));
 }
 
 #[test]
@@ -193,9 +194,9 @@ fn growth_that_cannot_be_locked_changes_nothing() {
             assert_eq!((area.size(), area.reserve(), kernel::allocated(&area)), before);
             let reported = areas::registry::find("elastic").unwrap().info().unwrap();
             assert_eq!((reported.size, reported.reserve), (2 * page, 2 * page));
-            let vma = kernel::vma_at(area.as_ptr().wrapping_add(2 * page));
+            let vma = maps::at(area.as_ptr().wrapping_add(2 * page).addr());
             assert_eq!(vma.map(|vma| vma.permissions), behind, "what was taken is released");
-            assert!(kernel::vma_at(area.as_ptr()).unwrap().has("lo"));
+            assert!(smaps::at(area.as_ptr().addr()).unwrap().has("lo"));
         }
         // The next one has these addresses.
         let neighbour = areas::builder(62 * page).inside(&room, 2 * page).private().unwrap();

@@ -4,6 +4,7 @@
 //! Tests that fill the pool are named `machine_…`: they have it to themselves.
 
 use areas::{ErrorKind, PageSize, Pages};
+use areas_testing::smaps;
 
 use super::support::child::{Stage, test};
 pub(super) use super::support::pool::{Filled, POOL, count, pool};
@@ -75,7 +76,7 @@ fn machine_a_filled_pool_gives_what_was_asked() {
     for residency in [private.residency().unwrap(), shared.residency().unwrap()] {
         assert_eq!((residency.resident(), huge_bytes(&residency)), (6 << 20, 6 << 20));
     }
-    assert_eq!(kernel::vma_at(shared.as_ptr()).unwrap().bytes("KernelPageSize"), 2 * MIB);
+    assert_eq!(smaps::at(shared.as_ptr().addr()).unwrap().bytes("KernelPageSize"), 2 * MIB);
     assert!(private.iter().all(|&byte| byte == 0));
     private[size - 1] = 1;
     shared.write_at(size - 3, b"end").unwrap();
@@ -152,7 +153,7 @@ fn machine_auto_without_a_pool_collapses_transparent_ones() {
     // All that whole huge pages can hold, and not one byte beyond the end.
     assert_eq!((granted.collapsed, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
     assert_eq!(residency.resident(), size.next_multiple_of(page()) as u64);
-    assert_eq!(kernel::vma_at(shared.as_ptr()).unwrap().bytes("ShmemPmdMapped"), 8 * MIB);
+    assert_eq!(smaps::at(shared.as_ptr().addr()).unwrap().bytes("ShmemPmdMapped"), 8 * MIB);
     assert_eq!(kernel::allocated(&shared), size.next_multiple_of(page()) as u64);
     let all = bytes(&shared);
     assert!(all[..size - 1].iter().all(|&byte| byte == 0) && all[size - 1] == b'x');

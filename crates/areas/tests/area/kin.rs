@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use areas::{Area, ErrorKind, Lock, Protection, Resizable, Shared, registry};
+use areas_testing::{maps, smaps};
 
 use super::page;
 use super::support::child::{Stage, hear, reply, test};
@@ -19,7 +20,7 @@ fn clone(of: &str, name: &str) -> Area<Shared> {
 
 /// The lock, as the kernel has it: pages that come are locked ("lo"), each as it is touched ("lf").
 fn locked(area: &Area<Shared>) -> Lock {
-    let vma = kernel::vma_at(area.as_ptr()).unwrap();
+    let vma = smaps::at(area.as_ptr().addr()).unwrap();
     match (vma.has("lo"), vma.has("lf")) {
         (false, _) => Lock::None,
         (true, true) => Lock::Lazy,
@@ -135,7 +136,7 @@ fn many_clones_of_one_area_in_one_team() {
 #[test]
 fn protection_is_each_ones_own() {
     let this = test!("protection_is_each_ones_own");
-    let rights = |area: &Area<Shared>| kernel::vma_at(area.as_ptr()).unwrap().permissions;
+    let rights = |area: &Area<Shared>| maps::at(area.as_ptr().addr()).unwrap().permissions;
     if this.role().as_deref() == Some("other") {
         let area = clone("page", "other's");
         reply(&rights(&area));
@@ -189,8 +190,8 @@ fn never_above_what_another_team_gave() {
         for more in [Protection::WRITE, Protection::READ_WRITE, Protection::all()] {
             assert_eq!(reader.protect(more).map_err(refused), Err(ErrorKind::NotPermitted), "{more}");
         }
-        assert_eq!(kernel::vma_at(reader.as_ptr()).unwrap().permissions, "r--s");
-        assert!(!kernel::vma_at(reader.as_ptr()).unwrap().has("mw"), "the kernel would not allow it");
+        assert_eq!(smaps::at(reader.as_ptr().addr()).unwrap().permissions, "r--s");
+        assert!(!smaps::at(reader.as_ptr().addr()).unwrap().has("mw"), "the kernel would not allow it");
         // Less, and back to what was granted.
         reader.protect(Protection::empty()).unwrap();
         reader.protect(Protection::READ).unwrap();
@@ -273,7 +274,7 @@ fn a_tail_that_another_team_grew_is_locked_by_each() {
     let this = test!("a_tail_that_another_team_grew_is_locked_by_each");
     const PAGES: usize = 8;
     let resident = |area: &Area<Resizable>| {
-        let vma = kernel::vma_at(area.as_ptr()).unwrap();
+        let vma = smaps::at(area.as_ptr().addr()).unwrap();
         assert!(vma.has("lo") && !vma.has("lf"), "locked whatever its size");
         vma.bytes("Rss") / page()
     };

@@ -9,6 +9,7 @@ use arrow_buffer::{Buffer, ScalarBuffer};
 use bytes::Bytes;
 
 use areas::{AnyArea, Area, Frozen, Private, Resizable, Shared};
+use areas_testing::maps;
 
 use super::page;
 
@@ -30,10 +31,9 @@ fn frozen(numbers: usize) -> Area<Frozen> {
     area.freeze().unwrap()
 }
 
-/// Whether the kernel has anything of an object mapped here: by its device and inode.
+/// Whether the kernel has anything of an object mapped here: by its inode.
 fn is_mapped(inode: u64) -> bool {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().any(|line| line.split_whitespace().nth(4) == Some(&inode.to_string()))
+    maps::own().iter().any(|vma| vma.inode == inode)
 }
 
 fn inode(area: &Area<Frozen>) -> u64 {

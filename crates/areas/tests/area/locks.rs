@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Lock, Protection};
+use areas_testing::{maps, smaps, status};
 
 use super::support::child::{Stage, hear, reply, test};
 use super::support::kernel;
@@ -13,7 +14,7 @@ const SIZE: usize = 256 << 10;
 /// Resident bytes, and whether pages that come later will be locked too ("lo"), at their first
 /// touch only ("lf").
 fn locked(address: *const u8) -> (usize, bool, bool) {
-    let vma = kernel::vma_at(address).unwrap();
+    let vma = smaps::at(address.addr()).unwrap();
     // What smaps calls "Locked" is divided by the number of mappings of each page.
     assert_eq!(vma.bytes("Locked") > 0, vma.has("lo") && vma.bytes("Rss") > 0, "{vma:?}");
     (vma.bytes("Rss"), vma.has("lo"), vma.has("lf"))
@@ -87,11 +88,7 @@ fn what_is_locked_is_given_back() {
             drop(areas::builder(1 << 20).lock(Lock::Full).shared().unwrap());
             drop(areas::builder(1 << 20).lock(Lock::Full).private().unwrap());
         }
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        assert!(
-            status.lines().any(|line| line.starts_with("VmLck:") && line.ends_with("\t       0 kB")),
-            "{status}"
-        );
+        assert_eq!(status::own().bytes("VmLck"), Some(0));
         String::new()
     });
 }
@@ -101,7 +98,7 @@ fn a_program_that_is_started_has_neither_memory_nor_lock() {
     let this = test!("a_program_that_is_started_has_neither_memory_nor_lock");
     if this.role().as_deref() == Some("exec") {
         // The other side of exec: nothing is left, descriptors neither.
-        let held = kernel::maps().iter().any(|vma| vma.path.starts_with("/memfd:area"));
+        let held = maps::own().iter().any(|vma| vma.path.starts_with("/memfd:area"));
         reply(&held.to_string());
         hear();
         return;

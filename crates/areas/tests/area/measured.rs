@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use areas::registry::{self, Measured, Source};
 use areas::{ErrorKind, Lock};
+use areas_testing::descriptors;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::child::{Stage, hear, reply, test};
@@ -102,8 +103,7 @@ fn one_dies_on_the_way(victim: u32) {
         }
         if source.pid() == victim && gone == 0 {
             kill_process(Pid::from_raw(victim.cast_signed()).unwrap(), Signal::KILL).unwrap();
-            let folder = format!("/proc/{victim}/fd");
-            while std::fs::read_dir(&folder).is_ok_and(|names| names.count() > 0) {
+            while descriptors::count(victim).is_ok_and(|open| open > 0) {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Area, ErrorKind, Extent, Object, Pages, Protection, Request, System, provider::Provider};
+use areas_testing::{maps, smaps};
 
 use super::support::child::{Stage, test};
 use super::support::held::Held;
@@ -22,12 +23,12 @@ fn sizes_are_exact_and_mappings_whole_pages() {
         assert_eq!((private.as_ptr().addr() % page, shared.as_ptr().addr() % page), (0, 0));
         // The kernel's own idea of both.
         assert_eq!(rustix::fs::fstat(&shared).unwrap().st_size, i64::try_from(size).unwrap());
-        let vma = kernel::vma_at(shared.as_ptr()).unwrap();
+        let vma = smaps::at(shared.as_ptr().addr()).unwrap();
         assert_eq!(
             (vma.start, vma.end, &*vma.permissions),
             (shared.as_ptr().addr(), vma.start + mapped, "rw-s")
         );
-        let vma = kernel::vma_at(private.as_ptr()).unwrap();
+        let vma = smaps::at(private.as_ptr().addr()).unwrap();
         assert!(vma.start <= private.as_ptr().addr() && vma.end >= private.as_ptr().addr() + mapped);
         assert_eq!(&*vma.permissions, "rw-p");
     }
@@ -85,11 +86,11 @@ fn a_dropped_area_gives_its_memory_and_its_addresses_back() {
     let second = rustix::io::dup(&shared).unwrap();
     let addresses = [shared.as_ptr(), private.as_ptr()];
     assert_eq!(kernel::allocated(&second), 8 << 20);
-    assert!(kernel::vma_at(addresses[0]).unwrap().path.starts_with("/memfd:area"));
+    assert!(smaps::at(addresses[0].addr()).unwrap().path.starts_with("/memfd:area"));
     drop((shared, private));
     // Another thread's test may have taken the private one's place by now; the object is certain.
     assert!(
-        kernel::maps().iter().all(|vma| !(vma.start..vma.end).contains(&addresses[0].addr())
+        maps::own().iter().all(|vma| !(vma.start..vma.end).contains(&addresses[0].addr())
             || !vma.path.starts_with("/memfd:area"))
     );
     // The memory lives as long as its last holder, here a descriptor.

@@ -1,7 +1,7 @@
 //! What this process holds: to see that nothing is left behind. For processes that a test has to
 //! itself.
 
-use super::kernel;
+use areas_testing::{Process, descriptors, maps};
 
 /// Descriptors, mapped objects, and addresses in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ const SLACK: usize = 1 << 20;
 
 impl Held {
     pub(crate) fn now() -> Self {
-        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
-        let vmas = kernel::maps();
+        let descriptors = descriptors::count(Process::Own).unwrap();
+        let vmas = maps::own();
         let is_object = |path: &str| path.starts_with("/memfd:") || path.starts_with("/dev/zero");
         Held {
             descriptors,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use areas::{ErrorKind, Lock, Protection, Provider, Request, System};
+use areas_testing::sysctl;
 use insta::assert_snapshot;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -249,8 +250,7 @@ fn the_first_published_area_needs_several_descriptors() {
 #[test]
 fn too_many_mappings() {
     let answer = test!("too_many_mappings").alone(Stage::ordinary(), || {
-        let most: usize =
-            std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        let most = sysctl::number("vm/max_map_count");
         if most > 200_000 {
             super::support::skip("errors::limits::too_many_mappings", "vm.max_map_count is very large here");
             return String::new();

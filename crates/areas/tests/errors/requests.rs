@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Address, Lock, PageSize, Pages, Policy, Protection, Request, System, provider::Provider};
+use areas_testing::meminfo;
 use insta::assert_snapshot;
 
 use super::failure;
@@ -34,9 +35,7 @@ fn sizes() {
 
 #[test]
 fn more_than_is_available_is_refused_before_the_first_page() {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.strip_suffix("kB")).unwrap();
-    let total = total.trim().parse::<usize>().unwrap() * 1024;
+    let total = usize::try_from(meminfo::bytes("MemTotal")).unwrap();
     let exact = |reported: String| reported.replace(&total.to_string(), "TOTAL");
     // As much as the machine has can be mapped, and not be brought in.
     let mut private = areas::builder(total).private().unwrap();

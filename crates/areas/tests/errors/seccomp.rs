@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{Area, Lock, Policy, Shared};
+use areas_testing::{smaps, status};
 use insta::assert_snapshot;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -100,9 +101,8 @@ fn placing() {
         ("mbind, without NUMA in the kernel", refuse(libc::SYS_mbind, libc::ENOSYS), placed),
         ("get_mempolicy, as a container refuses it", refuse(libc::SYS_get_mempolicy, libc::EPERM), || {
             drop(areas::builder(64 << 10).place(Policy::Bind(areas::NodeSet::ALL)).private().unwrap());
-            let status = std::fs::read_to_string("/proc/self/status").unwrap();
-            let nodes = status.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:")).unwrap();
-            assert_eq!(areas::allowed_nodes().unwrap().to_string(), nodes.trim());
+            let nodes = areas::allowed_nodes().unwrap().to_string();
+            assert_eq!(status::own().field("Mems_allowed_list"), Some(nodes.as_str()));
             "what /proc/self/status says".to_owned()
         }),
         ("get_mempolicy, without NUMA: node 0 alone", refuse(libc::SYS_get_mempolicy, libc::ENOSYS), || {
@@ -267,11 +267,9 @@ fn filling_and_locking() {
 fn full_locks_without_mlock2() {
     const LEN: usize = 16 << 10;
     let locked_at = |start: usize| {
-        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let from = format!("{start:x}-");
-        let lines = smaps.lines().skip_while(|line| !line.starts_with(&from));
-        let locked = lines.skip(1).find_map(|line| line.strip_prefix("Locked:")).unwrap();
-        locked.split_ascii_whitespace().next().unwrap().parse::<usize>().unwrap() << 10
+        let vma = smaps::at(start).unwrap();
+        assert_eq!(vma.start, start);
+        vma.bytes("Locked")
     };
     test!("full_locks_without_mlock2").alone(Stage::default(), || {
         drop(areas::builder(LEN).shared().unwrap());

@@ -14,6 +14,7 @@ use std::time::Duration;
 use areas::gate::{self, Answer, Offer, OfferOptions, Outcome, TakeOptions};
 use areas::registry::Source;
 use areas::{AnyArea, Area, Shared, registry};
+use areas_testing::{Process, descriptors};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Nothing here takes so long.
@@ -83,7 +84,7 @@ fn knock(path: &Path) -> OwnedFd {
 }
 
 fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+    descriptors::count(Process::Own).unwrap()
 }
 
 fn user() -> u32 {

@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "tries to map memory for writing; the block has its proof")]
 
 use std::ffi::CString;
-use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use areas::gate::{OfferOptions, Outcome, Refusal, TakeOptions};
@@ -14,15 +13,9 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::{Folder, published, taken, user};
 
-/// Says aloud that something could not be tested here, on stderr and in the file that
-/// `AREAS_SKIP_LOG` names.
+/// Says aloud that something could not be tested here.
 pub(crate) fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED: gate::{test}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
+    areas_testing::skipped(&format!("gate::{test}"), why);
 }
 
 /// What a descriptor's memory lets this process do, after it was reopened for writing by way of

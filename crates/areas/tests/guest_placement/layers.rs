@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "runs into guard pages on purpose, in a child; the block has its proof")]
 
 use areas::{ErrorKind, PageSize, Pages, Placement, Policy, Provider as _, System};
+use areas_testing::{Process, maps};
 
 use crate::support::child::{Ended, in_child};
 use crate::support::machine::{OnCpu, Setting, crowd, free, pool, pool_free, vmstat};
@@ -166,7 +167,7 @@ fn a_split_that_is_refused_half_way_leaves_all_as_it_was() {
     let parts: Vec<_> = [3, 2, 3, 2, 0].into_iter().map(|on| (node(on), 1)).collect();
     let mut refused = 0;
     for spare in 0..64 {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count() + spare;
+        let maps = maps::count(Process::Own).unwrap() + spare;
         let limit = Setting::set("/proc/sys/vm/max_map_count".into(), &maps.to_string());
         let answer = area.place_split(4 * PAGE..44 * PAGE, parts.iter().copied());
         drop(limit);

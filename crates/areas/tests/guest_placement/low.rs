@@ -10,10 +10,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use areas::{Area, ErrorKind, Lock, PageSize, Pages, Protection, Shared};
+use areas_testing::{maps, pagemap};
 
 use crate::support::child::{Child, Ended, in_child, without};
 use crate::support::machine::{pool, pool_free};
-use crate::support::{HUGE, MIB, PAGE, guest, pages};
+use crate::support::{HUGE, MIB, PAGE, guest};
 
 const RESERVED: std::ops::Range<u64> = 0x80_0000..0xc0_0000;
 
@@ -24,16 +25,10 @@ fn low(size: usize) -> areas::Result<Area<Shared>> {
 /// The page frames of an area, from `/proc/self/maps`: what is mapped of `/dev/mem`, and from where
 /// on. (Pagemap shows none of memory that the kernel does not manage.)
 fn frames(area: &Area<Shared>) -> Vec<u64> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
-    let of_line = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let (start, end) = fields[0].split_once('-').unwrap();
-        let ours = hex(start) == area.as_ptr().addr() as u64 && fields.last() == Some(&"/dev/mem");
-        ours.then(|| (hex(end) - hex(start), hex(fields[2])))
-    };
-    let (len, offset) = maps.lines().find_map(of_line).unwrap_or_else(|| panic!("not mapped: {maps}"));
-    assert_eq!(len, area.mapped() as u64);
+    let vma = maps::at(area.as_ptr().addr()).unwrap();
+    assert_eq!((vma.start, vma.path.as_str()), (area.as_ptr().addr(), "/dev/mem"));
+    assert_eq!(vma.range().len(), area.mapped());
+    let (len, offset) = (vma.range().len() as u64, vma.offset);
     (offset / PAGE as u64..(offset + len) / PAGE as u64).collect()
 }
 
@@ -315,7 +310,7 @@ fn below_4_gib() {
     guest!();
     let limit = (1_u64 << 32) / PAGE as u64;
     let good = |area: &Area<Shared>| {
-        let frames = pages::frames(area.as_ptr(), area.mapped());
+        let frames = pagemap::frames(area.as_ptr().addr(), area.mapped());
         assert!(frames.iter().all(|&frame| frame > 0 && frame < limit), "{frames:x?}");
         frames
     };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use areas::{Area, ErrorKind, Lock, NodeSet, PageSize, Pages, Placement, Policy, Private, Shared};
+use areas_testing::{pagemap, status};
 
 use crate::support::child::{Ended, alarm, in_child};
 use crate::support::machine::{crowd, free, memory_nodes, pool, vmstat};
@@ -49,9 +50,8 @@ impl Added {
 /// later.
 fn allowed(expected: bool) {
     let may = || {
-        let text = fs::read_to_string("/proc/self/status").unwrap();
-        let list = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:")).unwrap();
-        list.trim().parse::<NodeSet>().unwrap().contains(node(ADDED))
+        let list = status::own().field("Mems_allowed_list").unwrap().parse::<NodeSet>();
+        list.unwrap().contains(node(ADDED))
     };
     let end = Instant::now() + Duration::from_secs(10);
     while may() != expected {
@@ -170,7 +170,7 @@ fn one_block_that_leaves_takes_its_pages_off_the_node() {
     guest!();
     let added = Added::on();
     let area = shared(bound(), Lock::None, Pages::Base);
-    let frames = pages::frames(area.as_ptr(), SIZE);
+    let frames = pagemap::frames(area.as_ptr().addr(), SIZE);
     let on = |block: &&PathBuf| {
         let range = Added::range(block);
         frames.iter().filter(|frame| range.contains(&(**frame * PAGE as u64))).count()
@@ -221,7 +221,7 @@ fn pages_that_are_held_keep_their_memory() {
     guest!();
     let added = Added::on();
     let area = shared(bound(), Lock::None, Pages::Base);
-    let frame = pages::frames(area.as_ptr(), PAGE)[0] * PAGE as u64;
+    let frame = pagemap::frames(area.as_ptr().addr(), PAGE)[0] * PAGE as u64;
     let block = added.0.iter().find(|block| Added::range(block).contains(&frame)).unwrap();
     let held = pages::hold(area.as_ptr(), PAGE);
     let ended = in_child(|| {

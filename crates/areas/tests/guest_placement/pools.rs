@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use areas::{ErrorKind, Lock, PageSize, Pages, Policy, Provider as _, System};
+use areas_testing::pagemap;
 
 use crate::support::child::{Ended, in_child};
 use crate::support::group::Group;
@@ -157,7 +158,8 @@ fn runs_of_pages_are_on_their_node() {
     let wanted = bound(3 * HUGE, 2).lock(Lock::Contiguous);
     // The pool's list in an order of no use.
     let singles: Vec<_> = (0..24).map(|_| bound(HUGE, 2).private().unwrap()).collect();
-    let mut starts: Vec<u64> = singles.iter().map(|page| pages::frames(page.as_ptr(), 4096)[0]).collect();
+    let mut starts: Vec<u64> =
+        singles.iter().map(|page| pagemap::frames(page.as_ptr().addr(), 4096)[0]).collect();
     starts.sort_unstable();
     let possible = starts.chunk_by(|one, next| one + 512 == *next).any(|run| run.len() >= 3);
     let (even, odd): (Vec<_>, Vec<_>) =
@@ -166,7 +168,7 @@ fn runs_of_pages_are_on_their_node() {
     drop(odd);
     assert!(possible, "24 pages of a fresh node have three side by side");
     let area = wanted.shared().unwrap();
-    let frames = pages::frames(area.as_ptr(), area.mapped());
+    let frames = pagemap::frames(area.as_ptr().addr(), area.mapped());
     assert!(frames[0] > 0 && frames.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{frames:x?}");
     assert_eq!(pages::nodes_of(area.as_ptr(), 3 * HUGE, HUGE), [2, 2, 2]);
     assert_eq!((pool_free(0, HUGE), pool_free(2, HUGE)), (4, 21));

@@ -5,13 +5,13 @@
 // vm: --append memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax" --kernel linux-image-cloud-amd64
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use areas::provider::Storage;
 use areas::{Area, Backing, ErrorKind, PageSize, Policy, Protection, Provider, Request, Stored};
 use areas_conformance::Suite;
+use areas_testing::skipped;
 
 use made::DEVICE;
 
@@ -23,9 +23,7 @@ const HUGE: usize = 2 << 20;
 fn device(test: &str) -> Option<(MutexGuard<'static, ()>, File)> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if std::env::var_os("AREAS_GUEST").is_none() {
-        skipped(&format!(
-            "SKIPPED: {test}: it wants a machine with a memory device: `cargo xtask test` boots one\n"
-        ));
+        skipped(test, "it wants a machine with a memory device: `cargo xtask test` boots one");
         return None;
     }
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,15 +32,6 @@ fn device(test: &str) -> Option<(MutexGuard<'static, ()>, File)> {
     }
     let open = File::options().read(true).write(true).open(DEVICE);
     Some((alone, open.unwrap_or_else(|error| panic!("{DEVICE}: {error}"))))
-}
-
-/// On stderr, and in the log that `cargo xtask test` reads.
-fn skipped(line: &str) {
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let mut log = File::options().append(true).create(true).open(path).unwrap();
-        log.write_all(line.as_bytes()).unwrap();
-    }
 }
 
 macro_rules! device {

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use areas::{Address, Mapping, NodeSet, Protection, Provider, Request, Reservation, System};
+use areas_testing::sysctl;
 
 use crate::support::{child, in_child, node, page, shown, skipped};
 
 const SYSTEM: System = System::new();
 
 fn limit() -> usize {
-    std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap()
+    sysctl::number("vm/max_map_count")
 }
 
 /// Whether it is worth the time here.

@@ -2,7 +2,6 @@
 //! crash.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::ops::Range;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use areas::{
     Error, ErrorKind, Mapping, Node, NodeSet, PageSize, Policy, Provider, Rejected, Request, Reservation,
     Result, System,
 };
+use areas_testing::{maps, numa_maps};
 
 pub(crate) fn page() -> usize {
     PageSize::base().bytes()
@@ -39,14 +39,7 @@ pub(crate) fn range(mapping: &Mapping) -> Range<usize> {
 
 /// The protection of a page in `/proc/self/maps`; none where nothing is mapped.
 pub(crate) fn shown(address: usize) -> Option<String> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let (from, to) = fields.next()?.split_once('-')?;
-        let (from, to) = (usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?);
-        let permissions = fields.next()?;
-        (from..to).contains(&address).then(|| permissions.to_owned())
-    })
+    maps::at(address).map(|vma| vma.permissions)
 }
 
 /// The protection of each page of a range, neighbours that are alike as one.
@@ -58,15 +51,8 @@ pub(crate) fn shown_all(range: Range<usize>) -> Vec<Option<String>> {
 
 /// The policy of each entry of `/proc/self/numa_maps` that begins in the range: offset and policy.
 pub(crate) fn policies(range: &Range<usize>) -> Vec<(usize, String)> {
-    let text = std::fs::read_to_string("/proc/self/numa_maps").unwrap();
-    text.lines()
-        .filter_map(|line| {
-            let (address, rest) = line.split_once(' ')?;
-            let address = usize::from_str_radix(address, 16).ok()?;
-            let policy = rest.split(' ').next()?.to_owned();
-            range.contains(&address).then(|| (address - range.start, policy))
-        })
-        .collect()
+    let placed = numa_maps::within(range.clone()).into_iter();
+    placed.map(|one| (one.start - range.start, one.policy)).collect()
 }
 
 /// Whether nothing is mapped there: what is free can be taken.
@@ -173,17 +159,7 @@ pub(crate) fn child(test: &str, what: &str) -> Output {
         .unwrap()
 }
 
-/// Says aloud that something could not be tested here, on stderr and in the file that
-/// `AREAS_SKIP_LOG` names.
-#[expect(clippy::print_stderr, reason = "says aloud what could not be done")]
-pub(crate) fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED: {test}: {why}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).unwrap();
-    }
-}
+pub(crate) use areas_testing::skipped;
 
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 

@@ -4,10 +4,11 @@
 use std::fs::File;
 
 use areas::{Area, AreaKind, Pages};
+use areas_testing::smaps;
 
 use super::MIB;
 use super::support::child::{Stage, test};
-use super::support::{kernel, skip};
+use super::support::skip;
 
 const FORBIDDEN: &str = "base pages (PR_SET_THP_DISABLE forbids transparent huge pages to this process)";
 
@@ -25,7 +26,7 @@ pub(crate) fn pool_is_empty() -> bool {
 
 /// Bytes in transparent huge pages, measured.
 pub(crate) fn huge_bytes<K: AreaKind>(area: &Area<K>) -> usize {
-    let vma = kernel::vma_at(area.as_ptr()).unwrap();
+    let vma = smaps::at(area.as_ptr().addr()).unwrap();
     vma.bytes("AnonHugePages") + vma.bytes("ShmemPmdMapped")
 }
 

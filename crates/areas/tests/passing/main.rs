@@ -84,5 +84,5 @@ fn memfd(size: u64, more: MemfdFlags, seals: SealFlags) -> OwnedFd {
 
 /// How many descriptors are open.
 fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/thread-self/fd").unwrap().count()
+    areas_testing::descriptors::count(areas_testing::Process::Thread).unwrap()
 }

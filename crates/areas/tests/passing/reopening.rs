@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use areas::{AnyArea, registry};
+use areas_testing::{Process, descriptors};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 
@@ -50,10 +51,8 @@ fn reopen_as_other(fd: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> 
 
 /// Where `/proc` shows this process's descriptors of memory of a name: none that it was given.
 fn paths_of(name: &str) -> Vec<PathBuf> {
-    let paths = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
-    let leads_there =
-        |path: &PathBuf| std::fs::read_link(path).unwrap_or_default().to_string_lossy().contains(name);
-    paths.filter(leads_there).collect()
+    let all = descriptors::of(Process::Own).unwrap().into_iter();
+    all.filter(|one| one.target.contains(name)).map(|one| one.path).collect()
 }
 
 /// The modes of the files behind them.

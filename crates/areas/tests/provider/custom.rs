@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use areas::{Error, ErrorKind, Mapping, Provider, Rejected, Request, Result, System};
+use areas_testing::smaps;
 
 use super::page;
-use super::support::kernel;
 
 /// Fills what it maps with bites, and keeps what is released for the next one who asks for the
 /// same.
@@ -95,7 +95,7 @@ fn an_area_comes_from_it_and_goes_back_to_it() {
     let address = area.as_ptr();
     shark.unmap(area.into_mapping()).unwrap();
     assert_eq!((shark.kept(), shark.mapped()), (1, 1));
-    assert!(kernel::vma_at(address).is_some(), "it keeps what was released");
+    assert!(smaps::at(address.addr()).is_some(), "it keeps what was released");
     let again = areas::builder(5000).provider(&shark).private().unwrap();
     assert_eq!((again.as_ptr(), shark.kept(), shark.mapped()), (address, 0, 1));
     assert!(again.iter().all(|&byte| byte == b'#'));

@@ -9,6 +9,7 @@ use areas::provider::Fixed;
 use areas::{
     Address, Backing, ErrorKind, Lock, Node, PageSize, Pages, Policy, Protection, Provider, Request, System,
 };
+use areas_testing::maps;
 
 const SYSTEM: System = System::new();
 
@@ -26,13 +27,7 @@ fn pool(pages: usize) -> Fixed<'static> {
 
 /// Permissions of the mapping that has an address, as the kernel shows them.
 fn shown(address: usize) -> Option<String> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().find_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (from, to) = range.split_once('-')?;
-        let [from, to] = [from, to].map(|hex| usize::from_str_radix(hex, 16).unwrap());
-        (from..to).contains(&address).then(|| rest[..4].to_owned())
-    })
+    maps::at(address).map(|vma| vma.permissions)
 }
 
 #[test]

@@ -12,6 +12,7 @@ use areas::{
     Address, Backing, ErrorKind, Extent, Fallback, Object, PageSize, Pages, Placed, Placement, Policy,
     Protection, Provider, Request, System,
 };
+use areas_testing::smaps;
 
 use super::page;
 use super::support::child::{Stage, test};
@@ -34,7 +35,7 @@ fn private_memory_is_lent() {
     assert_eq!(mapping.as_bytes().unwrap().len(), 5000);
     mapping.protect(Protection::READ).unwrap();
     assert_eq!(mapping.as_bytes_mut().unwrap_err().kind(), ErrorKind::ReadOnly);
-    assert_eq!(kernel::vma_at(mapping.as_ptr()).unwrap().permissions, "r--p");
+    assert_eq!(smaps::at(mapping.as_ptr().addr()).unwrap().permissions, "r--p");
     mapping.unmap().unwrap();
 }
 
@@ -77,7 +78,7 @@ fn inherited_memory_is_shared_with_a_child() {
     test!("inherited_memory_is_shared_with_a_child").alone(Stage::default(), || {
         let shared = KERNEL.map(&Request::new(page()).backed_by(Backing::Inherited)).unwrap();
         let mut private = KERNEL.map(&Request::new(page())).unwrap();
-        assert_eq!(kernel::vma_at(shared.as_ptr()).unwrap().permissions, "rw-s");
+        assert_eq!(smaps::at(shared.as_ptr().addr()).unwrap().permissions, "rw-s");
         assert!(shared.is_shared() && shared.as_bytes().unwrap_err().kind() == ErrorKind::Unsupported);
         // SAFETY: the child only writes two bytes and leaves: it calls nothing that another
         // thread's mutex could stop.

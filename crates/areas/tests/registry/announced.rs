@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use areas::ErrorKind;
+use areas_testing::maps;
 
 use crate::support::{Agent, Folder, Link, refused, skip, start_time, test_name};
 
@@ -58,8 +59,9 @@ fn refuses(path: &str, seals: &str, commands: &[&str], kinds: &[ErrorKind]) {
     }
     let _ = reader.try_ask("size announced-1");
     assert_eq!(reader.ask("descriptors"), before, "nothing stays open");
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", reader.pid())).unwrap();
-    assert!(!maps.contains("/memfd:announced") && !maps.contains("/dev/mem"), "nothing stays mapped: {maps}");
+    let maps = maps::of(reader.pid()).unwrap();
+    let stays = |vma: &maps::Vma| vma.path.contains("/memfd:announced") || vma.path.contains("/dev/mem");
+    assert!(!maps.iter().any(stays), "nothing stays mapped: {maps:?}");
     assert!(!folder.links().iter().any(|link| link.pid == reader.pid()), "nothing was published");
     reader.publish("own");
     assert!(reader.clone_of("own").is_ok());

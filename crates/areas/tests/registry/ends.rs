@@ -4,6 +4,7 @@
 use std::os::unix::process::ExitStatusExt;
 
 use areas::ErrorKind;
+use areas_testing::{maps, processes};
 
 use crate::support::{Agent, Folder, eventually, refused};
 
@@ -60,27 +61,22 @@ fn memory_goes_with_the_last_holder_whoever_that_is() {
         other.ask(&format!("fill {} {own}", clone.handle));
         name = own;
     }
-    let inode = inode_of(creator.pid(), "/memfd:area");
+    let inode = inode_of(creator.pid());
     assert!(inode.is_some());
     creator.kill();
     for left in (0..others.len()).rev() {
         let pids: Vec<u32> = others.iter().map(Agent::pid).collect();
-        assert!(pids.iter().all(|&pid| inode_of(pid, "/memfd:area") == inode), "still the same memory");
+        assert!(pids.iter().all(|&pid| inode_of(pid) == inode), "still the same memory");
         assert_eq!(others[left].list().areas.len(), left + 1);
         let last = others.remove(0);
         last.kill();
     }
     eventually("no process has it any more", || {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        !processes
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .any(|pid| inode.is_some() && inode_of(pid, "/memfd:area") == inode)
+        !processes().into_iter().any(|pid| inode.is_some() && inode_of(pid) == inode)
     });
 }
 
-/// The inode of the first mapping of that name in a process.
-fn inode_of(pid: u32, name: &str) -> Option<u64> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let line = maps.lines().find(|line| line.contains(name) && !line.contains("areas table"))?;
-    line.split_ascii_whitespace().nth(4)?.parse().ok()
+/// The inode of the first area that a process has mapped.
+fn inode_of(pid: u32) -> Option<u64> {
+    maps::of(pid).ok()?.iter().find(|vma| vma.is_area()).map(|vma| vma.inode)
 }

@@ -2,6 +2,7 @@
 //! first call on. The parent's table is the parent's.
 
 use areas::ErrorKind;
+use areas_testing::maps;
 
 use crate::support::{Agent, Folder, refused};
 
@@ -227,9 +228,8 @@ fn a_child_that_only_execs_pays_nothing() {
         parent.publish(&format!("area-{i}"));
     }
     // A child gets no part of its parent's table.
-    let has_table = |pid: u32| {
-        std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().contains("/memfd:areas table")
-    };
+    let has_table =
+        |pid: u32| maps::of(pid).unwrap().iter().any(|vma| vma.path.starts_with("/memfd:areas table"));
     let child = parent.fork();
     assert!(has_table(parent.pid()));
     assert!(!has_table(child.pid()));

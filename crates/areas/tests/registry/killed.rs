@@ -2,6 +2,7 @@
 //! cleared away.
 
 use areas::ErrorKind;
+use areas_testing::maps;
 use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Launch, is_root, refused, test_name};
@@ -30,8 +31,8 @@ fn a_reader_lets_go_of_the_tables_of_the_dead() {
     let folder = Folder::new();
     let mut reader = Agent::start(&folder);
     let tables = |reader: &Agent| {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", reader.pid())).unwrap();
-        maps.lines().filter(|line| line.contains("/memfd:areas table")).count()
+        let maps = maps::of(reader.pid()).unwrap();
+        maps.iter().filter(|vma| vma.path.starts_with("/memfd:areas table")).count()
     };
     for i in 0..3 {
         let mut holder = Agent::start(&folder);

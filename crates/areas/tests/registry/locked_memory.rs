@@ -2,6 +2,7 @@
 //! look at, and no more.
 
 use areas::ErrorKind;
+use areas_testing::status;
 
 use crate::support::{Agent, Folder, is_root, refused, test_name};
 
@@ -49,11 +50,7 @@ fn a_low_limit_of_locked_memory_does_for_looking() {
     let folder = Folder::of_user(USER);
     let [mut holder, mut reader] = std::array::from_fn(|_| Agent::start_as(&folder, USER, None));
     holder.publish("ring");
-    let locked = |agent: &Agent| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap().to_owned();
-        line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
-    };
+    let locked = |agent: &Agent| status::of(agent.pid()).unwrap().bytes("VmLck").unwrap();
     reader.ask("lock-everything future");
     reader.ask(&format!("limit locked {}", locked(&reader) + (4 << 20)));
     assert_eq!(reader.find("ring").unwrap().pid, holder.pid());

@@ -5,12 +5,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::support::{Agent, Folder, eventually};
+use areas_testing::meminfo;
 
 /// Shared memory of the whole machine, in MiB.
 fn shared_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("Shmem:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+    meminfo::bytes("Shmem") >> 20
 }
 
 const SIZE: u64 = 256;

@@ -1,6 +1,7 @@
 //! Many: areas in one process, teams in one registry, names looked up by one reader.
 
 use areas::ErrorKind;
+use areas_testing::sysctl;
 
 use crate::support::{Agent, Folder, Seen, refused, skip, test_name};
 
@@ -119,7 +120,7 @@ fn as_many_areas_as_descriptors() {
 
 #[test]
 fn machine_as_many_areas_as_mappings() {
-    let limit: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+    let limit = sysctl::number("vm/max_map_count");
     if limit > 300_000 {
         return skip(test_name!(), &format!("vm.max_map_count is {limit}: too many to use them up"));
     }

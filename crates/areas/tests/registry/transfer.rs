@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use areas::ErrorKind;
+use areas_testing::{descriptors, maps, meminfo};
 use rustix::process::Signal;
 
 use crate::support::{Agent, Folder, Held, eventually, refused};
@@ -66,16 +67,8 @@ pub(crate) fn take(agent: &mut Agent) -> Held {
 /// How many mappings and descriptors a process has of the memory of areas. (Those made by `make`
 /// have no name in `/proc`.)
 pub(crate) fn holds(pid: u32) -> (usize, usize) {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let mappings =
-        maps.lines().filter(|line| line.contains("/memfd:area") && !line.contains("table")).count();
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
-    let descriptors = open
-        .filter_map(|entry| fs::read_link(entry.path()).ok())
-        .filter(|to| {
-            to.to_string_lossy().starts_with("/memfd:area") && !to.to_string_lossy().contains("table")
-        })
-        .count();
+    let mappings = maps::of(pid).unwrap().iter().filter(|vma| vma.is_area()).count();
+    let descriptors = descriptors::of(pid).unwrap().iter().filter(|one| one.is_area()).count();
     (mappings, descriptors)
 }
 
@@ -193,9 +186,7 @@ fn a_stopped_target_has_it_when_it_goes_on() {
 
 /// Shared memory of the whole machine, in MiB.
 pub(crate) fn shared_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("Shmem:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+    meminfo::bytes("Shmem") >> 20
 }
 
 #[test]
@@ -326,10 +317,8 @@ fn what_shrank_or_grew_and_was_frozen_before_it_was_taken() {
 
 /// Where in `/proc` the object of the only area of a process is.
 fn descriptor_of(pid: u32) -> std::path::PathBuf {
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().map(|entry| entry.path());
-    let is_it = |to: &str| to.starts_with("/memfd:area") && !to.contains("table");
-    let found = open.filter(|path| fs::read_link(path).is_ok_and(|to| is_it(&to.to_string_lossy())));
-    found.last().unwrap()
+    let mut open = descriptors::of(pid).unwrap().into_iter();
+    open.rfind(descriptors::Descriptor::is_area).unwrap().path
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use areas::ErrorKind;
+use areas_testing::descriptors;
 use rustix::fs::{
     CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create, openat,
 };
@@ -52,12 +53,11 @@ fn intercept(agent: &Agent) -> Option<(Vec<u8>, OwnedFd)> {
 /// The same, with the claim to the id behind the memory.
 pub(crate) fn intercept_all(agent: &Agent) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
     let process = pidfd_open(Pid::from_raw(agent.pid().cast_signed()).unwrap(), PidfdFlags::empty()).ok()?;
-    for entry in fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().flatten() {
-        let number = entry.file_name().to_str().unwrap().parse().unwrap();
-        if !fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
+    for one in descriptors::of(agent.pid()).unwrap() {
+        if !one.target.starts_with("socket:") {
             continue;
         }
-        let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok()?;
+        let socket = pidfd_getfd(&process, one.number, PidfdGetfdFlags::empty()).ok()?;
         if sockopt::socket_type(&socket) != Ok(SocketType::DGRAM) {
             continue;
         }

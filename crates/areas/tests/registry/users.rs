@@ -1,6 +1,7 @@
 //! Two users of one machine: neither sees nor disturbs the other.
 
 use areas::ErrorKind;
+use areas_testing::status;
 
 use crate::support::{Agent, Folder, Launch, can_run, is_root, refused, test_name};
 
@@ -232,8 +233,8 @@ fn a_set_uid_program_goes_where_its_user_goes() {
     let script = "mount -t tmpfs -o mode=1777 tmpfs /dev/shm";
     let mut agent =
         Launch::at(&named).within(&["unshare", "--mount"]).after(script, &[]).program(program).start();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
-    let users = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+    let status = status::of(agent.pid()).unwrap();
+    let users = status.field("Uid").unwrap();
     assert!(users.contains("65533"), "the temporary folder is mounted nosuid: {users}");
     agent.publish("ring");
     let path = agent.ask("path");

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use areas::ErrorKind;
+use areas_testing::{maps, sysctl};
 
 use crate::support::{Agent, Folder, Held, is_root, refused, skip, test_name};
 
@@ -61,14 +62,9 @@ fn own_and_foreign_areas_come_in_the_order_of_addresses() {
     let place = walk(&mut holder, "walk", pid).iter().find(|(id, _)| *id == newest).unwrap().1;
     assert_eq!(next(&mut reader, pid, place - 1), Some((newest, place)));
     // The addresses are those that the kernel has.
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let maps = maps::of(pid).unwrap();
     for (_, address) in foreign {
-        assert!(maps.lines().any(|line| {
-            let (from, rest) = line.split_once('-').unwrap();
-            let (to, rest) = rest.split_once(' ').unwrap();
-            let [from, to] = [from, to].map(|text| usize::from_str_radix(text, 16).unwrap());
-            (from..to).contains(&address) && rest.contains("/memfd:area")
-        }));
+        assert!(maps.iter().any(|vma| vma.range().contains(&address) && vma.is_area()));
     }
 }
 
@@ -90,7 +86,7 @@ fn the_end_is_the_end_again_and_again_and_no_team_is_something_else() {
         assert_eq!(next(&mut reader, pid, usize::MAX), None);
     }
     // A number that no process has: the highest that there can be, and one.
-    let highest: u32 = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().parse().unwrap();
+    let highest = u32::try_from(sysctl::number("kernel/pid_max")).unwrap();
     for absent in [0, highest + 1, u32::MAX] {
         refused(reader.try_ask(&format!("next {absent} 0")), ErrorKind::NoSuchTeam);
     }

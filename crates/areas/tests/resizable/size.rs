@@ -1,6 +1,7 @@
 //! What a change of the size means: to clones, to pages, to rights, locks and guards.
 
 use areas::{Address, ErrorKind, Lock, Protection};
+use areas_testing::{maps, smaps};
 
 use super::{PAGE, allocated, bytes, name};
 
@@ -80,16 +81,7 @@ fn it_freezes_with_the_size_that_it_has() {
 /// a clone.
 #[test]
 fn the_lowest_page_can_be_a_guard() {
-    let rights_at = |address: usize| {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let holds = |line: &&str| {
-            let (from, rest) = line.split_once('-').unwrap();
-            let (to, _) = rest.split_once(' ').unwrap();
-            (usize::from_str_radix(from, 16).unwrap()..usize::from_str_radix(to, 16).unwrap())
-                .contains(&address)
-        };
-        maps.lines().find(holds).unwrap().split(' ').nth(1).unwrap().to_owned()
-    };
+    let rights_at = |address: usize| maps::at(address).unwrap().permissions;
     let name = name("guard");
     let mut area = areas::builder(4 * PAGE).name(&name).resizable(16 * PAGE).unwrap();
     let start = area.as_ptr().addr();
@@ -152,20 +144,9 @@ fn a_locked_one_stays_locked_as_it_grows() {
     let mut area =
         areas::builder(2 * PAGE).at(Address::AtOrAbove(hint)).lock(Lock::Full).resizable(2 * PAGE).unwrap();
     area.resize(6 * PAGE).unwrap();
-    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-    let begin = area.as_ptr().addr();
-    let mut inside = false;
-    let mut locked = 0;
-    for line in smaps.lines() {
-        if let Some((start, _)) =
-            line.split_once('-').filter(|(start, _)| start.len() >= 8 && !start.contains(':'))
-        {
-            let start = usize::from_str_radix(start, 16).unwrap_or(0);
-            inside = (begin..begin + 6 * PAGE).contains(&start);
-        } else if let Some(kilobytes) = line.strip_prefix("Locked:").filter(|_| inside) {
-            locked += kilobytes.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024;
-        }
-    }
+    let addresses = area.as_ptr().addr()..area.as_ptr().addr() + 6 * PAGE;
+    let ours = smaps::own().into_iter().filter(|one| addresses.contains(&one.start));
+    let locked: usize = ours.map(|one| one.bytes("Locked")).sum();
     assert_eq!(locked, 6 * PAGE);
     assert_eq!(area.residency().unwrap().resident(), 6 * PAGE as u64);
 }

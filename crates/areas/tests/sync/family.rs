@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use areas::ErrorKind;
 use areas::sync::{Mutex, Owner, SeqLock};
+use areas_testing::{Process, descriptors};
 
 use super::support::child::{Stage, test};
 use super::{LONG, SHORT, area, leave_locked, lock};
@@ -143,9 +144,8 @@ fn threads_that_lock_for_the_first_time_while_others_fork() {
                 // The child inherits no descriptor of a mark, nor a mutex that no process opens.
                 assert!(in_child(|| {
                     let own = Mutex::new(&area, 8).unwrap().lock(LONG).is_ok();
-                    let open = std::fs::read_dir("/proc/self/fd").unwrap();
-                    let links = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
-                    own && links.filter(|link| link.to_string_lossy().contains("/memfd:")).count() <= 2
+                    let open = descriptors::of(Process::Own).unwrap();
+                    own && open.iter().filter(|one| one.target.contains("/memfd:")).count() <= 2
                 }));
             });
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use areas::sync::{Locked, Mutex, Owner};
 use areas::{Area, Shared};
+use areas_testing::stat;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::child::{Peer, Stage, Test, reply, test};
@@ -105,8 +106,7 @@ impl Workers {
     fn kill(&mut self, victim: usize) {
         self.signal_others(victim, Signal::STOP);
         for (_, peer) in self.peers.iter().enumerate().filter(|&(number, _)| number != victim) {
-            let stat = || std::fs::read_to_string(format!("/proc/{}/stat", peer.pid())).unwrap();
-            while !stat().contains(") T ") {
+            while !stat::of(peer.pid()).unwrap().is_stopped() {
                 std::thread::yield_now();
             }
         }

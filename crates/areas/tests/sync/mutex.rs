@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use areas::ErrorKind;
 use areas::sync::{Locked, Mutex, Owner};
+use areas_testing::maps;
 
 use super::support::child::{Stage, test};
 use super::support::pool::Filled;
@@ -158,8 +159,8 @@ fn marks_go_with_their_area_and_their_thread() {
     let me = test!("marks_go_with_their_area_and_their_thread");
     let answer = me.alone(Stage::default(), || {
         let marks = || {
-            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-            maps.lines().filter(|line| line.contains("---s") && line.contains("/memfd:")).count()
+            let maps = maps::own();
+            maps.iter().filter(|vma| vma.permissions == "---s" && vma.path.contains("/memfd:")).count()
         };
         let (area, other) = (area(), area());
         let before = marks();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use areas::sync::SeqLock;
 use areas::{Area, ErrorKind, Shared};
+use areas_testing::stat;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::area;
@@ -154,10 +155,7 @@ fn a_writer_that_is_stopped_in_the_middle_is_busy() {
             let pid = Pid::from_raw(i32::try_from(writer.pid()).unwrap()).unwrap();
             for _ in 0..10_000 {
                 kill_process(pid, Signal::STOP).unwrap();
-                while !std::fs::read_to_string(format!("/proc/{}/stat", writer.pid()))
-                    .unwrap()
-                    .contains(") T ")
-                {}
+                while !stat::of(writer.pid()).unwrap().is_stopped() {}
                 let error = value.read(&mut [0; LEN]).err();
                 let unfinished = area.load::<u64>(0, Relaxed).unwrap() % 2 == 1;
                 assert_eq!(error.map(|error| error.kind()), unfinished.then_some(ErrorKind::Busy));

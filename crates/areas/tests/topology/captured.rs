@@ -2,12 +2,12 @@
 //! without it.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
 use areas::Topology;
 use areas::place::Targets;
+use areas_testing::skipped;
 
 use crate::tree::Tree;
 use crate::{info, node, ranking, set};
@@ -33,24 +33,10 @@ fn captured(machine: &str) -> Option<(Tree, Topology)> {
             Some((tree, topology))
         }
         Err(why) => {
-            skipped(&format!(
-                "SKIPPED: topology on captured machines: {machine}: {}",
-                why.replace('\n', "; ")
-            ));
+            let why = why.replace('\n', "; ");
+            skipped("topology on captured machines", &format!("{machine}: {why}"));
             None
         }
-    }
-}
-
-#[expect(
-    clippy::explicit_write,
-    reason = "the test harness swallows what eprintln! says in a test that passes"
-)]
-fn skipped(line: &str) {
-    writeln!(io::stderr(), "{line}").unwrap();
-    if let Some(log) = std::env::var_os("AREAS_SKIP_LOG") {
-        let mut log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        log.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
 
@@ -59,10 +45,8 @@ fn skipped(line: &str) {
 fn captured_all() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/sysfs");
     let Ok(entries) = fs::read_dir(&folder) else {
-        return skipped(&format!(
-            "SKIPPED: topology on all captured machines: there is no {}",
-            folder.display()
-        ));
+        let why = format!("there is no {}", folder.display());
+        return skipped("topology on all captured machines", &why);
     };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let machines: Vec<String> =

@@ -4,6 +4,7 @@
 use std::fs;
 
 use areas::{Area, Policy, Private};
+use areas_testing::meminfo;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::{HUGE, MIB, nodes};
@@ -95,9 +96,7 @@ pub(crate) const SLACK: usize = 12 * MIB;
 
 /// `MemFree` of a node, in bytes.
 pub(crate) fn free(node: u32) -> u64 {
-    let text = fs::read_to_string(format!("/sys/devices/system/node/node{node}/meminfo")).unwrap();
-    let line = text.lines().find(|line| line.contains("MemFree:")).unwrap();
-    line.split_ascii_whitespace().nth(3).unwrap().parse::<u64>().unwrap() << 10
+    meminfo::of_node(node, "MemFree")
 }
 
 fn weight_file(node: u32) -> String {

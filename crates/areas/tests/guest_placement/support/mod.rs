@@ -7,9 +7,6 @@ pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod pages;
 
-use std::fs::File;
-use std::io::Write as _;
-
 use areas::{Node, NodeSet};
 
 pub(crate) const PAGE: usize = 4096;
@@ -37,15 +34,9 @@ pub(crate) fn in_guest(test: &str) -> bool {
     guest
 }
 
-/// On stderr, and in the log that `cargo xtask test` reads.
+/// Says aloud that something could not be tested here.
 pub(crate) fn skipped(test: &str, why: &str) {
-    let test = test.trim_end_matches("::here");
-    let line = format!("SKIPPED: {test}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let mut log = File::options().append(true).create(true).open(path).unwrap();
-        log.write_all(line.as_bytes()).unwrap();
-    }
+    areas_testing::skipped(test.trim_end_matches("::here"), why);
 }
 
 pub(crate) fn node(id: u32) -> Node {

@@ -1,9 +1,9 @@
-//! Where pages are, asked of the kernel without the library: `move_pages` and
-//! `/proc/self/numa_maps`.
+//! Where pages are, asked of the kernel without the library: `move_pages`, and `areas-testing`.
 
 #![expect(unsafe_code, reason = "raw system calls and touching raw memory; each block has its proof")]
 
-use std::collections::BTreeMap;
+use areas_testing::numa_maps::{self, Placed};
+use areas_testing::smaps;
 
 /// For each page of so many bytes from `start` on: its node, or a negative error number.
 #[track_caller]
@@ -45,30 +45,11 @@ pub(crate) fn nodes_of(start: *const u8, len: usize, page: usize) -> Vec<u32> {
         .collect()
 }
 
-/// The page frame of each base page of a range, by `/proc/self/pagemap`; 0 where none is mapped.
-pub(crate) fn frames(start: *const u8, len: usize) -> Vec<u64> {
-    use std::os::unix::fs::FileExt as _;
-    let mut words = vec![0_u8; len.div_ceil(4096) * 8];
-    let table = std::fs::File::open("/proc/self/pagemap").unwrap();
-    table.read_exact_at(&mut words, (start.addr() / 4096 * 8) as u64).unwrap();
-    let words = words.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
-    words.map(|word| if word >> 63 == 1 { word & ((1 << 55) - 1) } else { 0 }).collect()
-}
-
-/// The bytes of a range that are mapped as transparent huge pages, by `/proc/self/smaps`.
+/// The bytes of the mappings that begin in a range that are mapped as transparent huge pages.
 pub(crate) fn huge_bytes(start: *const u8, len: usize) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let range = start.addr()..start.addr() + len;
-    let (mut inside, mut kilobytes) = (false, 0);
-    for line in text.lines() {
-        let first = line.split_ascii_whitespace().next().unwrap_or_default();
-        if let Some((address, _)) = first.split_once('-') {
-            inside = usize::from_str_radix(address, 16).is_ok_and(|address| range.contains(&address));
-        } else if inside && ["AnonHugePages:", "ShmemPmdMapped:"].contains(&first) {
-            kilobytes += line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
-        }
-    }
-    kilobytes << 10
+    let inside = smaps::own().into_iter().filter(|one| range.contains(&one.start));
+    inside.map(|one| (one.bytes("AnonHugePages") + one.bytes("ShmemPmdMapped")) as u64).sum()
 }
 
 /// Writes to a byte of each page, as any program that uses memory does.
@@ -83,37 +64,9 @@ pub(crate) unsafe fn touch(start: *mut u8, len: usize, page: usize) {
     }
 }
 
-/// A line of `/proc/self/numa_maps`: the policy as the kernel prints it, and pages by node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NumaMap {
-    pub(crate) policy: String,
-    pub(crate) pages: BTreeMap<u32, u64>,
-}
-
-/// The lines of the mappings that begin in a range of addresses, in order.
-pub(crate) fn numa_maps(start: *const u8, len: usize) -> Vec<NumaMap> {
-    let text = std::fs::read_to_string("/proc/self/numa_maps").unwrap();
-    let range = start.addr()..start.addr() + len;
-    text.lines()
-        .filter_map(|line| {
-            let (address, rest) = line.split_once(' ')?;
-            let address = usize::from_str_radix(address, 16).ok()?;
-            // A policy can have a blank in its name: `prefer (many):0-1`.
-            let end =
-                ["file=", "anon=", "dirty=", "huge", "mapped=", "N0=", "N1=", "N2=", "N3=", "stack", "heap"]
-                    .iter()
-                    .filter_map(|word| rest.find(&format!(" {word}")))
-                    .min()
-                    .unwrap_or(rest.len());
-            let pages = rest[end..].split(' ').filter_map(|word| {
-                let (node, pages) = word.strip_prefix('N')?.split_once('=')?;
-                Some((node.parse().ok()?, pages.parse().ok()?))
-            });
-            range
-                .contains(&address)
-                .then(|| NumaMap { policy: rest[..end].to_owned(), pages: pages.collect() })
-        })
-        .collect()
+/// The policies and pages of the mappings that begin in a range of addresses, in order.
+pub(crate) fn numa_maps(start: *const u8, len: usize) -> Vec<Placed> {
+    numa_maps::within(start.addr()..start.addr() + len)
 }
 
 /// mbind as it is: a mask of one word, and how many bits the kernel is given.

@@ -2,6 +2,7 @@
 
 use areas::registry::Source;
 use areas::{Area, Shared};
+use areas_testing::{Process, smaps};
 
 use super::serve::Failure;
 
@@ -60,9 +61,6 @@ pub(crate) fn clone(source: &Source, name: &str, own_name: Option<&str>) -> Resu
 
 /// Whether the kernel keeps the mapping that begins there in RAM.
 pub(crate) fn locked_at(address: usize) -> bool {
-    let smaps = std::fs::read_to_string("/proc/thread-self/smaps").unwrap_or_default();
-    let start = format!("{address:x}-");
-    let mapping = smaps.lines().skip_while(|line| !line.starts_with(&start));
-    let flags = mapping.skip(1).find(|line| line.starts_with("VmFlags:"));
-    flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "lo"))
+    let mappings = smaps::of(Process::Thread).unwrap_or_default();
+    mappings.iter().any(|one| one.start == address && one.has("lo"))
 }

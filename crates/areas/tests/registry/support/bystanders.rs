@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::raw;
 use super::serve::{Failure, Holdings};
+use areas_testing::{Process, descriptors};
 
 /// What every bystander's file holds: nothing that a control file or an area could be mistaken for.
 const BYTE: u8 = 0xff;
@@ -37,13 +38,8 @@ pub(crate) fn close_transfer_socket() -> Result<(), Failure> {
 }
 
 fn sockets() -> Result<Vec<i32>, Failure> {
-    let mut sockets = Vec::new();
-    for entry in fs::read_dir("/proc/thread-self/fd")?.flatten() {
-        if fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
-            sockets.push(entry.file_name().to_string_lossy().parse()?);
-        }
-    }
-    Ok(sockets)
+    let all = descriptors::of(Process::Thread)?.into_iter();
+    Ok(all.filter(|one| one.target.starts_with("socket:")).map(|one| one.number).collect())
 }
 
 /// Opens so many files, which get the lowest free numbers.

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use areas::{Area, CreatedOrOpened, ErrorKind, Received, Shared};
+use areas_testing::{Process, maps};
 
 use super::serve::{Failure, Holdings, done};
 
@@ -98,10 +99,9 @@ fn again(name: &str, time: Duration) -> Result<String, Failure> {
 /// Makes of all its areas what is only claimed, as a process leaves it that is stopped in that
 /// moment, or is hostile.
 fn unsettle() -> Result<String, Failure> {
-    let maps = std::fs::read_to_string("/proc/thread-self/maps")?;
-    let line = maps.lines().find(|line| line.contains("areas table")).ok_or("no table".to_owned())?;
-    let start = line.split('-').next().unwrap_or_default();
-    let table = u64::from_str_radix(start, 16)?;
+    let maps = maps::of(Process::Thread)?;
+    let table = maps.iter().find(|vma| vma.path.contains("areas table")).ok_or("no table".to_owned())?;
+    let table = table.start as u64;
     let memory = std::fs::File::options().read(true).write(true).open("/proc/thread-self/mem")?;
     for record in 0..8 {
         let at = table + (4 << 20) + record * 192 + 84;

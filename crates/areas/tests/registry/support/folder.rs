@@ -1,5 +1,7 @@
 //! A registry's folder of a test's own, and what lies in it, looked at without the library.
 
+use areas_testing::stat;
+
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
@@ -149,25 +151,19 @@ impl Drop for Folder {
     }
 }
 
-/// The fields of `/proc/PID/stat` behind the name, the state first.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(text[text.rfind(')')? + 1..].split_whitespace().map(str::to_owned).collect())
-}
-
 /// When a process started, in clock ticks.
 pub(crate) fn start_time(pid: u32) -> u64 {
-    stat(pid).expect("the process is there")[19].parse().expect("a number")
+    stat::of(pid).expect("the process is there").start_time
 }
 
 /// Whether a process's leader has ended: other threads may live.
 pub(crate) fn has_no_leader(pid: u32) -> bool {
-    stat(pid).is_some_and(|fields| fields[0] == "Z")
+    stat::of(pid).is_some_and(|stat| stat.state == 'Z')
 }
 
 /// Whether a process has died and no process has fetched its status.
 pub(crate) fn is_zombie(pid: u32) -> bool {
     // Threads may outlive the leader, a sanitizer's own for one: they have its descriptors and
     // mappings still.
-    stat(pid).is_some_and(|fields| fields[0] == "Z" && fields[17] == "1")
+    stat::of(pid).is_some_and(|stat| stat.state == 'Z' && stat.threads == 1)
 }

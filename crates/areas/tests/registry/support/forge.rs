@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use areas_testing::{Process, descriptors};
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, ftruncate, memfd_create, seek};
 
 use super::folder::start_time;
@@ -106,10 +107,9 @@ pub(crate) fn shrink_tables(folder: &str, count: u32) -> Result<String, Failure>
 
 /// Our table's descriptor, in `/proc`.
 pub(crate) fn own_table() -> Result<PathBuf, Failure> {
-    for entry in fs::read_dir("/proc/thread-self/fd")? {
-        let path = entry?.path();
-        if fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table")) {
-            return Ok(path);
+    for one in descriptors::of(Process::Thread)? {
+        if one.target.starts_with("/memfd:areas table") {
+            return Ok(one.path);
         }
     }
     Err("this process has no table".to_owned().into())

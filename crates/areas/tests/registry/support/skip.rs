@@ -1,18 +1,8 @@
-//! What cannot be checked here is said aloud: on stderr, and in the file that AREAS_SKIP_LOG names.
+//! What cannot be checked here is said aloud.
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Says that a test, or part of one, could not run.
-pub(crate) fn skip(test: &str, why: &str) {
-    let line = format!("SKIPPED: {test}: {why}\n");
-    // Past the harness, which would keep it to itself where the test passes.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("AREAS_SKIP_LOG") {
-        let log = std::fs::File::options().append(true).create(true).open(path);
-        log.and_then(|mut log| log.write_all(line.as_bytes())).expect("AREAS_SKIP_LOG can be written");
-    }
-}
+pub(crate) use areas_testing::skipped as skip;
 
 /// Whether we may become other users; where not, that is said.
 pub(crate) fn is_root(test: &str) -> bool {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use areas::registry::{self, Source};
 use areas::{ErrorKind, Mapping, Protection, Provider, Request, System};
+use areas_testing::{Process, maps};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::serve::{Failure, Holdings};
@@ -94,7 +95,7 @@ fn publish_most(holdings: &mut Holdings, prefix: &str) -> Result<String, Failure
 /// Uses mappings up, to a number of them: private areas, of which no two neighbours have the same
 /// protection.
 fn use_mappings(holdings: &mut Holdings, wanted: usize) -> Result<String, Failure> {
-    let used = || std::fs::read_to_string("/proc/self/maps").map(|maps| maps.lines().count());
+    let used = || maps::count(Process::Own);
     for i in 0..wanted.saturating_sub(used()?) {
         let protection = if i % 2 == 0 { Protection::READ } else { Protection::READ_WRITE };
         holdings.blocks.push(areas::builder(1).protection(protection).private()?);

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::Command;
 
+use areas_testing::{Process, descriptors};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -20,7 +21,7 @@ pub(super) fn perform(words: &[&str], holdings: &mut Holdings) -> Result<String,
         ["new-user-namespace"] => done(identity::new_user_namespace()?),
         ["dumpable", yes] => done(identity::set_dumpable(yes == "yes")?),
         ["threads"] => Ok(fs::read_dir("/proc/self/task")?.count().to_string()),
-        ["descriptors"] => Ok(fs::read_dir("/proc/thread-self/fd")?.count().to_string()),
+        ["descriptors"] => Ok(descriptors::count(Process::Thread)?.to_string()),
         // For what only this process's mount namespace shows.
         ["mode", path] => Ok(format!("{:o}", fs::metadata(path)?.permissions().mode() & 0o7777)),
         ["run", program, ..] => {

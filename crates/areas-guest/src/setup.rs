@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::fetch::{BUSYBOX, Fetch, is_complete, remove_folder};
-use super::kernel::Kernel;
-use crate::{lock, process};
+use crate::fetch::{BUSYBOX, Fetch, is_complete, remove_folder};
+use crate::kernel::Kernel;
+use crate::programs;
 
 const QEMU: &str = "root/usr/bin/qemu-system-x86_64";
 
@@ -32,7 +32,7 @@ impl Kit {
     /// QEMU, with the libraries and firmware it was unpacked with. It dies with this process,
     /// however that ends.
     pub(crate) fn qemu(&self) -> Command {
-        let mut command = match process::which("setpriv") {
+        let mut command = match programs::which("setpriv") {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
                 command.arg("--pdeathsig=KILL").arg(&self.qemu);
@@ -52,11 +52,11 @@ impl Kit {
     }
 }
 
-/// The cache folder: `AREAS_VM_CACHE`, else `numa-vm` in cargo's target folder.
-pub(crate) fn cache_folder() -> Result<PathBuf> {
+/// The cache folder: `AREAS_VM_CACHE`, else this one.
+pub(crate) fn cache_folder(otherwise: &Path) -> Result<PathBuf> {
     let folder = match std::env::var_os("AREAS_VM_CACHE").filter(|value| !value.is_empty()) {
         Some(folder) => PathBuf::from(folder),
-        None => process::target_folder().join("numa-vm"),
+        None => otherwise.to_owned(),
     };
     fs::create_dir_all(&folder).with_context(|| {
         format!("cannot create the cache folder {} (AREAS_VM_CACHE moves it)", folder.display())
@@ -64,15 +64,10 @@ pub(crate) fn cache_folder() -> Result<PathBuf> {
     Ok(fs::canonicalize(folder)?)
 }
 
-/// The cache's mutex: one process fetches, the others wait for it.
-pub(crate) fn lock_cache(cache: &Path) -> Result<File> {
-    lock::take(&cache.join("mutex"))
-}
-
 /// Makes sure that everything for `kernel` is in `cache`, which the caller holds the mutex of.
 pub(crate) fn prepare(cache: &Path, kernel: &Kernel) -> Result<Kit> {
     let fetch = Fetch { cache, lists: None };
-    let installed = process::which("qemu-system-x86_64");
+    let installed = programs::which("qemu-system-x86_64");
     let (qemu, unpacked) = match installed {
         Some(qemu) => (qemu, None),
         None => (cache.join(QEMU), Some(cache.join("root"))),

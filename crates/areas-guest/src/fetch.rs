@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::kernel::Kernel;
-use crate::process;
+use crate::kernel::Kernel;
+use crate::programs;
 
 /// A static busybox, in the cache folder.
 pub(super) const BUSYBOX: &str = "root/bin/busybox";
@@ -180,7 +180,7 @@ impl Fetch<'_> {
     /// Runs `command` with its output in the log as well as in the answer.
     fn run(&self, command: &mut Command) -> Result<String> {
         let program = command.get_program().to_owned();
-        self.note(&format!("$ {}", process::shown(command)))?;
+        self.note(&format!("$ {}", programs::shown(command)))?;
         let output = command.stdin(Stdio::null()).env("LC_ALL", "C").output().with_context(|| {
             format!(
                 "cannot run {}: guests are made from Debian packages and need apt and dpkg (without them, put \
@@ -197,7 +197,7 @@ impl Fetch<'_> {
             let last: Vec<&str> = complaint.lines().skip(end).collect();
             bail!(
                 "{} failed ({}): {}\n(all that was tried is in {}; is the package mirror reachable?)",
-                process::shown(command),
+                programs::shown(command),
                 output.status,
                 last.join(" / "),
                 self.cache.join("setup.log").display()

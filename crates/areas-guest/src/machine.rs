@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::layout::Layout;
-use super::setup::Kit;
+use crate::layout::Layout;
+use crate::setup::Kit;
 
 /// The guest's side of each is named in init.sh.
 const PORTS: [&str; 4] = ["stdout", "stderr", "status", "tar"];

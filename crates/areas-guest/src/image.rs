@@ -12,9 +12,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::cpio::Archive;
-use super::setup::Kit;
-use crate::process;
+use crate::archive::Archive;
+use crate::programs;
+use crate::setup::Kit;
 
 const INIT: &str = include_str!("init.sh");
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n";
@@ -45,48 +45,48 @@ pub(crate) fn write(path: &Path, kit: &Kit, payload: &Payload<'_>) -> Result<u64
     base(&mut image, kit)?;
     let run = program(&mut image, payload)?;
     for name in payload.with {
-        let found = process::which(name)
+        let found = programs::which(name)
             .with_context(|| format!("there is no program {name} here that could go along (--with)"))?;
         let name = Path::new(name).file_name().context("a program has a name")?;
-        image.copy(&[b"usr/bin/", name.as_bytes()].concat(), &found, true)?;
+        image.copy(Path::new("usr/bin").join(name), &found, true)?;
         libraries(&mut image, &found)?;
     }
-    image.file(b"run.sh", 0o755, &run)?;
+    image.file("run.sh", 0o755, &run)?;
     let conf = format!(
         "MODULES={}\nSWAP={}\nOUT={}\n",
         quoted(OsStr::new(payload.modules)).to_string_lossy(),
         if payload.swap { "1" } else { "" },
         if payload.out { "1" } else { "" }
     );
-    image.file(b"vm.conf", 0o644, conf.as_bytes())?;
-    image.finish().with_context(|| format!("cannot write {}", path.display()))
+    image.file("vm.conf", 0o644, conf.as_bytes())?;
+    image.finish().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(fs::metadata(path)?.len())
 }
 
 fn base(image: &mut Image, kit: &Kit) -> Result<()> {
     for folder in FOLDERS {
-        image.directory(folder.as_bytes())?;
+        image.directory(folder)?;
     }
     // What the kernel gives its first process to speak on, until that mounts a better /dev.
-    image.character_device(b"dev/console", 0o600, (5, 1))?;
-    image.file(b"init", 0o755, INIT.as_bytes())?;
+    image.character_device("dev/console", 0o600, (5, 1))?;
+    image.file("init", 0o755, INIT.as_bytes())?;
     for (name, text) in [("passwd", PASSWD), ("group", GROUP), ("hosts", HOSTS)] {
-        image.file(format!("etc/{name}").as_bytes(), 0o644, text.as_bytes())?;
+        image.file(format!("etc/{name}"), 0o644, text.as_bytes())?;
     }
-    image.copy(b"bin/busybox", &kit.busybox, true)?;
+    image.copy("bin/busybox", &kit.busybox, true)?;
     let listed =
         Command::new(&kit.busybox).arg("--list").output().context("cannot run the unpacked busybox")?;
     ensure!(listed.status.success(), "{} --list failed", kit.busybox.display());
     for applet in String::from_utf8_lossy(&listed.stdout).lines().filter(|&applet| applet != "busybox") {
-        image.symlink(format!("bin/{applet}").as_bytes(), b"busybox")?;
+        image.symlink(format!("bin/{applet}"), "busybox")?;
     }
     if let Some(modules) = &kit.modules {
         for entry in fs::read_dir(modules)? {
             let entry = entry?;
-            let name = [b"lib/modules/", entry.file_name().as_bytes()].concat();
-            image.copy(&name, &entry.path(), false)?;
+            image.copy(Path::new("lib/modules").join(entry.file_name()), &entry.path(), false)?;
         }
     } else {
-        image.file(b"lib/modules/deps", 0o644, b"")?;
+        image.file("lib/modules/deps", 0o644, b"")?;
     }
     Ok(())
 }
@@ -108,7 +108,7 @@ fn program(image: &mut Image, payload: &Payload<'_>) -> Result<Vec<u8>> {
     }
     let source = fs::canonicalize(payload.program)
         .with_context(|| format!("cannot find the program {}", payload.program.display()))?;
-    image.directory(b"payload")?;
+    image.directory("payload")?;
     if source.is_dir() {
         folder(image, &source, Path::new("payload"))?;
         if executable(&source.join("run"))? {
@@ -123,7 +123,7 @@ fn program(image: &mut Image, payload: &Payload<'_>) -> Result<Vec<u8>> {
         // show.
         let name = payload.program.file_name().or(source.file_name()).context("a program has a name")?;
         let inside = Path::new("payload").join(name);
-        image.copy(inside.as_os_str().as_bytes(), &source, true)?;
+        image.copy(&inside, &source, true)?;
         libraries(image, &source)?;
         script.extend_from_slice(b"exec ");
         script.extend_from_slice(quoted(Path::new("/").join(inside).as_os_str()).as_bytes());
@@ -153,11 +153,11 @@ fn folder(image: &mut Image, from: &Path, to: &Path) -> Result<()> {
         let (source, inside) = (entry.path(), to.join(entry.file_name()));
         let metadata = fs::metadata(&source).with_context(|| format!("cannot read {}", source.display()))?;
         if metadata.is_dir() {
-            image.directory(inside.as_os_str().as_bytes())?;
+            image.directory(&inside)?;
             folder(image, &source, &inside)?;
         } else if metadata.is_file() {
             let runs = executable(&source)?;
-            image.copy(inside.as_os_str().as_bytes(), &source, runs)?;
+            image.copy(&inside, &source, runs)?;
             if runs {
                 libraries(image, &source)?;
             }
@@ -184,8 +184,8 @@ fn libraries(image: &mut Image, program: &Path) -> Result<()> {
         .output()
         .context("cannot run ldd, which lists the libraries that a program needs (package libc-bin)")?;
     for library in libraries_listed(&listed.stdout)? {
-        if !image.contains(library.as_os_str().as_bytes()) {
-            image.copy(library.as_os_str().as_bytes(), &library, true)?;
+        if !image.contains(&library) {
+            image.copy(&library, &library, true)?;
         }
     }
     Ok(())
