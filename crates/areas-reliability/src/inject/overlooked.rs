@@ -313,6 +313,8 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["openat", "getdents64", "fstat", "statx", "pread64", "pwrite64", "fchmod", "read"], NOTE_RETIRED)
         .about(&["registry", "areas table", "memfd:areas ", "control", "teams"])
         .of(&["retire"]),
+    rule(&["read"], NOTE_RETIRED).about(&["/proc/"]).of(&["retire"]),
+    rule(&["fcntl(F_GET_SEALS)"], NOTE_RETIRED).about(&["areas table"]).of(&["retire"]),
     rule(&["pread64", "pwrite64"], "waking those who wait: they look by themselves after a second")
         .about(&["/control"])
         .of(REGISTRY),
