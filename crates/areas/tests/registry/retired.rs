@@ -123,6 +123,24 @@ fn memory_retired_elsewhere_is_refused_once_and_then_passed_over() {
     assert!(first.has_bytes_of(old, "retired-elsewhere"));
 }
 
+/// It was published before; its child would publish it again, behind the moment it was retired.
+#[test]
+fn a_forked_child_does_not_publish_what_was_retired() {
+    let folder = Folder::new();
+    let (mut holder, mut helper) = (Agent::start(&folder), Agent::start(&folder));
+    let (area, other) = (holder.publish("model"), holder.publish("stays"));
+    let clone = helper.clone_of("model").unwrap();
+    helper.ask(&format!("retire {}", clone.handle));
+    let mut child = holder.fork();
+    child.keep().unwrap();
+    assert_eq!((child.id(area), child.id(other).is_some()), (None, true));
+    assert!(child.has_bytes_of(area, "model"));
+    let new = helper.publish("model");
+    for agent in [&mut child, &mut Agent::start(&folder), &mut holder] {
+        assert_eq!(Some(agent.find("model").unwrap().id), new.id);
+    }
+}
+
 #[test]
 fn it_stays_retired_whatever_is_done_to_it() {
     let name = format!("retired-{}", std::process::id());

@@ -104,7 +104,7 @@ impl State {
             let Some(hit) = oldest else { return Ok(None) };
             if hit.holder.is_live() {
                 let source = Source::new(hit.holder.clone(), hit.record.clone());
-                if self.any_retired() && source.is_retired() {
+                if self.may_be_retired(hit.record.created) && source.is_retired() {
                     match &hit.holder {
                         Holder::Own => self.retire_own(hit.record.object),
                         Holder::Peer(peer) => peer.pass_over(hit.record.id),

@@ -55,8 +55,8 @@ pub(super) struct Quiet {
     transfer_socket: Option<Since>,
     /// No process waited for a name.
     waiters: Option<Since>,
-    /// No memory was retired.
-    retired: Option<Since>,
+    /// When memory was last retired.
+    last_retired: Option<(Since, u64)>,
 }
 
 impl State {
@@ -94,18 +94,19 @@ impl State {
         }
     }
 
-    /// Whether memory may have been retired that its holders still list, by what the last look at
-    /// the folder showed: then what is found is looked at.
-    pub(super) fn any_retired(&mut self) -> bool {
-        if self.seen.is_some_and(|seen| self.quiet.retired.is_some_and(|since| since.is_still(seen))) {
-            return false;
-        }
-        self.quiet.retired = None;
-        if self.directory.as_ref().is_none_or(Directory::any_retired) {
-            return true;
-        }
-        self.quiet.retired = self.seen.and_then(|seen| Since::new(seen.news));
-        false
+    /// Whether memory that was published then may have been retired since, by what the last look at
+    /// the folder showed: then it is looked at.
+    pub(super) fn may_be_retired(&mut self, published: u64) -> bool {
+        let known = self.seen.and_then(|seen| {
+            self.quiet.last_retired.and_then(|(since, last)| since.is_still(seen).then_some(last))
+        });
+        let last = known.unwrap_or_else(|| {
+            // Without a folder it is not known.
+            let last = self.directory.as_ref().map_or(u64::MAX, Directory::last_retired);
+            self.quiet.last_retired = self.seen.and_then(|seen| Some((Since::new(seen.news)?, last)));
+            last
+        });
+        published <= last
     }
 
     /// Has those who look for names look at what they find: something was retired.
