@@ -52,9 +52,6 @@ impl Rule {
     }
 }
 
-const NOTE_RETIRED: &str =
-    "that others are to look for what is retired: who finds it is refused as it opens it";
-
 const JOINING: &[&str] = &[
     "join-first",
     "join",
@@ -306,15 +303,6 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&["ftruncate"], "the control file's length: where it is short, those who wait look more often")
         .about(&["/control"])
         .of(JOINING),
-    rule(&["openat", "pread64"], "whether anything was retired: where that cannot be read, what is found is looked at")
-        .about(&["control"])
-        .of(&["find", "find-again"]),
-    rule(&["readlinkat", "memfd_create", "munlock", "mmap", "mremap"], NOTE_RETIRED).of(&["retire"]),
-    rule(&["openat", "getdents64", "fstat", "statx", "pread64", "pwrite64", "fchmod", "read"], NOTE_RETIRED)
-        .about(&["registry", "areas table", "memfd:areas ", "control", "teams"])
-        .of(&["retire"]),
-    rule(&["read"], NOTE_RETIRED).about(&["/proc/"]).of(&["retire"]),
-    rule(&["fcntl(F_GET_SEALS)"], NOTE_RETIRED).about(&["areas table"]).of(&["retire"]),
     rule(&["pread64", "pwrite64"], "waking those who wait: they look by themselves after a second")
         .about(&["/control"])
         .of(REGISTRY),

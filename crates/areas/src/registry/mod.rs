@@ -90,9 +90,8 @@ pub type Look = Inspection;
 ///
 /// Names need not be unique. A name that was found once is found again by its holder's table alone.
 /// An area whose holder has closed the descriptor of its memory is passed over once an attempt to
-/// open it has shown that. One that was [retired](crate::Area::retire) is passed over at once, but
-/// for a name that was found before, or memory that a process with another registry retired: then
-/// once an attempt to open it has shown that.
+/// open it has shown that; so is one that was [retired](crate::Area::retire), which is looked at
+/// when a name is found for the first time.
 ///
 /// # Errors
 /// [`ErrorKind::NoSuchArea`] if there is none, [`ErrorKind::Limit`] if there is none that can be
@@ -167,18 +166,19 @@ pub(crate) fn list_of(object: Identity) -> Result<Listing> {
 
 /// An error where another area has that name already: before anything is made for it.
 pub(crate) fn refuse_taken(name: &Name) -> Result<()> {
-    match state::state()?.find(name.as_bytes())? {
-        Some(source) => Err(state::taken(format!("publish area {name:?} exclusively"), &source)),
-        None => Ok(()),
+    let mut state = state::state()?;
+    match state.find(name.as_bytes())? {
+        // It was found before it was retired.
+        Some(source) if source.is_retired() => state.pass_over(&source),
+        Some(source) => return Err(state::taken(format!("publish area {name:?} exclusively"), &source)),
+        None => {}
     }
+    Ok(())
 }
 
-/// Withdraws all areas of this process over an object that is retired, and has others look for
-/// such.
+/// Withdraws all areas of this process over an object that is retired.
 pub(crate) fn retire_own(object: Identity) -> Result<()> {
-    let mut state = state::state()?;
-    state.retire_own(object);
-    state.note_retired();
+    state::state()?.retire_own(object);
     Ok(())
 }
 

@@ -1,9 +1,5 @@
 //! Names taken back while the mapping stays, and memory that no process finds any more.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-
 use areas::{ErrorKind, registry};
 
 use crate::support::{Agent, Folder, refused};
@@ -92,53 +88,36 @@ fn the_next_of_the_name_is_found_though_the_oldest_is_retired() {
     assert_eq!(Some(Agent::start(&folder).find("model").unwrap().id), new.id);
 }
 
-/// By a process that has another registry, or none: no process of this one is notified of it.
 #[test]
-fn memory_retired_elsewhere_is_refused_once_and_then_passed_over() {
+fn ones_own_that_was_found_before_is_passed_over_once_it_was_refused() {
     let folder = Folder::new();
-    let (mut first, mut second, mut reader) =
-        (Agent::start(&folder), Agent::start(&folder), Agent::start(&folder));
-    let old = first.publish("retired-elsewhere");
-    let new = second.publish("retired-elsewhere");
-    let descriptors = format!("/proc/{}/fd", first.pid());
-    let is_object = |path: &PathBuf| {
-        let target = fs::read_link(path).unwrap_or_default();
-        // Not the table, `/memfd:areas table`.
-        ["/memfd:area:", "/memfd:area "].iter().any(|label| target.to_string_lossy().starts_with(label))
-    };
-    let mut paths = fs::read_dir(descriptors).unwrap().map(|entry| entry.unwrap().path()).filter(is_object);
-    fs::set_permissions(paths.next().unwrap(), Permissions::from_mode(0o640)).unwrap();
-    assert_eq!(paths.next(), None, "the area has one descriptor");
-    let text = refused(reader.clone_of("retired-elsewhere"), ErrorKind::NoSuchArea);
+    let (mut maker, mut helper) = (Agent::start(&folder), Agent::start(&folder));
+    let area = maker.publish("model");
+    let clone = helper.clone_of("model").unwrap();
+    assert_eq!(Some(maker.find("model").unwrap().id), area.id);
+    helper.ask(&format!("retire {}", clone.handle));
+    let text = refused(maker.clone_of("model"), ErrorKind::NoSuchArea);
     assert!(text.contains("is retired"), "{text}");
-    for _ in 0..2 {
-        assert_eq!(Some(reader.find("retired-elsewhere").unwrap().id), new.id);
-    }
-    // Once anything is retired in this registry, who finds it looks.
-    let other = second.publish("other");
-    second.ask(&format!("retire {}", other.handle));
-    for agent in [&mut Agent::start(&folder), &mut second] {
-        assert_eq!(Some(agent.find("retired-elsewhere").unwrap().id), new.id);
-    }
-    assert!(first.has_bytes_of(old, "retired-elsewhere"));
+    refused(maker.find("model"), ErrorKind::NoSuchArea);
+    let new = helper.publish("model");
+    assert_eq!(Some(maker.find("model").unwrap().id), new.id);
+    assert!(maker.clone_of("model").is_ok() && maker.has_bytes_of(area, "model"));
 }
 
-/// It was published before; its child would publish it again, behind the moment it was retired.
 #[test]
-fn a_forked_child_does_not_publish_what_was_retired() {
+fn a_retired_area_that_was_found_before_leaves_its_name_free() {
     let folder = Folder::new();
-    let (mut holder, mut helper) = (Agent::start(&folder), Agent::start(&folder));
-    let (area, other) = (holder.publish("model"), holder.publish("stays"));
+    let (mut maker, mut helper, mut met) =
+        (Agent::start(&folder), Agent::start(&folder), Agent::start(&folder));
+    maker.publish("model");
     let clone = helper.clone_of("model").unwrap();
-    helper.ask(&format!("retire {}", clone.handle));
-    let mut child = holder.fork();
-    child.keep().unwrap();
-    assert_eq!((child.id(area), child.id(other).is_some()), (None, true));
-    assert!(child.has_bytes_of(area, "model"));
-    let new = helper.publish("model");
-    for agent in [&mut child, &mut Agent::start(&folder), &mut holder] {
-        assert_eq!(Some(agent.find("model").unwrap().id), new.id);
+    for agent in [&mut met, &mut maker] {
+        agent.find("model").unwrap();
     }
+    helper.ask(&format!("retire {}", clone.handle));
+    met.ask("exclusive create model");
+    let new = Agent::start(&folder).find("model").unwrap();
+    assert_eq!(met.find("model").unwrap().id, new.id);
 }
 
 #[test]

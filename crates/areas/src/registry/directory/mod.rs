@@ -23,7 +23,6 @@ mod link;
 mod meeting;
 mod own_files;
 mod places;
-mod retirements;
 mod root;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

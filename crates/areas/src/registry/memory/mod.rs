@@ -39,8 +39,14 @@ impl Source {
         if !is_retired(stat) {
             return Ok(());
         }
-        if let Holder::Peer(peer) = &self.holder {
-            peer.pass_over(self.record.id);
+        match &self.holder {
+            Holder::Peer(peer) => peer.pass_over(self.record.id),
+            // Another holder did that since we found it.
+            Holder::Own => {
+                if let Ok(mut state) = state() {
+                    state.pass_over(self);
+                }
+            }
         }
         Err(Error::new(ErrorKind::NoSuchArea, format!("open area {} {:?}", self.record.id, self.record.name))
             .with_facts(format!(

@@ -2,7 +2,6 @@
 
 use std::hash::Hasher;
 
-use crate::object::is_retired;
 use crate::registry::table::Announcement;
 use crate::sys;
 
@@ -38,28 +37,7 @@ pub(in crate::registry) struct Held {
     pub(in crate::registry) number: Option<u32>,
 }
 
-/// What the descriptor that an area's record names leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::registry) enum LeadsTo {
-    /// The area's memory; or the kernel did not say.
-    Memory,
-    /// The area's memory, which is retired.
-    Retired,
-    /// Nothing, or another file.
-    Elsewhere,
-}
-
 impl Held {
-    pub(in crate::registry) fn leads_to(&self) -> LeadsTo {
-        if !self.has_descriptor() {
-            return LeadsTo::Elsewhere;
-        }
-        match sys::file::stat_number(self.area.descriptor) {
-            Ok(stat) if self.area.physical.is_none() && is_retired(&stat) => LeadsTo::Retired,
-            Ok(_) | Err(_) => LeadsTo::Memory,
-        }
-    }
-
     /// Whether others can still reach it by the descriptor that its record names.
     pub(in crate::registry) fn has_descriptor(&self) -> bool {
         match sys::guarded::open_under(self.area.descriptor) {

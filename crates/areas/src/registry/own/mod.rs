@@ -12,6 +12,6 @@ pub(super) mod by_address;
 mod held;
 mod team;
 
-pub(super) use held::{Counted, Held, Key, LeadsTo};
+pub(super) use held::{Counted, Held, Key};
 pub(crate) use team::LABEL as TABLE_LABEL;
 pub(super) use team::Team;

@@ -10,7 +10,7 @@ use super::{Folders, Peer, stat_under};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::table::Record;
 use crate::sys;
-use crate::sys::file::OFlags;
+use crate::sys::file::{OFlags, Stat};
 
 impl Peer {
     /// Why an area's object is not under its number: it went, or we may not look any more, or the
@@ -122,8 +122,18 @@ impl Peer {
         })
     }
 
-    /// Looks at an area's object without opening it, so that it can be taken next: of a peer from
-    /// which another one was opened before. A call through `/proc` instead of three.
+    /// What the kernel says of an area's object now, which may be taken next then: of a peer from
+    /// which another one was opened before. `None` if it is not there.
+    pub(in crate::registry) fn look_at(&self, record: &Record) -> Option<Stat> {
+        let stat = self.stat(record).ok()?;
+        if self.taking.may_look() && is_object(&stat, record).is_ok_and(|yes| yes) {
+            self.taking.remember(record);
+        }
+        Some(stat)
+    }
+
+    /// Whether an area's object may be taken now that it was looked at for that: a call through
+    /// `/proc`, where to open it takes three.
     fn look_to_take(&self, record: &Record) -> bool {
         let is_there = self.taking.may_look()
             && !self.taking.may_take(record)

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::registry::directory::anothers;
 use crate::registry::table::Record;
 use crate::sys;
 
@@ -42,9 +43,10 @@ impl Taking {
     }
 
     /// Whether one that is looked at now may be taken next: not of a peer that is met once, as that
-    /// takes a descriptor of the process.
+    /// takes a descriptor of the process; nor of another user's, who may do to us what they could
+    /// not do to themselves.
     pub(super) fn may_look(&self) -> bool {
-        self.any.load(Ordering::Relaxed) && self.may_take_any()
+        self.any.load(Ordering::Relaxed) && self.may_take_any() && !anothers::is_anothers()
     }
 
     fn may_take_any(&self) -> bool {

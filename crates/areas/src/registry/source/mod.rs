@@ -119,7 +119,7 @@ impl Source {
         let stat = match &self.holder {
             // (An error would be explained, which asks the state that may be asking here.)
             Holder::Own => sys::file::stat_number(self.record.descriptor).ok(),
-            Holder::Peer(peer) => peer.stat(&self.record).ok(),
+            Holder::Peer(peer) => peer.look_at(&self.record),
         };
         self.record.physical.is_none()
             && stat.is_some_and(|stat| stat.identity == self.record.object && is_retired(&stat))

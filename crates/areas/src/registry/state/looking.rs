@@ -104,11 +104,8 @@ impl State {
             let Some(hit) = oldest else { return Ok(None) };
             if hit.holder.is_live() {
                 let source = Source::new(hit.holder.clone(), hit.record.clone());
-                if self.may_be_retired(hit.record.created) && source.is_retired() {
-                    match &hit.holder {
-                        Holder::Own => self.retire_own(hit.record.object),
-                        Holder::Peer(peer) => peer.pass_over(hit.record.id),
-                    }
+                if source.is_retired() {
+                    self.pass_over(&source);
                     passed += 1;
                     if passed >= MAX_RETIRED {
                         return Ok(None);
@@ -122,6 +119,14 @@ impl State {
                 return Ok(Some(source));
             }
             self.remove_dead_peer(&hit.holder);
+        }
+    }
+
+    /// Passes over a retired area from now on.
+    pub(in crate::registry) fn pass_over(&mut self, retired: &Source) {
+        match &retired.holder {
+            Holder::Own => self.retire_own(retired.record().object),
+            Holder::Peer(peer) => peer.pass_over(retired.id()),
         }
     }
 

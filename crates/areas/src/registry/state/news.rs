@@ -1,7 +1,7 @@
-//! Whether there is news for this process: an area that another team has given to it, a process who
-//! waits for a name, or memory that was retired.
+//! Whether there is news for this process: an area that another team has given to it, or a process
+//! who waits for a name.
 //!
-//! Each can be asked of the kernel, a call each: the socket's queue, the control file. But
+//! Either can be asked of the kernel, a call each: the socket's queue, the control file. But
 //! whoever brings news has the folder's time of change say so ([`Directory::notify`]), behind the
 //! news itself; and at the folder's time each publication, and each search for a name that is not
 //! known, looks anyway. So as long as that time is the one at which there was no news, there is
@@ -12,7 +12,7 @@
 //! report of it has reached no process: so what is remembered counts for a second.
 
 use super::State;
-use crate::registry::directory::{Directory, Times};
+use crate::registry::directory::Times;
 use crate::registry::own::Team;
 use crate::sys;
 
@@ -55,8 +55,6 @@ pub(super) struct Quiet {
     transfer_socket: Option<Since>,
     /// No process waited for a name.
     waiters: Option<Since>,
-    /// When memory was last retired.
-    last_retired: Option<(Since, u64)>,
 }
 
 impl State {
@@ -91,30 +89,6 @@ impl State {
         self.quiet.waiters = None;
         if directory.wake_waiters() {
             self.quiet.waiters = self.seen.and_then(|seen| Since::new(seen.news));
-        }
-    }
-
-    /// Whether memory that was published then may have been retired since, by what the last look at
-    /// the folder showed: then it is looked at.
-    pub(super) fn may_be_retired(&mut self, published: u64) -> bool {
-        let known = self.seen.and_then(|seen| {
-            self.quiet.last_retired.and_then(|(since, last)| since.is_still(seen).then_some(last))
-        });
-        let last = known.unwrap_or_else(|| {
-            // Without a folder it is not known.
-            let last = self.directory.as_ref().map_or(u64::MAX, Directory::last_retired);
-            self.quiet.last_retired = self.seen.and_then(|seen| Some((Since::new(seen.news)?, last)));
-            last
-        });
-        published <= last
-    }
-
-    /// Has those who look for names look at what they find: something was retired.
-    pub(in crate::registry) fn note_retired(&mut self) {
-        // Where there is no registry, or it cannot be read, no process finds anything in it.
-        let _ = self.read_folder(false);
-        if let Some(directory) = &self.directory {
-            directory.note_retired();
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{Ordering, fence};
 use super::{Held, Key, State};
 use crate::error::Result;
 use crate::registry::directory::{Directory, Now};
-use crate::registry::own::LeadsTo;
 use crate::registry::table::{Announcement, AreaId};
 use crate::registry::transfer::Claim;
 use crate::sys;
@@ -28,19 +27,10 @@ impl State {
         // A table that is started over concurrently makes them wait again.
         self.waiting = false;
         for key in waiting {
-            let Some(held) = self.held.get(&key) else { continue };
+            // In a child, or after the program closed all descriptors, there may be none to lead
+            // others to.
+            let Some(held) = self.held.get(&key).filter(|held| held.has_descriptor()) else { continue };
             let area = held.area.clone();
-            match held.leads_to() {
-                LeadsTo::Memory => {}
-                // Another holder did that: no process is to find it.
-                LeadsTo::Retired => {
-                    self.forget(key);
-                    continue;
-                }
-                // In a child, or after the program closed all descriptors, there may be none to
-                // lead others to.
-                LeadsTo::Elsewhere => continue,
-            }
             let (number, id) = self.announce(&area, None).inspect_err(|_| self.waiting = true)?;
             if let Some(held) = self.held.get_mut(&key) {
                 held.number = Some(number);
