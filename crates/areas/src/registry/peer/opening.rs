@@ -126,24 +126,27 @@ impl Peer {
     /// which another one was opened before. `None` if it is not there.
     pub(in crate::registry) fn look_at(&self, record: &Record) -> Option<Stat> {
         let stat = self.stat(record).ok()?;
-        if self.taking.may_look() && is_object(&stat, record).is_ok_and(|yes| yes) {
-            self.taking.remember(record);
-        }
+        self.allow_taking(record, &stat);
         Some(stat)
     }
 
     /// Whether an area's object may be taken now that it was looked at for that: a call through
     /// `/proc`, where to open it takes three.
     fn look_to_take(&self, record: &Record) -> bool {
-        let is_there = self.taking.may_look()
+        self.taking.may_look()
             && !self.taking.may_take(record)
             && self.handle().is_some()
             && stat_under(&self.folder(), record.descriptor)
-                .is_ok_and(|stat| is_object(&stat, record).is_ok_and(|yes| yes));
-        if is_there {
+                .is_ok_and(|stat| self.allow_taking(record, &stat))
+    }
+
+    /// Remembers that an area's object may be taken, if what was looked at is that.
+    fn allow_taking(&self, record: &Record, looked: &Stat) -> bool {
+        let allowed = self.taking.may_look() && is_object(looked, record).is_ok_and(|yes| yes);
+        if allowed {
             self.taking.remember(record);
         }
-        is_there
+        allowed
     }
 
     /// Takes what the peer has under the number of an area's object, where it was that object
