@@ -6,8 +6,10 @@
 //! the library holds itself, its own handlers take.
 //!
 //! Each module with such mutexes registers itself as a [`Part`], before it takes one for the first
-//! time. The places of all parts are static, and each is locked while a thread forks: a part whose
-//! place is empty cannot register, nor take its mutexes, until that has forked.
+//! time. The places of all parts are static, and all are locked while a thread forks: a part whose
+//! place is empty cannot register, nor take its mutexes, until that has forked. They are locked last,
+//! behind the mutexes: a thread that is waited for may fork itself (in an area's mmap), and must
+//! not have to wait for a place in turn.
 
 #![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
 
@@ -52,12 +54,14 @@ pub(crate) enum Order {
 type Place = Mutex<Option<&'static Part>>;
 type Locked = MutexGuard<'static, Option<&'static Part>>;
 
+const COUNT: usize = 3;
+
 /// The places of all parts, in their order.
-static PARTS: [Place; 3] = [const { Mutex::new(None) }; 3];
+static PARTS: [Place; COUNT] = [const { Mutex::new(None) }; COUNT];
 
 thread_local! {
     /// What this thread has locked to fork.
-    static FORKING: Slot<[Locked; 3]> = const { Slot::new() };
+    static FORKING: Slot<[Locked; COUNT]> = const { Slot::new() };
 }
 
 fn lock(place: &'static Place) -> Locked {
@@ -67,17 +71,28 @@ fn lock(place: &'static Place) -> Locked {
 extern "C" fn before() {
     FORKING.with(|held| {
         // Called twice, it must not wait for itself: `ready` says when that can be.
-        let parts = held.take().unwrap_or_else(|| {
-            PARTS.each_ref().map(|place| {
-                let part = lock(place);
-                if let Some(part) = *part {
-                    (part.lock)();
-                }
-                part
-            })
-        });
+        let parts = held.take().unwrap_or_else(lock_all);
         held.put(Some(parts));
     });
+}
+
+/// Takes the mutexes of all parts, and then locks their places. Starts over where a part registered
+/// meanwhile, whose mutexes another thread may have: so at most once a part.
+fn lock_all() -> [Locked; COUNT] {
+    loop {
+        let known = PARTS.each_ref().map(|place| *lock(place));
+        for part in known.into_iter().flatten() {
+            (part.lock)();
+        }
+        let places = PARTS.each_ref().map(lock);
+        if places.iter().zip(&known).all(|(place, known)| place.is_some() == known.is_some()) {
+            return places;
+        }
+        drop(places);
+        for part in known.into_iter().flatten().rev() {
+            (part.unlock)();
+        }
+    }
 }
 
 extern "C" fn after() {
@@ -125,8 +140,7 @@ fn register(part: &'static Part) -> i32 {
         enter(&mut parts[at], part);
         FORKING.with(|held| held.put(Some(parts)));
     } else {
-        // In the order of the parts, as their mutexes: who forks has not come to this place yet, or
-        // waits for nothing that this thread has.
+        // Who forks locks the places last: it waits for nothing that this thread has.
         enter(&mut lock(&PARTS[at]), part);
         part.registered.store(true, Ordering::Release);
     }

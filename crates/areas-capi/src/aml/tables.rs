@@ -334,4 +334,39 @@ mod tests {
             unlock_after_fork();
         });
     }
+
+    /// Forks, and waits for the child, which ends at once.
+    fn fork() {
+        // SAFETY: the child calls nothing but `_exit`.
+        match unsafe { libc::fork() } {
+            // SAFETY: it ends the child here, without handlers of any kind.
+            0 => unsafe { libc::_exit(0) },
+            child => {
+                assert!(child > 0, "fork: {}", std::io::Error::last_os_error());
+                // SAFETY: the status is not asked for.
+                assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_one_forks_while_another_thread_that_forks_waits_for_it() {
+        assert_eq!(ready(), 0);
+        let table = Table::new(0);
+        thread::scope(|scope| {
+            let (has_it, waits) = channel();
+            let table = &table;
+            scope.spawn(move || {
+                table.with(|_| {
+                    has_it.send(()).unwrap();
+                    while !FORKING.load(Ordering::Acquire) {
+                        thread::yield_now();
+                    }
+                    fork();
+                });
+            });
+            waits.recv().unwrap();
+            fork();
+        });
+    }
 }
