@@ -5,13 +5,13 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use super::{Area, AreaKind, object_of, reserve};
+use super::{Area, Clonable, reserve};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Claim, Reservation};
 use crate::object::{Extent, Object};
 use crate::registry;
 
-impl<K: AreaKind> Area<K> {
+impl<K: Clonable> Area<K> {
     /// For a resizable area that was just published by `what`: takes the addresses that it lacks if
     /// other holders grew it before they could see this one. One `fstat`.
     ///
@@ -53,9 +53,7 @@ impl<K: AreaKind> Area<K> {
     /// Announces how many addresses it has now.
     pub(super) fn note_span(&mut self) {
         let span = self.mapping.span();
-        if let Some(object) = &mut self.object {
-            object.widen(span);
-        }
+        self.object.widen(span);
         self.announce(span);
     }
 
@@ -67,7 +65,7 @@ impl<K: AreaKind> Area<K> {
 
     /// Whether every other published clone has the addresses.
     pub(super) fn ask_others(&self, wanted: usize, what: impl Fn() -> String) -> Result<()> {
-        let object = object_of(self.object.as_ref());
+        let object = &self.object;
         let (identity, first) = (object.identity(), object.piece().first);
         let listing = registry::list_of(identity)?;
         // Parts of the object may begin at other bytes of it, and those that end before its end do
@@ -103,16 +101,14 @@ impl<K: AreaKind> Area<K> {
 
     /// Takes the addresses behind.
     pub(super) fn widen(&mut self, span: usize) -> Result<()> {
-        let object = object_of(self.object.as_ref());
-        self.mapping.extend(span, own_file(object)?)?;
+        self.mapping.extend(span, own_file(&self.object)?)?;
         self.exclude_tail_from_dump(span)
     }
 
     /// The same, past the end of its reservation and over others: what they were is known to the
     /// claim.
     pub(super) fn cover(&mut self, span: usize, over: &[Arc<Reservation>]) -> Result<Claim> {
-        let object = object_of(self.object.as_ref());
-        let claim = self.mapping.cover(span, own_file(object)?, over)?;
+        let claim = self.mapping.cover(span, own_file(&self.object)?, over)?;
         match self.exclude_tail_from_dump(span) {
             Ok(()) => Ok(claim),
             Err(error) => {
@@ -127,7 +123,7 @@ impl<K: AreaKind> Area<K> {
             self.mapping.place(0..span, &self.placement.whole())?;
         }
         // Where it shrinks again, the new part is a reserve.
-        super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
+        super::exclude_reserve_from_dump(&self.mapping, Some(&self.object), self.undumped);
         Ok(())
     }
 }
@@ -138,7 +134,7 @@ fn own_file(object: &Object) -> Result<BorrowedFd<'_>> {
 }
 
 /// An area as [`reserve`] sees it.
-pub(super) struct Steps<'a, K: AreaKind> {
+pub(super) struct Steps<'a, K: Clonable> {
     area: &'a Area<K>,
     whose: &'a str,
     what: &'a dyn Fn() -> String,
@@ -146,17 +142,17 @@ pub(super) struct Steps<'a, K: AreaKind> {
     closed: Cell<bool>,
 }
 
-impl<'a, K: AreaKind> Steps<'a, K> {
+impl<'a, K: Clonable> Steps<'a, K> {
     pub(super) fn new(area: &'a Area<K>, whose: &'a str, what: &'a dyn Fn() -> String) -> Self {
         Steps { area, whose, what, closed: Cell::new(false) }
     }
 
     pub(super) fn own(&self) -> &Object {
-        object_of(self.area.object.as_ref())
+        &self.area.object
     }
 }
 
-impl<K: AreaKind> reserve::Holder for Steps<'_, K> {
+impl<K: Clonable> reserve::Holder for Steps<'_, K> {
     type Error = Error;
 
     fn look(&self) -> (usize, bool) {

@@ -64,6 +64,18 @@ macro_rules! each {
     };
 }
 
+/// The same for the kinds that others can clone, and something else for the others.
+macro_rules! each_clonable {
+    ($any:expr, $area:ident => $what:expr, or $otherwise:expr) => {
+        match $any {
+            AnyArea::Shared($area) => $what,
+            AnyArea::Resizable($area) => $what,
+            AnyArea::Frozen($area) => $what,
+            AnyArea::Private(_) | AnyArea::Stored(_) => $otherwise,
+        }
+    };
+}
+
 /// What a call of its kind returned.
 fn any_again<A: Into<AnyArea>>(rejected: Rejected<A>) -> Rejected<AnyArea> {
     Rejected::new(rejected.error, rejected.value.into())
@@ -166,8 +178,8 @@ impl AnyArea {
     /// # Errors
     /// As [`publish`](AnyArea::publish).
     pub fn publish_named(&mut self, name: Name) -> Result<AreaId> {
-        // Private ones are refused there.
-        each!(self, area => area.publish_as(name, false))
+        each_clonable!(self, area => area.publish_as(name, false),
+            or Err(self.no_process_finds(format!("publish {self} as {name:?}"))))
     }
 
     /// Publishes it under a name that no other area has: `publish_exclusive` of its kind.
@@ -176,8 +188,8 @@ impl AnyArea {
     /// As there; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn publish_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let name = Name::new(name)?;
-        // Private ones are refused there.
-        each!(self, area => area.publish_as(name, true))
+        each_clonable!(self, area => area.publish_as(name, true),
+            or Err(self.no_process_finds(format!("publish {self} as {name:?}"))))
     }
 
     /// Publishes it under another name instead of the one that it has: `rename` of its kind.
@@ -186,8 +198,8 @@ impl AnyArea {
     /// As there; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn rename(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let name = Name::new(name)?;
-        // Private ones are refused there.
-        each!(self, area => area.rename_as(name, false))
+        each_clonable!(self, area => area.rename_as(name, false),
+            or Err(self.no_process_finds(format!("rename {self} to {name:?}"))))
     }
 
     /// The same, under a name that no other area has: `rename_exclusive` of its kind.
@@ -196,18 +208,14 @@ impl AnyArea {
     /// As there; [`ErrorKind::Unsupported`] for private and stored memory.
     pub fn rename_exclusive(&mut self, name: impl AsRef<[u8]>) -> Result<AreaId> {
         let name = Name::new(name)?;
-        each!(self, area => area.rename_as(name, true))
+        each_clonable!(self, area => area.rename_as(name, true),
+            or Err(self.no_process_finds(format!("rename {self} to {name:?}"))))
     }
 
     /// Takes its name and its id back: `unpublish` of its kind. The name that it had; `None` if it
     /// was not published, as private and stored memory never is.
     pub fn unpublish(&mut self) -> Option<Name> {
-        match self {
-            AnyArea::Private(_) | AnyArea::Stored(_) => None,
-            AnyArea::Shared(area) => area.unpublish(),
-            AnyArea::Resizable(area) => area.unpublish(),
-            AnyArea::Frozen(area) => area.unpublish(),
-        }
+        each_clonable!(self, area => area.unpublish(), or None)
     }
 
     /// Makes its memory impossible to find or open: `retire` of its kind.
@@ -215,12 +223,8 @@ impl AnyArea {
     /// # Errors
     /// As there; [`ErrorKind::Unsupported`] for private and stored memory, which is never found.
     pub fn retire(&mut self) -> Result<()> {
-        match self {
-            AnyArea::Private(_) | AnyArea::Stored(_) => Err(self.no_process_finds(format!("retire {self}"))),
-            AnyArea::Shared(area) => area.retire(),
-            AnyArea::Resizable(area) => area.retire(),
-            AnyArea::Frozen(area) => area.retire(),
-        }
+        each_clonable!(self, area => area.retire(),
+            or Err(self.no_process_finds(format!("retire {self}"))))
     }
 
     /// What is noted beside it: [`Area::note`].
@@ -234,25 +238,14 @@ impl AnyArea {
     /// # Errors
     /// As there; [`ErrorKind::Unsupported`] for private and stored memory, which is never found.
     pub fn set_note(&mut self, note: impl AsRef<[u8]>) -> Result<()> {
-        match self {
-            AnyArea::Private(_) | AnyArea::Stored(_) => {
-                Err(self.no_process_finds(format!("note something beside {self}")))
-            }
-            AnyArea::Shared(area) => area.set_note(note),
-            AnyArea::Resizable(area) => area.set_note(note),
-            AnyArea::Frozen(area) => area.set_note(note),
-        }
+        each_clonable!(self, area => area.set_note(note),
+            or Err(self.no_process_finds(format!("note something beside {self}"))))
     }
 
     /// The object behind it; `None` for private and stored memory.
     #[must_use]
     pub fn object(&self) -> Option<&Object> {
-        match self {
-            AnyArea::Private(_) | AnyArea::Stored(_) => None,
-            AnyArea::Shared(area) => Some(area.object()),
-            AnyArea::Resizable(area) => Some(area.object()),
-            AnyArea::Frozen(area) => Some(area.object()),
-        }
+        each_clonable!(self, area => Some(area.object()), or None)
     }
 
     /// The object's descriptor, which stays the area's; `None` for private and stored memory.

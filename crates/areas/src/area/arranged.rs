@@ -4,7 +4,7 @@
 //! they promise, and if none does, the error reports each.
 
 use super::builder::{AreaBuilder, Wanted};
-use super::{Area, AreaKind};
+use super::{Area, Clonable};
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::lock::{Demand, Lock};
 use crate::mapping::Mapping;
@@ -30,11 +30,11 @@ const ATTEMPTS: usize = 4;
 
 impl AreaBuilder<'_> {
     /// An area in memory that meets the lock's demand, locked: what holds then was promised.
-    pub(super) fn arranged<K: AreaKind>(&self, demand: Demand, placement: &Placement) -> Result<Area<K>> {
+    pub(super) fn arranged<K: Clonable>(&self, demand: Demand, placement: &Placement) -> Result<Area<K>> {
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
             let (mapping, object) = self.arrange(demand, placement)?;
-            let area: Area<K> = self.finish(mapping, Some(object), placement)?;
+            let area: Area<K> = self.finish(mapping, object, placement)?;
             if area.is_physical() {
                 return Ok(area);
             }

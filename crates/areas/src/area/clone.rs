@@ -417,7 +417,7 @@ impl<'a> CloneBuilder<'a> {
             // unmapped before, it has reported.
             self.source.refuse_cut()?;
         }
-        let mut area: Area<Shared> = Area::over(mapping, Some(object), record.placement.clone());
+        let mut area: Area<Shared> = Area::over(mapping, object, record.placement.clone());
         area.note = note;
         let what = || format!("clone area {} {:?}", record.id, record.name);
         area.take_missing(what)?;

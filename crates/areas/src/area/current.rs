@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use super::kind::MaybeObject;
 use super::{Area, AreaKind};
 use crate::nodes::Placement;
 use crate::page::PageSize;
@@ -55,7 +56,7 @@ impl<K: AreaKind> Area<K> {
     /// What was asked of each part that pages can be in, without gaps; `None` where that counts and
     /// the kernel need not be asked.
     fn asked_now(&self) -> Option<Vec<Part>> {
-        let object = self.object.as_ref()?;
+        let object = self.object.get()?;
         let used = self.used();
         if object.page_size() != PageSize::base() || object.physical().is_some() || used == 0 {
             return None;

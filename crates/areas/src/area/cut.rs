@@ -16,6 +16,7 @@
 
 use std::ops::Range;
 
+use super::kind::MaybeObject;
 use super::left::{Left, outside};
 use super::{Area, AreaKind, Resizable};
 use crate::error::{Error, ErrorKind, Rejected, Result};
@@ -74,7 +75,7 @@ impl<K: AreaKind> Area<K> {
     /// memory when the area is cut.
     #[doc(hidden)]
     pub fn note_holder(&self) {
-        let _ = self.object.as_ref().map(Object::mark_held);
+        let _ = self.object.get().map(Object::mark_held);
     }
 
     /// Releases some of its addresses, in bytes from its beginning, in order: they are no longer
@@ -86,13 +87,13 @@ impl<K: AreaKind> Area<K> {
     pub fn cut(mut self, lost: &[Range<usize>]) -> Result<Vec<Self>, Rejected<Self>> {
         // What had bytes when it was last looked at is not only a reserve: another holder may have
         // made the area smaller since, and make it larger again.
-        let seen = self.object.as_ref().map_or(0, Object::size_seen);
+        let seen = self.object.get().map_or(0, Object::size_seen);
         let seen = self.mapping.page_size().round_up(seen).unwrap_or(usize::MAX).min(self.mapping.span());
         let used = self.used().max(seen);
         let left = Left::of(lost, self.mapping.page_size().bytes(), self.mapping.span(), used);
         let mut objects = Vec::new();
         for _ in left.kept.iter().skip(1) {
-            match self.object.as_ref().map(Object::again).transpose() {
+            match self.object.again() {
                 Ok(object) => objects.push(object),
                 Err(error) => {
                     let what = format!("release the addresses of {self} that the program has unmapped");
@@ -100,7 +101,7 @@ impl<K: AreaKind> Area<K> {
                 }
             }
         }
-        let before = self.object.as_ref().map_or(Piece::WHOLE, Object::piece);
+        let before = self.object.get().map_or(Piece::WHOLE, Object::piece);
         let span = self.mapping.span();
         // From here on nothing fails.
         let all: Vec<_> = left.kept.iter().chain(&left.remnants).cloned().collect();
@@ -114,13 +115,13 @@ impl<K: AreaKind> Area<K> {
             .zip(mappings)
             .zip(objects)
             .map(|((part, mapping), mut object)| {
-                if let Some(object) = &mut object {
+                if let Some(object) = object.get_mut() {
                     left.narrow(part, before, object);
                 }
                 self.alike(mapping, object)
             })
             .collect();
-        if let (Some(part), Some(object)) = (left.kept.first(), &mut self.object) {
+        if let (Some(part), Some(object)) = (left.kept.first(), self.object.get_mut()) {
             left.narrow(part, before, object);
         }
         let gone: Vec<_> =
@@ -143,7 +144,7 @@ impl<K: AreaKind> Area<K> {
     }
 
     /// An area as this one is, over something else, and not published.
-    fn alike(&self, mapping: Mapping, object: Option<Object>) -> Self {
+    fn alike(&self, mapping: Mapping, object: K::Object) -> Self {
         Area {
             publication: None,
             owners: Owners::default(),
@@ -156,7 +157,6 @@ impl<K: AreaKind> Area<K> {
             may_collapse: self.may_collapse,
             collapsed: 0,
             undumped: self.undumped,
-            kind: std::marker::PhantomData,
         }
     }
 
@@ -171,14 +171,14 @@ impl<K: AreaKind> Area<K> {
     }
 
     fn part_announcement(&self) -> Option<registry::Announcement> {
-        let object = self.object.as_ref()?;
+        let object = self.object.get()?;
         Some(self.announcement(self.name.clone()?, &self.mapping, object))
     }
 
     /// Who grows the object asks from now on, where a part that goes up to its end has fewer
     /// addresses than the area had.
     fn note_shorter_reserve(&self, before: Piece, span: usize) {
-        if let Some(object) = &self.object
+        if let Some(object) = self.object.get()
             && let (Extent::Resizable { .. }, false) = (object.extent(), object.is_capped())
             && object.piece().first + self.mapping.span() as u64 != before.first + span as u64
         {
@@ -191,7 +191,7 @@ impl<K: AreaKind> Area<K> {
     /// itself, if it `stays`): if no other process has it. Of one that is not published the other
     /// parts are not known.
     fn give_memory_up(&self, gone: &[Range<u64>], stays: bool) {
-        let (Some(object), Some(publication)) = (&self.object, &self.publication) else { return };
+        let (Some(object), Some(publication)) = (self.object.get(), &self.publication) else { return };
         if gone.is_empty() || !object.is_sole() {
             return;
         }
@@ -206,7 +206,7 @@ impl<K: AreaKind> Area<K> {
 
     /// A part that had more of the object behind it, and has no longer, goes up to the end again.
     fn follow_the_end(&mut self) {
-        let Some(object) = &mut self.object else { return };
+        let Some(object) = self.object.get_mut() else { return };
         let (Extent::Resizable { .. }, Some(limit)) = (object.extent(), object.piece().limit) else { return };
         let end = object.piece().first + limit;
         if self.publication.is_some()
@@ -230,7 +230,7 @@ impl<K: AreaKind> Area<K> {
     /// last holder, as ever.
     #[doc(hidden)]
     pub fn discard(self) {
-        let part = self.object.as_ref().map(Object::piece).filter(|piece| !piece.is_whole());
+        let part = self.object.get().map(Object::piece).filter(|piece| !piece.is_whole());
         if let Some(part) = part {
             // What is mapped there of it is zeros for a moment, or beyond the end, and no area's.
             self.give_memory_up(&[part.range(self.mapping.span() as u64)], false);
@@ -239,7 +239,7 @@ impl<K: AreaKind> Area<K> {
 
     /// Refuses what makes no sense for a part of an object.
     pub(super) fn refuse_part(&self, what: impl FnOnce() -> String) -> Result<()> {
-        match self.object.as_ref().map(Object::piece) {
+        match self.object.get().map(Object::piece) {
             None | Some(Piece::WHOLE) => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::Unsupported, what())
                 .with_facts("it is a part of what it was: the program has unmapped the rest, and the object behind it is not this area's alone")
@@ -256,7 +256,7 @@ impl Area<Resizable> {
         if wanted <= span {
             return self.shorten_capped(wanted, span, what);
         }
-        let object = super::object_of(self.object.as_ref());
+        let object = &self.object;
         let piece = object.piece();
         let (from, to) = (piece.first + span as u64, piece.first + wanted as u64);
         let others =
@@ -281,16 +281,12 @@ impl Area<Resizable> {
         })?;
         let whose = self.to_string();
         let grown = self.set_whole_size(to, &whose).and_then(|()| {
-            if let Some(object) = &mut self.object {
-                object.set_limit(if is_last { None } else { Some(wanted as u64) });
-                object.widen(wanted);
-            }
+            self.object.set_limit(if is_last { None } else { Some(wanted as u64) });
+            self.object.widen(wanted);
             self.lock_tail(&whose)
         });
         if let Err(error) = grown {
-            if let Some(object) = &mut self.object {
-                object.set_limit(Some(span as u64));
-            }
+            self.object.set_limit(Some(span as u64));
             self.mapping.cut(span);
             return Err(error);
         }
@@ -300,7 +296,7 @@ impl Area<Resizable> {
 
     /// Refuses where another published holder, in whatever process, has some of these bytes.
     fn refuse_if_others_have(&self, from: usize, to: usize, what: &dyn Fn() -> String) -> Result<()> {
-        let object = super::object_of(self.object.as_ref());
+        let object = &self.object;
         let first = object.piece().first;
         let (from, to) = (first + from as u64, first + to as u64);
         let holders: Vec<String> = registry::list_of(object.identity())?
@@ -327,7 +323,7 @@ impl Area<Resizable> {
 
     /// Makes its file as large as that, if it is smaller.
     fn set_whole_size(&self, size: u64, whose: &str) -> Result<()> {
-        let object = super::object_of(self.object.as_ref());
+        let object = &self.object;
         match object.whole_file_size()? < size {
             true => {
                 let part = usize::try_from(size - object.piece().first).unwrap_or(usize::MAX);
@@ -349,10 +345,8 @@ impl Area<Resizable> {
             return Err(Error::new(ErrorKind::System, format!("resize {self} to {}", Bytes::from(wanted)))
                 .with_facts("its end could not be unmapped: the process has as many mappings as it may have (vm.max_map_count)"));
         }
-        let first = super::object_of(self.object.as_ref()).piece().first;
-        if let Some(object) = &mut self.object {
-            object.set_limit(Some(wanted as u64));
-        }
+        let first = self.object.piece().first;
+        self.object.set_limit(Some(wanted as u64));
         self.announce_part();
         self.give_memory_up(&[first + wanted as u64..first + span as u64], true);
         self.follow_the_end();

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::{Area, AreaKind, Frozen, Resizable, Shared};
+use super::{Area, Freezable, Frozen};
 use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::Object;
@@ -17,9 +17,7 @@ use crate::sys;
 /// How long [`Area::freeze`] waits for writers that are about to finish.
 pub const DEFAULT_FREEZE_TIMEOUT: Duration = Duration::from_secs(1);
 
-macro_rules! can_be_frozen {
-    ($($kind:ty),*) => {$(
-impl Area<$kind> {
+impl<K: Freezable> Area<K> {
     /// Freezes it: no process can write it any more, root included. Its size is fixed from then on.
     ///
     /// Several who hold it and freeze it at once all have it frozen.
@@ -62,9 +60,6 @@ impl Area<$kind> {
         }
     }
 }
-    )*};
-}
-can_be_frozen!(Shared, Resizable);
 
 /// Maps all of what was frozen. Another holder may have made it larger than our addresses, before
 /// it was sealed: who could not ask us, as we are not published.
@@ -85,13 +80,13 @@ fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> 
     })
 }
 
-impl<K: AreaKind> Area<K> {
+impl<K: Freezable> Area<K> {
     fn try_freeze(&mut self, timeout: Duration) -> Result<()> {
         let what = format!("freeze {self}");
         let before = self.protection();
-        super::object_of(self.object.as_ref()).refuse_physical(|| what.clone())?;
+        self.object.refuse_physical(|| what.clone())?;
         self.refuse_part(|| what.clone())?;
-        if super::object_of(self.object.as_ref()).is_frozen()? {
+        if self.object.is_frozen()? {
             return Err(Error::new(ErrorKind::Frozen, what)
                 .with_facts("it is frozen already")
                 .with_remedy("open it as what it is: `find(name)?.open_frozen()`"));
@@ -106,12 +101,12 @@ impl<K: AreaKind> Area<K> {
         self.owners.release();
         // Reading a hole of a frozen object would take memory at a moment when there may be none.
         self.populate()?;
-        let read_only = super::object_of(self.object.as_ref()).reopen_read_only()?;
+        let read_only = self.object.reopen_read_only()?;
         // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
             Error::new(ErrorKind::System, what.clone()).with_system_call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
-        super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
+        super::exclude_reserve_from_dump(&self.mapping, Some(&self.object), self.undumped);
         if let Err(error) = self.lock_again().and_then(|()| self.seal(&what, timeout))
             && let Some(error) = self.rollback_freeze(before, error)
         {
@@ -119,12 +114,10 @@ impl<K: AreaKind> Area<K> {
         }
         // From here on it is frozen, and what follows only tidies up: older kernels map a sealed
         // object through a descriptor for reading only, and no process has to open it for more.
-        let mut whole = Ok(());
-        if let Some(object) = &mut self.object {
-            whole = object.fix_size().and_then(|()| cover(&mut self.mapping, object, &read_only, &what));
-            let _ = object.replace_descriptor(&read_only);
-            let _ = object.set_rights("freeze an area", 0o400);
-        }
+        let whole =
+            self.object.fix_size().and_then(|()| cover(&mut self.mapping, &self.object, &read_only, &what));
+        let _ = self.object.replace_descriptor(&read_only);
+        let _ = self.object.set_rights("freeze an area", 0o400);
         if let Some(publication) = &self.publication {
             publication.set_protection(Protection::READ);
         }
@@ -136,20 +129,17 @@ impl<K: AreaKind> Area<K> {
     fn seal(&self, what: &str, timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
-            match super::object_of(self.object.as_ref()).seal_frozen() {
+            match self.object.seal_frozen() {
                 Ok(()) => return Ok(()),
                 // Another holder was faster: it is what was asked for.
-                Err(sys::Errno::PERM) if super::object_of(self.object.as_ref()).is_frozen()? => {
+                Err(sys::Errno::PERM) if self.object.is_frozen()? => {
                     return Ok(());
                 }
                 Err(sys::Errno::BUSY) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2))
                 }
                 Err(sys::Errno::BUSY) => {
-                    let holders: Vec<String> = writers(super::object_of(self.object.as_ref()))
-                        .iter()
-                        .map(Holder::to_string)
-                        .collect();
+                    let holders: Vec<String> = writers(&self.object).iter().map(Holder::to_string).collect();
                     let error = Error::new(ErrorKind::Busy, what.to_owned())
                         .with_system_call("fcntl(F_ADD_SEALS, F_SEAL_WRITE | …)", sys::Errno::BUSY);
                     return Err(match holders.is_empty() {
@@ -167,7 +157,7 @@ impl<K: AreaKind> Area<K> {
                     });
                 }
                 Err(errno) => {
-                    let object = super::object_of(self.object.as_ref());
+                    let object = &self.object;
                     let shut = sys::object::seals(object.fd())
                         .is_ok_and(|seals| seals.contains(sys::object::SealFlags::SEAL));
                     let error = |kind| {
@@ -188,7 +178,7 @@ impl<K: AreaKind> Area<K> {
     /// Puts things back as they were before freezing was tried. `None` where another holder has
     /// frozen it concurrently: then that cannot be done, and need not.
     fn rollback_freeze(&mut self, before: Protection, error: Error) -> Option<Error> {
-        let object = super::object_of(self.object.as_ref());
+        let object = &self.object;
         // SAFETY: a shared area lends no references, and the descriptor is the object's own.
         // Another holder who is trying to seal it now is waited for there.
         let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });

@@ -4,7 +4,9 @@
 
 use std::ops::Deref;
 
-use super::{Area, AreaKind, sealed};
+use super::kind::{Clonable, Sealed};
+use super::{Area, AreaKind};
+use crate::object::Object;
 use crate::protection::Protection;
 
 /// No process can write, ever again: the kernel has sealed the memory, against root too. So the
@@ -12,8 +14,12 @@ use crate::protection::Protection;
 #[derive(Debug)]
 pub enum Frozen {}
 
-impl sealed::Sealed for Frozen {}
+impl Sealed for Frozen {
+    type Object = Object;
+}
+
 impl AreaKind for Frozen {}
+impl Clonable for Frozen {}
 
 impl Area<Frozen> {
     /// The bytes, which do not change any more, in any process.

@@ -1,7 +1,7 @@
 //! Locks of areas: applied, proven, and made full in two steps: bringing in the pages, which takes
 //! long, can be watched and cancelled.
 
-use super::{Area, AreaKind, Shared, object_of};
+use super::{Area, AreaKind, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 
@@ -50,7 +50,7 @@ impl Area<Shared> {
     /// Holds what a lock demands of page frames, on another process's word, against where they are.
     pub(super) fn prove_lock(&mut self, lock: Lock, what: impl FnOnce() -> String) -> Result<()> {
         let Some(demand) = lock.demand() else { return Ok(()) };
-        match object_of(self.object.as_ref()).physical() {
+        match self.object.physical() {
             // It is one range, and never moves.
             Some(start) => {
                 let end = start.saturating_add(self.size() as u64);

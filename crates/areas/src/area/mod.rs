@@ -21,6 +21,7 @@ mod descriptors;
 mod freeze;
 mod frozen;
 mod guard;
+mod kind;
 mod left;
 mod locking;
 mod moving;
@@ -39,19 +40,21 @@ mod stored;
 mod transfer;
 
 use std::fmt;
-use std::marker::PhantomData;
 
 pub use any::{AnyArea, Received};
 pub use builder::{AreaBuilder, CreatedOrOpened, EXCLUSIVE_TIMEOUT, builder};
 pub use clone::CloneBuilder;
 pub use freeze::DEFAULT_FREEZE_TIMEOUT;
 pub use frozen::Frozen;
+pub use kind::{AreaKind, Clonable, Freezable};
 pub use private::Private;
 pub use receiving::{ReceiveOptions, receive};
 pub use resizable::Resizable;
 pub use shared::{Shared, SharedSlice};
 pub use stored::Stored;
 pub use transfer::Transfer;
+
+use kind::MaybeObject;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
@@ -64,14 +67,6 @@ use crate::protection::Protection;
 use crate::registry::{AreaId, Name, Note, Publication};
 use crate::size::Bytes;
 use crate::sys;
-
-/// The kinds of areas, by which the type says who may write: [`Private`], [`Shared`],
-/// [`Resizable`], [`Frozen`] and [`Stored`]. No other crate adds one.
-pub trait AreaKind: sealed::Sealed + fmt::Debug + Send + Sync + 'static {}
-
-mod sealed {
-    pub trait Sealed {}
-}
 
 /// A chunk of mapped memory that this process holds.
 ///
@@ -93,7 +88,8 @@ pub struct Area<K: AreaKind> {
     /// This process's owners of locks that are in it.
     owners: Owners,
     mapping: Mapping,
-    object: Option<Object>,
+    /// Its memory, if that is an object.
+    object: K::Object,
     name: Option<Name>,
     note: Note,
     lock: Lock,
@@ -103,7 +99,6 @@ pub struct Area<K: AreaKind> {
     collapsed: usize,
     /// Whether core dumps leave it out because that was asked for.
     undumped: bool,
-    kind: PhantomData<K>,
 }
 
 /// What an area was actually given.
@@ -129,9 +124,9 @@ pub struct Granted<'a> {
 impl<K: AreaKind> Area<K> {
     /// An area over a mapping: without a name, and not locked yet.
     #[inline]
-    fn over(mapping: Mapping, object: Option<Object>, placement: CompactPlacement) -> Self {
-        exclude_reserve_from_dump(&mapping, object.as_ref(), false);
-        if let Some(object) = &object {
+    fn over(mapping: Mapping, object: K::Object, placement: CompactPlacement) -> Self {
+        exclude_reserve_from_dump(&mapping, object.get(), false);
+        if let Some(object) = object.get() {
             object.hand_out();
         }
         Area {
@@ -146,7 +141,6 @@ impl<K: AreaKind> Area<K> {
             may_collapse: false,
             collapsed: 0,
             undumped: false,
-            kind: PhantomData,
         }
     }
 
@@ -178,7 +172,7 @@ impl<K: AreaKind> Area<K> {
     /// One `fstat` for a growable area, no system call for others.
     #[must_use]
     pub fn size(&self) -> usize {
-        let Some(object) = &self.object else { return self.mapping.size() };
+        let Some(object) = self.object.get() else { return self.mapping.size() };
         let size = object.size();
         match object.extent() {
             // Another holder can make the object larger than its maximum, past this library: what
@@ -283,7 +277,7 @@ impl<K: AreaKind> Area<K> {
 
     /// A refused protection, with the reason where it is that the area is frozen.
     fn explain_refused(&self, protection: Protection, error: Error) -> Error {
-        let frozen = || self.object.as_ref().is_some_and(|object| object.is_frozen().unwrap_or(false));
+        let frozen = || self.object.get().is_some_and(|object| object.is_frozen().unwrap_or(false));
         if error.kind() != ErrorKind::NotPermitted || !protection.contains(Protection::WRITE) || !frozen() {
             return error;
         }
@@ -295,19 +289,21 @@ impl<K: AreaKind> Area<K> {
 
     /// Whether it is a range of physical memory that the kernel does not manage.
     fn is_physical(&self) -> bool {
-        self.object.as_ref().is_some_and(|object| object.physical().is_some())
+        self.object.get().is_some_and(|object| object.physical().is_some())
     }
 
     /// The whole pages that hold its bytes.
     fn used(&self) -> usize {
-        match &self.object {
+        match self.object.get() {
             Some(object) => object.size_in_pages().min(self.mapping.span()),
             None => self.mapping.span(),
         }
     }
+}
 
-    /// The same area as another kind.
-    fn into_kind<L: AreaKind>(self) -> Area<L> {
+impl<K: Clonable> Area<K> {
+    /// The same area as another kind that others can clone.
+    fn into_kind<L: Clonable>(self) -> Area<L> {
         let Area {
             publication,
             owners,
@@ -320,7 +316,6 @@ impl<K: AreaKind> Area<K> {
             may_collapse,
             collapsed,
             undumped,
-            kind: _,
         } = self;
         Area {
             publication,
@@ -334,15 +329,8 @@ impl<K: AreaKind> Area<K> {
             may_collapse,
             collapsed,
             undumped,
-            kind: PhantomData,
         }
     }
-}
-
-/// Shared, resizable and frozen areas are built with an object, always.
-#[inline]
-fn object_of(object: Option<&Object>) -> &Object {
-    object.unwrap_or_else(|| unreachable!("only private areas have no object"))
 }
 
 /// `area "ring"`, or its size where it has no name: what messages call it.

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Area, Frozen, Resizable, Shared, object_of};
+use super::{Area, Clonable, Frozen, Resizable, Shared};
 use crate::object::Object;
 
 /// The object's descriptor: to pass it on, or to hand it to a library that wants a file.
@@ -28,31 +28,37 @@ impl Area<Resizable> {
     /// From then on others may have it, as far as this library knows: by way of its descriptor.
     #[must_use]
     pub fn object(&self) -> &Object {
-        let object = object_of(self.object.as_ref());
+        let object = &self.object;
         // Where it cannot be marked, its descriptor is closed, and leads no process to it.
         let _ = object.mark_held();
         object
     }
+}
 
-    /// The same for questions, and not for its descriptor.
+impl<K: Clonable> Area<K> {
+    /// The object behind it for questions, and not for its descriptor.
     #[doc(hidden)]
     #[must_use]
+    #[inline]
     pub fn object_to_ask(&self) -> &Object {
-        object_of(self.object.as_ref())
+        &self.object
     }
 }
 
-macro_rules! has_an_object {
-    ($($kind:ty),*) => {$(
-        impl Area<$kind> {
-            /// The object behind it.
-            #[must_use]
-            #[inline]
-            pub fn object(&self) -> &Object {
-                object_of(self.object.as_ref())
-            }
-        }
-    )*};
+impl Area<Shared> {
+    /// The object behind it.
+    #[must_use]
+    #[inline]
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
 }
 
-has_an_object!(Shared, Frozen);
+impl Area<Frozen> {
+    /// The object behind it.
+    #[must_use]
+    #[inline]
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Area, AreaKind, object_of};
+use super::kind::MaybeObject;
+use super::{Area, AreaKind, Clonable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Extent;
 use crate::page::PageSize;
@@ -23,10 +24,10 @@ impl<K: AreaKind> Area<K> {
     /// [`ErrorKind::NotPermitted`] where even the page tables are hidden.
     #[doc(alias = "move_pages")]
     pub fn residency(&self) -> Result<Residency> {
-        if let Some(object) = &self.object {
+        if let Some(object) = self.object.get() {
             object.refuse_physical(|| format!("measure {self}"))?;
         }
-        residency::measure(&self.mapping, self.object.as_ref(), self.used())
+        residency::measure(&self.mapping, self.object.get(), self.used())
     }
 
     /// Faults all its pages in, in parallel, where they were asked to be.
@@ -61,7 +62,7 @@ impl<K: AreaKind> Area<K> {
         for cuts in 0.. {
             let job = Job {
                 mapping: &self.mapping,
-                object: self.object.as_ref(),
+                object: self.object.get(),
                 len: self.used(),
                 placement: Some(self.placement.whole()),
                 collapse: self.may_collapse,
@@ -91,7 +92,7 @@ impl<K: AreaKind> Area<K> {
             Refused::ByKernel(errno) => error.with_system_call("madvise(MADV_COLLAPSE)", errno),
             refused => error.with_facts(refused.to_string()),
         };
-        let error = match transparent::forbidden(Path::new("/"), self.object.is_some()) {
+        let error = match transparent::forbidden(Path::new("/"), self.object.get().is_some()) {
             Some(why) => error.with_facts(why),
             None if refused == Refused::ByKernel(sys::Errno::NOMEM.into()) => error.with_facts(
                 "no huge page is available on the node that it belongs on: its memory is full, or fragmented",
@@ -109,7 +110,7 @@ impl<K: AreaKind> Area<K> {
     /// large again.
     pub(super) fn was_cut(&self, len: usize, error: &Error) -> bool {
         let resizable =
-            self.object.as_ref().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
+            self.object.get().is_some_and(|object| matches!(object.extent(), Extent::Resizable { .. }));
         // Looked at before the pages are touched, or reported by the kernel as they are.
         let beyond_the_end = error.kind() == ErrorKind::OutOfRange
             || error.errno().is_some_and(|errno| errno == sys::Errno::FAULT.into());
@@ -117,11 +118,11 @@ impl<K: AreaKind> Area<K> {
     }
 }
 
-impl<K: AreaKind> Area<K> {
+impl<K: Clonable> Area<K> {
     /// Takes the pages that were missing of an object of hugetlb pages that another process made:
     /// one that is not there would be a SIGBUS at the touch.
     pub(super) fn take_missing(&self, what: impl FnOnce() -> String) -> Result<()> {
-        let object = object_of(self.object.as_ref());
+        let object = &self.object;
         match (object.missing(), object.extent()) {
             // Of a resizable one the end may move at any moment, and it is never touched.
             (0, _) | (_, Extent::Resizable { .. }) => Ok(()),
@@ -135,7 +136,7 @@ impl<K: AreaKind> Area<K> {
         if self.mapping.page_size() == PageSize::base() {
             return Ok(());
         }
-        match object_of(self.object.as_ref()).missing_now() {
+        match self.object.missing_now() {
             0 => Ok(()),
             missing => self.take_pages(missing, what),
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::kind::MaybeObject;
 use super::{Area, AreaKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::PLACE_THE_WHOLE;
@@ -68,7 +69,7 @@ impl<K: AreaKind> Area<K> {
 
     /// The whole pages of a range that is about to be placed.
     fn placeable(&self, range: &Range<usize>, how: &dyn fmt::Display) -> Result<Range<usize>> {
-        if let Some(object) = &self.object {
+        if let Some(object) = self.object.get() {
             object.refuse_physical(|| format!("place {self} as {how}"))?;
         }
         let page = self.mapping.page_size();
@@ -98,7 +99,7 @@ impl<K: AreaKind> Area<K> {
     pub fn verify(&self) -> Result<Verification> {
         let residency = self.residency()?.all_located()?;
         let asked = self.mapping.asked();
-        let first = first_huge_page(&self.mapping, self.object.as_ref());
+        let first = first_huge_page(&self.mapping, self.object.get());
         Ok(match self.placed_now() {
             Some(now) => verify::verify(&residency, first, now.into_iter()),
             None if !asked.is_empty() => verify::verify(&residency, first, asked.parts()),
@@ -140,13 +141,13 @@ impl<K: AreaKind> Area<K> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Migration> {
         let placement = resolve(placement.into())?;
-        if let Some(object) = &self.object {
+        if let Some(object) = self.object.get() {
             object.refuse_physical(|| format!("move {self} to {placement}"))?;
         }
         self.mapping.refuse_given(|| format!("move {self} to {placement}"), PLACE_THE_WHOLE)?;
         let len = self.used();
         let migration =
-            migrate::run(&mut Here::new(&mut self.mapping, self.object.as_ref(), len), placement, progress)?;
+            migrate::run(&mut Here::new(&mut self.mapping, self.object.get(), len), placement, progress)?;
         if migration.is_placed() {
             self.note_placement(placement);
         }

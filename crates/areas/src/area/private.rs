@@ -2,7 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Area, AreaKind, sealed};
+use super::kind::{NoObject, Sealed};
+use super::{Area, AreaKind};
 use crate::error::Result;
 use crate::mapping::Mapping;
 
@@ -14,7 +15,10 @@ use crate::mapping::Mapping;
 #[derive(Debug)]
 pub enum Private {}
 
-impl sealed::Sealed for Private {}
+impl Sealed for Private {
+    type Object = NoObject;
+}
+
 impl AreaKind for Private {}
 
 impl Area<Private> {

@@ -267,7 +267,7 @@ impl ReceiveOptions {
         let protection =
             if writable && !object.refused_writers() { Protection::READ_WRITE } else { Protection::READ };
         let mapping = System::new().map(&Request::object(&object).protection(protection))?;
-        let mut area: Area<Shared> = Area::over(mapping, Some(object), CompactPlacement::Default);
+        let mut area: Area<Shared> = Area::over(mapping, object, CompactPlacement::Default);
         area.name = name;
         area.note = note;
         area.take_missing(|| what.to_owned())?;

@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::addresses::{Steps, no_room};
-use super::{Area, AreaKind, object_of, reserve, sealed};
+use super::kind::{Clonable, Freezable, Sealed};
+use super::{Area, AreaKind, reserve};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Reservation, out_of_range};
 use crate::object::Object;
@@ -20,8 +21,13 @@ use crate::sys;
 #[derive(Debug)]
 pub enum Resizable {}
 
-impl sealed::Sealed for Resizable {}
+impl Sealed for Resizable {
+    type Object = Object;
+}
+
 impl AreaKind for Resizable {}
+impl Clonable for Resizable {}
+impl Freezable for Resizable {}
 
 impl Area<Resizable> {
     /// Copies bytes out, by a system call.
@@ -80,7 +86,7 @@ impl Area<Resizable> {
     }
 
     fn own(&self) -> &Object {
-        object_of(self.object.as_ref())
+        &self.object
     }
 
     fn permits(&self, needed: Protection, what: &str) -> Result<()> {
@@ -249,7 +255,7 @@ impl Area<Resizable> {
                 self.own().mark_uneven()?;
             }
             self.widen(wanted)?;
-            super::exclude_reserve_from_dump(&self.mapping, self.object.as_ref(), self.undumped);
+            super::exclude_reserve_from_dump(&self.mapping, Some(&self.object), self.undumped);
             self.note_span();
         }
         Ok(())

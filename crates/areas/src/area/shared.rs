@@ -6,9 +6,11 @@ use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use super::{Area, AreaKind, sealed};
+use super::kind::{Clonable, Freezable, Sealed};
+use super::{Area, AreaKind};
 use crate::error::Result;
 use crate::mapping::{Mapping, out_of_range, overlapping};
+use crate::object::Object;
 use crate::owner::Owners;
 use crate::populate::{self, Job, Progress};
 use crate::sys::copy::Word;
@@ -35,8 +37,13 @@ use crate::sys::copy::Word;
 #[derive(Debug)]
 pub enum Shared {}
 
-impl sealed::Sealed for Shared {}
+impl Sealed for Shared {
+    type Object = Object;
+}
+
 impl AreaKind for Shared {}
+impl Clonable for Shared {}
+impl Freezable for Shared {}
 
 impl Area<Shared> {
     /// The size to check an access against: looks at the object only where the last size that was
@@ -181,7 +188,7 @@ impl Area<Shared> {
         let size = self.size();
         let job = Job {
             mapping: &self.mapping,
-            object: self.object.as_ref(),
+            object: Some(&self.object),
             len: size,
             placement: Some(self.placement.whole()),
             collapse: self.may_collapse,

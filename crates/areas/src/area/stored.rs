@@ -1,6 +1,7 @@
 //! Areas over what is stored: a part of a file, or of a memory device.
 
-use super::{Area, AreaKind, sealed};
+use super::kind::{NoObject, Sealed};
+use super::{Area, AreaKind};
 use crate::error::Result;
 use crate::mapping::BackedBy;
 
@@ -16,7 +17,10 @@ use crate::mapping::BackedBy;
 #[derive(Debug)]
 pub enum Stored {}
 
-impl sealed::Sealed for Stored {}
+impl Sealed for Stored {
+    type Object = NoObject;
+}
+
 impl AreaKind for Stored {}
 
 impl Area<Stored> {

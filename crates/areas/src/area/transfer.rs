@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::addresses::Steps;
-use super::{AnyArea, Area, AreaKind, Frozen, Resizable, Shared, reserve};
+use super::{AnyArea, Area, AreaKind, Clonable, Shared, reserve};
 use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
@@ -25,9 +25,7 @@ pub enum Transfer<K: AreaKind> {
     Own(Area<K>),
 }
 
-macro_rules! can_be_transferred {
-    ($($kind:ty),*) => {$(
-impl Area<$kind> {
+impl<K: Clonable> Area<K> {
     /// Hands a published area over to another team, a process, and keeps nothing: same memory,
     /// name, protection and lock, a new id, at addresses of the given form *there*.
     ///
@@ -67,7 +65,7 @@ impl Area<$kind> {
     /// - [`ErrorKind::InvalidInput`]: the area is not published.
     #[doc(alias = "_kern_transfer_area")]
     #[doc(alias = "transfer_area")]
-    pub fn transfer(self, team: u32, address: Address) -> Result<Transfer<$kind>, Rejected<Self>> {
+    pub fn transfer(self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         self.hand_over(team, address)
     }
 
@@ -78,18 +76,19 @@ impl Area<$kind> {
     /// The area comes back as it was, with [`ErrorKind::OutOfRange`] or [`ErrorKind::AddressInUse`]
     /// where the reservation ends before it does, or has something else there; as
     /// [`transfer`](Area::transfer).
-    pub fn transfer_inside(mut self, reservation: &Arc<Reservation>, offset: usize) -> Result<Self, Rejected<Self>> {
+    pub fn transfer_inside(
+        mut self,
+        reservation: &Arc<Reservation>,
+        offset: usize,
+    ) -> Result<Self, Rejected<Self>> {
         match self.move_to(Address::Any, Some((reservation, offset))) {
             Ok(()) => Ok(self),
             Err(error) => Err(Rejected::new(error, self)),
         }
     }
 }
-    )*};
-}
-can_be_transferred!(Shared, Resizable, Frozen);
 
-impl<K: AreaKind> Area<K> {
+impl<K: Clonable> Area<K> {
     fn hand_over(mut self, team: u32, address: Address) -> Result<Transfer<K>, Rejected<Self>> {
         let own = team == sys::process::pid();
         let done = if let Err(error) = self.refuse_retired(team) {
@@ -110,7 +109,7 @@ impl<K: AreaKind> Area<K> {
     }
 
     fn refuse_retired(&self, team: u32) -> Result<()> {
-        if !super::object_of(self.object.as_ref()).is_retired().unwrap_or(false) {
+        if !self.object.is_retired().unwrap_or(false) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::NoSuchArea, format!("transfer {self} to process {team}"))
@@ -129,7 +128,7 @@ impl<K: AreaKind> Area<K> {
     fn offer(&self, team: u32, address: Address) -> Result<AreaId> {
         let publication = self.published(|| format!("transfer {self} to process {team}"))?;
         self.refuse_unaligned(team, address)?;
-        let object = super::object_of(self.object.as_ref());
+        let object = &self.object;
         object.refuse_physical(|| format!("transfer {self} to process {team}"))?;
         // Other parts of it may stay here.
         object.mark_held()?;
@@ -161,15 +160,12 @@ impl<K: AreaKind> Area<K> {
         let whose = self.to_string();
         self.published(|| format!("transfer {whose} within this process"))?;
         let protection = self.protection();
-        let Some(object) = &mut self.object else { unreachable!("what is published has an object") };
-        let before = object.span();
+        let before = self.object.span();
         // The policy of hugetlb pages lies on the mapping, and is asked for again below.
-        let mapping = map_with_room(object, &Wish { address, home, protection, placement: None })?;
+        let mapping = map_with_room(&mut self.object, &Wish { address, home, protection, placement: None })?;
         let moved = self.move_over(mapping, before, &whose);
-        if let (Err(_), Some(object)) = (&moved, &mut self.object)
-            && object.span() != before
-        {
-            object.widen(before);
+        if moved.is_err() && self.object.span() != before {
+            self.object.widen(before);
             self.note_span();
         }
         moved
@@ -184,7 +180,7 @@ impl<K: AreaKind> Area<K> {
                 mapping.place(range, &placement)?;
             }
         }
-        super::exclude_reserve_from_dump(&mapping, self.object.as_ref(), self.undumped);
+        super::exclude_reserve_from_dump(&mapping, Some(&self.object), self.undumped);
         let unlocked = self.lock_as_well(&mapping, whose)?;
         // Locked first: what may not be accessed cannot be brought in.
         let guarded = if self.mapping.is_guarded() { mapping.guard_lowest_page() } else { Ok(()) };
@@ -220,7 +216,7 @@ impl<K: AreaKind> Area<K> {
         }
         let publication = self.published(|| format!("transfer {whose} within this process"))?;
         let name = self.name.clone().unwrap_or_else(|| unreachable!("what is published has a name"));
-        publication.replace(self.announcement(name, mapping, super::object_of(self.object.as_ref())))
+        publication.replace(self.announcement(name, mapping, &self.object))
     }
 
     /// Locks the new mapping as the old one is. Both count against the limit: where there is no
@@ -274,7 +270,7 @@ impl Transferred {
             .with_facts("it was taken already"));
         };
         let resizable = matches!(object.extent(), Extent::Resizable { .. });
-        let mut area: Area<Shared> = Area::over(mapping, Some(object), placement);
+        let mut area: Area<Shared> = Area::over(mapping, object, placement);
         area.publication = Some(publication);
         area.name = Some(name);
         area.note = note;

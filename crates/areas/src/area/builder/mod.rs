@@ -5,6 +5,7 @@ mod objects;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::kind::NoObject;
 use super::{Area, Private, Received, Shared, Stored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
@@ -253,7 +254,7 @@ impl<'a> AreaBuilder<'a> {
         let placement = self.resolved()?;
         let request = Request::new(self.size).at(self.address).pages(self.pages).protection(self.protection);
         let mapping = self.map(&place(self.at_home(request), &placement), "private")?;
-        self.finish(mapping, None, &placement)
+        self.finish(mapping, NoObject, &placement)
     }
 
     /// Makes an area of stored bytes: a part of the file or device that its provider is over
@@ -283,7 +284,7 @@ impl<'a> AreaBuilder<'a> {
             .pages(self.pages)
             .protection(self.protection);
         let mapping = self.map(&place(self.at_home(request), &placement), "stored")?;
-        self.finish(mapping, None, &placement)
+        self.finish(mapping, NoObject, &placement)
     }
 
     /// Makes an area that others can clone.

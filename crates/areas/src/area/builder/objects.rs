@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{AreaBuilder, Wanted};
-use crate::area::{Area, AreaKind, Resizable};
+use crate::area::{Area, AreaKind, Clonable, Resizable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, headroom};
@@ -16,12 +16,12 @@ use crate::size::Bytes;
 
 impl<'a> AreaBuilder<'a> {
     /// An area of an object, in the pages that were asked for, or in others where that was allowed.
-    pub(super) fn in_pages<K: AreaKind>(&self, placement: &Placement) -> Result<Area<K>> {
+    pub(super) fn in_pages<K: Clonable>(&self, placement: &Placement) -> Result<Area<K>> {
         if let Some(demand) = self.lock.demand() {
             return self.arranged(demand, placement);
         }
         let (mapping, object) = self.object_with_pages(placement)?;
-        self.finish(mapping, Some(object), placement)
+        self.finish(mapping, object, placement)
     }
 
     pub(super) fn object_with_pages(&self, placement: &Placement) -> Result<(Mapping, Object)> {
@@ -168,7 +168,7 @@ impl<'a> AreaBuilder<'a> {
     pub(in crate::area) fn finish<K: AreaKind>(
         &self,
         mapping: Mapping,
-        object: Option<Object>,
+        object: K::Object,
         placement: &Placement,
     ) -> Result<Area<K>> {
         // Where nothing was asked here, the provider may have asked for something.
