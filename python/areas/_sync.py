@@ -127,8 +127,8 @@ class Mutex:
             _locked.words.remove(self._words)
 
     @property
-    def owner(self) -> Literal["nobody", "this thread", "living", "dead"]:
-        """Whose it is at this moment."""
+    def owner(self) -> Literal["unlocked", "this thread", "living", "dead"]:
+        """Its owner at this moment."""
         return self._words.owner(self._offset)
 
     def __enter__(self) -> Mutex:

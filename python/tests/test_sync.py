@@ -112,7 +112,7 @@ def test_a_killed_owner_is_reported_and_repaired(area, name):
         assert calls == ["this thread"]
     with repairing, pytest.raises(areas.Busy):
         mutex.lock()
-    assert calls == ["this thread"] and mutex.owner == "nobody"
+    assert calls == ["this thread"] and mutex.owner == "unlocked"
 
 
 def test_a_repair_that_fails_leaves_it_to_the_next(area, name):
@@ -270,7 +270,7 @@ def test_what_is_locked_stays_so_without_its_object(area):
         os._exit(0 if areas.Mutex(area, 0).owner == "living" else 1)
     assert os.waitpid(child, 0)[1] == 0
     areas.Mutex(area, 0).unlock()
-    assert areas.Mutex(area, 0).owner == "nobody"
+    assert areas.Mutex(area, 0).owner == "unlocked"
     area.freeze()
 
 

@@ -160,7 +160,7 @@ impl Words {
     fn owner(&self, py: Python<'_>, offset: usize) -> PyResult<&'static str> {
         let owner = self.mutex(py, offset)?.owner().map_err(|error| raised(py, &error))?;
         Ok(match owner {
-            Owner::Unlocked => "nobody",
+            Owner::Unlocked => "unlocked",
             Owner::ThisThread => "this thread",
             Owner::Dead => "dead",
             _ => "living",

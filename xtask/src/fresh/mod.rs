@@ -21,9 +21,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use areas_ctest::readme;
 use clap::Args;
 
-use crate::test::readme;
 use crate::{dist, process};
 use root::{Root, TOOLCHAIN};
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use areas_ctest::readme;
 
 use super::counts::Counts;
-use super::{Done, Run, readme};
+use super::{Done, Run};
 use crate::{dist, process};
 
 /// The step. It takes what the install step has built.

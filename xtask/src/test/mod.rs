@@ -8,7 +8,6 @@
 //! | `plan.rs` | what is going to be done, what is being done |
 //! | `steps.rs` | what each step does |
 //! | `guests.rs`, `c_guests.rs` | tests on machines with several NUMA nodes, in Rust and in C |
-//! | `c/` | C and C++ programs against the C interfaces |
 //! | `install.rs` | building with what is installed |
 //! | `dist.rs` | the archive and the Debian packages, installed and used |
 //! | `crates.rs` | the crates that are published, each built from its package |
@@ -19,7 +18,6 @@
 //! | `native.rs` | the library depends on nothing in C |
 //! | `counts.rs`, `skips.rs` | what ran, and what could not |
 
-mod c;
 mod c_guests;
 mod counts;
 mod crates;
@@ -33,7 +31,6 @@ mod native;
 mod papers;
 mod plan;
 mod python;
-pub(crate) mod readme;
 mod set_up;
 mod skips;
 mod steps;
@@ -100,7 +97,7 @@ const STEPS: [Step; 25] = [
     Step { name: "dependencies", quick: true, tests: false, run: dependencies::run },
     Step { name: "pure-rust", quick: true, tests: false, run: steps::pure_rust },
     Step { name: "tests", quick: true, tests: true, run: steps::tests },
-    Step { name: "c", quick: false, tests: true, run: c::run },
+    Step { name: "c", quick: false, tests: true, run: steps::c },
     Step { name: "python", quick: false, tests: true, run: python::run },
     Step { name: "doctests", quick: false, tests: true, run: steps::doctests },
     Step { name: "examples", quick: false, tests: false, run: steps::examples },

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use areas_ctest::recipes::RECIPES;
 
-use super::c::recipes::RECIPES;
 use super::{Done, Run, mpi};
 use crate::process;
 

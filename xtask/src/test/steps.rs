@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use areas_ctest::toolchain;
 use serde_json::Value;
 
 use super::counts::Counts;
@@ -17,6 +18,8 @@ use crate::{metadata, process, selection, storm};
 
 /// The command's tests that start containers.
 const CONTAINERS: &str = "containers";
+/// The tests of `areas-ctest`.
+const C_PROGRAMS: &str = "c_programs";
 /// For each of the fuzz targets.
 const FUZZ_SECONDS: u32 = 5;
 /// For an example, or the tour: they are to be read while they run.
@@ -75,6 +78,24 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
     }
     command.args(["--", "--test-threads=1"]).args(filter);
     run.counted(&mut command, Counts::of_libtest)
+}
+
+/// The programs in C, each of which is a test; and `areas.h` is what its source says.
+pub(super) fn c(run: &Run) -> Result<Done> {
+    crate::headers::compare()?;
+    run.command(&mut selection::workspace())?;
+    let filter = run.options.filter.iter().map(String::as_str);
+    let with_nextest = !run.options.without_nextest && set_up::has_nextest();
+    let mut command = match with_nextest {
+        true => process::cargo(["nextest", "run", "--ignore-default-filter", "--no-tests=pass"]),
+        false => process::cargo(["test"]),
+    };
+    command.args(["--package", "areas-ctest", "--test", C_PROGRAMS, "--locked"]);
+    command.env(toolchain::LIBRARIES, process::target_folder().join("debug"));
+    if with_nextest {
+        return run.counted(command.args(filter), Counts::of_nextest);
+    }
+    run.counted(command.arg("--").args(filter), Counts::of_libtest)
 }
 
 /// The command in real containers. Where there can be none, each test says so.
@@ -183,7 +204,7 @@ pub(super) fn bench(run: &Run) -> Result<Done> {
 
 /// Whether another step runs an integration test: `.config/nextest.toml` leaves out the same ones.
 fn is_apart(name: &str) -> bool {
-    name.starts_with("guest_") || name == CONTAINERS
+    name.starts_with("guest_") || name == CONTAINERS || name == C_PROGRAMS
 }
 
 /// The names of the workspace's integration tests.

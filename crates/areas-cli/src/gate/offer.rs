@@ -189,7 +189,7 @@ fn reach(reach: Reach) -> &'static str {
     match reach {
         Reach::Owner => "owner",
         Reach::Named => "named",
-        Reach::AnyUser => "everybody",
+        Reach::AnyUser => "any_user",
         Reach::Supervisor => "supervisor",
         _ => "unknown",
     }

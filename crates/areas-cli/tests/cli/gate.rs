@@ -100,7 +100,7 @@ fn what_is_reported_as_json() {
     );
     assert_eq!((&ready["size"], &ready["to"]), (&5000.into(), &serde_json::json!([0, 12345])));
     assert_eq!((&ready["socket"], &ready["read_only"]), (&socket.into(), &true.into()));
-    assert!(["named", "everybody"].contains(&ready["reach"].as_str().unwrap()), "{ready}");
+    assert!(["named", "any_user"].contains(&ready["reach"].as_str().unwrap()), "{ready}");
     let user = rustix::process::geteuid().as_raw();
     let ran = registry.run(["take", socket, "--name", "x", "--", "true"]);
     let answer: serde_json::Value = serde_json::from_str(&offer.line()).unwrap();

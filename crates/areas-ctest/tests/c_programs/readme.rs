@@ -7,8 +7,9 @@ use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::super::readme::{self, Program};
-use super::toolchain::{Linked, Toolchain};
+use areas_ctest::readme::{self, Program};
+use areas_ctest::toolchain::{Linked, Toolchain};
+
 use super::{Outcome, Test};
 
 /// How long a program may be that shows an interface.

@@ -6,18 +6,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::process;
+use crate::folders;
 
 /// A program of the README.
-pub(crate) struct Program {
+#[derive(Debug)]
+pub struct Program {
     /// What it is written for: `areas`, `be` or `aml`.
-    pub(crate) interface: &'static str,
-    pub(crate) text: String,
+    pub interface: &'static str,
+    /// Its source.
+    pub text: String,
 }
 
 impl Program {
     /// Writes it into a folder, and says where.
-    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         let file = folder.join(format!("readme-{}.c", self.interface));
         fs::write(&file, &self.text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
@@ -25,8 +30,11 @@ impl Program {
 }
 
 /// The README's programs: one an interface.
-pub(crate) fn programs() -> Result<Vec<Program>> {
-    let readme = process::workspace().join("README.md");
+///
+/// # Errors
+/// Where the README cannot be read, or has other programs.
+pub fn programs() -> Result<Vec<Program>> {
+    let readme = folders::workspace().join("README.md");
     let readme = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
     let programs = of(&readme);
     let mut interfaces: Vec<_> = programs.iter().map(|program| program.interface).collect();

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::toolchain::{CUT, Linked, Toolchain, interfaces, watch};
-use super::{Outcome, Test, crate_folder, files_below};
-use crate::process;
+use areas_ctest::folders::{capi, files_below};
+use areas_ctest::toolchain::{CUT, Linked, Toolchain, interfaces, watch};
+
+use super::{Outcome, Test};
 
 /// For one program; a sanitizer or valgrind makes it many times slower, and so does a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -43,17 +44,13 @@ impl Way {
 }
 
 /// One test a program and way.
-pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
-    let valgrind = process::which("valgrind").is_some();
-    if !valgrind {
-        eprintln!("c: SKIPPED: valgrind is not here");
-    }
+pub(super) fn tests() -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     for interface in interfaces() {
-        for source in files_below(crate_folder().join("tests/c").join(interface), &["c", "cpp"])? {
+        for source in files_below(capi().join("tests/c").join(interface), &["c", "cpp"])? {
             let text =
                 fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
-            let under_valgrind = valgrind && !text.lines().any(|line| line.starts_with(NOT_UNDER_VALGRIND));
+            let under_valgrind = !text.lines().any(|line| line.starts_with(NOT_UNDER_VALGRIND));
             for way in [Way::Sanitized, Way::Shared, Way::Preloaded, Way::Valgrind] {
                 let tried = match way {
                     Way::Sanitized | Way::Shared => true,
@@ -75,8 +72,16 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
+/// Whether valgrind can be started.
+fn has_valgrind() -> bool {
+    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 /// Compiles a program and runs it, with a registry of its own.
 fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Result<Outcome> {
+    if matches!(way, Way::Valgrind) && !has_valgrind() {
+        return Ok(Outcome::Skipped("valgrind is not here (Debian: valgrind)".into()));
+    }
     let linked = match way {
         Way::Sanitized => Linked::Sanitized,
         Way::Shared | Way::Valgrind => Linked::Shared,

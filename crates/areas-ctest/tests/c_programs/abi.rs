@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::toolchain::{Linked, Toolchain, interfaces, quiet, watch};
-use super::{Outcome, Test, crate_folder, files_below};
+use areas_ctest::folders::{capi, files_below};
+use areas_ctest::toolchain::{Linked, Toolchain, interfaces, quiet, watch};
+
+use super::{Outcome, Test};
 
 /// One test for the symbols, and one an interface that has layouts.
-pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = vec![
         Test::new("abi: symbols".into(), |toolchain| Outcome::of(symbols(&toolchain.shared, ".symbols.txt"))),
         Test::new("abi: symbols of areas-cut".into(), |toolchain| {
@@ -26,13 +28,13 @@ pub(super) fn tests(_: &Toolchain) -> Result<Vec<Test>> {
         }),
     ];
     for interface in interfaces() {
-        let source = crate_folder().join(format!("abi/{interface}.c"));
+        let source = capi().join(format!("abi/{interface}.c"));
         if source.exists() {
             let name = format!("abi: layout of {interface}");
             tests.push(Test::new(name, move |toolchain| Outcome::of(layout(toolchain, &source, interface))));
         }
     }
-    Ok(tests)
+    tests
 }
 
 /// A library exports what the files whose names end so have, and nothing else.
@@ -41,7 +43,7 @@ fn symbols(library: &Path, end: &str) -> Result<()> {
     let exported: BTreeSet<&str> =
         exported.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     let mut written = String::new();
-    for file in files_below(crate_folder().join("abi"), &["txt"])? {
+    for file in files_below(capi().join("abi"), &["txt"])? {
         if file.to_string_lossy().ends_with(end) {
             written += &fs::read_to_string(&file)?;
         }
@@ -63,7 +65,7 @@ fn layout(toolchain: &Toolchain, source: &Path, interface: &str) -> Result<()> {
     let log = program.with_extension("log");
     let (status, said) = watch(&mut Command::new(&program), &log, Duration::from_secs(60))?;
     ensure!(status.is_some_and(|status| status.success()), "{said}({status:?})");
-    let file = crate_folder().join(format!("abi/{interface}.layout.txt"));
+    let file = capi().join(format!("abi/{interface}.layout.txt"));
     let written = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     for (line, expected) in said.lines().zip(written.lines()) {
         ensure!(line == expected, "the layout has changed: {line:?} instead of {expected:?}");

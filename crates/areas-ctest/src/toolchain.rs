@@ -1,5 +1,6 @@
 //! How C and C++ are compiled here, and what they are linked with.
 
+use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::crate_folder;
-use crate::test::Run;
-use crate::{process, selection};
+use crate::folders::{self, capi};
 
 /// The interfaces, and the folders of `include/` that a program of theirs is given.
 const INTERFACES: [(&str, &[&str]); 6] = [
@@ -25,7 +24,7 @@ const INTERFACES: [(&str, &[&str]); 6] = [
 ];
 
 /// Programs that have what they unmap cut from their areas at once: with `libareas-cut.so`.
-pub(super) const CUT: &str = "cut";
+pub const CUT: &str = "cut";
 
 /// What the static library needs besides: what `rustc --print native-static-libs` says, for the C
 /// library of Linux.
@@ -33,22 +32,32 @@ const NATIVE_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc
 
 /// In which language something is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
+pub enum Language {
+    /// `-std=gnu89`.
     Gnu89,
+    /// `-std=c99`.
     C99,
+    /// `-std=gnu99`.
     Gnu99,
+    /// `-std=c11`.
     C11,
+    /// `-std=c17`.
     C17,
+    /// `-std=c++98`.
     Cpp98,
+    /// `-std=c++11`.
     Cpp11,
+    /// `-std=c++14`.
     Cpp14,
+    /// `-std=c++17`.
     Cpp17,
+    /// `-std=c++20`.
     Cpp20,
 }
 
 impl Language {
     /// By the end of a file's name.
-    pub(super) fn of(file: &Path) -> Self {
+    pub fn of(file: &Path) -> Self {
         match file.file_name().unwrap_or_default().to_string_lossy() {
             name if name.ends_with(".cpp") => Self::Cpp17,
             name if name.ends_with("_c99.c") => Self::C99,
@@ -57,7 +66,7 @@ impl Language {
     }
 
     /// All of them: headers of older interfaces are included by programs of all ages.
-    pub(super) const ALL: [Self; 10] = [
+    pub const ALL: [Self; 10] = [
         Self::Gnu89,
         Self::C99,
         Self::Gnu99,
@@ -71,10 +80,11 @@ impl Language {
     ];
 
     /// Those of programs for AML.
-    pub(super) const OF_AML: [Self; 8] =
+    pub const OF_AML: [Self; 8] =
         [Self::C99, Self::Gnu99, Self::C11, Self::C17, Self::Cpp11, Self::Cpp14, Self::Cpp17, Self::Cpp20];
 
-    pub(super) fn name(self) -> &'static str {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Gnu89 => "GNU C89",
             Self::C99 => "C99",
@@ -106,12 +116,12 @@ impl Language {
     }
 
     /// Whether it is C, and not C++.
-    pub(super) fn is_c(self) -> bool {
+    pub fn is_c(self) -> bool {
         !self.standard().contains("++")
     }
 
     /// The compiler, strict.
-    pub(super) fn compiler(self) -> Command {
+    pub fn compiler(self) -> Command {
         let mut command = Command::new(if self.is_c() { "gcc" } else { "g++" });
         command.arg(format!("-std={}", self.standard())).args(["-Wall", "-Wextra", "-pedantic", "-Werror"]);
         command
@@ -120,7 +130,7 @@ impl Language {
 
 /// In which way a program is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Linked {
+pub enum Linked {
     /// With `libareas.a`, under the sanitizers of addresses and of undefined behaviour.
     Sanitized,
     /// With `libareas.so`, plain.
@@ -130,47 +140,44 @@ pub(super) enum Linked {
     Preloaded,
 }
 
+/// Names the folder where the libraries are, for tests that need not build them.
+pub const LIBRARIES: &str = "AREAS_C_LIBRARIES";
+
 /// The library, built, and a folder to work in.
 #[derive(Debug)]
-pub(super) struct Toolchain {
-    pub(super) shared: PathBuf,
+pub struct Toolchain {
+    /// `libareas.so`.
+    pub shared: PathBuf,
     /// What programs of the interface [`CUT`] have besides.
-    pub(super) cut: PathBuf,
+    pub cut: PathBuf,
     archive: PathBuf,
     /// Programs, their output, their registries.
-    pub(super) work: PathBuf,
+    pub work: PathBuf,
 }
 
 impl Toolchain {
-    /// Builds the library.
-    pub(super) fn build(run: &Run) -> Result<Self> {
-        let mut command = selection::workspace();
-        command.arg("--message-format=json-render-diagnostics");
-        eprintln!("$ {}", process::shown(&command));
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-        ensure!(output.status.success(), "{} failed ({})", process::shown(&command), output.status);
-        let messages = String::from_utf8_lossy(&output.stdout);
-        let files: Vec<PathBuf> = messages.lines().flat_map(libraries).collect();
-        let find = |end: &str| {
-            let file = files.iter().find(|file| file.to_string_lossy().ends_with(end));
-            file.cloned().with_context(|| format!("cargo built no {end}"))
+    /// The libraries of the folder that [`LIBRARIES`] names; where it names none, they are built.
+    ///
+    /// # Errors
+    /// Where they cannot be built, or are not there.
+    pub fn new() -> Result<Self> {
+        let files = match env::var_os(LIBRARIES) {
+            Some(folder) => NAMES.map(|name| Path::new(&folder).join(name)).to_vec(),
+            None => build()?,
         };
-        let work = process::target_folder().join("c-tests");
+        let find = |name: &str| {
+            let file = files.iter().find(|file| file.ends_with(name) && file.exists());
+            file.cloned().with_context(|| format!("there is no {name} among {files:?}"))
+        };
+        let work = folders::target().join("c-tests");
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        let _ = run;
-        let (shared, archive, cut) = (find("/libareas.so")?, find("/libareas.a")?, find("/libareas_cut.so")?);
-        Ok(Self { shared, cut, archive, work })
+        let [shared, archive, cut] = NAMES;
+        Ok(Self { shared: find(shared)?, archive: find(archive)?, cut: find(cut)?, work })
     }
 
     /// Compiles one file for an interface into a program, whose name ends with `way`, and returns
     /// where that is.
-    pub(super) fn program(
-        &self,
-        source: &Path,
-        interface: &str,
-        linked: Linked,
-        way: &str,
-    ) -> Result<PathBuf> {
+    pub fn program(&self, source: &Path, interface: &str, linked: Linked, way: &str) -> Result<PathBuf> {
         let stem = source.file_name().unwrap_or_default().to_string_lossy().replace('.', "-");
         let program = self.work.join(format!("{interface}-{stem}-{way}"));
         let mut command = Language::of(source).compiler();
@@ -178,7 +185,7 @@ impl Toolchain {
         for folder in include_folders(interface)? {
             command.arg("-I").arg(folder);
         }
-        command.arg("-I").arg(crate_folder().join("tests/c"));
+        command.arg("-I").arg(capi().join("tests/c"));
         if linked == Linked::Sanitized {
             command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
         }
@@ -215,38 +222,31 @@ fn linked_with(source: &Path) -> Result<Vec<String>> {
 }
 
 /// The folders that a program of an interface is given.
-pub(super) fn include_folders(interface: &str) -> Result<Vec<PathBuf>> {
-    let include = crate_folder().join("include");
+pub fn include_folders(interface: &str) -> Result<Vec<PathBuf>> {
+    let include = capi().join("include");
     let known = INTERFACES.iter().find(|(name, _)| *name == interface);
     let (_, folders) = known.with_context(|| format!("no interface is called {interface:?}"))?;
     Ok(folders.iter().map(|folder| include.join(folder)).collect())
 }
 
 /// The names of the interfaces.
-pub(super) fn interfaces() -> impl Iterator<Item = &'static str> {
+pub fn interfaces() -> impl Iterator<Item = &'static str> {
     INTERFACES.iter().map(|(name, _)| *name)
 }
 
 /// Runs something that is to say nothing, as compilers do; what it says is the error.
-pub(super) fn quiet(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", process::shown(command)))?;
+pub fn quiet(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("$ {}\n{said}({})", process::shown(command), output.status);
+        bail!("{command:?}\n{said}({})", output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// How a program ended, and what it said. `None`: it was still running at the end of its time, and
 /// was killed.
-pub(super) fn watch(
-    command: &mut Command,
-    log: &Path,
-    limit: Duration,
-) -> Result<(Option<ExitStatus>, String)> {
+pub fn watch(command: &mut Command, log: &Path, limit: Duration) -> Result<(Option<ExitStatus>, String)> {
     // Into a file: whoever inherits it, and lives on, cannot keep us waiting.
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut child = command
@@ -255,7 +255,7 @@ pub(super) fn watch(
         .stderr(file)
         .process_group(0)
         .spawn()
-        .with_context(|| format!("cannot run {}", process::shown(command)))?;
+        .with_context(|| format!("cannot run {command:?}"))?;
     let start = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -270,6 +270,28 @@ pub(super) fn watch(
     };
     let said = String::from_utf8_lossy(&fs::read(log)?).into_owned();
     Ok((status, said))
+}
+
+/// The files that programs are linked with: the library in two forms, and what interposes munmap.
+const NAMES: [&str; 3] = ["libareas.so", "libareas.a", "libareas_cut.so"];
+
+/// Builds the libraries; their files.
+fn build() -> Result<Vec<PathBuf>> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // All of the workspace, as its tests are built: with the same features, so that nothing is
+    // built twice.
+    command.args(["build", "--workspace", "--lib", "--bins", "--examples", "--locked"]);
+    command.arg("--message-format=json-render-diagnostics").current_dir(folders::workspace());
+    // What cargo says to a test of its own package is not true of what is built here.
+    for (name, _) in env::vars_os() {
+        let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        if own.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).lines().flat_map(libraries).collect())
 }
 
 /// The files of the C library in one of cargo's messages.
@@ -299,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_program_is_watched() {
-        let log = std::env::temp_dir().join(format!("areas-xtask-watch-{}", std::process::id()));
+        let log = env::temp_dir().join(format!("areas-ctest-watch-{}", std::process::id()));
         let run = |line: &str, limit| watch(Command::new("sh").args(["-c", line]), &log, limit).unwrap();
         let (status, said) = run("echo one; echo two >&2; exit 77", Duration::from_secs(30));
         assert_eq!((status.and_then(|status| status.code()), said.as_str()), (Some(77), "one\ntwo\n"));

@@ -8,46 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::toolchain::{Language, Toolchain, quiet, watch};
-use super::{Outcome, Test, crate_folder};
+use areas_ctest::folders::capi;
+use areas_ctest::recipes::{RECIPES, Recipe};
+use areas_ctest::toolchain::{Language, Toolchain, quiet, watch};
+
+use super::{Outcome, Test};
 
 /// PoCL compiles a kernel at its first use.
 const LIMIT: Duration = Duration::from_secs(240);
 /// What a program returns that cannot run here.
 const SKIPPED: i32 = 77;
-
-/// A program, and what it needs besides the library.
-pub(crate) struct Recipe {
-    file: &'static str,
-    /// Below `/usr/include`.
-    header: &'static str,
-    links: &'static [&'static str],
-    /// Debian's packages.
-    pub(crate) packages: &'static str,
-}
-
-impl Recipe {
-    pub(crate) fn is_installed(&self) -> bool {
-        Path::new("/usr/include").join(self.header).exists()
-    }
-}
-
-pub(crate) const RECIPES: [Recipe; 4] = [
-    Recipe { file: "io_uring.c", header: "liburing.h", links: &["-luring"], packages: "liburing-dev" },
-    Recipe {
-        file: "opencl.c",
-        header: "CL/cl.h",
-        links: &["-lOpenCL"],
-        packages: "ocl-icd-opencl-dev pocl-opencl-icd",
-    },
-    Recipe {
-        file: "aml_opencl.c",
-        header: "CL/opencl.h",
-        links: &["-lOpenCL"],
-        packages: "ocl-icd-opencl-dev pocl-opencl-icd",
-    },
-    Recipe { file: "ucx.c", header: "ucp/api/ucp.h", links: &["-lucp", "-lucs"], packages: "libucx-dev" },
-];
 
 /// One test a recipe.
 pub(super) fn tests() -> Vec<Test> {
@@ -66,8 +36,8 @@ fn one(toolchain: &Toolchain, recipe: &Recipe) -> Result<Outcome> {
     let program = toolchain.work.join(format!("recipe-{}", recipe.file.replace('.', "-")));
     let library = toolchain.shared.parent().unwrap_or(Path::new("."));
     let mut command = Language::C11.compiler();
-    command.args(["-g", "-O1", "-D_GNU_SOURCE", "-I"]).arg(crate_folder().join("include"));
-    command.arg(crate_folder().join("examples/recipes").join(recipe.file)).arg("-o").arg(&program);
+    command.args(["-g", "-O1", "-D_GNU_SOURCE", "-I"]).arg(capi().join("include"));
+    command.arg(capi().join("examples/recipes").join(recipe.file)).arg("-o").arg(&program);
     command.arg("-L").arg(library).arg("-lareas").arg(format!("-Wl,-rpath,{}", library.display()));
     quiet(command.args(recipe.links))?;
     let registry = program.with_extension("registry");
