@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_one_forks_while_another_thread_that_forks_waits_for_it() {
+    fn a_fork_with_one_while_another_thread_waits_for_it_to_fork() {
         assert_eq!(ready(), 0);
         let table = Table::new(0);
         thread::scope(|scope| {

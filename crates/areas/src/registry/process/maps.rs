@@ -72,29 +72,20 @@ pub(in crate::registry) fn has_share(info: &str, range: &Range<u64>) -> bool {
 /// What a line of `maps` allows, if it is a shared mapping of a memory object with that inode, or
 /// of a part of physical memory.
 ///
-/// `ADDRESS PERMISSIONS OFFSET DEVICE INODE PATH`, see proc_pid_maps(5). Inodes of memory objects
-/// are unique on their device, and the path says that it is one. Its end is a name that a program
-/// chose, in any encoding.
+/// Inodes of memory objects are unique on their device, and the path says that it is one. Its end
+/// is a name that a program chose, in any encoding.
 pub(in crate::registry) fn shared_mapping(
     line: &[u8],
     inode: u64,
     physical: Option<&Range<u64>>,
 ) -> Option<Protection> {
-    let mut fields = fields(line);
-    let permissions = fields.nth(1)?;
-    let offset = std::str::from_utf8(fields.next()?).ok()?;
-    let found = std::str::from_utf8(fields.nth(1)?).ok()?.parse::<u64>().ok()?;
-    let path = fields.next()?;
+    let line = MapLine::of(line)?;
     let is_object = match physical {
-        None => path.starts_with(b"/memfd:"),
-        Some(range) => {
-            path == b"/dev/mem" && u64::from_str_radix(offset, 16).is_ok_and(|offset| range.contains(&offset))
-        }
+        None => line.path.starts_with(b"/memfd:"),
+        Some(range) => line.path == b"/dev/mem" && range.contains(&line.offset),
     };
-    if found != inode || !is_object || permissions.get(3) != Some(&b's') {
-        return None;
-    }
-    Some(protection_of(&permissions[..3]))
+    let is_shared = line.permissions.get(3) == Some(&b's');
+    (line.inode == inode && is_object && is_shared).then(|| protection_of(&line.permissions[..3]))
 }
 
 /// What the letters of a mapping's permissions allow.
