@@ -7,9 +7,9 @@
 //!
 //! Each module with such mutexes registers itself as a [`Part`], before it takes one for the first
 //! time. The places of all parts are static, and all are locked while a thread forks: a part whose
-//! place is empty cannot register, nor take its mutexes, until that has forked. They are locked last,
-//! behind the mutexes: a thread that is waited for may fork itself (in an area's mmap), and must
-//! not have to wait for a place in turn.
+//! place is empty cannot register, nor take its mutexes, until that has forked. They are locked
+//! last, behind the mutexes: a thread that is waited for may fork itself (in an area's mmap), and
+//! must not have to wait for a place in turn.
 
 #![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
 
