@@ -1,5 +1,5 @@
 //! `cargo xtask headers`: writes `areas.h` from what is public in the C crate's `native` module,
-//! comments included. The `c` step compares, so that neither is changed without the other.
+//! comments included. A test compares, so that neither is changed without the other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,8 @@ pub(crate) fn main(_: &Options) -> ExitCode {
 }
 
 /// The header that is in the repository is the one that comes from the source.
-pub(crate) fn compare() -> Result<()> {
+#[cfg(test)]
+fn compare() -> Result<()> {
     let (wanted, file) = (generated()?, file());
     let found = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let differ = found.lines().zip(wanted.lines()).enumerate().find(|(_, (found, wanted))| found != wanted);
@@ -223,4 +224,12 @@ fn generated() -> Result<String> {
 
 fn shown(path: &Path) -> String {
     path.strip_prefix(process::workspace()).unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn areas_h_is_as_generated() {
+        super::compare().unwrap();
+    }
 }

@@ -81,7 +81,7 @@ const NOT_UNDER_THREAD: Unable = &[
 
 /// Unit tests that make no system calls which miri lacks, by parts of their names: those of the
 /// library.
-const PURE: [&str; 38] = [
+const PURE: [&str; 40] = [
     "error::errno",
     "error::tests",
     "error::remedy::tests::what_",
@@ -100,7 +100,9 @@ const PURE: [&str; 38] = [
     "verify::tests",
     "residency::tests::one_line",
     "residency::tests::what_was_found",
-    "residency::totals",
+    "residency::totals::tests::maps_that",
+    "residency::totals::tests::totals_of",
+    "residency::totals::tests::what_makes",
     "residency::table",
     "provider::address::tests::between",
     "provider::split::tests::by_weight",

@@ -8,8 +8,9 @@
 //! Each module with such mutexes registers itself as a [`Part`], before it takes one for the first
 //! time. The places of all parts are static, and all are locked while a thread forks: a part whose
 //! place is empty cannot register, nor take its mutexes, until that has forked. They are locked
-//! last, behind the mutexes: a thread that is waited for may fork itself (in an area's mmap), and
-//! must not have to wait for a place in turn.
+//! last, after the mutexes: a thread that is waited for may fork itself (in an area's mmap), and
+//! must not have to wait for a place in turn. (Before glibc 2.36 it waits in the C library: a fork
+//! there waits for the handlers of another one. Such a program hangs.)
 
 #![expect(unsafe_code, reason = "has functions called around fork; the block has its proof")]
 
@@ -22,8 +23,8 @@ use crate::slot::Slot;
 
 /// A module with mutexes that a forked child has to find free.
 ///
-/// None of these functions may wait for what its thread has already: at worst they are called twice
-/// around one fork.
+/// None of these functions may wait for what its thread has already. The mutexes may be taken and
+/// released several times before one fork, and at worst each function is called twice around it.
 pub(crate) struct Part {
     pub(crate) order: Order,
     /// Called once, when the part is registered.
@@ -232,5 +233,47 @@ mod tests {
             assert!(scope.spawn(locked).join().unwrap());
         });
         after();
+    }
+
+    /// How often the mutexes of the part below are taken.
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    static LATE: Part = Part {
+        order: Order::Nodes,
+        begin: || {},
+        lock: || {
+            TAKEN.fetch_add(1, Ordering::Relaxed);
+        },
+        unlock: || {
+            TAKEN.fetch_sub(1, Ordering::Relaxed);
+        },
+        unlock_in_child: || {},
+        registered: AtomicBool::new(false),
+    };
+
+    #[test]
+    fn a_part_that_registers_while_a_thread_waits_to_fork_is_taken_as_well() {
+        assert_eq!(begin(), 0);
+        if lock(&PARTS[Order::Nodes as usize]).is_some() {
+            return areas_testing::skipped(
+                "forking::a_part_that_registers",
+                "its place is taken by another test",
+            );
+        }
+        thread::scope(|scope| {
+            let (inside, waits) = channel();
+            scope.spawn(move || {
+                // Who forks waits for this.
+                let entered = Entered::new().unwrap();
+                inside.send(()).unwrap();
+                thread::sleep(std::time::Duration::from_millis(50));
+                assert_eq!(ready(&LATE), 0);
+                drop(entered);
+            });
+            waits.recv().unwrap();
+            before();
+            assert_eq!(TAKEN.load(Ordering::Relaxed), 1);
+            after();
+        });
+        assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
     }
 }

@@ -156,23 +156,23 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// The libraries of the folder that [`LIBRARIES`] names; where it names none, they are built.
+    /// The libraries of the folder that [`LIBRARIES`] names (from the workspace's folder on); where
+    /// it names none, they are built.
     ///
     /// # Errors
     /// Where they cannot be built, or are not there.
     pub fn new() -> Result<Self> {
-        let files = match env::var_os(LIBRARIES) {
-            Some(folder) => NAMES.map(|name| Path::new(&folder).join(name)).to_vec(),
+        let folder = match env::var_os(LIBRARIES) {
+            Some(folder) => folders::workspace().join(folder),
             None => build()?,
         };
-        let find = |name: &str| {
-            let file = files.iter().find(|file| file.ends_with(name) && file.exists());
-            file.cloned().with_context(|| format!("there is no {name} among {files:?}"))
-        };
+        let [shared, archive, cut] = NAMES.map(|name| folder.join(name));
+        for file in [&shared, &archive, &cut] {
+            ensure!(file.exists(), "{} is not there", file.display());
+        }
         let work = folders::target().join("c-tests");
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        let [shared, archive, cut] = NAMES;
-        Ok(Self { shared: find(shared)?, archive: find(archive)?, cut: find(cut)?, work })
+        Ok(Self { shared, cut, archive, work })
     }
 
     /// Compiles one file for an interface into a program, whose name ends with `way`, and returns
@@ -275,8 +275,11 @@ pub fn watch(command: &mut Command, log: &Path, limit: Duration) -> Result<(Opti
 /// The files that programs are linked with: the library in two forms, and what interposes munmap.
 const NAMES: [&str; 3] = ["libareas.so", "libareas.a", "libareas_cut.so"];
 
-/// Builds the libraries; their files.
-fn build() -> Result<Vec<PathBuf>> {
+/// Builds the libraries, and returns the folder that they are in.
+///
+/// # Errors
+/// Where they cannot be built.
+pub fn build() -> Result<PathBuf> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // All of the workspace, as its tests are built: with the same features, so that nothing is
     // built twice.
@@ -291,7 +294,19 @@ fn build() -> Result<Vec<PathBuf>> {
     }
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{command:?} failed ({})", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).lines().flat_map(libraries).collect())
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let shared = messages.lines().flat_map(libraries).find(|file| file.ends_with(NAMES[0]));
+    let folder = shared.as_deref().and_then(Path::parent);
+    folder.map(Path::to_owned).with_context(|| format!("cargo built no {}", NAMES[0]))
+}
+
+/// A command that runs a program made here: with the libraries that it was linked with, which a
+/// folder of cargo's in `LD_LIBRARY_PATH` would replace.
+#[must_use]
+pub fn started(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("LD_LIBRARY_PATH");
+    command
 }
 
 /// The files of the C library in one of cargo's messages.

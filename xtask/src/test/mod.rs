@@ -63,7 +63,7 @@ pub(crate) struct Options {
     /// No guests: they need QEMU, fetched once, and some minutes
     #[arg(long)]
     no_vm: bool,
-    /// Run unit and integration tests by `cargo test`, and do not install cargo-nextest
+    /// Run tests, those in C too, by `cargo test`, and do not install cargo-nextest
     #[arg(long)]
     without_nextest: bool,
     /// Go on with the next step where one fails

@@ -112,7 +112,7 @@ pub(super) fn run(run: &Run) -> Result<Done> {
     if chosen("mpi") {
         mpi(run);
     }
-    if chosen("tests") && !run.options.without_nextest && !has_nextest() {
+    if (chosen("tests") || chosen("c")) && !run.options.without_nextest && !has_nextest() {
         nextest(run);
     }
     Ok(Done::default())

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::counts::Counts;
 use super::native::native_dependencies;
-use super::{Done, Run, set_up};
+use super::{Done, Run, Verdict, set_up};
 use crate::api::Compared;
 use crate::{metadata, process, selection, storm};
 
@@ -80,22 +80,35 @@ pub(super) fn tests(run: &Run) -> Result<Done> {
     run.counted(&mut command, Counts::of_libtest)
 }
 
-/// The programs in C, each of which is a test; and `areas.h` is what its source says.
+/// The programs in C, each of which is a test.
 pub(super) fn c(run: &Run) -> Result<Done> {
-    crate::headers::compare()?;
-    run.command(&mut selection::workspace())?;
+    let libraries = toolchain::build()?;
     let filter = run.options.filter.iter().map(String::as_str);
-    let with_nextest = !run.options.without_nextest && set_up::has_nextest();
-    let mut command = match with_nextest {
-        true => process::cargo(["nextest", "run", "--ignore-default-filter", "--no-tests=pass"]),
-        false => process::cargo(["test"]),
-    };
-    command.args(["--package", "areas-ctest", "--test", C_PROGRAMS, "--locked"]);
-    command.env(toolchain::LIBRARIES, process::target_folder().join("debug"));
-    if with_nextest {
-        return run.counted(command.args(filter), Counts::of_nextest);
+    if !run.options.without_nextest && set_up::has_nextest() {
+        let mut command = process::cargo(["nextest", "run", "--workspace", "--test", C_PROGRAMS, "--locked"]);
+        command.arg("--ignore-default-filter").env(toolchain::LIBRARIES, libraries);
+        if !run.options.filter.is_empty() {
+            command.arg("--no-tests=pass").args(filter);
+        }
+        return run.counted(&mut command, Counts::of_nextest);
     }
-    run.counted(command.arg("--").args(filter), Counts::of_libtest)
+    eprintln!("no cargo-nextest: cargo test instead");
+    // It takes one part of names at a time.
+    let parts: Vec<&str> = if run.options.filter.is_empty() { vec![""] } else { filter.collect() };
+    let (mut counts, mut failures) = (Counts::default(), Vec::new());
+    for part in parts {
+        let mut command =
+            process::cargo(["test", "--workspace", "--test", C_PROGRAMS, "--locked", "--", part]);
+        let done = run.counted(command.env(toolchain::LIBRARIES, &libraries), Counts::of_libtest)?;
+        counts += done.counts;
+        if let Verdict::Failed(why) = done.verdict {
+            failures.push(why);
+        }
+    }
+    match failures.is_empty() {
+        true => Ok(Done::counted(counts)),
+        false => Ok(Done::failed(counts, failures.join("; "))),
+    }
 }
 
 /// The command in real containers. Where there can be none, each test says so.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use areas_ctest::folders::{capi, files_below};
-use areas_ctest::toolchain::{Linked, Toolchain, interfaces, quiet, watch};
+use areas_ctest::toolchain::{Linked, Toolchain, interfaces, quiet, started, watch};
 
 use super::{Outcome, Test};
 
@@ -63,7 +63,7 @@ fn symbols(library: &Path, end: &str) -> Result<()> {
 fn layout(toolchain: &Toolchain, source: &Path, interface: &str) -> Result<()> {
     let program = toolchain.program(source, interface, Linked::Shared, "layout")?;
     let log = program.with_extension("log");
-    let (status, said) = watch(&mut Command::new(&program), &log, Duration::from_secs(60))?;
+    let (status, said) = watch(&mut started(&program), &log, Duration::from_secs(60))?;
     ensure!(status.is_some_and(|status| status.success()), "{said}({status:?})");
     let file = capi().join(format!("abi/{interface}.layout.txt"));
     let written = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;

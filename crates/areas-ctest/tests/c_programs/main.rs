@@ -1,11 +1,11 @@
 //! The C interfaces, tried by C and C++ programs: each is compiled without a warning, linked to the
-//! library in two ways, and run; headers stand alone; what the library exports, and how its
+//! library in several ways, and run; headers stand alone; what the library exports, and how its
 //! structures lie in memory, is what was written down. Each is a test by name:
 //! `cargo nextest run -p areas-ctest --ignore-default-filter be/fork.c`.
 //!
 //! | file | what |
 //! |---|---|
-//! | `programs.rs` | the programs of `areas-capi/tests/c/FOLDER/`, each in three ways |
+//! | `programs.rs` | the programs of `areas-capi/tests/c/FOLDER/`, each in three ways or four |
 //! | `readme.rs` | the programs of the README |
 //! | `recipes.rs` | areas as the memory of io_uring, OpenCL, UCX |
 //! | `headers.rs` | every header alone |

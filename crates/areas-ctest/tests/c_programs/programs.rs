@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use areas_ctest::folders::{capi, files_below};
-use areas_ctest::toolchain::{CUT, Linked, Toolchain, interfaces, watch};
+use areas_ctest::toolchain::{CUT, Linked, Toolchain, interfaces, started, watch};
 
 use super::{Outcome, Test};
 
@@ -93,7 +93,7 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
     let _ = fs::remove_dir_all(&registry);
     let mut command = match way {
         Way::Valgrind => {
-            let mut command = Command::new("valgrind");
+            let mut command = started(Path::new("valgrind"));
             // Leaks are the sanitizer's business. Here a forked child would look for them where its
             // parent had memory that a child does not get: version 3.19 takes a fault for each word
             // of it, which lasts for minutes, and may die of one.
@@ -107,9 +107,9 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
             command.arg(format!("--error-exitcode={VALGRIND_FOUND}")).arg(&program);
             command
         }
-        Way::Sanitized | Way::Shared => Command::new(&program),
+        Way::Sanitized | Way::Shared => started(&program),
         Way::Preloaded => {
-            let mut command = Command::new(&program);
+            let mut command = started(&program);
             command.env("LD_PRELOAD", &toolchain.cut);
             command
         }

@@ -8,7 +8,7 @@ use std::{fs, thread};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use areas_ctest::readme::{self, Program};
-use areas_ctest::toolchain::{Linked, Toolchain};
+use areas_ctest::toolchain::{Linked, Toolchain, started};
 
 use super::{Outcome, Test};
 
@@ -40,7 +40,7 @@ fn one(toolchain: &Toolchain, program: &Program, linked: Linked, way: &str) -> R
     let registry = file.with_extension("registry");
     let _ = fs::remove_dir_all(&registry);
     let command = || {
-        let mut command = Command::new(&file);
+        let mut command = started(&file);
         command.env("AREAS_DIR", &registry);
         command
     };

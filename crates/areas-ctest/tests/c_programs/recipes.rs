@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use areas_ctest::folders::capi;
 use areas_ctest::recipes::{RECIPES, Recipe};
-use areas_ctest::toolchain::{Language, Toolchain, quiet, watch};
+use areas_ctest::toolchain::{Language, Toolchain, quiet, started, watch};
 
 use super::{Outcome, Test};
 
@@ -42,7 +41,7 @@ fn one(toolchain: &Toolchain, recipe: &Recipe) -> Result<Outcome> {
     quiet(command.args(recipe.links))?;
     let registry = program.with_extension("registry");
     let _ = fs::remove_dir_all(&registry);
-    let mut command = Command::new(&program);
+    let mut command = started(&program);
     command.current_dir(&toolchain.work).env("AREAS_DIR", &registry);
     let (status, said) = watch(&mut command, &program.with_extension("log"), LIMIT)?;
     let _ = fs::remove_dir_all(&registry);

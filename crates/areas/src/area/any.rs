@@ -64,7 +64,7 @@ macro_rules! each {
     };
 }
 
-/// The same for the kinds that others can clone, and something else for the others.
+/// The same for the kinds that can be cloned; for private and stored memory something else.
 macro_rules! each_clonable {
     ($any:expr, $area:ident => $what:expr, or $otherwise:expr) => {
         match $any {

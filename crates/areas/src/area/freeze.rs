@@ -102,7 +102,7 @@ impl<K: Freezable> Area<K> {
         // Reading a hole of a frozen object would take memory at a moment when there may be none.
         self.populate()?;
         let read_only = self.object.reopen_read_only()?;
-        // SAFETY: a shared area lends no references, and the descriptor is one of the same object.
+        // SAFETY: no freezable kind lends references, and the descriptor is one of the same object.
         unsafe { self.mapping.replace(Protection::READ, (read_only.as_fd(), 0)) }.map_err(|errno| {
             Error::new(ErrorKind::System, what.clone()).with_system_call("mmap(MAP_FIXED, PROT_READ)", errno)
         })?;
@@ -179,7 +179,7 @@ impl<K: Freezable> Area<K> {
     /// frozen it concurrently: then that cannot be done, and need not.
     fn rollback_freeze(&mut self, before: Protection, error: Error) -> Option<Error> {
         let object = &self.object;
-        // SAFETY: a shared area lends no references, and the descriptor is the object's own.
+        // SAFETY: no freezable kind lends references, and the descriptor is the object's own.
         // Another holder who is trying to seal it now is waited for there.
         let replaced = object.own_fd().and_then(|fd| unsafe { self.mapping.replace(before, (fd, 0)) });
         if replaced == Err(sys::Errno::PERM) && object.is_frozen().unwrap_or(false) {
@@ -187,7 +187,7 @@ impl<K: Freezable> Area<K> {
                 Protection::READ => Ok(()),
                 // Older kernels have removed what was there before they refused.
                 _ => object.own_fd().and_then(|fd| {
-                    // SAFETY: a shared area lends no references, and the descriptor is the object's
+                    // SAFETY: no freezable kind lends references, and the descriptor is the object's
                     // own.
                     unsafe { self.mapping.replace(Protection::READ, (fd, 0)) }
                 }),

@@ -17,7 +17,7 @@ pub trait AreaKind: Sealed + fmt::Debug + Send + Sync + 'static {}
 
 /// The kinds whose memory is an [`Object`] of the kernel, so that others can hold it, too:
 /// [`Shared`](crate::Shared), [`Resizable`](crate::Resizable) and [`Frozen`](crate::Frozen). Such
-/// areas are published, transferred, sent and cloned.
+/// areas are published, transferred and cloned.
 ///
 /// ```
 /// use areas::{Area, AreaId, Clonable, Result};
@@ -41,6 +41,8 @@ pub trait Clonable: AreaKind + Sealed<Object = Object> {}
 
 /// The kinds that others can hold and may still be written, so that they can be frozen:
 /// [`Shared`](crate::Shared) and [`Resizable`](crate::Resizable).
+///
+/// None of them lends references into the memory: freezing replaces the mapping.
 #[diagnostic::on_unimplemented(
     message = "an area of the kind `{Self}` cannot be frozen",
     label = "what is private, stored or frozen already has nothing to seal"

@@ -235,7 +235,7 @@ static void fork_all(void)
 
 static atomic_bool stop;
 
-/* The sanitizer's malloc (of GCC 12) is not whole in a child that another thread forked in the middle of it: a lock that was held then is
+/* The sanitizer's malloc (of GCC 12) is not whole in a child that is forked while another thread is in it: a lock that was held then is
  * held for ever, and the child hangs. So with the sanitizer a fork waits until all threads have started, and for the calls under way.
  * Without it nothing waits. */
 #ifdef __SANITIZE_ADDRESS__
@@ -273,7 +273,7 @@ static void *busy(void *given)
 	return NULL;
 }
 
-/* Children are forked while a thread is in the middle of each copy: each can use all copies. */
+/* Children are forked while a thread is in the middle of each copy (but not with the sanitizer, see above): each can use all copies. */
 static void fork_among_threads(void)
 {
 	pthread_t threads[COPIES];

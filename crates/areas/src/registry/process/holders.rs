@@ -170,6 +170,8 @@ mod tests {
             assert_eq!(found, expected.then_some(Protection::READ_WRITE), "{offset}");
         }
         assert_eq!(shared_mapping(line("00800000").as_bytes(), 7, None), None);
+        let removed = line("00800000") + " (deleted)";
+        assert_eq!(shared_mapping(removed.as_bytes(), 7, Some(&range)), Some(Protection::READ_WRITE));
         let info = |lock: &str| format!("pos:\t0\nflags:\t02100002\nmnt_id:\t24\nino:\t7\nlock:\t{lock}\n");
         for (lock, expected) in [
             ("1: OFDLCK  ADVISORY  READ -1 00:05:7 8388608 8396799", true),

@@ -82,7 +82,8 @@ pub(in crate::registry) fn shared_mapping(
     let line = MapLine::of(line)?;
     let is_object = match physical {
         None => line.path.starts_with(b"/memfd:"),
-        Some(range) => line.path == b"/dev/mem" && range.contains(&line.offset),
+        // Where the file was removed since, a word follows.
+        Some(range) => fields(line.path).next() == Some(&b"/dev/mem"[..]) && range.contains(&line.offset),
     };
     let is_shared = line.permissions.get(3) == Some(&b's');
     (line.inode == inode && is_object && is_shared).then(|| protection_of(&line.permissions[..3]))
