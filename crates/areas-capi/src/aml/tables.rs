@@ -8,8 +8,8 @@
 //! nothing new.
 //!
 //! Who forks in the middle of something with a table (in its area's mmap) takes none, as others may
-//! be waiting for it. Its child can use what its thread was in the middle of, and the tables that no
-//! other thread had.
+//! be waiting for it. Its child can use what its thread was in the middle of, and the tables that
+//! no other thread had.
 //!
 //! Handlers of the program's own (`pthread_atfork`) may allocate, on either side: the thread that
 //! forks uses the tables that it has taken.

@@ -187,8 +187,8 @@ impl<K: Freezable> Area<K> {
                 Protection::READ => Ok(()),
                 // Older kernels have removed what was there before they refused.
                 _ => object.own_fd().and_then(|fd| {
-                    // SAFETY: no freezable kind lends references, and the descriptor is the object's
-                    // own.
+                    // SAFETY: no freezable kind lends references, and the descriptor is the
+                    // object's own.
                     unsafe { self.mapping.replace(Protection::READ, (fd, 0)) }
                 }),
             };
