@@ -38,8 +38,7 @@ struct Case {
 impl Case {
     fn nodes(&self) -> Vec<u32> {
         let page = self.sort.page();
-        self.memory.touch();
-        pages::nodes_of(self.memory.start(), COUNT * page, page)
+        pages::nodes_after(self.memory.start(), COUNT * page, page, || self.memory.touch())
     }
 }
 

@@ -31,13 +31,24 @@ pub(crate) fn status(start: *const u8, len: usize, page: usize) -> Vec<i32> {
 /// then that there is none: it is asked again.
 #[track_caller]
 pub(crate) fn nodes_of(start: *const u8, len: usize, page: usize) -> Vec<u32> {
-    let mut found = status(start, len, page);
+    nodes_after(start, len, page, || ())
+}
+
+/// The same, and does something before each time that the kernel is asked. Of a page that it has
+/// marked to see who uses it, it says that there is none until it is touched.
+#[track_caller]
+pub(crate) fn nodes_after(start: *const u8, len: usize, page: usize, before: impl Fn()) -> Vec<u32> {
+    let ask = || {
+        before();
+        status(start, len, page)
+    };
+    let mut found = ask();
     for _ in 0..200 {
         if !found.contains(&-libc::ENOENT) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
-        found = status(start, len, page);
+        found = ask();
     }
     found
         .iter()
