@@ -39,7 +39,7 @@ struct noted {
     unsigned long nodes[16];
 };
 
-/* mmap, mbind to a set that may be any of 1,024 nodes, munmap; and what was asked is noted, looked at before the kernel is asked, and let go of. */
+/* mmap, mbind to a set that may be any of 1,024 nodes, munmap; and what was asked is noted, looked at before the kernel is asked, and forgotten. */
 int64_t peer_map_noted(const struct work *work)
 {
     struct noted asked = {.policy = MPOL_BIND, .nodes = {1}};

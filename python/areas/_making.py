@@ -60,7 +60,7 @@ def create(
         nbytes: Its size in bytes; or
         shape: the shape of its array, in items. One of the two.
         dtype: The dtype of its array: ``u1`` where it is not given. No Python objects.
-        max_shape: How far it may grow, for all who have it (:meth:`Area.grow`). Each takes that many addresses, and no memory.
+        max_shape: How far it may grow, for all holders (:meth:`Area.grow`). Each takes that many addresses, and no memory.
         exclusive: Whether it is an error that there is an area of that name.
         policy: Where its pages come from: ``default``, ``local``, ``bind``, ``preferred``, ``preferred-many``, ``interleave``,
             ``weighted-interleave``; ``bind`` where only ``nodes`` is given.

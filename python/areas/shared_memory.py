@@ -329,5 +329,5 @@ def _retire(area: areas.Area) -> bool:
 
 
 def _object(area: areas.Area) -> int:
-    """Which memory it is: equal for all who have the same."""
+    """Which memory it is: equal for all holders of the same."""
     return area._held("get its memory").inode

@@ -128,7 +128,7 @@ def test_unlink_takes_the_name_away_from_all(name):
     with pytest.raises(FileNotFoundError):
         SharedMemory(name)
     block.buf[0] = 9
-    assert other.buf[0] == 9, "who has it keeps it"
+    assert other.buf[0] == 9, "its holder keeps it"
     for each in (block, other):
         with pytest.raises(FileNotFoundError):
             each.unlink()

@@ -219,7 +219,7 @@ def test_ten_thousand_tensors_at_once_with_256_descriptors(method, few_descripto
     assert [int(one[-1]) for one in held] == list(range(10_000))
     pipe.send(None)
     process.join(30)
-    # Who sent them is gone: who has them keeps them.
+    # Their sender is gone: their holders keep them.
     assert [int(one[-1]) for one in held] == list(range(10_000))
 
 

@@ -124,7 +124,7 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 // This process's alone: no name, no id; a forked child gets a copy.
 #define AREAS_PRIVATE 1
 
-// Shared, and may grow up to `max` bytes, for all who have it at once.
+// Shared, and may grow up to `max` bytes, for all holders at once.
 #define AREAS_GROWABLE 2
 
 // Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who
@@ -1331,7 +1331,7 @@ int areas_retire(struct areas_area *area);
 // AREAS_ERROR_REGISTRY if the folder cannot be made again.
 int areas_keep(void);
 
-// Changes the size of an area for all who have it, in place: a growable one to at least that size,
+// Changes the size of an area for all holders, in place: a growable one to at least that size,
 // a resizable one to that size in whole pages. New bytes are zero; what is cut off is freed at
 // once.
 //

@@ -78,7 +78,7 @@ extern "C" fn before() {
 }
 
 /// Takes the mutexes of all parts, and then locks their places. Starts over where a part registered
-/// meanwhile, whose mutexes another thread may have: so at most once a part.
+/// concurrently, whose mutexes another thread may have: so at most once a part.
 fn lock_all() -> [Locked; COUNT] {
     loop {
         let known = PARTS.each_ref().map(|place| *lock(place));

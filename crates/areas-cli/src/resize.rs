@@ -1,4 +1,4 @@
-//! `areas resize`: an area's size, for all who have a clone at once.
+//! `areas resize`: an area's size, for all holders at once.
 
 pub(crate) mod args;
 

@@ -144,7 +144,7 @@ fn terms(report: &Report) -> Vec<Line> {
     lines
 }
 
-/// Who has it, since when, and what else has its name.
+/// Its holder, since when, and what else has its name.
 fn holding(report: &Report, holders: &[(Holder, Vec<i32>)], namesakes: &[i32]) -> Vec<Line> {
     let info = &report.info;
     let created = report.created().map_or("unknown".to_owned(), |created| created.to_string());

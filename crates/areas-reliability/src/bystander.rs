@@ -220,7 +220,7 @@ impl Looker {
         Self::start(stage, "the bystander", &["bystander"])
     }
 
-    /// One who has just come, and sees these areas.
+    /// One that has just come, and sees these areas.
     pub(crate) fn newcomer(stage: &Stage, expected: &[&str]) -> Result<Self> {
         let args: Vec<&str> = ["newcomer"].iter().chain(expected).copied().collect();
         Self::start(stage, "a newcomer", &args)

@@ -138,7 +138,7 @@ fn clone(folder: &Path, resume: bool) -> Result<()> {
     Ok(())
 }
 
-/// What a user does who has a package archive and no Rust, once the packages are made.
+/// What a user does with a package archive and without Rust, once the packages are made.
 fn packages(root: &Root) -> Result<Vec<String>> {
     let program = readme::programs()?.into_iter().find(|program| program.interface == "areas");
     program.context("the README has no program for areas.h")?.write(&root.path().join("root"))?;

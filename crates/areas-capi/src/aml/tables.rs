@@ -40,7 +40,7 @@ struct Shared<T> {
 static ALL: Mutex<BTreeMap<usize, Arc<dyn Takable>>> = Mutex::new(BTreeMap::new());
 
 /// Closed while a thread is about to fork. One word, and no mutex: in a child that was forked by
-/// another thread meanwhile, it is opened again.
+/// another thread concurrently, it is opened again.
 static TURNSTILE: AtomicU32 = AtomicU32::new(OPEN);
 const OPEN: u32 = 0;
 const CLOSED: u32 = 1;

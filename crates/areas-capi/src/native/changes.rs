@@ -101,7 +101,7 @@ pub extern "C" fn areas_keep() -> c_int {
     status(areas::registry::ensure_published)
 }
 
-/// Changes the size of an area for all who have it, in place: a growable one to at least that size,
+/// Changes the size of an area for all holders, in place: a growable one to at least that size,
 /// a resizable one to that size in whole pages. New bytes are zero; what is cut off is freed at
 /// once.
 ///

@@ -12,7 +12,7 @@ use areas::{Address, Error, ErrorKind, Extent, Lock, PageSize, Pages, Protection
 pub const AREAS_SHARED: u32 = 0;
 /// This process's alone: no name, no id; a forked child gets a copy.
 pub const AREAS_PRIVATE: u32 = 1;
-/// Shared, and may grow up to `max` bytes, for all who have it at once.
+/// Shared, and may grow up to `max` bytes, for all holders at once.
 pub const AREAS_GROWABLE: u32 = 2;
 /// Shared, and may grow and shrink. Beyond `max` it grows where there is room behind it for all who
 /// have it. What lies beyond its end faults.

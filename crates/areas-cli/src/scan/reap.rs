@@ -215,8 +215,8 @@ fn free_file(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
     let entry = Entry::of(reap, label)?;
     let looked = entry.look(kind, label, &mounts)?;
     let mut blind = Blind::new(&mounts);
-    // Who has it is asked first: it is the better answer, and what opens nothing (O_PATH) only
-    // shows there.
+    // Its holders are asked for first: it is the better answer, and what opens nothing (O_PATH)
+    // only shows there.
     let holders = Walk::new(&Wanted::of(&mounts), &mut blind, true).holders(looked.object());
     if !holders.is_empty() {
         return Err(held(kind, label, &holders));

@@ -73,7 +73,7 @@ fn in_words(bytes: u64) -> String {
     format!("{:#}", Bytes(bytes))
 }
 
-/// Whether those who have it have it mapped, open, or both.
+/// Whether its holders have it mapped, open, or both.
 fn how(memory: &Memory) -> &'static str {
     let mapped = memory.holders.iter().any(|holder| holder.mapped);
     let open = memory.holders.iter().any(|holder| holder.descriptors > 0);
@@ -85,7 +85,8 @@ fn how(memory: &Memory) -> &'static str {
     }
 }
 
-/// Who has it; or, of what no process has, what to do or why that is not sure. JSON says all of it.
+/// Its holders; or, of what no process has, what to do or why that is not sure. JSON says all of
+/// it.
 fn held_by(memory: &Memory, breaks: bool) -> String {
     let named = memory.holders.iter().take(NAMED).map(Holder::short);
     let mut reported = named.collect::<Vec<String>>().join(", ");

@@ -81,8 +81,8 @@ impl Process {
         let _ = kill_process(self.pid, signal);
     }
 
-    /// Has it go on, if it is stopped. Mostly it is not: who has us go on does that for the whole
-    /// job. And if it has been stopped once more since we have looked, that is to stay so.
+    /// Has it go on, if it is stopped. Mostly it is not: whoever continues us does that for the
+    /// whole job. And if it has been stopped once more since we have looked, that is to stay so.
     fn go_on(&self) {
         let pid = self.pid.as_raw_pid().unsigned_abs();
         let is_stopped = ProcessStat::of(pid).is_ok_and(|stat| stat.state == b'T');

@@ -204,7 +204,7 @@ fn what_cannot_be_measured_is_reported_as_asked() {
     assert!(text.contains("lock        full (asked)\n  locked      unknown\n"), "{text}");
 }
 
-/// Who has no lock is not asked: whatever else it has locked is not the areas'.
+/// A holder without a lock is not asked: whatever else it has locked is not the areas'.
 #[test]
 fn no_smaps_are_read_where_nothing_is_locked() {
     let registry = Registry::new();

@@ -129,7 +129,7 @@ fn is_reported_and_freed(registry: &Registry, path: &Path, name: &str) {
     assert!(ran.stdout().starts_with("freed 12.0 KiB: "), "{ran:?}");
 }
 
-/// Who has it open has it, also under the name that it was left with.
+/// A process that has it open holds it, also under the name that it was left with.
 #[test]
 fn machine_what_was_left_and_is_held_is_refused() {
     let registry = Registry::new();

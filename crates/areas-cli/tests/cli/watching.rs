@@ -246,7 +246,7 @@ fn a_reader_that_goes_ends_it_at_once() {
     }
 }
 
-/// Where the first line is all that is printed, who has read it may go.
+/// Where the first line is all that is printed, its reader may go.
 #[test]
 fn a_reader_of_the_ready_line_may_go() {
     let registry = Registry::new();

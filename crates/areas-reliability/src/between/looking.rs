@@ -176,7 +176,7 @@ pub(super) static ALL: [Looking; 36] = [
         LOOKING,
         acts::residency,
     ),
-    looking("holders", "who has an area", Offer::Fixed, &[], acts::holders).crowd(),
+    looking("holders", "the holders of an area", Offer::Fixed, &[], acts::holders).crowd(),
     looking(
         "open-new",
         "find and open for writing, a team met for the first time",

@@ -225,7 +225,7 @@ impl<'a> Trial<'a> {
         {
             outcome.wrong.push(format!("it fails for what takes nothing away: {text}"));
         }
-        // Who has a file of it open would not end while it does not answer.
+        // A process that has a file of it open would not end while it does not answer.
         drop(silent);
         peer.kill();
         if mutation.is_some_and(Mutation::is_of_folder) {

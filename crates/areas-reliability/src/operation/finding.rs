@@ -158,7 +158,7 @@ fn modes_of(name: &str) -> std::io::Result<Vec<u32>> {
     Ok(modes)
 }
 
-/// By the first who has it for reading only: before, other users could open its file for writing.
+/// By the first holder for reading only: before, other users could open its file for writing.
 pub(super) fn close_to_others() -> Result<Box<dyn Act>> {
     // So that it is known what memory objects look like.
     know(NAMES[0])?;

@@ -29,7 +29,7 @@ struct Gate {
     _area: Area<Shared>,
     source: registry::Source,
     path: PathBuf,
-    /// Who have connected.
+    /// The processes that have connected.
     clients: Vec<OwnedFd>,
 }
 

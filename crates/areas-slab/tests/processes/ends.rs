@@ -69,7 +69,7 @@ fn what_a_killed_owner_put_stays_with_who_reads_it() {
             owner.kill();
             assert!(!reader.is_owner_alive().unwrap());
             assert_eq!(lease.to_vec().unwrap(), b"kept");
-            // Who has attached still takes what is there; no other process finds it.
+            // A process that is attached still takes what is there; no other process finds it.
             assert_eq!(reader.take(&given).unwrap().to_vec().unwrap(), b"dropped");
             assert_eq!(open(&kept).unwrap_err().kind(), ErrorKind::NoSuchArea);
             "done".to_owned()

@@ -82,8 +82,8 @@ impl Supervisor {
         self.stopped.retain(|Stopped { pid, until, .. }| {
             let stays = *until > now && !all;
             if !stays {
-                // It may have been killed in the meantime; who has its number now is not stopped,
-                // and does not mind.
+                // It may have been killed in the meantime; the process with its number now is not
+                // stopped, and does not mind.
                 let _ = kill_process(*pid, Signal::CONT);
             }
             stays

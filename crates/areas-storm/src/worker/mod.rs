@@ -181,7 +181,7 @@ impl Worker {
             40..80 => self.create_growable(),
             80..120 => self.create_resizable(),
             120..130 => self.create_private(),
-            130..140 => self.move_somebodys(),
+            130..140 => self.move_found(),
             140..150 => self.create_locked(),
             150..160 => self.create_placed(),
             160..200 => self.publish_one(),

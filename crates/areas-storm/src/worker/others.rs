@@ -111,7 +111,7 @@ impl Worker {
 
     /// Clones another's area, our own included; checks it at once and keeps it.
     pub(super) fn clone_one(&mut self) {
-        let Some(source) = self.somebodys() else { return };
+        let Some(source) = self.found_area() else { return };
         let info = self.tried(Op::Info, |_| source.info());
         let Some(info) = info else { return };
         let Some(mut held) = self.clone_of(&source, &info) else { return };
@@ -128,7 +128,7 @@ impl Worker {
     }
 
     /// One of the areas that are there, from the list or by its name.
-    fn somebodys(&mut self) -> Option<Source> {
+    fn found_area(&mut self) -> Option<Source> {
         match self.random.u32(0..3) {
             0 => {
                 let listing = self.tried(Op::List, |_| registry::list())?;
@@ -201,7 +201,7 @@ impl Worker {
     }
 
     /// Changes the placement of another's area and moves its pages, without cloning it.
-    pub(super) fn move_somebodys(&mut self) {
+    pub(super) fn move_found(&mut self) {
         let name = self.common_name();
         let Some(source) = self.tried(Op::Find, |_| registry::find(&name)) else { return };
         let policy = self.any_policy();

@@ -72,7 +72,7 @@ impl Source {
         self.cloning().open_resizable()
     }
 
-    /// Makes a resizable area smaller, for all who have a clone at once, as [`Area::resize`] does:
+    /// Makes a resizable area smaller, for all holders at once, as [`Area::resize`] does:
     /// without a clone of one's own, so that it can be done where the area was made larger than any
     /// machine. One that is not larger than `size`, rounded up to whole pages, stays as it is.
     ///

@@ -97,7 +97,7 @@ impl Area<Resizable> {
             .with_facts(format!("its protection is {}", self.protection())))
     }
 
-    /// Changes its size, rounded up to whole pages, for all who have a clone at once and in place:
+    /// Changes its size, rounded up to whole pages, for all holders at once and in place:
     /// no address changes. New bytes are zero; what is cut off is freed at once.
     ///
     /// Up to its reserve it always can, if its clones have the same (as they do unless they were

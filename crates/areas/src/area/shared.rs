@@ -199,7 +199,7 @@ impl Area<Shared> {
         Ok(())
     }
 
-    /// Grows it to at least `size` bytes, for all who have a clone at once. The new bytes are zero.
+    /// Grows it to at least `size` bytes, for all holders at once. The new bytes are zero.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it was not created as

@@ -6,8 +6,8 @@
 //! from the new place: where nothing would move, the policy is as it was.
 //!
 //! Whose page tables the pages are in decides who may move them. [`here`] moves what this process
-//! has mapped; [`elsewhere`] moves an object's pages through those who have them mapped, without
-//! mapping them itself.
+//! has mapped; [`elsewhere`] moves an object's pages through the processes that have them mapped,
+//! without mapping them itself.
 
 mod elsewhere;
 mod here;

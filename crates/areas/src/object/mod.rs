@@ -193,7 +193,7 @@ impl Object {
     }
 
     /// Device and inode of its file, which distinguish it from every other one as long as it is
-    /// open: [`Info::object`](crate::registry::Info::object) of those who have it. They are what
+    /// open: [`Info::object`](crate::registry::Info::object) of its holders. They are what
     /// they were as it was made or opened here; no call is made.
     #[must_use]
     pub fn file_id(&self) -> (u64, u64) {

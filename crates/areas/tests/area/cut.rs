@@ -277,7 +277,7 @@ fn no_holder_loses_what_the_maker_unmaps() {
         let mut area = numbered("kept");
         let mut other = this.spawn(&mut Stage::here(), "clone");
         assert_eq!(other.hear(), "has it");
-        // It is not published, and there is nothing that would say who has it.
+        // It is not published, and there is nothing that would name its holders.
         assert_eq!(registry::list().unwrap().areas.len(), 1);
         unmap(area.as_ptr(), 0, 2);
         unmap(area.as_ptr(), 12, 16);

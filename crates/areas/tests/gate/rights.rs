@@ -61,7 +61,7 @@ fn reading_only_is_refused_where_nothing_would_enforce_it() {
     let (answer, came) = taken(&mut offer, &TakeOptions::new());
     assert!(matches!(answer.outcome, Outcome::Refused(Refusal::NotEnforced)), "{answer}");
     assert_eq!(came.unwrap_err().kind(), ErrorKind::NotPermitted);
-    // And this is why: who has a descriptor for reading, and is the same user, reopens the memory.
+    // And this is why: a process of the same user with a descriptor for reading reopens the memory.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     area.send_read_only(&ours).unwrap();
     let came = areas::receive(&theirs).unwrap();

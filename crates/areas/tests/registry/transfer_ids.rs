@@ -1,5 +1,5 @@
 //! The id that an area has where it was given: its giver knows it at once, no other process gets
-//! it, whoever dies, and no process has it who has not claimed it.
+//! it, whoever dies, and no process has it that has not claimed it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -223,7 +223,7 @@ fn who_claims_nothing_gets_nothing() {
     // The id is another giver's: claimed by an open file that is not the one that came.
     assert!(is_own(offer.arrives(&good, None)), "no claim");
     assert!(is_own(offer.arrives(&good, Some(&control(&folder)))), "the file, and no record lock");
-    // With it, it is had. Who has the open file has the claim.
+    // With it, it is had. The holder of the open file has the claim.
     assert_eq!(offer.arrives(&good, Some(&claim)), given_id);
     // One that no process has claimed is had by who claims it, of those that are given, in that
     // slot.
@@ -417,7 +417,8 @@ fn a_team_that_joins_again_keeps_its_slot_if_it_can() {
     let [mut looker, mut giver] = std::array::from_fn(|_| Agent::start(&folder));
     looker.ask("join-once");
     let slot = folder.link_of(looker.pid()).slot;
-    // The folder is removed: it is there again at its next call that asks, as who has nothing.
+    // The folder is removed: it is there again at its next call that asks, as for a process
+    // without areas.
     std::fs::remove_dir_all(folder.registry()).unwrap();
     looker.ask("keep");
     let link = folder.link_of(looker.pid());

@@ -119,7 +119,7 @@ fn a_holder_with_a_capability_that_the_reader_lacks() {
     // The other way round there is nothing in the way.
     assert_eq!(holder.find("mine").unwrap().pid, reader.pid());
     assert!(holder.clone_of("mine").is_ok());
-    // Nor for one who has the same capability.
+    // Nor for a process with the same capability.
     let mut equal = Agent::start_as(&folder, USER, Some("net-bind-service"));
     assert!(equal.clone_of("secret").is_ok());
 }

@@ -153,7 +153,7 @@ static void custom(void)
 	CHECK_EQ(shark.unmapped, 1);
 	shark.unmapped = 0;
 
-	/* The provider is let go first: the context is needed until the last mapping is gone. */
+	/* The provider is released first: the context is needed until the last mapping is gone. */
 	CHECK_EQ(shark.unmapped, 0);
 	areas_provider_release(provider);
 	areas_release(private_one);

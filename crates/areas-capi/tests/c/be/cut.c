@@ -52,7 +52,7 @@ static void line_of(const void *address, char line[512])
 	fclose(maps);
 }
 
-/* Whether a byte can be read, as the kernel says: no child is made for it, since who has forked may not be alone with its areas. */
+/* Whether a byte can be read, as the kernel says: no child is made for it, since a process that has forked may not be alone with its areas. */
 static int is_there(const char *at)
 {
 	char byte;

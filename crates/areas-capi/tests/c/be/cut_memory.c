@@ -1,5 +1,5 @@
 /*
- * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if no other process has the area; and to those who have it, as it is, if a process has.
+ * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if no other process has the area; and to its other holders, as it is, if a process has.
  * The kernel says how many blocks the object has.
  */
 #include <OS.h>
@@ -248,7 +248,7 @@ static void a_clone_of_a_part(void)
 	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
 }
 
-/* Who has the whole makes it smaller for all, also for what lies behind a gap, whether its maker knows of that or not; and larger again. */
+/* A holder of the whole makes it smaller for all, also for what lies behind a gap, whether its maker knows of that or not; and larger again. */
 static void who_has_the_whole_resizes_it(int known)
 {
 	char *base;

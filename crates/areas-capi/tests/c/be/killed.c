@@ -317,7 +317,7 @@ static int link_of(pid_t team, char *path)
 	return found;
 }
 
-/* Watches the memory objects that a process has open: inotify says IN_DELETE_SELF of one when its last holder lets go, and does not hold it. */
+/* Watches the memory objects that a process has open: inotify says IN_DELETE_SELF of one when its last holder releases it, and does not hold it. */
 static void watch(struct watched *watched, pid_t pid, pid_t survivor)
 {
 	/* One that is not stopped may close what is looked at. */

@@ -131,7 +131,7 @@ static void in_other_teams(void)
 	child = check_fork();
 	if (child == 0) {
 		area_info info;
-		/* Who has an area can be given another one. */
+		/* A team with an area can be given another one. */
 		CHECK(create_area("own", &there, B_ANY_ADDRESS, PAGE, B_NO_LOCK, RW) > 0);
 		check_send(from[1], 'r');
 		check_hear(to[0]);

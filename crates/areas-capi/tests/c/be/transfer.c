@@ -1,5 +1,5 @@
 /*
- * Areas that change hands between teams: to who has only looked, as Haiku's usual receiver has; the id that the area has there is known to the
+ * Areas that change hands between teams: to a team that has only looked, as Haiku's usual receiver has; the id that the area has there is known to the
  * giver at once, and may be sent on.
  */
 #include <OS.h>
@@ -148,7 +148,7 @@ static void to_who_has_only_looked(int first)
 	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
 }
 
-/* Who has called nothing at all cannot be found: the giver keeps it. */
+/* A team that has called nothing at all cannot be found: the giver keeps it. */
 static void to_who_has_called_nothing(void)
 {
 	int to[2], from[2];

@@ -233,7 +233,7 @@ static message made(int number)
 	return make;
 }
 
-/* What is handed on, and who has it. */
+/* What is handed on, and its holder. */
 static message area;
 static int at;
 

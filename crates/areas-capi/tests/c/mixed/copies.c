@@ -334,7 +334,7 @@ static int several(const char *library, int ready, int go)
 	fork_all();
 	fork_among_threads();
 	removed();
-	/* What one lets go the others keep. */
+	/* What one releases the others keep. */
 	CHECK_EQ(copies[1].end(copies[1].id), B_OK);
 	for (i = 0; i < COPIES; i++)
 		CHECK_EQ(copies[i].find(name_of(&copies[1])), B_NAME_NOT_FOUND);

@@ -146,7 +146,7 @@ impl<'a> AreaBuilder<'a> {
         self
     }
 
-    /// Lets it grow up to `max` bytes, for all who have a clone at once. Every holder takes that
+    /// Lets it grow up to `max` bytes, for all holders at once. Every holder takes that
     /// many addresses.
     ///
     /// For shared areas.

@@ -81,7 +81,8 @@ pub(crate) fn writers(object: &Object) -> Vec<Holder> {
             || crate::sys::text::read(format!("{}/smaps", shown.folder))
                 .is_ok_and(|smaps| may_be_written(&smaps, identity.inode))
     };
-    // Descriptors do not write; of those who have it mapped, which are few, they are counted.
+    // Descriptors do not write; of the processes that have it mapped, which are few, they are
+    // counted.
     processes()
         .into_iter()
         .filter_map(|pid| {

@@ -203,7 +203,7 @@ pub(crate) fn announce(
             };
             fcntl_add_seals(&file, kinds)?;
             if seals == "leased" {
-                // Only who has it open for reading, and no other process by a path, gets one.
+                // Only a process that has it open for reading gets one, and no other by a path.
                 let again = File::open(format!("/proc/thread-self/fd/{}", number_of(&file)))?;
                 raw::lease(&again)?;
                 holdings.files.push(again);
