@@ -184,6 +184,13 @@ fn begin() -> i32 {
     }
 }
 
+/// What a thread locks that forks is one for the process: one test of it at a time.
+#[cfg(test)]
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
@@ -194,6 +201,7 @@ mod tests {
 
     #[test]
     fn it_is_done_once() {
+        let _alone = alone();
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| assert_eq!(begin(), 0));
@@ -204,6 +212,7 @@ mod tests {
 
     #[test]
     fn who_forks_takes_all_once_and_no_thread_gets_in() {
+        let _alone = alone();
         drop(Entered::new().unwrap());
         before();
         before();
@@ -226,6 +235,7 @@ mod tests {
 
     #[test]
     fn no_part_registers_while_a_thread_forks() {
+        let _alone = alone();
         assert_eq!(begin(), 0);
         before();
         thread::scope(|scope| {
@@ -252,6 +262,7 @@ mod tests {
 
     #[test]
     fn a_part_that_registers_while_a_thread_waits_to_fork_is_taken_as_well() {
+        let _alone = alone();
         assert_eq!(begin(), 0);
         if lock(&PARTS[Order::Nodes as usize]).is_some() {
             return areas_testing::skipped(
@@ -274,6 +285,8 @@ mod tests {
             assert_eq!(TAKEN.load(Ordering::Relaxed), 1);
             after();
         });
+        // For the part that belongs there.
+        *lock(&PARTS[Order::Nodes as usize]) = None;
         assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
     }
 }

@@ -300,12 +300,21 @@ pub fn build() -> Result<PathBuf> {
     folder.map(Path::to_owned).with_context(|| format!("cargo built no {}", NAMES[0]))
 }
 
-/// A command that runs a program made here: with the libraries that it was linked with, which a
-/// folder of cargo's in `LD_LIBRARY_PATH` would replace.
+/// A command that runs a program made here: with the libraries that it was linked with, which
+/// cargo's folders in `LD_LIBRARY_PATH` would replace.
 #[must_use]
 pub fn started(program: &Path) -> Command {
+    const VARIABLE: &str = "LD_LIBRARY_PATH";
     let mut command = Command::new(program);
-    command.env_remove("LD_LIBRARY_PATH");
+    let given = env::var_os(VARIABLE).unwrap_or_default();
+    let target = folders::target();
+    let kept: Vec<_> = env::split_paths(&given)
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.starts_with(&target))
+        .collect();
+    match env::join_paths(&kept) {
+        Ok(kept) if !kept.is_empty() => command.env(VARIABLE, kept),
+        _ => command.env_remove(VARIABLE),
+    };
     command
 }
 

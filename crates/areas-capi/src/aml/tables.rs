@@ -7,16 +7,17 @@
 //! table while it waits for one; and as long as it is about it, threads that hold none begin
 //! nothing new.
 //!
-//! Who forks in the middle of something with a table (in its area's mmap) takes none, as others may
-//! be waiting for it. Its child can use what its thread was in the middle of, and the tables that
-//! no other thread had.
-//!
 //! Handlers of the program's own (`pthread_atfork`) may allocate, on either side: the thread that
 //! forks uses the tables that it has taken.
+//!
+//! Who forks in the middle of something with a table (in its area's mmap) takes none, as others may
+//! be waiting for it; only the list of all. Its child can use what its thread was in the middle of,
+//! and the tables that no other thread had. Handlers of such a fork must not allocate.
 
 #![expect(unsafe_code, reason = "keeps a mutex together with what it is in; the block has its proof")]
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -87,11 +88,13 @@ struct Taken {
     all: MutexGuard<'static, BTreeMap<usize, Arc<dyn Takable>>>,
     /// None where the thread forks in the middle of something with a table: then it has no table
     /// either.
-    _turnstile: Option<Turnstile>,
+    turnstile: Option<Turnstile>,
 }
 
 thread_local! {
     static TAKEN: Slot<Taken> = const { Slot::new() };
+    /// How many tables this thread is in the middle of something with.
+    static USED: Cell<usize> = const { Cell::new(0) };
     static THREAD: u8 = const { 0 };
 }
 
@@ -171,7 +174,7 @@ fn forks() -> bool {
 
 /// Whether this thread is in the middle of something with a table.
 fn has_one() -> bool {
-    with_all(|all| all.values().any(|table| table.user() == this_thread()))
+    USED.get() > 0
 }
 
 /// Releases a table's user, however the call ends.
@@ -180,6 +183,7 @@ struct Using<'a>(&'a AtomicUsize);
 impl Drop for Using<'_> {
     fn drop(&mut self) {
         self.0.store(0, Ordering::Relaxed);
+        USED.set(USED.get() - 1);
     }
 }
 
@@ -236,6 +240,7 @@ impl<T: Send + 'static> Table<T> {
 
     fn using(&self) -> Using<'_> {
         self.0.user.store(this_thread(), Ordering::Relaxed);
+        USED.set(USED.get() + 1);
         Using(&self.0.user)
     }
 
@@ -275,15 +280,15 @@ impl<T: Send + 'static> fmt::Debug for Table<T> {
 /// Takes all tables, for a thread that is about to fork; [`unlock_after_fork`] releases them, in
 /// the parent and in the child.
 ///
-/// A thread that forks in the middle of something with a table (in its area's mmap) takes none:
-/// others may be waiting for it. It takes the list of all, which no thread holds while it waits.
+/// A thread that forks in the middle of something with a table (in its area's mmap) takes the list
+/// of all, and no table: others may be waiting for it.
 fn lock_for_fork() {
     // Called twice, it must not wait for itself.
     if forks() {
         return;
     }
     if has_one() {
-        put_back(Some(Taken { tables: BTreeMap::new(), all: plain(&ALL), _turnstile: None }));
+        put_back(Some(Taken { tables: BTreeMap::new(), all: plain(&ALL), turnstile: None }));
         return;
     }
     let turnstile = Turnstile::close();
@@ -298,7 +303,7 @@ fn lock_for_fork() {
             None => Some(table.clone()),
         });
         let Some(busy) = busy else {
-            put_back(Some(Taken { tables, all, _turnstile: Some(turnstile) }));
+            put_back(Some(Taken { tables, all, turnstile: Some(turnstile) }));
             return;
         };
         // A thread that has it may want one of the others.
@@ -312,10 +317,18 @@ fn unlock_after_fork() {
     drop(taken());
 }
 
-/// The same in the child, which has no other thread: none is about to fork.
+/// The same in the child, which has no other thread: none is about to fork. Of a fork that took no
+/// tables, those that other threads had are lost: no later fork may wait for them.
 fn unlock_after_fork_in_child() {
-    drop(taken());
-    Turnstile::open();
+    let Some(mut taken) = taken() else { return };
+    if taken.turnstile.is_none() {
+        let is_whole =
+            |table: &Arc<dyn Takable>| table.user() == this_thread() || table.clone().take().is_some();
+        taken.all.retain(|_, table| is_whole(table));
+        // Whoever had closed it: it is opened as this goes.
+        taken.turnstile = Some(Turnstile);
+    }
+    drop(taken);
 }
 
 #[cfg(test)]
@@ -324,9 +337,11 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::forking::alone;
 
     #[test]
     fn who_forks_takes_all_once_and_uses_them() {
+        let _alone = alone();
         let (one, other) = (Table::new(1), Table::new("two"));
         lock_for_fork();
         lock_for_fork();
@@ -357,6 +372,7 @@ mod tests {
 
     #[test]
     fn one_that_stands_on_another_is_waited_for() {
+        let _alone = alone();
         let (upper, lower) = (Table::new(0_u32), Table::new(0_u32));
         thread::scope(|scope| {
             for _ in 0..3 {
@@ -381,6 +397,7 @@ mod tests {
 
     #[test]
     fn who_has_one_takes_none() {
+        let _alone = alone();
         let table = Table::new(0);
         let other = Table::new(0);
         table.with(|_| {
@@ -394,24 +411,30 @@ mod tests {
 
     /// Forks, and waits until the child has done something, and ended well.
     fn fork(does: impl FnOnce()) {
-        // SAFETY: the child does what a child may that has one thread, and ends by `_exit`: no
-        // panic leaves it.
-        match unsafe { libc::fork() } {
-            0 => {
-                // SAFETY: where it hangs, it ends.
-                unsafe { libc::alarm(30) };
-                let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(does));
-                // SAFETY: it ends the child here, without handlers of any kind.
-                unsafe { libc::_exit(i32::from(done.is_err())) }
-            }
-            child => {
-                assert!(child > 0, "fork: {}", std::io::Error::last_os_error());
-                let mut status = 0;
-                // SAFETY: `status` is there for as long as the call.
-                assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-                assert_eq!(status, 0, "the child's wait status");
-            }
+        end(start(), does);
+    }
+
+    /// Forks; 0 in the child.
+    fn start() -> libc::pid_t {
+        // SAFETY: the child does what a child may that has one thread, and ends by `_exit`.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "fork: {}", std::io::Error::last_os_error());
+        child
+    }
+
+    /// Does something in the child, and ends it; in the parent, waits until it has ended well.
+    fn end(child: libc::pid_t, does: impl FnOnce()) {
+        if child == 0 {
+            // SAFETY: where it hangs, it ends.
+            unsafe { libc::alarm(30) };
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(does));
+            // SAFETY: it ends the child here, without handlers of any kind.
+            unsafe { libc::_exit(i32::from(done.is_err())) }
         }
+        let mut status = 0;
+        // SAFETY: `status` is there for as long as the call.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the child's wait status");
     }
 
     /// Whether the C library runs handlers of forks without a lock of its own: before 2.36 a fork
@@ -421,37 +444,48 @@ mod tests {
         let version = unsafe { libc::gnu_get_libc_version() };
         // SAFETY: the text is the C library's own, ends with a zero, and stays.
         let version = unsafe { std::ffi::CStr::from_ptr(version) };
-        let version = version.to_str().unwrap();
-        let (major, minor) = version.split_once('.').unwrap();
-        (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap()) >= (2, 36)
+        let mut parts = version.to_str().unwrap().split('.').map(|part| part.parse::<u32>().unwrap());
+        (parts.next().unwrap(), parts.next().unwrap()) >= (2, 36)
     }
 
     #[test]
     fn a_fork_with_one_while_another_thread_waits_for_it_to_fork() {
+        let _alone = alone();
         if !forks_run_side_by_side() {
             let why = "glibc before 2.36 has forks wait for each other";
             return areas_testing::skipped("aml::tables::a_fork_with_one", why);
         }
         assert_eq!(ready(), 0);
-        let (table, other) = (Table::new(0), Table::new(0));
+        let (table, other, busy) = (Table::new(0), Table::new(0), Table::new(0));
         thread::scope(|scope| {
             let (has_it, waits) = channel();
-            let (table, other) = (&table, &other);
+            let (is_busy, is_had) = channel();
+            let (done, ends) = channel::<()>();
+            let (table, other, busy) = (&table, &other, &busy);
+            // It has a table all the while, which the child of the other one has lost.
             scope.spawn(move || {
-                let in_child = table.with(|_| {
+                busy.with(|_| {
+                    is_busy.send(()).unwrap();
+                    ends.recv().unwrap();
+                });
+            });
+            is_had.recv().unwrap();
+            scope.spawn(move || {
+                let child = table.with(|_| {
                     has_it.send(()).unwrap();
                     while !Turnstile::is_closed() {
                         thread::yield_now();
                     }
-                    // In the child the turnstile is open, whoever had closed it.
-                    fork(|| {
-                        other.with(|other| *other += 1);
-                        drop(Table::new(0));
-                        fork(|| other.with(|other| *other += 1));
-                    });
-                    7
+                    start()
                 });
-                assert_eq!(in_child, 7);
+                // In the child the turnstile is open, whoever had closed it; and the child forks
+                // again, without the table that another thread had.
+                end(child, || {
+                    table.with(|table| *table += 1);
+                    drop(Table::new(0));
+                    fork(|| other.with(|other| *other += 1));
+                });
+                done.send(()).unwrap();
             });
             waits.recv().unwrap();
             fork(|| table.with(|table| *table += 1));

@@ -13,6 +13,7 @@
 
 #include "check.h"
 
+#include <gnu/libc-version.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -139,7 +140,7 @@ static void child_uses_all(void)
 	_exit(0);
 }
 
-/* The program's own handlers. Not where an area's mmap forks: then the library takes nothing, as it would wait for itself. */
+/* The program's own handlers. Not where an area's mmap forks: then the library takes no table, as it would wait for itself. */
 static _Thread_local int before, in_parent, in_child, depth;
 static _Thread_local void *kept[2];
 
@@ -205,10 +206,14 @@ int main(void)
 	forks(30);
 	CHECK_EQ(before, 60);
 	CHECK_EQ(in_parent, 60);
-	/* Two who fork at once. */
-	atomic_store(&forks_inside, true);
-	while (atomic_load(&inside) < 3)
-		forks(1);
+	/* Two who fork at once. Before glibc 2.36 the one waits in the C library for the other, which waits for its table. */
+	if (atoi(gnu_get_libc_version() + 2) >= 36) {
+		atomic_store(&forks_inside, true);
+		while (atomic_load(&inside) < 3)
+			forks(1);
+	} else {
+		puts("not tried: forks from an area's mmap, with this glibc");
+	}
 	atomic_store(&stop, true);
 	for (int at = 0; at < KINDS; at++)
 		CHECK_EQ(pthread_join(threads[at], NULL), 0);
