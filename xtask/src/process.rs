@@ -2,7 +2,6 @@
 //! kept at once.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,41 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+pub(crate) use areas_ctest::folders::{cargo, target as target_folder, without_our_package, workspace};
 pub(crate) use areas_guest::programs::{shown, which};
-
-/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is given
-/// another package's.
-pub(crate) fn workspace() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
-}
-
-/// Cargo's target folder.
-pub(crate) fn target_folder() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty()) {
-        Some(folder) => workspace().join(folder),
-        None => workspace().join("target"),
-    }
-}
-
-/// The cargo that runs us, in the workspace's folder.
-pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(workspace());
-    without_our_package(&mut command);
-    command
-}
-
-/// What cargo gave xtask about its package is not true of what `command` builds.
-pub(crate) fn without_our_package(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os() {
-        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
-        if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 /// Does `work` with all `items`, by so many threads at once, each of which gets its number. The
 /// results, in the order of the items.

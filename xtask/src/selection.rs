@@ -6,11 +6,7 @@ use std::process::Command;
 
 use crate::process;
 
-/// A cargo that builds the whole workspace, unoptimised, with the features that its tests are built
-/// with: examples, as tests, have development dependencies.
-pub(crate) fn workspace() -> Command {
-    process::cargo(["build", "--workspace", "--lib", "--bins", "--examples", "--locked"])
-}
+pub(crate) use areas_ctest::folders::build_all as workspace;
 
 /// A cargo that builds this package of ours, optimised, together with the command, which the
 /// README's first line builds so.

@@ -1,12 +1,14 @@
-//! Where things are.
+//! Where things are, and the cargo that builds them: for the tests in C, and for xtask.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-/// The folder of the workspace's Cargo.toml.
+/// The folder of the workspace's Cargo.toml. Known from the build, as a cargo runner is given
+/// another package's.
 #[must_use]
 pub fn workspace() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -20,6 +22,32 @@ pub fn target() -> PathBuf {
         Some(folder) => workspace().join(folder),
         None => workspace().join("target"),
     }
+}
+
+/// The cargo that runs us, in the workspace's folder.
+pub fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(workspace());
+    without_our_package(&mut command);
+    command
+}
+
+/// What cargo gave us about our package is not true of what `command` builds.
+pub fn without_our_package(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A cargo that builds the whole workspace, unoptimised, with the features that its tests are built
+/// with: examples, as tests, have development dependencies.
+#[must_use]
+pub fn build_all() -> Command {
+    cargo(["build", "--workspace", "--lib", "--bins", "--examples", "--locked"])
 }
 
 /// The folder of the C crate.

@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`folders`] | the workspace, cargo's target folder, the cargo that builds it: for xtask, too |
 //! | [`toolchain`] | the libraries, built; compilers, languages, interfaces |
 //! | [`readme`] | the C programs that the README shows |
 //! | [`recipes`] | areas as the memory of io_uring, OpenCL, UCX: what each needs |

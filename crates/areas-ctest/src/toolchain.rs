@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use areas_guest::programs::shown;
 use serde_json::Value;
 
 use crate::folders::{self, capi};
@@ -236,10 +237,11 @@ pub fn interfaces() -> impl Iterator<Item = &'static str> {
 
 /// Runs something that is to say nothing, as compilers do; what it says is the error.
 pub fn quiet(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", shown(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?}\n{said}({})", output.status);
+        bail!("$ {}\n{said}({})", shown(command), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -255,7 +257,7 @@ pub fn watch(command: &mut Command, log: &Path, limit: Duration) -> Result<(Opti
         .stderr(file)
         .process_group(0)
         .spawn()
-        .with_context(|| format!("cannot run {command:?}"))?;
+        .with_context(|| format!("cannot run {}", shown(command)))?;
     let start = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -280,20 +282,10 @@ const NAMES: [&str; 3] = ["libareas.so", "libareas.a", "libareas_cut.so"];
 /// # Errors
 /// Where they cannot be built.
 pub fn build() -> Result<PathBuf> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // All of the workspace, as its tests are built: with the same features, so that nothing is
-    // built twice.
-    command.args(["build", "--workspace", "--lib", "--bins", "--examples", "--locked"]);
-    command.arg("--message-format=json-render-diagnostics").current_dir(folders::workspace());
-    // What cargo says to a test of its own package is not true of what is built here.
-    for (name, _) in env::vars_os() {
-        let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
-        if own.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
-            command.env_remove(name);
-        }
-    }
+    let mut command = folders::build_all();
+    command.arg("--message-format=json-render-diagnostics");
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
+    ensure!(output.status.success(), "{} failed ({})", shown(&command), output.status);
     let messages = String::from_utf8_lossy(&output.stdout);
     let shared = messages.lines().flat_map(libraries).find(|file| file.ends_with(NAMES[0]));
     let folder = shared.as_deref().and_then(Path::parent);

@@ -68,17 +68,12 @@ impl Turnstile {
         // Whatever ends the wait, the word is looked at again.
         let _ = futex::wait(&TURNSTILE, futex::Flags::PRIVATE, CLOSED, None);
     }
-
-    /// Opens it, whoever has closed it: in a forked child, its thread may not be there.
-    fn open() {
-        TURNSTILE.store(OPEN, Ordering::Release);
-        let _ = futex::wake(&TURNSTILE, futex::Flags::PRIVATE, u32::MAX >> 1);
-    }
 }
 
 impl Drop for Turnstile {
     fn drop(&mut self) {
-        Self::open();
+        TURNSTILE.store(OPEN, Ordering::Release);
+        let _ = futex::wake(&TURNSTILE, futex::Flags::PRIVATE, u32::MAX >> 1);
     }
 }
 

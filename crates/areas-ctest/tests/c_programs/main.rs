@@ -17,11 +17,14 @@ mod programs;
 mod readme;
 mod recipes;
 
-use std::process::ExitCode;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use anyhow::Result;
-use areas_ctest::toolchain::Toolchain;
+use anyhow::{Result, bail};
+use areas_ctest::toolchain::{Toolchain, watch};
 use areas_testing::skipped;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -72,6 +75,26 @@ impl Test {
             }
         })
     }
+}
+
+/// What a program returns that cannot run here.
+const SKIPPED: i32 = 77;
+
+/// Runs what starts `program`, with a registry of its own, and says how it ended.
+fn ended(mut command: Command, program: &Path, limit: Duration) -> Result<Outcome> {
+    let registry = program.with_extension("registry");
+    let _ = fs::remove_dir_all(&registry);
+    let (status, said) = watch(command.env("AREAS_DIR", &registry), &program.with_extension("log"), limit)?;
+    let _ = fs::remove_dir_all(&registry);
+    let Some(status) = status else { bail!("it was still running after {limit:?}\n{said}") };
+    Ok(match status.code() {
+        Some(0) => Outcome::Passed,
+        Some(SKIPPED) => match said.lines().rev().find_map(|line| line.strip_prefix("SKIPPED: ")) {
+            Some(why) => Outcome::Skipped(why.to_owned()),
+            None => Outcome::Failed("it skipped and did not say why".to_owned()),
+        },
+        _ => Outcome::Failed(format!("{said}({status})")),
+    })
 }
 
 fn tests() -> Result<Vec<Test>> {

@@ -3,20 +3,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use areas_ctest::folders::{capi, files_below};
-use areas_ctest::toolchain::{CUT, Linked, Toolchain, interfaces, started, watch};
+use areas_ctest::toolchain::{CUT, Linked, Toolchain, interfaces, started};
+use areas_guest::programs::which;
 
-use super::{Outcome, Test};
+use super::{Outcome, Test, ended};
 
 /// For one program; a sanitizer or valgrind makes it many times slower, and so does a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
-/// What a program returns that cannot run here.
-const SKIPPED: i32 = 77;
 /// What valgrind is to return when it found something.
 const VALGRIND_FOUND: i32 = 99;
 /// A program that valgrind cannot run says so, and why, in a line of its own that begins with this.
@@ -72,14 +70,9 @@ pub(super) fn tests() -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-/// Whether valgrind can be started.
-fn has_valgrind() -> bool {
-    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
 /// Compiles a program and runs it, with a registry of its own.
 fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Result<Outcome> {
-    if matches!(way, Way::Valgrind) && !has_valgrind() {
+    if matches!(way, Way::Valgrind) && which("valgrind").is_none() {
         return Ok(Outcome::Skipped("valgrind is not here (Debian: valgrind)".into()));
     }
     let linked = match way {
@@ -89,8 +82,6 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
     };
     // Each way has a program of its own, so that none runs a file that another writes.
     let program = toolchain.program(source, interface, linked, way.name())?;
-    let registry = program.with_extension("registry");
-    let _ = fs::remove_dir_all(&registry);
     let mut command = match way {
         Way::Valgrind => {
             let mut command = started(Path::new("valgrind"));
@@ -116,24 +107,10 @@ fn one(toolchain: &Toolchain, source: &Path, interface: &str, way: Way) -> Resul
     };
     command
         .current_dir(&toolchain.work)
-        .env("AREAS_DIR", &registry)
         // For programs that load it once more.
         .env("AREAS_LIBRARY", &toolchain.shared)
         .env("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1:allocator_may_return_null=1")
         .env("UBSAN_OPTIONS", "print_stacktrace=1")
         .env("RUST_BACKTRACE", "1");
-    let (status, said) = watch(&mut command, &program.with_extension("log"), LIMIT)?;
-    let _ = fs::remove_dir_all(&registry);
-    let Some(status) = status else { bail!("it was still running after {LIMIT:?}\n{said}") };
-    Ok(match status.code() {
-        Some(0) => Outcome::Passed,
-        Some(SKIPPED) => {
-            let why = said.lines().rev().find_map(|line| line.strip_prefix("SKIPPED: "));
-            why.map_or_else(
-                || Outcome::Failed("it skipped and did not say why".into()),
-                |why| Outcome::Skipped(why.into()),
-            )
-        }
-        _ => Outcome::Failed(format!("{said}({status})")),
-    })
+    ended(command, &program, LIMIT)
 }

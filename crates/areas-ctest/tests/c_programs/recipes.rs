@@ -1,22 +1,19 @@
 //! The recipes of `examples/recipes/`: areas as the memory of io_uring, OpenCL and UCX. Each is a
 //! test where its library is installed, with `libareas.so`, and says SKIPPED where it is not.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use areas_ctest::folders::capi;
 use areas_ctest::recipes::{RECIPES, Recipe};
-use areas_ctest::toolchain::{Language, Toolchain, quiet, started, watch};
+use areas_ctest::toolchain::{Language, Toolchain, quiet, started};
 
-use super::{Outcome, Test};
+use super::{Outcome, Test, ended};
 
 /// PoCL compiles a kernel at its first use.
 const LIMIT: Duration = Duration::from_secs(240);
-/// What a program returns that cannot run here.
-const SKIPPED: i32 = 77;
 
 /// One test a recipe.
 pub(super) fn tests() -> Vec<Test> {
@@ -39,19 +36,7 @@ fn one(toolchain: &Toolchain, recipe: &Recipe) -> Result<Outcome> {
     command.arg(capi().join("examples/recipes").join(recipe.file)).arg("-o").arg(&program);
     command.arg("-L").arg(library).arg("-lareas").arg(format!("-Wl,-rpath,{}", library.display()));
     quiet(command.args(recipe.links))?;
-    let registry = program.with_extension("registry");
-    let _ = fs::remove_dir_all(&registry);
     let mut command = started(&program);
-    command.current_dir(&toolchain.work).env("AREAS_DIR", &registry);
-    let (status, said) = watch(&mut command, &program.with_extension("log"), LIMIT)?;
-    let _ = fs::remove_dir_all(&registry);
-    let Some(status) = status else { bail!("it was still running after {LIMIT:?}\n{said}") };
-    Ok(match status.code() {
-        Some(0) => Outcome::Passed,
-        Some(SKIPPED) => match said.lines().rev().find_map(|line| line.strip_prefix("SKIPPED: ")) {
-            Some(why) => Outcome::Skipped(why.to_owned()),
-            None => Outcome::Failed("it skipped and did not say why".to_owned()),
-        },
-        _ => Outcome::Failed(format!("{said}({status})")),
-    })
+    command.current_dir(&toolchain.work);
+    ended(command, &program, LIMIT)
 }
