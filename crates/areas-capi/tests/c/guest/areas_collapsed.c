@@ -4,7 +4,7 @@
 // vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 // vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 // vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
-// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
+// vm: --nodes "1:512 1:0 0:256" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
 // vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 
 #include "guest/areas.h"
@@ -415,31 +415,53 @@ static void what_was_there_before_goes_round(void)
 	areas_release(area);
 }
 
-/* Takes the memory of a node and gives half of it back, page by page, so that no huge page is left on it. */
-static void scatter(int node)
+/* The number in the line of a node's meminfo that has this word, in bytes. */
+static size_t memory_on(int node, const char *word)
 {
-	unsigned long mask = 1ul << node;
 	char file[64], line[128];
 	long kilobytes = 0;
-	size_t size;
-	char *start;
 	FILE *from;
 
-	setting("/proc/sys/vm/compact_unevictable_allowed", "0");
 	snprintf(file, sizeof file, "/sys/devices/system/node/node%d/meminfo", node);
 	from = fopen(file, "re");
 	CHECK(from != NULL);
 	while (fgets(line, sizeof line, from) != NULL)
-		if (strstr(line, "MemFree:") != NULL)
-			CHECK_EQ(sscanf(strstr(line, "MemFree:"), "MemFree: %ld", &kilobytes), 1);
+		if (strstr(line, word) != NULL)
+			CHECK_EQ(sscanf(strstr(line, word) + strlen(word), "%ld", &kilobytes), 1);
 	fclose(from);
-	/* Some pages are the kernel's to keep. */
-	size = (size_t)(kilobytes - 3 * 1024) * 1024 / HUGE_PAGE * HUGE_PAGE;
-	start = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(kilobytes > 0);
+	return (size_t)kilobytes * 1024;
+}
+
+/* Takes the memory of a node and gives half of it back, page by page, so that no huge page is left on it. */
+static void scatter(int node)
+{
+	unsigned long mask = 1ul << node;
+	size_t most = memory_on(node, "MemTotal:") / HUGE_PAGE * HUGE_PAGE, size = 0;
+	int on[IN_BLOCK], full = 0;
+	char *start;
+
+	/* No compaction: it would move other pages (those of files in tmpfs) into the holes, and find huge pages where they were. */
+	setting("/proc/sys/vm/extfrag_threshold", "1000");
+	setting("/proc/sys/vm/compaction_proactiveness", "0");
+	/*
+	 * Each CPU keeps pages that it has freed for itself, tens of MiB of them: MemFree does not count them, and on another
+	 * CPU the node seems to be full. So the CPUs are to keep as few as they can.
+	 */
+	setting("/proc/sys/vm/percpu_pagelist_high_fraction", "1000000");
+	start = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(start != MAP_FAILED);
-	CHECK_EQ(madvise(start, size, MADV_NOHUGEPAGE), 0);
-	CHECK_EQ(syscall(SYS_mbind, start, size, RAW_PREFERRED, &mask, 64UL, 0UL), 0);
-	CHECK_EQ(mlock(start, size), 0);
+	CHECK_EQ(madvise(start, most, MADV_NOHUGEPAGE), 0);
+	CHECK_EQ(syscall(SYS_mbind, start, most, RAW_PREFERRED, &mask, 64UL, 0UL), 0);
+	/* Until the kernel takes another node. */
+	while (!full && size < most) {
+		CHECK_EQ(mlock(start + size, HUGE_PAGE), 0);
+		raw_nodes(start + size, IN_BLOCK, on);
+		for (size_t page = 0; page < IN_BLOCK; page++)
+			full |= on[page] != node;
+		size += HUGE_PAGE;
+	}
+	CHECK(full);
 	for (size_t at = 0; at < size; at += 2 * PAGE) {
 		CHECK_EQ(munlock(start + at, PAGE), 0);
 		CHECK_EQ(madvise(start + at, PAGE, MADV_DONTNEED), 0);
@@ -456,6 +478,8 @@ static void what_cannot_be_had_on_its_node_is_base_pages(void)
 	know_the_nodes();
 	last = nodes[node_count - 1];
 	scatter(last);
+	/* As base pages or as huge ones, the node's share has room, and 8 MiB are above it, below which the kernel takes another node. */
+	CHECK(memory_on(last, "MemFree:") >= (rounds + 4) * HUGE_PAGE);
 	length = round_of(nodes, node_count, 0, order);
 	blocks = rounds * length;
 	area = area_of(AREAS_SHARED, blocks, AREAS_INTERLEAVE, mask_of(nodes, node_count), AREAS_LOCK_NONE, NULL);
