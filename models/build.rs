@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-const ADDRESSES: &str = "../crates/areas/src/registry/own/addresses.rs";
+const ADDRESSES: &str = "../crates/areas/src/registry/own/addresses/mod.rs";
 
 fn main() {
     println!("cargo::rustc-cfg=loom");

@@ -307,12 +307,12 @@ static void *populate_part(void *given)
 /* 1 GiB faulted in by as many threads as there are CPUs, each an equal part in one call. `touch`: in huge pages. */
 int64_t peer_populate_parts(const struct work *work)
 {
-    enum { MOST = 64 };
+    enum { MAX_PARTS = 64 };
     const size_t huge = 2UL << 20;
-    struct part parts[MOST];
+    struct part parts[MAX_PARTS];
     int64_t total = 0;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t count = cpus < 1 ? 1 : cpus > MOST ? MOST : (size_t)cpus;
+    size_t count = cpus < 1 ? 1 : cpus > MAX_PARTS ? MAX_PARTS : (size_t)cpus;
     size_t len = (work->size / count + huge - 1) & ~(huge - 1);
     for (uint64_t i = 0; i < work->times; i++) {
         void *memory = mmap(NULL, work->size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

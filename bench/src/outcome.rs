@@ -15,7 +15,7 @@ pub struct Report {
     pub rows: Vec<RowReport>,
 }
 
-/// What came of one row.
+/// The outcome of one row.
 #[derive(Debug, Serialize)]
 pub struct RowReport {
     pub name: &'static str,

@@ -1,8 +1,8 @@
-//! The sorted arrays of `registry/own/addresses.rs`, with chunks of two entries, so that a few of
+//! The sorted arrays of `registry/own/addresses/`, with chunks of two entries, so that a few of
 //! them do all that there is: entries move up and down, chunks are opened, halved, joined, given up
 //! and used again.
 
-#[path = "../../crates/areas/src/registry/own/addresses.rs"]
+#[path = "../../crates/areas/src/registry/own/addresses/mod.rs"]
 mod addresses;
 
 /// The same file with one thing left out.

@@ -5,14 +5,14 @@
 //! |---|---|
 //! | `args.rs` | the command line: all subcommands, each of which has its own arguments |
 //! | `publishing.rs`, `holding.rs`, `placing.rs`, `choice.rs`, `target.rs`, `column.rs`, `seconds.rs` | arguments that several have |
-//! | `put.rs`, `contents.rs`, `growing.rs`, `create.rs` | making areas |
-//! | `hold.rs`, `command.rs`, `detach.rs` | holding them: in front, as long as a command runs, in the background |
+//! | `put/`, `contents.rs`, `growing.rs`, `create/` | making areas |
+//! | `hold.rs`, `command.rs`, `detach/` | holding them: in front, as long as a command runs, in the background |
 //! | `holder.rs`, `event.rs`, `signals.rs` | the process that holds them, and what wakes it up |
 //! | `request.rs`, `asking/` | what one holder may be asked by another `areas` command, and asking it |
 //! | `holders/` | who holds them: hold, publish, rename, freeze, drop |
 //! | `inout/` | bytes between areas and files: get, cmp, fill |
-//! | `ls/`, `show.rs`, `map.rs`, `report.rs`, `cat.rs`, `nodes.rs` | looking at what is there |
-//! | `moving.rs`, `resize.rs` | changing what is there |
+//! | `ls/`, `show/`, `map.rs`, `report.rs`, `cat/`, `nodes/` | looking at what is there |
+//! | `moving/`, `resize/` | changing what is there |
 //! | `scan/` | all shared memory of the machine: who holds it, and freeing what no process does |
 //! | `watch/` | what happens to areas, and waiting for it |
 //! | `users.rs` | users, and the registries that root may look into |

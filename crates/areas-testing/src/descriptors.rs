@@ -26,8 +26,8 @@ impl Descriptor {
     }
 }
 
-/// All that a process has open; what it closes meanwhile is left out. Of one's own process that is
-/// the folder as well, which is open to be read.
+/// All that a process has open; what it closes concurrently is left out. Of one's own process that
+/// is the folder as well, which is open to be read.
 pub fn of(process: impl Into<Process>) -> io::Result<Vec<Descriptor>> {
     let entries = fs::read_dir(format!("/proc/{}/fd", process.into()))?.flatten();
     let descriptor = |entry: fs::DirEntry| {

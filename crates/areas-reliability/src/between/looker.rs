@@ -110,7 +110,7 @@ fn run_traced(act: &mut dyn Act) -> Result<areas::Result<()>> {
     Ok(outcome)
 }
 
-/// What came of it, held against what may come of it.
+/// The outcome, held against what it may be.
 fn judged(looking: &Looking, act: &mut dyn Act, outcome: areas::Result<()>, database: &File) -> Answer {
     let mut answer = Answer::default();
     let mut note = |what: &str, result: Result<(), String>| {

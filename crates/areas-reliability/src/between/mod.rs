@@ -7,8 +7,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `looking.rs`, `looking/acts.rs` | the operations |
-//! | `mutation.rs` | the changes |
+//! | `looking/` | the operations |
+//! | `mutation/` | the changes |
 //! | `peer.rs`, `serving.rs`, `forge.rs` | who makes them, its process, and how it writes past the library |
 //! | `looker.rs`, `known.rs` | the process that looks, and what it knows of the trial |
 //! | `measured.rs` | whether an area is what it says |

@@ -32,7 +32,7 @@ impl Supervisor {
     }
 
     /// Reaps whoever died: no process may find them any more.
-    pub(super) fn bury(&mut self) -> Result<()> {
+    pub(super) fn remove_dead(&mut self) -> Result<()> {
         let mut dead = Vec::new();
         loop {
             match wait(WaitOptions::NOHANG) {

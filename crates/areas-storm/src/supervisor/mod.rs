@@ -134,7 +134,7 @@ impl Supervisor {
             while self.workers.len() < self.storm.options.processes {
                 self.begin_worker()?;
             }
-            self.bury()?;
+            self.remove_dead()?;
             // What is broken on purpose is to live until it is found.
             if self.storm.options.sabotage.is_none() {
                 self.disturb();

@@ -119,7 +119,7 @@ pub struct Mapping {
     apart: bool,
     /// Whether its lowest page is a guard (`guard.rs`).
     guarded: bool,
-    /// The slot of addresses in which it was made, with room behind it (`roomy.rs`).
+    /// The slot of addresses in which it was made, with room behind it (`roomy/`).
     slot: Option<roomy::Slot>,
 }
 

@@ -303,7 +303,7 @@ fn map_planned(request: &Request<'_>, plan: &mut Plan<'_>) -> Result<Mapping> {
 }
 
 /// What may grow where it is lies where there is room behind it, if its addresses are for us to
-/// choose (`mapping/roomy.rs`).
+/// choose (`mapping/roomy/`).
 #[inline]
 fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Option<Result<Mapping>> {
     let Backing::Object(object) = request.backing() else { return None };

@@ -5,7 +5,7 @@
 //! | `team.rs` | its table, its link, its ids, its transfer socket |
 //! | `held.rs` | an area that it has published, and the key by which it knows it |
 //! | `by_address.rs` | whose an address is, for who does not wait for the state |
-//! | `addresses.rs` | sorted arrays that one thread writes and all read |
+//! | `addresses/` | sorted arrays that one thread writes and all read |
 
 mod addresses;
 pub(super) mod by_address;

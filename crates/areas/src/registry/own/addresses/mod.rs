@@ -424,5 +424,4 @@ fn copy(words: &[AtomicU64], from: usize, to: usize) {
 }
 
 #[cfg(all(test, not(loom)))]
-#[path = "addresses/tests.rs"]
 mod tests;
