@@ -337,9 +337,9 @@ fn forbid_pidfd() -> Result<()> {
     // The native numbers only, which is what this program uses.
     #[expect(clippy::cast_possible_truncation, reason = "codes of the filter's language, which are 16 bits")]
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    #[expect(clippy::cast_possible_truncation, reason = "as above")]
+    #[expect(clippy::cast_possible_truncation, reason = "codes of the filter's language, which are 16 bits")]
     const IF: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    #[expect(clippy::cast_possible_truncation, reason = "as above")]
+    #[expect(clippy::cast_possible_truncation, reason = "codes of the filter's language, which are 16 bits")]
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let code = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let number = u32::try_from(libc::SYS_pidfd_getfd)?;

@@ -21,7 +21,7 @@ pub(super) fn touch(start: *mut u8, size: usize) {
     for at in (0..size).step_by(4096) {
         // SAFETY: within the area, which is writable.
         let byte = unsafe { start.add(at) };
-        // SAFETY: as above; no thread has a reference to it.
+        // SAFETY: a writable byte of the area, to which no thread has a reference.
         unsafe { byte.write_volatile(1) };
     }
 }

@@ -19,7 +19,7 @@ const PORTABLE: c_uint = 1;
 /// # Safety
 /// `F` is the type that cuda.h gives it.
 unsafe fn function<'l, F>(library: &'l Library, name: &str) -> Symbol<'l, F> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the function has that type (the caller's promise).
     unsafe { library.get(name) }.unwrap_or_else(|why| panic!("{name}: {why}"))
 }
 

@@ -67,7 +67,7 @@ fn an_area_is_a_dma_buf_of_the_same_pages() {
     let word = at.cast::<u8>().wrapping_add(4096);
     // SAFETY: inside the mapping; only this thread uses it.
     assert_eq!(unsafe { word.read_volatile() }, 0x5a, "what is in the area is in the buffer");
-    // SAFETY: as above.
+    // SAFETY: inside the mapping, which is writable; only this thread uses it.
     unsafe { word.write_volatile(0xa5) };
     assert_eq!(area.load::<u8>(4096, Ordering::Relaxed).unwrap(), 0xa5, "and the other way round");
     // SAFETY: what was mapped above, and is used no more.

@@ -103,7 +103,9 @@ pub(crate) unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
             );
         }
         #[cfg(target_arch = "aarch64")]
-        // SAFETY: as above, with arguments in x0, x1, x2.
+        // SAFETY: the call follows the C ABI of `mempcpy` (arguments in x0, x1, x2; everything that
+        // the ABI lets it clobber is declared, the stack is aligned by `asm!`); the ranges are the
+        // caller's promise.
         unsafe {
             core::arch::asm!(
                 "blr {mempcpy}",

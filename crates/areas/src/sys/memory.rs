@@ -255,7 +255,8 @@ pub(crate) fn advise(address: NonNull<u8>, len: usize, advice: Advice) -> Result
 /// # Safety
 /// The range is private anonymous memory of the caller's, who relies on nothing that is in it.
 pub(crate) unsafe fn forget_pages(address: NonNull<u8>, len: usize) -> Result<()> {
-    // SAFETY: the caller's promise; unmapped ranges give ENOMEM.
+    // SAFETY: private memory on whose contents nothing relies (the caller's promise); unmapped
+    // ranges give ENOMEM.
     let status = unsafe { libc::syscall(libc::SYS_madvise, address.as_ptr(), len, libc::MADV_DONTNEED) };
     if status == 0 { Ok(()) } else { Err(last_errno()) }
 }

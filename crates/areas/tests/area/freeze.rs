@@ -104,7 +104,8 @@ fn refuses_every_way_of_writing(frozen: &Area<Frozen>) {
     // SAFETY: this area's own range; shared memory keeps its contents.
     let status = unsafe { libc::madvise(address, page(), libc::MADV_DONTNEED) };
     assert_eq!(status, 0);
-    // SAFETY: as above; to be refused, as it would punch a hole.
+    // SAFETY: this area's own range, to which there is no reference; to be refused, as it would
+    // punch a hole.
     let status = unsafe { libc::madvise(address, page(), libc::MADV_REMOVE) };
     assert_eq!(status, -1);
     // Even the debugger's way, which ignores page protections, and even as root.

@@ -127,7 +127,7 @@ fn by_a_forked_child() {
         assert!(text.contains(&format!("mapped for writing by {pid} (")), "{text}");
         // SAFETY: our own child, not waited for yet: the number is no other process's.
         unsafe { libc::kill(pid, libc::SIGKILL) };
-        // SAFETY: as above; no status is wanted.
+        // SAFETY: our own child, waited for here alone; no status is wanted.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
         drop(area.freeze().unwrap());
         String::new()

@@ -111,7 +111,8 @@ fn another_process_sees_new_bytes_with_no_call_of_its_own() {
         // SAFETY: the clone maps the whole reserve, and its peer has grown the object beyond this
         // byte.
         let seen = unsafe { kernel::peek(beyond) };
-        // SAFETY: as above, and writable.
+        // SAFETY: the byte behind it, in the same page, which is writable and to which there is no
+        // reference.
         unsafe { kernel::poke(beyond.wrapping_add(1), seen + 1) };
         return reply(&format!("{seen} {}", area.size()));
     }

@@ -199,7 +199,7 @@ fn an_object_can_be_mapped_many_times_without_an_area() {
     unsafe {
         kernel::poke(maps[0].as_ptr().wrapping_add(4999), 9)
     };
-    // SAFETY: mapped and readable, as above.
+    // SAFETY: 5000 bytes are mapped and readable.
     #[expect(unsafe_code, reason = "as a peer in C reads")]
     let seen = unsafe { kernel::peek(maps[1].as_ptr().wrapping_add(4999)) };
     assert_eq!(seen, 9);

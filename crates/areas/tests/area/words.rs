@@ -85,7 +85,7 @@ fn two_processes_count_with_one_atomic() {
     let count = |area: &areas::Area<areas::Shared>| {
         // SAFETY: both processes access these bytes by this function alone, with this size.
         let counter = unsafe { area.atomic_u64(8) }.unwrap();
-        // SAFETY: as above, for the other words.
+        // SAFETY: no process accesses the other words in any other way.
         let [small, half, word] = [
             unsafe { area.atomic_u8(0) }.is_ok(),
             unsafe { area.atomic_u16(2) }.is_ok(),

@@ -27,7 +27,7 @@ pub(crate) fn allocated(object: impl AsFd) -> u64 {
 /// # Safety
 /// `address` is mapped, readable, and backed by an object that reaches that far.
 pub(crate) unsafe fn peek(address: *const u8) -> u8 {
-    // SAFETY: the caller's promise; any byte is a u8.
+    // SAFETY: mapped, readable and backed (the caller's promise); any byte is a u8.
     unsafe { address.read_volatile() }
 }
 
@@ -37,6 +37,6 @@ pub(crate) unsafe fn peek(address: *const u8) -> u8 {
 /// `address` is mapped, writable, shared memory of which there is no reference, and backed by an
 /// object that reaches that far.
 pub(crate) unsafe fn poke(address: *mut u8, value: u8) {
-    // SAFETY: the caller's promise.
+    // SAFETY: mapped, writable, backed, and referred to by nothing (the caller's promise).
     unsafe { address.write_volatile(value) }
 }

@@ -28,7 +28,7 @@ fn stopped_at(stop: usize, does: impl FnOnce(), change: impl Fn()) -> Option<boo
         // SAFETY: stops this process until its tracer has it go on.
         unsafe { libc::raise(libc::SIGSTOP) };
         does();
-        // SAFETY: as above.
+        // SAFETY: ends this process, without the handlers of the parent's.
         unsafe { libc::_exit(0) };
     }
     let wait = || {

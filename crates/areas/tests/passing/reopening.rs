@@ -30,13 +30,13 @@ fn reopen_as_other(fd: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> 
     // A thread's own; the kernel takes away what root may do to files along with it.
     let opened = std::thread::scope(|scope| {
         let work = scope.spawn(|| {
-            // SAFETY: numbers only.
+            // SAFETY: a number only.
             #[expect(unsafe_code, reason = "no other call changes it for one thread")]
             unsafe {
                 libc::setfsgid(OTHER)
             };
-            // SAFETY: as above.
-            #[expect(unsafe_code, reason = "as above")]
+            // SAFETY: a number only.
+            #[expect(unsafe_code, reason = "no other call changes it for one thread")]
             unsafe {
                 libc::setfsuid(OTHER)
             };

@@ -36,8 +36,8 @@ fn from_an_offset_shared_or_not() {
         let expected = u8::try_from(number + 1).unwrap();
         // SAFETY: one page of the file is mapped, and the file has it.
         assert_eq!(unsafe { kernel::peek(mapping.as_ptr()) }, expected);
-        // SAFETY: as above, and writable; nothing has a reference, because files' memory is never
-        // lent.
+        // SAFETY: that page is writable, and nothing has a reference to it, because files' memory
+        // is never lent.
         unsafe { kernel::poke(mapping.as_ptr(), 9) };
         assert_eq!(read(number), if shared { 9 } else { expected }, "whether a write reaches the file");
         // The file can change under us either way.

@@ -21,7 +21,7 @@ static HELD: Mutex<Vec<Area<Shared>>> = Mutex::new(Vec::new());
 // SAFETY: no other symbol of that name is in the program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_twin(command: *const u8, len: usize, answer: *mut u8, room: usize) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: as many bytes that may be read and do not change (the caller's promise).
     let command = unsafe { std::slice::from_raw_parts(command, len) };
     let text = match perform(&String::from_utf8_lossy(command)) {
         Ok(text) => format!("ok {text}"),

@@ -40,12 +40,12 @@ fn collapsing_takes_the_node_that_has_most_and_fills_the_holes() {
     assert_eq!(before.iter().filter(|&&node| node == 3).count(), 256);
     // One that has a single page; and one that has none.
     assert_eq!(mbind(block(1), HUGE, BIND, 0b0100, BITS, 0), Ok(()));
-    // SAFETY: as above.
+    // SAFETY: a page of the same mapping, which is writable and ours.
     unsafe { touch(block(1).wrapping_add(77 * PAGE), PAGE, PAGE) };
     assert_eq!(advise(block(0), HUGE, COLLAPSE), Ok(()));
     assert_eq!(advise(block(1), HUGE, COLLAPSE), Ok(()));
     assert_eq!(advise(block(2), HUGE, COLLAPSE), Err(libc::EINVAL), "there is nothing to collapse");
-    // SAFETY: as above.
+    // SAFETY: two of its three blocks, writable and ours.
     unsafe { touch(map.0, 2 * HUGE, PAGE) };
     assert_eq!(nodes_of(block(0), HUGE, PAGE), [0; 512], "whatever the policy");
     assert_eq!(nodes_of(block(1), HUGE, PAGE), [2; 512]);

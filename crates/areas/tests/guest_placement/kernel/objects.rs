@@ -77,7 +77,7 @@ fn a_writable_mapping_makes_a_pool_object_longer() {
     // SAFETY: our own mapping, to which nothing refers.
     assert_eq!(unsafe { libc::mprotect(start, 3 * HUGE, libc::PROT_READ | libc::PROT_WRITE) }, 0);
     assert_eq!((size(&fd), reserved()), (HUGE as u64, 0));
-    // SAFETY: as above.
+    // SAFETY: new addresses, of the kernel's choice.
     let aside = unsafe {
         libc::mmap(std::ptr::null_mut(), HUGE, libc::PROT_READ, libc::MAP_SHARED, fd.as_raw_fd(), LEN)
     };

@@ -99,7 +99,7 @@ impl Drop for Child {
             // SAFETY: a child of ours that has not been waited for: no other process can have its
             // number.
             unsafe { libc::kill(self.pid, libc::SIGKILL) };
-            // SAFETY: as above; the status is not asked for.
+            // SAFETY: that child, waited for here alone; the status is not asked for.
             unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
         }
     }
@@ -127,7 +127,7 @@ pub(crate) fn without(capability: u32) {
     for set in &mut sets[0] {
         *set &= !(1 << capability);
     }
-    // SAFETY: as above; the kernel reads them only.
+    // SAFETY: both have the kernel's layout and outlive the call, which only reads them.
     let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
     assert_eq!(set, 0);
 }
