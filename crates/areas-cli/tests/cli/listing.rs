@@ -53,6 +53,33 @@ fn sorted_by_any_column() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
+/// More than what is counted unasked, of several processes.
+#[test]
+fn many_are_reported_in_their_order_each_as_it_is() {
+    const MANY: usize = 1200;
+    let registry = Registry::new();
+    let pages = |number: usize| 1 + number % 7;
+    let put = |numbers: std::ops::Range<usize>| {
+        let files = numbers.map(|number| registry.file_of(&format!("n{number}"), pages(number) * 4096));
+        let mut arguments = vec![std::path::PathBuf::from("put")];
+        arguments.extend(files);
+        registry.hold(&arguments)
+    };
+    let holders = [put(0..MANY / 2), put(MANY / 2..MANY)];
+    let ids: Vec<String> = registry.run(["ls", "-q"]).stdout().lines().map(str::to_owned).collect();
+    assert_eq!(ids.len(), MANY);
+    assert_eq!(rows(&registry, &["--columns", "id"]), ids);
+    let areas = registry.list();
+    assert_eq!(areas.len(), MANY);
+    for (area, id) in areas.iter().zip(&ids) {
+        assert_eq!(area["id"].to_string(), *id);
+        let number: usize = area["name"].as_str().unwrap()[1..].parse().unwrap();
+        let bytes = (pages(number) * 4096) as u64;
+        assert_eq!((area["size"].as_u64(), area["resident"].as_u64()), (Some(bytes), Some(bytes)), "{area}");
+        assert_eq!(area["pid"].as_u64(), Some(u64::from(holders[number * 2 / MANY].pid())), "{area}");
+    }
+}
+
 #[test]
 fn columns_and_bytes_as_asked() {
     let registry = Registry::new();
