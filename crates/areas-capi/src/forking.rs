@@ -60,9 +60,17 @@ const COUNT: usize = 3;
 /// The places of all parts, in their order.
 static PARTS: [Place; COUNT] = [const { Mutex::new(None) }; COUNT];
 
+/// What a thread that forks has locked.
+struct Fork {
+    places: [Locked; COUNT],
+    /// How many times it is about to fork: a handler of the program's own may fork as well.
+    depth: u32,
+    /// Whether this process is the child of such a handler.
+    in_child: bool,
+}
+
 thread_local! {
-    /// What this thread has locked to fork.
-    static FORKING: Slot<[Locked; COUNT]> = const { Slot::new() };
+    static FORKING: Slot<Fork> = const { Slot::new() };
 }
 
 fn lock(place: &'static Place) -> Locked {
@@ -71,9 +79,13 @@ fn lock(place: &'static Place) -> Locked {
 
 extern "C" fn before() {
     FORKING.with(|held| {
-        // Called twice, it must not wait for itself: `ready` says when that can be.
-        let parts = held.take().unwrap_or_else(lock_all);
-        held.put(Some(parts));
+        // Called twice, it must not wait for itself: in a handler that forks, and where `begin`
+        // says.
+        let fork = match held.take() {
+            Some(fork) => Fork { depth: fork.depth + 1, ..fork },
+            None => Fork { places: lock_all(), depth: 1, in_child: false },
+        };
+        held.put(Some(fork));
     });
 }
 
@@ -97,18 +109,27 @@ fn lock_all() -> [Locked; COUNT] {
 }
 
 extern "C" fn after() {
-    end(|part| part.unlock);
+    end(false);
 }
 
 extern "C" fn after_in_child() {
-    end(|part| part.unlock_in_child);
+    end(true);
 }
 
-/// Releases the last part first.
-fn end(unlock: impl Fn(&Part) -> fn()) {
-    for part in FORKING.with(Slot::take).into_iter().flatten().rev() {
-        if let Some(part) = *part {
-            unlock(part)();
+/// Releases the last part first, once the outermost fork is over.
+fn end(in_child: bool) {
+    let Some(mut fork) = FORKING.with(Slot::take) else { return };
+    fork.depth -= 1;
+    fork.in_child |= in_child;
+    if fork.depth > 0 {
+        FORKING.with(|held| held.put(Some(fork)));
+        return;
+    }
+    for part in fork.places.into_iter().rev() {
+        match *part {
+            Some(part) if fork.in_child => (part.unlock_in_child)(),
+            Some(part) => (part.unlock)(),
+            None => {}
         }
     }
 }
@@ -136,10 +157,10 @@ fn register(part: &'static Part) -> i32 {
     }
     let at = part.order as usize;
     let forks = FORKING.with(Slot::take);
-    if let Some(mut parts) = forks {
+    if let Some(mut fork) = forks {
         // A handler of the program's own, of the thread that forks. Other threads still wait.
-        enter(&mut parts[at], part);
-        FORKING.with(|held| held.put(Some(parts)));
+        enter(&mut fork.places[at], part);
+        FORKING.with(|held| held.put(Some(fork)));
     } else {
         // Who forks locks the places last: it waits for nothing that this thread has.
         enter(&mut lock(&PARTS[at]), part);
@@ -225,11 +246,13 @@ mod tests {
                 sender.send(()).unwrap();
             });
             asks.recv().unwrap();
+            // A handler's own fork is over, and the one around it is not.
+            after();
+            thread::sleep(std::time::Duration::from_millis(50));
             assert!(receiver.try_recv().is_err(), "another thread got in");
             after();
             receiver.recv().unwrap();
         });
-        after();
         drop(Entered::new().unwrap());
     }
 

@@ -48,9 +48,15 @@ type Locked = MutexGuard<'static, Option<&'static Part>>;
 /// The places of all parts, in their order.
 static PARTS: [Place; PARTS_COUNT] = [const { Mutex::new(None) }; PARTS_COUNT];
 
+/// What a thread that forks has locked.
+struct Fork {
+    places: [Locked; PARTS_COUNT],
+    /// How many times it is about to fork: a handler of the program's own may fork as well.
+    depth: u32,
+}
+
 thread_local! {
-    /// The places, held while this thread forks.
-    static HELD: Held<[Locked; PARTS_COUNT]> = const { Held::new() };
+    static FORKING: Held<Fork> = const { Held::new() };
 }
 
 /// What a thread holds while it forks. It has no destructor, so that it is there for who forks in
@@ -100,11 +106,11 @@ impl Part {
     fn register(&'static self) -> sys::Result<()> {
         ready()?;
         let at = self.order as usize;
-        match HELD.with(Held::out) {
+        match FORKING.with(Held::out) {
             // A handler of the program's own, in the thread that forks. Others wait for it.
-            Some(mut places) => {
-                *places[at] = Some(self);
-                HELD.with(|held| held.lock(|| places));
+            Some(mut fork) => {
+                *fork.places[at] = Some(self);
+                FORKING.with(|held| held.lock(|| fork));
             }
             // Who forks has not come to this place yet, or waits for nothing that this thread has.
             None => {
@@ -130,20 +136,32 @@ pub(crate) fn forks() -> u64 {
 
 extern "C" fn before() {
     FORKS.fetch_add(1, Ordering::Relaxed);
-    let all = || {
-        PARTS.each_ref().map(|place| {
-            let part = lock(place);
-            if let Some(part) = *part {
-                (part.lock)();
-            }
-            part
-        })
+    let fork = match FORKING.with(Held::out) {
+        Some(fork) => Fork { depth: fork.depth + 1, ..fork },
+        None => Fork { places: lock_all(), depth: 1 },
     };
-    HELD.with(|held| held.lock(all));
+    FORKING.with(|held| held.lock(|| fork));
 }
 
+fn lock_all() -> [Locked; PARTS_COUNT] {
+    PARTS.each_ref().map(|place| {
+        let part = lock(place);
+        if let Some(part) = *part {
+            (part.lock)();
+        }
+        part
+    })
+}
+
+/// Releases all, once the outermost fork is over.
 extern "C" fn after() {
-    for part in HELD.with(Held::out).into_iter().flatten() {
+    let Some(mut fork) = FORKING.with(Held::out) else { return };
+    fork.depth -= 1;
+    if fork.depth > 0 {
+        FORKING.with(|held| held.lock(|| fork));
+        return;
+    }
+    for part in fork.places {
         if let Some(part) = *part {
             (part.unlock)();
         }
@@ -193,10 +211,12 @@ mod tests {
         before();
         before();
         assert!(is_locked());
+        // A handler's own fork is over, and the one around it is not.
+        after();
+        assert!(is_locked());
         after();
         // Else this would wait forever.
         PARTS.iter().for_each(|place| drop(lock(place)));
-        after();
     }
 
     #[test]

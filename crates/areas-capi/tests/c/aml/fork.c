@@ -1,6 +1,6 @@
 /*
  * fork while others allocate: the child finds every allocator whole, and one that it can use. Also where one allocator stands on another
- * one, where the program's own handlers around fork allocate, and where an area's mmap forks.
+ * one, where the program's own handlers around fork allocate or fork, and where an area's mmap forks.
  *
  * Not under valgrind: it has one thread running at a time, and this looks for what only several do.
  */
@@ -141,11 +141,35 @@ static void child_uses_all(void)
 }
 
 /* The program's own handlers. Not where an area's mmap forks: then the library takes no table, as it would wait for itself. */
-static _Thread_local int before, in_parent, in_child, depth;
+static _Thread_local int before, in_parent, in_child, depth, forked_before;
+static _Thread_local bool forks_before_it_forks;
 static _Thread_local void *kept[2];
+
+/* One that forks itself: what the fork around it waits for stays taken. */
+static void forks_too(void)
+{
+	pid_t child;
+
+	if (forks_before_it_forks || allocators[1] == NULL || atomic_load(&forks_inside))
+		return;
+	forks_before_it_forks = true;
+	child = check_fork();
+	if (child == 0) {
+		alarm(120);
+		use(1, 20);
+		_exit(7);
+	}
+	check_child(child, 7);
+	forks_before_it_forks = false;
+	forked_before++;
+	/* The other threads would take their tables now, if they could. */
+	usleep(2000);
+}
 
 static void allocates_before(void)
 {
+	if (forks_before_it_forks)
+		return;
 	before++;
 	if (allocators[1] == NULL || atomic_load(&forks_inside))
 		return;
@@ -159,6 +183,8 @@ static void gives_back(int *count)
 {
 	struct aml_allocator *another;
 
+	if (forks_before_it_forks)
+		return;
 	++*count;
 	if (depth == 0)
 		return;
@@ -192,8 +218,14 @@ static void forks(int times)
 int main(void)
 {
 	pthread_t threads[KINDS];
+	/* Before glibc 2.36 the C library is locked while handlers run, and none may fork. */
+	bool new_enough = atoi(gnu_get_libc_version() + 2) >= 36;
 
 	/* Before the library's: around fork they run farthest inside. */
+	if (new_enough)
+		CHECK_EQ(pthread_atfork(forks_too, NULL, NULL), 0);
+	else
+		puts("not tried: forks within handlers, with this glibc");
 	CHECK_EQ(pthread_atfork(allocates_before, in_the_parent, in_the_child), 0);
 	CHECK_EQ(aml_allocator_area_create(&allocators[0], &aml_area_linux, NULL), AML_SUCCESS);
 	CHECK_EQ(aml_allocator_buddy_create(&allocators[1], &aml_area_linux, NULL), AML_SUCCESS);
@@ -206,8 +238,9 @@ int main(void)
 	forks(30);
 	CHECK_EQ(before, 60);
 	CHECK_EQ(in_parent, 60);
+	CHECK_EQ(forked_before, new_enough ? 30 : 0);
 	/* Two who fork at once. Before glibc 2.36 the one waits in the C library for the other, which waits for its table. */
-	if (atoi(gnu_get_libc_version() + 2) >= 36) {
+	if (new_enough) {
 		atomic_store(&forks_inside, true);
 		while (atomic_load(&inside) < 3)
 			forks(1);
