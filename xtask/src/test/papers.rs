@@ -136,6 +136,17 @@ fn the_map_names_what_is_there() {
 }
 
 #[test]
+fn each_crate_says_what_it_is() {
+    let all = all();
+    let crates: Vec<&str> =
+        all.iter().filter_map(|path| path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml")).collect();
+    assert!(crates.len() > 10, "{crates:?}");
+    let silent: Vec<_> =
+        crates.iter().filter(|name| !all.contains(&format!("crates/{name}/README.md"))).collect();
+    assert!(silent.is_empty(), "crates without a README.md: {silent:?}");
+}
+
+#[test]
 fn links_lead_somewhere() {
     let all = all();
     let mut wrong = Vec::new();
