@@ -46,7 +46,7 @@ const fn module(name: &'static str, packages: &'static str, steps: &'static [&'s
 }
 
 /// What the steps call, beyond what every Debian has (a shell, coreutils, `cmp`, `grep`, `tar`).
-const NEEDS: [Need; 33] = [
+const NEEDS: [Need; 34] = [
     program("gcc", "gcc libc6-dev", &["tests", "c", "install", "dist", "bench", "guests"]),
     program("cc", "gcc libc6-dev", &["tests", "bench"]),
     program("g++", "g++", &["c", "bench", "fuzz"]),
@@ -55,6 +55,8 @@ const NEEDS: [Need; 33] = [
     program("readelf", "binutils", &["install", "dist"]),
     program("strip", "binutils", &["dist"]),
     program("gzip", "gzip", &["dist"]),
+    // Of the last commit: when it was made.
+    program("git", "git", &["dist"]),
     program("valgrind", "valgrind", &["c", "bench"]),
     program("make", "make", &["install"]),
     program("pkg-config", "pkg-config", &["install", "dist"]),
