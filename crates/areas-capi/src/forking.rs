@@ -24,7 +24,7 @@ use crate::slot::Slot;
 /// A module with mutexes that a forked child has to find free.
 ///
 /// None of these functions may wait for what its thread has already. The mutexes may be taken and
-/// released several times before one fork, and at worst each function is called twice around it.
+/// released several times before one fork. A fork within a handler of another one calls none.
 pub(crate) struct Part {
     pub(crate) order: Order,
     /// Called once, when the part is registered.

@@ -71,13 +71,17 @@ impl<G> Held<G> {
     /// Locks it, unless this thread has it: called twice, it must not wait for itself (`ready` says
     /// when that can be).
     pub(crate) fn lock(&self, lock: impl FnOnce() -> G) {
-        let held = self.out().unwrap_or_else(lock);
-        self.0.set(ManuallyDrop::new(Some(held)));
+        self.put(self.out().unwrap_or_else(lock));
     }
 
     /// Releases it.
     pub(crate) fn unlock(&self) {
         drop(self.out());
+    }
+
+    /// What was there before is not dropped: it has to be taken out first.
+    fn put(&self, held: G) {
+        self.0.set(ManuallyDrop::new(Some(held)));
     }
 
     fn out(&self) -> Option<G> {
@@ -110,7 +114,7 @@ impl Part {
             // A handler of the program's own, in the thread that forks. Others wait for it.
             Some(mut fork) => {
                 *fork.places[at] = Some(self);
-                FORKING.with(|held| held.lock(|| fork));
+                FORKING.with(|held| held.put(fork));
             }
             // Who forks has not come to this place yet, or waits for nothing that this thread has.
             None => {
@@ -140,7 +144,7 @@ extern "C" fn before() {
         Some(fork) => Fork { depth: fork.depth + 1, ..fork },
         None => Fork { places: lock_all(), depth: 1 },
     };
-    FORKING.with(|held| held.lock(|| fork));
+    FORKING.with(|held| held.put(fork));
 }
 
 fn lock_all() -> [Locked; PARTS_COUNT] {
@@ -158,7 +162,7 @@ extern "C" fn after() {
     let Some(mut fork) = FORKING.with(Held::out) else { return };
     fork.depth -= 1;
     if fork.depth > 0 {
-        FORKING.with(|held| held.lock(|| fork));
+        FORKING.with(|held| held.put(fork));
         return;
     }
     for part in fork.places {

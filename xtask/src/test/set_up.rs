@@ -55,7 +55,7 @@ const NEEDS: [Need; 34] = [
     program("readelf", "binutils", &["install", "dist"]),
     program("strip", "binutils", &["dist"]),
     program("gzip", "gzip", &["dist"]),
-    // Of the last commit: when it was made.
+    // Files in packages have the time of the last commit.
     program("git", "git", &["dist"]),
     program("valgrind", "valgrind", &["c", "bench"]),
     program("make", "make", &["install"]),
