@@ -111,3 +111,82 @@ fn look_up(address: usize) -> areas::Result<AreaId> {
         AtAddress::Elsewhere(_) | AtAddress::Unknown => Entered::new()?.look_for(address),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::ptr::with_exposed_provenance_mut;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use areas::{Address, PageSize, Reservation};
+
+    use super::*;
+    use crate::held::{Held, open};
+
+    fn page() -> usize {
+        PageSize::base().bytes()
+    }
+
+    fn at(address: usize) -> *mut c_void {
+        with_exposed_provenance_mut(address)
+    }
+
+    /// Makes an area of some pages at an exact address.
+    fn make(entered: &Entered, address: usize, pages: usize) -> i32 {
+        let size = pages * page();
+        let area = areas::builder(size).at(Address::Exactly(address)).resizable(size).unwrap();
+        entered.publish(Held::Resizable(area), "an area".parse().unwrap()).unwrap()
+    }
+
+    /// Makes an area of 8 pages at page 8, unmaps some of them, and has another thread make one at
+    /// other pages, and ask for an address, while this one is in the middle of cutting the former.
+    /// The ids of the former and of the new area, and what the other thread was told.
+    fn asked_while_one_is_cut(unmapped: Range<usize>, new: Range<usize>, asked: usize) -> [i32; 3] {
+        let entered = Entered::new().unwrap();
+        // Free, once nothing reserves them any more, and far from where the kernel puts stacks.
+        let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+        let address = move |number: usize| low + number * page();
+        let former = make(&entered, address(8), 8);
+        let place = entered.own(&source_of(former).unwrap()).unwrap();
+        let mut held = open(&place);
+        if unmapped == (8..16)
+            && let Some(Held::Resizable(area)) = &mut *held
+        {
+            // As it is at the end of that: its memory is gone, its record is not.
+            area.resize(page()).unwrap();
+        }
+        // SAFETY: the area's own addresses, and nothing uses them.
+        unsafe { rustix::mm::munmap(at(address(unmapped.start)), unmapped.len() * page()) }.unwrap();
+
+        let (made, is_made) = mpsc::channel();
+        let other = thread::spawn(move || {
+            let id = make(&Entered::new().unwrap(), address(new.start), new.len());
+            made.send(()).unwrap();
+            [former, id, area_for(at(address(asked)))]
+        });
+        is_made.recv().unwrap();
+        thread::sleep(Duration::from_millis(100));
+        entered.settle(&place, &mut held).unwrap();
+        if held.is_none() {
+            entered.forget(address(8), &place);
+        }
+        drop(held);
+        let told = other.join().unwrap();
+        assert_eq!(told[2], area_for(at(address(asked))), "the same as afterwards");
+        told
+    }
+
+    #[test]
+    fn an_address_that_a_former_area_still_has_is_the_new_ones() {
+        let [_, new, told] = asked_while_one_is_cut(8..16, 6..14, 13);
+        assert_eq!(told, new);
+    }
+
+    #[test]
+    fn an_address_behind_a_new_area_that_lies_in_a_former_one_is_the_latters_other_part() {
+        let [former, new, told] = asked_while_one_is_cut(10..14, 11..13, 15);
+        assert!(told > 0 && told != former && told != new, "{told} of {former}, {new}");
+    }
+}

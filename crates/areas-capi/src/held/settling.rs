@@ -55,7 +55,7 @@ impl Entered {
     /// The id of this process's area that has an address, once it was looked at.
     pub(crate) fn look_for(&self, address: usize) -> Result<AreaId> {
         self.look_at(&(address..address.saturating_add(1)));
-        let mut id = registry::id_at(address)?;
+        let mut id = self.id_at(address)?;
         loop {
             match registry::get(id) {
                 Ok(source) if source.is_mapped() => {}
@@ -65,12 +65,41 @@ impl Entered {
             }
             // What was looked at may have been a part already, of which another one has the
             // address.
-            let now = registry::id_at(address)?;
+            let now = self.id_at(address)?;
             if now == id {
                 return Ok(id);
             }
             id = now;
         }
+    }
+
+    /// The same as the registry has it.
+    ///
+    /// An area that another thread is in the middle of cutting still says that it has the address,
+    /// or all that lies between two parts of it: it hides the one that is there. Where none is
+    /// found, that thread is waited for.
+    fn id_at(&self, address: usize) -> Result<AreaId> {
+        registry::id_at(address).or_else(|_| {
+            self.settle_around(address)?;
+            registry::id_at(address)
+        })
+    }
+
+    /// Has all areas looked at that an address lies in as far as is known here, once no other
+    /// thread is in the middle of something with them.
+    fn settle_around(&self, address: usize) -> Result<()> {
+        for place in self.below(address.saturating_add(1)) {
+            let mut held = open(&place);
+            let Some(area) = &*held else { continue };
+            let start = area.as_ptr().addr();
+            if address < start + area.reserve() {
+                self.settle(&place, &mut held)?;
+                if held.is_none() {
+                    self.forget(start, &place);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Has an area of this process's own looked at, once no other thread is in the middle of
