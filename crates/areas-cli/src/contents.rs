@@ -151,7 +151,7 @@ impl Stage {
             // Pages that come with their contents are not zeroed first. Those of the pool have
             // come, and cannot be written so. And physical memory is at another place in its file.
             let in_its_file =
-                area.granted().page_size == PageSize::base() && area.object().physical().is_none();
+                area.granted().page_size() == PageSize::base() && area.object().physical().is_none();
             match in_its_file {
                 true => object.write_all_at(bytes, at as u64).map_err(failed)?,
                 false => area.write_at(at, bytes)?,

@@ -94,11 +94,11 @@ impl Given {
             (fallback.asked.clone(), fallback.given.clone(), fallback.because.to_string())
         };
         Given {
-            mapped: granted.mapped,
-            span: granted.span,
-            page_size: granted.page_size.bytes(),
-            collapsed: granted.collapsed,
-            fallbacks: granted.fallbacks.iter().map(reported).collect(),
+            mapped: granted.mapped(),
+            span: granted.span(),
+            page_size: granted.page_size().bytes(),
+            collapsed: granted.collapsed(),
+            fallbacks: granted.fallbacks().iter().map(reported).collect(),
         }
     }
 

@@ -25,8 +25,8 @@ fn main() -> areas::Result<()> {
     // Huge pages where there are some; `granted` says what it was in the end, and why not more.
     let huge = areas::builder(8 << 20).pages(Pages::Auto).private()?;
     let granted = huge.granted();
-    println!("asked for huge pages: {} pages", granted.page_size);
-    for fallback in granted.fallbacks {
+    println!("asked for huge pages: {} pages", granted.page_size());
+    for fallback in granted.fallbacks() {
         println!("  instead of {}: {}", fallback.asked, fallback.given);
     }
     // Dropping an area gives its memory back.

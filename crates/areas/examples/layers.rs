@@ -44,8 +44,8 @@ fn show(what: &str, provider: &dyn Provider, size: usize, pages: Pages) -> Resul
         Err(error) => return Err(error),
     };
     let granted = area.granted();
-    println!("  granted   {} in pages of {}", Bytes::from(granted.mapped), granted.page_size);
-    for fallback in granted.fallbacks {
+    println!("  granted   {} in pages of {}", Bytes::from(granted.mapped()), granted.page_size());
+    for fallback in granted.fallbacks() {
         println!("  instead   {}, not {}", fallback.given, fallback.asked);
         println!("  because   {}", fallback.because);
     }

@@ -206,9 +206,9 @@ mod turns;
 mod verify;
 
 pub use area::{
-    AnyArea, Area, AreaBuilder, AreaKind, Clonable, CloneBuilder, CreatedOrOpened, DEFAULT_FREEZE_TIMEOUT,
-    EXCLUSIVE_TIMEOUT, Freezable, Frozen, Granted, Private, ReceiveOptions, Received, Resizable, Shared,
-    SharedSlice, Stored, Transfer, builder, receive,
+    AnyArea, Area, AreaBuilder, AreaKind, Clonable, CloneBuilder, CreatedOrOpened, Cursor,
+    DEFAULT_FREEZE_TIMEOUT, EXCLUSIVE_TIMEOUT, Freezable, Frozen, Granted, Private, ReceiveOptions, Received,
+    Resizable, Shared, SharedSlice, Stored, Transfer, builder, receive,
 };
 #[doc(hidden)]
 pub use buffer::PageBuffer;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::area::AreaKind;
+use crate::area::{AreaKind, Granted};
 use crate::error::{Errno, Error, ErrorKind};
 use crate::migrate::UnmovedRange;
 use crate::mover::UnmovedReason;
@@ -39,6 +39,15 @@ pub const FREEZE_PATIENCE: Duration = crate::area::DEFAULT_FREEZE_TIMEOUT;
 /// The older name of [`EXCLUSIVE_TIMEOUT`](crate::EXCLUSIVE_TIMEOUT).
 #[deprecated(since = "0.2.0", note = "use `EXCLUSIVE_TIMEOUT`")]
 pub const EXCLUSIVE_PATIENCE: Duration = crate::area::EXCLUSIVE_TIMEOUT;
+
+impl Granted<'_> {
+    /// The older name of [`collapsed`](Granted::collapsed).
+    #[must_use]
+    #[deprecated(since = "0.2.0", note = "use `collapsed`")]
+    pub fn gathered(&self) -> usize {
+        self.collapsed()
+    }
+}
 
 impl Error {
     /// The older name of [`with_system_call`](Error::with_system_call).
@@ -93,7 +102,7 @@ mod tests {
         assert_eq!(crate::gate::Reach::Everybody, crate::gate::Reach::AnyUser);
         let _ = crate::gate::OfferOptions::new().to_everybody();
         let _ = crate::gate::TakeOptions::new().from_everybody();
-        assert_eq!(crate::builder(1).private().unwrap().granted().gathered, 0);
+        assert_eq!(crate::builder(1).private().unwrap().granted().gathered(), 0);
         assert_eq!(crate::FREEZE_PATIENCE, crate::DEFAULT_FREEZE_TIMEOUT);
         assert_eq!(crate::EXCLUSIVE_PATIENCE, crate::EXCLUSIVE_TIMEOUT);
     }

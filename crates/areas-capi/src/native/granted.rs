@@ -59,17 +59,17 @@ pub unsafe extern "C" fn areas_granted(
         let words = |text: &str| CString::new(text).unwrap_or_default();
         let mut fallbacks = Vec::new();
         if on_fallback.is_some() {
-            fallbacks.extend(granted.fallbacks.iter().map(|fallback| {
+            fallbacks.extend(granted.fallbacks().iter().map(|fallback| {
                 [words(&fallback.asked), words(&fallback.given), words(&fallback.because.to_string())]
             }));
         }
         let given = Given {
             struct_size: 0,
-            mapped: granted.mapped,
-            span: granted.span,
-            page_size: granted.page_size.bytes(),
-            collapsed: granted.collapsed,
-            fallbacks: granted.fallbacks.len(),
+            mapped: granted.mapped(),
+            span: granted.span(),
+            page_size: granted.page_size().bytes(),
+            collapsed: granted.collapsed(),
+            fallbacks: granted.fallbacks().len(),
         };
         // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
         // call returns.

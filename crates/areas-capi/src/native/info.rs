@@ -164,7 +164,7 @@ impl AreaInfo {
             mapped: area.mapped(),
             reserve: area.reserve(),
             max,
-            page_size: area.granted().page_size.bytes(),
+            page_size: area.granted().page_size().bytes(),
             address: area.as_ptr().cast(),
             placement: Placed::of(area.placement()),
             created: 0,

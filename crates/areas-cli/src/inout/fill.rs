@@ -89,7 +89,7 @@ impl Destination {
         // What may shrink would grow again by a `pwrite` behind its end; hugetlb pages cannot be
         // written by calls.
         let by_calls = matches!(&area, AnyArea::Shared(area)
-            if area.granted().page_size == PageSize::base() && area.object().physical().is_none());
+            if area.granted().page_size() == PageSize::base() && area.object().physical().is_none());
         let file = match area.object().filter(|_| by_calls) {
             Some(object) => {
                 let copy = object.as_fd().try_clone_to_owned().map_err(|error| io_error(what(), error))?;

@@ -59,7 +59,7 @@ pub(crate) fn print_granted<K: AreaKind>(area: &Area<K>, asked: Option<String>, 
         return;
     }
     let granted = area.granted();
-    for fallback in granted.fallbacks {
+    for fallback in granted.fallbacks() {
         let because = fallback.because.facts().map_or_else(|| fallback.because.to_string(), str::to_owned);
         complain(&format!("{}, instead of {}: {because}", fallback.given, fallback.asked));
     }

@@ -441,7 +441,7 @@ impl<'a> CloneBuilder<'a> {
 
 /// The policy of base pages lies on the object, where the creator put it; that of hugetlb pages on
 /// each mapping, so that a clone has to put it there again.
-fn clone_placement(placement: Placement, page: PageSize) -> Result<Option<Placement>> {
+pub(super) fn clone_placement(placement: Placement, page: PageSize) -> Result<Option<Placement>> {
     if page == PageSize::base() || placement.is_default() {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! Locks of areas: applied, proven, and made full in two steps: bringing in the pages, which takes
 //! long, can be watched and cancelled.
 
-use super::{Area, AreaKind, Shared};
+use super::{Area, AreaKind, Clonable, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 
@@ -46,7 +46,9 @@ impl Area<Shared> {
             _ => Ok(()),
         }
     }
+}
 
+impl<K: Clonable> Area<K> {
     /// Holds what a lock demands of page frames, on another process's word, against where they are.
     pub(super) fn prove_lock(&mut self, lock: Lock, what: impl FnOnce() -> String) -> Result<()> {
         let Some(demand) = lock.demand() else { return Ok(()) };

@@ -16,10 +16,12 @@ mod arranged;
 mod builder;
 mod clone;
 mod current;
+mod cursor;
 mod cut;
 mod descriptors;
 mod freeze;
 mod frozen;
+mod granted;
 mod guard;
 mod kind;
 mod left;
@@ -38,14 +40,17 @@ mod resizable;
 mod shared;
 mod stored;
 mod transfer;
+mod try_clone;
 
 use std::fmt;
 
 pub use any::{AnyArea, Received};
 pub use builder::{AreaBuilder, CreatedOrOpened, EXCLUSIVE_TIMEOUT, builder};
 pub use clone::CloneBuilder;
+pub use cursor::Cursor;
 pub use freeze::DEFAULT_FREEZE_TIMEOUT;
 pub use frozen::Frozen;
+pub use granted::Granted;
 pub use kind::{AreaKind, Clonable, Freezable};
 pub use private::Private;
 pub use receiving::{ReceiveOptions, receive};
@@ -58,11 +63,10 @@ use kind::MaybeObject;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
-use crate::mapping::{Fallback, Mapping};
+use crate::mapping::Mapping;
 use crate::nodes::{CompactPlacement, Placement};
 use crate::object::{Extent, Object};
 use crate::owner::Owners;
-use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::registry::{AreaId, Name, Note, Publication};
 use crate::size::Bytes;
@@ -99,26 +103,6 @@ pub struct Area<K: AreaKind> {
     collapsed: usize,
     /// Whether core dumps leave it out because that was asked for.
     undumped: bool,
-}
-
-/// What an area was actually given.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Granted<'a> {
-    /// Bytes in whole pages.
-    pub mapped: usize,
-    /// Bytes of addresses taken, a reserve included.
-    pub span: usize,
-    /// The pages that it is mapped with.
-    pub page_size: PageSize,
-    /// Bytes that were collapsed into transparent huge pages.
-    pub collapsed: usize,
-    /// The older name of `collapsed`.
-    #[deprecated(since = "0.2.0", note = "use `collapsed`")]
-    pub gathered: usize,
-    /// What was given instead of what was asked first; and, after populating, why pages could not
-    /// be collapsed into transparent huge ones.
-    pub fallbacks: &'a [Fallback],
 }
 
 impl<K: AreaKind> Area<K> {
@@ -246,20 +230,6 @@ impl<K: AreaKind> Area<K> {
     /// sandbox forbids the question, it is what was asked.
     pub fn placement(&self) -> Placement {
         self.placement_now()
-    }
-
-    /// What was actually given.
-    #[must_use]
-    #[expect(deprecated, reason = "it fills the field under its older name, too")]
-    pub fn granted(&self) -> Granted<'_> {
-        Granted {
-            mapped: self.mapped(),
-            span: self.mapping.span(),
-            page_size: self.mapping.page_size(),
-            collapsed: self.collapsed,
-            gathered: self.collapsed,
-            fallbacks: self.mapping.fallbacks(),
-        }
     }
 
     /// Changes what may be done with its pages. Its clones are not affected.

@@ -106,7 +106,7 @@ impl Area<Shared> {
         self.mapping.copy_to(offset, &to.mapping, at, len, sizes)
     }
 
-    /// Loads one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Acquire` or
+    /// Loads one number of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Acquire` or
     /// `SeqCst`.
     ///
     /// Threads and processes that load and store the same word race, and each sees a whole value.
@@ -148,7 +148,7 @@ impl Area<Shared> {
         self.mapping.load(offset, self.size_for(offset.checked_add(size_of::<T>())), order)
     }
 
-    /// Stores one integer of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Release` or
+    /// Stores one number of 8 to 64 bits atomically, as `order` says: `Relaxed`, `Release` or
     /// `SeqCst`.
     ///
     /// # Errors
@@ -288,7 +288,7 @@ pub struct SharedSlice<'a> {
     area: PhantomData<&'a Area<Shared>>,
 }
 
-impl SharedSlice<'_> {
+impl<'a> SharedSlice<'a> {
     /// Its length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -305,6 +305,35 @@ impl SharedSlice<'_> {
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.mapping.as_ptr().wrapping_add(self.offset)
+    }
+
+    /// A part of it.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// let record = area.slice(64, 32)?;
+    /// let key = record.slice(8, 8)?; // bytes 72 to 80 of the area
+    /// key.write_at(0, b"a key 01")?;
+    /// assert_eq!(record.to_vec()?[8..16], *b"a key 01");
+    /// assert!(record.slice(30, 4).is_err()); // beyond the record, not beyond the area
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the slice.
+    #[inline]
+    pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'a>> {
+        Ok(SharedSlice { offset: self.at(offset, len)?, len, ..*self })
+    }
+
+    /// Its bytes, copied out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where it may not be read.
+    pub fn to_vec(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len];
+        self.read_at(0, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// The end of the slice, in the mapping.

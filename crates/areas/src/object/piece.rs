@@ -95,7 +95,7 @@ impl Object {
 
     /// The same object by a descriptor of its own.
     pub(crate) fn again(&self) -> Result<Self> {
-        const WHAT: &str = "make a second area of what is left of one";
+        const WHAT: &str = "hold the memory of an area by a second descriptor";
         let fd = self.own_fd().map_err(|_| closed(WHAT.to_owned()))?;
         let copy = sys::file::copy_of_number(fd.as_raw_fd()).map_err(|errno| {
             let error = |kind| Error::new(kind, WHAT).with_system_call("fcntl(F_DUPFD_CLOEXEC)", errno);

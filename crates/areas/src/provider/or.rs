@@ -13,10 +13,10 @@ use crate::mapping::Mapping;
 ///
 /// ```
 /// use areas::{PageSize, Pages, Placement, Policy, Node, Provider, System};
-/// // Preferably on node 1, else anywhere: and `granted().fallbacks` says which it was.
+/// // Preferably on node 1, else anywhere: and `granted().fallbacks()` says which it was.
 /// let provider = System::new().placed(Policy::Bind(Node::of::<1>().into())).or(System::new());
 /// let area = areas::builder(1 << 20).provider(&provider).private()?;
-/// for fallback in area.granted().fallbacks {
+/// for fallback in area.granted().fallbacks() {
 ///     println!("not {}, but {}: {}", fallback.asked, fallback.given, fallback.because);
 /// }
 /// # Ok::<(), areas::Error>(())

@@ -13,9 +13,9 @@ use std::sync::atomic::{
     AtomicUsize, Ordering, fence,
 };
 
-/// An integer that is loaded from and stored to shared memory atomically.
+/// A number that is loaded from and stored to shared memory atomically.
 ///
-/// Sealed: the unsigned and signed integers of 8 to 64 bits, `usize` and `isize`.
+/// Sealed: the unsigned and signed integers of 8 to 64 bits, `usize` and `isize`, `f32` and `f64`.
 pub trait Word: Copy + Send + Sync + 'static + sealed::Sealed {}
 
 mod sealed {
@@ -64,6 +64,35 @@ words! {
     i32: AtomicI32;
     i64: AtomicI64;
     isize: AtomicIsize;
+}
+
+/// Floating-point numbers, as the integer that has their bits.
+macro_rules! floats {
+    ($($float:ty: $bits:ty;)*) => {$(
+        impl sealed::Sealed for $float {
+            #[inline]
+            unsafe fn load(at: *mut Self, order: Ordering) -> Self {
+                // SAFETY: aligned and mapped for the call (the caller), also for an integer of its
+                // size, whose alignment is not greater.
+                <$float>::from_bits(unsafe { <$bits>::load(at.cast(), order) })
+            }
+
+            #[inline]
+            unsafe fn store(at: *mut Self, value: Self, order: Ordering) {
+                // SAFETY: aligned and mapped for the call, and writable (the caller), also for an
+                // integer of its size, whose alignment is not greater.
+                unsafe { <$bits>::store(at.cast(), value.to_bits(), order) };
+            }
+        }
+
+        impl Word for $float {}
+
+        const _: () = assert!(align_of::<$bits>() <= align_of::<$float>());
+    )*};
+}
+floats! {
+    f32: u32;
+    f64: u64;
 }
 
 /// Copies `len` bytes from `src` to `dst`, either of which may change under us while we do so.

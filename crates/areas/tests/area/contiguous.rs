@@ -69,10 +69,10 @@ fn machine_one_page_of_the_pool_is_contiguous() {
     for pages in [Pages::Base, IN_POOL] {
         let area = areas::builder(HUGE - 5).pages(pages).lock(Lock::Contiguous).shared().unwrap();
         assert_eq!(
-            (area.size(), area.lock(), area.granted().page_size),
+            (area.size(), area.lock(), area.granted().page_size()),
             (HUGE - 5, Lock::Contiguous, PageSize::HUGE_2M)
         );
-        assert!(area.granted().fallbacks.is_empty());
+        assert!(area.granted().fallbacks().is_empty());
         assert_eq!((contiguous(&area).len(), free()), (512, before - 1));
         // smaps does not count hugetlb pages as locked: they are never swapped.
         assert_eq!(
@@ -224,11 +224,11 @@ fn machine_without_a_pool_base_pages_are_collapsed() {
             Err(error) => panic!("{error:#}"),
         };
         assert_eq!(
-            (area.size(), area.granted().page_size, area.object().extent()),
+            (area.size(), area.granted().page_size(), area.object().extent()),
             (size, PageSize::base(), areas::Extent::Fixed)
         );
         let ours = contiguous(&area);
-        let [fallback] = area.granted().fallbacks else { panic!("{:?}", area.granted().fallbacks) };
+        let [fallback] = area.granted().fallbacks() else { panic!("{:?}", area.granted().fallbacks()) };
         assert_eq!(fallback.given, "base pages that are contiguous now");
         assert_eq!(kernel::allocated(&area), 75 * page() as u64, "what was collapsed beyond it is back");
         let vma = smaps::at(area.as_ptr().addr()).unwrap();
@@ -245,7 +245,7 @@ fn machine_without_a_pool_base_pages_are_collapsed() {
         other.end();
         // One page is contiguous without any ado.
         let one = areas::builder(1).lock(Lock::Contiguous).shared().unwrap();
-        assert_eq!((contiguous(&one).len(), one.granted().fallbacks.len()), (1, 0));
+        assert_eq!((contiguous(&one).len(), one.granted().fallbacks().len()), (1, 0));
         String::new()
     });
 }

@@ -16,7 +16,7 @@ fn it_grows_in_whole_pages_up_to_its_maximum() {
     let page = page();
     let area = areas::builder(100).growable(10 * page + 1).shared().unwrap();
     let max = 11 * page;
-    assert_eq!((area.size(), area.mapped(), area.reserve(), area.granted().span), (page, page, max, max));
+    assert_eq!((area.size(), area.mapped(), area.reserve(), area.granted().span()), (page, page, max, max));
     assert_eq!(area.object().extent(), Extent::Growable { max });
     area.grow(page + 1).unwrap();
     assert_eq!((area.size(), area.mapped()), (2 * page, 2 * page));

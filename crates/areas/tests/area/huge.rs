@@ -51,12 +51,12 @@ fn machine_preferring_an_empty_pool_gives_base_pages_and_says_so() {
     let builder = areas::builder(5000).pages(Pages::PreferPool(PageSize::HUGE_2M));
     let (private, shared) = (builder.private().unwrap(), builder.shared().unwrap());
     for granted in [private.granted(), shared.granted()] {
-        assert_eq!((granted.page_size, granted.mapped), (PageSize::base(), 2 * page()));
-        let [fallback] = granted.fallbacks else { panic!("{:?}", granted.fallbacks) };
+        assert_eq!((granted.page_size(), granted.mapped()), (PageSize::base(), 2 * page()));
+        let [fallback] = granted.fallbacks() else { panic!("{:?}", granted.fallbacks()) };
         assert_eq!((&*fallback.asked, &*fallback.given), ("2 MiB hugetlb pages", "base pages"));
         assert_eq!(fallback.because.kind(), ErrorKind::NoMemory);
     }
-    assert!(areas::builder(5000).private().unwrap().granted().fallbacks.is_empty());
+    assert!(areas::builder(5000).private().unwrap().granted().fallbacks().is_empty());
 }
 
 #[test]
@@ -101,13 +101,13 @@ fn machine_auto_takes_the_pool_first() {
     let builder = areas::builder(3 * MIB).pages(Pages::Auto);
     let (private, shared) = (builder.private().unwrap(), builder.shared().unwrap());
     for granted in [private.granted(), shared.granted()] {
-        assert_eq!((granted.page_size, granted.fallbacks.len()), (PageSize::HUGE_2M, 0));
+        assert_eq!((granted.page_size(), granted.fallbacks().len()), (PageSize::HUGE_2M, 0));
     }
     // No page is left for a third, which gets the next best.
     let third = builder.shared().unwrap();
-    assert_eq!((third.granted().page_size, third.granted().fallbacks.len()), (PageSize::base(), 1));
+    assert_eq!((third.granted().page_size(), third.granted().fallbacks().len()), (PageSize::base(), 1));
     let preferred = areas::builder(1).pages(Pages::PreferPool(PageSize::HUGE_2M)).shared().unwrap();
-    assert_eq!(preferred.granted().page_size, PageSize::base());
+    assert_eq!(preferred.granted().page_size(), PageSize::base());
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn machine_clones_in_pool_pages_have_the_exact_size() {
         area.write_at(4_999_998, b"ok").unwrap();
         let source = areas::registry::find("pool").unwrap();
         let clone = source.open().unwrap();
-        assert_eq!((clone.size(), clone.granted().page_size), (5_000_000, PageSize::HUGE_2M));
+        assert_eq!((clone.size(), clone.granted().page_size()), (5_000_000, PageSize::HUGE_2M));
         assert_eq!(&bytes(&clone)[4_999_998..], b"ok");
         assert_eq!(huge_bytes(&source.residency().unwrap()), 6 << 20);
         assert_eq!(source.info().unwrap().size, 5_000_000);
@@ -147,11 +147,11 @@ fn machine_auto_without_a_pool_collapses_transparent_ones() {
     shared.populate().unwrap();
     let residency = shared.residency().unwrap();
     let granted = shared.granted();
-    let [fallback] = granted.fallbacks else { panic!("{granted:?}") };
+    let [fallback] = granted.fallbacks() else { panic!("{granted:?}") };
     assert_eq!(fallback.because.kind(), ErrorKind::NoMemory);
     assert!(fallback.given.contains("transparent"), "{fallback:?}");
     // All that whole huge pages can hold, and not one byte beyond the end.
-    assert_eq!((granted.collapsed, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
+    assert_eq!((granted.collapsed(), huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
     assert_eq!(residency.resident(), size.next_multiple_of(page()) as u64);
     assert_eq!(smaps::at(shared.as_ptr().addr()).unwrap().bytes("ShmemPmdMapped"), 8 * MIB);
     assert_eq!(kernel::allocated(&shared), size.next_multiple_of(page()) as u64);
@@ -161,7 +161,7 @@ fn machine_auto_without_a_pool_collapses_transparent_ones() {
     let mut private = builder.private().unwrap();
     private.populate().unwrap();
     let residency = private.residency().unwrap();
-    assert_eq!((private.granted().collapsed, huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
+    assert_eq!((private.granted().collapsed(), huge_bytes(&residency)), (8 * MIB, 8 << 20), "{residency}");
 }
 
 #[test]

@@ -194,9 +194,9 @@ fn machine_a_preferred_pool_that_is_empty_gives_resizable_areas_base_pages() {
     let _hog = leave(0);
     let preferred = areas::builder(1).pages(Pages::PreferPool(PageSize::HUGE_2M));
     let area = preferred.resizable(PAGE).unwrap();
-    assert_eq!((area.granted().page_size, area.granted().fallbacks.len()), (PageSize::base(), 1));
+    assert_eq!((area.granted().page_size(), area.granted().fallbacks().len()), (PageSize::base(), 1));
     let growable = preferred.growable(PAGE).shared().unwrap();
-    assert_eq!((growable.granted().page_size, growable.granted().fallbacks.len()), (PageSize::base(), 1));
+    assert_eq!((growable.granted().page_size(), growable.granted().fallbacks().len()), (PageSize::base(), 1));
     assert_eq!(areas::builder(1).pages(IN_POOL).resizable(PAGE).unwrap_err().kind(), ErrorKind::NoMemory);
     assert_eq!(
         areas::builder(1).pages(IN_POOL).growable(PAGE).shared().unwrap_err().kind(),

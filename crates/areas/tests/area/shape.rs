@@ -19,7 +19,10 @@ fn sizes_are_exact_and_mappings_whole_pages() {
         let mapped = size.next_multiple_of(page);
         assert_eq!((private.size(), private.mapped(), private.reserve()), (size, mapped, mapped));
         assert_eq!((shared.size(), shared.mapped(), shared.reserve()), (size, mapped, mapped));
-        assert_eq!((private.len(), private.granted().mapped, private.granted().span), (size, mapped, mapped));
+        assert_eq!(
+            (private.len(), private.granted().mapped(), private.granted().span()),
+            (size, mapped, mapped)
+        );
         assert_eq!((private.as_ptr().addr() % page, shared.as_ptr().addr() % page), (0, 0));
         // The kernel's own idea of both.
         assert_eq!(rustix::fs::fstat(&shared).unwrap().st_size, i64::try_from(size).unwrap());

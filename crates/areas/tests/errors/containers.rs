@@ -96,7 +96,7 @@ fn moving_is_refused_with_the_call() {
         enter(&container());
         let error = area.migrate(Policy::Local).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotPermitted);
-        assert_eq!(area.granted().page_size, areas::PageSize::base());
+        assert_eq!(area.granted().page_size(), areas::PageSize::base());
         format!("{error:#}")
     });
     assert!(

@@ -65,14 +65,14 @@ fn a_setting_that_changes_is_reported_when_populated() {
     }
     this.alone(Stage::here(), || {
         let mut area = areas::builder(4 * MIB).pages(Pages::Auto).shared().unwrap();
-        assert_eq!(area.granted().fallbacks.len(), 1);
+        assert_eq!(area.granted().fallbacks().len(), 1);
         {
             let _deny = Setting::new(&format!("{FOLDER}/shmem_enabled"), "deny");
             area.populate().unwrap();
-            assert_eq!((area.granted().collapsed, area.granted().fallbacks.len()), (0, 2));
+            assert_eq!((area.granted().collapsed(), area.granted().fallbacks().len()), (0, 2));
         }
         area.populate().unwrap();
-        assert_eq!((area.granted().collapsed, area.granted().fallbacks.len()), (4 * MIB, 1));
+        assert_eq!((area.granted().collapsed(), area.granted().fallbacks().len()), (4 * MIB, 1));
         String::new()
     });
 }

@@ -43,7 +43,7 @@ fn assert_huge(area: &Area<Shared>) {
 fn collapsed(size: usize, policy: Policy) -> Area<Shared> {
     let mut area = areas::builder(size).pages(Pages::Auto).place(policy).shared().unwrap();
     area.populate().unwrap();
-    assert_eq!(area.granted().collapsed, size);
+    assert_eq!(area.granted().collapsed(), size);
     area
 }
 
@@ -215,7 +215,7 @@ fn what_cannot_be_distinguished_is_not_collapsed() {
             enter(&[refuse(libc::SYS_move_pages, libc::EPERM)]);
             area.populate().unwrap();
             let reported: Vec<String> =
-                area.granted().fallbacks.iter().map(|fallback| fallback.because.to_string()).collect();
+                area.granted().fallbacks().iter().map(|fallback| fallback.because.to_string()).collect();
             assert!(reported.iter().any(|why| why.contains("cannot be determined")), "{reported:?}");
             line.go();
         });
@@ -246,7 +246,7 @@ fn a_list_of_nodes_is_cut_between_huge_pages() {
     assert!(cut > 0 && cut < 48 * MIB && cut.is_multiple_of(HUGE), "{cut} bytes on node {first}");
     let there = 48 * MIB - cut;
     assert_eq!(pages::huge_bytes(area.as_ptr().wrapping_add(cut), there), there as u64);
-    assert!(area.granted().collapsed >= there);
+    assert!(area.granted().collapsed() >= there);
 }
 
 /// Pages that come in after a move fit in with those that were moved: the round begins where the

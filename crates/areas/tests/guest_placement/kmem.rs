@@ -113,7 +113,7 @@ fn shared(placement: impl Into<Placement>, lock: Lock, sort: Pages) -> Area<Shar
 
 #[track_caller]
 fn all_on(area: &Area<Shared>, on: u32, what: &str) {
-    let page = area.granted().page_size.bytes();
+    let page = area.granted().page_size().bytes();
     let found = pages::nodes_of(area.as_ptr(), SIZE, page);
     assert!(found.iter().all(|&found| found == on), "{what}: {found:?}");
     assert_eq!(area.residency().unwrap().on(node(on)), SIZE as u64, "{what}");

@@ -77,8 +77,8 @@ fn stripes_of_pool_pages() {
     let error = builder.clone().pages(Pages::Pool(PageSize::HUGE_2M)).private().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoMemory);
     let area = builder.pages(Pages::PreferPool(PageSize::HUGE_2M)).private().unwrap();
-    assert_eq!(area.granted().page_size, PageSize::base());
-    assert_eq!(area.granted().fallbacks.len(), 1);
+    assert_eq!(area.granted().page_size(), PageSize::base());
+    assert_eq!(area.granted().fallbacks().len(), 1);
     assert_eq!([0, 1, 2, 3].map(|node| pool_free(node, HUGE)), [4; 4]);
 }
 
@@ -112,7 +112,7 @@ fn parts_by_weight() {
     let first = found.iter().take_while(|&&on| on == 1).count() * PAGE;
     assert!(first == 2 * HUGE || first == 3 * HUGE, "{first}");
     assert!(found[first / PAGE..].iter().all(|&on| on == 2));
-    assert_eq!(area.granted().collapsed, 5 * HUGE);
+    assert_eq!(area.granted().collapsed(), 5 * HUGE);
     assert!(area.verify().unwrap().holds());
 }
 
@@ -263,15 +263,19 @@ fn a_fallback_is_taken_and_recorded() {
     area.populate().unwrap();
     assert_eq!(expand(&area.residency().unwrap(), PAGE), [2; 8]);
     let granted = area.granted();
-    assert_eq!(granted.fallbacks.len(), 1);
-    assert!(granted.fallbacks[0].because.to_string().contains("node 9"), "{}", granted.fallbacks[0].because);
+    assert_eq!(granted.fallbacks().len(), 1);
+    assert!(
+        granted.fallbacks()[0].because.to_string().contains("node 9"),
+        "{}",
+        granted.fallbacks()[0].because
+    );
     // The first one that can.
     let provider =
         System::new().placed(Policy::Bind(nodes([1]))).or(System::new().placed(Policy::Bind(nodes([2]))));
     let area =
         areas::builder(2 * HUGE).pages(Pages::Pool(PageSize::HUGE_2M)).provider(&provider).private().unwrap();
     assert_eq!(pages::nodes_of(area.as_ptr(), area.mapped(), HUGE), [1, 1]);
-    assert!(area.granted().fallbacks.is_empty());
+    assert!(area.granted().fallbacks().is_empty());
 }
 
 #[test]

@@ -316,7 +316,7 @@ fn below_4_gib() {
     };
     let full = areas::builder(MIB).lock(Lock::Full32).shared().unwrap();
     assert_eq!(
-        (good(&full).len(), full.lock(), full.granted().page_size),
+        (good(&full).len(), full.lock(), full.granted().page_size()),
         (MIB / PAGE, Lock::Full32, PageSize::base())
     );
     // Side by side too: a hugetlb page; without one collapsed, and where even that is impossible,
@@ -326,7 +326,7 @@ fn below_4_gib() {
         let area = areas::builder(MIB).lock(Lock::Contiguous32).pages(pages).shared().unwrap();
         let frames = good(&area);
         assert!(frames.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{frames:x?}");
-        assert_eq!((area.granted().page_size, pool_free(0, HUGE)), (PageSize::HUGE_2M, 1));
+        assert_eq!((area.granted().page_size(), pool_free(0, HUGE)), (PageSize::HUGE_2M, 1));
     }
     assert_eq!(pool_free(0, HUGE), 2);
 }

@@ -143,7 +143,7 @@ fn huge_pages_move_whole() {
     // Transparent ones, collapsed.
     let mut shared = areas::builder(2 * HUGE).pages(Pages::Auto).place(bind(0)).shared().unwrap();
     shared.populate().unwrap();
-    assert_eq!(shared.granted().collapsed, 2 * HUGE);
+    assert_eq!(shared.granted().collapsed(), 2 * HUGE);
     let migration = shared.migrate(bind(3)).unwrap();
     assert_eq!((migration.moved(), migration.stayed().len()), (2 * HUGE as u64, 0), "{migration}");
     let residency = shared.residency().unwrap();

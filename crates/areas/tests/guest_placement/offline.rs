@@ -123,7 +123,7 @@ fn pages_of_memory_that_leaves_move_and_it_is_reported() {
     assert!(!memory_nodes().contains(&ADDED));
     allowed(false);
     for (what, area) in &areas {
-        let page = area.granted().page_size.bytes();
+        let page = area.granted().page_size().bytes();
         is_whole(area);
         let found = pages::nodes_of(area.as_ptr(), SIZE, page);
         assert!(!found.contains(&ADDED), "{what}: {found:?}");

@@ -79,13 +79,13 @@ fn a_preferred_pool_falls_back_and_says_so() {
             let builder = areas::builder(2 * HUGE).pages(pages).place(Policy::Bind(nodes([id])));
             let mut private = builder.private().unwrap();
             private.populate().unwrap();
-            assert_eq!(private.granted().page_size, page, "{pages:?} on node {id}");
-            assert_eq!(private.granted().fallbacks.is_empty(), id == 1);
+            assert_eq!(private.granted().page_size(), page, "{pages:?} on node {id}");
+            assert_eq!(private.granted().fallbacks().is_empty(), id == 1);
             assert!(private.verify().unwrap().holds());
             assert_eq!(private.residency().unwrap().on(crate::support::node(id)), 2 * HUGE as u64);
             let mut shared = builder.shared().unwrap();
             shared.populate().unwrap();
-            assert_eq!(shared.granted().page_size, page, "{pages:?} on node {id}, shared");
+            assert_eq!(shared.granted().page_size(), page, "{pages:?} on node {id}, shared");
             assert!(shared.verify().unwrap().holds());
         }
     }
@@ -101,7 +101,7 @@ fn collapsed_pages_are_on_their_node() {
     let mut area =
         areas::builder(2 * HUGE).pages(Pages::Auto).place(Policy::Bind(nodes([3]))).shared().unwrap();
     area.populate().unwrap();
-    assert_eq!(area.granted().collapsed, 2 * HUGE);
+    assert_eq!(area.granted().collapsed(), 2 * HUGE);
     let residency = area.residency().unwrap();
     let sizes: Vec<_> = residency.page_sizes().unwrap().collect();
     assert_eq!(sizes, [(PageSize::HUGE_2M, 2 * HUGE as u64)]);

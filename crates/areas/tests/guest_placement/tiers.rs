@@ -90,7 +90,7 @@ fn what_is_demoted_is_reported_and_what_is_locked_stays() {
             let _ = fs::write("/sys/fs/cgroup/test-memory/memory.reclaim", "64M");
         }
         for Case { what, area, leaves, elsewhere } in &cases {
-            let page = area.granted().page_size.bytes();
+            let page = area.granted().page_size().bytes();
             let found = pages::nodes_of(area.as_ptr(), SIZE, page);
             let residency = area.residency().unwrap();
             assert_eq!(

@@ -61,7 +61,7 @@ fn areas_are_parts_of_a_device() {
     assert_eq!(storage.node().map(|node| node.get().to_string()), Some(text.trim().to_owned()));
     let (one, two) = (stored(&storage, 5), stored(&storage, HUGE + 2));
     assert_eq!((one.offset(), two.offset()), (0, HUGE as u64));
-    assert_eq!((one.mapped(), two.mapped(), one.granted().page_size), (HUGE, 2 * HUGE, PageSize::HUGE_2M));
+    assert_eq!((one.mapped(), two.mapped(), one.granted().page_size()), (HUGE, 2 * HUGE, PageSize::HUGE_2M));
     assert_eq!(storage.free(), storage.size() - 3 * HUGE as u64);
     one.write_at(0, b"hello").unwrap();
     two.write_at(HUGE - 2, b"over").unwrap();

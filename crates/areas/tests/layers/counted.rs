@@ -78,10 +78,10 @@ fn areas_count_with_their_reserve_and_with_what_they_widen_to() {
     let mut area = areas::builder(2 * page()).provider(&provider).resizable(4 * page()).unwrap();
     let span = || provider.statistics().mapped;
     let before = span();
-    assert_eq!(before, area.granted().span);
+    assert_eq!(before, area.granted().span());
     let start = area.as_ptr().addr();
     area.widen_reserve(before + 80 * page()).unwrap();
-    assert_eq!(span(), area.granted().span);
+    assert_eq!(span(), area.granted().span());
     assert!(span() >= before + 80 * page());
     assert!(shown_all(start..start + span()).iter().all(Option::is_some));
     let widest = span();

@@ -12,18 +12,18 @@ const SYSTEM: System = System::new();
 fn the_fallback_is_recorded_with_what_the_first_said() {
     let provider = SYSTEM.placed(nowhere()).or(SYSTEM);
     let area = areas::builder(5000).provider(&provider).private().unwrap();
-    let [fallback] = area.granted().fallbacks else { panic!("{:?}", area.granted()) };
+    let [fallback] = area.granted().fallbacks() else { panic!("{:?}", area.granted()) };
     assert_eq!(fallback.asked, format!("System.placed(bind:{})", unknown_node()));
     assert_eq!(fallback.given, "System");
     assert_eq!(fallback.because.kind(), ErrorKind::NodeNotAllowed);
 
     // Where the first one can, nothing was given instead.
     let area = areas::builder(5000).provider(&SYSTEM.or(SYSTEM.placed(nowhere()))).private().unwrap();
-    assert!(area.granted().fallbacks.is_empty());
+    assert!(area.granted().fallbacks().is_empty());
 
     // Shared areas report it as well.
     let area = areas::builder(5000).provider(&provider).shared().unwrap();
-    assert_eq!(area.granted().fallbacks.len(), 1);
+    assert_eq!(area.granted().fallbacks().len(), 1);
 }
 
 #[test]

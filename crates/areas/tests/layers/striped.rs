@@ -129,7 +129,7 @@ fn machine_pages_of_the_pool_are_taken_where_their_block_is() {
     {
         let builder = areas::builder(2 * huge.bytes()).pages(Pages::Pool(huge)).provider(provider);
         let area = builder.private().unwrap();
-        assert_eq!((area.granted().page_size, area.granted().mapped), (huge, 2 * huge.bytes()));
+        assert_eq!((area.granted().page_size(), area.granted().mapped()), (huge, 2 * huge.bytes()));
         // They are there at once, and in place.
         let answer = area.verify().unwrap();
         assert!(answer.holds(), "{answer}");

@@ -68,7 +68,7 @@ pub(crate) fn machine_a_limit_is_named_and_not_the_pool() {
         assert_eq!(growable.size(), 2 * MIB);
         // What may be less says why it is.
         let less = areas::builder(8 * MIB).pages(Pages::PreferPool(PageSize::HUGE_2M)).shared().unwrap();
-        let because = less.granted().fallbacks[0].because.to_string();
+        let because = less.granted().fallbacks()[0].because.to_string();
         obey(&reported[0]);
         let area = areas::builder(8 * MIB).pages(pages).shared().unwrap();
         area.store(8 * MIB - 8, 1_u64, Ordering::Relaxed).unwrap();

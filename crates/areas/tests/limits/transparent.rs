@@ -33,14 +33,14 @@ pub(crate) fn huge_bytes<K: AreaKind>(area: &Area<K>) -> usize {
 /// What is said of an area as it is made, and once it is populated; and the bytes in huge pages:
 /// said and measured.
 pub(crate) fn populated<K: AreaKind>(mut area: Area<K>) -> (String, Option<String>, usize, usize) {
-    let given = area.granted().fallbacks[0].given.clone();
+    let given = area.granted().fallbacks()[0].given.clone();
     area.populate().unwrap();
     // Twice is said once.
     area.populate().unwrap();
     let granted = area.granted();
-    assert!(granted.fallbacks.len() <= 2, "{:?}", granted.fallbacks);
-    let then = granted.fallbacks.get(1).map(|fallback| format!("{}: {}", fallback.given, fallback.because));
-    (given, then, granted.collapsed, huge_bytes(&area))
+    assert!(granted.fallbacks().len() <= 2, "{:?}", granted.fallbacks());
+    let then = granted.fallbacks().get(1).map(|fallback| format!("{}: {}", fallback.given, fallback.because));
+    (given, then, granted.collapsed(), huge_bytes(&area))
 }
 
 #[test]

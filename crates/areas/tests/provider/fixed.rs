@@ -110,7 +110,7 @@ fn what_would_change_the_memory_is_refused() {
     }
     // A fallback is on record; another provider may be asked instead.
     let auto = areas::builder(page()).pages(Pages::PreferPool(PageSize::HUGE_2M)).provider(&fixed).private();
-    assert_eq!(auto.unwrap().granted().fallbacks.len(), 1);
+    assert_eq!(auto.unwrap().granted().fallbacks().len(), 1);
     let either = fixed.or(SYSTEM);
     drop(areas::builder(1).provider(&either).shared().unwrap());
     drop(area);

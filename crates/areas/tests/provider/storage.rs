@@ -2,6 +2,7 @@
 //! nothing of it is lent.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use areas::provider::Storage;
@@ -34,6 +35,24 @@ fn first(area: &Area<Stored>) -> u8 {
     let mut byte = [0];
     area.read_at(0, &mut byte).unwrap();
     byte[0]
+}
+
+#[test]
+fn a_cursor_over_a_stored_area_goes_through_the_file() {
+    let folder = Folder::new();
+    let (file, other) = numbered(&folder, 2);
+    let area = stored(&Storage::of(file).unwrap(), 2 * page()).unwrap();
+    let mut cursor = area.cursor();
+    cursor.seek(SeekFrom::End(-6)).unwrap();
+    cursor.write_all(b"stored").unwrap();
+    assert_eq!(cursor.read(&mut [0]).unwrap(), 0);
+    let mut bytes = [0; 6];
+    other.read_exact_at(&mut bytes, 2 * page() as u64 - 6).unwrap();
+    assert_eq!(&bytes, b"stored");
+    // Cut off by another process: an error, and no signal.
+    other.set_len(page() as u64).unwrap();
+    cursor.set_position(page() as u64);
+    assert_eq!(cursor.read(&mut bytes).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }
 
 #[test]

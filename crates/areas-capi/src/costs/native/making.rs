@@ -160,7 +160,7 @@ fn granted(sides: &mut Sides) {
         // SAFETY: a handle of this row's, as many bytes as it says, and no callback.
         done(unsafe { areas_granted(area, grant.as_mut_ptr(), NULL, CONTEXT) });
     };
-    sides.count(edge, &mut || assert_eq!(own.granted().mapped, PAGE));
+    sides.count(edge, &mut || assert_eq!(own.granted().mapped(), PAGE));
 }
 
 fn look_at(sides: &mut Sides, area: *const c_void, library: &mut dyn FnMut()) {

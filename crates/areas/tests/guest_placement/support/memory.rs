@@ -88,8 +88,8 @@ impl Memory {
 
     fn page(&self) -> usize {
         match self {
-            Memory::Private(area) => area.granted().page_size.bytes(),
-            Memory::Shared(area) => area.granted().page_size.bytes(),
+            Memory::Private(area) => area.granted().page_size().bytes(),
+            Memory::Shared(area) => area.granted().page_size().bytes(),
             Memory::File(_) => PAGE,
         }
     }

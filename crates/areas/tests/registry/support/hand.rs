@@ -252,6 +252,6 @@ fn describe<K: areas::AreaKind>(area: &Area<K>) -> String {
         area.protection(),
         area.lock(),
         area::locked_at(address),
-        area.granted().fallbacks.len(),
+        area.granted().fallbacks().len(),
     )
 }
