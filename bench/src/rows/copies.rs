@@ -62,7 +62,7 @@ pub fn random(bench: &mut Bench) -> Result<()> {
     let (huge, base) = (make(Pages::Auto)?, make(Pages::Base)?);
     let granted = huge.granted();
     ensure!(
-        bench.smoke || granted.collapsed > 0 || granted.page_size > areas::PageSize::base(),
+        bench.smoke || granted.collapsed() > 0 || granted.page_size() > areas::PageSize::base(),
         "no huge pages were had: {granted:?}"
     );
     let side = |who: &str, area: &areas::Area<areas::Shared>| {

@@ -28,6 +28,8 @@ pub(crate) struct Part {
 /// second waits for the first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
+    /// Held while memory of an object is given up, or taken for one of its parts.
+    Parts,
     /// Held while an owner's mark has a descriptor.
     OwnersGate,
     /// The registry's state, and whoever asks a peer.
@@ -231,6 +233,9 @@ mod tests {
         area.publish("forks").unwrap();
         drop(crate::sync::Mutex::new(&area, 0).unwrap().lock(TIME).unwrap());
         drop(crate::Reservation::new(4096, 1).unwrap());
+        let page = crate::PageSize::base().bytes();
+        let cut = crate::builder(4 * page).name("forks: cut").resizable(4 * page).unwrap();
+        assert_eq!(cut.cut(std::slice::from_ref(&(page..2 * page))).unwrap().len(), 2);
         for (place, order) in PARTS.iter().zip(0..) {
             assert!(lock(place).is_some_and(|part| part.order as usize == order), "{order}");
         }

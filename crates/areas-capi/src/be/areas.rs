@@ -10,38 +10,46 @@ use super::growth;
 use super::spec::{is_in_user_range, page};
 use super::words::protection_of;
 use crate::edge::guarded;
-use crate::held::{Entered, Held, open};
+use crate::held::{Entered, Held};
 
 /// Does something with an area of this team's own.
-pub(super) fn with_own<T>(
+fn with_own<T>(
     id: i32,
     what: &'static str,
     then: impl FnOnce(&Entered, &mut Option<Held>) -> Result<T, Status>,
 ) -> Result<T, Status> {
     let entered = Entered::new().map_err(status_of)?;
+    with_own_of(&entered, id, what, |held| then(&entered, held))
+}
+
+/// The same, for a call that has entered.
+pub(super) fn with_own_of<T>(
+    entered: &Entered,
+    id: i32,
+    what: &'static str,
+    then: impl FnOnce(&mut Option<Held>) -> Result<T, Status>,
+) -> Result<T, Status> {
     let source = source_of(id)?;
     if !source.is_own() {
         return Err(wrong(NOT_ALLOWED, what, "it belongs to another team"));
     }
-    let place = entered.own(&source).map_err(status_of)?;
-    let mut held = open(&place);
-    // Another thread may have deleted it, and made another one there.
-    if held.as_ref().and_then(Held::id) != Some(source.id()) {
-        return Err(wrong(BAD_VALUE, what, "it was deleted concurrently"));
-    }
-    let mut address = source.address();
-    entered.settle(&place, &mut held).map_err(status_of)?;
-    let done = match &*held {
-        Some(area) => {
-            address = area.as_ptr().addr();
-            then(&entered, &mut held)
+    let address_of = |held: &Option<Held>| held.as_ref().map(|area| area.as_ptr().addr());
+    let done = entered.with(&source, |place, held| {
+        let mut address = address_of(held);
+        entered.settle(place, held).map_err(status_of)?;
+        let done = match address_of(held) {
+            Some(now) => {
+                address = Some(now);
+                then(held)
+            }
+            None => Err(wrong(BAD_VALUE, what, "the program has unmapped all of it, and so it is gone")),
+        };
+        if let (None, Some(address)) = (&*held, address) {
+            entered.forget(address, place);
         }
-        None => Err(wrong(BAD_VALUE, what, "the program has unmapped all of it, and so it is gone")),
-    };
-    if held.is_none() {
-        entered.forget(address, &place);
-    }
-    done
+        done
+    });
+    done.map_err(status_of)?
 }
 
 fn delete(id: i32) -> Result<Status, Status> {
@@ -98,7 +106,7 @@ extern "C" fn delete_area(id: i32) -> i32 {
 
 /// Resizes an area and all its clones.
 #[unsafe(no_mangle)]
-extern "C" fn resize_area(id: i32, size: usize) -> i32 {
+pub(super) extern "C" fn resize_area(id: i32, size: usize) -> i32 {
     guarded(ERROR, || number(resize(id, size)))
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use areas::{ErrorKind, Lock};
 
-use crate::held::{Entered, Held, open};
+use crate::held::{self, Entered, Held, open};
 
 /// Has an area, or a range, at exact addresses made by `make`; reserves of our own areas that lie
 /// there give way.
@@ -31,20 +31,23 @@ pub(super) fn clear(entered: &Entered, address: usize, size: usize) -> bool {
     let mut cleared = false;
     for place in entered.below(address.saturating_add(size)) {
         let mut held = open(&place);
-        let Some(Held::Resizable(area)) = &mut *held else { continue };
+        let Some(area) = &*held else { continue };
         let start = area.as_ptr().addr();
         if start + area.reserve() <= address {
-            break;
-        }
-        if area.lock() == Lock::None && address > start && start + area.mapped() <= address {
-            // Only what is its own is released.
-            if entered.settle(&place, &mut held).is_err() {
-                continue;
+            match held::is_moved() {
+                true => continue,
+                false => break,
             }
-            if let Some(Held::Resizable(area)) = &mut *held
-                && area.as_ptr().addr() == start
-                && start + area.reserve() > address
-            {
+        }
+        // Only what is its own is released.
+        let settled = entered.settle(&place, &mut held);
+        if held.is_none() {
+            entered.forget(start, &place);
+        }
+        let Some(Held::Resizable(area)) = &mut *held else { continue };
+        if settled.is_ok() && area.lock() == Lock::None && address > start && start + area.mapped() <= address
+        {
+            if area.as_ptr().addr() == start && start + area.reserve() > address {
                 area.trim_reserve(address - start);
             }
             cleared = true;
@@ -69,7 +72,10 @@ pub(super) fn clear_reserves(entered: &Entered, range: &Range<usize>) {
         let Some(Held::Resizable(area)) = &mut *held else { continue };
         let start = area.as_ptr().addr();
         if start + area.reserve() <= range.start {
-            break;
+            match held::is_moved() {
+                true => continue,
+                false => break,
+            }
         }
         let kept = area.mapped().max(range.start.saturating_sub(start));
         if area.lock() == Lock::None && start + kept < range.end {

@@ -116,6 +116,7 @@ fn look_up(address: usize) -> areas::Result<AreaId> {
 mod tests {
     use std::ops::Range;
     use std::ptr::with_exposed_provenance_mut;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
@@ -123,6 +124,7 @@ mod tests {
     use areas::{Address, PageSize, Reservation};
 
     use super::*;
+    use crate::be::areas::{resize_area, with_own_of};
     use crate::held::{Held, open};
 
     fn page() -> usize {
@@ -140,53 +142,156 @@ mod tests {
         entered.publish(Held::Resizable(area), "an area".parse().unwrap()).unwrap()
     }
 
-    /// Makes an area of 8 pages at page 8, unmaps some of them, and has another thread make one at
-    /// other pages, and ask for an address, while this one is in the middle of cutting the former.
-    /// The ids of the former and of the new area, and what the other thread was told.
-    fn asked_while_one_is_cut(unmapped: Range<usize>, new: Range<usize>, asked: usize) -> [i32; 3] {
-        let entered = Entered::new().unwrap();
-        // Free, once nothing reserves them any more, and far from where the kernel puts stacks.
-        let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
-        let address = move |number: usize| low + number * page();
-        let former = make(&entered, address(8), 8);
-        let place = entered.own(&source_of(former).unwrap()).unwrap();
-        let mut held = open(&place);
-        if unmapped == (8..16)
-            && let Some(Held::Resizable(area)) = &mut *held
-        {
-            // As it is at the end of that: its memory is gone, its record is not.
-            area.resize(page()).unwrap();
-        }
-        // SAFETY: the area's own addresses, and nothing uses them.
-        unsafe { rustix::mm::munmap(at(address(unmapped.start)), unmapped.len() * page()) }.unwrap();
+    /// An area of 8 pages at page 8 that the program has unmapped a part of, and another one that
+    /// another thread brings there while this one is in the middle of cutting the former.
+    struct Overlapping {
+        unmapped: Range<usize>,
+        /// The pages of the other one, and which of them it has only once it has grown.
+        new: Range<usize>,
+        grown: Range<usize>,
+        asked: usize,
+    }
 
-        let (made, is_made) = mpsc::channel();
-        let other = thread::spawn(move || {
-            let id = make(&Entered::new().unwrap(), address(new.start), new.len());
-            made.send(()).unwrap();
-            [former, id, area_for(at(address(asked)))]
-        });
-        is_made.recv().unwrap();
-        thread::sleep(Duration::from_millis(100));
-        entered.settle(&place, &mut held).unwrap();
-        if held.is_none() {
-            entered.forget(address(8), &place);
+    /// What `area_for` told the other thread, and the ids of both.
+    #[derive(Debug)]
+    struct Told {
+        told: i32,
+        former: i32,
+        new: i32,
+    }
+
+    impl Overlapping {
+        fn ask(self) -> Told {
+            let entered = Entered::new().unwrap();
+            // Free, once nothing reserves them any more, and far from where the kernel puts stacks.
+            let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+            let address = move |number: usize| low + number * page();
+            let former = make(&entered, address(8), 8);
+            let place = entered.with(&source_of(former).unwrap(), |place, _| place.clone()).unwrap();
+            let new = match self.grown.is_empty() {
+                true => None,
+                false => Some(make(&entered, address(self.new.start), self.new.len() - self.grown.len())),
+            };
+            let mut held = open(&place);
+            if self.unmapped == (8..16)
+                && let Some(Held::Resizable(area)) = &mut *held
+            {
+                // As it is at the end of that: its memory is gone, its record is not.
+                area.resize(page()).unwrap();
+            }
+            unmap(address(self.unmapped.start), self.unmapped.len());
+
+            let (brought, is_there) = mpsc::channel();
+            let (size, asked) = (self.new.len() * page(), address(self.asked));
+            let other = thread::spawn(move || {
+                let new = match new {
+                    Some(new) => {
+                        assert_eq!(resize_area(new, size), 0);
+                        new
+                    }
+                    None => make(&Entered::new().unwrap(), address(self.new.start), self.new.len()),
+                };
+                brought.send(()).unwrap();
+                Told { told: area_for(at(asked)), former, new }
+            });
+            // What is made there waits for this thread; what grows there cannot.
+            let waits = is_there.recv_timeout(Duration::from_millis(100)).is_err();
+            assert_eq!(waits, new.is_none());
+            thread::sleep(Duration::from_millis(100));
+            entered.settle(&place, &mut held).unwrap();
+            if held.is_none() {
+                entered.forget(address(8), &place);
+            }
+            drop(held);
+            drop(place);
+            let told = other.join().unwrap();
+            assert_eq!(told.told, area_for(at(asked)), "the same as afterwards");
+            assert!(registry::get(AreaId::new(told.new).unwrap()).unwrap().is_mapped());
+            told
         }
-        drop(held);
-        let told = other.join().unwrap();
-        assert_eq!(told[2], area_for(at(address(asked))), "the same as afterwards");
-        told
+    }
+
+    fn unmap(address: usize, pages: usize) {
+        // SAFETY: an area's own addresses, and nothing uses them.
+        unsafe { rustix::mm::munmap(at(address), pages * page()) }.unwrap();
     }
 
     #[test]
     fn an_address_that_a_former_area_still_has_is_the_new_ones() {
-        let [_, new, told] = asked_while_one_is_cut(8..16, 6..14, 13);
-        assert_eq!(told, new);
+        let told = Overlapping { unmapped: 8..16, new: 6..14, grown: 0..0, asked: 13 }.ask();
+        assert_eq!(told.told, told.new);
+    }
+
+    #[test]
+    fn an_area_where_a_former_one_began_is_not_unmapped_with_that() {
+        let told = Overlapping { unmapped: 8..16, new: 8..12, grown: 0..0, asked: 8 }.ask();
+        assert_eq!(told.told, told.new);
+        // Its head alone: the rest is the former one's.
+        let told = Overlapping { unmapped: 8..12, new: 8..10, grown: 0..0, asked: 13 }.ask();
+        assert_eq!(told.told, told.former);
     }
 
     #[test]
     fn an_address_behind_a_new_area_that_lies_in_a_former_one_is_the_latters_other_part() {
-        let [former, new, told] = asked_while_one_is_cut(10..14, 11..13, 15);
-        assert!(told > 0 && told != former && told != new, "{told} of {former}, {new}");
+        let told = Overlapping { unmapped: 10..14, new: 11..13, grown: 0..0, asked: 15 }.ask();
+        assert!(told.told > 0 && told.told != told.former && told.told != told.new, "{told:?}");
+    }
+
+    #[test]
+    fn an_address_that_an_area_has_grown_over_is_its_own() {
+        let told = Overlapping { unmapped: 8..16, new: 4..14, grown: 8..14, asked: 13 }.ask();
+        assert_eq!(told.told, told.new);
+    }
+
+    /// The kernel cannot be asked what has become of the former one, for want of a descriptor.
+    #[test]
+    fn an_area_with_the_last_descriptor_is_not_unmapped_with_a_former_one() {
+        let entered = Entered::new().unwrap();
+        let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+        make(&entered, low, 8);
+        unmap(low, 8);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let few = rustix::process::Rlimit { current: Some(64), ..limit };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+        let mut open: Vec<_> = (0..64).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
+        open.pop();
+        let [last, beyond] = [(); 2].map(|()| std::fs::File::open("/dev/null"));
+        assert!(last.is_ok() && beyond.is_err(), "one descriptor is free");
+        drop(last);
+        let new = make(&entered, low, 8);
+        drop(open);
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+        assert!(registry::get(AreaId::new(new).unwrap()).unwrap().is_mapped());
+        assert_eq!(area_for(at(low)), new);
+    }
+
+    /// One thread unmaps the first page of an area again and again; others use it by its id, which
+    /// stays.
+    #[test]
+    fn an_area_that_loses_its_head_is_found_by_its_id_all_the_while() {
+        const PAGES: usize = 2000;
+        let entered = Entered::new().unwrap();
+        let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+        let id = make(&entered, low, PAGES);
+        drop(entered);
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..PAGES - 1).for_each(|number| unmap(low + number * page(), 1));
+                done.store(true, Ordering::Relaxed);
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let entered = Entered::new().unwrap();
+                        assert_eq!(with_own_of(&entered, id, "open it", |_| Ok(())), Ok(()));
+                        assert_eq!(settled(&entered, source_of(id).unwrap()).unwrap().id().get(), id);
+                        drop(entered);
+                        let found = area_for(at(low + (PAGES - 1) * page()));
+                        assert_eq!(found, id);
+                    }
+                });
+            }
+        });
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use areas::{Address, AreaId, Error, ErrorKind, Reservation, registry};
 
-use super::areas::with_own;
+use super::areas::with_own_of;
 use super::clearing::make_way;
 use super::errors::{BAD_TEAM_ID, BAD_VALUE, ERROR, Status, number, status_of, wrong};
 use super::layout;
@@ -16,7 +16,7 @@ use super::places::reserved_place;
 use super::reserves::{trim_for, untrim};
 use super::spec::{Spec, refuse_the_kernels};
 use crate::edge::guarded;
-use crate::held::Held;
+use crate::held::{Entered, Held};
 
 /// Where an area is to be handed over to.
 #[derive(Clone, Copy)]
@@ -60,7 +60,9 @@ unsafe fn transfer_once(
     Target { team, mut spec }: Target,
     blocked: &mut Option<Range<usize>>,
 ) -> Result<i32, Status> {
-    with_own(id, "transfer an area", |entered, held| {
+    let entered = Entered::new().map_err(status_of)?;
+    let mut moved = None;
+    let given = with_own_of(&entered, id, "transfer an area", |held| {
         let Some(number) = u32::try_from(team).ok().filter(|&team| team > 0) else {
             return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
         };
@@ -79,7 +81,7 @@ unsafe fn transfer_once(
             }
         };
         let is_here = number == std::process::id();
-        let inside = if is_here { reserved_place(entered, spec, mapped) } else { None };
+        let inside = if is_here { reserved_place(&entered, spec, mapped) } else { None };
         if let (Spec::Exact(start), true) = (spec, is_here)
             && registry::may_overlap(start, mapped)
         {
@@ -88,13 +90,9 @@ unsafe fn transfer_once(
         }
         trim_for(spec, &mut area);
         match hand_over(area, number, at, inside, held) {
-            Ok(Some(id)) => Ok(id.get()),
-            Ok(None) => {
-                let Some(area) = held.take() else { return Err(ERROR) };
-                // SAFETY: `address` is NULL, or points to an address that may be read and written
-                // (the caller).
-                unsafe { report_address(address, &area) };
-                entered.keep(area).map_err(status_of)
+            Ok(given) => {
+                moved = held.take();
+                Ok(given)
             }
             Err(error) => {
                 if let (Spec::Exact(start), true, ErrorKind::AddressInUse | ErrorKind::OutOfRange) =
@@ -108,7 +106,18 @@ unsafe fn transfer_once(
                 Err(status_of(error))
             }
         }
-    })
+    })?;
+    match (given, moved) {
+        (Some(id), _) => Ok(id.get()),
+        // Not in the middle of that: what was there may have to be waited for.
+        (None, Some(area)) => {
+            // SAFETY: `address` is NULL, or points to an address that may be read and written (the
+            // caller).
+            unsafe { report_address(address, &area) };
+            entered.keep(area).map_err(status_of)
+        }
+        (None, None) => Err(ERROR),
+    }
 }
 
 /// Hands an area over to addresses of a team, or into reserved addresses of this one: its id there,

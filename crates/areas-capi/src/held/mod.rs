@@ -28,7 +28,7 @@ use places::all;
 pub(crate) use places::{Place, open};
 pub(crate) use settling::forget_range;
 use unsettled::{end_taking, take_moved};
-pub(crate) use unsettled::{is_settled, note_moved};
+pub(crate) use unsettled::{is_moved, is_settled, note_moved};
 
 use crate::forking::{self, Order, Part};
 use crate::interposer;
@@ -85,14 +85,15 @@ impl Entered {
         Ok(entered)
     }
 
-    /// Takes an area in, and gives its id.
+    /// Takes an area in, and gives its id. By a thread that is in the middle of nothing with any
+    /// other one.
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
         let gone = || Error::new(ErrorKind::Registry, "keep an area").with_facts("it is not published");
         let id = held.id().ok_or_else(gone)?;
         self.notice(&held);
         let (address, place) = (held.as_ptr().addr(), all().empty_place());
         *open(&place) = Some(held);
-        all().places.insert(address, place);
+        all().insert(address, place);
         Ok(id.get())
     }
 
@@ -103,7 +104,7 @@ impl Entered {
         let address = held.as_ptr().addr();
         let place = all().empty_place();
         let mut inside = open(&place);
-        all().places.insert(address, place.clone());
+        all().insert(address, place.clone());
         match held.publish_named(name) {
             Ok(id) => {
                 *inside = Some(held);
@@ -117,21 +118,40 @@ impl Entered {
         }
     }
 
-    /// An area of this process's own, by the look at the registry that found it.
-    pub(crate) fn own(&self, source: &Source) -> Result<Place> {
-        let here = || all().places.get(&source.address()).cloned();
-        if let Some(place) = here() {
-            return Ok(place);
+    /// Does something with an area of this process's own, once no other thread is in the middle of
+    /// something with it.
+    ///
+    /// Where it begins is the registry's word of a moment: where the program has unmapped its head,
+    /// it begins elsewhere by now, and another area may begin there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchArea`] where it is gone; [`ErrorKind::NotPermitted`] where C does not
+    /// hold it by its id.
+    pub(crate) fn with<T>(
+        &self,
+        source: &Source,
+        what: impl FnOnce(&Place, &mut Option<Held>) -> T,
+    ) -> Result<T> {
+        /// What was transferred is published a moment before it is kept here.
+        const ATTEMPTS: usize = 64;
+        let mut address = source.address();
+        for attempt in 0..ATTEMPTS {
+            let place = all().places.get(&address).cloned();
+            if let Some(place) = &place {
+                let mut held = open(place);
+                if held.as_ref().and_then(Held::id) == Some(source.id()) {
+                    return Ok(what(place, &mut held));
+                }
+            }
+            match attempt {
+                0 => self.take_transferred(),
+                _ => std::thread::yield_now(),
+            }
+            // Another thread may have deleted it concurrently.
+            address = registry::get(source.id())?.address();
         }
-        self.take_transferred();
-        if let Some(place) = here() {
-            return Ok(place);
-        }
-        // Another thread may have deleted it concurrently.
-        Err(registry::get(source.id()).err().unwrap_or_else(|| {
-            Error::new(ErrorKind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
-                .with_facts("another part of this program holds it")
-        }))
+        Err(Error::new(ErrorKind::NotPermitted, format!("use area {} {:?}", source.id(), source.name()))
+            .with_facts("another part of this program holds it"))
     }
 
     /// Takes what other teams have transferred to this one.

@@ -9,7 +9,8 @@ use super::Held;
 /// One area and its mutex. It is empty once it was deleted.
 pub(crate) type Place = Arc<Mutex<Option<Held>>>;
 
-static AREAS: Mutex<Areas> = Mutex::new(Areas { places: BTreeMap::new(), spare: Vec::new() });
+static AREAS: Mutex<Areas> =
+    Mutex::new(Areas { places: BTreeMap::new(), spare: Vec::new(), displaced: Vec::new() });
 
 /// The places of all areas, by address.
 pub(super) struct Areas {
@@ -17,6 +18,8 @@ pub(super) struct Areas {
     /// Those of areas that are gone, to be used again: making an area and deleting it allocates no
     /// more than the library itself does.
     spare: Vec<Place>,
+    /// Those of areas that still have addresses which another one has by now.
+    displaced: Vec<Place>,
 }
 
 impl Areas {
@@ -30,7 +33,18 @@ impl Areas {
         self.spare.pop().and_then(unused).unwrap_or_default()
     }
 
-    /// The same of a place that is found elsewhere from now on.
+    /// Takes a place in. One that was there is empty, as whoever takes one in has had it looked at
+    /// before. If it is not, it is kept: its area would unmap what is another one's by now.
+    pub(super) fn insert(&mut self, address: usize, place: Place) {
+        let former = self.places.insert(address, place.clone());
+        if let Some(former) = former.filter(|former| !Arc::ptr_eq(former, &place))
+            && !former.try_lock().is_ok_and(|held| held.is_none())
+        {
+            self.displaced.push(former);
+        }
+    }
+
+    /// Forgets a place at an address, if it is still the one there: it is found elsewhere.
     pub(super) fn forget_key(&mut self, address: usize, place: &Place) {
         if self.places.get(&address).is_some_and(|found| Arc::ptr_eq(found, place)) {
             self.places.remove(&address);

@@ -1,29 +1,20 @@
 //! What the program has taken away from areas itself: looked for, and cut from them.
 
 use std::ops::Range;
-use std::sync::TryLockError;
+use std::sync::{Arc, Mutex, TryLockError};
 
 use areas::registry::{self, Source};
-use areas::{AreaId, ErrorKind, Rejected, Result};
+use areas::{AreaId, Error, ErrorKind, Rejected, Result};
 
 use super::places::{Place, all, open};
-use super::unsettled::note_moved;
+use super::unsettled::{is_moved, note_moved};
 use super::{Entered, Held};
 
 /// Cuts a range of addresses from the areas that lie there, whatever is mapped there.
 pub(crate) fn forget_range(range: Range<usize>) -> Result<()> {
     let entered = Entered::new()?;
     // No call of this thread's is under way, so that it holds no mutex that others may wait for.
-    entered.each_in(&range, true, |place, held| {
-        let Some(area) = &*held else { return Ok(()) };
-        let (start, end) = (area.as_ptr().addr(), area.as_ptr().addr() + area.reserve());
-        let lost = range.start.max(start)..range.end.min(end);
-        if lost.is_empty() {
-            return Ok(());
-        }
-        let lost = lost.start - start..lost.end - start;
-        entered.cut(place, held, std::slice::from_ref(&lost))
-    })
+    entered.each_in(&range, true, |place, held| entered.cut_out(place, held, &range))
 }
 
 impl Entered {
@@ -46,10 +37,18 @@ impl Entered {
     /// something has moved.
     ///
     /// One that another thread, or this very call, is in the middle of something with is looked at
-    /// by the next call.
+    /// by the next call; so is what cannot be looked at, or cut, for want of a descriptor or memory.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
-        // What cannot be settled now stays as it is, and a caller that asks for it gets an error.
-        let _ = self.each_in(range, false, |place, held| self.settle(place, held));
+        let looked = self.each_in(range, false, |place, held| match held.as_ref().map(Held::missing) {
+            Some(Ok(missing)) if !missing.is_empty() => {
+                self.cut(place, held, &missing).or_else(unless_lacking)
+            }
+            Some(Err(error)) => unless_lacking(error),
+            _ => Ok(()),
+        });
+        if looked.is_err() {
+            note_moved();
+        }
     }
 
     /// The id of this process's area that has an address, once it was looked at.
@@ -80,26 +79,26 @@ impl Entered {
     /// found, that thread is waited for.
     fn id_at(&self, address: usize) -> Result<AreaId> {
         registry::id_at(address).or_else(|_| {
-            self.settle_around(address)?;
+            self.settle_around(address);
             registry::id_at(address)
         })
     }
 
     /// Has all areas looked at that an address lies in as far as is known here, once no other
     /// thread is in the middle of something with them.
-    fn settle_around(&self, address: usize) -> Result<()> {
+    fn settle_around(&self, address: usize) {
         for place in self.below(address.saturating_add(1)) {
             let mut held = open(&place);
             let Some(area) = &*held else { continue };
             let start = area.as_ptr().addr();
             if address < start + area.reserve() {
-                self.settle(&place, &mut held)?;
+                // What cannot be cut now may still hide no area.
+                let _ = self.settle(&place, &mut held);
                 if held.is_none() {
                     self.forget(start, &place);
                 }
             }
         }
-        Ok(())
     }
 
     /// Has an area of this process's own looked at, once no other thread is in the middle of
@@ -108,18 +107,19 @@ impl Entered {
     /// # Errors
     /// As [`settle`](Self::settle).
     pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
-        let place = match self.own(source) {
-            Ok(place) => place,
-            Err(error) if error.kind() == ErrorKind::NoSuchArea => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let mut held = open(&place);
-        let address = held.as_ref().map(|area| area.as_ptr().addr());
-        self.settle(&place, &mut held)?;
-        if let (None, Some(address)) = (&*held, address) {
-            self.forget(address, &place);
+        let settled = self.with(source, |place, held| {
+            let address = held.as_ref().map(|area| area.as_ptr().addr());
+            self.settle(place, held)?;
+            if let (None, Some(address)) = (&*held, address) {
+                self.forget(address, place);
+            }
+            Ok(())
+        });
+        match settled {
+            Ok(settled) => settled,
+            Err(error) if error.kind() == ErrorKind::NoSuchArea => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Notes of all areas that have addresses in a range that the program is about to have their
@@ -130,10 +130,11 @@ impl Entered {
             end = key;
             let held = open(&place);
             let Some(area) = &*held else { continue };
-            if area.as_ptr().addr() + area.reserve() <= range.start {
+            if area.as_ptr().addr() + area.reserve() > range.start {
+                area.note_holder();
+            } else if !is_moved() {
                 break;
             }
-            area.note_holder();
         }
     }
 
@@ -172,8 +173,12 @@ impl Entered {
             let Some(area) = &*held else { continue };
             let address = area.as_ptr().addr();
             if address + area.reserve() <= range.start {
-                // Areas do not overlap, and the others lie below.
-                break;
+                match is_moved() {
+                    // One that lies around this one may still be said to have the addresses.
+                    true => continue,
+                    // Areas do not overlap, and the others lie below.
+                    false => break,
+                }
             }
             what(&place, &mut held)?;
             if held.is_none() {
@@ -183,23 +188,37 @@ impl Entered {
         Ok(())
     }
 
-    /// Releases some of an area's addresses, in bytes from its beginning.
+    /// Releases what an area has of a range of addresses.
+    fn cut_out(&self, place: &Place, held: &mut Option<Held>, range: &Range<usize>) -> Result<()> {
+        let Some(area) = &*held else { return Ok(()) };
+        let start = area.as_ptr().addr();
+        let lost = range.start.max(start)..range.end.min(start + area.reserve());
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.cut(place, held, std::slice::from_ref(&(lost.start - start..lost.end - start)))
+    }
+
+    /// Releases some of an area's addresses, in bytes from its beginning: whole pages of its.
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
+        let page = area.granted().page_size().bytes();
         let (start, span) = (area.as_ptr().addr(), area.reserve());
         // A thread that finds a part by its id finds its place, too, and waits there until it is
         // known what is left. The first part keeps the area's own.
-        let mut behind: Vec<usize> = lost.iter().map(|range| range.end).filter(|&end| end < span).collect();
-        let head = lost.first().filter(|range| range.start == 0).map(|range| range.end);
+        let ends = lost.iter().map(|range| range.end.next_multiple_of(page));
+        let mut behind: Vec<usize> = ends.filter(|&end| end < span).collect();
+        let head = lost.first().filter(|range| range.start < page);
+        let head = head.map(|range| range.end.next_multiple_of(page));
         behind.retain(|&end| Some(end) != head);
         if let Some(head) = head.filter(|&head| head < span) {
-            all().places.insert(start + head, place.clone());
+            all().insert(start + head, place.clone());
         }
         let empty: Vec<(usize, Place)> =
             behind.iter().map(|end| (start + end, all().empty_place())).collect();
         let mut open_places: Vec<_> = empty.iter().map(|(_, place)| open(place)).collect();
         for (address, place) in &empty {
-            all().places.insert(*address, place.clone());
+            all().insert(*address, place.clone());
         }
         let (mut parts, error) = match area.cut(lost) {
             Ok(parts) => (parts, None),
@@ -207,8 +226,9 @@ impl Entered {
         };
         for part in parts.drain(1.min(parts.len())..) {
             let address = part.as_ptr().addr();
-            if let Some(at) = empty.iter().position(|(at, _)| *at == address) {
-                *open_places[at] = Some(part);
+            match empty.iter().position(|(at, _)| *at == address) {
+                Some(at) => *open_places[at] = Some(part),
+                None => all().insert(address, Arc::new(Mutex::new(Some(part)))),
             }
         }
         *held = parts.pop();
@@ -226,12 +246,23 @@ impl Entered {
         error.map_or(Ok(()), Err)
     }
 
-    /// An area that comes to lie where another one was says that the program has unmapped that.
+    /// An area that comes to lie where another one was says that the program has unmapped that: it
+    /// is cut from what is still said to have its addresses, whether or not the kernel can be asked.
+    ///
+    /// By a thread that is in the middle of nothing with any other area: others are waited for.
     pub(super) fn notice(&self, held: &Held) {
-        let address = held.as_ptr().addr();
-        // Once it is published, it is one of those that are there.
-        if registry::may_overlap(address, held.reserve()) {
-            self.look_at(&(address..address + held.reserve()));
+        let start = held.as_ptr().addr();
+        let range = start..start + held.reserve();
+        let is_there = || self.next_below(range.end).is_some_and(|(key, _)| key >= start);
+        // (Once it is published, it is one of those that are there. One whose descriptor the program
+        // has closed is known here only.)
+        if registry::may_overlap(start, held.reserve()) || is_there() {
+            let _ = self.each_in(&range, true, |place, held| {
+                let _ = self.settle(place, held);
+                // What cannot be cut keeps its place, and is not found by these addresses.
+                let _ = self.cut_out(place, held, &range);
+                Ok(())
+            });
         }
     }
 
@@ -239,7 +270,10 @@ impl Entered {
     /// began there are gone.
     pub(crate) fn notice_growth(&self, range: &Range<usize>) {
         if self.next_below(range.end).is_some_and(|(key, _)| key >= range.start) {
-            let _ = self.each_from(range.start, range, false, |place, held| self.settle(place, held));
+            let _ = self.each_from(range.start, range, false, |place, held| {
+                let _ = self.settle(place, held);
+                Ok(())
+            });
         }
     }
 
@@ -247,5 +281,17 @@ impl Entered {
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
     fn next_below(&self, address: usize) -> Option<(usize, Place)> {
         all().places.range(..address).next_back().map(|(&key, place)| (key, place.clone()))
+    }
+}
+
+/// An error that another attempt may not have: a descriptor or memory was lacking. Others stay, as
+/// does the area that has them.
+fn unless_lacking(error: Error) -> Result<()> {
+    let lacking = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    match error.errno().is_some_and(|errno| lacking.contains(&errno.raw()))
+        || error.kind() == ErrorKind::Limit
+    {
+        true => Err(error),
+        false => Ok(()),
     }
 }

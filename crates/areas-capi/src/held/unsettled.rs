@@ -23,6 +23,12 @@ pub(crate) fn is_settled() -> bool {
     UNSETTLED.load(Ordering::Acquire) == 0
 }
 
+/// Whether some area may still be said to have addresses that another one has by now: the thread
+/// that is in the middle of something with it, or the next call, looks at it.
+pub(crate) fn is_moved() -> bool {
+    UNSETTLED.load(Ordering::Acquire) & MOVED != 0
+}
+
 /// Whether all areas are to be looked at now, by this thread; until [`end_taking`], others go on
 /// looking themselves.
 pub(super) fn take_moved() -> bool {

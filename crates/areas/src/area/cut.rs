@@ -15,15 +15,16 @@
 #![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, of which one may be all")]
 
 use std::ops::Range;
+use std::sync::atomic::{Ordering, fence};
 
 use super::kind::MaybeObject;
 use super::left::{Left, outside};
-use super::{Area, AreaKind, Resizable};
+use super::{Area, AreaKind, Resizable, parts};
 use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::Mapping;
 use crate::object::{Extent, Object, Piece};
 use crate::owner::Owners;
-use crate::registry;
+use crate::registry::{self, Publication};
 use crate::size::Bytes;
 
 impl<K: AreaKind> Area<K> {
@@ -127,7 +128,7 @@ impl<K: AreaKind> Area<K> {
         let gone: Vec<_> =
             left.gone().map(|part| before.first + part.start as u64..left.file_end(&part, before)).collect();
         if left.kept.is_empty() {
-            self.give_memory_up(&gone, false);
+            self.give_all_up(&gone);
             return Ok(Vec::new());
         }
         let mut parts = vec![self];
@@ -136,7 +137,7 @@ impl<K: AreaKind> Area<K> {
         for part in &parts {
             part.note_shorter_reserve(before, span);
         }
-        parts[0].give_memory_up(&gone, true);
+        parts[0].give_memory_up(&gone);
         for part in &mut parts {
             part.follow_the_end();
         }
@@ -187,21 +188,24 @@ impl<K: AreaKind> Area<K> {
         }
     }
 
-    /// Frees ranges of its object's file, but for what other areas of this process have of it (and
-    /// itself, if it `stays`): if no other process has it. Of one that is not published the other
-    /// parts are not known.
-    fn give_memory_up(&self, gone: &[Range<u64>], stays: bool) {
+    /// Frees ranges of its object's file, but for what it has itself, and other areas of this
+    /// process have: if no other process has it. Of one that is not published the other parts are
+    /// not known.
+    fn give_memory_up(&self, gone: &[Range<u64>]) {
         let (Some(object), Some(publication)) = (self.object.get(), &self.publication) else { return };
-        if gone.is_empty() || !object.is_sole() {
-            return;
-        }
-        let Some(mut others) = publication.other_parts(object.identity()) else { return };
-        if stays {
+        free(object, gone, || {
+            let mut others = publication.other_parts(object.identity())?;
             others.push(object.piece().range(self.mapping.span() as u64));
-        }
-        for range in outside(gone, &others) {
-            let _ = object.give_up(range);
-        }
+            Some(others)
+        });
+    }
+
+    /// The same of one of which nothing is left: withdraws it first. A process that clones it in
+    /// the meantime has marked the object before it looks whether the area is still there.
+    fn give_all_up(&mut self, gone: &[Range<u64>]) {
+        let (Some(object), Some(publication)) = (self.object.get(), self.publication.take()) else { return };
+        drop(publication);
+        free(object, gone, || Publication::parts_of(object.identity()));
     }
 
     /// A part that had more of the object behind it, and has no longer, goes up to the end again.
@@ -229,11 +233,11 @@ impl<K: AreaKind> Area<K> {
     /// other process has any, its memory is freed at once; otherwise memory goes with the object's
     /// last holder, as ever.
     #[doc(hidden)]
-    pub fn discard(self) {
+    pub fn discard(mut self) {
         let part = self.object.get().map(Object::piece).filter(|piece| !piece.is_whole());
         if let Some(part) = part {
             // What is mapped there of it is zeros for a moment, or beyond the end, and no area's.
-            self.give_memory_up(&[part.range(self.mapping.span() as u64)], false);
+            self.give_all_up(&[part.range(self.mapping.span() as u64)]);
         }
     }
 
@@ -248,6 +252,23 @@ impl<K: AreaKind> Area<K> {
     }
 }
 
+/// Frees ranges of an object's file that no area of this process has, if no other process has it.
+/// What the records say was changed before.
+fn free(object: &Object, gone: &[Range<u64>], others: impl FnOnce() -> Option<Vec<Range<u64>>>) {
+    if gone.is_empty() {
+        return;
+    }
+    let Some(_alone) = parts::alone() else { return };
+    // Before the look at the mark, as who clones marks before it looks at the record.
+    fence(Ordering::SeqCst);
+    if !object.is_sole() {
+        return;
+    }
+    for range in others().map(|others| outside(gone, &others)).unwrap_or_default() {
+        let _ = object.give_up(range);
+    }
+}
+
 impl Area<Resizable> {
     /// [`resize`](Area::resize) of one with more of its object behind it: its size is its own. It
     /// grows into bytes of the object that no area has.
@@ -256,12 +277,13 @@ impl Area<Resizable> {
         if wanted <= span {
             return self.shorten_capped(wanted, span, what);
         }
+        let alone = parts::alone();
         let object = &self.object;
         let piece = object.piece();
         let (from, to) = (piece.first + span as u64, piece.first + wanted as u64);
         let others =
             self.publication.as_ref().and_then(|publication| publication.other_parts(object.identity()));
-        let known = others.is_some() && object.is_sole();
+        let known = others.is_some() && alone.is_some() && object.is_sole();
         let others = others.unwrap_or_default();
         if !known || others.iter().any(|other| other.start < to && other.end > from) {
             return Err(Error::new(ErrorKind::AddressInUse, what())
@@ -348,7 +370,7 @@ impl Area<Resizable> {
         let first = self.object.piece().first;
         self.object.set_limit(Some(wanted as u64));
         self.announce_part();
-        self.give_memory_up(&[first + wanted as u64..first + span as u64], true);
+        self.give_memory_up(&[first + wanted as u64..first + span as u64]);
         self.follow_the_end();
         Ok(())
     }

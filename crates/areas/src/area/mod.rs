@@ -29,6 +29,7 @@ mod locking;
 mod moving;
 mod objects;
 mod pages;
+mod parts;
 pub(crate) mod passing;
 mod place;
 mod private;

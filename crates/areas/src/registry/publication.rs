@@ -105,7 +105,12 @@ impl Publication {
 
     /// The parts of its object that other published areas of this process have, in bytes of it.
     pub(crate) fn other_parts(&self, object: Identity) -> Option<Vec<Range<u64>>> {
-        state::state().ok().map(|state| state.parts_of(object, self.0))
+        state::state().ok().map(|state| state.parts_of(object, Some(self.0)))
+    }
+
+    /// The same of an area that is withdrawn by now.
+    pub(crate) fn parts_of(object: Identity) -> Option<Vec<Range<u64>>> {
+        state::state().ok().map(|state| state.parts_of(object, None))
     }
 
     /// Whether that area is this one.

@@ -28,7 +28,9 @@ impl State {
                 let _ = team.update(number, &now);
             }
             // Readers forget what was sure of it before they are shown what is.
-            self.places.remove(now.address);
+            if self.addresses.get(&now.address) == Some(&key) {
+                self.places.remove(now.address);
+            }
             if let Some(id) = self.id_of(key) {
                 self.show(key, id);
             }
@@ -58,9 +60,13 @@ impl State {
         }
     }
 
-    /// The parts of an object that areas of ours other than that one have, in bytes of it.
-    pub(in crate::registry) fn parts_of(&self, object: Identity, but: Key) -> Vec<std::ops::Range<u64>> {
-        let others = self.held.iter().filter(|(key, held)| **key != but && held.area.object == object);
+    /// The parts of an object that areas of ours other than one have, in bytes of it.
+    pub(in crate::registry) fn parts_of(
+        &self,
+        object: Identity,
+        but: Option<Key>,
+    ) -> Vec<std::ops::Range<u64>> {
+        let others = self.held.iter().filter(|(key, held)| Some(**key) != but && held.area.object == object);
         others.map(|(_, held)| held.area.piece.range(held.area.span)).collect()
     }
 }

@@ -75,10 +75,9 @@ pub(super) struct State {
 impl State {
     /// Shows readers where an area of ours is, and under which id.
     fn show(&mut self, key: Key, id: AreaId) {
-        // Under a name that it has only claimed it is not shown beside the one that it has.
-        let is_shown = |held: &Held| {
-            !held.area.claiming || self.addresses.get(&held.area.address).is_none_or(|&shown| shown == key)
-        };
+        // Another one may have its address: the one that it is to replace, under whose name it is
+        // only claimed so far; or one that came where the program has unmapped it.
+        let is_shown = |held: &Held| self.addresses.get(&held.area.address).is_none_or(|&shown| shown == key);
         if let Some(held) = self.held.get(&key).filter(|held| is_shown(held)) {
             // Where there is no room for it, readers ask here.
             let _ = self.places.put(&Place::of(id, &held.area).entry());
