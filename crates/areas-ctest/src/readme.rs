@@ -1,5 +1,5 @@
-//! The C programs that the README shows, taken out of it: what a stranger copies is what is
-//! compiled and run.
+//! The C programs that the README and docs/c.md show, taken out of them: what a stranger copies is
+//! what is compiled and run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::folders;
 
-/// A program of the README.
+/// A program of one of these pages.
 #[derive(Debug)]
 pub struct Program {
     /// What it is written for: `areas`, `be` or `aml`.
@@ -29,17 +29,20 @@ impl Program {
     }
 }
 
-/// The README's programs: one an interface.
+/// The programs of both: one an interface.
 ///
 /// # Errors
-/// Where the README cannot be read, or has other programs.
+/// Where a page cannot be read, or has other programs.
 pub fn programs() -> Result<Vec<Program>> {
-    let readme = folders::workspace().join("README.md");
-    let readme = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
-    let programs = of(&readme);
+    let mut programs = Vec::new();
+    for page in ["README.md", "docs/c.md"] {
+        let page = folders::workspace().join(page);
+        let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+        programs.extend(of(&text));
+    }
     let mut interfaces: Vec<_> = programs.iter().map(|program| program.interface).collect();
     interfaces.sort_unstable();
-    ensure!(interfaces == ["aml", "areas", "be"], "the README has programs for {interfaces:?}");
+    ensure!(interfaces == ["aml", "areas", "be"], "README.md and docs/c.md have programs for {interfaces:?}");
     Ok(programs)
 }
 

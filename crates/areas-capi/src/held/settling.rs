@@ -37,7 +37,8 @@ impl Entered {
     /// something has moved.
     ///
     /// One that another thread, or this very call, is in the middle of something with is looked at
-    /// by the next call; so is what cannot be looked at, or cut, for want of a descriptor or memory.
+    /// by the next call; so is what cannot be looked at, or cut, for want of a descriptor or
+    /// memory.
     pub(crate) fn look_at(&self, range: &Range<usize>) {
         let looked = self.each_in(range, false, |place, held| match held.as_ref().map(Held::missing) {
             Some(Ok(missing)) if !missing.is_empty() => {
@@ -247,15 +248,16 @@ impl Entered {
     }
 
     /// An area that comes to lie where another one was says that the program has unmapped that: it
-    /// is cut from what is still said to have its addresses, whether or not the kernel can be asked.
+    /// is cut from what is still said to have its addresses, whether or not the kernel can be
+    /// asked.
     ///
     /// By a thread that is in the middle of nothing with any other area: others are waited for.
     pub(super) fn notice(&self, held: &Held) {
         let start = held.as_ptr().addr();
         let range = start..start + held.reserve();
         let is_there = || self.next_below(range.end).is_some_and(|(key, _)| key >= start);
-        // (Once it is published, it is one of those that are there. One whose descriptor the program
-        // has closed is known here only.)
+        // (Once it is published, it is one of those that are there. One whose descriptor the
+        // program has closed is known here only.)
         if registry::may_overlap(start, held.reserve()) || is_there() {
             let _ = self.each_in(&range, true, |place, held| {
                 let _ = self.settle(place, held);

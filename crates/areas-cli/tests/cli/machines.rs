@@ -70,8 +70,8 @@ fn memory_side_caches_are_shown() {
     let root = tree(&registry, &CACHED);
     let (table, errors) = text(&registry, &root);
     assert_eq!(errors, "");
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    assert!(readme.contains(&table), "README.md shows another table than this:\n{table}");
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/command.md")).unwrap();
+    assert!(page.contains(&table), "docs/command.md shows another table than this:\n{table}");
     let report = json(&registry, &root);
     let cache = json!([{
         "level": 1, "size": 96_u64 << 30, "line_size": 64, "indexing": "direct", "write_policy": "write-back",

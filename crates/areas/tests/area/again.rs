@@ -72,7 +72,8 @@ fn a_resizable_clone_is_resized_with_its_source_and_what_is_unmapped_stays_its_o
     assert_eq!((clone.size(), clone.mapped(), clone.reserve()), (6 * page(), 6 * page(), 8 * page()));
     clone.write_at(5 * page(), b"the end").unwrap();
     // The program unmaps all of the first one: its memory is the clone's, too.
-    // SAFETY: the area's own addresses; it lends no references, and is reconciled before it is used.
+    // SAFETY: the area's own addresses; it lends no references, and is reconciled before it is
+    // used.
     let status = unsafe { libc::munmap(area.as_ptr().cast(), 8 * page()) };
     assert_eq!(status, 0);
     assert!(area.reconcile().unwrap().is_empty());
