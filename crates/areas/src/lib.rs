@@ -118,6 +118,11 @@
 //! is unsafe: start and length are the caller's word). What others may write ([`Shared`],
 //! [`Resizable`]) lends no bytes, and cannot be given to such a library in safe code.
 //!
+//! # Tasks
+//!
+//! Sharing, placing, freezing, growing, streams of frames, locks, providers of your own: a chapter each
+//! in the [`cookbook`].
+//!
 //! # What it does not do
 //!
 //! - It does not coordinate writers by itself: shared memory is as racy as its users make it. There
@@ -155,6 +160,7 @@ mod buffer;
 mod cgroup;
 #[doc(hidden)]
 pub mod closed;
+pub mod cookbook;
 mod error;
 /// Files of `/proc` and `/sys`, read whole, and the names in their folders, for the C edge and the
 /// command: by descriptors that are none of 0, 1 and 2. And lines of mountinfo, taken apart.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, TryLockError};
 
 use areas::registry::{self, Source};
-use areas::{AreaId, Error, ErrorKind, Rejected, Result};
+use areas::{AreaId, Error, ErrorKind, PageSize, Rejected, Result};
 
 use super::places::{Place, all, open};
 use super::unsettled::{is_moved, note_moved};
@@ -203,7 +203,7 @@ impl Entered {
     /// Releases some of an area's addresses, in bytes from its beginning: whole pages of its.
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
-        let page = area.granted().page_size().bytes();
+        let page = page_size(&area).bytes();
         let (start, span) = (area.as_ptr().addr(), area.reserve());
         // A thread that finds a part by its id finds its place, too, and waits there until it is
         // known what is left. The first part keeps the area's own.
@@ -295,5 +295,16 @@ fn unless_lacking(error: Error) -> Result<()> {
     {
         true => Err(error),
         false => Ok(()),
+    }
+}
+
+/// The pages of an area, without a look at its size: what had bytes when it was looked at last
+/// counts in a cut.
+fn page_size(area: &Held) -> PageSize {
+    match area {
+        Held::Shared(area) => area.object_to_ask().page_size(),
+        Held::Resizable(area) => area.object_to_ask().page_size(),
+        Held::Frozen(area) => area.object_to_ask().page_size(),
+        Held::Private(_) | Held::Stored(_) => PageSize::base(),
     }
 }

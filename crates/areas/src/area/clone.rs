@@ -58,6 +58,14 @@ impl Source {
 
     /// Clones it for reading only, which the kernel enforces.
     ///
+    /// ```
+    /// let area = areas::builder(4096).name("doc: read only").shared()?;
+    /// let clone = areas::registry::find("doc: read only")?.open_read_only()?;
+    /// assert_eq!(clone.write_at(0, b"x").unwrap_err().kind(), areas::ErrorKind::ReadOnly);
+    /// area.write_at(0, b"x")?;
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`CloneBuilder::open`].
     pub fn open_read_only(&self) -> Result<Area<Shared>> {
@@ -109,6 +117,14 @@ impl Source {
     }
 
     /// Clones a frozen area: its bytes can be lent.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).name("doc: lent").shared()?;
+    /// let _frozen = area.freeze().map_err(|rejected| rejected.error)?;
+    /// let clone = areas::registry::find("doc: lent")?.open_frozen()?;
+    /// assert_eq!(clone.as_bytes().len(), 4096);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`CloneBuilder::open_frozen`].
@@ -169,6 +185,14 @@ impl<'a> CloneBuilder<'a> {
     }
 
     /// Publishes the clone under the name of its source: it carries on when the source goes.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).name("doc: kept").shared()?;
+    /// let keeper = areas::registry::find("doc: kept")?.cloning().same_name().open()?;
+    /// drop(area);
+    /// assert_eq!(areas::registry::find("doc: kept")?.id(), keeper.id().unwrap()); // found by its clone
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn same_name(self) -> Self {
         let name = self.source.name().as_bytes().to_owned();
         self.name(name)

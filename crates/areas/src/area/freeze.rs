@@ -22,6 +22,15 @@ impl<K: Freezable> Area<K> {
     ///
     /// Several who hold it and freeze it at once all have it frozen.
     ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// area.write_at(0, b"for good")?;
+    /// let frozen = area.freeze().map_err(|rejected| rejected.error)?;
+    /// let bytes: &[u8] = &frozen; // no process changes them any more
+    /// assert_eq!(&bytes[..8], b"for good");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The area comes back as it was, at the same address, with
     /// - [`ErrorKind::Busy`] after a second, if it can still be written: by a clone that is mapped
@@ -42,6 +51,19 @@ impl<K: Freezable> Area<K> {
     }
 
     /// The same, with another timeout.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let area = areas::builder(4096).name("doc: written").shared()?;
+    /// let writer = areas::registry::find("doc: written")?.open()?;
+    /// // A clone can write: the area comes back as it was, with the reason.
+    /// let rejected = area.freeze_within(Duration::ZERO).unwrap_err();
+    /// assert_eq!(rejected.error.kind(), areas::ErrorKind::Busy);
+    /// drop(writer);
+    /// assert!(rejected.value.freeze_within(Duration::from_secs(1)).is_ok());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`freeze`](Area::freeze).

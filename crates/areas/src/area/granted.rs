@@ -10,12 +10,11 @@ use crate::page::PageSize;
 /// use areas::{PageSize, Pages};
 ///
 /// // Huge pages from the pool if it has them, else base pages.
-/// let size = 2 << 20;
-/// let area = areas::builder(size).pages(Pages::PreferHuge(size)).private()?;
+/// let area = areas::builder(2 << 20).pages(Pages::PreferPool(PageSize::HUGE_2M)).private()?;
 /// let granted = area.granted();
 /// assert_eq!(granted.fallbacks().is_empty(), granted.page_size() != PageSize::base());
 /// for fallback in granted.fallbacks() {
-///     println!("{fallback}");
+///     println!("{}, instead of {}: {}", fallback.given, fallback.asked, fallback.because);
 /// }
 /// # Ok::<(), areas::Error>(())
 /// ```

@@ -235,6 +235,15 @@ impl<K: AreaKind> Area<K> {
 
     /// Changes what may be done with its pages. Its clones are not affected.
     ///
+    /// ```
+    /// use areas::{ErrorKind, Protection};
+    ///
+    /// let mut area = areas::builder(4096).shared()?;
+    /// area.protect(Protection::READ)?;
+    /// assert_eq!(area.write_at(0, b"x").unwrap_err().kind(), ErrorKind::ReadOnly);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NotPermitted`] where it was opened for less, [`ErrorKind::Frozen`] for writing
     /// a frozen area.

@@ -19,6 +19,15 @@ impl<K: AreaKind> Area<K> {
     /// Containers forbid `move_pages`. There the number of bytes on each node is reported, and the
     /// node of single pages only if all are on one ([`Residency::knows_pages`]).
     ///
+    /// ```
+    /// let mut area = areas::builder(1 << 20).private()?;
+    /// area[0] = 1;
+    /// let residency = area.residency()?; // faults nothing in
+    /// assert_eq!(residency.size(), 1 << 20);
+    /// assert!(residency.resident() >= 4096 && residency.absent() > 0);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for low areas, whose memory belongs to no node;
     /// [`ErrorKind::NotPermitted`] where even the page tables are hidden.
@@ -32,6 +41,13 @@ impl<K: AreaKind> Area<K> {
 
     /// Faults all its pages in, in parallel, where they were asked to be.
     ///
+    /// ```
+    /// let mut area = areas::builder(8 << 20).private()?;
+    /// area.populate()?; // by several threads; where there is not enough memory, an error
+    /// assert_eq!(area.residency()?.resident(), 8 << 20);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NoMemory`] where the nodes, the machine or a control group (`memory.max`,
     /// `memory.high`) plainly do not have that much: before the kernel's out-of-memory killer has
@@ -43,6 +59,14 @@ impl<K: AreaKind> Area<K> {
     }
 
     /// The same, and reports its progress, on the calling thread.
+    ///
+    /// ```
+    /// let mut area = areas::builder(8 << 20).private()?;
+    /// let mut last = 0;
+    /// area.populate_with(&mut |progress| last = progress.done)?;
+    /// assert_eq!(last, 8 << 20);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`populate`](Area::populate).

@@ -24,6 +24,18 @@ impl Area<Shared> {
     /// While the socket's queue is full it waits, unless the socket does not (`O_NONBLOCK`) or has
     /// a timeout (`SO_SNDTIMEO`): then it fails with `EAGAIN`, and nothing was sent.
     ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// let area = areas::builder(4096).shared()?; // it needs no name
+    /// area.send(&ours)?;
+    /// // In the other process:
+    /// let areas::AnyArea::Shared(received) = areas::receive(&theirs)? else { panic!("it is shared") };
+    /// received.write_at(0, b"the same memory")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Io`] with what the socket said; [`ErrorKind::Unsupported`] for a low area,
     /// whose descriptor is one of `/dev/mem`.

@@ -22,6 +22,18 @@ impl<K: AreaKind> Area<K> {
     /// reserve: then it counts when the area has grown that far. For shared base pages it holds for
     /// all clones.
     ///
+    /// ```
+    /// use areas::Policy;
+    ///
+    /// let mut area = areas::builder(4 << 20).private()?;
+    /// let node = areas::allowed_nodes()?.first().unwrap();
+    /// // The second half on one node; the first where the policy of the thread puts it.
+    /// area.place(2 << 20..4 << 20, Policy::Bind(node.into()))?;
+    /// area.populate()?;
+    /// assert!(area.verify()?.holds());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NodeNotAllowed`] for nodes that may not be used, [`ErrorKind::InvalidInput`]
     /// for a range that does not begin at a page, [`ErrorKind::OutOfRange`] beyond the reserve,
@@ -93,6 +105,16 @@ impl<K: AreaKind> Area<K> {
     /// counts: the kernel's policy is asked for at each part's ends and at least once in 2 MiB
     /// (smaller parts that others placed may be overlooked).
     ///
+    /// ```
+    /// use areas::{NodeSet, Policy};
+    ///
+    /// let mut area = areas::builder(1 << 20).place(Policy::Interleave(NodeSet::ALL)).private()?;
+    /// area.populate()?;
+    /// let verification = area.verify()?;
+    /// assert!(verification.holds(), "{verification}");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`residency`](Area::residency); [`ErrorKind::NotPermitted`] where a sandbox hides which
     /// node single pages are on.
@@ -121,6 +143,17 @@ impl<K: AreaKind> Area<K> {
     /// Pages that other processes have mapped too move only with `CAP_SYS_NICE`. Where there was
     /// something to move and nothing of it would, the placement is as it was
     /// ([`Migration::is_placed`]).
+    ///
+    /// ```
+    /// use areas::Policy;
+    ///
+    /// let node = areas::allowed_nodes()?.last().unwrap();
+    /// let mut area = areas::builder(1 << 20).private()?;
+    /// area.populate()?;
+    /// let migration = area.migrate(Policy::Bind(node.into()))?;
+    /// assert!(migration.is_placed(), "{migration}"); // measured; what would not move is named, with why
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`place`](Area::place) and [`residency`](Area::residency). Pages that stay are not an

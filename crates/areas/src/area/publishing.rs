@@ -109,6 +109,13 @@ impl<K: AreaKind> Area<K> {
 impl<K: Clonable> Area<K> {
     /// Publishes it under a name, so that others find it: when its contents are complete, say.
     ///
+    /// ```
+    /// let mut area = areas::builder(4096).shared()?;
+    /// let id = area.publish("doc: published later")?;
+    /// assert_eq!(areas::registry::find("doc: published later")?.id(), id);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a bad name or an area that is published already;
     /// [`ErrorKind::Registry`], [`ErrorKind::Limit`] where the registry cannot take it;
@@ -130,6 +137,14 @@ impl<K: Clonable> Area<K> {
     /// [`AreaBuilder::exclusive`](crate::AreaBuilder::exclusive) says: when its contents are
     /// complete, say.
     ///
+    /// ```
+    /// let _first = areas::builder(4096).name("doc: one only").shared()?;
+    /// let mut second = areas::builder(4096).shared()?;
+    /// let error = second.publish_exclusive("doc: one only").unwrap_err();
+    /// assert_eq!(error.kind(), areas::ErrorKind::NameTaken);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`publish`](Area::publish); [`ErrorKind::NameTaken`] if another area has the name;
     /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking it.
@@ -142,6 +157,14 @@ impl<K: Clonable> Area<K> {
     /// holders' names for the same memory stay.
     ///
     /// At no moment is it found under neither name; for a moment it may be found under both.
+    ///
+    /// ```
+    /// let mut area = areas::builder(4096).name("doc: draft").shared()?;
+    /// area.rename("doc: final")?;
+    /// assert!(areas::registry::find("doc: draft").is_err());
+    /// assert_eq!(areas::registry::find("doc: final")?.id(), area.id().unwrap());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`publish`](Area::publish), and [`ErrorKind::InvalidInput`] for one that is not
@@ -168,6 +191,14 @@ impl<K: Clonable> Area<K> {
     ///
     /// A process that has found it before, and has not opened it, is refused as if it were gone
     /// ([`ErrorKind::NoSuchArea`]).
+    ///
+    /// ```
+    /// let mut area = areas::builder(4096).name("doc: hidden soon").shared()?;
+    /// area.unpublish();
+    /// assert!(areas::registry::find("doc: hidden soon").is_err());
+    /// area.write_at(0, b"still here")?;
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn unpublish(&mut self) -> Option<Name> {
         self.publication.take().and(self.name.take())
     }
@@ -182,6 +213,20 @@ impl<K: Clonable> Area<K> {
     /// transferred: [`ErrorKind::NoSuchArea`]. [`find`](crate::registry::find) passes over them;
     /// only a process that has found that very holder's area before may be led to it once more, and
     /// is refused when it opens it.
+    ///
+    /// ```
+    /// let mut old = areas::builder(4096).name("doc: table").shared()?;
+    /// old.write_at(0, b"old")?;
+    /// let reader = areas::registry::find("doc: table")?.open_read_only()?;
+    /// let new = areas::builder(4096).name("doc: table").shared()?;
+    /// old.retire()?;
+    /// // Who looks from now on finds the new one; who has the old one keeps it.
+    /// assert_eq!(areas::registry::find("doc: table")?.id(), new.id().unwrap());
+    /// let mut bytes = [0; 3];
+    /// reader.read_at(0, &mut bytes)?;
+    /// assert_eq!(&bytes, b"old");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for low areas; [`ErrorKind::NotPermitted`] where the memory is
@@ -212,6 +257,13 @@ impl<K: Clonable> Area<K> {
     /// area is not published yet, the note is published with the name.
     ///
     /// A note is its holder's. Clones that exist keep theirs.
+    ///
+    /// ```
+    /// let mut area = areas::builder(4096).name("doc: noted").shared()?;
+    /// area.set_note("rows=64 dtype=f32")?;
+    /// assert_eq!(areas::registry::find("doc: noted")?.note().as_bytes(), b"rows=64 dtype=f32");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a note of more than [`Note::MAX`] bytes;

@@ -105,6 +105,14 @@ impl Area<Resizable> {
     /// [`trim_reserve`](Area::trim_reserve) took some). Beyond, it needs free addresses behind it,
     /// here and in every other published clone.
     ///
+    /// ```
+    /// let mut area = areas::builder(4096).name("doc: resized").resizable(1 << 20)?;
+    /// let clone = areas::registry::find("doc: resized")?.open_resizable()?;
+    /// area.resize(64 << 10)?;
+    /// assert_eq!(clone.size(), 64 << 10); // for all holders, at the same addresses
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Nothing has changed then.
     /// - [`ErrorKind::AddressInUse`]: addresses behind it, or behind a clone, are taken; the error

@@ -68,6 +68,15 @@ impl Area<Shared> {
     /// bytes is not atomic. That is not a data race in the language's sense: see
     /// [`load`](Area::load) for words that are whole, and for an order.
     ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// let mut bytes = [0xff; 4];
+    /// area.read_at(4092, &mut bytes)?;
+    /// assert_eq!(bytes, [0; 4]);
+    /// assert!(area.read_at(4093, &mut bytes).is_err());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size,
     /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
@@ -87,6 +96,15 @@ impl Area<Shared> {
     }
 
     /// Copies `len` bytes from here to another shared area.
+    ///
+    /// ```
+    /// let from = areas::builder(1 << 20).shared()?;
+    /// let to = areas::builder(1 << 20).shared()?;
+    /// from.write_at(4096, b"a page")?;
+    /// from.copy_to(4096, &to, 0, 4096)?; // without a buffer in between
+    /// assert_eq!(to.slice(0, 6)?.to_vec()?, b"a page");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`read_at`](Area::read_at) and [`write_at`](Area::write_at);
@@ -176,6 +194,19 @@ impl Area<Shared> {
     /// All of its pages are in RAM afterwards, as if it had been populated, holes of the file
     /// included.
     ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let mut file = std::fs::File::options().read(true).write(true).create(true).truncate(true)
+    ///     .open(std::env::temp_dir().join(format!("areas-doc-{}", std::process::id())))?;
+    /// file.write_all(&[7; 8192])?;
+    /// let mut area = areas::builder(8192).shared()?;
+    /// area.fill_from(&file, &mut |_| {})?;
+    /// assert_eq!(area.slice(8191, 1)?.to_vec()?, [7]);
+    /// # std::fs::remove_file(std::env::temp_dir().join(format!("areas-doc-{}", std::process::id())))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read, or has fewer bytes;
     /// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory) as [`populate`](Area::populate);
@@ -200,6 +231,14 @@ impl Area<Shared> {
     }
 
     /// Grows it to at least `size` bytes, for all holders at once. The new bytes are zero.
+    ///
+    /// ```
+    /// let log = areas::builder(4096).growable(1 << 20).shared()?;
+    /// let address = log.as_ptr();
+    /// log.grow(64 << 10)?;
+    /// assert_eq!((log.size(), log.as_ptr()), (64 << 10, address)); // in place
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it was not created as

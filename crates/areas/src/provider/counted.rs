@@ -59,6 +59,17 @@ impl<P> Counted<P> {
     }
 
     /// What was counted until now.
+    ///
+    /// ```
+    /// use areas::{Provider, System};
+    ///
+    /// let provider = System::new().counted();
+    /// let area = areas::builder(1 << 20).provider(&provider).private()?;
+    /// drop(area);
+    /// let statistics = provider.statistics();
+    /// assert_eq!((statistics.mapped, statistics.peak), (0, 1 << 20));
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn statistics(&self) -> Statistics {
         let failures = self.failures.load(Ordering::Relaxed);
         let counts = self.counters.read();

@@ -55,6 +55,19 @@ impl Fixed<'static> {
     /// its maker asked. What was in it is gone; its pages go back to the kernel, and so they do
     /// when a part is released. (Hugetlb pages stay, and are zeroed for the next part.)
     ///
+    /// ```
+    /// use areas::provider::Fixed;
+    /// use areas::{Policy, Provider, Request, System};
+    ///
+    /// // One mapping, placed once; its parts take no system call.
+    /// let node = areas::allowed_nodes()?.first().unwrap();
+    /// let placed = System::new().map(&Request::new(1 << 20).placed(Policy::Bind(node.into())))?;
+    /// let pool = Fixed::of(placed)?;
+    /// let part = areas::builder(4096).provider(&pool).private()?;
+    /// assert_eq!(part.len(), 4096);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for other mappings: shared memory, files, and what may not be
     /// written. The mapping comes back.

@@ -93,6 +93,14 @@ pub type Look = Inspection;
 /// open it has shown that; so is one that was [retired](crate::Area::retire), which is looked at
 /// when a name is found for the first time.
 ///
+/// ```
+/// let area = areas::builder(4096).name("doc: found").shared()?;
+/// let source = areas::registry::find("doc: found")?;
+/// assert_eq!((source.id(), source.pid()), (area.id().unwrap(), std::process::id()));
+/// let clone = source.open()?;
+/// # Ok::<(), areas::Error>(())
+/// ```
+///
 /// # Errors
 /// [`ErrorKind::NoSuchArea`] if there is none, [`ErrorKind::Limit`] if there is none that can be
 /// read and a limit of this process (descriptors, addresses, locked memory) kept it from reading
@@ -152,6 +160,18 @@ pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
 
 /// All published areas that can be seen, and the teams that cannot be looked into.
 ///
+/// ```
+/// let _area = areas::builder(4096).name("doc: listed").shared()?;
+/// let listing = areas::registry::list()?;
+/// for area in &listing.areas {
+///     println!("{} {} in process {}", area.id(), area.name(), area.pid());
+/// }
+/// for team in &listing.unreadable {
+///     println!("process {} cannot be read: {}", team.pid, team.reason);
+/// }
+/// # Ok::<(), areas::Error>(())
+/// ```
+///
 /// # Errors
 /// [`ErrorKind::Registry`] if the registry's folder is not as it must be. A missing folder is not
 /// an error: nothing is published.
@@ -203,6 +223,13 @@ pub fn measure_each<E>(
 /// reserve behind them.
 ///
 /// Where its id is all that is wanted, [`id_at`] is cheaper.
+///
+/// ```
+/// let area = areas::builder(4096).name("doc: at").shared()?;
+/// let source = areas::registry::at(area.as_ptr().addr() + 100)?;
+/// assert_eq!(source.id(), area.id().unwrap());
+/// # Ok::<(), areas::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`ErrorKind::NoSuchArea`] if there is none.
@@ -280,6 +307,19 @@ pub fn may_overlap(start: usize, len: usize) -> bool {
 
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it
 /// waits forever.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let maker = std::thread::spawn(|| {
+///     std::thread::sleep(Duration::from_millis(20));
+///     areas::builder(4096).name("doc: awaited").shared()
+/// });
+/// let source = areas::registry::wait("doc: awaited", Some(Duration::from_secs(10)))?;
+/// # drop(maker.join());
+/// assert_eq!(source.name().as_bytes(), b"doc: awaited");
+/// # Ok::<(), areas::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`ErrorKind::TimedOut`]; else as [`find`].

@@ -108,6 +108,15 @@ impl Residency {
     }
 
     /// The nodes that hold pages, ascending, with the bytes on each.
+    ///
+    /// ```
+    /// let mut area = areas::builder(1 << 20).private()?;
+    /// area.populate()?;
+    /// for (node, bytes) in area.residency()?.nodes() {
+    ///     println!("node {node}: {bytes} bytes");
+    /// }
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn nodes(&self) -> impl Iterator<Item = (Node, u64)> + '_ {
         self.nodes.iter().map(|(&node, &bytes)| (node, bytes))
     }

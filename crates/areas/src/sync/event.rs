@@ -120,6 +120,18 @@ impl<'a> Event<'a> {
     ///
     /// Signals (those of processes) do not end the wait, and their handlers run.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use areas::sync::Event;
+    ///
+    /// let area = areas::builder(4096).shared()?;
+    /// let event = Event::new(&area, 0)?;
+    /// let seen = event.load()?;
+    /// event.signal()?; // by another thread or process, mostly
+    /// assert_ne!(event.wait(seen, Duration::from_secs(1))?, seen);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::TimedOut`]; [`ErrorKind::Frozen`] if the area was frozen, so that no process
     /// can ever signal; as [`load`](Event::load).

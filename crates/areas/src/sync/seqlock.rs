@@ -109,6 +109,18 @@ impl<'a> SeqLock<'a> {
     /// Copies out what was written last, all of one write: how often it was written until then, or
     /// so it says.
     ///
+    /// ```
+    /// use areas::sync::SeqLock;
+    ///
+    /// let area = areas::builder(4096).shared()?;
+    /// let lock = SeqLock::new(&area, 0, 64)?;
+    /// lock.writer()?.write(&[7; 64])?;
+    /// let mut value = [0; 64];
+    /// lock.read(&mut value)?; // all of one write
+    /// assert_eq!(value, [7; 64]);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// - [`ErrorKind::InvalidInput`] if `into` is of another length than what is in it;
     /// - [`ErrorKind::Busy`] if no copy was whole in some thousand attempts: its writer writes all

@@ -108,6 +108,17 @@ impl<'a> AreaBuilder<'a> {
     /// The name is exclusive among those that ask for it, and against what was published before. It
     /// is not a lock: publishing an area without this does not look whether the name is taken. Only
     /// processes that find each other's areas are considered.
+    ///
+    /// ```
+    /// use areas::ErrorKind;
+    ///
+    /// let leader = areas::builder(4096).name("doc: leader").exclusive().shared()?;
+    /// let other = areas::builder(4096).name("doc: leader").exclusive().shared();
+    /// assert_eq!(other.unwrap_err().kind(), ErrorKind::NameTaken);
+    /// drop(leader); // or its process ends, in whatever way
+    /// assert!(areas::builder(4096).name("doc: leader").exclusive().shared().is_ok());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
         self
@@ -129,18 +140,47 @@ impl<'a> AreaBuilder<'a> {
     }
 
     /// Where its pages shall come from.
+    ///
+    /// ```
+    /// use areas::{NodeSet, Policy};
+    ///
+    /// let area = areas::builder(1 << 20).place(Policy::Interleave(NodeSet::ALL)).private()?;
+    /// assert_eq!(area.placement().policy().name(), "interleave");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn place(mut self, placement: impl Into<Placement>) -> Self {
         self.placement = placement.into().into();
         self
     }
 
     /// Which pages it shall be made of.
+    ///
+    /// ```
+    /// use areas::{PageSize, Pages};
+    ///
+    /// // From the pool, or an error that says how to fill it; `PreferPool` would take base pages then.
+    /// match areas::builder(2 << 20).pages(Pages::Pool(PageSize::HUGE_2M)).private() {
+    ///     Ok(area) => assert_eq!(area.granted().page_size(), PageSize::HUGE_2M),
+    ///     Err(error) => println!("{error:#}"),
+    /// }
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn pages(mut self, pages: Pages) -> Self {
         self.pages = pages;
         self
     }
 
     /// Whether it shall stay in RAM, and on what page frames.
+    ///
+    /// ```
+    /// use areas::{ErrorKind, Lock};
+    ///
+    /// match areas::builder(64 << 10).lock(Lock::Full).private() {
+    ///     Ok(area) => assert_eq!(area.residency()?.resident(), 64 << 10), // and it stays so
+    ///     Err(error) => assert_eq!(error.kind(), ErrorKind::Limit), // RLIMIT_MEMLOCK: the error says what to set
+    /// }
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn lock(mut self, lock: Lock) -> Self {
         self.lock = lock;
         self
@@ -150,6 +190,12 @@ impl<'a> AreaBuilder<'a> {
     /// many addresses.
     ///
     /// For shared areas.
+    ///
+    /// ```
+    /// let log = areas::builder(4096).growable(1 << 30).shared()?;
+    /// assert_eq!((log.size(), log.reserve()), (4096, 1 << 30)); // addresses are no memory
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     pub fn growable(mut self, max: usize) -> Self {
         self.extent = Wanted::Growable(max);
         self

@@ -56,6 +56,16 @@ impl Reservation {
     /// Takes `size` bytes of addresses, rounded up to whole pages, of which the first is a multiple
     /// of `align` bytes.
     ///
+    /// ```
+    /// use areas::Reservation;
+    ///
+    /// // 1 GiB of addresses, in which nothing else comes to lie; no memory.
+    /// let room = Reservation::new(1 << 30, 4096)?;
+    /// let area = areas::builder(4096).inside(&room, 1 << 20).shared()?;
+    /// assert_eq!(area.as_ptr().addr(), room.address() + (1 << 20));
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a size of 0 or an alignment that is not a power of two;
     /// [`ErrorKind::Limit`], [`ErrorKind::NoMemory`] where so many addresses cannot be had

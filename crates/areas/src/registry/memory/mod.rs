@@ -27,6 +27,14 @@ pub use unpublished::{Unpublished, unpublished};
 impl Source {
     /// What is known of it, its size as the kernel has it now.
     ///
+    /// ```
+    /// let area = areas::builder(5000).name("doc: described").shared()?;
+    /// let info = areas::registry::find("doc: described")?.info()?;
+    /// assert_eq!((info.size, info.pid), (5000, std::process::id()));
+    /// assert_eq!(info.lock, area.lock());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NoSuchArea`] if it is gone.
     pub fn info(&self) -> Result<Info> {
@@ -125,6 +133,14 @@ impl Source {
     /// memory is.
     ///
     /// Only those that this process may look into.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).name("doc: held").shared()?;
+    /// let holders = areas::registry::find("doc: held")?.holders();
+    /// assert!(holders.iter().any(|holder| holder.pid == std::process::id()));
+    /// # drop(area);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     #[must_use]
     pub fn holders(&self) -> Vec<super::Holder> {
         process::holders(self.record.object, self.record.physical.as_ref())
