@@ -120,8 +120,8 @@
 //!
 //! # Tasks
 //!
-//! Sharing, placing, freezing, growing, streams of frames, locks, providers of your own: a chapter each
-//! in the [`cookbook`].
+//! Sharing, placing, freezing, growing, streams of frames, locks, providers of your own: a chapter
+//! each in the [`cookbook`].
 //!
 //! # What it does not do
 //!
