@@ -28,7 +28,7 @@ pub(crate) fn of(manifest: &Path) -> Result<Value> {
         .output()
         .context("cannot run cargo metadata")?;
     ensure!(output.status.success(), "cargo metadata failed ({})", output.status);
-    serde_json::from_slice(&output.stdout).context("cargo metadata's answer is no JSON")
+    serde_json::from_slice(&output.stdout).context("cargo metadata's answer is not JSON")
 }
 
 /// What rustc builds for by itself.

@@ -59,7 +59,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 
 fn all(options: &Options) -> Result<()> {
     let folder = process::target_folder().join("reliability");
-    let folder_text = folder.to_str().context("the target folder is no UTF-8")?;
+    let folder_text = folder.to_str().context("the target folder is not UTF-8")?;
     if options.guest {
         in_guest(folder_text)?;
         return if options.docs {
@@ -108,7 +108,7 @@ fn in_guest(folder: &str) -> Result<()> {
     eprintln!("$ {}", process::shown(&build));
     ensure!(build.status()?.success(), "{} failed", process::shown(&build));
     let program = process::target_folder().join("release/areas-reliability");
-    let program = program.to_str().context("the target folder is no UTF-8")?;
+    let program = program.to_str().context("the target folder is not UTF-8")?;
     let rest = ["--out", folder, "--", program, "scale", "--report", "/out"];
     let boot = Boot::try_parse_from(GUEST.iter().chain(&rest))?;
     let outcome = vm::run(&boot.options, &mut std::io::stdout(), &mut std::io::stderr())?;

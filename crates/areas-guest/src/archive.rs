@@ -116,7 +116,7 @@ fn name(path: &Path) -> io::Result<&str> {
     path.strip_prefix("/")
         .unwrap_or(path)
         .to_str()
-        .ok_or_else(|| io::Error::other(format!("{} is no UTF-8, as names in the image are", path.display())))
+        .ok_or_else(|| io::Error::other(format!("{} is not UTF-8, as names in the image are", path.display())))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl FromStr for Nodes {
                     .split_once(':')
                     .ok_or_else(|| format!("'{word}' is not CPUS:MIB, for example 2:512 or 0:256"))?;
                 let number = |part: &str| {
-                    part.parse::<u32>().map_err(|error| format!("'{part}' in '{word}' is no number: {error}"))
+                    part.parse::<u32>().map_err(|error| format!("'{part}' in '{word}' is not a number: {error}"))
                 };
                 Ok(Node { cpus: number(cpus)?, mib: number(mib)? })
             })
@@ -69,7 +69,7 @@ impl FromStr for Matrix {
             number => number
                 .parse()
                 .map(Some)
-                .map_err(|error| format!("'{number}' is no number and not '-': {error}")),
+                .map_err(|error| format!("'{number}' is neither a number nor '-': {error}")),
         };
         text.split(';').map(|row| row.split(',').map(cell).collect()).collect::<Result<_, _>>().map(Self)
     }
@@ -134,7 +134,7 @@ impl Layout {
                 ));
             }
             if rows.iter().flatten().any(|cell| *cell == Some(0)) {
-                return Err(format!("{option}: 0 is no measurement; leave a cell out with '-'"));
+                return Err(format!("{option}: 0 is not a measurement; leave a cell out with '-'"));
             }
         }
         // Linux rejects QEMU's whole HMAT then, and the test would see no attributes at all.
@@ -299,8 +299,8 @@ mod tests {
         };
         check("", None, false, None, "first node needs a CPU");
         check("2", None, false, None, "'2' is not CPUS:MIB");
-        check("2:x", None, false, None, "'x' in '2:x' is no number");
-        check("1:-5", None, false, None, "'-5' in '1:-5' is no number");
+        check("2:x", None, false, None, "'x' in '2:x' is not a number");
+        check("1:-5", None, false, None, "'-5' in '1:-5' is not a number");
         check("0:64 1:64", None, false, None, "first node needs a CPU");
         check("1:64 0:64 1:64", None, false, None, "must come before");
         check("1:64 0:0", None, false, None, "node 1 has neither");
@@ -308,9 +308,9 @@ mod tests {
         check("1:64 1:64", Some("10,20;20,11"), false, None, "from 1 to 1");
         check("1:64 1:64", Some("10,300;20,10"), false, None, "from 0 to 1");
         check("1:64 1:64", Some("10,-;20,10"), false, None, "from 0 to 1");
-        check("1:64 1:64", Some("10,y;20,10"), false, None, "'y' is no number");
+        check("1:64 1:64", Some("10,y;20,10"), false, None, "'y' is neither a number");
         check("1:64 0:64", None, false, Some("10"), "--lat needs 1 rows");
-        check("1:64 0:64", None, false, Some("10,0"), "0 is no measurement");
+        check("1:64 0:64", None, false, Some("10,0"), "0 is not a measurement");
         check("1:64 1:0", None, true, None, "ignore the HMAT");
     }
 }

@@ -97,7 +97,7 @@ fn variable(text: &str) -> Result<(OsString, OsString), String> {
     let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
     let good = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if name.is_empty() || !good || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(format!("'{name}' is no name that a shell takes for a variable"));
+        return Err(format!("'{name}' is not a name of a shell's variable"));
     }
     Ok((name.into(), value.into()))
 }

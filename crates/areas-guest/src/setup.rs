@@ -100,7 +100,7 @@ pub(crate) fn prepare(cache: &Path, kernel: &Kernel) -> Result<Kit> {
     let (kernel, modules) = match (kernel, folder) {
         (Kernel::File(file), _) => (file.clone(), None),
         (_, Some(folder)) => (folder.join("vmlinuz"), Some(folder.join("modules"))),
-        (_, None) => bail!("a kernel that is no file has a folder"),
+        (_, None) => bail!("a kernel that is not a file has a folder"),
     };
     Ok(Kit { kernel, modules, busybox: cache.join(BUSYBOX), qemu, unpacked })
 }

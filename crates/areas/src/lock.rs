@@ -11,7 +11,7 @@ use crate::sys;
 /// What a lock demands of the page frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Demand {
-    /// Each page follows on the one before.
+    /// Physically contiguous.
     pub(crate) contiguous: bool,
     /// All physical addresses are below this one.
     pub(crate) below: Option<u64>,
@@ -51,7 +51,7 @@ pub enum Lock {
     /// All pages are in RAM from the start and stay (`mlock`, after they were brought in).
     #[doc(alias = "B_FULL_LOCK")]
     Full = 2,
-    /// As full, and physically contiguous: each page follows on the one before, for devices that
+    /// As full, and physically contiguous: one range of page frames, for devices that
     /// know no page tables.
     ///
     /// That is one hugetlb page, or several contiguous ones, or base pages that the kernel
@@ -173,7 +173,7 @@ impl Lock {
                 // EPERM where the limit is 0.
                 sys::Errno::NOMEM | sys::Errno::PERM => remedy::locked_memory(error(ErrorKind::Limit), len),
                 sys::Errno::AGAIN => error(ErrorKind::NoMemory)
-                    .with_facts("some of its pages could not be brought in")
+                    .with_facts("some of its pages could not be populated")
                     .with_remedy("free some memory, or see the limit of the control group (memory.max)"),
                 sys::Errno::NOSYS if on_fault => error(ErrorKind::Unsupported)
                     .with_facts("mlock2 is missing here, without which no page can be locked as it comes in")

@@ -121,7 +121,7 @@ fn upward(rules: &Rules, edges: &Edges) -> Vec<String> {
     let known: BTreeSet<&str> = edges.modules.iter().map(String::as_str).collect();
     let placed: BTreeSet<&str> = layer.keys().copied().collect();
     faults.extend(known.difference(&placed).map(|name| format!("{name} is in no layer")));
-    faults.extend(placed.difference(&known).map(|name| format!("{name} has a layer, and is no module")));
+    faults.extend(placed.difference(&known).map(|name| format!("{name} has a layer, and is not a module")));
     let mut excused = BTreeSet::new();
     for ((from, to), where_) in &edges.imports {
         let (Some(lower), Some(higher)) = (layer.get(from.as_str()), layer.get(to.as_str())) else {
@@ -175,7 +175,7 @@ fn in_circles(rules: &Rules, root: &str, read: &Crate) -> Vec<String> {
         }
     }
     faults.extend(reported.iter().map(|circle| {
-        format!("{root}: in {:?} this is no circle (any more): {}", circle.folder, list(&circle.modules))
+        format!("{root}: in {:?} this is not a circle (any more): {}", circle.folder, list(&circle.modules))
     }));
     faults
 }

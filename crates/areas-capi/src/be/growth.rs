@@ -88,7 +88,7 @@ fn resize_with(entered: &Entered, area: &mut Area<Resizable>, size: usize) -> Op
 fn give_room<'a>(places: &'a [Place], area: &Area<Resizable>, size: usize) -> Option<Vec<Given<'a>>> {
     let mut given: Vec<Given<'_>> = Vec::new();
     for place in places {
-        // The area itself is in this thread's hands. A clone with which another thread is busy
+        // This thread has the area itself. A clone with which another thread is busy
         // stays as it is, and is in the way.
         let Ok(mut held) = place.try_lock() else { continue };
         let Some(Held::Resizable(clone)) = &mut *held else { continue };

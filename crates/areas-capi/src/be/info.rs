@@ -106,7 +106,8 @@ fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
 unsafe extern "C" fn _get_area_info(id: i32, info: *mut AreaInfo, size: usize) -> i32 {
     guarded(ERROR, || match get(id, info, size) {
         Ok(found) => {
-            // SAFETY: the caller's promise, and `size` is the structure's (checked).
+            // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is the
+            // structure's size (checked).
             unsafe { layout::put(info, found) };
             OK
         }
@@ -136,7 +137,8 @@ unsafe extern "C" fn _get_next_area_info(
             Ok(found) => {
                 // SAFETY: `cookie` is NULL, or points to room for the value (the caller).
                 unsafe { layout::put(cookie, found.address.cast_signed()) };
-                // SAFETY: the caller's promise, and `size` is the structure's (checked).
+                // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is the
+            // structure's size (checked).
                 unsafe { layout::put(info, found) };
                 OK
             }

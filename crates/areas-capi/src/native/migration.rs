@@ -99,7 +99,7 @@ pub unsafe extern "C" fn areas_place(
         let placement = unsafe { placement_at(placement) }?;
         let end = offset
             .checked_add(size)
-            .ok_or_else(|| invalid(WHAT, "it ends behind the last address there is"))?;
+            .ok_or_else(|| invalid(WHAT, "it exceeds the address space"))?;
         each!(area, area => area.place(offset..end, placement))
     })
 }
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn areas_place_split(
         let parts = unsafe { parts_at(parts, count, WHAT) }?;
         let end = offset
             .checked_add(size)
-            .ok_or_else(|| invalid(WHAT, "it ends behind the last address there is"))?;
+            .ok_or_else(|| invalid(WHAT, "it exceeds the address space"))?;
         each!(area, area => area.place_split(offset..end, parts))
     })
 }

@@ -327,7 +327,7 @@ pub unsafe extern "C" fn areas_provider_fixed(
         const WHAT: &str = "make a provider over memory that was given";
         let start = NonNull::new(memory.cast::<u8>()).ok_or_else(|| invalid(WHAT, "the memory is NULL"))?;
         if start.addr().get().checked_add(size).is_none() {
-            return Err(invalid(WHAT, "it ends behind the last address there is"));
+            return Err(invalid(WHAT, "it exceeds the address space"));
         }
         let giver = Giver { done: None, context };
         // The giver is called for what was made, and not for what was refused.

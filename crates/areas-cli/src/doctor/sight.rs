@@ -268,7 +268,7 @@ fn low_memory(facts: &Facts) -> Check {
         _ => String::new(),
     };
     match aside.as_slice() {
-        [] => Check::fine(id, title, format!("none: the lock `low` cannot be had{locked_down}"))
+        [] => Check::fine(id, title, format!("none: the lock `low` is unavailable{locked_down}"))
             .words("on the kernel's command line: memmap=4M$8M takes 4 MiB from 8 MiB on (in GRUB's files the $ is written \\$)")
             .words(
                 "CONFIG_STRICT_DEVMEM keeps what is not reserved, CONFIG_IO_STRICT_DEVMEM what drivers have (iomem=relaxed), \

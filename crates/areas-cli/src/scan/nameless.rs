@@ -60,7 +60,7 @@ fn memory(object: Object, found: Found, huge: &[u64], registries: &Registries) -
         areas,
     };
     if memory.is_unlinked() {
-        memory.why = Some("its name is gone: it goes with its last process".to_owned());
+        memory.why = Some("its name is gone: it is freed with its last process".to_owned());
     }
     memory
 }

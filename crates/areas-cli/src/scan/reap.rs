@@ -88,7 +88,7 @@ fn print(reap: &Reap, label: &Label, outcome: &areas::Result<Outcome>, quiet: bo
         }
         Ok(Outcome::Kept) => {
             output::complain(&format!(
-                "{what}: its name is gone, and a process that had just opened it keeps its memory: it goes with that process"
+                "{what}: its name is gone, and a process that had just opened it keeps its memory: it is freed with that process"
             ));
             return Ok(());
         }
@@ -112,13 +112,13 @@ fn free(reap: &Reap, label: &Label) -> areas::Result<Outcome> {
                 reap.inside.unwrap_or_default()
             ))),
         Kind::Area => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .with_facts("an area cannot leak: its memory goes with its last process")
+            .with_facts("an area cannot leak: its memory is freed with its last process")
             .with_remedy("`areas show NAME` shows its holders; end these processes")),
         Kind::Registry => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .with_facts("it is the registry's own: it goes with the process that publishes areas in it")
+            .with_facts("it is the registry's own: it is freed with the process that publishes areas in it")
             .with_remedy("`areas scan --kind registry` shows that process")),
         Kind::Memfd | Kind::Anonymous => Err(refused(reap.kind, label, Fault::InvalidInput)
-            .with_facts("it has no name in a file system, and cannot leak: it goes with its last process")
+            .with_facts("it has no name in a file system, and cannot leak: it is freed with its last process")
             .with_remedy("`areas scan` shows its holders; end these processes")),
     }
 }

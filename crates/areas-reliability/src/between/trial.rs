@@ -108,7 +108,7 @@ impl<'a> Trial<'a> {
     ) -> Result<Outcome> {
         let strangers = self.strangers;
         let database = strangers.path().join("database");
-        let path = database.to_str().context("a path that is no UTF-8")?;
+        let path = database.to_str().context("a path that is not UTF-8")?;
         let silent = match change {
             Some((_, mutation)) if mutation.silent => Some(Silent::new(&strangers.path().join("silent"))?),
             _ => None,

@@ -34,7 +34,7 @@ pub trait AreaKind: Sealed + fmt::Debug + Send + Sync + 'static {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "an area of the kind `{Self}` cannot be held by other processes",
-    label = "its memory is no object that others could open",
+    label = "its memory is not an object that others could open",
     note = "make it by `.shared()` or `.resizable(max)`"
 )]
 pub trait Clonable: AreaKind + Sealed<Object = Object> {}
