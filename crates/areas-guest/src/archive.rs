@@ -113,10 +113,9 @@ impl Archive<BufWriter<File>> {
 
 /// The name of a path in an archive: relative to the root, and text.
 fn name(path: &Path) -> io::Result<&str> {
-    path.strip_prefix("/")
-        .unwrap_or(path)
-        .to_str()
-        .ok_or_else(|| io::Error::other(format!("{} is not UTF-8, as names in the image are", path.display())))
+    path.strip_prefix("/").unwrap_or(path).to_str().ok_or_else(|| {
+        io::Error::other(format!("{} is not UTF-8, as names in the image are", path.display()))
+    })
 }
 
 #[cfg(test)]

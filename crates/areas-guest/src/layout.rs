@@ -36,7 +36,8 @@ impl FromStr for Nodes {
                     .split_once(':')
                     .ok_or_else(|| format!("'{word}' is not CPUS:MIB, for example 2:512 or 0:256"))?;
                 let number = |part: &str| {
-                    part.parse::<u32>().map_err(|error| format!("'{part}' in '{word}' is not a number: {error}"))
+                    part.parse::<u32>()
+                        .map_err(|error| format!("'{part}' in '{word}' is not a number: {error}"))
                 };
                 Ok(Node { cpus: number(cpus)?, mib: number(mib)? })
             })

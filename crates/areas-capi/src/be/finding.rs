@@ -125,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::be::areas::{resize_area, with_own_of};
+    use crate::forking::alone;
     use crate::held::{Held, open};
 
     fn page() -> usize {
@@ -162,6 +163,7 @@ mod tests {
 
     impl Overlapping {
         fn ask(self) -> Told {
+            let _alone = alone();
             let entered = Entered::new().unwrap();
             // Free, once nothing reserves them any more, and far from where the kernel puts stacks.
             let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
@@ -204,6 +206,7 @@ mod tests {
             }
             drop(held);
             drop(place);
+            drop(entered);
             let told = other.join().unwrap();
             assert_eq!(told.told, area_for(at(asked)), "the same as afterwards");
             assert!(registry::get(AreaId::new(told.new).unwrap()).unwrap().is_mapped());
@@ -246,6 +249,7 @@ mod tests {
     /// The kernel cannot be asked what has become of the former one, for want of a descriptor.
     #[test]
     fn an_area_with_the_last_descriptor_is_not_unmapped_with_a_former_one() {
+        let _alone = alone();
         let entered = Entered::new().unwrap();
         let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
         make(&entered, low, 8);
@@ -259,6 +263,7 @@ mod tests {
         assert!(last.is_ok() && beyond.is_err(), "one descriptor is free");
         drop(last);
         let new = make(&entered, low, 8);
+        drop(entered);
         drop(open);
         rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
         assert!(registry::get(AreaId::new(new).unwrap()).unwrap().is_mapped());
@@ -270,6 +275,7 @@ mod tests {
     #[test]
     fn an_area_that_loses_its_head_is_found_by_its_id_all_the_while() {
         const PAGES: usize = 2000;
+        let _alone = alone();
         let entered = Entered::new().unwrap();
         let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
         let id = make(&entered, low, PAGES);

@@ -16,7 +16,7 @@ use super::places::reserved_place;
 use super::reserves::{trim_for, untrim};
 use super::spec::{Spec, refuse_the_kernels};
 use crate::edge::guarded;
-use crate::held::{Entered, Held};
+use crate::held::{Entered, Held, Keeping};
 
 /// Where an area is to be handed over to.
 #[derive(Clone, Copy)]
@@ -61,7 +61,7 @@ unsafe fn transfer_once(
     blocked: &mut Option<Range<usize>>,
 ) -> Result<i32, Status> {
     let entered = Entered::new().map_err(status_of)?;
-    let mut moved = None;
+    let (mut moved, mut keeping) = (None, None);
     let given = with_own_of(&entered, id, "transfer an area", |held| {
         let Some(number) = u32::try_from(team).ok().filter(|&team| team > 0) else {
             return Err(wrong(BAD_TEAM_ID, "transfer an area", "no team has that number: 0 or less"));
@@ -89,6 +89,7 @@ unsafe fn transfer_once(
             entered.look_at(&(start..start + mapped));
         }
         trim_for(spec, &mut area);
+        keeping = Some(Keeping::new());
         match hand_over(area, number, at, inside, held) {
             Ok(given) => {
                 moved = held.take();
@@ -114,7 +115,9 @@ unsafe fn transfer_once(
             // SAFETY: `address` is NULL, or points to an address that may be read and written (the
             // caller).
             unsafe { report_address(address, &area) };
-            entered.keep(area).map_err(status_of)
+            let kept = entered.keep(area).map_err(status_of);
+            drop(keeping);
+            kept
         }
         (None, None) => Err(ERROR),
     }

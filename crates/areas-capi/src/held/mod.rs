@@ -17,17 +17,18 @@ mod settling;
 mod unsettled;
 
 use std::sync::RwLockReadGuard;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// An area of any kind that has an id.
 pub(crate) use areas::AnyArea as Held;
 use areas::registry::{self, Source};
 use areas::{Area, Error, ErrorKind, Name, PageSize, Protection, Resizable, Result};
 
-use places::all;
+use places::{Areas, all};
 pub(crate) use places::{Place, open};
 pub(crate) use settling::forget_range;
-use unsettled::{end_taking, take_moved};
+use unsettled::{end_looking, take_moved};
 pub(crate) use unsettled::{is_moved, is_settled, note_moved};
 
 use crate::forking::{self, Order, Part};
@@ -80,20 +81,24 @@ impl Entered {
         let entered = Entered(gate::enter());
         if take_moved() {
             entered.look_at(&(0..usize::MAX));
-            end_taking();
+            end_looking();
         }
         Ok(entered)
     }
 
-    /// Takes an area in, and gives its id. By a thread that is in the middle of nothing with any
-    /// other one.
+    /// Takes an area in that was mapped just now, and gives its id. By a thread that is in the
+    /// middle of nothing with any other one.
     pub(crate) fn keep(&self, held: Held) -> Result<i32> {
+        self.notice(&held);
+        self.keep_at(held, Areas::insert_new)
+    }
+
+    fn keep_at(&self, held: Held, insert: fn(&mut Areas, usize, Place)) -> Result<i32> {
         let gone = || Error::new(ErrorKind::Registry, "keep an area").with_facts("it is not published");
         let id = held.id().ok_or_else(gone)?;
-        self.notice(&held);
         let (address, place) = (held.as_ptr().addr(), all().empty_place());
         *open(&place) = Some(held);
-        all().insert(address, place);
+        insert(&mut all(), address, place);
         Ok(id.get())
     }
 
@@ -104,7 +109,7 @@ impl Entered {
         let address = held.as_ptr().addr();
         let place = all().empty_place();
         let mut inside = open(&place);
-        all().insert(address, place.clone());
+        all().insert_new(address, place.clone());
         match held.publish_named(name) {
             Ok(id) => {
                 *inside = Some(held);
@@ -132,7 +137,8 @@ impl Entered {
         source: &Source,
         what: impl FnOnce(&Place, &mut Option<Held>) -> T,
     ) -> Result<T> {
-        /// What was transferred is published a moment before it is kept here.
+        /// What was transferred is published a moment before it is kept here, and a head may be cut
+        /// off again and again.
         const ATTEMPTS: usize = 64;
         let mut address = source.address();
         for attempt in 0..ATTEMPTS {
@@ -145,7 +151,7 @@ impl Entered {
             }
             match attempt {
                 0 => self.take_transferred(),
-                _ => std::thread::yield_now(),
+                _ => Keeping::wait(),
             }
             // Another thread may have deleted it concurrently.
             address = registry::get(source.id())?.address();
@@ -155,11 +161,22 @@ impl Entered {
     }
 
     /// Takes what other teams have transferred to this one.
+    ///
+    /// It was mapped and published at some call before, so that the program may have unmapped it by
+    /// now, and have another area there.
     pub(crate) fn take_transferred(&self) {
         for transferred in registry::transferred().unwrap_or_default() {
+            let _keeping = Keeping::new();
             // Another thread may have been quicker.
-            if let Ok(area) = transferred.take() {
-                let _ = self.keep(received(area));
+            let Ok(area) = transferred.take() else { continue };
+            let parts = match area.missing() {
+                Ok(missing) if !missing.is_empty() => {
+                    area.cut(&missing).unwrap_or_else(|rejected| vec![rejected.value])
+                }
+                _ => vec![area],
+            };
+            for part in parts {
+                let _ = self.keep_at(received(part), Areas::insert);
             }
         }
     }
@@ -178,5 +195,32 @@ impl Entered {
     #[expect(clippy::unused_self, reason = "it is the right to do so")]
     pub(crate) fn below(&self, address: usize) -> Vec<Place> {
         all().places.range(..address).rev().map(|(_, place)| place.clone()).collect()
+    }
+}
+
+/// As long as it lives, an area may be published that is not kept yet.
+pub(crate) struct Keeping;
+
+/// How many there are.
+static KEEPING: AtomicUsize = AtomicUsize::new(0);
+
+impl Keeping {
+    pub(crate) fn new() -> Self {
+        KEEPING.fetch_add(1, Ordering::AcqRel);
+        Keeping
+    }
+
+    /// Waits a moment, and as long as there is one.
+    fn wait() {
+        std::thread::yield_now();
+        while KEEPING.load(Ordering::Acquire) > 0 {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        KEEPING.fetch_sub(1, Ordering::AcqRel);
     }
 }

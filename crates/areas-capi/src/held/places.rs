@@ -18,7 +18,7 @@ pub(super) struct Areas {
     /// Those of areas that are gone, to be used again: making an area and deleting it allocates no
     /// more than the library itself does.
     spare: Vec<Place>,
-    /// Those of areas that still have addresses which another one has by now.
+    /// Those of areas that are said to have an address which another one has. They are not found.
     displaced: Vec<Place>,
 }
 
@@ -33,14 +33,23 @@ impl Areas {
         self.spare.pop().and_then(unused).unwrap_or_default()
     }
 
-    /// Takes a place in. One that was there is empty, as whoever takes one in has had it looked at
-    /// before. If it is not, it is kept: its area would unmap what is another one's by now.
-    pub(super) fn insert(&mut self, address: usize, place: Place) {
-        let former = self.places.insert(address, place.clone());
-        if let Some(former) = former.filter(|former| !Arc::ptr_eq(former, &place))
-            && !former.try_lock().is_ok_and(|held| held.is_none())
+    /// Takes in the place of an area that was mapped there just now. One that was there is empty,
+    /// as its area was cut; if it is not, it is kept, as its area would unmap what is the new one's.
+    pub(super) fn insert_new(&mut self, address: usize, place: Place) {
+        if let Some(former) = self.places.insert(address, place)
+            && !is_empty(&former)
         {
             self.displaced.push(former);
+        }
+    }
+
+    /// The same of one that was there before, by the record: a part of a former area, or what was
+    /// transferred. Where another one has the address by now, that one stays.
+    pub(super) fn insert(&mut self, address: usize, place: Place) {
+        let other = self.places.get(&address).filter(|other| !Arc::ptr_eq(other, &place));
+        match other.is_some_and(|other| !is_empty(other)) {
+            true => self.displaced.push(place),
+            false => drop(self.places.insert(address, place)),
         }
     }
 
@@ -61,6 +70,14 @@ impl Areas {
                 self.spare.push(place);
             }
         }
+    }
+}
+
+/// One that a thread has open is not.
+fn is_empty(place: &Place) -> bool {
+    match place.try_lock() {
+        Ok(held) => held.is_none(),
+        Err(_) => false,
     }
 }
 

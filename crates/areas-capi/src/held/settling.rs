@@ -86,10 +86,22 @@ impl Entered {
     }
 
     /// Has all areas looked at that an address lies in as far as is known here, once no other
-    /// thread is in the middle of something with them.
+    /// thread is in the middle of cutting them. One that is in the middle of something that takes
+    /// longer is not waited for: no area may be there at all.
     fn settle_around(&self, address: usize) {
+        const PATIENCE: usize = 1000;
         for place in self.below(address.saturating_add(1)) {
-            let mut held = open(&place);
+            let opened = (0..PATIENCE).find_map(|attempt| {
+                if attempt > 0 {
+                    std::thread::yield_now();
+                }
+                match place.try_lock() {
+                    Ok(held) => Some(held),
+                    Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                    Err(TryLockError::WouldBlock) => None,
+                }
+            });
+            let Some(mut held) = opened else { continue };
             let Some(area) = &*held else { continue };
             let start = area.as_ptr().addr();
             if address < start + area.reserve() {
@@ -261,8 +273,10 @@ impl Entered {
         if registry::may_overlap(start, held.reserve()) || is_there() {
             let _ = self.each_in(&range, true, |place, held| {
                 let _ = self.settle(place, held);
-                // What cannot be cut keeps its place, and is not found by these addresses.
-                let _ = self.cut_out(place, held, &range);
+                // What cannot be cut now is looked at by the next call.
+                if self.cut_out(place, held, &range).is_err() {
+                    note_moved();
+                }
                 Ok(())
             });
         }

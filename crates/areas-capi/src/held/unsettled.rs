@@ -3,14 +3,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What makes an area's addresses uncertain: [`MOVED`], and [`UNDER_WAY`] for each call of the
-/// program that may be taking some away at this moment.
+/// What makes an area's addresses uncertain: [`MOVED`], [`LOOKING`] for each thread that looks at
+/// all areas therefore, and [`UNDER_WAY`] for each call of the program that may be taking some away
+/// at this moment.
 static UNSETTLED: AtomicUsize = AtomicUsize::new(0);
 
 /// The program has taken addresses away from areas at a moment when that could not be looked at.
 const MOVED: usize = 1;
 
 const UNDER_WAY: usize = 2;
+
+const LOOKING: usize = 1 << 32;
 
 /// Has the next call look at what is left of all areas.
 pub(crate) fn note_moved() {
@@ -26,14 +29,25 @@ pub(crate) fn is_settled() -> bool {
 /// Whether some area may still be said to have addresses that another one has by now: the thread
 /// that is in the middle of something with it, or the next call, looks at it.
 pub(crate) fn is_moved() -> bool {
-    UNSETTLED.load(Ordering::Acquire) & MOVED != 0
+    let now = UNSETTLED.load(Ordering::Acquire);
+    now & MOVED != 0 || now >= LOOKING
 }
 
-/// Whether all areas are to be looked at now, by this thread; until [`end_taking`], others go on
+/// Whether all areas are to be looked at now, by this thread; until [`end_looking`], others go on
 /// looking themselves.
 pub(super) fn take_moved() -> bool {
-    let under_way = |now: usize| (now & MOVED != 0).then(|| now - MOVED + UNDER_WAY);
+    let under_way = |now: usize| (now & MOVED != 0).then(|| now - MOVED + LOOKING);
     !is_settled() && UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Acquire, under_way).is_ok()
+}
+
+/// Says that they were looked at.
+pub(super) fn end_looking() {
+    end(LOOKING);
+}
+
+/// (A child that was forked since the beginning has [begun again](begin_again).)
+fn end(what: usize) {
+    let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(what));
 }
 
 /// Says that the program is about to call something that may take addresses away from areas: a
@@ -42,10 +56,9 @@ pub(super) fn begin_taking() {
     UNSETTLED.fetch_add(UNDER_WAY, Ordering::AcqRel);
 }
 
-/// Says that it has been done, and looked at. (A child that was forked between the two has [begun
-/// again](begin_again).)
+/// Says that it has been done, and looked at.
 pub(super) fn end_taking() {
-    let _ = UNSETTLED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| now.checked_sub(UNDER_WAY));
+    end(UNDER_WAY);
 }
 
 /// For a forked child, which has none of the threads that were about to take addresses away: what

@@ -97,9 +97,7 @@ pub unsafe extern "C" fn areas_place(
         let area = change(area, WHAT)?;
         // SAFETY: NULL or a placement (C's promise).
         let placement = unsafe { placement_at(placement) }?;
-        let end = offset
-            .checked_add(size)
-            .ok_or_else(|| invalid(WHAT, "it exceeds the address space"))?;
+        let end = offset.checked_add(size).ok_or_else(|| invalid(WHAT, "it exceeds the address space"))?;
         each!(area, area => area.place(offset..end, placement))
     })
 }
@@ -125,9 +123,7 @@ pub unsafe extern "C" fn areas_place_split(
         let area = change(area, WHAT)?;
         // SAFETY: NULL, or as many as C says.
         let parts = unsafe { parts_at(parts, count, WHAT) }?;
-        let end = offset
-            .checked_add(size)
-            .ok_or_else(|| invalid(WHAT, "it exceeds the address space"))?;
+        let end = offset.checked_add(size).ok_or_else(|| invalid(WHAT, "it exceeds the address space"))?;
         each!(area, area => area.place_split(offset..end, parts))
     })
 }

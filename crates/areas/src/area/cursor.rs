@@ -21,7 +21,7 @@ use crate::error::{ErrorKind, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It ends where its area ends at that moment. A read there returns 0 bytes, and so does a write
+/// It ends where its area ends at that moment, or its addresses here do. A read there returns 0 bytes, and so does a write
 /// ([`Write::write_all`] then fails with [`WriteZero`](io::ErrorKind::WriteZero)): a cursor never
 /// makes an area larger. It may be moved beyond the end, where there is nothing to be read or
 /// written. Other errors are the area's own ([`read_at`](Area::read_at),
@@ -49,7 +49,8 @@ impl Over<'_> {
         match self {
             Over::Shared(area) => area.size(),
             Over::Slice(slice) => slice.len(),
-            Over::Resizable(area) => area.size(),
+            // Another holder may have made it larger than its addresses here.
+            Over::Resizable(area) => area.size().min(area.reserve()),
             Over::Stored(area) => area.size(),
         }
     }

@@ -241,6 +241,15 @@ impl<K: AreaKind> Area<K> {
         }
     }
 
+    /// Before it is withdrawn, and stays: another part of its object neither grows over it nor frees
+    /// its memory from then on.
+    pub(super) fn note_hidden_part(&self) {
+        if self.object.get().is_some_and(|object| !object.piece().is_whole()) {
+            // Where it cannot be noted, its maker may not note it either.
+            let _ = self.object.get().map(Object::mark_held);
+        }
+    }
+
     /// Refuses what makes no sense for a part of an object.
     pub(super) fn refuse_part(&self, what: impl FnOnce() -> String) -> Result<()> {
         match self.object.get().map(Object::piece) {

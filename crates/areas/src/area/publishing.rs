@@ -200,6 +200,7 @@ impl<K: Clonable> Area<K> {
     /// # Ok::<(), areas::Error>(())
     /// ```
     pub fn unpublish(&mut self) -> Option<Name> {
+        self.note_hidden_part();
         self.publication.take().and(self.name.take())
     }
 
@@ -235,6 +236,7 @@ impl<K: Clonable> Area<K> {
     pub fn retire(&mut self) -> Result<()> {
         let object = &self.object;
         object.refuse_physical(|| format!("retire {self}"))?;
+        self.note_hidden_part();
         object.mark_retired().map_err(|error| match error.errno() {
             Some(errno) if errno == sys::Errno::PERM.into() => {
                 Error::new(ErrorKind::NotPermitted, format!("retire {self}"))

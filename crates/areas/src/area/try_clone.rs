@@ -5,6 +5,7 @@ use super::{AnyArea, Area, Clonable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::headroom;
+use crate::object::Extent;
 use crate::provider::{Provider, Request, System};
 
 impl<K: Clonable> Area<K> {
@@ -28,11 +29,17 @@ impl<K: Clonable> Area<K> {
     /// # Errors
     /// [`ErrorKind::Limit`] over a limit of this process (descriptors, addresses, locked memory);
     /// [`ErrorKind::NoMemory`] where the pool lacks hugetlb pages that were taken away;
-    /// [`ErrorKind::System`] with what the kernel said.
+    /// [`ErrorKind::NotPermitted`] where a sandbox keeps it from being noted that a resizable area
+    /// has several holders; [`ErrorKind::System`] with what the kernel said.
     #[doc(alias = "dup")]
     pub fn try_clone(&self) -> Result<Self> {
         let what = || format!("clone {self}");
         headroom::keep(what)?;
+        if let Extent::Resizable { .. } = self.object.extent() {
+            // Either may take more addresses than the other before it is published: who grows asks
+            // for the room of all.
+            self.object.mark_uneven()?;
+        }
         let object =
             self.object.again().map_err(|error| Error::new(error.kind(), what()).caused_by(error))?;
         let mut request = Request::object(&object).protection(self.protection());

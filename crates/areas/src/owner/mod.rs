@@ -36,8 +36,7 @@ const FIRST: u64 = (1 << 62) + (1 << 61);
 const ATTEMPTS: u32 = 8;
 const WHAT: &str = "mark an area's memory as that of a lock's owner";
 
-/// Held while a mark has a descriptor, which a forked child would inherit. First in the order of
-/// what `fork` takes.
+/// Held while a mark has a descriptor, which a forked child would inherit.
 static GATE: Mutex<()> = Mutex::new(());
 /// All marks of this process. A thread that holds it waits for nothing else.
 static BOOK: Mutex<Book> = Mutex::new(Book { memory: Vec::new(), marks: Vec::new() });
@@ -323,7 +322,7 @@ thread_local! {
     static FORKING_BOOK: Held<MutexGuard<'static, Book>> = const { Held::new() };
 }
 
-/// What a fork takes before all else: no mark has a descriptor.
+/// What a fork takes before the registry's: no mark has a descriptor.
 static GATE_PART: Part = Part::new(
     Order::OwnersGate,
     || FORKING_GATE.with(|held| held.lock(gate)),

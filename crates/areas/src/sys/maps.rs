@@ -111,7 +111,11 @@ pub(crate) fn read_own() -> std::io::Result<String> {
 /// other one; else the whole text is read. Other threads may map and unmap concurrently: each
 /// answer is of its moment.
 pub(crate) fn within(range: Range<usize>) -> Result<Vec<Region>> {
-    let file = super::text::open(OWN).map_err(errno_of)?;
+    let file = match super::text::open(OWN).map_err(errno_of) {
+        // None is free: the one that is kept open, if there is one.
+        Err(errno @ (Errno::MFILE | Errno::NFILE)) => return asked_by_kept(range).ok_or(errno),
+        opened => opened?,
+    };
     match asked(&file, range.clone()) {
         Some(answer) => answer,
         None => {
@@ -233,31 +237,50 @@ fn asked(file: &File, range: Range<usize>) -> Option<Result<Vec<Region>>> {
     if REFUSED.load(Ordering::Relaxed) {
         return None;
     }
+    match regions(file.as_fd(), range) {
+        // Too old a kernel, or a sandbox that forbids what it does not know.
+        Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
+            REFUSED.store(true, Ordering::Relaxed);
+            None
+        }
+        answer => Some(answer),
+    }
+}
+
+/// The same by the descriptor that is kept open; `None` where there is none that answers.
+fn asked_by_kept(range: Range<usize>) -> Option<Vec<Region>> {
+    let number = KEPT.load(Ordering::Acquire);
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: the number is borrowed for questions that change nothing; of one that the program has
+    // closed the kernel says EBADF, and of another file there ENOTTY. (It is not -1: just looked
+    // at.)
+    let maps = unsafe { BorrowedFd::borrow_raw(number) };
+    regions(maps, range).ok()
+}
+
+/// What a `maps` answers, one question a mapping.
+fn regions(maps: BorrowedFd<'_>, range: Range<usize>) -> Result<Vec<Region>> {
     let mut regions = Vec::new();
     let mut at = range.start;
     while at < range.end {
-        match at_or_above(file, at) {
-            Ok(Some(region)) if region.end <= at => return Some(Err(Errno::RANGE)),
-            Ok(Some(region)) if region.start >= range.end => break,
-            Ok(Some(region)) => {
+        match at_or_above(maps, at)? {
+            Some(region) if region.end <= at => return Err(Errno::RANGE),
+            Some(region) if region.start >= range.end => break,
+            Some(region) => {
                 at = region.end;
                 regions.push(region);
             }
-            Ok(None) => break,
-            // Too old a kernel, or a sandbox that forbids what it does not know.
-            Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
-                REFUSED.store(true, Ordering::Relaxed);
-                return None;
-            }
-            Err(errno) => return Some(Err(errno)),
+            None => break,
         }
     }
-    Some(Ok(regions))
+    Ok(regions)
 }
 
 /// The mapping that has an address, or the next one above it.
-fn at_or_above(maps: &File, address: usize) -> Result<Option<Region>> {
-    query(maps.as_fd(), address, flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64)
+fn at_or_above(maps: BorrowedFd<'_>, address: usize) -> Result<Option<Region>> {
+    query(maps, address, flag::PROCMAP_QUERY_COVERING_OR_NEXT_VMA as u64)
 }
 
 /// The mapping that is asked for, if there is one.

@@ -164,3 +164,27 @@ fn a_cursor_follows_an_area_that_grows_and_shrinks() {
     assert_eq!(cursor.read(&mut more).unwrap(), 2);
     assert_eq!(cursor.read(&mut more).unwrap(), 0);
 }
+
+#[test]
+fn a_cursor_ends_where_the_addresses_of_its_clone_end() {
+    let mut area = areas::builder(page()).name("again: larger").resizable(4 * page()).unwrap();
+    let clone = registry::find("again: larger").unwrap().cloning().room(page()).open_resizable().unwrap();
+    area.resize(3 * page()).unwrap();
+    assert_eq!((clone.size(), clone.reserve()), (3 * page(), page()), "it is not published, and not asked");
+    let mut cursor = clone.cursor();
+    cursor.seek(SeekFrom::Start(page() as u64 - 2)).unwrap();
+    assert_eq!(cursor.write(b"four").unwrap(), 2);
+    assert_eq!(cursor.write(b"ur").unwrap(), 0);
+}
+
+#[test]
+fn what_a_clone_by_hand_lacks_room_for_is_not_grown_to() {
+    let mut area = areas::builder(page()).resizable(2 * page()).unwrap();
+    let mut clone = area.try_clone().unwrap();
+    area.widen_reserve(8 * page()).unwrap();
+    clone.publish("again: narrower").unwrap();
+    let error = area.resize(4 * page()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
+    assert_eq!((area.size(), clone.size()), (page(), page()));
+    area.resize(2 * page()).unwrap();
+}

@@ -329,3 +329,23 @@ fn without_a_descriptor_it_stays_as_it_was() {
         String::new()
     });
 }
+
+#[test]
+fn a_part_does_not_grow_over_one_that_is_hidden() {
+    for retire in [false, true] {
+        let area = numbered("hidden");
+        let base = area.as_ptr();
+        unmap(base, 4, 8);
+        let mut parts = area.reconcile().unwrap();
+        let mut hidden = parts.pop().unwrap();
+        let mut first = parts.pop().unwrap();
+        match retire {
+            true => hidden.retire().unwrap(),
+            false => assert!(hidden.unpublish().is_some()),
+        }
+        let error = first.resize(6 * page()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
+        drop(first);
+        assert_eq!(numbers(&hidden), (9..=16).collect::<Vec<u8>>());
+    }
+}

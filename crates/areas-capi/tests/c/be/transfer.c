@@ -175,6 +175,49 @@ static void to_who_has_called_nothing(void)
 	check_child(child, 0);
 }
 
+/* A team that unmaps what it was given, before any call of its takes that in, and has an area of its own there by then. */
+static int unmapper(int from, int to)
+{
+	area_info info;
+	area_id id, own;
+	void *address;
+	call(FIND);
+	check_send(to, 'r');
+	id = hear_id(from);
+	CHECK_EQ(get_area_info(id, &info), B_OK);
+	address = info.address;
+	CHECK_EQ(munmap(address, info.size), 0);
+	own = create_area("own", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
+	CHECK(own > 0 && address == info.address);
+	strcpy(address, "own");
+	CHECK_EQ(delete_area(id), B_BAD_VALUE);
+	CHECK_STR((char *)address, "own");
+	CHECK_EQ(area_for(address), own);
+	CHECK_EQ(get_area_info(own, &info), B_OK);
+	CHECK_EQ(resize_area(own, 2 * PAGE), B_OK);
+	CHECK_STR((char *)address, "own");
+	CHECK_EQ(delete_area(own), B_OK);
+	return 0;
+}
+
+static void to_who_unmaps_it(void)
+{
+	int to[2], from[2];
+	void *address;
+	area_id there;
+	pid_t child;
+	CHECK(pipe(to) == 0 && pipe(from) == 0);
+	child = check_fork();
+	if (child == 0)
+		_exit(unmapper(to[0], from[1]));
+	CHECK_EQ(check_hear(from[0]), 'r');
+	there = _kern_transfer_area(gift(&address), &address, B_ANY_ADDRESS, child);
+	CHECK(there > 0);
+	send_id(to[1], there);
+	check_child(child, 0);
+	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
+}
+
 /* The giver is dead before the receiver calls; the id goes from hand to hand. */
 static void the_giver_dies_at_once(void)
 {
@@ -243,6 +286,7 @@ int main(void)
 {
 	int first;
 	to_who_has_called_nothing();
+	to_who_unmaps_it();
 	for (first = FIND; first < FIRST_CALLS; first++)
 		to_who_has_only_looked(first);
 	the_giver_dies_at_once();

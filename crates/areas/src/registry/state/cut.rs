@@ -22,7 +22,7 @@ impl State {
             let (now, number) = (held.area.clone(), held.number);
             if before.address != now.address {
                 self.leave(before.address, key);
-                self.addresses.insert(now.address, key);
+                self.addresses.entry(now.address).or_insert(key);
             }
             if let (Some(team), Some(number)) = (&mut self.own, number) {
                 let _ = team.update(number, &now);
@@ -39,7 +39,7 @@ impl State {
             .map(|area| {
                 let key = Key(self.next_key);
                 self.next_key += 1;
-                self.addresses.insert(area.address, key);
+                self.addresses.entry(area.address).or_insert(key);
                 self.held.insert(key, Held { area, number: None });
                 self.waiting = true;
                 key
