@@ -100,7 +100,7 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
 
 /// Deletes one of the caller's own areas.
 #[unsafe(no_mangle)]
-extern "C" fn delete_area(id: i32) -> i32 {
+pub(super) extern "C" fn delete_area(id: i32) -> i32 {
     guarded(ERROR, || number(delete(id)))
 }
 

@@ -124,9 +124,11 @@ mod tests {
     use areas::{Address, PageSize, Reservation};
 
     use super::*;
-    use crate::be::areas::{resize_area, with_own_of};
+    use crate::be::areas::{delete_area, resize_area, with_own_of};
     use crate::forking::alone;
     use crate::held::{Held, open};
+
+    const NAME: &str = "finding: an area";
 
     fn page() -> usize {
         PageSize::base().bytes()
@@ -140,7 +142,7 @@ mod tests {
     fn make(entered: &Entered, address: usize, pages: usize) -> i32 {
         let size = pages * page();
         let area = areas::builder(size).at(Address::Exactly(address)).resizable(size).unwrap();
-        entered.publish(Held::Resizable(area), "an area".parse().unwrap()).unwrap()
+        entered.publish(Held::Resizable(area), NAME.parse().unwrap()).unwrap()
     }
 
     /// An area of 8 pages at page 8 that the program has unmapped a part of, and another one that
@@ -210,8 +212,17 @@ mod tests {
             let told = other.join().unwrap();
             assert_eq!(told.told, area_for(at(asked)), "the same as afterwards");
             assert!(registry::get(AreaId::new(told.new).unwrap()).unwrap().is_mapped());
+            delete_all();
             told
         }
+    }
+
+    /// Other tests of this process find it as it was.
+    fn delete_all() {
+        while let Ok(area) = registry::find(NAME) {
+            assert_eq!(delete_area(area.id().get()), 0);
+        }
+        drop(Entered::new().unwrap());
     }
 
     fn unmap(address: usize, pages: usize) {
@@ -268,6 +279,7 @@ mod tests {
         rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
         assert!(registry::get(AreaId::new(new).unwrap()).unwrap().is_mapped());
         assert_eq!(area_for(at(low)), new);
+        delete_all();
     }
 
     /// One thread unmaps the first page of an area again and again; others use it by its id, which
@@ -299,5 +311,6 @@ mod tests {
                 });
             }
         });
+        delete_all();
     }
 }

@@ -10,7 +10,7 @@ use std::io::{PipeWriter, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{MutexGuard, Once};
 use std::time::Duration;
 
 use areas::registry;
@@ -34,7 +34,6 @@ thread_local! {
 /// Panics of a row's child are reported to its parent. All tests of this folder run one at a time:
 /// a child that is forked while another thread panics finds locks of the standard library taken.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
@@ -45,7 +44,7 @@ pub(super) fn alone() -> MutexGuard<'static, ()> {
             });
         }));
     });
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+    crate::forking::alone()
 }
 
 fn count() {

@@ -86,22 +86,17 @@ impl Entered {
     }
 
     /// Has all areas looked at that an address lies in as far as is known here, once no other
-    /// thread is in the middle of cutting them. One that is in the middle of something that takes
-    /// longer is not waited for: no area may be there at all.
+    /// thread is in the middle of something with them.
     fn settle_around(&self, address: usize) {
-        const PATIENCE: usize = 1000;
-        for place in self.below(address.saturating_add(1)) {
-            let opened = (0..PATIENCE).find_map(|attempt| {
-                if attempt > 0 {
-                    std::thread::yield_now();
-                }
-                match place.try_lock() {
-                    Ok(held) => Some(held),
-                    Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                    Err(TryLockError::WouldBlock) => None,
-                }
-            });
-            let Some(mut held) = opened else { continue };
+        let places: Vec<(usize, Place)> =
+            all().places.range(..=address).rev().map(|(&key, place)| (key, place.clone())).collect();
+        for (key, place) in places {
+            let mut held = match place.try_lock() {
+                Ok(held) => held,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if registry::reaches(key, address) => open(&place),
+                Err(TryLockError::WouldBlock) => continue,
+            };
             let Some(area) = &*held else { continue };
             let start = area.as_ptr().addr();
             if address < start + area.reserve() {

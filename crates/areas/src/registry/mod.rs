@@ -305,6 +305,14 @@ pub fn may_overlap(start: usize, len: usize) -> bool {
     by_address::may_overlap(start as u64, len as u64)
 }
 
+/// Whether a published area of this process that begins at an address is said to reach to another
+/// one, its reserve included: for the C edge.
+#[doc(hidden)]
+#[must_use]
+pub fn reaches(start: usize, address: usize) -> bool {
+    state::state().is_ok_and(|state| state.reaches(start as u64, address as u64))
+}
+
 /// Waits until there is an area of that name, and gives it as [`find`] does. Without a time-out it
 /// waits forever.
 ///

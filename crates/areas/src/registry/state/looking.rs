@@ -48,6 +48,12 @@ impl State {
         Some(Source::new(Holder::Own, record))
     }
 
+    /// Whether an area of ours that begins at `start` is said to reach to an address.
+    pub(in crate::registry) fn reaches(&self, start: u64, address: u64) -> bool {
+        let held = self.addresses.get(&start).and_then(|key| self.held.get(key));
+        held.is_some_and(|held| (start..start.saturating_add(held.area.span)).contains(&address))
+    }
+
     /// The name of an area of ours that has an address, and is published no more because its
     /// descriptor was closed.
     pub(in crate::registry) fn lost_at(&self, address: u64) -> Option<Name> {
