@@ -268,7 +268,7 @@ mod tests {
     fn every_module_has_a_layer() {
         let lib = ("lib.rs", "mod low;\nmod more;\n");
         let found = faults(ORDER, &[lib, ("low.rs", ""), ("more/mod.rs", "")]);
-        assert_eq!(found, ["more is in no layer", "high has a layer, and is no module"]);
+        assert_eq!(found, ["more is in no layer", "high has a layer, and is not a module"]);
     }
 
     #[test]

@@ -137,8 +137,8 @@ unsafe extern "C" fn _get_next_area_info(
             Ok(found) => {
                 // SAFETY: `cookie` is NULL, or points to room for the value (the caller).
                 unsafe { layout::put(cookie, found.address.cast_signed()) };
-                // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is the
-                // structure's size (checked).
+                // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is
+                // the structure's size (checked).
                 unsafe { layout::put(info, found) };
                 OK
             }

@@ -145,8 +145,8 @@ unsafe extern "C" fn _get_thread_info(thread: i32, info: *mut ThreadInfo, size: 
         }
         match describe(thread) {
             Ok(found) => {
-                // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is the
-                // structure's size (checked).
+                // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is
+                // the structure's size (checked).
                 unsafe { layout::put(info, found) };
                 OK
             }

@@ -34,7 +34,8 @@ impl Areas {
     }
 
     /// Takes in the place of an area that was mapped there just now. One that was there is empty,
-    /// as its area was cut; if it is not, it is kept, as its area would unmap what is the new one's.
+    /// as its area was cut; if it is not, it is kept, as its area would unmap what is the new
+    /// one's.
     pub(super) fn insert_new(&mut self, address: usize, place: Place) {
         if let Some(former) = self.places.insert(address, place)
             && !is_empty(&former)

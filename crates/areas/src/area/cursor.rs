@@ -21,11 +21,11 @@ use crate::error::{ErrorKind, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It ends where its area ends at that moment, or its addresses here do. A read there returns 0 bytes, and so does a write
-/// ([`Write::write_all`] then fails with [`WriteZero`](io::ErrorKind::WriteZero)): a cursor never
-/// makes an area larger. It may be moved beyond the end, where there is nothing to be read or
-/// written. Other errors are the area's own ([`read_at`](Area::read_at),
-/// [`write_at`](Area::write_at)), inside of the [`io::Error`].
+/// It ends where its area ends at that moment, or its addresses here do. A read there returns 0
+/// bytes, and so does a write ([`Write::write_all`] then fails with
+/// [`WriteZero`](io::ErrorKind::WriteZero)): a cursor never makes an area larger. It may be moved
+/// beyond the end, where there is nothing to be read or written. Other errors are the area's own
+/// ([`read_at`](Area::read_at), [`write_at`](Area::write_at)), inside of the [`io::Error`].
 ///
 /// Each call is one copy, and of resizable and stored areas a system call: small reads and writes
 /// are cheaper through [`io::BufReader`] and [`io::BufWriter`]. Private and frozen areas lend their

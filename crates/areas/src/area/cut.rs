@@ -241,8 +241,8 @@ impl<K: AreaKind> Area<K> {
         }
     }
 
-    /// Before it is withdrawn, and stays: another part of its object neither grows over it nor frees
-    /// its memory from then on.
+    /// Before it is withdrawn, and stays: another part of its object neither grows over it nor
+    /// frees its memory from then on.
     pub(super) fn note_hidden_part(&self) {
         if self.object.get().is_some_and(|object| !object.piece().is_whole()) {
             // Where it cannot be noted, its maker may not note it either.
