@@ -244,7 +244,7 @@ fn filling_and_locking() {
           help: that limit is not exceeded: seccomp or vm.max_map_count (COUNT mappings in use) is the likely cause
 
         mlock2, a page that does not come
-        NoMemory: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): EAGAIN; some of its pages could not be brought in
+        NoMemory: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): EAGAIN; some of its pages could not be populated
           help: free some memory, or see the limit of the control group (memory.max)
 
         mlock2, a lazy lock, missing
