@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use areas_testing::{descriptors, processes, status};
 use tempfile::TempDir;
@@ -25,6 +26,9 @@ pub(crate) struct Podman {
     runtime: &'static str,
     /// A first container ran.
     works: bool,
+    /// What shared memory the machine has is measured: `cargo test` runs tests side by side.
+    #[expect(dead_code, reason = "kept for its drop")]
+    alone: MutexGuard<'static, ()>,
 }
 
 impl Podman {
@@ -48,7 +52,9 @@ impl Podman {
             return Err("root has not CAP_SYS_ADMIN here".into());
         }
         let runtime = RUNTIMES.into_iter().find(|path| Path::new(path).exists()).ok_or("runc is not here")?;
-        let mut podman = Podman { folder: tempfile::tempdir().unwrap(), runtime, works: false };
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut podman = Podman { folder: tempfile::tempdir().unwrap(), runtime, works: false, alone };
         // Users of containers come through it.
         fs::set_permissions(podman.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let root = podman.root();
