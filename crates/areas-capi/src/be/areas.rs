@@ -33,18 +33,13 @@ pub(super) fn with_own_of<T>(
     if !source.is_own() {
         return Err(wrong(NOT_ALLOWED, what, "it belongs to another team"));
     }
-    let address_of = |held: &Option<Held>| held.as_ref().map(|area| area.as_ptr().addr());
     let done = entered.with(&source, |place, held| {
-        let mut address = address_of(held);
         entered.settle(place, held).map_err(status_of)?;
-        let done = match address_of(held) {
-            Some(now) => {
-                address = Some(now);
-                then(held)
-            }
-            None => Err(wrong(BAD_VALUE, what, "the program has unmapped all of it, and so it is gone")),
+        let Some(address) = held.as_ref().map(|area| area.as_ptr().addr()) else {
+            return Err(wrong(BAD_VALUE, what, "the program has unmapped all of it, and so it is gone"));
         };
-        if let (None, Some(address)) = (&*held, address) {
+        let done = then(held);
+        if held.is_none() {
             entered.forget(address, place);
         }
         done

@@ -41,9 +41,6 @@ pub(super) fn clear(entered: &Entered, address: usize, size: usize) -> bool {
         }
         // Only what is its own is released.
         let settled = entered.settle(&place, &mut held);
-        if held.is_none() {
-            entered.forget(start, &place);
-        }
         let Some(Held::Resizable(area)) = &mut *held else { continue };
         if settled.is_ok() && area.lock() == Lock::None && address > start && start + area.mapped() <= address
         {

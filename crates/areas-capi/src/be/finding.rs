@@ -138,6 +138,11 @@ mod tests {
         with_exposed_provenance_mut(address)
     }
 
+    /// Free, once nothing reserves them any more, and far from where the kernel puts stacks.
+    fn free_addresses() -> usize {
+        Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28)
+    }
+
     /// Makes an area of some pages at an exact address.
     fn make(entered: &Entered, address: usize, pages: usize) -> i32 {
         let size = pages * page();
@@ -167,8 +172,7 @@ mod tests {
         fn ask(self) -> Told {
             let _alone = alone();
             let entered = Entered::new().unwrap();
-            // Free, once nothing reserves them any more, and far from where the kernel puts stacks.
-            let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+            let low = free_addresses();
             let address = move |number: usize| low + number * page();
             let former = make(&entered, address(8), 8);
             let place = entered.with(&source_of(former).unwrap(), |place, _| place.clone()).unwrap();
@@ -269,7 +273,7 @@ mod tests {
     fn an_area_with_the_last_descriptor_is_not_unmapped_with_a_former_one() {
         let _alone = alone();
         let entered = Entered::new().unwrap();
-        let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+        let low = free_addresses();
         make(&entered, low, 8);
         unmap(low, 8);
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -296,7 +300,7 @@ mod tests {
         const PAGES: usize = 2000;
         let _alone = alone();
         let entered = Entered::new().unwrap();
-        let low = Reservation::new(1 << 30, page()).unwrap().address() + (1 << 28);
+        let low = free_addresses();
         let id = make(&entered, low, PAGES);
         drop(entered);
         let done = AtomicBool::new(false);

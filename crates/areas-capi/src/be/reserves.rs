@@ -87,12 +87,8 @@ fn give_reserves_back(entered: &Entered) -> bool {
         let Ok(mut held) = place.try_lock() else { continue };
         let has_reserve = |held: &Option<Held>| matches!(held, Some(Held::Resizable(area)) if area.reserve() > area.mapped());
         // Only what is its own is released.
-        let address = held.as_ref().map(|area| area.as_ptr().addr());
         if !has_reserve(&held) || entered.settle(&place, &mut held).is_err() {
             continue;
-        }
-        if let (None, Some(address)) = (&*held, address) {
-            entered.forget(address, &place);
         }
         let Some(Held::Resizable(area)) = &mut *held else { continue };
         let (mapped, before) = (area.mapped(), area.reserve());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::Held;
 
@@ -76,10 +76,7 @@ impl Areas {
 
 /// One that a thread has open is not.
 fn is_empty(place: &Place) -> bool {
-    match place.try_lock() {
-        Ok(held) => held.is_none(),
-        Err(_) => false,
-    }
+    try_open(place).is_some_and(|held| held.is_none())
 }
 
 pub(super) fn all() -> MutexGuard<'static, Areas> {
@@ -89,4 +86,13 @@ pub(super) fn all() -> MutexGuard<'static, Areas> {
 /// Opens an area's mutex.
 pub(crate) fn open(place: &Place) -> MutexGuard<'_, Option<Held>> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same, if no thread has it open.
+pub(super) fn try_open(place: &Place) -> Option<MutexGuard<'_, Option<Held>>> {
+    match place.try_lock() {
+        Ok(held) => Some(held),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

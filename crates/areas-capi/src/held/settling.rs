@@ -1,12 +1,12 @@
 //! What the program has taken away from areas itself: looked for, and cut from them.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 
 use areas::registry::{self, Source};
 use areas::{AreaId, Error, ErrorKind, PageSize, Rejected, Result};
 
-use super::places::{Place, all, open};
+use super::places::{Place, all, open, try_open};
 use super::unsettled::{is_moved, note_moved};
 use super::{Entered, Held};
 
@@ -91,20 +91,16 @@ impl Entered {
         let places: Vec<(usize, Place)> =
             all().places.range(..=address).rev().map(|(&key, place)| (key, place.clone())).collect();
         for (key, place) in places {
-            let mut held = match place.try_lock() {
-                Ok(held) => held,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if registry::reaches(key, address) => open(&place),
-                Err(TryLockError::WouldBlock) => continue,
+            let mut held = match try_open(&place) {
+                Some(held) => held,
+                None if registry::reaches(key, address) => open(&place),
+                None => continue,
             };
             let Some(area) = &*held else { continue };
             let start = area.as_ptr().addr();
             if address < start + area.reserve() {
                 // What cannot be cut now may still hide no area.
                 let _ = self.settle(&place, &mut held);
-                if held.is_none() {
-                    self.forget(start, &place);
-                }
             }
         }
     }
@@ -115,15 +111,7 @@ impl Entered {
     /// # Errors
     /// As [`settle`](Self::settle).
     pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
-        let settled = self.with(source, |place, held| {
-            let address = held.as_ref().map(|area| area.as_ptr().addr());
-            self.settle(place, held)?;
-            if let (None, Some(address)) = (&*held, address) {
-                self.forget(address, place);
-            }
-            Ok(())
-        });
-        match settled {
+        match self.with(source, |place, held| self.settle(place, held)) {
             Ok(settled) => settled,
             Err(error) if error.kind() == ErrorKind::NoSuchArea => Ok(()),
             Err(error) => Err(error),
@@ -169,18 +157,16 @@ impl Entered {
         // One at a time: mostly there is one, of thousands.
         while let Some((key, place)) = self.next_below(end).filter(|(key, _)| *key >= lowest) {
             end = key;
-            let mut held = match place.try_lock() {
-                Ok(held) => held,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if waits => open(&place),
-                Err(TryLockError::WouldBlock) => {
+            let mut held = match try_open(&place) {
+                Some(held) => held,
+                None if waits => open(&place),
+                None => {
                     note_moved();
                     continue;
                 }
             };
             let Some(area) = &*held else { continue };
-            let address = area.as_ptr().addr();
-            if address + area.reserve() <= range.start {
+            if area.as_ptr().addr() + area.reserve() <= range.start {
                 match is_moved() {
                     // One that lies around this one may still be said to have the addresses.
                     true => continue,
@@ -189,9 +175,6 @@ impl Entered {
                 }
             }
             what(&place, &mut held)?;
-            if held.is_none() {
-                self.forget(address, &place);
-            }
         }
         Ok(())
     }
@@ -208,6 +191,7 @@ impl Entered {
     }
 
     /// Releases some of an area's addresses, in bytes from its beginning: whole pages of its.
+    /// Where nothing is left, its place is forgotten.
     fn cut(&self, place: &Place, held: &mut Option<Held>, lost: &[Range<usize>]) -> Result<()> {
         let Some(area) = held.take() else { return Ok(()) };
         let page = page_size(&area).bytes();

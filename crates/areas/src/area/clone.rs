@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{AnyArea, Area, Frozen, Resizable, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::Lock;
 use crate::mapping::{Reservation, headroom};
 use crate::nodes::Placement;
 use crate::object::{Extent, Object};
@@ -445,14 +444,8 @@ impl<'a> CloneBuilder<'a> {
         area.note = note;
         let what = || format!("clone area {} {:?}", record.id, record.name);
         area.take_missing(what)?;
-        if record.lock != Lock::None {
-            area.apply_lock(record.lock, &format!("a clone of area {:?}", record.name))?;
-            match area.prove_lock(record.lock, what) {
-                // Our own word, which was measured when the area was made, by who might then.
-                Err(error) if self.source.is_own() && error.kind() == ErrorKind::NotPermitted => {}
-                proved => proved?,
-            }
-        }
+        let whose = || format!("a clone of area {:?}", record.name);
+        area.lock_clone(record.lock, self.source.is_own(), whose, what)?;
         if let Some(name) = name {
             area.publish_new(name)?;
             if let Extent::Resizable { .. } = record.extent {

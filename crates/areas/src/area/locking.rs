@@ -49,6 +49,26 @@ impl Area<Shared> {
 }
 
 impl<K: Clonable> Area<K> {
+    /// Locks a clone as its source is, and holds what that demands of page frames against where
+    /// they are. Of a source that is this process's `own`, that was measured when it was made, by
+    /// who might then.
+    pub(super) fn lock_clone(
+        &mut self,
+        lock: Lock,
+        own: bool,
+        whose: impl FnOnce() -> String,
+        what: impl FnOnce() -> String,
+    ) -> Result<()> {
+        if lock == Lock::None {
+            return Ok(());
+        }
+        self.apply_lock(lock, &whose())?;
+        match self.prove_lock(lock, what) {
+            Err(error) if own && error.kind() == ErrorKind::NotPermitted => Ok(()),
+            proved => proved,
+        }
+    }
+
     /// Holds what a lock demands of page frames, on another process's word, against where they are.
     pub(super) fn prove_lock(&mut self, lock: Lock, what: impl FnOnce() -> String) -> Result<()> {
         let Some(demand) = lock.demand() else { return Ok(()) };

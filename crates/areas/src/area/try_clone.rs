@@ -3,7 +3,6 @@
 use super::clone::clone_placement;
 use super::{AnyArea, Area, Clonable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::Lock;
 use crate::mapping::headroom;
 use crate::object::Extent;
 use crate::provider::{Provider, Request, System};
@@ -52,14 +51,7 @@ impl<K: Clonable> Area<K> {
         let mut clone: Self = Area::over(mapping, object, self.placement.clone());
         clone.note = self.note.clone();
         clone.take_missing(what)?;
-        if self.lock != Lock::None {
-            clone.apply_lock(self.lock, &format!("a clone of {self}"))?;
-            match clone.prove_lock(self.lock, what) {
-                // It was measured when the area was made, by who might then.
-                Err(error) if error.kind() == ErrorKind::NotPermitted => {}
-                proved => proved?,
-            }
-        }
+        clone.lock_clone(self.lock, true, || format!("a clone of {self}"), what)?;
         if self.undumped {
             clone.exclude_from_dump()?;
         }
