@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 DTYPES = ["u1", "i4", "f8", "S3", "c16", [("a", "i2"), ("b", "u1")]]
 #: Bytes of the largest array that `grow` makes here: 64 rows of 6 times 6 numbers of 16 bytes.
-MOST = 64 * 6 * 6 * 16
+MAX_BYTES = 64 * 6 * 6 * 16
 #: Errors that a call may end with. All else is a finding.
 ALLOWED = (areas.Error, ValueError, TypeError, BufferError, IndexError)
 
@@ -32,7 +32,7 @@ class Memory:
     """An area's memory, and the model of it."""
 
     def __init__(self, nbytes):
-        self.model = np.zeros(max(nbytes, MOST), "u1")
+        self.model = np.zeros(max(nbytes, MAX_BYTES), "u1")
         self.frozen = False
 
 

@@ -42,7 +42,7 @@ void hold(const struct world *world)
 		MPI_Iallreduce(&mine, &any, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD, &request);
 		wait_idly(&request);
 		/* Where a process removed the registry's folder, its areas are published again. */
-		if (areas_keep() < 0 && !said) {
+		if (areas_ensure_published() < 0 && !said) {
 			fprintf(stderr, "areas-spread: rank %d: %s\n", world->rank, areas_error_help());
 			said = 1;
 		}

@@ -55,7 +55,7 @@ const TYPES: [(&str, &str); 41] = [
     ("Verified", "areas_verification"),
     ("Elsewhere", "areas_misplaced"),
     ("Moved", "areas_migration"),
-    ("Stayed", "areas_stayed"),
+    ("Unmoved", "areas_unmoved"),
     ("Receiving", "areas_receiving"),
     ("Gate", "areas_offer"),
     ("Offering", "areas_offering"),
@@ -78,7 +78,7 @@ const TYPES: [(&str, &str); 41] = [
     ("OnFallback", "areas_on_fallback"),
     ("OnRun", "areas_on_run"),
     ("OnMisplaced", "areas_on_misplaced"),
-    ("OnStayed", "areas_on_stayed"),
+    ("OnUnmoved", "areas_on_unmoved"),
     ("OnNode", "areas_on_node"),
     ("OnDone", "areas_on_done"),
     ("Wanted", "areas_targets"),
@@ -183,6 +183,14 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 #define gathered collapsed
 #define AREAS_PATIENCE AREAS_DEFAULT_TIMEOUT
 #define AREAS_OWNER_NOBODY AREAS_OWNER_NONE
+#define areas_stayed areas_unmoved
+#define areas_on_stayed areas_on_unmoved
+#define AREAS_WHY_BUSY AREAS_UNMOVED_BUSY
+#define AREAS_WHY_MAPPED_BY_OTHERS AREAS_UNMOVED_MAPPED_BY_OTHERS
+#define AREAS_WHY_NO_ROOM AREAS_UNMOVED_NO_ROOM
+#define AREAS_WHY_GONE AREAS_UNMOVED_GONE
+#define AREAS_WHY_OTHER AREAS_UNMOVED_OTHER
+#define areas_keep areas_ensure_published
 #endif
 
 "

@@ -271,19 +271,19 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 #define AREAS_NODE_UNKNOWN -3
 
 // The pages are pinned (by DMA, for instance), or are being written back.
-#define AREAS_WHY_BUSY 1
+#define AREAS_UNMOVED_BUSY 1
 
 // Other processes have them mapped too, and moving such pages takes CAP_SYS_NICE.
-#define AREAS_WHY_MAPPED_BY_OTHERS 2
+#define AREAS_UNMOVED_MAPPED_BY_OTHERS 2
 
 // The node that they were to move to has no room.
-#define AREAS_WHY_NO_ROOM 3
+#define AREAS_UNMOVED_NO_ROOM 3
 
 // They were freed concurrently.
-#define AREAS_WHY_GONE 4
+#define AREAS_UNMOVED_GONE 4
 
 // Something else: see the kernel's error number.
-#define AREAS_WHY_OTHER 5
+#define AREAS_UNMOVED_OTHER 5
 
 // The receiver cannot write, which the kernel enforces.
 #define AREAS_SEND_READ_ONLY 1
@@ -807,9 +807,9 @@ typedef struct areas_stayed {
     size_t size;
     // The node that they were to move to.
     uint32_t target;
-    // AREAS_WHY_BUSY or another reason.
+    // AREAS_UNMOVED_BUSY or another reason.
     uint32_t why;
-    // The kernel's error number, where the reason is AREAS_WHY_OTHER; 0 otherwise.
+    // The kernel's error number, where the reason is AREAS_UNMOVED_OTHER; 0 otherwise.
     int32_t number;
     // 0.
     uint32_t reserved;

@@ -105,9 +105,9 @@ impl Object {
             self.check_may_take(size, &what)?;
             let more = size - now;
             let wanted = pool::Wanted::new(self.page_size(), more).placed(Some(&placement));
-            let set_aside = self.set_aside(now, more, &placement, wanted, &what)?;
+            let reserve = self.reserve(now, more, &placement, wanted, &what)?;
             let taken = self.allocate(now, more, &placement, &what)?;
-            drop(set_aside);
+            drop(reserve);
             match taken {
                 Ok(()) => self.saw(size as u64),
                 Err(errno) => {
@@ -139,7 +139,7 @@ impl Object {
     }
 
     /// A mapping behind the end: while it is there, the pool's pages for it are reserved.
-    fn set_aside(
+    fn reserve(
         &self,
         now: usize,
         more: usize,

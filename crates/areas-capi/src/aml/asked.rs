@@ -13,7 +13,7 @@ use super::nodes::{self, Bitmask};
 
 /// What an area asks of a place: AML's policies, in either interface's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum RequestedPolicy {
     Default,
     Bind,
     Preferred,
@@ -23,14 +23,14 @@ pub(super) enum Wish {
     WeightedInterleave,
 }
 
-impl Wish {
+impl RequestedPolicy {
     /// From `enum aml_area_linux_policy`.
     pub(super) fn of(policy: c_int) -> Result<Self> {
         match policy {
-            0 => Ok(Wish::Default),
-            1 => Ok(Wish::Bind),
-            2 => Ok(Wish::Preferred),
-            3 => Ok(Wish::Interleave),
+            0 => Ok(RequestedPolicy::Default),
+            1 => Ok(RequestedPolicy::Bind),
+            2 => Ok(RequestedPolicy::Preferred),
+            3 => Ok(RequestedPolicy::Interleave),
             other => Err(Error::new(ErrorKind::InvalidInput, format!("use policy {other}"))
                 .with_facts("no policy of AML has that number")
                 .with_remedy("take one of AML_AREA_LINUX_POLICY_{DEFAULT,BIND,PREFERRED,INTERLEAVE}")),
@@ -39,23 +39,23 @@ impl Wish {
 
     fn name(self) -> &'static str {
         match self {
-            Wish::Default => "default",
-            Wish::Bind => "bind",
-            Wish::Preferred => "preferred",
-            Wish::Interleave => "interleave",
-            Wish::Local => "first touch",
-            Wish::WeightedInterleave => "weighted interleave",
+            RequestedPolicy::Default => "default",
+            RequestedPolicy::Bind => "bind",
+            RequestedPolicy::Preferred => "preferred",
+            RequestedPolicy::Interleave => "interleave",
+            RequestedPolicy::Local => "first touch",
+            RequestedPolicy::WeightedInterleave => "weighted interleave",
         }
     }
 
     fn over(self, nodes: NodeSet) -> Policy {
         match self {
-            Wish::Default => Policy::Default,
-            Wish::Bind => Policy::Bind(nodes),
-            Wish::Interleave => Policy::Interleave(nodes),
-            Wish::Local => Policy::Local,
-            Wish::WeightedInterleave => Policy::WeightedInterleave(nodes),
-            Wish::Preferred => match nodes.first() {
+            RequestedPolicy::Default => Policy::Default,
+            RequestedPolicy::Bind => Policy::Bind(nodes),
+            RequestedPolicy::Interleave => Policy::Interleave(nodes),
+            RequestedPolicy::Local => Policy::Local,
+            RequestedPolicy::WeightedInterleave => Policy::WeightedInterleave(nodes),
+            RequestedPolicy::Preferred => match nodes.first() {
                 Some(only) if nodes.len() == 1 => Policy::Preferred(only),
                 _ => Policy::PreferredMany(nodes),
             },
@@ -64,20 +64,20 @@ impl Wish {
 
     /// Whether it names nodes: pages of the others are right wherever they are.
     fn names_nodes(self) -> bool {
-        !matches!(self, Wish::Default | Wish::Local)
+        !matches!(self, RequestedPolicy::Default | RequestedPolicy::Local)
     }
 
     /// What a kernel before 5.15 can do of it, where that is something else: prefer the first of
     /// several nodes.
     fn on_older_kernels(self, nodes: NodeSet) -> Option<Policy> {
-        nodes.first().filter(|_| self == Wish::Preferred && nodes.len() > 1).map(Policy::Preferred)
+        nodes.first().filter(|_| self == RequestedPolicy::Preferred && nodes.len() > 1).map(Policy::Preferred)
     }
 }
 
 /// Placement as an area's data has it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    pub(super) wish: Wish,
+    pub(super) policy: RequestedPolicy,
     /// `None` for all that are allowed.
     nodes: Option<NodeSet>,
     /// Whether the nodes were looked at when the area was made.
@@ -87,24 +87,24 @@ pub(super) struct Asked {
 impl Asked {
     /// # Safety
     /// `nodeset` is NULL or a bitmask with its words.
-    pub(super) unsafe fn new(wish: Wish, nodeset: *const Bitmask) -> Result<Self> {
+    pub(super) unsafe fn new(policy: RequestedPolicy, nodeset: *const Bitmask) -> Result<Self> {
         // SAFETY: NULL or a bitmask (the caller's promise).
         let Some(mask) = (unsafe { nodeset.as_ref() }) else {
-            return Ok(Asked { wish, nodes: None, known: false });
+            return Ok(Asked { policy, nodes: None, known: false });
         };
         // SAFETY: it has its words (the caller's promise).
         let nodes = unsafe { mask.nodes() }?;
-        Ok(Asked { wish, nodes: Some(nodes), known: nodes::is_known(nodeset, nodes) })
+        Ok(Asked { policy, nodes: Some(nodes), known: nodes::is_known(nodeset, nodes) })
     }
 
-    pub(super) fn of(wish: Wish, nodes: Option<NodeSet>, known: bool) -> Self {
-        Asked { wish, nodes, known }
+    pub(super) fn of(policy: RequestedPolicy, nodes: Option<NodeSet>, known: bool) -> Self {
+        Asked { policy, nodes, known }
     }
 
     /// The nodes, all of them allowed and at least one. Asks the kernel only where no call has yet.
     fn resolved(&self) -> Result<NodeSet> {
         match self.nodes {
-            _ if !self.wish.names_nodes() => Ok(NodeSet::EMPTY),
+            _ if !self.policy.names_nodes() => Ok(NodeSet::EMPTY),
             Some(nodes) if self.known && !nodes.is_empty() => Ok(nodes),
             Some(nodes) => check_allowed(nodes),
             None => areas::allowed_nodes(),
@@ -119,7 +119,7 @@ impl Asked {
     /// Places a range, and moves what is there already. The default policy asks for no nodes, so
     /// that each page is where it may be.
     pub(super) fn place_and_move(&self, start: NonNull<u8>, size: usize) -> Result<()> {
-        self.place_by(|placement| match self.wish.names_nodes() {
+        self.place_by(|placement| match self.policy.names_nodes() {
             true => range::place_and_move(start, size, placement),
             false => range::place(start, size, placement),
         })
@@ -128,7 +128,7 @@ impl Asked {
     fn place_by(&self, place: impl Fn(&Placement) -> Result<()>) -> Result<()> {
         let nodes = self.resolved()?;
         let unsupported = |error: &Error| error.kind() == ErrorKind::Unsupported;
-        let placed = match (place(&self.wish.over(nodes).into()), self.wish.on_older_kernels(nodes)) {
+        let placed = match (place(&self.policy.over(nodes).into()), self.policy.on_older_kernels(nodes)) {
             (Err(error), Some(older)) if unsupported(&error) => place(&older.into()),
             (placed, _) => placed,
         };
@@ -147,13 +147,13 @@ impl Asked {
             Some(nodes) => nodes,
             None => areas::allowed_nodes()?,
         };
-        let asked = self.wish.over(nodes);
-        let older = self.wish.on_older_kernels(nodes);
+        let asked = self.policy.over(nodes);
+        let older = self.policy.on_older_kernels(nodes);
         let obeyed = |policy: &Policy| *policy == asked || Some(*policy) == older;
         if !range::policies(start, size)?.iter().all(|(_, policy)| obeyed(policy)) {
             return Ok(false);
         }
-        if !self.wish.names_nodes() {
+        if !self.policy.names_nodes() {
             return Ok(true);
         }
         let found = range::residency(start, size)?;
@@ -167,7 +167,7 @@ impl Asked {
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.wish.name();
+        let name = self.policy.name();
         match self.nodes {
             Some(nodes) => write!(f, "policy {name}, nodes {nodes}"),
             None => write!(f, "policy {name}, nodes all allowed"),

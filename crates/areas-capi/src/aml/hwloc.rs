@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int, c_void};
 use areas::{Error, ErrorKind, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
-use super::asked::{Asked, Wish, check_allowed};
+use super::asked::{Asked, RequestedPolicy, check_allowed};
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print_line};
 use super::hwloc_sets::{self, Bitmap};
 use super::linux::{check, map_placed, unmap};
@@ -45,13 +45,13 @@ const INTERLEAVE: c_int = 3;
 const WEIGHTED_INTERLEAVE: c_int = 5;
 
 /// What a policy of hwloc's asks for.
-fn wish(policy: c_int) -> Result<Wish> {
+fn policy(policy: c_int) -> Result<RequestedPolicy> {
     match policy {
-        DEFAULT => Ok(Wish::Default),
-        FIRST_TOUCH => Ok(Wish::Local),
-        BIND => Ok(Wish::Bind),
-        INTERLEAVE => Ok(Wish::Interleave),
-        WEIGHTED_INTERLEAVE => Ok(Wish::WeightedInterleave),
+        DEFAULT => Ok(RequestedPolicy::Default),
+        FIRST_TOUCH => Ok(RequestedPolicy::Local),
+        BIND => Ok(RequestedPolicy::Bind),
+        INTERLEAVE => Ok(RequestedPolicy::Interleave),
+        WEIGHTED_INTERLEAVE => Ok(RequestedPolicy::WeightedInterleave),
         other => Err(Error::new(ErrorKind::Unsupported, format!("use policy {other} of hwloc's"))
             .with_facts("Linux has nothing that does it")
             .with_remedy(
@@ -91,22 +91,22 @@ unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
     let Some(data) = (unsafe { data.as_ref() }) else {
         return Err(Error::new(ErrorKind::InvalidInput, "use an hwloc area").with_facts("its data is NULL"));
     };
-    let wish = wish(data.policy)?;
+    let policy = policy(data.policy)?;
     // The default has no nodes, whatever is there.
-    let nodes = match wish {
-        Wish::Default => None,
+    let nodes = match policy {
+        RequestedPolicy::Default => None,
         // SAFETY: NULL or a set (the caller's promise).
         _ => unsafe { hwloc_sets::nodes(data.nodeset) }?,
     };
-    match (wish, nodes) {
+    match (policy, nodes) {
         // By the node of the thread that touches a page: of all nodes, or of some, which is what
         // the kernel does of a binding.
-        (Wish::Local, Some(nodes)) if check_allowed(nodes)? != areas::allowed_nodes()? => {
-            Ok(Asked::of(Wish::Bind, Some(nodes), true))
+        (RequestedPolicy::Local, Some(nodes)) if check_allowed(nodes)? != areas::allowed_nodes()? => {
+            Ok(Asked::of(RequestedPolicy::Bind, Some(nodes), true))
         }
-        (Wish::Local, _) => Ok(Asked::of(Wish::Local, None, false)),
-        (wish, Some(nodes)) => Ok(Asked::of(wish, Some(nodes), nodes::is_known(data.nodeset.cast(), nodes))),
-        (wish, None) => Ok(Asked::of(wish, None, false)),
+        (RequestedPolicy::Local, _) => Ok(Asked::of(RequestedPolicy::Local, None, false)),
+        (policy, Some(nodes)) => Ok(Asked::of(policy, Some(nodes), nodes::is_known(data.nodeset.cast(), nodes))),
+        (policy, None) => Ok(Asked::of(policy, None, false)),
     }
 }
 
@@ -125,7 +125,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
         }
         // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
         unsafe { out.write(std::ptr::null_mut()) };
-        let looked_at = wish(policy).and_then(|_| {
+        let looked_at = policy(policy).and_then(|_| {
             // SAFETY: NULL or a set (the caller's promise).
             let nodes = unsafe { hwloc_sets::nodes(nodeset) }?;
             nodes.map(check_allowed).transpose()

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 use areas::{Error, ErrorKind, NodeSet, Result, range};
 
 use super::area::{Area, Data, Ops, Options, prefix};
-use super::asked::{Asked, Wish, check_allowed};
+use super::asked::{Asked, RequestedPolicy, check_allowed};
 use super::bitmap::Bitmap;
 use super::error::{
     ADDRESSES, SUCCESS, broken, failed, failed_at, failed_for, invalid, no_memory, null, print_line,
@@ -145,7 +145,7 @@ unsafe extern "C" fn aml_area_linux_create(
     policy: c_int,
 ) -> c_int {
     guarded(broken(), || {
-        let data = |nodeset| Wish::of(policy).map(|_| LinuxData { nodeset, policy });
+        let data = |nodeset| RequestedPolicy::of(policy).map(|_| LinuxData { nodeset, policy });
         let ops = &raw const aml_area_linux_ops;
         // SAFETY: `out` is NULL or a place for a pointer, `nodemask` NULL or a bitmap (the caller).
         unsafe { make(out, nodemask, ops, data) }
@@ -192,9 +192,9 @@ unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
     let Some(data) = (unsafe { data.as_ref() }) else {
         return Err(Error::new(ErrorKind::InvalidInput, "use a linux area").with_facts("its data is NULL"));
     };
-    let wish = Wish::of(data.policy)?;
+    let policy = RequestedPolicy::of(data.policy)?;
     // SAFETY: the nodeset of an area's data is NULL, or a bitmask with its words (the caller).
-    unsafe { Asked::new(wish, data.nodeset) }
+    unsafe { Asked::new(policy, data.nodeset) }
 }
 
 /// Places a range as an area asks, the pages that are there included, or says why not.
@@ -321,7 +321,7 @@ unsafe extern "C" fn aml_area_linux_mmap_mbind(
 /// # Safety
 /// With MAP_FIXED, the range is the caller's.
 pub(super) unsafe fn map_placed(wanted: &range::Mmap, asked: &Asked) -> Result<NonNull<u8>> {
-    if asked.wish == Wish::Default {
+    if asked.policy == RequestedPolicy::Default {
         // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over;
         // else the kernel chooses free addresses.
         return unsafe { wanted.map() };

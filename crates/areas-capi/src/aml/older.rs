@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_void};
 use areas::{Error, ErrorKind, Result, range};
 
 use super::area::{Area, Data, Munmap, operation};
-use super::asked::{Asked, Wish};
+use super::asked::{Asked, RequestedPolicy};
 use super::bitmap::Bitmap;
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null};
 use super::linux::{allowed, bind, check, forget, in_the_block, make, map_placed, unmap};
@@ -41,12 +41,12 @@ const PRIVATE: c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 const SHARED: c_int = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
 
 /// From `MPOL_*`.
-fn wish(binding_flags: c_int) -> Result<Wish> {
+fn policy(binding_flags: c_int) -> Result<RequestedPolicy> {
     match binding_flags {
-        libc::MPOL_DEFAULT => Ok(Wish::Default),
-        libc::MPOL_PREFERRED => Ok(Wish::Preferred),
-        libc::MPOL_BIND => Ok(Wish::Bind),
-        libc::MPOL_INTERLEAVE => Ok(Wish::Interleave),
+        libc::MPOL_DEFAULT => Ok(RequestedPolicy::Default),
+        libc::MPOL_PREFERRED => Ok(RequestedPolicy::Preferred),
+        libc::MPOL_BIND => Ok(RequestedPolicy::Bind),
+        libc::MPOL_INTERLEAVE => Ok(RequestedPolicy::Interleave),
         other => Err(Error::new(ErrorKind::InvalidInput, format!("use binding flags {other}"))
             .with_facts("no policy of AML 0.1 has that number")
             .with_remedy("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
@@ -65,9 +65,9 @@ fn check_mmap_flags(flags: c_int) -> Result<()> {
 /// Flags that an area can be made with.
 fn check_flags(mmap_flags: c_int, binding_flags: c_int) -> Result<()> {
     check_mmap_flags(mmap_flags)?;
-    match wish(binding_flags)? {
+    match policy(binding_flags)? {
         // There is no name for it in 0.1: only the default area has it.
-        Wish::Default => Err(Error::new(ErrorKind::InvalidInput, "use binding flags 0")
+        RequestedPolicy::Default => Err(Error::new(ErrorKind::InvalidInput, "use binding flags 0")
             .with_remedy("take one of AML_AREA_LINUX_BINDING_FLAG_{BIND,INTERLEAVE,PREFERRED}")),
         _ => Ok(()),
     }
@@ -193,9 +193,9 @@ unsafe fn looked_at<'a>(data: *const LinuxData) -> Result<&'a LinuxData> {
 unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
     // SAFETY: the nodeset of an area's data is NULL, or a bitmask with its words (the caller).
     let data = unsafe { looked_at(data) }?;
-    let wish = wish(data.binding_flags)?;
+    let policy = policy(data.binding_flags)?;
     // SAFETY: the nodeset of an area's data is NULL, or a bitmask with its words (the caller).
-    unsafe { Asked::new(wish, data.nodeset) }
+    unsafe { Asked::new(policy, data.nodeset) }
 }
 
 /// # Safety

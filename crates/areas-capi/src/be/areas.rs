@@ -34,7 +34,7 @@ pub(super) fn with_own_of<T>(
         return Err(wrong(NOT_ALLOWED, what, "it belongs to another team"));
     }
     let done = entered.with(&source, |place, held| {
-        entered.settle(place, held).map_err(status_of)?;
+        entered.reconcile(place, held).map_err(status_of)?;
         let Some(address) = held.as_ref().map(|area| area.as_ptr().addr()) else {
             return Err(wrong(BAD_VALUE, what, "the program has unmapped all of it, and so it is gone"));
         };

@@ -23,11 +23,11 @@ pub(super) fn source_of(id: i32) -> Result<Source, Status> {
 }
 
 /// An area as it is: of this team's own, without what the program has unmapped of it.
-pub(super) fn settled(entered: &Entered, source: Source) -> Result<Source, Status> {
+pub(super) fn reconciled(entered: &Entered, source: Source) -> Result<Source, Status> {
     if !source.is_own() || source.is_mapped() {
         return Ok(source);
     }
-    entered.settle_own(&source).map_err(status_of)?;
+    entered.reconcile_own(&source).map_err(status_of)?;
     source_of(source.id().get())
 }
 
@@ -60,7 +60,7 @@ fn find(name: &[u8]) -> areas::Result<AreaId> {
         match registry::mapped_at(source.address()) {
             AtAddress::Mapped(id) if id == source.id() => return Ok(id),
             _ if source.is_mapped() => return Ok(source.id()),
-            _ => Entered::new()?.settle_own(&source)?,
+            _ => Entered::new()?.reconcile_own(&source)?,
         }
     }
     registry::find(name).map(|source| source.id())
@@ -72,7 +72,7 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
     let address = address.addr();
     // Mostly it is known, and there is nothing to guard. In this order: what was taken away before
     // this call is known to be gone by now, or still being looked at.
-    if held::is_settled() {
+    if held::is_reconciled() {
         if interposer::is_there() {
             if let Some(id) = registry::known_id_at(address) {
                 return id.get();
@@ -97,7 +97,7 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
 
 /// The same, of what is not known without a mutex.
 fn look_up(address: usize) -> areas::Result<AreaId> {
-    if !held::is_settled() {
+    if !held::is_reconciled() {
         return Entered::new()?.look_for(address);
     }
     let id = registry::id_at(address)?;
@@ -209,7 +209,7 @@ mod tests {
             }
             // It asks in the meantime.
             thread::sleep(Duration::from_millis(100));
-            entered.settle(&place, &mut held).unwrap();
+            entered.reconcile(&place, &mut held).unwrap();
             if held.is_none() {
                 entered.forget(address(8), &place);
             }
@@ -314,7 +314,7 @@ mod tests {
                     while !done.load(Ordering::Relaxed) {
                         let entered = Entered::new().unwrap();
                         assert_eq!(with_own_of(&entered, id, "open it", |_| Ok(())), Ok(()));
-                        assert_eq!(settled(&entered, source_of(id).unwrap()).unwrap().id().get(), id);
+                        assert_eq!(reconciled(&entered, source_of(id).unwrap()).unwrap().id().get(), id);
                         drop(entered);
                         let found = area_for(at(low + (PAGES - 1) * page()));
                         assert_eq!(found, id);

@@ -8,7 +8,7 @@ use areas::{Error, ErrorKind};
 use super::errors::{
     BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ENTRY_NOT_FOUND, ERROR, OK, Status, refused, status_of, wrong,
 };
-use super::finding::{settled, source_of};
+use super::finding::{reconciled, source_of};
 use super::layout::{self, AreaInfo};
 use super::words::{bits_of, number_of};
 use crate::edge::guarded;
@@ -69,7 +69,7 @@ fn as_it_is(source: Source) -> Result<Source, Status> {
     if !source.is_own() || source.is_mapped() {
         return Ok(source);
     }
-    settled(&Entered::new().map_err(status_of)?, source)
+    reconciled(&Entered::new().map_err(status_of)?, source)
 }
 
 /// The area after a cookie, which is the address of the one before.

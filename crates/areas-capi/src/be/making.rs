@@ -11,9 +11,9 @@ use areas::{ErrorKind, Lock, Name, Protection};
 use super::errors::{
     BAD_ADDRESS, BAD_VALUE, ERROR, NO_MEMORY, NOT_ALLOWED, Status, number, status_of, wrong,
 };
-use super::finding::{MAX_CUTS, settled, source_of};
+use super::finding::{MAX_CUTS, reconciled, source_of};
 use super::layout::{self, NAME_LENGTH};
-use super::places::{Place, Wish, make_somewhere};
+use super::places::{Place, RequestedPolicy, make_somewhere};
 use super::spec::{Spec, refuse_the_kernels, whole_pages};
 use super::words::{lock_of, protection_of, without_overcommitting};
 use crate::edge::guarded;
@@ -74,7 +74,7 @@ unsafe fn create(
             }
         })
     };
-    let held = make_somewhere(&entered, &Wish { size, spec, lock, room: None }, &make);
+    let held = make_somewhere(&entered, &RequestedPolicy { size, spec, lock, room: None }, &make);
     let held = held.map_err(|status| match (lock, status) {
         (Lock::None | Lock::Lazy | Lock::Full, _) => status,
         // Page frames that one may not even look at cannot be had.
@@ -111,7 +111,7 @@ unsafe fn clone(
     let at_its_address = spec == Spec::Clone;
     let mut attempts = 0;
     let held = loop {
-        let source = settled(&entered, source_of(source)?)?;
+        let source = reconciled(&entered, source_of(source)?)?;
         let info = source.info().map_err(status_of)?;
         // Where the source is, as many addresses were free there.
         let room = at_its_address.then_some(info.reserve);
@@ -170,7 +170,7 @@ fn make_clone(
             _ => Err(error),
         })
     };
-    make_somewhere(entered, &Wish { size: info.mapped, spec, lock: info.lock, room }, &make)
+    make_somewhere(entered, &RequestedPolicy { size: info.mapped, spec, lock: info.lock, room }, &make)
 }
 
 /// Whether an area has become a part of what it was since it was found.

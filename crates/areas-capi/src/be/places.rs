@@ -12,7 +12,7 @@ use super::spec::{Spec, page};
 use crate::held::{Entered, Held};
 
 /// How a new area or a clone is made, once its addresses are decided.
-pub(super) struct Wish {
+pub(super) struct RequestedPolicy {
     pub(super) size: usize,
     pub(super) spec: Spec,
     pub(super) lock: Lock,
@@ -48,8 +48,8 @@ pub(super) fn reserved_place(
 }
 
 /// Finds room, and has the area made there.
-pub(super) fn make_somewhere(entered: &Entered, wish: &Wish, make: &Make<'_>) -> Result<Held, Status> {
-    let &Wish { size, spec, lock, room } = wish;
+pub(super) fn make_somewhere(entered: &Entered, wish: &RequestedPolicy, make: &Make<'_>) -> Result<Held, Status> {
+    let &RequestedPolicy { size, spec, lock, room } = wish;
     let address = spec.address(size)?;
     let room_in = |room: usize| if lock == Lock::None { room } else { size };
     let wanted = match spec {

@@ -87,7 +87,7 @@ fn give_reserves_back(entered: &Entered) -> bool {
         let Ok(mut held) = place.try_lock() else { continue };
         let has_reserve = |held: &Option<Held>| matches!(held, Some(Held::Resizable(area)) if area.reserve() > area.mapped());
         // Only what is its own is released.
-        if !has_reserve(&held) || entered.settle(&place, &mut held).is_err() {
+        if !has_reserve(&held) || entered.reconcile(&place, &mut held).is_err() {
             continue;
         }
         let Some(Held::Resizable(area)) = &mut *held else { continue };

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::unsettled::begin_again;
+use super::unreconciled::begin_again;
 use crate::slot::Slot;
 
 /// Held for reading by threads in the middle of something with an area, for writing by who forks:

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use areas::{range, registry};
 
-use super::unsettled::{begin_taking, end_taking, note_moved};
+use super::unreconciled::{begin_taking, end_taking, note_moved};
 use super::{Entered, gate};
 use crate::edge;
 use crate::interposer::{AFTER, BEFORE_MOVING};

@@ -7,14 +7,14 @@
 //! |---|---|
 //! | `gate.rs` | the gate of all calls, at which who forks waits |
 //! | `places.rs` | the areas, by address |
-//! | `settling.rs`, `unsettled.rs` | what the program has taken away from them itself |
+//! | `reconciling.rs`, `unreconciled.rs` | what the program has taken away from them itself |
 //! | `interposed.rs` | the same, where the interposer says so |
 
 mod gate;
 mod interposed;
 mod places;
-mod settling;
-mod unsettled;
+mod reconciling;
+mod unreconciled;
 
 use std::sync::RwLockReadGuard;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,9 +27,9 @@ use areas::{Area, Error, ErrorKind, Name, PageSize, Protection, Resizable, Resul
 
 use places::{Areas, all};
 pub(crate) use places::{Place, open};
-pub(crate) use settling::forget_range;
-use unsettled::{end_looking, take_moved};
-pub(crate) use unsettled::{is_moved, is_settled, note_moved};
+pub(crate) use reconciling::forget_range;
+use unreconciled::{end_looking, take_moved};
+pub(crate) use unreconciled::{is_moved, is_reconciled, note_moved};
 
 use crate::forking::{self, Order, Part};
 use crate::interposer;

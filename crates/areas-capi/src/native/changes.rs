@@ -92,13 +92,22 @@ pub extern "C" fn areas_retire(area: Option<&mut Handle>) -> c_int {
 /// In a forked child it publishes what the child inherited: a daemon calls it right after its last
 /// fork, because areas of a parent that has ended are not found. After setuid and the like it
 /// publishes in the new user's registry. A holder that makes no other calls calls it about once a
-/// second, in a thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1);
+/// second, in a thread of its own if it has other things to do: `for (;;) { areas_ensure_published(); sleep(1);
 /// }`. The library starts no thread for that.
 ///
 /// AREAS_ERROR_REGISTRY if the folder cannot be made again.
 #[unsafe(no_mangle)]
-pub extern "C" fn areas_keep() -> c_int {
+pub extern "C" fn areas_ensure_published() -> c_int {
     status(areas::registry::ensure_published)
+}
+
+/// cbindgen:ignore
+///
+/// The name of [`areas_ensure_published`] before version 0.2, for programs that were built with it:
+/// areas.h has it as a macro.
+#[unsafe(no_mangle)]
+pub extern "C" fn areas_keep() -> c_int {
+    areas_ensure_published()
 }
 
 /// Changes the size of an area for all holders, in place: a growable one to at least that size,

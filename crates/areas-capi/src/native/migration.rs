@@ -47,29 +47,29 @@ unsafe impl Versioned for Moved {
 }
 
 /// The pages are pinned (by DMA, for instance), or are being written back.
-pub const AREAS_WHY_BUSY: u32 = 1;
+pub const AREAS_UNMOVED_BUSY: u32 = 1;
 /// Other processes have them mapped too, and moving such pages takes CAP_SYS_NICE.
-pub const AREAS_WHY_MAPPED_BY_OTHERS: u32 = 2;
+pub const AREAS_UNMOVED_MAPPED_BY_OTHERS: u32 = 2;
 /// The node that they were to move to has no room.
-pub const AREAS_WHY_NO_ROOM: u32 = 3;
+pub const AREAS_UNMOVED_NO_ROOM: u32 = 3;
 /// They were freed concurrently.
-pub const AREAS_WHY_GONE: u32 = 4;
+pub const AREAS_UNMOVED_GONE: u32 = 4;
 /// Something else: see the kernel's error number.
-pub const AREAS_WHY_OTHER: u32 = 5;
+pub const AREAS_UNMOVED_OTHER: u32 = 5;
 
 /// Pages that would not move.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Stayed {
+pub struct Unmoved {
     /// Bytes from the beginning of the area.
     pub offset: usize,
     /// Bytes.
     pub size: usize,
     /// The node that they were to move to.
     pub target: u32,
-    /// AREAS_WHY_BUSY or another reason.
+    /// AREAS_UNMOVED_BUSY or another reason.
     pub why: u32,
-    /// The kernel's error number, where the reason is AREAS_WHY_OTHER; 0 otherwise.
+    /// The kernel's error number, where the reason is AREAS_UNMOVED_OTHER; 0 otherwise.
     pub number: i32,
     /// 0.
     pub reserved: u32,
@@ -77,7 +77,7 @@ pub struct Stayed {
 
 /// Called with each range of pages that would not move, in order. A return value other than 0 ends
 /// the walk.
-pub type OnStayed = Option<unsafe extern "C" fn(stayed: *const Stayed, context: *mut c_void) -> c_int>;
+pub type OnUnmoved = Option<unsafe extern "C" fn(unmoved: *const Unmoved, context: *mut c_void) -> c_int>;
 
 /// From now on, new pages of a part of an area come from there: `size` bytes from `offset` on, in
 /// whole pages. Pages that are there already stay: areas_migrate moves them.
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn areas_migrate(
     area: Option<&mut Handle>,
     placement: *const Placed,
     migration: *mut Moved,
-    on_stayed: OnStayed,
+    on_unmoved: OnUnmoved,
     on_progress: OnProgress,
     context: *mut c_void,
 ) -> c_int {
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn areas_migrate(
         // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
         // call returns.
         unsafe { room.fill(&moved(&done)) };
-        report(&done, on_stayed, context);
+        report(&done, on_unmoved, context);
         Ok(())
     })
 }
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn areas_migrate_id(
     id: i32,
     placement: *const Placed,
     migration: *mut Moved,
-    on_stayed: OnStayed,
+    on_unmoved: OnUnmoved,
     on_progress: OnProgress,
     context: *mut c_void,
 ) -> c_int {
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn areas_migrate_id(
         // SAFETY: C's structure is the one that `room` looked at, and stays writable until this
         // call returns.
         unsafe { room.fill(&moved(&done)) };
-        report(&done, on_stayed, context);
+        report(&done, on_unmoved, context);
         Ok(())
     })
 }
@@ -200,18 +200,18 @@ fn moved(done: &Migration) -> Moved {
     }
 }
 
-/// Reports to C what stayed.
-fn report(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
-    let Some(call) = on_stayed else { return };
+/// Reports to C what was not moved.
+fn report(done: &Migration, on_unmoved: OnUnmoved, context: *mut c_void) {
+    let Some(call) = on_unmoved else { return };
     for part in done.stayed() {
         let (why, number) = match ClosedUnmovedReason::from(part.why) {
-            ClosedUnmovedReason::Busy => (AREAS_WHY_BUSY, 0),
-            ClosedUnmovedReason::MappedByOthers => (AREAS_WHY_MAPPED_BY_OTHERS, 0),
-            ClosedUnmovedReason::NoRoom => (AREAS_WHY_NO_ROOM, 0),
-            ClosedUnmovedReason::Gone => (AREAS_WHY_GONE, 0),
-            ClosedUnmovedReason::Other(errno) => (AREAS_WHY_OTHER, errno.raw()),
+            ClosedUnmovedReason::Busy => (AREAS_UNMOVED_BUSY, 0),
+            ClosedUnmovedReason::MappedByOthers => (AREAS_UNMOVED_MAPPED_BY_OTHERS, 0),
+            ClosedUnmovedReason::NoRoom => (AREAS_UNMOVED_NO_ROOM, 0),
+            ClosedUnmovedReason::Gone => (AREAS_UNMOVED_GONE, 0),
+            ClosedUnmovedReason::Other(errno) => (AREAS_UNMOVED_OTHER, errno.raw()),
         };
-        let stayed = Stayed {
+        let unmoved = Unmoved {
             offset: part.range.start,
             size: part.range.len(),
             target: part.target.get(),
@@ -221,7 +221,7 @@ fn report(done: &Migration, on_stayed: OnStayed, context: *mut c_void) {
         };
         // SAFETY: C's own function, with its context, and a structure that lives as long as the
         // call.
-        if unsafe { call(&raw const stayed, context) } != 0 {
+        if unsafe { call(&raw const unmoved, context) } != 0 {
             break;
         }
     }

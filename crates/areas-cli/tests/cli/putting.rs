@@ -430,11 +430,11 @@ fn machine_areas_of_pool_pages_grow_and_are_contiguous() {
 }
 
 #[test]
-fn memory_that_was_not_set_aside_cannot_be_had() {
+fn memory_that_was_not_reserved_cannot_be_had() {
     let registry = Registry::new();
     if fs::read_to_string("/proc/cmdline").unwrap().contains("memmap=") {
         return skipped(
-            "cli::putting::memory_that_was_not_set_aside_cannot_be_had",
+            "cli::putting::memory_that_was_not_reserved_cannot_be_had",
             "this machine reserves memory",
         );
     }

@@ -40,7 +40,7 @@ impl Mapping {
         // The room behind it stays the first part's.
         let slot = self.slot.take();
         self.left();
-        (self.apart, self.slot) = (false, slot);
+        (self.unmerged, self.slot) = (false, slot);
         let mut others: Vec<_> = parts.iter().skip(1).map(|part| self.part(part)).collect();
         match parts.first() {
             Some(first) => {
@@ -91,7 +91,7 @@ impl Mapping {
             notes: None,
             asked: self.asked.within(part),
             home: self.home.clone(),
-            apart: false,
+            unmerged: false,
             // The lowest page is not in it.
             guarded: false,
             slot: None,

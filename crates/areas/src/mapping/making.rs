@@ -255,7 +255,7 @@ impl Mapping {
             notes: None,
             asked: Asked::default(),
             home: None,
-            apart: false,
+            unmerged: false,
             guarded: false,
             slot: None,
         }

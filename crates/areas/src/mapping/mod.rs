@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "owns raw memory; each block has its proof")]
 
 mod access;
-mod apart;
+mod unmerged;
 mod asked;
 mod backing;
 mod bare;
@@ -115,8 +115,8 @@ pub struct Mapping {
     asked: Asked,
     /// Whose addresses these are, if not the mapping's own.
     home: Option<Arc<Reservation>>,
-    /// Whether it stands apart from its neighbours, and is counted (`apart.rs`).
-    apart: bool,
+    /// Whether it is kept from merging with adjacent VMAs, and is counted (`unmerged.rs`).
+    unmerged: bool,
     /// Whether its lowest page is a guard (`guard.rs`).
     guarded: bool,
     /// The slot of addresses in which it was made, with room behind it (`roomy/`).

@@ -41,7 +41,7 @@ static GATE: Mutex<()> = Mutex::new(());
 /// All marks of this process. A thread that holds it waits for nothing else.
 static BOOK: Mutex<Book> = Mutex::new(Book { memory: Vec::new(), marks: Vec::new() });
 /// Not set in a forked child that has not noticed yet that it is one.
-static CANARY: OnceLock<ForkDetector> = OnceLock::new();
+static FORK_DETECTOR: OnceLock<ForkDetector> = OnceLock::new();
 /// Counts the forks that led to this process, as far as each child came here.
 static LIFE: AtomicU64 = AtomicU64::new(1);
 /// Numbers for areas and threads.
@@ -256,16 +256,16 @@ fn take_back(which: impl Fn(&Mark) -> bool) {
 
 /// Which life of the process it is: another one in each forked child.
 fn life() -> Result<u64> {
-    if CANARY.get().is_none() {
+    if FORK_DETECTOR.get().is_none() {
         GATE_PART
             .ready()
             .and_then(|()| BOOK_PART.ready())
             .map_err(|errno| Error::new(ErrorKind::System, WHAT).with_system_call("pthread_atfork", errno))?;
         let _gate = gate();
-        if CANARY.get().is_none() {
-            let canary = ForkDetector::new()
+        if FORK_DETECTOR.get().is_none() {
+            let detector = ForkDetector::new()
                 .map_err(|error| Error::new(error.kind(), "use locks in areas").caused_by(error))?;
-            let _ = CANARY.set(canary);
+            let _ = FORK_DETECTOR.set(detector);
         }
     }
     notice_fork();
@@ -275,16 +275,16 @@ fn life() -> Result<u64> {
 /// A forked child has none of the marks, nor the addresses at which they were mapped.
 #[inline]
 fn notice_fork() {
-    if let Some(canary) = CANARY.get()
-        && !canary.is_set()
+    if let Some(detector) = FORK_DETECTOR.get()
+        && !detector.is_set()
     {
         let mut book = book();
-        if !canary.is_set() {
+        if !detector.is_set() {
             for mark in book.marks.drain(..) {
                 let _not_ours = ManuallyDrop::new(mark.mapping);
             }
             LIFE.fetch_add(1, Ordering::Relaxed);
-            canary.set();
+            detector.set();
         }
     }
 }

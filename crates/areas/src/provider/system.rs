@@ -315,7 +315,7 @@ fn in_roomy_place(request: &Request<'_>, plan: &Plan<'_>, align: usize) -> Optio
     Mapping::roomy(plan, align, random)
 }
 
-/// Whether it is better off below the anchor (`mapping/apart.rs`). Private memory that is not
+/// Whether it is better off below the anchor (`mapping/unmerged.rs`). Private memory that is not
 /// placed is best merged with its neighbours; of files, and of what children inherit, there are
 /// few, and the kernel chooses.
 fn avoids_merging(request: &Request<'_>, placement: Option<&Placement>) -> bool {

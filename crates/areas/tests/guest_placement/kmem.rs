@@ -1,5 +1,5 @@
 //! A memory device that becomes a node: what `daxctl reconfigure-device --mode=system-ram` does, by
-//! sysfs alone. The guest boots with all of node 1's memory set aside, as persistent memory is, so
+//! sysfs alone. The guest boots with all of node 1's memory reserved, as persistent memory is, so
 //! that the node is not there until the driver `kmem` brings it. Memory behind CXL comes to be a
 //! node by the same driver.
 

@@ -268,7 +268,7 @@ fn without_the_privilege_it_says_which() {
 /// The kernel's own guard (CONFIG_STRICT_DEVMEM, which these kernels have) does not stand in the
 /// way of memory that was reserved, and does in that of all other.
 #[test]
-fn devmem_gives_what_was_set_aside_and_nothing_else() {
+fn devmem_gives_what_was_reserved_and_nothing_else() {
     guest!();
     let memory = std::fs::File::open("/dev/mem").unwrap();
     let mut bytes = [0; 16];

@@ -10,7 +10,7 @@
 //! | the default | 0 and 1 with CPUs, 2 large and slow, 3 small and fast, both without |
 //! | swap and a memory-less node | 0 with all, 1 with a CPU and no memory, 2 with memory alone; with all drivers for zswap |
 //! | memory that comes and goes | 0, and 1, a module of memory, with which the node comes and goes; 2 with memory alone |
-//! | 4 MiB set aside | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
+//! | 4 MiB reserved | 0 with all below 4 GiB, and 1; the kernel leaves the physical range 8 to 12 MiB alone |
 //! | pages of 1 GiB | 0, and 1 with room for such pages |
 //! | a device that becomes a node | 0, and 1, all of whose memory is reserved for a memory device; 2 with memory alone |
 //! | three nodes | 0 with 512 MiB, 1 with 320, 2 with 192 and no CPU |

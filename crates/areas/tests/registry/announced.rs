@@ -107,7 +107,7 @@ fn memory_that_is_larger_than_all_addresses() {
     );
 }
 
-/// A table that claims physical memory: over what is none, and of parts that no process set aside.
+/// A table that claims physical memory: over what is none, and of parts that no process reserved.
 #[test]
 fn low_memory_that_is_none() {
     announced("memory:4096", "low-8388608", &[ErrorKind::NoSuchArea]);

@@ -189,13 +189,13 @@ fn a_teams_link_alone() {
     let folder = Folder::new();
     let (mut holder, mut reader) = (Agent::start(&folder), Agent::start(&folder));
     let area = holder.publish("ring");
-    for heal in ["keep", "list"] {
+    for rejoin in ["keep", "list"] {
         reader.find("ring").unwrap();
         let link = folder.link_of(holder.pid());
         fs::remove_file(folder.teams().join(link.name())).unwrap();
         assert!(reader.list().is_empty());
-        holder.ask(heal);
-        assert_eq!(folder.links(), [link], "by {heal}");
+        holder.ask(rejoin);
+        assert_eq!(folder.links(), [link], "by {rejoin}");
         assert_eq!(Some(reader.find("ring").unwrap().id), area.id);
         assert!(reader.clone_of("ring").is_ok());
     }

@@ -4,8 +4,8 @@
  * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user on one machine (and pid
  * namespace). Memory is freed when no area refers to it any more, however its teams end; nothing has to be cleaned up.
  * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for returns them). Others find them from the
- * child's first call on: a daemon makes one right after its last fork (areas_keep of areas.h, or any call here). A team that makes no calls
- * for a long time calls areas_keep once a second, so that it is found again where a log-out has removed the registry's folder.
+ * child's first call on: a daemon makes one right after its last fork (areas_ensure_published of areas.h, or any call here). A team that makes no calls
+ * for a long time calls areas_ensure_published once a second, so that it is found again where a log-out has removed the registry's folder.
  * An allocator whose memory is areas must not be used by both: each would give out what the other has in use (docs/beos.md).
  * Memory that was not made by these calls (malloc's, mmap's, a stack) is not an area: area_for returns B_ERROR for it.
  * After setuid and the like, the areas are the new user's from the next call on that makes one.

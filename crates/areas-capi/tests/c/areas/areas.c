@@ -264,7 +264,7 @@ static void keeping(void)
 	CHECK(getenv("AREAS_DIR") != NULL);
 	CHECK_EQ(nftw(getenv("AREAS_DIR"), take_away, 8, FTW_DEPTH | FTW_PHYS), 0);
 	CHECK(access(getenv("AREAS_DIR"), F_OK) != 0);
-	OK(areas_keep());
+	OK(areas_ensure_published());
 	{
 		pid_t child = check_fork();
 		if (child == 0) {
@@ -447,7 +447,7 @@ static void retiring(void)
 	/* Another process has it, and publishes it: it reports that. */
 	child = fork();
 	if (child == 0) {
-		OK(areas_keep());
+		OK(areas_ensure_published());
 		id = areas_id(area);
 		CHECK(areas_unpublish(clone) == 1);
 		kill(getpid(), SIGSTOP);
@@ -771,6 +771,9 @@ static void machine(void)
 	CHECK_EQ(areas_distance(0, 0), 10);
 }
 
+/* A program that was built before version 0.2 asks for the older symbol. */
+int built_before(void) __asm__("areas_keep");
+
 /* Names of before version 0.2, which compile for one version more. */
 static void older_names(void)
 {
@@ -780,6 +783,10 @@ static void older_names(void)
 	CHECK_EQ(AREAS_OWNER_NOBODY, AREAS_OWNER_NONE);
 	areas_grant grant = { .gathered = 1 };
 	CHECK_EQ(grant.collapsed, 1);
+	areas_stayed unmoved = { .why = AREAS_WHY_NO_ROOM };
+	CHECK_EQ(unmoved.why, AREAS_UNMOVED_NO_ROOM);
+	OK(areas_keep());
+	OK(built_before());
 }
 
 int main(int count, char **words)

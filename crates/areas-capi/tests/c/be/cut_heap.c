@@ -19,7 +19,7 @@ extern int areas_forget_range(void *start, size_t length);
 #define RANGE (64 << 20)
 #define THREADS 4
 #define BLOCKS 48
-#define MOST 24
+#define MAX_BLOCK 24
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *range;
@@ -156,7 +156,7 @@ static void *works(void *which)
 		struct block *block = &blocks[(random >> 8) % BLOCKS];
 		random = random * 1103515245 + 12345;
 		if (block->at == NULL) {
-			*block = take(1 + (random >> 16) % MOST);
+			*block = take(1 + (random >> 16) % MAX_BLOCK);
 			fill(block, ++tag * 1000003 + *(unsigned *)which);
 		} else {
 			look(block);

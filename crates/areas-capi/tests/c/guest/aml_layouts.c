@@ -11,7 +11,7 @@
 #include "guest/tests.h"
 
 #define PAGES 72
-#define MOST 16
+#define MAX_NODES 16
 
 /* How many nodes there are: 0 and those behind it, all with memory. */
 static int nodes_here(void)
@@ -26,14 +26,14 @@ static int nodes_here(void)
 	return count;
 }
 
-static void counted(const void *ptr, int counts[MOST])
+static void counted(const void *ptr, int counts[MAX_NODES])
 {
 	int found[PAGES];
 
 	raw_nodes(ptr, PAGES, found);
-	memset(counts, 0, MOST * sizeof *counts);
+	memset(counts, 0, MAX_NODES * sizeof *counts);
 	for (int at = 0; at < PAGES; at++) {
-		if (found[at] < 0 || found[at] >= MOST)
+		if (found[at] < 0 || found[at] >= MAX_NODES)
 			check_failed(__FILE__, __LINE__, "page %d is on node %d", at, found[at]);
 		counts[found[at]]++;
 	}
@@ -57,7 +57,7 @@ static void from_each_node_to_each(void)
 		for (int to = 0; to < nodes; to++) {
 			struct aml_area *area = area_over(1UL << from, AML_AREA_LINUX_POLICY_BIND), *other;
 			char *ptr = (char *)aml_area_mmap(area, PAGES * PAGE, NULL);
-			int counts[MOST];
+			int counts[MAX_NODES];
 
 			CHECK(ptr != NULL);
 			for (int at = 0; at < PAGES; at++)
@@ -88,7 +88,7 @@ static void to_all_others(void)
 		unsigned long others = ((1UL << nodes) - 1) & ~(1UL << from), reported;
 		struct aml_area *area = area_over(1UL << from, AML_AREA_LINUX_POLICY_BIND), *other;
 		char *ptr = (char *)aml_area_mmap(area, PAGES * PAGE, NULL);
-		int counts[MOST], moved = 0;
+		int counts[MAX_NODES], moved = 0;
 
 		CHECK(ptr != NULL);
 		touch(ptr, PAGES);
@@ -113,7 +113,7 @@ static void weights_hold(void)
 	static const int weights[] = { 1, 3, 5, 0, 0, 0, 0, 0 };
 	struct hwloc_bitmap_s set = set_of(7);
 	struct aml_area *area;
-	int counts[MOST], nodes = nodes_here();
+	int counts[MAX_NODES], nodes = nodes_here();
 	char file[96], *ptr;
 
 	for (int node = 0; node < nodes; node++) {
@@ -147,7 +147,7 @@ static void sets_of_hwlocs(void)
 	for (int node = 0; node <= nodes; node++) {
 		struct hwloc_bitmap_s set = set_of(node < nodes ? 1UL << node : (1UL << nodes) - 1);
 		struct aml_area *area;
-		int counts[MOST];
+		int counts[MAX_NODES];
 		char *ptr;
 
 		CHECK_EQ(aml_area_hwloc_create(&area, &set, node < nodes ? HWLOC_MEMBIND_BIND : HWLOC_MEMBIND_INTERLEAVE), AML_SUCCESS);
@@ -195,7 +195,7 @@ static void a_node_that_is_added(void)
 	struct hwloc_bitmap_s set = set_of(2);
 	struct aml_bitmap mask;
 	struct aml_area *area, *all;
-	int counts[MOST];
+	int counts[MAX_NODES];
 	char *ptr;
 
 	aml_bitmap_zero(&mask);

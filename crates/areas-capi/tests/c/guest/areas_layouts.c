@@ -114,9 +114,9 @@ static void publish(areas_area *area, const char *name)
 		check_failed(__FILE__, __LINE__, "%s", areas_error_help());
 }
 
-static int on_stayed(const areas_stayed *stayed, void *context)
+static int on_stayed(const areas_unmoved *stayed, void *context)
 {
-	CHECK_EQ(stayed->why, AREAS_WHY_MAPPED_BY_OTHERS);
+	CHECK_EQ(stayed->why, AREAS_UNMOVED_MAPPED_BY_OTHERS);
 	*(size_t *)context += stayed->size;
 	return 0;
 }

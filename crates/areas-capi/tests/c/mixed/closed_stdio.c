@@ -148,7 +148,7 @@ static void native(const int *sockets, int file, const char *theirs, uint32_t ot
 	DO(areas_holders(areas_id(area), on_holder, NULL) > 0);
 	DO(areas_resident(areas_find(theirs), &bytes) == 0);
 	DO(areas_is_frozen(areas_find(theirs)) == 0);
-	DO(areas_keep() >= 0);
+	DO(areas_ensure_published() >= 0);
 	DO(areas_measure(area, &residency, NULL, NULL) == 0);
 	DO(areas_measure_id(areas_find(theirs), &residency, NULL, NULL) == 0);
 	DO(areas_verify(area, &verification, NULL, NULL) == 0);

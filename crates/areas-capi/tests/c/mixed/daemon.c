@@ -1,5 +1,5 @@
 /*
- * A daemon makes its areas first, forks twice, and calls nothing but areas_keep: others find what it holds, also once the registry's folder was
+ * A daemon makes its areas first, forks twice, and calls nothing but areas_ensure_published: others find what it holds, also once the registry's folder was
  * removed while a thread of the daemon's own calls it.
  */
 #include <OS.h>
@@ -22,7 +22,7 @@ static void *keeps(void *unused)
 {
 	(void)unused;
 	for (;;) {
-		areas_keep();
+		areas_ensure_published();
 		pause_a_moment();
 	}
 	return NULL;
@@ -60,7 +60,7 @@ int main(void)
 		{
 			pthread_t thread;
 			pid_t own = getpid();
-			CHECK_EQ(areas_keep(), 0);
+			CHECK_EQ(areas_ensure_published(), 0);
 			CHECK_EQ(pthread_create(&thread, NULL, keeps, NULL), 0);
 			CHECK_EQ(write(ready[1], &own, sizeof own), (ssize_t)sizeof own);
 			close(stay[1]);

@@ -12,7 +12,7 @@ use crate::registry::own::by_address::{Has, Place};
 use crate::registry::peer::Peer;
 use crate::registry::process::{command_of, process_lives};
 use crate::registry::source::{Holder, Listing, Source, UnreadableTeam};
-use crate::registry::table::{AreaId, Name, Record, View, that_may_have};
+use crate::registry::table::{AreaId, Name, Record, View, candidates};
 use crate::sys;
 use crate::sys::file::Identity;
 
@@ -99,7 +99,7 @@ impl State {
                 Known::Unreadable(_) => None,
             }));
             let mut oldest = own;
-            that_may_have(&readable, name, |&peer, _| {
+            candidates(&readable, name, |&peer, _| {
                 if let Some((number, generation, record)) = peer.find(name)
                     && oldest.as_ref().is_none_or(|other| record.age() < other.record.age())
                 {

@@ -74,7 +74,7 @@ impl State {
                 Ok(None) => break,
                 Err(error) => return Some(error),
             };
-            match self.take_in(&mut parcel) {
+            match self.accept(&mut parcel) {
                 Ok((key, mapping)) => {
                     let Parcel { offer: PendingTransfer { record, .. }, object, from, .. } = parcel;
                     let (former, Announcement { name, lock, placement, note, .. }) = (record.id, record.area);
@@ -90,7 +90,7 @@ impl State {
         None
     }
 
-    fn take_in(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
+    fn accept(&mut self, parcel: &mut Parcel) -> Result<(Key, Mapping)> {
         let before = parcel.object.span();
         let mut mapping = parcel.map()?;
         let area = Announcement {

@@ -47,5 +47,5 @@ pub use name::Name;
 pub use note::Note;
 pub(super) use order::Order;
 pub(crate) use record::{Announcement, RECORD_BYTES, Record};
-pub(crate) use view::{Owner, TransferSocketAt, View, that_may_have};
+pub(crate) use view::{Owner, TransferSocketAt, View, candidates};
 pub(crate) use writer::Table;

@@ -306,7 +306,7 @@ impl View {
 /// Of a thousand teams mostly one has it. To ask a table means to touch two cache lines that the
 /// processor has not at hand, which is all that it costs; so the words of several tables are loaded
 /// side by side.
-pub(crate) fn that_may_have<'a, T>(
+pub(crate) fn candidates<'a, T>(
     tables: &[(T, &'a View)],
     name: &[u8],
     mut found: impl FnMut(&T, &'a View),

@@ -7,7 +7,7 @@ use areas::registry::{self, Source};
 use areas::{AreaId, Error, ErrorKind, PageSize, Rejected, Result};
 
 use super::places::{Place, all, open, try_open};
-use super::unsettled::{is_moved, note_moved};
+use super::unreconciled::{is_moved, note_moved};
 use super::{Entered, Held};
 
 /// Cuts a range of addresses from the areas that lie there, whatever is mapped there.
@@ -26,7 +26,7 @@ impl Entered {
     ///
     /// # Errors
     /// Where there is no descriptor for another part: then nothing has changed.
-    pub(crate) fn settle(&self, place: &Place, held: &mut Option<Held>) -> Result<()> {
+    pub(crate) fn reconcile(&self, place: &Place, held: &mut Option<Held>) -> Result<()> {
         match held.as_ref().map(Held::missing) {
             Some(Ok(missing)) if !missing.is_empty() => self.cut(place, held, &missing),
             _ => Ok(()),
@@ -60,7 +60,7 @@ impl Entered {
             match registry::get(id) {
                 Ok(source) if source.is_mapped() => {}
                 // Another thread was in the middle of something with it.
-                Ok(source) => self.settle_own(&source)?,
+                Ok(source) => self.reconcile_own(&source)?,
                 Err(_) => {}
             }
             // What was looked at may have been a part already, of which another one has the
@@ -80,14 +80,14 @@ impl Entered {
     /// found, that thread is waited for.
     fn id_at(&self, address: usize) -> Result<AreaId> {
         registry::id_at(address).or_else(|_| {
-            self.settle_around(address);
+            self.reconcile_around(address);
             registry::id_at(address)
         })
     }
 
     /// Has all areas looked at that an address lies in as far as is known here, once no other
     /// thread is in the middle of something with them.
-    fn settle_around(&self, address: usize) {
+    fn reconcile_around(&self, address: usize) {
         let places: Vec<(usize, Place)> =
             all().places.range(..=address).rev().map(|(&key, place)| (key, place.clone())).collect();
         for (key, place) in places {
@@ -100,7 +100,7 @@ impl Entered {
             let start = area.as_ptr().addr();
             if address < start + area.reserve() {
                 // What cannot be cut now may still hide no area.
-                let _ = self.settle(&place, &mut held);
+                let _ = self.reconcile(&place, &mut held);
             }
         }
     }
@@ -109,10 +109,10 @@ impl Entered {
     /// something with it. It may be gone.
     ///
     /// # Errors
-    /// As [`settle`](Self::settle).
-    pub(crate) fn settle_own(&self, source: &Source) -> Result<()> {
-        match self.with(source, |place, held| self.settle(place, held)) {
-            Ok(settled) => settled,
+    /// As [`reconcile`](Self::reconcile).
+    pub(crate) fn reconcile_own(&self, source: &Source) -> Result<()> {
+        match self.with(source, |place, held| self.reconcile(place, held)) {
+            Ok(reconciled) => reconciled,
             Err(error) if error.kind() == ErrorKind::NoSuchArea => Ok(()),
             Err(error) => Err(error),
         }
@@ -251,7 +251,7 @@ impl Entered {
         // program has closed is known here only.)
         if registry::may_overlap(start, held.reserve()) || is_there() {
             let _ = self.each_in(&range, true, |place, held| {
-                let _ = self.settle(place, held);
+                let _ = self.reconcile(place, held);
                 // What cannot be cut now is looked at by the next call.
                 if self.cut_out(place, held, &range).is_err() {
                     note_moved();
@@ -266,7 +266,7 @@ impl Entered {
     pub(crate) fn notice_growth(&self, range: &Range<usize>) {
         if self.next_below(range.end).is_some_and(|(key, _)| key >= range.start) {
             let _ = self.each_from(range.start, range, false, |place, held| {
-                let _ = self.settle(place, held);
+                let _ = self.reconcile(place, held);
                 Ok(())
             });
         }

@@ -22,7 +22,7 @@ use crate::sys::memory::At;
 /// How many mappings are kept unmerged at a time.
 const MAX_UNMERGED: usize = 8192;
 
-/// How far below the anchor addresses are wished for, in bytes: far enough for much memory, and not
+/// How far below the anchor addresses are hinted at, in bytes: far enough for much memory, and not
 /// so far that it would come near to what grows upwards (the heap).
 const REACH: usize = 64 << 30;
 
@@ -43,14 +43,14 @@ struct Room {
     /// The next one ends here.
     end: AtomicUsize,
     /// How many mappings are kept unmerged.
-    apart: AtomicUsize,
+    unmerged: AtomicUsize,
 }
 
 static ROOM: Room = Room::new();
 
 impl Room {
     const fn new() -> Self {
-        Room { anchor: AtomicUsize::new(0), end: AtomicUsize::new(0), apart: AtomicUsize::new(0) }
+        Room { anchor: AtomicUsize::new(0), end: AtomicUsize::new(0), unmerged: AtomicUsize::new(0) }
     }
 
     /// Where mappings are to lie from now on.
@@ -62,7 +62,7 @@ impl Room {
     /// Where `span` bytes would lie below all others, a page from the next: no two threads get the
     /// same. `None` where the kernel shall choose.
     fn hint(&self, span: usize) -> Option<usize> {
-        if self.apart.load(Ordering::Relaxed) >= MAX_UNMERGED {
+        if self.unmerged.load(Ordering::Relaxed) >= MAX_UNMERGED {
             return None;
         }
         let huge = PageSize::HUGE_2M.bytes();
@@ -84,16 +84,16 @@ impl Room {
     /// The result of a hint: whether the mapping is unmerged. (Where something else was in the way,
     /// the next hint is for addresses below it.)
     fn took(&self, hint: Option<usize>, got: usize) -> bool {
-        let apart = hint == Some(got);
-        if apart {
-            self.apart.fetch_add(1, Ordering::Relaxed);
+        let unmerged = hint == Some(got);
+        if unmerged {
+            self.unmerged.fetch_add(1, Ordering::Relaxed);
         }
-        apart
+        unmerged
     }
 
-    /// A mapping that stood apart is gone: the next may lie there, if it was the last.
+    /// A mapping that was kept unmerged is gone: the next may lie there, if it was the last.
     fn left(&self, base: usize, span: usize) {
-        self.apart.fetch_sub(1, Ordering::Relaxed);
+        self.unmerged.fetch_sub(1, Ordering::Relaxed);
         let _ = self.end.compare_exchange(base - gap(), base + span, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
@@ -121,13 +121,13 @@ fn cast_anchor(near: usize) {
 impl Mapping {
     /// As [`Mapping::new`], at addresses that touch no other mapping's, where there are such.
     #[inline]
-    pub(crate) fn apart(plan: &mut Plan<'_>) -> Result<Self> {
+    pub(crate) fn unmerged(plan: &mut Plan<'_>) -> Result<Self> {
         debug_assert!(plan.at == At::Anywhere);
         let hint = ROOM.hint(plan.span);
         plan.at = hint.map_or(At::Anywhere, At::Near);
         let mut mapping = Mapping::new(plan)?;
         let got = mapping.base.addr().get();
-        mapping.apart = ROOM.took(hint, got);
+        mapping.unmerged = ROOM.took(hint, got);
         if ROOM.anchor.load(Ordering::Relaxed) == 0 {
             cast_anchor(got);
         }
@@ -136,7 +136,7 @@ impl Mapping {
 
     /// Takes note that the addresses are unmapped.
     pub(super) fn left(&self) {
-        if self.apart {
+        if self.unmerged {
             ROOM.left(self.base.addr().get(), self.span);
         }
         self.left_slot();
@@ -238,9 +238,9 @@ mod tests {
             (0..9).map(|_| System::new().map(&Request::new(3 * gap()).placed(bind)).unwrap()).collect();
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         // Another test may be at it at the same moment: then some are left to the kernel.
-        let apart: Vec<_> = mapped.iter().filter(|mapping| mapping.apart).collect();
-        assert!(!apart.is_empty());
-        for mapping in apart {
+        let unmerged: Vec<_> = mapped.iter().filter(|mapping| mapping.unmerged).collect();
+        assert!(!unmerged.is_empty());
+        for mapping in unmerged {
             let start = mapping.as_ptr().addr();
             let line = format!("{start:x}-{:x} ", start + 3 * gap());
             assert!(maps.lines().any(|known| known.starts_with(&line)), "no {line}in\n{maps}");
