@@ -1,4 +1,5 @@
-/* Areas through C, as a program in C writes it. No peer: ours, by the other door. The library is the one that AREAS_BENCH_C names. */
+/* Areas through C, as a program in C writes it. No peer: ours, by the other door. The library is
+ * the one that AREAS_BENCH_C names. */
 #define _GNU_SOURCE
 #include "peer.h"
 

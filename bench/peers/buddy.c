@@ -1,6 +1,7 @@
-/* A buddy allocator in the manner of AML's, written from its headers' description and not from its source: a record from malloc for each block,
- * free or used, in a hash table by address; a list of free blocks for each power of two; one mutex; the memory itself is never touched.
- * And the work that is timed, which is the same for it and for ours. */
+/* A buddy allocator in the manner of AML's, written from its headers' description and not from its
+ * source: a record from malloc for each block, free or used, in a hash table by address; a list of
+ * free blocks for each power of two; one mutex; the memory itself is never touched. And the work
+ * that is timed, which is the same for it and for ours. */
 #define _GNU_SOURCE
 #include "peer.h"
 
@@ -208,8 +209,9 @@ static int dispatched_free(void *allocator, void *start)
 /* How many are out at most: half of them are, on the average. */
 #define SLOTS 4096
 
-/* A place at a time, in no order: what is there is given back; where nothing is, so many bytes are taken as the dice say: from 1
- * to 128 KiB, each power of two as often. With a size in `work`, all have that. */
+/* A place at a time, in no order: what is there is given back; where nothing is, so many bytes are
+ * taken as the dice say: from 1 to 128 KiB, each power of two as often. With a size in `work`, all
+ * have that. */
 static int64_t play(const struct work *work, const struct allocator *with, void **slots, uint64_t *dice)
 {
     int64_t start = peer_now();

@@ -1,4 +1,5 @@
-/* The system calls that areas make, and nothing else: what they would cost if the library were free. */
+/* The system calls that areas make, and nothing else: what they would cost if the library were
+ * free. */
 #define _GNU_SOURCE
 #include "peer.h"
 
@@ -31,7 +32,8 @@ static int64_t join(struct registry *registry)
     return registry->folder < 0 || registry->table < 0 ? PEER_FAILED : 0;
 }
 
-/* What was asked of a mapping, kept beside it so that a measurement can be held against it later. */
+/* What was asked of a mapping, kept beside it so that a measurement can be held against it
+ * later. */
 struct noted {
     void *start;
     size_t size;
@@ -39,7 +41,8 @@ struct noted {
     unsigned long nodes[16];
 };
 
-/* mmap, mbind to a set that may be any of 1,024 nodes, munmap; and what was asked is noted, looked at before the kernel is asked, and forgotten. */
+/* mmap, mbind to a set that may be any of 1,024 nodes, munmap; and what was asked is noted, looked
+ * at before the kernel is asked, and forgotten. */
 int64_t peer_map_noted(const struct work *work)
 {
     struct noted asked = {.policy = MPOL_BIND, .nodes = {1}};
@@ -71,8 +74,8 @@ int64_t peer_map_noted(const struct work *work)
     return peer_now() - start;
 }
 
-/* What belongs to a publication: whether the table and the folder are what they were, whether it is still this user's, and, by the folder's
- * time, whether anybody knocks or waits. */
+/* What belongs to a publication: whether the table and the folder are what they were, whether it is
+ * still this user's, and, by the folder's time, whether anybody knocks or waits. */
 static inline int look_around(const struct registry *registry)
 {
     struct stat stat;
@@ -143,7 +146,8 @@ static inline int take_clone(int process, int object)
     return fcntl(clone, F_GET_SEALS) < 0 ? -1 : clone;
 }
 
-/* The same for reading: the descriptor that was taken is opened again so that the kernel refuses to write by it. */
+/* The same for reading: the descriptor that was taken is opened again so that the kernel refuses to
+ * write by it. */
 static inline int take_clone_to_read(int process, int object)
 {
     char path[64];
@@ -156,7 +160,8 @@ static inline int take_clone_to_read(int process, int object)
     return clone;
 }
 
-/* An area found again, cloned, and the clone dropped. (The holder is this process: to the kernel that makes no difference.) */
+/* An area found again, cloned, and the clone dropped. (The holder is this process: to the kernel
+ * that makes no difference.) */
 static inline int64_t time_clones(const struct work *work, int (*take)(int, int), int rights)
 {
     int process = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -214,7 +219,8 @@ int64_t peer_clone_named(const struct work *work)
     return peer_now() - start;
 }
 
-/* The same through /proc, where the object is looked at before it is opened. `touch`: to be written. */
+/* The same through /proc, where the object is looked at before it is opened. `touch`: to be
+ * written. */
 int64_t peer_clone_by_path(const struct work *work)
 {
     int access = work->touch ? O_RDWR : O_RDONLY, rights = work->touch ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -245,8 +251,9 @@ int64_t peer_clone_by_path(const struct work *work)
     return time;
 }
 
-/* Whose an address is, as a sorted array in one piece says it, which no thread changes concurrently: `size` addresses, searched without
- * branches, and a record of seven words beside each. The addresses that are asked for are in no order, one after the other. */
+/* Whose an address is, as a sorted array in one piece says it, which no thread changes
+ * concurrently: `size` addresses, searched without branches, and a record of seven words beside
+ * each. The addresses that are asked for are in no order, one after the other. */
 int64_t peer_search(const struct work *work)
 {
     enum { RECORD = 7 };
@@ -272,7 +279,8 @@ int64_t peer_search(const struct work *work)
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        /* Each search waits for the one before, as a program waits for the answer: adding what is always 0. */
+        /* Each search waits for the one before, as a program waits for the answer: adding what is
+         * always 0. */
         uint64_t wanted = 4096 * (1 + ((state >> 20) + (sum >> 63)) % count);
         const uint64_t *base = starts;
         for (size_t left = count; left > 1;) {
@@ -304,7 +312,8 @@ static void *populate_part(void *given)
     return NULL;
 }
 
-/* 1 GiB faulted in by as many threads as there are CPUs, each an equal part in one call. `touch`: in huge pages. */
+/* 1 GiB faulted in by as many threads as there are CPUs, each an equal part in one call. `touch`:
+ * in huge pages. */
 int64_t peer_populate_parts(const struct work *work)
 {
     enum { MAX_PARTS = 64 };
@@ -355,7 +364,8 @@ static inline bool within(const struct held *held, size_t offset, size_t len)
     return !__builtin_add_overflow(offset, len, &end) && end <= held->size && end <= held->span;
 }
 
-/* The C library's memcpy, behind what has to be so for it to be right: both ranges are inside, may be read and written, and are not the same bytes. */
+/* The C library's memcpy, behind what has to be so for it to be right: both ranges are inside, may
+ * be read and written, and are not the same bytes. */
 int64_t peer_copy_checked(const struct work *work)
 {
     struct held from = {work->from, work->size, work->size, 1, 1, PROT_READ | PROT_WRITE, true};

@@ -1,6 +1,8 @@
-/* What all peers in C share: each does its work `times` times and says how long that took, so that nothing but the work is timed.
+/* What all peers in C share: each does its work `times` times and says how long that took, so that
+ * nothing but the work is timed.
  *
- * A peer is a function of its library whose name begins with `peer_`. It returns nanoseconds, or -errno at the first call that fails. */
+ * A peer is a function of its library whose name begins with `peer_`. It returns nanoseconds, or
+ * -errno at the first call that fails. */
 #ifndef AREAS_BENCH_PEER_H
 #define AREAS_BENCH_PEER_H
 

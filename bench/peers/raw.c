@@ -31,7 +31,8 @@ int64_t peer_map_place(const struct work *work)
     return peer_now() - start;
 }
 
-/* A memory object: made, sized, mapped, dropped; without a name, so that no other process would find it. */
+/* A memory object: made, sized, mapped, dropped; without a name, so that no other process would
+ * find it. */
 int64_t peer_memfd(const struct work *work)
 {
     int64_t start = peer_now();
@@ -50,7 +51,8 @@ int64_t peer_memfd(const struct work *work)
     return peer_now() - start;
 }
 
-/* The other end of `descriptor` answers each byte with a descriptor (see `peer_hand`): a memory object passed by hand. */
+/* The other end of `descriptor` answers each byte with a descriptor (see `peer_hand`): a memory
+ * object passed by hand. */
 int64_t peer_handed(const struct work *work)
 {
     int64_t start = peer_now();
@@ -132,7 +134,8 @@ int64_t peer_open_stat(const struct work *work)
     return peer_now() - start;
 }
 
-/* One thread faults all pages in with one call. `to` is a hint: huge pages are wanted if it is not NULL. */
+/* One thread faults all pages in with one call. `to` is a hint: huge pages are wanted if it is not
+ * NULL. */
 static int64_t populate(const struct work *work, int flags, int object)
 {
     int64_t total = 0;

@@ -1,4 +1,5 @@
-# Python's multiprocessing.shared_memory, asked what to do a line at a time; answers are nanoseconds.
+# Python's multiprocessing.shared_memory, asked what to do a line at a time; answers are
+# nanoseconds.
 import sys
 from multiprocessing.shared_memory import SharedMemory
 from time import monotonic_ns

@@ -1,4 +1,5 @@
-/* oneAPI's Unified Memory Framework: its provider over the operating system, and its handles for other processes. */
+/* oneAPI's Unified Memory Framework: its provider over the operating system, and its handles for
+ * other processes. */
 #define _GNU_SOURCE
 #include "peer.h"
 
@@ -12,7 +13,8 @@
 #include <umf/memory_provider.h>
 #include <umf/providers/provider_os_memory.h>
 
-/* A provider of memory that is bound to node 0, or that other processes open; NULL where it cannot be made. */
+/* A provider of memory that is bound to node 0, or that other processes open; NULL where it cannot
+ * be made. */
 static umf_memory_provider_handle_t provider(int shared)
 {
     umf_os_memory_provider_params_handle_t params = NULL;

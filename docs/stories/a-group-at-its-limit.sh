@@ -1,6 +1,7 @@
 #!/bin/sh
-# An area that is slow, because the container that holds it is at its memory limit: what docs/stories/a-group-at-its-limit.md describes. A control group
-# of either version stands for the container; root makes it.
+# An area that is slow, because the container that holds it is at its memory limit: what
+# docs/stories/a-group-at-its-limit.md describes. A control group of either version stands for the
+# container; root makes it.
 set -eu
 name=areas-story-$$
 rest=/dev/shm/$name

@@ -1,6 +1,7 @@
 #!/bin/sh
-# An area that is interleaved over all nodes, and lies on one: what docs/stories/interleaved-on-one-node.md describes. It fills and empties pools of huge
-# pages, and takes root and a machine with several nodes.
+# An area that is interleaved over all nodes, and lies on one: what
+# docs/stories/interleaved-on-one-node.md describes. It fills and empties pools of huge pages, and
+# takes root and a machine with several nodes.
 set -eu
 pool=hugepages/hugepages-2048kB/nr_hugepages
 nodes=/sys/devices/system/node

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A machine whose shared memory is full, because a Python was killed with all its helpers: what docs/stories/leaked-python-segment.md describes.
-# In a mount namespace of its own, with a /dev/shm of 64 MiB, so that no other program is in want: root, or `unshare --map-root-user`.
+# A machine whose shared memory is full, because a Python was killed with all its helpers: what
+# docs/stories/leaked-python-segment.md describes. In a mount namespace of its own, with a /dev/shm
+# of 64 MiB, so that no other program is in want: root, or `unshare --map-root-user`.
 set -eu
 if [ "${1:-}" != inside ]; then
 	exec unshare --mount -- "$0" inside
@@ -25,7 +26,8 @@ memory.unlink()
 '
 worker() { python3 -c "$WORKER" "$1"; }
 
-# The out-of-memory killer, or a supervisor, ends a worker and its resource tracker, which would have removed the memory.
+# The out-of-memory killer, or a supervisor, ends a worker and its resource tracker, which would
+# have removed the memory.
 coproc PYTHON { exec setsid python3 -c "$WORKER" 1000; }
 group=$PYTHON_PID
 read -r line <&"${PYTHON[0]}"

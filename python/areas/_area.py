@@ -76,7 +76,8 @@ class Area(Base):
     It pickles as a handle, as its arrays do: who unpickles it holds the same memory.
     """
 
-    # What it is made of, `close` and the context manager are the base's: one call of the extension each.
+    # What it is made of, `close` and the context manager are the base's: one call of the extension
+    # each.
     __slots__ = ()
 
     def _held(self, what: str) -> Holding:

@@ -21,7 +21,8 @@ class AreaArray(np.ndarray[Any, Any]):
     """
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        # A result of a computation. (As ndarray does it: a scalar where there is one value and no dimension.)
+        # A result of a computation. (As ndarray does it: a scalar where there is one value and no
+        # dimension.)
         if array is self:
             return array
         if return_scalar:

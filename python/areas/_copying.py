@@ -49,7 +49,8 @@ def write(holding: Holding, source: np.ndarray[Any, Any], report: Callable[[int,
             try:
                 at += os.pwrite(descriptor, parts[at : at + _CHUNK], at)
             except OSError:
-                # Pages of a pool cannot be written so, nor files beyond RLIMIT_FSIZE; where memory is short, the mapping says so better.
+                # Pages of a pool cannot be written so, nor files beyond RLIMIT_FSIZE; where memory
+                # is short, the mapping says so better.
                 return False
             if report is not None:
                 report(at, whole)

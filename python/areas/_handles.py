@@ -366,7 +366,8 @@ def _parcel(array: AreaArray, memory: Memory) -> tuple[Any, ...]:
         # The descriptor was duplicated.
         parcel.socket.close()
     else:
-        # It is inherited by number, and so has to be open when the process starts: it goes with the object of that process.
+        # It is inherited by number, and so has to be open when the process starts: it goes with the
+        # object of that process.
         vars(starting).setdefault("_areas_parcels", []).append(parcel.socket)
     return descriptor, flags, layout, memory.inode
 

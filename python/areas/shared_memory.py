@@ -80,7 +80,8 @@ class SharedMemory:
     _mode = 0o600
     _prepend_leading_slash = True
     _track = True
-    # Whether the block cannot be found any more because it was unlinked, as known when it was closed.
+    # Whether the block cannot be found any more because it was unlinked, as known when it was
+    # closed.
     _unlinked = False
     # Which memory it was.
     _memory: int | None = None
@@ -255,7 +256,8 @@ class ShareableList(_List):  # type: ignore[misc]
         super().__init__(sequence, name=name)
 
     def __len__(self) -> int:
-        # Whoever has the block can write there. A list's smallest item takes an offset, eight bytes, a format and a code.
+        # Whoever has the block can write there. A list's smallest item takes an offset, eight
+        # bytes, a format and a code.
         (length,) = struct.unpack_from("q", self.shm.buf, 0) if self.shm.size >= 16 else (-1,)
         if not 0 <= length <= (self.shm.size - 16) // (8 + 8 + 1):
             raise ValueError(

@@ -25,7 +25,8 @@ print(frames.residency())
 frames.show()
 
 # %% [markdown]
-# Another kernel, or a process beside it, finds it by its name. Here it is this one. For reading only, unless `write=True` is said.
+# Another kernel, or a process beside it, finds it by its name. Here it is this one. For reading
+# only, unless `write=True` is said.
 
 # %%
 again = areas.find("notebook-frames")

@@ -111,7 +111,8 @@ def test_through_the_scheduler_go_bytes(hosts, name):
 def test_handles_go_only_to_who_opens_them_and_can():
     here = areas.dask._host()
     assert here is not None and areas.dask._opens_handles({"recipient": {"areas-host": here}})
-    # Another place; one that has not registered, and a scheduler, which says nothing; no connection at all.
+    # Another place; one that has not registered, and a scheduler, which says nothing; no connection
+    # at all.
     for other in ({"recipient": {"areas-host": here + "1"}}, {"recipient": {"pickle-protocol": 5}}, {}, None):
         assert not areas.dask._opens_handles(other), other
 

@@ -242,7 +242,8 @@ def test_a_child_that_was_forked_in_the_middle_of_a_call_is_reported(name):
 def test_a_child_that_was_forked_while_threads_work_can_work(name):
     code = """
         import areas, os, threading
-        # (A module that one thread imports for the first time while another one forks is never imported in the child: Python's.)
+        # (A module that one thread imports for the first time while another one forks is never
+        # imported in the child: Python's.)
         areas.create(shape=1).close(); areas.find
         stop = threading.Event()
         def work():

@@ -274,7 +274,8 @@ def test_large_arrays_are_written_by_the_kernel(name, dtype, monkeypatch):
     written.clear()
     with areas.put(source, name, lock="lazy") as area:
         assert not written and area.array.tobytes() == source.tobytes()
-    # Where the program has closed the descriptor, and another file has its number, that one is not written.
+    # Where the program has closed the descriptor, and another file has its number, that one is not
+    # written.
     with areas.create(nbytes=1 << 20) as area, open("/dev/null", "wb") as other:
         number, _, _ = area._holding.descriptor
         os.dup2(other.fileno(), number)

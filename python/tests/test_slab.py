@@ -274,7 +274,8 @@ def forward(source, sink):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_block_goes_on_to_a_third_process(method):
-    # From now on multiprocessing passes areas without a name by descriptor: a slab that is only mapped here is none of them.
+    # From now on multiprocessing passes areas without a name by descriptor: a slab that is only
+    # mapped here is none of them.
     areas.create(shape=1).close()
     context = multiprocessing.get_context(method)
     first, between = context.Pipe()
@@ -478,7 +479,8 @@ def test_hostile_handles_are_errors():
     slab = areas.Slab(None, 1 << 16)
     one = slab.put(np.arange(10))
     handle = _slab.describe(_slab_memory(one))
-    # Each bit of where the block is another one: never another memory, nor more of it. (The area's id counts where it is not mapped here.)
+    # Each bit of where the block is another one: never another memory, nor more of it. (The area's
+    # id counts where it is not mapped here.)
     for bit in range(8 * len(handle[2])):
         bad = bytearray(handle[2])
         bad[bit // 8] ^= 1 << bit % 8

@@ -185,8 +185,9 @@ def test_workers_of_each_epoch_leave_nothing_here():
         del held
         gc.collect()
         seen.append((descriptors(), mappings()))
-    # What went is unmapped when something new comes, if it has ended by then: those of one epoch, two workers with a slab and an outbox and a table
-    # each, may be there still. What stayed of each epoch would be more by now.
+    # What went is unmapped when something new comes, if it has ended by then: those of one epoch,
+    # two workers with a slab and an outbox and a table each, may be there still. What stayed of
+    # each epoch would be more by now.
     assert all(now <= then + 6 for now, then in zip(seen[-1], seen[1])), seen
 
 
@@ -309,7 +310,8 @@ def test_a_tensor_does_not_grow_beyond_its_block(other):
     other.send(torch.ones(1000))
     back = other.recv()
     with pytest.raises(RuntimeError, match="resiz"):
-        # (torch changes the shape all the same, of any tensor over memory that is not its own: nothing may be read of it.)
+        # (torch changes the shape all the same, of any tensor over memory that is not its own:
+        # nothing may be read of it.)
         back.resize_(1 << 20)
     assert areas.torch._untyped(back).nbytes() < 8192
 

@@ -1,4 +1,5 @@
-/* What it takes to read the same file and broadcast it into ordinary memory, as a program would that knows no areas. */
+/* What it takes to read the same file and broadcast it into ordinary memory, as a program would
+ * that knows no areas. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

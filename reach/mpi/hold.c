@@ -15,7 +15,8 @@ static void end(int signal)
 	ended = 1;
 }
 
-/* Before an area is published, a signal ends the process as always, and the area with it. From here on it is taken note of. */
+/* Before an area is published, a signal ends the process as always, and the area with it. From here
+ * on it is taken note of. */
 void hold_prepare(struct trouble *trouble)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };

@@ -1,6 +1,7 @@
 /*
- * The course of it: the file is opened, the areas are made, filled, compared, frozen, published, cloned, held. After each step all ranks agree that
- * it went well; where it did not, all end, and what was made ends with them.
+ * The course of it: the file is opened, the areas are made, filled, compared, frozen, published,
+ * cloned, held. After each step all ranks agree that it went well; where it did not, all end, and
+ * what was made ends with them.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,8 @@
 
 #include "spread.h"
 
-/* Large enough that starting a broadcast costs nothing, small enough that reading and sending overlap. */
+/* Large enough that starting a broadcast costs nothing, small enough that reading and sending
+ * overlap. */
 #define CHUNK ((size_t)16 << 20)
 /* MPI counts with an int. */
 #define MOST_MIB 1024

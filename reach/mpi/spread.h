@@ -1,5 +1,6 @@
 /*
- * areas-spread: one rank of an MPI job reads a file, and each host has it as a frozen, placed, named area.
+ * areas-spread: one rank of an MPI job reads a file, and each host has it as a frozen, placed,
+ * named area.
  *
  * | file | what |
  * |---|---|
@@ -63,7 +64,8 @@ struct times {
 	double plain, plain_touched;
 };
 
-/* options.c: 0, or 1 with a text for the user (which is the help for --help, where `*status` is 0). */
+/* options.c: 0, or 1 with a text for the user (which is the help for --help, where `*status` is
+ * 0). */
 int options_read(struct options *options, int count, char **words, struct trouble *why, int *help);
 extern const char options_help[];
 
@@ -78,10 +80,12 @@ void bcast_idly(void *bytes, size_t size, MPI_Comm comm);
 __attribute__((format(printf, 2, 3))) void trouble_note(struct trouble *trouble, const char *format, ...);
 /* The same, with what the library says of its last failure. */
 void trouble_of_areas(struct trouble *trouble);
-/* Whether no rank has noted anything. If one has, rank 0 says what, on the standard error. All ranks call it, and all get the same answer. */
+/* Whether no rank has noted anything. If one has, rank 0 says what, on the standard error. All
+ * ranks call it, and all get the same answer. */
 int all_well(const struct world *world, const struct trouble *trouble);
 
-/* transfer.c: fills the area, from the file on the leaders' rank 0 (`file` is -1 on others). For leaders only. */
+/* transfer.c: fills the area, from the file on the leaders' rank 0 (`file` is -1 on others). For
+ * leaders only. */
 void transfer(const struct world *world, int file, unsigned char *to, size_t size, size_t chunk, char digest[DIGEST], struct trouble *trouble);
 
 /* compare.c: for leaders only. */

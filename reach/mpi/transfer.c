@@ -1,6 +1,7 @@
 /*
- * Reading, broadcasting and the checksum, at the same time. On rank 0 a thread reads the file into the area; the main thread broadcasts what has
- * been read, from the area into the areas of the other hosts; on each host a thread follows with the checksum. Nothing is copied besides what the
+ * Reading, broadcasting and the checksum, at the same time. On rank 0 a thread reads the file into
+ * the area; the main thread broadcasts what has been read, from the area into the areas of the
+ * other hosts; on each host a thread follows with the checksum. Nothing is copied besides what the
  * kernel and MPI do.
  */
 #include <errno.h>
@@ -128,7 +129,8 @@ static void *digest_all(void *context)
 	return NULL;
 }
 
-/* Sends what is read, chunk by chunk. Each is announced, so that a failure to read ends the transfer everywhere. */
+/* Sends what is read, chunk by chunk. Each is announced, so that a failure to read ends the
+ * transfer everywhere. */
 static int broadcast(struct work *work, MPI_Comm leaders, int rank, size_t chunk)
 {
 	for (size_t done = 0; done < work->size;) {

@@ -1,13 +1,15 @@
 /*
  * AML's areas, in C and C++: where memory comes from.
  *
- * An area is a table of operations (map, unmap, print) and their data. `aml_area_linux` is there from the start;
- * `aml_area_linux_create` makes areas that are bound to NUMA nodes; your own are a table of functions of yours.
+ * An area is a table of operations (map, unmap, print) and their data. `aml_area_linux` is there
+ * from the start; `aml_area_linux_create` makes areas that are bound to NUMA nodes; your own are a
+ * table of functions of yours.
  *
- * Functions that give a number give 0 for success, or one of AML_E… with a minus. Functions that give a pointer give NULL
- * and put the cause into `aml_errno`. Every function takes NULL and says so instead of crashing; all may be called from
- * any thread. A thread that is cancelled (pthread_cancel, deferred) in one of them ends after it. Threads with 32 KiB
- * of stack can make every call. None is async-signal-safe.
+ * Functions that give a number give 0 for success, or one of AML_E… with a minus. Functions that
+ * give a pointer give NULL and put the cause into `aml_errno`. Every function takes NULL and says
+ * so instead of crashing; all may be called from any thread. A thread that is cancelled
+ * (pthread_cancel, deferred) in one of them ends after it. Threads with 32 KiB of stack can make
+ * every call. None is async-signal-safe.
  */
 #ifndef AML_H
 #define AML_H
@@ -44,9 +46,9 @@ extern "C" {
 #endif
 
 /*
- * Begins to use the library, and ends it. The arguments are main's, which stay as they are, or NULL. It may be called often;
- * each call wants its aml_finalize, and one too many is -AML_EINVAL. No thread is started. (Nothing fails where a program
- * never calls it.)
+ * Begins to use the library, and ends it. The arguments are main's, which stay as they are, or
+ * NULL. It may be called often; each call wants its aml_finalize, and one too many is -AML_EINVAL.
+ * No thread is started. (Nothing fails where a program never calls it.)
  */
 int aml_init(int *argc, char ***argv);
 int aml_finalize(void);
@@ -72,12 +74,14 @@ struct aml_area {
 };
 
 /*
- * Maps `size` bytes. `opts` are the area's own, or NULL. Mapping no bytes is not an error: NULL, and aml_errno as it was.
- * AML_EINVAL without an area, AML_ENOTSUP if it cannot map, and what its operation says.
+ * Maps `size` bytes. `opts` are the area's own, or NULL. Mapping no bytes is not an error: NULL,
+ * and aml_errno as it was. AML_EINVAL without an area, AML_ENOTSUP if it cannot map, and what its
+ * operation says.
  */
 void *aml_area_mmap(const struct aml_area *area, size_t size, struct aml_area_mmap_options *opts);
 
-/* Unmaps what was mapped, with the size that was asked for. A NULL pointer or no bytes: nothing is done. */
+/* Unmaps what was mapped, with the size that was asked for. A NULL pointer or no bytes: nothing is
+ * done. */
 int aml_area_munmap(const struct aml_area *area, void *ptr, size_t size);
 
 /* Prints what an area is. `prefix` may be NULL. */

@@ -1,7 +1,8 @@
 #!/bin/sh
-# The first process of the guest that `cargo xtask vm` boots (busybox sh): makes the system a test expects, runs
-# /run.sh with its output on two virtio ports, reports to the host how it ended on a third, and turns the machine off.
-# /vm.conf (MODULES, SWAP, OUT) and /run.sh come from the host, see image.rs.
+# The first process of the guest that `cargo xtask vm` boots (busybox sh): makes the system a test
+# expects, runs /run.sh with its output on two virtio ports, reports to the host how it ended on a
+# third, and turns the machine off. /vm.conf (MODULES, SWAP, OUT) and /run.sh come from the host,
+# see image.rs.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
 # A guest test that finds itself elsewhere can notice it, and say that it was skipped.
 export AREAS_GUEST=1
@@ -23,7 +24,8 @@ mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 MODULES= SWAP= OUT=
 . /vm.conf
 
-# load NAME[:PARAMETER,PARAMETER…], after what it depends on (/lib/modules/deps has lines "name: dependency…").
+# load NAME[:PARAMETER,PARAMETER…], after what it depends on (/lib/modules/deps has lines "name:
+# dependency…").
 load() {
     local name=${1%%:*} dependency parameters=
     case $1 in *:*) parameters=$(echo "${1#*:}" | tr , ' ') ;; esac

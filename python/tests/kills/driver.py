@@ -20,7 +20,8 @@ from areas.shared_memory import ShareableList, SharedMemory, SharedMemoryManager
 BLOCK = 8 << 20
 AT_ONCE = 4
 SURVIVORS = 2
-# Of all shared memory of the machine: what other programs may change concurrently. The blocks that are made here come to some hundred times of it.
+# Of all shared memory of the machine: what other programs may change concurrently. The blocks that
+# are made here come to some hundred times of it.
 NOISE = 24 << 20
 
 

@@ -1,6 +1,7 @@
-# The first process of the namespaces that `cargo xtask fresh` makes (sh; also their reaper): mounts what a running system has below
-# the new root, makes it the root, and runs one command there. The mounts are seen by no other process, and end with it.
-# enter.sh WAY ROOT TOOLCHAIN PLACE FOLDER COMMAND…
+# The first process of the namespaces that `cargo xtask fresh` makes (sh; also their reaper): mounts
+# what a running system has below the new root, makes it the root, and runs one command there. The
+# mounts are seen by no other process, and end with it. enter.sh WAY ROOT TOOLCHAIN PLACE FOLDER
+# COMMAND…
 set -eu
 way=$1 root=$2 toolchain=$3 place=$4 folder=$5
 shift 5

@@ -1,9 +1,10 @@
 /*
  * Windows of MPI over areas: mpirun -np 3 windows NAME
  *
- * Every rank makes an area, with all its pages in RAM, and publishes it as NAME.RANK; the window is over that very memory, so what other ranks put
- * into it is seen by any process of the host that finds the area by its name, whether it knows of MPI or not. With --hold the ranks wait, after
- * all is done, until a file of the name that follows is there: for who wants to look.
+ * Every rank makes an area, with all its pages in RAM, and publishes it as NAME.RANK; the window is
+ * over that very memory, so what other ranks put into it is seen by any process of the host that
+ * finds the area by its name, whether it knows of MPI or not. With --hold the ranks wait, after all
+ * is done, until a file of the name that follows is there: for who wants to look.
  */
 #include <areas.h>
 #include <mpi.h>
@@ -15,7 +16,8 @@
 
 /* 64-bit numbers in a window: 2 MiB. */
 #define NUMBERS ((size_t)1 << 18)
-/* Where in a window: what neighbours put, what all add to, and what is added one at a time under a lock. */
+/* Where in a window: what neighbours put, what all add to, and what is added one at a time under a
+ * lock. */
 enum { PUT = 0, SUM = 1000, COUNTER = 2000 };
 /* How many are put, and how often each rank adds. */
 enum { MANY = 512, TIMES = 100 };
@@ -46,7 +48,8 @@ static areas_area *make(const char *name)
 	snprintf(full, sizeof full, "%s.%d", name, rank);
 	wanted.size = NUMBERS * sizeof(uint64_t);
 	wanted.name = full;
-	/* On the nodes that this process may use: a window that is placed is placed for all who put into it. */
+	/* On the nodes that this process may use: a window that is placed is placed for all who put
+	 * into it. */
 	wanted.placement.policy = AREAS_BIND;
 	if (areas_nodes_allowed(&wanted.placement.nodes) < 0)
 		fail("areas_nodes_allowed", areas_error_help());

@@ -12,7 +12,8 @@ import areas
 import mpi4py
 import numpy as np
 
-# One-sided communication over TCP (osc pt2pt of Open MPI 4) is not for several threads that call it.
+# One-sided communication over TCP (osc pt2pt of Open MPI 4) is not for several threads that call
+# it.
 mpi4py.rc.thread_level = "funneled"
 
 from mpi4py import MPI  # noqa: E402

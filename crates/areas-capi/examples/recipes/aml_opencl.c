@@ -1,6 +1,7 @@
 /*
- * OpenCL areas in the shape of AML: buffers of a context, one of them over an area's memory, and shared virtual memory. Kernels work in all three, and
- * in the second the result is in the area at once.
+ * OpenCL areas in the shape of AML: buffers of a context, one of them over an area's memory, and
+ * shared virtual memory. Kernels work in all three, and in the second the result is in the area at
+ * once.
  *
  * Linked with: areas, OpenCL (Debian: ocl-icd-opencl-dev pocl-opencl-icd)
  */

@@ -1,6 +1,7 @@
 /*
- * An area as a registered buffer of io_uring: a file is read into it, and written from it, without the kernel looking its pages up each time. As
- * long as it is registered its pages are pinned, and the area cannot be frozen: AREAS_ERROR_BUSY, and the text says so.
+ * An area as a registered buffer of io_uring: a file is read into it, and written from it, without
+ * the kernel looking its pages up each time. As long as it is registered its pages are pinned, and
+ * the area cannot be frozen: AREAS_ERROR_BUSY, and the text says so.
  *
  * Linked with: areas, liburing (Debian: liburing-dev)
  */

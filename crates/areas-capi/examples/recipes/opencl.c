@@ -1,6 +1,7 @@
 /*
- * An area as the memory of an OpenCL buffer: CL_MEM_USE_HOST_PTR. On a device that computes in the machine's memory (PoCL: the CPU) a kernel works in the
- * area itself, and another process that has the area sees what it wrote, without a copy.
+ * An area as the memory of an OpenCL buffer: CL_MEM_USE_HOST_PTR. On a device that computes in the
+ * machine's memory (PoCL: the CPU) a kernel works in the area itself, and another process that has
+ * the area sees what it wrote, without a copy.
  *
  * Linked with: areas, OpenCL (Debian: ocl-icd-opencl-dev pocl-opencl-icd)
  */

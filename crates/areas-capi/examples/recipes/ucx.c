@@ -1,6 +1,8 @@
 /*
- * An area as memory that UCX has registered: ucp_mem_map over an area that is there, and a put from one worker into the area of another one. NIXL's UCX
- * backend and MPI over UCX register memory in this way. Both workers are in this process, and are made progress in turn; UCX_TLS says what they use.
+ * An area as memory that UCX has registered: ucp_mem_map over an area that is there, and a put from
+ * one worker into the area of another one. NIXL's UCX backend and MPI over UCX register memory in
+ * this way. Both workers are in this process, and are made progress in turn; UCX_TLS says what they
+ * use.
  *
  * Linked with: areas, ucp, ucs (Debian: libucx-dev)
  */

@@ -1,9 +1,10 @@
 /*
- * AML's older areas, version 0.1: for programs that were written by its documentation page. New programs want <aml.h> of the folder
- * above.
+ * AML's older areas, version 0.1: for programs that were written by its documentation page. New
+ * programs want <aml.h> of the folder above.
  *
- * Put this folder before the other on the search path (-I …/include/aml-0.1). The library is the same: functions that changed between the
- * versions have other symbols there, which these headers choose. One program may use both versions, in different files.
+ * Put this folder before the other on the search path (-I …/include/aml-0.1). The library is the
+ * same: functions that changed between the versions have other symbols there, which these headers
+ * choose. One program may use both versions, in different files.
  */
 #ifndef AML_01_H
 #define AML_01_H
@@ -63,7 +64,8 @@ struct aml_area {
 };
 
 /*
- * Maps `size` bytes, at *ptr if that can be had; `ptr` may be NULL. Mapping no bytes is not an error: NULL, and aml_errno as it was.
+ * Maps `size` bytes, at *ptr if that can be had; `ptr` may be NULL. Mapping no bytes is not an
+ * error: NULL, and aml_errno as it was.
  */
 void *aml_area_mmap(const struct aml_area *area, void **ptr, size_t size) __asm__("aml01_area_mmap");
 

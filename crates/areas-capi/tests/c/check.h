@@ -1,6 +1,6 @@
 /*
- * What the C and C++ tests share: checks that name what they found, helpers that ask the kernel, and children that die with
- * their parent.
+ * What the C and C++ tests share: checks that name what they found, helpers that ask the kernel,
+ * and children that die with their parent.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -108,7 +108,8 @@ __attribute__((unused)) static void check_killed(pid_t child, int signal)
 	CHECK_EQ(WTERMSIG(status), signal);
 }
 
-/* A line of `/proc/self/smaps` about the mapping that holds an address, in KiB; -1 if nothing is mapped there or there is no such line. */
+/* A line of `/proc/self/smaps` about the mapping that holds an address, in KiB; -1 if nothing is
+ * mapped there or there is no such line. */
 __attribute__((unused)) static long check_smaps(const void *address, const char *key)
 {
 	FILE *file = fopen("/proc/self/smaps", "re");
@@ -134,7 +135,8 @@ __attribute__((unused)) static long check_smaps(const void *address, const char 
 	return found;
 }
 
-/* The protection of the mapping that holds an address, as /proc/self/maps has it ("rw-s"); "" if nothing is mapped there. */
+/* The protection of the mapping that holds an address, as /proc/self/maps has it ("rw-s"); "" if
+ * nothing is mapped there. */
 __attribute__((unused)) static const char *check_maps(const void *address)
 {
 	static char rights[8];
@@ -175,7 +177,8 @@ __attribute__((unused)) static int check_touch(volatile char *address, int write
 	return 0;
 }
 
-/* Whether the kernel has flags of memory objects, by which it is known that no other process has one. */
+/* Whether the kernel has flags of memory objects, by which it is known that no other process has
+ * one. */
 __attribute__((unused)) static int check_knows_holders(void)
 {
 	/* FS_IOC_GETFLAGS: <linux/fs.h> does not go with all other headers. */

@@ -1,9 +1,12 @@
 /*
  * Open MPI's memory hooks see what happens to areas: mpirun -np 2 --mca mpi_leave_pinned 1 hooks
  *
- * An engine that keeps registrations of memory (leave_pinned) has to learn when addresses are unmapped: else it would send from, or into, what is
- * somewhere else by then. Open MPI patches munmap, mremap, madvise and the like for that, once a network wants it; TCP does not. So they are
- * brought up here, as its own cache of registrations does it, and a function is registered with them; an area's memory is used in a window and released; and the function was given exactly these addresses.
+ * An engine that keeps registrations of memory (leave_pinned) has to learn when addresses are
+ * unmapped: else it would send from, or into, what is somewhere else by then. Open MPI patches
+ * munmap, mremap, madvise and the like for that, once a network wants it; TCP does not. So they are
+ * brought up here, as its own cache of registrations does it, and a function is registered with
+ * them; an area's memory is used in a window and released; and the function was given exactly these
+ * addresses.
  */
 #include <areas.h>
 #include <dlfcn.h>
@@ -58,7 +61,8 @@ static areas_area *make(void)
 	return area;
 }
 
-/* Sends an area's memory around through a window and by messages, in the eyes of the engine's cache. */
+/* Sends an area's memory around through a window and by messages, in the eyes of the engine's
+ * cache. */
 static void use(areas_area *area)
 {
 	unsigned char *mine = areas_address(area), *other = malloc(SIZE);
@@ -77,7 +81,8 @@ static void use(areas_area *area)
 	free(other);
 }
 
-/* An area's addresses are reported when it goes, and those of one that is there again are free of what was known of the first. */
+/* An area's addresses are reported when it goes, and those of one that is there again are free of
+ * what was known of the first. */
 static void watch(void)
 {
 	for (int round = 0; round < 3; round++) {

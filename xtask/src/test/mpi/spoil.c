@@ -1,6 +1,7 @@
 /*
- * For LD_PRELOAD, under the tests of areas-spread. SPOIL_BYTE: one byte of the first broadcast of more than a page arrives changed, on every rank but the
- * one that sends. SPOIL_READ=N: reading a file at or behind byte N fails with EIO. Linked with: dl
+ * For LD_PRELOAD, under the tests of areas-spread. SPOIL_BYTE: one byte of the first broadcast of
+ * more than a page arrives changed, on every rank but the one that sends. SPOIL_READ=N: reading a
+ * file at or behind byte N fails with EIO. Linked with: dl
  */
 #include <dlfcn.h>
 #include <errno.h>

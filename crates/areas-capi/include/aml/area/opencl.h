@@ -1,13 +1,16 @@
 /*
  * OpenCL areas: buffers of a context (cl_mem), and shared virtual memory (SVM).
  *
- * The library does not need OpenCL, and does not load it. What is here calls the program's own OpenCL, and is compiled into the program:
- * link it with -lOpenCL. Definitions are weak, so that any number of its files may include this.
+ * The library does not need OpenCL, and does not load it. What is here calls the program's own
+ * OpenCL, and is compiled into the program: link it with -lOpenCL. Definitions are weak, so that
+ * any number of its files may include this.
  *
- * <CL/opencl.h> is included where it is there, and AML_WITHOUT_OPENCL_H is not defined. Where it is not, nothing is declared here. SVM needs
- * CL_TARGET_OPENCL_VERSION of 200 or more (if it is not defined: 300).
+ * <CL/opencl.h> is included where it is there, and AML_WITHOUT_OPENCL_H is not defined. Where it is
+ * not, nothing is declared here. SVM needs CL_TARGET_OPENCL_VERSION of 200 or more (if it is not
+ * defined: 300).
  *
- * An area's memory as an OpenCL buffer: CL_MEM_USE_HOST_PTR in the flags, and the address as options of aml_area_mmap.
+ * An area's memory as an OpenCL buffer: CL_MEM_USE_HOST_PTR in the flags, and the address as
+ * options of aml_area_mmap.
  */
 #ifndef AML_AREA_OPENCL_H
 #define AML_AREA_OPENCL_H
@@ -40,7 +43,8 @@ struct aml_area_opencl_svm_flags {
 };
 #endif
 
-/* The data of an OpenCL area. The area keeps the context (clRetainContext) until it is destroyed. */
+/* The data of an OpenCL area. The area keeps the context (clRetainContext) until it is
+ * destroyed. */
 struct aml_area_opencl_data {
 	cl_context context;
 	union aml_area_opencl_flags {
@@ -51,44 +55,50 @@ struct aml_area_opencl_data {
 	} flags;
 };
 
-/* Buffers: aml_area_opencl_mmap, aml_area_opencl_munmap, and one that prints the flags on a line. */
+/* Buffers: aml_area_opencl_mmap, aml_area_opencl_munmap, and one that prints the flags on a
+ * line. */
 extern struct aml_area_ops aml_area_opencl_ops;
 
 /*
- * Makes an area whose memory are buffers of a context, made with these flags of clCreateBuffer. On failure, *area is NULL: -AML_EINVAL for no
- * context, or no place for the area; -AML_ENOMEM.
+ * Makes an area whose memory are buffers of a context, made with these flags of clCreateBuffer. On
+ * failure, *area is NULL: -AML_EINVAL for no context, or no place for the area; -AML_ENOMEM.
  */
 int aml_area_opencl_create(struct aml_area **area, cl_context context, const cl_mem_flags flags);
 
 /*
- * A buffer: a cl_mem, as `void *`. `options` is the host pointer of clCreateBuffer, for flags that want one (CL_MEM_USE_HOST_PTR,
- * CL_MEM_COPY_HOST_PTR), else NULL. With CL_MEM_USE_HOST_PTR the memory is the caller's, an area's for instance: release the buffer first.
- * NULL on failure; aml_errno: AML_EINVAL for flags, sizes and pointers that make no sense to OpenCL, AML_ENOMEM, AML_FAILURE for what else
- * OpenCL refuses.
+ * A buffer: a cl_mem, as `void *`. `options` is the host pointer of clCreateBuffer, for flags that
+ * want one (CL_MEM_USE_HOST_PTR, CL_MEM_COPY_HOST_PTR), else NULL. With CL_MEM_USE_HOST_PTR the
+ * memory is the caller's, an area's for instance: release the buffer first. NULL on failure;
+ * aml_errno: AML_EINVAL for flags, sizes and pointers that make no sense to OpenCL, AML_ENOMEM,
+ * AML_FAILURE for what else OpenCL refuses.
  */
 void *aml_area_opencl_mmap(const struct aml_area_data *data, size_t size, struct aml_area_mmap_options *options);
 
 /* Releases a buffer. -AML_EINVAL if OpenCL says that it is none. */
 int aml_area_opencl_munmap(const struct aml_area_data *data, void *ptr, const size_t size);
 
-/* Frees an area that was made, by either call, and sets *area to NULL. What was mapped from it stays. */
+/* Frees an area that was made, by either call, and sets *area to NULL. What was mapped from it
+ * stays. */
 void aml_area_opencl_destroy(struct aml_area **area);
 
 #ifdef CL_VERSION_2_0
-/* Shared virtual memory: aml_area_opencl_svm_mmap, aml_area_opencl_svm_munmap, and one that prints the flags on a line. */
+/* Shared virtual memory: aml_area_opencl_svm_mmap, aml_area_opencl_svm_munmap, and one that prints
+ * the flags on a line. */
 extern struct aml_area_ops aml_area_opencl_svm_ops;
 
 /*
- * Makes an area of shared virtual memory: addresses that host and devices both use. `flags` and `alignement` (0: the largest that a type of OpenCL needs)
- * are clSVMAlloc's: a power of two, 128 at most. On failure as above.
+ * Makes an area of shared virtual memory: addresses that host and devices both use. `flags` and
+ * `alignement` (0: the largest that a type of OpenCL needs) are clSVMAlloc's: a power of two, 128
+ * at most. On failure as above.
  */
 int aml_area_opencl_svm_create(struct aml_area **area, cl_context context, const cl_svm_mem_flags flags, cl_uint alignement);
 
 /*
- * Memory at an address that holds for host and devices. `options` mean nothing, as in AML. Unless CL_MEM_SVM_FINE_GRAIN_BUFFER is among the
- * flags, the host accesses it between clEnqueueSVMMap and clEnqueueSVMUnmap. NULL on failure; clSVMAlloc does not say why, so that aml_errno is
- * AML_EINVAL for another alignment, AML_ENOMEM where a device does not allocate that much at once, AML_ENOTSUP where one has no such SVM, else
- * AML_FAILURE.
+ * Memory at an address that holds for host and devices. `options` mean nothing, as in AML. Unless
+ * CL_MEM_SVM_FINE_GRAIN_BUFFER is among the flags, the host accesses it between clEnqueueSVMMap and
+ * clEnqueueSVMUnmap. NULL on failure; clSVMAlloc does not say why, so that aml_errno is AML_EINVAL
+ * for another alignment, AML_ENOMEM where a device does not allocate that much at once, AML_ENOTSUP
+ * where one has no such SVM, else AML_FAILURE.
  */
 void *aml_area_opencl_svm_mmap(const struct aml_area_data *data, size_t size, struct aml_area_mmap_options *options);
 

@@ -1,8 +1,9 @@
 /*
  * Allocators over an area: memory in pieces, without a call of the kernel for each.
  *
- * Those of this library (aml/higher/allocator/…) may be used by many threads at once, and never touch the memory that they give:
- * their area may be no memory at all. The area and its options have to outlive the allocator.
+ * Those of this library (aml/higher/allocator/…) may be used by many threads at once, and never
+ * touch the memory that they give: their area may be no memory at all. The area and its options
+ * have to outlive the allocator.
  */
 #ifndef AML_HIGHER_ALLOCATOR_H
 #define AML_HIGHER_ALLOCATOR_H
@@ -40,10 +41,12 @@ struct aml_allocator_ops {
 	int (*free_chunk)(struct aml_allocator_data *data, struct aml_allocator_chunk *chunk);
 };
 
-/* At least `size` bytes; or NULL, with aml_errno set: AML_EINVAL, AML_ENOMEM, or what the area says. */
+/* At least `size` bytes; or NULL, with aml_errno set: AML_EINVAL, AML_ENOMEM, or what the area
+ * says. */
 void *aml_alloc(struct aml_allocator *allocator, size_t size);
 
-/* Frees what aml_alloc returned. NULL does nothing; anything else that is not allocated is -AML_EINVAL. */
+/* Frees what aml_alloc returned. NULL does nothing; anything else that is not allocated is
+ * -AML_EINVAL. */
 int aml_free(struct aml_allocator *allocator, void *ptr);
 
 /* The same with a chunk. AML_ENOTSUP where the allocator has none. */

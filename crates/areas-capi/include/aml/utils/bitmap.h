@@ -1,7 +1,8 @@
 /*
  * Sets of numbers from 0 to 2047, by value: a mask of NUMA nodes, for instance.
  *
- * NULL and numbers beyond the end are -AML_EINVAL, where a function gives a number; the others do nothing then.
+ * NULL and numbers beyond the end are -AML_EINVAL, where a function gives a number; the others do
+ * nothing then.
  */
 #ifndef AML_UTILS_BITMAP_H
 #define AML_UTILS_BITMAP_H
@@ -47,8 +48,8 @@ int aml_bitmap_clear_range(struct aml_bitmap *bitmap, const unsigned int i, cons
 int aml_bitmap_nset(const struct aml_bitmap *bitmap);
 
 /*
- * From and to an array of words, of `size` bits. From: all other bits of the bitmap are cleared. To: the array's bits behind the
- * first `size` stay as they are.
+ * From and to an array of words, of `size` bits. From: all other bits of the bitmap are cleared.
+ * To: the array's bits behind the first `size` stay as they are.
  */
 void aml_bitmap_copy_from_ulong(struct aml_bitmap *bitmap, const unsigned long *src, size_t size);
 void aml_bitmap_copy_to_ulong(const struct aml_bitmap *bitmap, unsigned long *dst, size_t size);
@@ -58,8 +59,9 @@ int aml_bitmap_last(const struct aml_bitmap *bitmap);
 int aml_bitmap_first(const struct aml_bitmap *bitmap);
 
 /*
- * From a string: "all" (or "fill", "full"), "none" (or "zero", "empty", or NULL), numbers ("0,3-5"), or what
- * aml_bitmap_to_string makes. -AML_EINVAL, and the bitmap as it was, for anything else.
+ * From a string: "all" (or "fill", "full"), "none" (or "zero", "empty", or NULL), numbers
+ * ("0,3-5"), or what aml_bitmap_to_string makes. -AML_EINVAL, and the bitmap as it was, for
+ * anything else.
  */
 int aml_bitmap_from_string(struct aml_bitmap *bitmap, const char *bitmap_str);
 

@@ -1,5 +1,6 @@
 /*
- * `struct bitmask`: libnuma's where libnuma's header is, else one that looks like it. Node n is bit n % 64 of maskp[n / 64].
+ * `struct bitmask`: libnuma's where libnuma's header is, else one that looks like it. Node n is bit
+ * n % 64 of maskp[n / 64].
  */
 #ifndef AML_UTILS_BITMASK_H
 #define AML_UTILS_BITMASK_H

@@ -1,4 +1,5 @@
-/* What the library can do beside plain memory: placement on NUMA nodes, and nothing with devices. */
+/* What the library can do beside plain memory: placement on NUMA nodes, and nothing with
+ * devices. */
 #ifndef AML_UTILS_FEATURES_H
 #define AML_UTILS_FEATURES_H
 
@@ -17,7 +18,8 @@ extern "C" {
 /* At compile time. Placement on nodes is there; it needs no libnuma. */
 #define AML_HAVE_BACKEND_LIBNUMA 1
 #define AML_HAVE_BACKEND_CUDA 0
-/* In AML this promises a topology and replica sets, too. The areas of aml/area/hwloc.h are there whatever it says. */
+/* In AML this promises a topology and replica sets, too. The areas of aml/area/hwloc.h are there
+ * whatever it says. */
 #define AML_HAVE_BACKEND_HWLOC 0
 #define AML_HAVE_BACKEND_OPENCL 0
 #define AML_HAVE_BACKEND_ZE 0

@@ -1,6 +1,6 @@
 /*
- * One block of zeroed memory for several things: some structures, then perhaps an array, then perhaps so many bytes more. One malloc,
- * one free, and everything aligned as its type wants.
+ * One block of zeroed memory for several things: some structures, then perhaps an array, then
+ * perhaps so many bytes more. One malloc, one free, and everything aligned as its type wants.
  *
  *     struct pair *pair = AML_INNER_MALLOC_ARRAY(n, double, struct pair, struct head);
  *     struct head *head = AML_INNER_MALLOC_GET_FIELD(pair, 2, struct pair, struct head);
@@ -18,7 +18,8 @@
 
 #include "macros.h"
 
-/* A block for one of each type, in that order; the first is at its beginning. NULL if there is no memory. */
+/* A block for one of each type, in that order; the first is at its beginning. NULL if there is no
+ * memory. */
 #define AML_INNER_MALLOC(...) aml_inner_calloc(AML_INNER_END(__VA_ARGS__), 1, 0, 0, 0)
 
 /* The same, and an array of n `type` behind them. */
@@ -48,7 +49,8 @@ union aml_inner_any {
 	void (*function)(void);
 };
 
-/* Where so many bytes behind an array begin: nowhere (SIZE_MAX) if the array is larger than memory. */
+/* Where so many bytes behind an array begin: nowhere (SIZE_MAX) if the array is larger than
+ * memory. */
 static inline size_t aml_inner_extra(size_t head, size_t align, size_t n, size_t each)
 {
 	size_t most = AML_ALIGNOF(union aml_inner_any);
@@ -73,8 +75,9 @@ static inline void *aml_inner_at(const void *ptr, size_t offset)
 }
 
 /*
- * How it works. AML_INNER_PUT is where the next type begins, seen from the end of those before; AML_INNER_END_k goes through k types
- * so, AML_INNER_BEGIN_k stops at the kth. The 0 behind the types is there because C11 wants an argument for every "...".
+ * How it works. AML_INNER_PUT is where the next type begins, seen from the end of those before;
+ * AML_INNER_END_k goes through k types so, AML_INNER_BEGIN_k stops at the kth. The 0 behind the
+ * types is there because C11 wants an argument for every "...".
  */
 #define AML_INNER_PUT(end, type) AML_ALIGN_UP(end, AML_ALIGNOF(type))
 #define AML_INNER_JOIN(a, b) AML_INNER_JOIN_(a, b)

@@ -1,18 +1,23 @@
 /*
  * Areas, and what programs with areas use besides: BeOS's and Haiku's interface, on Linux.
  *
- * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user on one machine (and pid
- * namespace). Memory is freed when no area refers to it any more, however its teams end; nothing has to be cleaned up.
- * A forked child holds the areas of its parent, shared, at the same addresses, under new ids (area_for returns them). Others find them from the
- * child's first call on: a daemon makes one right after its last fork (areas_ensure_published of areas.h, or any call here). A team that makes no calls
- * for a long time calls areas_ensure_published once a second, so that it is found again where a log-out has removed the registry's folder.
- * An allocator whose memory is areas must not be used by both: each would give out what the other has in use (docs/beos.md).
- * Memory that was not made by these calls (malloc's, mmap's, a stack) is not an area: area_for returns B_ERROR for it.
- * After setuid and the like, the areas are the new user's from the next call on that makes one.
+ * A team is a process: team_id is its pid, thread_id a thread's tid. An area_id holds for one user
+ * on one machine (and pid namespace). Memory is freed when no area refers to it any more, however
+ * its teams end; nothing has to be cleaned up. A forked child holds the areas of its parent,
+ * shared, at the same addresses, under new ids (area_for returns them). Others find them from the
+ * child's first call on: a daemon makes one right after its last fork (areas_ensure_published of
+ * areas.h, or any call here). A team that makes no calls for a long time calls
+ * areas_ensure_published once a second, so that it is found again where a log-out has removed the
+ * registry's folder. An allocator whose memory is areas must not be used by both: each would give
+ * out what the other has in use (docs/beos.md). Memory that was not made by these calls (malloc's,
+ * mmap's, a stack) is not an area: area_for returns B_ERROR for it. After setuid and the like, the
+ * areas are the new user's from the next call on that makes one.
  *
- * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end there, all others come to their
- * end first. Threads with 32 KiB of stack can make every call. No call is async-signal-safe; area_for alone, of an address of an area and
- * once it was called elsewhere, may be called in a handler: where that has interrupted another call of these in the same thread, it may give B_ERROR.
+ * A thread may be cancelled (pthread_cancel, deferred) in any call: snooze and wait_for_thread end
+ * there, all others come to their end first. Threads with 32 KiB of stack can make every call. No
+ * call is async-signal-safe; area_for alone, of an address of an area and once it was called
+ * elsewhere, may be called in a handler: where that has interrupted another call of these in the
+ * same thread, it may give B_ERROR.
  */
 #ifndef AREAS_BE_KERNEL_OS_H
 #define AREAS_BE_KERNEL_OS_H
@@ -34,7 +39,8 @@ extern "C" {
 
 #define B_INFINITE_TIMEOUT (INT64_MAX)
 
-/* For functions of a program's own that wait; those of the Kernel Kit that take these (semaphores, ports) are not here. */
+/* For functions of a program's own that wait; those of the Kernel Kit that take these (semaphores,
+ * ports) are not here. */
 enum {
 	B_TIMEOUT = 0x8, /* the older name of the next one */
 	B_RELATIVE_TIMEOUT = 0x8,
@@ -109,7 +115,8 @@ extern status_t _get_next_area_info(team_id team, ssize_t *cookie, area_info *in
 /* --- Teams --- */
 
 #define B_CURRENT_TEAM 0
-/* The kernel is not a team here, and no process has this number. (Haiku's kernel is team 1, which on Linux is a process like any other.) */
+/* The kernel is not a team here, and no process has this number. (Haiku's kernel is team 1, which
+ * on Linux is a process like any other.) */
 #define B_SYSTEM_TEAM 0x7fffffff
 
 typedef struct team_info {
@@ -236,8 +243,9 @@ extern bigtime_t system_time(void);
 /* --- Debugging --- */
 
 /*
- * Writes the message to the standard error output and raises SIGTRAP: a debugger that is attached stops there, and may go on; else the signal does
- * what the program has it do, or ends the program with a core dump.
+ * Writes the message to the standard error output and raises SIGTRAP: a debugger that is attached
+ * stops there, and may go on; else the signal does what the program has it do, or ends the program
+ * with a core dump.
  */
 extern void debugger(const char *message);
 

@@ -1,4 +1,5 @@
-/* What OS.h brings of files: the C library's headers that BeOS's and Haiku's brings, limits, and how files are opened. */
+/* What OS.h brings of files: the C library's headers that BeOS's and Haiku's brings, limits, and
+ * how files are opened. */
 #ifndef AREAS_BE_STORAGE_STORAGEDEFS_H
 #define AREAS_BE_STORAGE_STORAGEDEFS_H
 

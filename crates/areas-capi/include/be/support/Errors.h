@@ -1,4 +1,5 @@
-/* Error numbers of BeOS and Haiku: those of the calls of OS.h, and those that their programs compare with; and strerror, which knows them. */
+/* Error numbers of BeOS and Haiku: those of the calls of OS.h, and those that their programs
+ * compare with; and strerror, which knows them. */
 #ifndef AREAS_BE_SUPPORT_ERRORS_H
 #define AREAS_BE_SUPPORT_ERRORS_H
 
@@ -98,8 +99,9 @@ extern "C" {
 #endif
 
 /*
- * strerror, for programs that include these headers: one of the errors above in words, and of a number of errno what the C library says.
- * What it returns for a number that is not listed stays until the thread's next call. The C library's own strerror is as it was.
+ * strerror, for programs that include these headers: one of the errors above in words, and of a
+ * number of errno what the C library says. What it returns for a number that is not listed stays
+ * until the thread's next call. The C library's own strerror is as it was.
  */
 extern char *areas_be_strerror(int error);
 

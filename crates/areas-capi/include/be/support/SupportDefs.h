@@ -126,7 +126,8 @@ typedef uintptr_t generic_size_t;
 #	define TRUE 1
 #endif
 
-/* --- Atomic operations: on memory of one team or of several, in areas as well. Where there was a value before, that is given. --- */
+/* --- Atomic operations: on memory of one team or of several, in areas as well. Where there was a
+ * value before, that is given. --- */
 
 static __inline__ void atomic_set(volatile int32 *value, int32 newValue)
 {

@@ -198,7 +198,8 @@ static void not_initialised(void)
 	aml_area_linux_fini(&area);
 	aml_area_linux_fini(&without);
 	aml_area_linux_fini(NULL);
-	/* A nodeset of the program's own stays the program's; that of an area that was made goes with it. */
+	/* A nodeset of the program's own stays the program's; that of an area that was made goes with
+	 * it. */
 	data->nodeset = &own;
 	aml_area_linux_fini(&area);
 	CHECK(data->nodeset == NULL);

@@ -1,5 +1,6 @@
 /*
- * A malloc that has none for the nodeset of an area: what the older initialiser says then, and that it leaves nothing behind.
+ * A malloc that has none for the nodeset of an area: what the older initialiser says then, and that
+ * it leaves nothing behind.
  *
  * Not under valgrind: it has a malloc of its own.
  */

@@ -1,6 +1,7 @@
 /*
- * The two examples of AML 0.1's documentation page, as the C that they mean: memory shared with children at one address, spread
- * over all nodes; and an area of one's own that has the work of a linux area done, and then does its own.
+ * The two examples of AML 0.1's documentation page, as the C that they mean: memory shared with
+ * children at one address, spread over all nodes; and an area of one's own that has the work of a
+ * linux area done, and then does its own.
  */
 #include <aml.h>
 #include <aml/area/linux.h>

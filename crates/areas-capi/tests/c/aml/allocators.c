@@ -1,6 +1,6 @@
 /*
- * Allocators over areas: a real one, one that is no memory at all, and one that runs dry; by one thread against a list of what is out,
- * and by many at once.
+ * Allocators over areas: a real one, one that is no memory at all, and one that runs dry; by one
+ * thread against a list of what is out, and by many at once.
  */
 #include <aml.h>
 #include <aml/area/linux.h>
@@ -305,7 +305,8 @@ static void no_data(void)
 	CHECK_EQ(aml_allocator_buddy_free_chunk(NULL, &chunk), -AML_EINVAL);
 }
 
-/* The area has only so much: what does not fit is AML_ENOMEM, and what comes back can be had again. */
+/* The area has only so much: what does not fit is AML_ENOMEM, and what comes back can be had
+ * again. */
 static void runs_dry(enum kind kind)
 {
 	struct aml_allocator *allocator;
@@ -359,7 +360,8 @@ static void gives_pools_back(void)
 	CHECK(allocator == NULL);
 }
 
-/* An area that takes back one pool and keeps another: of the one that is gone nothing is given out, or taken back, any more. */
+/* An area that takes back one pool and keeps another: of the one that is gone nothing is given out,
+ * or taken back, any more. */
 static void ends_by_halves(void)
 {
 	struct aml_allocator *allocator;
@@ -394,7 +396,8 @@ static void *loud_mmap(const struct aml_area_data *of, size_t size, struct aml_a
 	return ptr;
 }
 
-/* A call that succeeds in the end leaves the words of an earlier failure, which the program may still look at, where they were. */
+/* A call that succeeds in the end leaves the words of an earlier failure, which the program may
+ * still look at, where they were. */
 static void words_stay(void)
 {
 	struct aml_area_ops ops = { loud_mmap, nowhere_munmap, NULL };

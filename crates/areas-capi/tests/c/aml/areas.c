@@ -1,8 +1,9 @@
 /*
- * AML's areas: the generic functions with areas of all sorts, linux areas with their options, and each error. Where pages are on
- * several nodes is tried in the guest (tests/c/guest/aml_nodes.c).
+ * AML's areas: the generic functions with areas of all sorts, linux areas with their options, and
+ * each error. Where pages are on several nodes is tried in the guest (tests/c/guest/aml_nodes.c).
  *
- * Not under valgrind: its mmap says EINVAL for more than there is memory, and it takes MAP_FIXED_NOREPLACE for a hint.
+ * Not under valgrind: its mmap says EINVAL for more than there is memory, and it takes
+ * MAP_FIXED_NOREPLACE for a hint.
  */
 #include <aml.h>
 #include <aml/area/linux.h>
@@ -326,7 +327,8 @@ static void operations(void)
 	fclose(reads);
 }
 
-/* Over a range that the program has: what cannot be placed there leaves the addresses the program's, and nothing in them. */
+/* Over a range that the program has: what cannot be placed there leaves the addresses the
+ * program's, and nothing in them. */
 static void fixed_and_refused(void)
 {
 	struct aml_area_linux_mmap_options wanted = { NULL, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, PROT_READ | PROT_WRITE, -1, 0 };

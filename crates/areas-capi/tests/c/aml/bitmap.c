@@ -1,4 +1,5 @@
-/* AML's bitmap against an array of booleans: random operations, the edges of words, and each error. */
+/* AML's bitmap against an array of booleans: random operations, the edges of words, and each
+ * error. */
 #include <aml/utils/bitmap.h>
 #include <aml/utils/error.h>
 

@@ -1,6 +1,6 @@
 /*
- * What mapping costs: an area that is bound takes mmap, mbind (of which no flag moves pages) and munmap; one that is not, mmap and munmap.
- * A filter ends the child at any other system call.
+ * What mapping costs: an area that is bound takes mmap, mbind (of which no flag moves pages) and
+ * munmap; one that is not, mmap and munmap. A filter ends the child at any other system call.
  *
  * Not under valgrind: its own system calls would end it.
  */

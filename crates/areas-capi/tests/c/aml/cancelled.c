@@ -1,6 +1,7 @@
 /*
- * Threads that are cancelled while they allocate: each ends behind the call, never inside. The area's own functions are full of cancellation
- * points, and what the allocator holds is held by no process afterwards.
+ * Threads that are cancelled while they allocate: each ends behind the call, never inside. The
+ * area's own functions are full of cancellation points, and what the allocator holds is held by no
+ * process afterwards.
  */
 #include <aml.h>
 #include <aml/area/linux.h>

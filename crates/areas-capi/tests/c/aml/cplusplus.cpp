@@ -1,4 +1,5 @@
-// All of AML's headers in C++: they compile together, link, and work; an area of one's own with a class behind it.
+// All of AML's headers in C++: they compile together, link, and work; an area of one's own with a
+// class behind it.
 #include <aml.h>
 #include <aml/area/hwloc.h>
 #include <aml/area/linux.h>

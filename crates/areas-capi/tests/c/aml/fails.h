@@ -1,4 +1,5 @@
-/* Calls of AML's that fail: what they give, and what aml_errno is afterwards. For both versions; include their aml.h first. */
+/* Calls of AML's that fail: what they give, and what aml_errno is afterwards. For both versions;
+ * include their aml.h first. */
 #ifndef FAILS_H
 #define FAILS_H
 

@@ -1,6 +1,7 @@
 /*
- * fork while others allocate: the child finds every allocator whole, and one that it can use. Also where one allocator stands on another
- * one, where the program's own handlers around fork allocate or fork, and where an area's mmap forks.
+ * fork while others allocate: the child finds every allocator whole, and one that it can use. Also
+ * where one allocator stands on another one, where the program's own handlers around fork allocate
+ * or fork, and where an area's mmap forks.
  *
  * Not under valgrind: it has one thread running at a time, and this looks for what only several do.
  */
@@ -140,7 +141,8 @@ static void child_uses_all(void)
 	_exit(0);
 }
 
-/* The program's own handlers. Not where an area's mmap forks: then the library takes no table, as it would wait for itself. */
+/* The program's own handlers. Not where an area's mmap forks: then the library takes no table, as
+ * it would wait for itself. */
 static _Thread_local int before, in_parent, in_child, depth, forked_before;
 static _Thread_local bool forks_before_it_forks;
 static _Thread_local void *kept[2];
@@ -239,7 +241,8 @@ int main(void)
 	CHECK_EQ(before, 60);
 	CHECK_EQ(in_parent, 60);
 	CHECK_EQ(forked_before, new_enough ? 30 : 0);
-	/* Two who fork at once. Before glibc 2.36 the one waits in the C library for the other, which waits for its table. */
+	/* Two who fork at once. Before glibc 2.36 the one waits in the C library for the other, which
+	 * waits for its table. */
 	if (new_enough) {
 		atomic_store(&forks_inside, true);
 		while (atomic_load(&inside) < 3)

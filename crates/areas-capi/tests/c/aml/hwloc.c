@@ -1,4 +1,5 @@
-/* AML's hwloc areas: what is there, and each error. With sets of the program's own; hwloc_real.c has hwloc's. */
+/* AML's hwloc areas: what is there, and each error. With sets of the program's own; hwloc_real.c
+ * has hwloc's. */
 #include "aml/sets.h"
 #include "aml/fails.h"
 
@@ -85,7 +86,8 @@ static void all_policies(void)
 	aml_area_hwloc_destroy(NULL);
 }
 
-/* What is mapped by one is not placed as another asks; a set that a program changes is read again. */
+/* What is mapped by one is not placed as another asks; a set that a program changes is read
+ * again. */
 static void bindings(void)
 {
 	struct hwloc_bitmap_s node_0 = set_of(1), far = set_of(1UL << 63);

@@ -1,6 +1,7 @@
 /*
- * The inner-malloc macros, with up to 36 types: each field is where a structure of all of them would have it, the block is zero and
- * large enough (the sanitizers look), and sizes that do not fit into memory give none.
+ * The inner-malloc macros, with up to 36 types: each field is where a structure of all of them
+ * would have it, the block is zero and large enough (the sanitizers look), and sizes that do not
+ * fit into memory give none.
  */
 #include <aml/utils/inner-malloc.h>
 

@@ -1,6 +1,6 @@
 /*
- * A malloc that has none: what the calls that need some of it say, and that they leave nothing behind. It refuses one size, that
- * of the block that a call asks for.
+ * A malloc that has none: what the calls that need some of it say, and that they leave nothing
+ * behind. It refuses one size, that of the block that a call asks for.
  *
  * Not under valgrind: it has a malloc of its own.
  */
@@ -40,7 +40,8 @@ void *malloc(size_t size)
 }
 #endif
 
-/* While malloc refuses that size, the call fails with that number, and it was malloc that refused. */
+/* While malloc refuses that size, the call fails with that number, and it was malloc that
+ * refused. */
 #define WITHOUT(size, call, code) \
 	do { \
 		aml_errno = AML_SUCCESS; \

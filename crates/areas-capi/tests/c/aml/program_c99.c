@@ -1,4 +1,5 @@
-/* A program in C99, as AML's users have them: areas, an allocator, and blocks for several things, aligned as in C11. */
+/* A program in C99, as AML's users have them: areas, an allocator, and blocks for several things,
+ * aligned as in C11. */
 #include <aml.h>
 #include <aml/area/linux.h>
 #include <aml/higher/allocator/buddy.h>

@@ -1,6 +1,7 @@
 /*
- * Sets as hwloc has them, in a program without hwloc: the three functions of that name that the library calls where the program has them. A
- * program that includes this is linked without hwloc, and shows that no more than the numbers of a set are read.
+ * Sets as hwloc has them, in a program without hwloc: the three functions of that name that the
+ * library calls where the program has them. A program that includes this is linked without hwloc,
+ * and shows that no more than the numbers of a set are read.
  */
 #ifndef SETS_H
 #define SETS_H

@@ -1,5 +1,6 @@
 /*
- * What areas.h promises of areas, measured in the kernel: kinds, growth, protections, freezing, places, names, holders that are killed.
+ * What areas.h promises of areas, measured in the kernel: kinds, growth, protections, freezing,
+ * places, names, holders that are killed.
  *
  * Not under valgrind: it does not know mlock2, and children fault on purpose.
  */
@@ -693,7 +694,8 @@ static void granting(void)
 	areas_release(area);
 }
 
-/* A holder in another process, killed without a word: its memory and its name are gone, and ours stays. */
+/* A holder in another process, killed without a word: its memory and its name are gone, and ours
+ * stays. */
 static void killing(void)
 {
 	int ready[2], go[2];

@@ -1,6 +1,7 @@
 /*
- * Children that are not made by fork alone: vfork, posix_spawn with actions on descriptors, clone as posix_spawn uses it, system. None
- * of them takes anything away: another team that looks after each finds the area under the id that it had.
+ * Children that are not made by fork alone: vfork, posix_spawn with actions on descriptors, clone
+ * as posix_spawn uses it, system. None of them takes anything away: another team that looks after
+ * each finds the area under the id that it had.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */
@@ -14,7 +15,8 @@ extern char **environ;
 
 static char *const ends[] = { "sh", "-c", "exit 7", NULL };
 
-/* Another team, from before there was an area: writes the id that it finds, as often as it is asked. */
+/* Another team, from before there was an area: writes the id that it finds, as often as it is
+ * asked. */
 static void observer(int from, int to)
 {
 	areas_info info = AREAS_INFO;
@@ -55,7 +57,8 @@ static int runs(void *nothing)
 	return 127;
 }
 
-/* A child that shares the memory, and one that shares the descriptors as well, until they are another program. */
+/* A child that shares the memory, and one that shares the descriptors as well, until they are
+ * another program. */
 static void by_clone(int flags)
 {
 	static char stack[1 << 16] __attribute__((aligned(16)));
@@ -112,7 +115,8 @@ int main(void)
 	by_spawn(&actions, "exit 7", 7);
 	CHECK_EQ(posix_spawn_file_actions_destroy(&actions), 0);
 	CHECK_EQ(seen(), id);
-	/* An area's descriptor, for a program that knows nothing of areas; no other one of the library's gets there. */
+	/* An area's descriptor, for a program that knows nothing of areas; no other one of the
+	 * library's gets there. */
 	CHECK_EQ(posix_spawn_file_actions_init(&actions), 0);
 	CHECK_EQ(posix_spawn_file_actions_adddup2(&actions, areas_descriptor(area), 5), 0);
 	by_spawn(&actions, "read line <&5 && test \"$line\" = spawned && test $(ls -l /proc/$$/fd | grep -c memfd:) = 1", 0);

@@ -1,6 +1,6 @@
 /*
- * Bytes in and out of areas of each kind, from one to another, from a file; and reserves that are taken and released. What cannot be
- * is an error, and never a fault.
+ * Bytes in and out of areas of each kind, from one to another, from a file; and reserves that are
+ * taken and released. What cannot be is an error, and never a fault.
  */
 #include <areas.h>
 

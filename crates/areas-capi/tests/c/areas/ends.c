@@ -1,6 +1,7 @@
 /*
- * Calls at the end of a thread and of the process: in destructors of thread-local values and of keys, in functions of atexit, in
- * destructors of the program. They work as ever, a failed one has its words, and a child made there is whole.
+ * Calls at the end of a thread and of the process: in destructors of thread-local values and of
+ * keys, in functions of atexit, in destructors of the program. They work as ever, a failed one has
+ * its words, and a child made there is whole.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */

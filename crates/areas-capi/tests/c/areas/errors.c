@@ -1,5 +1,6 @@
 /*
- * Every function, given NULL and nonsense: the documented error, with words behind it, and nothing made.
+ * Every function, given NULL and nonsense: the documented error, with words behind it, and nothing
+ * made.
  */
 #include <areas.h>
 #include <stddef.h>
@@ -127,7 +128,8 @@ static void creating(void)
 	MAKES_NOTHING(areas_create(&wanted), AREAS_ERROR_INVALID_INPUT);
 	CHECK_EQ(areas_find("private"), AREAS_ERROR_NO_SUCH_AREA);
 
-	/* A program that knows more than the library: what it asks beyond that is refused, and nothing is fine. */
+	/* A program that knows more than the library: what it asks beyond that is refused, and nothing
+	 * is fine. */
 	memset(&newer, 0, sizeof newer);
 	newer.known = asked();
 	newer.known.struct_size = sizeof newer;

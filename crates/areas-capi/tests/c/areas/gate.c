@@ -1,5 +1,6 @@
 /*
- * Areas that are offered at a socket and taken there: by another process, which has nothing of this one's registry.
+ * Areas that are offered at a socket and taken there: by another process, which has nothing of this
+ * one's registry.
  */
 #include <areas.h>
 #include <sys/stat.h>

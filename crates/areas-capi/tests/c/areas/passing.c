@@ -1,5 +1,6 @@
 /*
- * Areas that change hands: over a socket, and for good; in both cases the giver is gone before the taker looks.
+ * Areas that change hands: over a socket, and for good; in both cases the giver is gone before the
+ * taker looks.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */

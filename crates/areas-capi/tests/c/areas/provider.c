@@ -128,7 +128,8 @@ static void custom(void)
 	CHECK(areas_create(&wanted) == NULL);
 	CHECK_EQ(areas_error_number(), AREAS_ERROR_NO_MEMORY);
 	CHECK(strstr(areas_error_text(), "no such area") == NULL);
-	/* What a provider gets over is no failure of the call: the words of the last one stay where they are. */
+	/* What a provider gets over is no failure of the call: the words of the last one stay where
+	 * they are. */
 	CHECK_EQ(areas_find("no such area"), AREAS_ERROR_NO_SUCH_AREA);
 	words = areas_error_text();
 	shark.fail = 0;
@@ -283,7 +284,8 @@ static void given_back(void *context)
 	++*(int *)context;
 }
 
-/* Memory of the program's own: areas are parts of it, and it is notified when it is not used any more. */
+/* Memory of the program's own: areas are parts of it, and it is notified when it is not used any
+ * more. */
 static void over_memory_that_is_given(void)
 {
 	int done = 0;

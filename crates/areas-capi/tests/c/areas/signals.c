@@ -1,5 +1,6 @@
 /*
- * The program's signal handlers run on the program's threads, and never on those that the library starts for the time of a call.
+ * The program's signal handlers run on the program's threads, and never on those that the library
+ * starts for the time of a call.
  *
  * Not under valgrind: it runs one thread at a time, so that none is seen at work.
  */
@@ -73,7 +74,8 @@ static void on_progress(size_t done, size_t total, void *context)
 		int signal;
 		if (!is_worker(entry->d_name) || (bits = blocked(entry->d_name)) == 0)
 			continue;
-		/* The C library blocks all signals, its own two as well, where a thread begins and ends; the others cannot be blocked. */
+		/* The C library blocks all signals, its own two as well, where a thread begins and ends;
+		 * the others cannot be blocked. */
 		if (bits >> (32 - 1) & 3)
 			continue;
 		workers++;

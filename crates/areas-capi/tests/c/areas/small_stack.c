@@ -1,6 +1,7 @@
 /*
- * Threads with small stacks: every call, the first of a process included, in a thread of its own whose stack is as small as the headers
- * say is enough. The library that is tested here is not optimised, and takes more; with the installed one this program is asked to try less.
+ * Threads with small stacks: every call, the first of a process included, in a thread of its own
+ * whose stack is as small as the headers say is enough. The library that is tested here is not
+ * optimised, and takes more; with the installed one this program is asked to try less.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */

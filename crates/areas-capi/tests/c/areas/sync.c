@@ -1,5 +1,6 @@
 /*
- * Mutexes, events and sequence locks of areas.h: among threads and processes that end, are killed, forked and cancelled.
+ * Mutexes, events and sequence locks of areas.h: among threads and processes that end, are killed,
+ * forked and cancelled.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */

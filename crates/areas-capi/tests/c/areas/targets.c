@@ -1,6 +1,6 @@
 /*
- * Nodes by what they are good at, on any machine: node 0 is there, and what is not known is said. Machines with several nodes are tried in
- * the guest (tests/c/guest/areas_nodes.c).
+ * Nodes by what they are good at, on any machine: node 0 is there, and what is not known is said.
+ * Machines with several nodes are tried in the guest (tests/c/guest/areas_nodes.c).
  */
 #include <areas.h>
 

@@ -1,6 +1,7 @@
 /*
- * A program that loads the library, uses it, and unloads it, again and again, as plugins do: descriptors and mappings are as many after
- * each round, an area that is held stays, and who loads the library again finds it. Forks and ends of threads afterwards do no harm.
+ * A program that loads the library, uses it, and unloads it, again and again, as plugins do:
+ * descriptors and mappings are as many after each round, an area that is held stays, and who loads
+ * the library again finds it. Forks and ends of threads afterwards do no harm.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */

@@ -1,6 +1,6 @@
 /*
- * An allocator that lives on a reserved range: areas at exact addresses, grown in place, found by address; and it distinguishes
- * "no memory" from "address space blocked".
+ * An allocator that lives on a reserved range: areas at exact addresses, grown in place, found by
+ * address; and it distinguishes "no memory" from "address space blocked".
  *
  * Not under valgrind: version 3.19 ignores MAP_FIXED_NOREPLACE, so that nothing is ever occupied.
  */
@@ -58,7 +58,8 @@ int main(void)
 	CHECK_EQ((unsigned char)start[0], 0);
 	CHECK_EQ((unsigned char)start[10000], 1);
 
-	/* Another area further up in the same range: the heap's reserve gives way, and it stops growing there. */
+	/* Another area further up in the same range: the heap's reserve gives way, and it stops growing
+	 * there. */
 	address = (void *)(range + RANGE / 2);
 	other = create_area("other", &address, B_EXACT_ADDRESS, PAGE, B_NO_LOCK, RW);
 	CHECK(other > 0);

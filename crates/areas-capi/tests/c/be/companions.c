@@ -1,5 +1,6 @@
 /*
- * Errors of the calls about teams, threads and the machine: docs/be-errors.md says which test is whose.
+ * Errors of the calls about teams, threads and the machine: docs/be-errors.md says which test is
+ * whose.
  */
 #include <OS.h>
 

@@ -1,7 +1,9 @@
 /*
- * Memory of an area that the program takes away itself: by munmap, by mmap over it, by mremap to elsewhere, by shmat over it. Its head, its tail, a piece out of its
- * middle, or all of it. Each call that follows changes what is left of the area, and never what is another process's by now: a mapping of a stranger's lies in each hole,
- * and must be there afterwards, byte for byte, as the kernel shows it.
+ * Memory of an area that the program takes away itself: by munmap, by mmap over it, by mremap to
+ * elsewhere, by shmat over it. Its head, its tail, a piece out of its middle, or all of it. Each
+ * call that follows changes what is left of the area, and never what is another process's by now: a
+ * mapping of a stranger's lies in each hole, and must be there afterwards, byte for byte, as the
+ * kernel shows it.
  */
 #include <OS.h>
 
@@ -52,7 +54,8 @@ static void line_of(const void *address, char line[512])
 	fclose(maps);
 }
 
-/* Whether a byte can be read, as the kernel says: no child is made for it, since a process that has forked may not be alone with its areas. */
+/* Whether a byte can be read, as the kernel says: no child is made for it, since a process that has
+ * forked may not be alone with its areas. */
 static int is_there(const char *at)
 {
 	char byte;
@@ -101,7 +104,8 @@ static void is_well(const struct stranger *stranger)
 	char line[512];
 	size_t i;
 	line_of(stranger->at, line);
-	/* A neighbour of the same kind can only be merged with private memory: the first numbers differ then. */
+	/* A neighbour of the same kind can only be merged with private memory: the first numbers differ
+	 * then. */
 	CHECK_STR(strchr(line, ' '), strchr(stranger->line, ' '));
 	for (i = 0; i < stranger->size; i++)
 		if (stranger->at[i] != canary(i))
@@ -127,7 +131,8 @@ static area_id make(char **base)
 	return id;
 }
 
-/* The pages from `from` to `to` are an area, with this id or (if `id` is 0) any, and have what they had. Its id. */
+/* The pages from `from` to `to` are an area, with this id or (if `id` is 0) any, and have what they
+ * had. Its id. */
 static area_id is_area(char *base, size_t from, size_t to, area_id id)
 {
 	area_info info;
@@ -149,7 +154,8 @@ static area_id is_area(char *base, size_t from, size_t to, area_id id)
 	return found;
 }
 
-/* What is left of it after a call that has looked. Puts the ids of the parts into `left`, and gives their number. */
+/* What is left of it after a call that has looked. Puts the ids of the parts into `left`, and gives
+ * their number. */
 static int what_is_left(char *base, const struct part *part, area_id id, area_id left[2])
 {
 	area_info info;

@@ -1,6 +1,8 @@
 /*
- * Memory of an area that the program takes away itself, and then asks whose an address is, or where an area of that name is: the very next call says what Haiku's would, with no other
- * call in between. That the kernel is asked takes a descriptor, which the program may close, or use for something else.
+ * Memory of an area that the program takes away itself, and then asks whose an address is, or where
+ * an area of that name is: the very next call says what Haiku's would, with no other call in
+ * between. That the kernel is asked takes a descriptor, which the program may close, or use for
+ * something else.
  */
 #include <OS.h>
 
@@ -228,7 +230,8 @@ static void by_many_threads(void)
 	finish(base);
 }
 
-/* In a handler of a signal: at once, whatever it has interrupted. In the middle of a call that changes areas the answer may be B_ERROR. */
+/* In a handler of a signal: at once, whatever it has interrupted. In the middle of a call that
+ * changes areas the answer may be B_ERROR. */
 static char *stays;
 static area_id stays_id;
 static volatile sig_atomic_t calling, handled, known;

@@ -1,7 +1,9 @@
 /*
- * A heap in the manner of Haiku's pages allocator: areas in a reserved range that grow by resize_area, and blocks that go by munmap, wherever in an area they are. Four threads
- * take blocks and let them go; each block has what was written into it, as long as it is there, and the heap has no more memory than its blocks. Once with areas_forget_range
- * before each munmap, as who interposes munmap calls it, and once without.
+ * A heap in the manner of Haiku's pages allocator: areas in a reserved range that grow by
+ * resize_area, and blocks that go by munmap, wherever in an area they are. Four threads take blocks
+ * and let them go; each block has what was written into it, as long as it is there, and the heap
+ * has no more memory than its blocks. Once with areas_forget_range before each munmap, as who
+ * interposes munmap calls it, and once without.
  */
 #include <OS.h>
 #include <syscalls.h>

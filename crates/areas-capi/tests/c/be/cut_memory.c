@@ -1,6 +1,7 @@
 /*
- * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if no other process has the area; and to its other holders, as it is, if a process has.
- * The kernel says how many blocks the object has.
+ * Where the memory goes of what the program unmaps of an area: back to the kernel at once, if no
+ * other process has the area; and to its other holders, as it is, if a process has. The kernel says
+ * how many blocks the object has.
  */
 #include <OS.h>
 #include <syscalls.h>
@@ -130,7 +131,8 @@ static void no_process_got_it(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* Another team has it: whatever the maker unmaps, its clone has all of it, and goes on to have it. */
+/* Another team has it: whatever the maker unmaps, its clone has all of it, and goes on to have
+ * it. */
 static void another_process_has_it(void)
 {
 	char *base;
@@ -189,7 +191,8 @@ static void another_process_has_it(void)
 	close(asked[0]), close(asked[1]), close(answered[0]), close(answered[1]);
 }
 
-/* A part of which there is a clone has a size of its own, and so has the clone: one resize would not be one of both, so that it is refused. */
+/* A part of which there is a clone has a size of its own, and so has the clone: one resize would
+ * not be one of both, so that it is refused. */
 static void a_clone_of_a_part(void)
 {
 	char *base, *copy;
@@ -248,7 +251,8 @@ static void a_clone_of_a_part(void)
 	CHECK(close(to[0]) == 0 && close(to[1]) == 0 && close(from[0]) == 0 && close(from[1]) == 0);
 }
 
-/* A holder of the whole makes it smaller for all, also for what lies behind a gap, whether its maker knows of that or not; and larger again. */
+/* A holder of the whole makes it smaller for all, also for what lies behind a gap, whether its
+ * maker knows of that or not; and larger again. */
 static void who_has_the_whole_resizes_it(int known)
 {
 	char *base;
@@ -395,7 +399,8 @@ static void reported_before(void)
 	CHECK_EQ(area_for(base), B_ERROR);
 }
 
-/* Of an area that was unmapped whole, with no call since, nothing is in the way of an exact address: what was reserved behind it neither. */
+/* Of an area that was unmapped whole, with no call since, nothing is in the way of an exact
+ * address: what was reserved behind it neither. */
 static void its_reserve_is_in_no_areas_way(void)
 {
 	char *base;

@@ -1,6 +1,7 @@
 /*
- * Every documented error of every call about areas, and that NULL and nonsense crash nothing: docs/be-errors.md says which test is
- * whose. What limits forbid is in limits.c, teams that may not be read in unreadable.c, teams and threads in companions.c.
+ * Every documented error of every call about areas, and that NULL and nonsense crash nothing:
+ * docs/be-errors.md says which test is whose. What limits forbid is in limits.c, teams that may not
+ * be read in unreadable.c, teams and threads in companions.c.
  */
 #include <OS.h>
 #include <syscalls.h>
@@ -24,7 +25,8 @@ static const area_id absent[] = { ABSENT, 0, -1, INT32_MIN, 1 << 19 };
 static const uint32 unknown_specs[] = { B_ANY_KERNEL_ADDRESS, 5, 8, 9, 0xffffffffu };
 static const uint32 kernel_specs[] = { B_ANY_KERNEL_ADDRESS, 5 };
 static const uint32 unknown_protections[] = { 0x10, 0x20, 0x40, 0x80, 0x200, 0x2000, 0x4000, 0x80000000u };
-/* Where no process has addresses, below the middle; and from the middle on, where the kernel has them. */
+/* Where no process has addresses, below the middle; and from the middle on, where the kernel has
+ * them. */
 static const uintptr_t outside[] = { 0, 0x1, 0x800000000000, 0x7ffffffff000 };
 static const uintptr_t the_kernels[] = { (uintptr_t)1 << 63, 0xffff800000000000, 0xffffff0000000000, UINTPTR_MAX - 0xfff,
 	UINTPTR_MAX };
@@ -486,7 +488,8 @@ static void foreign_areas(void)
 	CHECK_EQ(clone_area("c", &address, B_ANY_ADDRESS, RW, id), B_NOT_ALLOWED);
 	clone = clone_area("c", &address, B_ANY_ADDRESS, B_READ_AREA, id);
 	CHECK(clone > 0);
-	/* Never above what it was granted, by way of another clone neither; its size is not ours to change. */
+	/* Never above what it was granted, by way of another clone neither; its size is not ours to
+	 * change. */
 	CHECK_EQ(set_area_protection(clone, RW), B_NOT_ALLOWED);
 	CHECK_EQ(clone_area("again", &address, B_ANY_ADDRESS, RW, clone), B_NOT_ALLOWED);
 	CHECK_EQ(resize_area(clone, 2 * PAGE), B_NOT_ALLOWED);

@@ -1,6 +1,7 @@
 /*
- * fork: the child holds every area, shared, at the same address, under a new id; what it does with them does not touch its parent.
- * Also while other threads make areas and reserve addresses. exec: all ids of the team die.
+ * fork: the child holds every area, shared, at the same address, under a new id; what it does with
+ * them does not touch its parent. Also while other threads make areas and reserve addresses. exec:
+ * all ids of the team die.
  */
 #include <OS.h>
 #include <syscalls.h>

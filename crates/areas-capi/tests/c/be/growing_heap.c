@@ -1,6 +1,7 @@
 /*
- * Heaps that grow by resize_area, as programs for BeOS have them: made at any address, not locked, lazily and fully locked, several in turn,
- * hundreds at once, with clones in another team, until memory or addresses end. What ends is memory (B_NO_MEMORY), and never the room (B_ERROR).
+ * Heaps that grow by resize_area, as programs for BeOS have them: made at any address, not locked,
+ * lazily and fully locked, several in turn, hundreds at once, with clones in another team, until
+ * memory or addresses end. What ends is memory (B_NO_MEMORY), and never the room (B_ERROR).
  *
  * Not under valgrind: version 3.19 lacks mlock2, and limits would be valgrind's as well.
  */
@@ -31,7 +32,8 @@ static heap heap_new(const char *name, uint32 spec, size_t size, uint32 lock)
 	return made;
 }
 
-/* Bytes of the heap, which becomes as much larger as it has to be; NULL with what resize_area said. */
+/* Bytes of the heap, which becomes as much larger as it has to be; NULL with what resize_area
+ * said. */
 static char *heap_take(heap *from, size_t bytes, status_t *status)
 {
 	size_t end = from->used + bytes, size = from->size;
@@ -112,7 +114,8 @@ static void until_memory_ends(uint32 spec)
 	CHECK_EQ(delete_area(beside.id), B_OK);
 }
 
-/* With a limit of addresses: no room is mapped in advance that would take them from others, and they are used to the end. */
+/* With a limit of addresses: no room is mapped in advance that would take them from others, and
+ * they are used to the end. */
 static void until_addresses_end(void)
 {
 	unsigned long pages = 0;
@@ -175,7 +178,8 @@ static void locked(uint32 lock, uint32 spec)
 	}
 }
 
-/* A clone in another team has as much room: whoever grows it, both use it, the other one without a call. */
+/* A clone in another team has as much room: whoever grows it, both use it, the other one without a
+ * call. */
 static void with_a_clone_of_another_team(uint32 spec)
 {
 	int to[2], from[2];
@@ -249,7 +253,8 @@ static void many(void)
 		CHECK_EQ(delete_area(all[i].id), B_OK);
 }
 
-/* A forked child has what its parent has, at the same addresses, and grows it as its parent would. */
+/* A forked child has what its parent has, at the same addresses, and grows it as its parent
+ * would. */
 static void forked(void)
 {
 	heap grows = heap_new("forked", B_ANY_ADDRESS, PAGE, B_NO_LOCK);

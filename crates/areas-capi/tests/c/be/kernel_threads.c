@@ -1,5 +1,6 @@
 /*
- * The kernel is not a team, nor are its threads: no process has the number B_SYSTEM_TEAM, and process 1 is one like any other.
+ * The kernel is not a team, nor are its threads: no process has the number B_SYSTEM_TEAM, and
+ * process 1 is one like any other.
  */
 #include <OS.h>
 #include <syscalls.h>

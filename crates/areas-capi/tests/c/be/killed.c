@@ -1,10 +1,12 @@
 /*
- * A server that makes areas for its clients, and clients that clone them: one of the two is killed as it enters each of its system calls, and as
- * it comes back from each. The other one finds what is true then: its own areas whole, the dead one's memory as long as it holds it itself,
- * no id, name or team of the dead; a server serves the next client. When it has deleted what it held, the kernel says of each object of the
- * dead that it is gone, while the survivor lives on.
+ * A server that makes areas for its clients, and clients that clone them: one of the two is killed
+ * as it enters each of its system calls, and as it comes back from each. The other one finds what
+ * is true then: its own areas whole, the dead one's memory as long as it holds it itself, no id,
+ * name or team of the dead; a server serves the next client. When it has deleted what it held, the
+ * kernel says of each object of the dead that it is gone, while the survivor lives on.
  *
- * Then both are killed, the server at each of its calls and the client wherever it is by then: nothing of either is left.
+ * Then both are killed, the server at each of its calls and the client wherever it is by then:
+ * nothing of either is left.
  *
  * On odd days as they enter a call, on even ones as they come back; AREAS_KILLED_EVERY=1: both.
  *
@@ -222,7 +224,8 @@ static void nothing_is_left(void)
 	CHECK(get_next_area_info(B_CURRENT_TEAM, &cookie, &info) != B_OK);
 }
 
-/* Reports that all is deleted, and lives on until the driver has seen that it is; looks once more in between. */
+/* Reports that all is deleted, and lives on until the driver has seen that it is; looks once more
+ * in between. */
 __attribute__((noreturn)) static void stay(int driver)
 {
 	check_send(driver, 'c');
@@ -317,7 +320,8 @@ static int link_of(pid_t team, char *path)
 	return found;
 }
 
-/* Watches the memory objects that a process has open: inotify says IN_DELETE_SELF of one when its last holder releases it, and does not hold it. */
+/* Watches the memory objects that a process has open: inotify says IN_DELETE_SELF of one when its
+ * last holder releases it, and does not hold it. */
 static void watch(struct watched *watched, pid_t pid, pid_t survivor)
 {
 	/* One that is not stopped may close what is looked at. */
@@ -399,7 +403,8 @@ static void ends(int pair[ROLES])
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 }
 
-/* A server or client with its own ends of all conversations, and no other process's: who dies is noticed by who talks to it. */
+/* A server or client with its own ends of all conversations, and no other process's: who dies is
+ * noticed by who talks to it. */
 static pid_t start(enum role role, int traced, team_id other, int driver[ROLES], int conversation)
 {
 	pid_t child = check_fork();
@@ -421,7 +426,8 @@ static pid_t start(enum role role, int traced, team_id other, int driver[ROLES],
 	be_client(traced, other, conversation);
 }
 
-/* Lets a traced process go on to the `stop`th time that it stops at a call (each has two). Whether it came there. */
+/* Lets a traced process go on to the `stop`th time that it stops at a call (each has two). Whether
+ * it came there. */
 static int run_to(pid_t victim, long stop)
 {
 	long stops = 0;
@@ -536,7 +542,8 @@ static int killed_at(enum role role, long stop, int both)
 	}
 	/* The survivor lives, and holds nothing of it. */
 	wait_until_gone(&watched, 0, when);
-	/* A table of a team that had no areas any more is met by no process, but by who comes newly: then all who look again drop it. */
+	/* A table of a team that had no areas any more is met by no process, but by who comes newly:
+	 * then all who look again drop it. */
 	newcomer(0);
 	CHECK(!link_of(pids[role], link));
 	check_send(driver[other], 'l');

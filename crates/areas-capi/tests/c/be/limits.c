@@ -70,7 +70,8 @@ static void locked_memory(void)
 	CHECK_STR(check_maps(address), "");
 }
 
-/* A clone is locked as its source is, in the team that clones: that takes an allowance, and so does a tail. */
+/* A clone is locked as its source is, in the team that clones: that takes an allowance, and so does
+ * a tail. */
 static void locked_clones_and_tails(void)
 {
 	/* Nothing is mapped behind these. */
@@ -100,7 +101,8 @@ static void locked_clones_and_tails(void)
 	CHECK_EQ(resize_area(full, 2 * PAGE), B_OK);
 }
 
-/* A clone in the same team grows with it, and is locked as well: where that may not be, nothing has changed. */
+/* A clone in the same team grows with it, and is locked as well: where that may not be, nothing has
+ * changed. */
 static void locked_with_a_clone(void)
 {
 	static const uint32 locks[] = { B_LAZY_LOCK, B_FULL_LOCK };
@@ -237,7 +239,8 @@ static void address_space(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* No process asked for the reserves behind areas: they give way to what is asked for, as long as there are any. */
+/* No process asked for the reserves behind areas: they give way to what is asked for, as long as
+ * there are any. */
 static void reserves_give_way(void)
 {
 	char *keeper, *grown, *made;
@@ -272,7 +275,8 @@ static void reserves_give_way(void)
 }
 
 #ifndef __SANITIZE_ADDRESS__
-/* A limit that is set once areas have much more room than it allows: that is released as soon as an area is wanted. */
+/* A limit that is set once areas have much more room than it allows: that is released as soon as an
+ * area is wanted. */
 static void a_late_limit(void)
 {
 	unsigned long pages = 0;

@@ -1,8 +1,10 @@
 /*
- * In the manner of Haiku's listarea, written again: every team, its areas, and the machine's totals; and of catarea: the bytes of an
- * area of another team. What they print is compared with what is known.
+ * In the manner of Haiku's listarea, written again: every team, its areas, and the machine's
+ * totals; and of catarea: the bytes of an area of another team. What they print is compared with
+ * what is known.
  *
- * Not under valgrind: the stack, the arguments and the names that the kernel reports of are its own.
+ * Not under valgrind: the stack, the arguments and the names that the kernel reports of are its
+ * own.
  */
 #include <OS.h>
 

@@ -1,6 +1,7 @@
 /*
- * Locked areas that change their size. Linux locks addresses, so a locked area has none in reserve: alone it grows where there is
- * room behind it, and with its clones in the same team; with one of another team it grows back to what both have had, and no further, as no process can change
+ * Locked areas that change their size. Linux locks addresses, so a locked area has none in reserve:
+ * alone it grows where there is room behind it, and with its clones in the same team; with one of
+ * another team it grows back to what both have had, and no further, as no process can change
  * another's address space.
  *
  * Not under valgrind: version 3.19 lacks mlock2.
@@ -94,7 +95,8 @@ static void with_a_clone(uint32 lock)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* The same with a clone in another team: a tail that is grown there is locked here as it is touched. */
+/* The same with a clone in another team: a tail that is grown there is locked here as it is
+ * touched. */
 static void with_a_clone_of_another_team(uint32 lock)
 {
 	int to[2], from[2];

@@ -1,6 +1,7 @@
 /*
- * Memory is freed only when, and as soon as, no area refers to it any more, however its holders die. The kernel says how many blocks
- * of the object there are, and says by inotify when its last holder is gone, and it with him.
+ * Memory is freed only when, and as soon as, no area refers to it any more, however its holders
+ * die. The kernel says how many blocks of the object there are, and says by inotify when its last
+ * holder is gone, and it with him.
  */
 #include <OS.h>
 

@@ -1,5 +1,6 @@
 /*
- * strerror in C++, under each name that it has there, whatever is included before and after; and old-fashioned inclusion as C.
+ * strerror in C++, under each name that it has there, whatever is included before and after; and
+ * old-fashioned inclusion as C.
  */
 #include <iostream>
 

@@ -1,6 +1,7 @@
 /*
- * What OS.h brings besides the calls about areas: strerror of BeOS's errors, system_time, atomic operations (on words in areas of two teams),
- * debugger, and headers of the C library. Nothing but OS.h and check.h is included.
+ * What OS.h brings besides the calls about areas: strerror of BeOS's errors, system_time, atomic
+ * operations (on words in areas of two teams), debugger, and headers of the C library. Nothing but
+ * OS.h and check.h is included.
  */
 #include <OS.h>
 
@@ -12,7 +13,8 @@
 #define RW (B_READ_AREA | B_WRITE_AREA)
 #define ROUNDS 20000
 
-/* Numbers of BeOS's have BeOS's words; those of errno what the C library says, whose own function is as it was. */
+/* Numbers of BeOS's have BeOS's words; those of errno what the C library says, whose own function
+ * is as it was. */
 static void words(void)
 {
 	char *(*c_librarys)(int) = (char *(*)(int))(intptr_t)dlsym(RTLD_DEFAULT, "strerror");
@@ -143,7 +145,8 @@ static void two_teams(void)
 	CHECK_EQ(delete_area(id), B_OK);
 }
 
-/* It may promise more than there is: so may all that is not locked. It is accepted when an area is made or cloned, and not reported. */
+/* It may promise more than there is: so may all that is not locked. It is accepted when an area is
+ * made or cloned, and not reported. */
 static void overcommitting(void)
 {
 	void *address, *other;

@@ -1,16 +1,20 @@
 /*
- * malloc over areas, in the manner of Haiku's own: runs of pages come from an area that grows by resize_area; where it cannot, a new one is made;
- * what alignment leaves over and what is freed is cut off by munmap: heads, tails, middles, whole areas. Four threads allocate, free, make
- * larger and smaller and hand blocks to each other; each block's content is checked. Between rounds every page of every area has to be one
- * that the allocator knows of, and each block lies in the area that area_for returns. At the end nothing is left.
+ * malloc over areas, in the manner of Haiku's own: runs of pages come from an area that grows by
+ * resize_area; where it cannot, a new one is made; what alignment leaves over and what is freed is
+ * cut off by munmap: heads, tails, middles, whole areas. Four threads allocate, free, make larger
+ * and smaller and hand blocks to each other; each block's content is checked. Between rounds every
+ * page of every area has to be one that the allocator knows of, and each block lies in the area
+ * that area_for returns. At the end nothing is left.
  *
- * Here the library is not notified of what is unmapped: it sees that at the next call that looks at the area. So where area_for is asked behind a hole, it
- * may still name the area before the hole, until get_area_info has looked. ../cut/pages_allocator.c is the same with libareas-cut.so, where that is
- * not so.
+ * Here the library is not notified of what is unmapped: it sees that at the next call that looks at
+ * the area. So where area_for is asked behind a hole, it may still name the area before the hole,
+ * until get_area_info has looked. ../cut/pages_allocator.c is the same with libareas-cut.so, where
+ * that is not so.
  *
  * AREAS_ALLOCATOR_SECONDS=600: ten minutes instead of two seconds.
  *
- * Not under valgrind: it runs one thread at a time, and each munmap makes it forget translations: minutes.
+ * Not under valgrind: it runs one thread at a time, and each munmap makes it forget translations:
+ * minutes.
  */
 #include <OS.h>
 
@@ -39,7 +43,8 @@ struct run {
 
 struct arena {
 	pthread_mutex_t lock;
-	/* Where the area ends that grows, and from where on it has no hole; NULL if there is none. Its id is asked for: a cut may give it another one. */
+	/* Where the area ends that grows, and from where on it has no hole; NULL if there is none. Its
+	 * id is asked for: a cut may give it another one. */
 	char *floor, *end;
 	/* Freed, and still mapped. */
 	struct run cached[MOST_CACHED];
@@ -583,7 +588,8 @@ int main(void)
 	CHECK_EQ(at_end.areas, 0);
 	CHECK_EQ(at_end.memory_mappings, 0);
 	CHECK_EQ(at_end.descriptors, first.descriptors);
-	/* The C library may have taken another heap for a thread, and a sanitizer takes regions of its own; areas leave none. */
+	/* The C library may have taken another heap for a thread, and a sanitizer takes regions of its
+	 * own; areas leave none. */
 #ifndef __SANITIZE_ADDRESS__
 	CHECK(at_end.mappings <= first.mappings + 2 * THREADS);
 #else

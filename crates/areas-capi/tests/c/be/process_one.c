@@ -1,5 +1,6 @@
 /*
- * The first process of a pid namespace, as a container's program is: a team like any other, whose areas are not the kernel's.
+ * The first process of a pid namespace, as a container's program is: a team like any other, whose
+ * areas are not the kernel's.
  */
 #include <OS.h>
 #include <syscalls.h>
@@ -70,7 +71,8 @@ int main(void)
 		int status = 0;
 		CHECK_EQ(waitpid(child, &status, 0), child);
 		CHECK(WIFEXITED(status));
-		/* What else is run at an exit may want a process of its own, and none can be made here any more. */
+		/* What else is run at an exit may want a process of its own, and none can be made here any
+		 * more. */
 		_exit(WEXITSTATUS(status));
 	}
 }

@@ -1,5 +1,6 @@
 /*
- * The promises of the overview, each measured: contiguous ranges, ids and names, clones, locks, and what is left when teams die.
+ * The promises of the overview, each measured: contiguous ranges, ids and names, clones, locks, and
+ * what is left when teams die.
  *
  * Not under valgrind: version 3.19 lacks mlock2, and turns the SIGBUS beyond an end into a SIGSEGV.
  */
@@ -75,7 +76,8 @@ static void names(void)
 	CHECK_EQ(delete_area(empty), B_OK);
 }
 
-/* 3, 4, 7: clones share; a clone of a clone; the original goes; own names, protections, addresses. */
+/* 3, 4, 7: clones share; a clone of a clone; the original goes; own names, protections,
+ * addresses. */
 static void clones(void)
 {
 	char *one, *two, *three;

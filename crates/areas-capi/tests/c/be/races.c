@@ -1,5 +1,6 @@
 /*
- * Several threads at one id: each call does what it says or fails as it is said to; nothing is lost, and nothing happens twice.
+ * Several threads at one id: each call does what it says or fails as it is said to; nothing is
+ * lost, and nothing happens twice.
  */
 #include <OS.h>
 

@@ -1,6 +1,6 @@
 /*
- * Reserved ranges: parts of them are released, an area grows past the end of the one in which it is and over others, and what fails
- * changes none of them.
+ * Reserved ranges: parts of them are released, an area grows past the end of the one in which it is
+ * and over others, and what fails changes none of them.
  *
  * Not under valgrind: version 3.19 ignores MAP_FIXED_NOREPLACE, and has addresses of its own.
  */

@@ -1,6 +1,7 @@
 /*
- * A server and its client, two teams: the client clones once, the server grows the area, and the client uses the new bytes without
- * a call; a producer hands an area over and keeps nothing; a kill leaves nothing behind.
+ * A server and its client, two teams: the client clones once, the server grows the area, and the
+ * client uses the new bytes without a call; a producer hands an area over and keeps nothing; a kill
+ * leaves nothing behind.
  */
 #include <OS.h>
 #include <syscalls.h>

@@ -1,6 +1,6 @@
 /*
- * Areas that are stacks (B_STACK_AREA): the lowest page cannot be touched, whatever the others allow, so that a stack that grows too far ends in a
- * fault, and not in what lies below.
+ * Areas that are stacks (B_STACK_AREA): the lowest page cannot be touched, whatever the others
+ * allow, so that a stack that grows too far ends in a fault, and not in what lies below.
  *
  * Not under valgrind: it has stacks of its own.
  */
@@ -27,7 +27,8 @@ static area_id stack(char **address, uint32 lock, size_t pages)
 	return id;
 }
 
-/* The lowest page is a guard, and the only one: as the kernel has them, and as an access finds them. */
+/* The lowest page is a guard, and the only one: as the kernel has them, and as an access finds
+ * them. */
 static void is_guarded(char *address, size_t pages, const char *others)
 {
 	CHECK_STR(check_maps(address), "---s");

@@ -1,6 +1,6 @@
 /*
- * Areas that change hands between teams: to a team that has only looked, as Haiku's usual receiver has; the id that the area has there is known to the
- * giver at once, and may be sent on.
+ * Areas that change hands between teams: to a team that has only looked, as Haiku's usual receiver
+ * has; the id that the area has there is known to the giver at once, and may be sent on.
  */
 #include <OS.h>
 #include <syscalls.h>
@@ -175,7 +175,8 @@ static void to_who_has_called_nothing(void)
 	check_child(child, 0);
 }
 
-/* A team that unmaps what it was given, before any call of its takes that in, and has an area of its own there by then. */
+/* A team that unmaps what it was given, before any call of its takes that in, and has an area of
+ * its own there by then. */
 static int unmapper(int from, int to)
 {
 	area_info info;
@@ -249,7 +250,8 @@ static void the_giver_dies_at_once(void)
 	check_child(child, 0);
 }
 
-/* Who never calls again is given no more than the kernel keeps for it; what is refused stays the giver's. */
+/* Who never calls again is given no more than the kernel keeps for it; what is refused stays the
+ * giver's. */
 static void to_who_takes_nothing_in(void)
 {
 	int to[2], from[2], given;

@@ -1,6 +1,7 @@
 /*
- * Three teams that hand areas on, from each to the next and back: the ids go by pipe, the bytes are counted on, any team may be killed in
- * between, and when the last holder dies the kernel has the memory.
+ * Three teams that hand areas on, from each to the next and back: the ids go by pipe, the bytes are
+ * counted on, any team may be killed in between, and when the last holder dies the kernel has the
+ * memory.
  */
 #include <OS.h>
 #include <syscalls.h>
@@ -68,8 +69,8 @@ static ino_t inode_at(const void *address)
 }
 
 /*
- * A record lock on the memory, by the open file that goes from hand to hand: /proc/locks lists it for as long as that is open in any process, or on
- * its way.
+ * A record lock on the memory, by the open file that goes from hand to hand: /proc/locks lists it
+ * for as long as that is open in any process, or on its way.
  */
 static void mark(ino_t inode)
 {
@@ -98,7 +99,8 @@ static int is_held(ino_t inode)
 	return found;
 }
 
-/* The kernel frees what no process holds as soon as the process is gone; it takes a moment to be. */
+/* The kernel frees what no process holds as soon as the process is gone; it takes a moment to
+ * be. */
 static void check_freed(ino_t inode)
 {
 	int tries;

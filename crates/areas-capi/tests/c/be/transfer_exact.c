@@ -1,6 +1,7 @@
 /*
- * Areas that are moved to exact addresses, in this team or another one: those must be free for their bytes. What an area has reserved to grow into needs no room there, and
- * what others have reserved there gives way.
+ * Areas that are moved to exact addresses, in this team or another one: those must be free for
+ * their bytes. What an area has reserved to grow into needs no room there, and what others have
+ * reserved there gives way.
  */
 #include <OS.h>
 #include <syscalls.h>
@@ -15,8 +16,8 @@
 #define SIZE (PAGES * PAGE)
 
 /*
- * Free addresses of so many pages, with something mapped before and behind: where nothing else is, so that neither the C library nor the kernel
- * puts anything there.
+ * Free addresses of so many pages, with something mapped before and behind: where nothing else is,
+ * so that neither the C library nor the kernel puts anything there.
  */
 static char *hole(size_t pages)
 {
@@ -226,7 +227,8 @@ static area_id hear_id(int from)
 	return id;
 }
 
-/* A team that is given an area at these addresses, and has `limit` bytes of addresses beside what it has now. */
+/* A team that is given an area at these addresses, and has `limit` bytes of addresses beside what
+ * it has now. */
 static int receiver(const char *at, size_t grows, size_t limit, int from, int to)
 {
 	area_info info;

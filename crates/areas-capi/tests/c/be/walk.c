@@ -1,5 +1,6 @@
 /*
- * The walk over a team's areas: in the order of addresses, each that stays once and only once, whatever comes and goes.
+ * The walk over a team's areas: in the order of addresses, each that stays once and only once,
+ * whatever comes and goes.
  */
 #include <OS.h>
 

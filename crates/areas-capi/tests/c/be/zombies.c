@@ -1,5 +1,6 @@
 /*
- * A process that has ended is not a team, though its parent has not waited for it yet; one that lives on without its first thread is one.
+ * A process that has ended is not a team, though its parent has not waited for it yet; one that
+ * lives on without its first thread is one.
  */
 #include <OS.h>
 #include <syscalls.h>

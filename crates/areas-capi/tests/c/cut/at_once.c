@@ -1,6 +1,7 @@
 /*
- * With libareas-cut.so, what the program unmaps, maps over or moves is cut from its areas at once: area_for and get_area_info say so with the very
- * next call, and delete_area unmaps what is left and nothing else. Calls that fail cut nothing; errno is the kernel's.
+ * With libareas-cut.so, what the program unmaps, maps over or moves is cut from its areas at once:
+ * area_for and get_area_info say so with the very next call, and delete_area unmaps what is left
+ * and nothing else. Calls that fail cut nothing; errno is the kernel's.
  *
  * Not under valgrind: version 3.19 knows neither MREMAP_DONTUNMAP nor SHM_REMAP.
  */
@@ -261,7 +262,8 @@ static void attached_over(void)
 	nothing_is_left();
 }
 
-/* A child cuts what it inherited, and its parent's is whole; also one that has made no call before. */
+/* A child cuts what it inherited, and its parent's is whole; also one that has made no call
+ * before. */
 static void inherited(void)
 {
 	char *at;

@@ -1,7 +1,8 @@
 /*
- * The library comes into the process when the program loads it (dlopen), out of sight: what the program unmaps is cut from its areas all
- * the same, and what it unmaps before is not touched. Where the program is started with libareas-cut.so (LD_PRELOAD) and not linked with
- * the library, that is so; linked with it, it has been there from the start.
+ * The library comes into the process when the program loads it (dlopen), out of sight: what the
+ * program unmaps is cut from its areas all the same, and what it unmaps before is not touched.
+ * Where the program is started with libareas-cut.so (LD_PRELOAD) and not linked with the library,
+ * that is so; linked with it, it has been there from the start.
  *
  * Not under valgrind: as at_once.c.
  */

@@ -1,6 +1,7 @@
 /*
- * Memory of areas is unmapped at odd moments: in a signal handler that interrupts calls of the library, inside of malloc in the middle of such a
- * call, by a thread that is to be cancelled, and in a destructor at a thread's end. Nothing hangs; what is gone is reported as gone by the next
+ * Memory of areas is unmapped at odd moments: in a signal handler that interrupts calls of the
+ * library, inside of malloc in the middle of such a call, by a thread that is to be cancelled, and
+ * in a destructor at a thread's end. Nothing hangs; what is gone is reported as gone by the next
  * call. And what is no area's is unmapped with one system call, and no more.
  *
  * Not under valgrind: it has no timer that interrupts, and a malloc of its own.
@@ -194,8 +195,9 @@ static void in_threads(void)
 #define ALLOW(number) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* With areas, and a filter that kills whoever makes another call than those two: in a child that has made a call of the library, and in one that
- * has not, and so has not said yet which areas it has. */
+/* With areas, and a filter that kills whoever makes another call than those two: in a child that
+ * has made a call of the library, and in one that has not, and so has not said yet which areas it
+ * has. */
 static void one_call(int knows)
 {
 	struct sock_filter filter[] = {

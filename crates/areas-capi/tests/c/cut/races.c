@@ -1,8 +1,9 @@
 /*
- * Threads that make areas, cut them by munmap, map over them, move memory over them and delete them, all at once, so that what one
- * has unmapped is another one's the next moment: areas, and memory that is no area's. No process's bytes are touched, every area is at
- * each moment what its own thread has made of it, and at the end nothing is left. Children that are forked in between cut what they inherited. Without
- * libareas-cut.so that is not so.
+ * Threads that make areas, cut them by munmap, map over them, move memory over them and delete
+ * them, all at once, so that what one has unmapped is another one's the next moment: areas, and
+ * memory that is no area's. No process's bytes are touched, every area is at each moment what its
+ * own thread has made of it, and at the end nothing is left. Children that are forked in between
+ * cut what they inherited. Without libareas-cut.so that is not so.
  *
  * AREAS_HUNT_SECONDS: how long, instead of two seconds.
  *
@@ -93,7 +94,8 @@ static void make(struct piece *piece, int thread, uint64_t *state)
 	sign(piece);
 }
 
-/* A hole, or an end less: what lies behind a hole is another piece, for which there has to be a place. */
+/* A hole, or an end less: what lies behind a hole is another piece, for which there has to be a
+ * place. */
 static void cut(struct piece *piece, struct piece *free_place, uint64_t *state)
 {
 	size_t from = next_random(state) % piece->pages, count = 1 + next_random(state) % (piece->pages - from);
@@ -247,7 +249,8 @@ static void deleted_and_unmapped(void)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
-/* A child that is forked while others are in the middle of all that: it cuts what it inherited, at once, and its parent's stays whole. */
+/* A child that is forked while others are in the middle of all that: it cuts what it inherited, at
+ * once, and its parent's stays whole. */
 static void fork_and_cut(const struct piece *kept)
 {
 	pid_t child = check_fork();
@@ -266,8 +269,8 @@ static void fork_and_cut(const struct piece *kept)
 	verify(kept);
 }
 
-/* Open ones, but for tables of teams: who looks at a team, as for an id that is not there, has its table open until it is seen that the team is
- * dead; here these are children. */
+/* Open ones, but for tables of teams: who looks at a team, as for an id that is not there, has its
+ * table open until it is seen that the team is dead; here these are children. */
 static int descriptors(void)
 {
 	DIR *folder = opendir("/proc/self/fd");

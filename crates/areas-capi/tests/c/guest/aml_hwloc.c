@@ -1,6 +1,6 @@
-// AML's hwloc areas on a machine with several nodes: each page's node is asked of the kernel. Node 3 is the fastest for node 0, node 2 the
-// largest and the farthest (the default machine of `cargo xtask vm`).
-// vm:
+// AML's hwloc areas on a machine with several nodes: each page's node is asked of the kernel. Node
+// 3 is the fastest for node 0, node 2 the largest and the farthest (the default machine of `cargo
+// xtask vm`). vm:
 
 #include "aml/sets.h"
 
@@ -33,7 +33,8 @@ static void counted(const void *ptr, int counts[4])
 	}
 }
 
-/* This thread runs on a CPU of that node from now on: CPUs 0 and 1 are on node 0, CPU 2 is on node 1. */
+/* This thread runs on a CPU of that node from now on: CPUs 0 and 1 are on node 0, CPU 2 is on node
+ * 1. */
 static void run_on(int node)
 {
 	cpu_set_t cpus;
@@ -172,7 +173,8 @@ static void begins_on(struct aml_area *area, const unsigned order[4])
 	CHECK_EQ(aml_area_hwloc_preferred_destroy(&area), AML_SUCCESS);
 }
 
-/* What the machine says: distances, and the firmware's table, in which only a node's best initiators are. */
+/* What the machine says: distances, and the firmware's table, in which only a node's best
+ * initiators are. */
 static void the_best_node_comes_first(void)
 {
 	static const unsigned from_0[4] = { 0, 3, 1, 2 }, from_1[4] = { 1, 0, 3, 2 };

@@ -1,6 +1,5 @@
-// AML's areas on a machine with several nodes: every set of nodes under every policy, each page's node asked of the kernel.
-// vm:
-// vm: --kernel linux-image-cloud-amd64
+// AML's areas on a machine with several nodes: every set of nodes under every policy, each page's
+// node asked of the kernel. vm: vm: --kernel linux-image-cloud-amd64
 
 #include <aml.h>
 #include <aml/area/linux.h>
@@ -162,7 +161,8 @@ static void is_filled(const char *ptr)
 		CHECK_EQ(ptr[at], at / PAGE + 1);
 }
 
-/* Pages that are there go to the nodes of the area, whatever its policy, and keep what is in them. */
+/* Pages that are there go to the nodes of the area, whatever its policy, and keep what is in
+ * them. */
 static void what_is_there_is_moved(void)
 {
 	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
@@ -189,7 +189,8 @@ static void what_is_there_is_moved(void)
 	}
 }
 
-/* A part of a range moves, the rest stays; the default policy moves nothing; pages that are not there are not brought in. */
+/* A part of a range moves, the rest stays; the default policy moves nothing; pages that are not
+ * there are not brought in. */
 static void what_is_not_asked_for_stays(void)
 {
 	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);
@@ -219,7 +220,8 @@ static void what_is_not_asked_for_stays(void)
 	aml_area_linux_destroy(&other);
 }
 
-/* What another process has mapped too does not move, as in AML: the policy is set, that is not an error, and the check reports it. */
+/* What another process has mapped too does not move, as in AML: the policy is set, that is not an
+ * error, and the check reports it. */
 static void what_others_have_mapped_stays(void)
 {
 	struct aml_area *area = area_over(2, AML_AREA_LINUX_POLICY_BIND), *other = area_over(8, AML_AREA_LINUX_POLICY_BIND);
@@ -292,7 +294,8 @@ static void on_one_and_three(void)
 	refused(1 | 2 | 8);
 	area = area_over(2 | 8, AML_AREA_LINUX_POLICY_BIND);
 	aml_area_linux_destroy(&area);
-	/* All that are allowed are these two, when an area is made and when data of one's own is used. */
+	/* All that are allowed are these two, when an area is made and when data of one's own is
+	 * used. */
 	CHECK_EQ(aml_area_linux_create(&area, NULL, AML_AREA_LINUX_POLICY_INTERLEAVE), AML_SUCCESS);
 	ptr = aml_area_mmap(area, PAGES * PAGE, NULL);
 	CHECK_EQ(raw_policy(ptr, &reported), RAW_INTERLEAVE);
@@ -311,7 +314,8 @@ static void nodes_that_are_not_allowed_are_refused(void)
 	in_a_cpuset("1,3", on_one_and_three);
 }
 
-/* The cpuset changed since the area was made: a set that is not allowed any more is reported as that. */
+/* The cpuset changed since the area was made: a set that is not allowed any more is reported as
+ * that. */
 static void shrinks(void)
 {
 	for (int policy = AML_AREA_LINUX_POLICY_BIND; policy <= AML_AREA_LINUX_POLICY_INTERLEAVE; policy++) {
@@ -354,7 +358,8 @@ static void populated_pages_are_placed(void)
 
 #define POOL "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/"
 
-/* A hugetlb page is larger than what was asked for: it is placed as a whole, and none stays behind. */
+/* A hugetlb page is larger than what was asked for: it is placed as a whole, and none stays
+ * behind. */
 static void huge_pages_are_placed_and_given_back(void)
 {
 	struct aml_area_linux_mmap_options options = { NULL, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,

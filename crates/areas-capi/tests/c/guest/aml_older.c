@@ -1,5 +1,5 @@
-// AML 0.1's areas on a machine with several nodes: its page's first example, measured; and pages that only a child has mapped.
-// vm:
+// AML 0.1's areas on a machine with several nodes: its page's first example, measured; and pages
+// that only a child has mapped. vm:
 
 #include <aml.h>
 #include <aml/area/linux.h>
@@ -73,7 +73,8 @@ static void a_page_that_a_child_moved_is_seen(void)
 	aml_area_linux_destroy(&area);
 }
 
-/* As AML 0.1 did it: pages that are there move, private ones and shared ones that this process alone has mapped. */
+/* As AML 0.1 did it: pages that are there move, private ones and shared ones that this process
+ * alone has mapped. */
 static void what_is_there_is_moved(void)
 {
 	for (int shared = 0; shared < 2; shared++) {

@@ -1,6 +1,6 @@
 /*
- * What the programs for guests share that use areas.h: the machine's nodes, in what order pages and blocks go round them, and calls that must
- * go right.
+ * What the programs for guests share that use areas.h: the machine's nodes, in what order pages and
+ * blocks go round them, and calls that must go right.
  */
 #ifndef GUEST_AREAS_H
 #define GUEST_AREAS_H

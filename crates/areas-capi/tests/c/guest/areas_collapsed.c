@@ -1,18 +1,23 @@
-// Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights hold by the block, what moves moves as a
-// whole, and what cannot be had on its node is reported. Where each page is, is asked of the kernel here (move_pages), page by page, and whether
-// a block is a huge page, of its page frames (pagemap).
-// vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
-// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
-// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
-// vm: --nodes "1:512 1:0 0:256" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
-// vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights
+// hold by the block, what moves moves as a whole, and what cannot be had on its node is reported.
+// Where each page is, is asked of the kernel here (move_pages), page by page, and whether a block
+// is a huge page, of its page frames (pagemap). vm: -- blocks_go whoever policies folios
+// what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot vm: --nodes "1:512
+// 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was
+// collapsed_blocks what_is_out what_cannot vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112
+// 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks
+// what_is_out what_cannot vm: --nodes "1:512 1:0 0:256" --append memhp_default_state=offline
+// --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M
+// --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1 vm: --kernel linux-image-cloud-amd64 --
+// blocks_go policies what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 
 #include "guest/areas.h"
 
 /*
- * Brings the pages of a block that is in memory back into this process's page table: one that compaction is moving at this
- * moment is in none for a while, and one that a collapse has tried to take stays in none until it is touched. None is made by
- * that: mincore(2) knows of pages that no process has mapped.
+ * Brings the pages of a block that is in memory back into this process's page table: one that
+ * compaction is moving at this moment is in none for a while, and one that a collapse has tried to
+ * take stays in none until it is touched. None is made by that: mincore(2) knows of pages that no
+ * process has mapped.
  */
 static void map_again(const char *at, int tries)
 {
@@ -58,7 +63,8 @@ static void block_words(int table, const char *at, uint64_t *words)
 	}
 }
 
-/* The node of each block whose pages are all on one, or -1; and how many of the blocks are huge pages, by their page frames. */
+/* The node of each block whose pages are all on one, or -1; and how many of the blocks are huge
+ * pages, by their page frames. */
 static int look(const char *start, int blocks, int *found)
 {
 	static uint64_t words[IN_BLOCK];
@@ -161,7 +167,8 @@ static void blocks_go_round(void)
 	}
 }
 
-/* The memory of node 1 is added while the program runs: from then on the node takes its turn. (The tests behind this one have it.) */
+/* The memory of node 1 is added while the program runs: from then on the node takes its turn. (The
+ * tests behind this one have it.) */
 static void a_node_that_comes_while_we_run_takes_its_turn(void)
 {
 	static const int added = 1;
@@ -192,7 +199,8 @@ static void chosen(const char *file, char word[32])
 	CHECK_EQ(sscanf(strchr(text, '[') + 1, "%31[^]]", word), 1);
 }
 
-/* Huge pages that the kernel made at a touch and those that were collapsed go round together, and private ones that it would not make. */
+/* Huge pages that the kernel made at a touch and those that were collapsed go round together, and
+ * private ones that it would not make. */
 static void whoever_makes_them_they_go_round(void)
 {
 	static const char by_touch[] = "/sys/kernel/mm/transparent_hugepage/enabled";
@@ -224,7 +232,8 @@ static void whoever_makes_them_they_go_round(void)
 	areas_release(area);
 }
 
-/* What another holder has placed again, and what the thread's own policy places, goes round as well. */
+/* What another holder has placed again, and what the thread's own policy places, goes round as
+ * well. */
 static void policies_of_others_and_of_the_thread_count(void)
 {
 	int order[MOST_BLOCKS], found[MOST_BLOCKS], length, blocks;
@@ -276,7 +285,8 @@ static void folios_of_several_pages_go_round_by_themselves(void)
 	folios = 4 * length;
 	wanted.size = (size_t)folios * IN_FOLIO * PAGE;
 	wanted.kind = AREAS_PRIVATE;
-	/* Whole folios only: where they do not begin at a folio there would be base pages beside them. */
+	/* Whole folios only: where they do not begin at a folio there would be base pages beside
+	 * them. */
 	wanted.address_form = AREAS_EXACTLY;
 	wanted.address = (void *)(uintptr_t)0x600000000000;
 	wanted.placement.policy = AREAS_INTERLEAVE;
@@ -433,7 +443,8 @@ static size_t memory_on(int node, const char *word)
 	return (size_t)kilobytes * 1024;
 }
 
-/* Takes the memory of a node and gives half of it back, page by page, so that no huge page is left on it. */
+/* Takes the memory of a node and gives half of it back, page by page, so that no huge page is left
+ * on it. */
 static void scatter(int node)
 {
 	unsigned long mask = 1ul << node;
@@ -441,12 +452,14 @@ static void scatter(int node)
 	int on[IN_BLOCK], full = 0;
 	char *start;
 
-	/* No compaction: it would move other pages (those of files in tmpfs) into the holes, and find huge pages where they were. */
+	/* No compaction: it would move other pages (those of files in tmpfs) into the holes, and find
+	 * huge pages where they were. */
 	setting("/proc/sys/vm/extfrag_threshold", "1000");
 	setting("/proc/sys/vm/compaction_proactiveness", "0");
 	/*
-	 * Each CPU keeps pages that it has freed for itself, tens of MiB of them: MemFree does not count them, and on another
-	 * CPU the node seems to be full. So the CPUs are to keep as few as they can.
+	 * Each CPU keeps pages that it has freed for itself, tens of MiB of them: MemFree does not
+	 * count them, and on another CPU the node seems to be full. So the CPUs are to keep as few as
+	 * they can.
 	 */
 	setting("/proc/sys/vm/percpu_pagelist_high_fraction", "1000000");
 	start = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -478,7 +491,8 @@ static void what_cannot_be_had_on_its_node_is_base_pages(void)
 	know_the_nodes();
 	last = nodes[node_count - 1];
 	scatter(last);
-	/* As base pages or as huge ones, the node's share has room, and 8 MiB are above it, below which the kernel takes another node. */
+	/* As base pages or as huge ones, the node's share has room, and 8 MiB are above it, below which
+	 * the kernel takes another node. */
 	CHECK(memory_on(last, "MemFree:") >= (rounds + 4) * HUGE_PAGE);
 	length = round_of(nodes, node_count, 0, order);
 	blocks = rounds * length;
@@ -498,7 +512,8 @@ static void what_cannot_be_had_on_its_node_is_base_pages(void)
 		for (size_t page = 0; page < IN_BLOCK; page++)
 			share += on[page] == last;
 	}
-	/* All blocks of the other nodes are huge pages, on their nodes, and none of the last one's is on another node. */
+	/* All blocks of the other nodes are huge pages, on their nodes, and none of the last one's is
+	 * on another node. */
 	CHECK(whole < rounds && share > 0);
 	CHECK_EQ(huge - whole, blocks - rounds);
 	for (int node = 0; node + 1 < node_count; node++) {

@@ -1,9 +1,12 @@
-// Areas on other machines than the default one: three nodes of unequal size, eight small ones, and a node whose memory is added while the program
-// runs. Base pages and blocks of 2 MiB, dealt out by turns and by the weights 1, 3 and 5; moved by another process of an ordinary user; errors about
-// pools; totals in a sandbox. Where each page is, is asked of the kernel here (move_pages), page by page.
-// vm: --nodes "1:512 1:320 0:224" -- base_pages an_ordinary what_would errors_name totals
-// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- base_pages an_ordinary what_would errors_name totals
-// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
+// Areas on other machines than the default one: three nodes of unequal size, eight small ones, and
+// a node whose memory is added while the program runs. Base pages and blocks of 2 MiB, dealt out by
+// turns and by the weights 1, 3 and 5; moved by another process of an ordinary user; errors about
+// pools; totals in a sandbox. Where each page is, is asked of the kernel here (move_pages), page by
+// page. vm: --nodes "1:512 1:320 0:224" -- base_pages an_ordinary what_would errors_name totals vm:
+// --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- base_pages an_ordinary what_would
+// errors_name totals vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m
+// --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device
+// --qemu=pc-dimm,id=added,memdev=hot,node=1
 
 #include <grp.h>
 #include <linux/filter.h>
@@ -121,7 +124,8 @@ static int on_stayed(const areas_unmoved *stayed, void *context)
 	return 0;
 }
 
-/* What `areas move` does: a process that holds nothing moves what another one holds. All of it, or nothing. */
+/* What `areas move` does: a process that holds nothing moves what another one holds. All of it, or
+ * nothing. */
 static void move_by_another(const char *name, uint32_t policy, uint64_t mask, size_t stays)
 {
 	pid_t child = check_fork();
@@ -159,7 +163,8 @@ static void placed_as(const areas_area *area, uint32_t policy, int raw, uint64_t
 /* linux/mempolicy.h, since 6.9. */
 enum { RAW_WEIGHTED = 6 };
 
-/* To the last node, to all in turn, to all by weight, and back: what each page comes to, and what is reported of it. */
+/* To the last node, to all in turn, to all by weight, and back: what each page comes to, and what
+ * is reported of it. */
 static void moved_about(const areas_area *area, const char *name, size_t pages, size_t group, int weights)
 {
 	int order[MOST_BLOCKS], length = round_of(nodes, node_count, 0, order);
@@ -204,7 +209,8 @@ static void an_ordinary_user_moves_what_only_he_holds(void)
 	moved_about(written, "written", PAGES, 1, weights);
 	for (size_t at = 0; at < PAGES; at++)
 		CHECK(memcmp((char *)areas_address(written) + at * PAGE, &at, sizeof at) == 0);
-	/* Collapsed ones move whole: more blocks than a round has, but for weights, of which it has many. */
+	/* Collapsed ones move whole: more blocks than a round has, but for weights, of which it has
+	 * many. */
 	blocks = area_of(AREAS_GROWABLE, (size_t)(node_count + BLOCKS) * HUGE_PAGE, AREAS_PAGES_AUTO, AREAS_BIND, mask_of(nodes, 1));
 	populate(blocks);
 	publish(blocks, "blocks");
@@ -214,7 +220,8 @@ static void an_ordinary_user_moves_what_only_he_holds(void)
 	areas_release(base);
 }
 
-/* What two processes have mapped takes a privilege: it stays, is reported, and the policy is as it was. */
+/* What two processes have mapped takes a privilege: it stays, is reported, and the policy is as it
+ * was. */
 static void what_would_not_move_leaves_the_policy(void)
 {
 	const size_t pages = 8;
@@ -275,7 +282,8 @@ static areas_area *in_the_pool_of(int node, uint32_t kind, size_t pages)
 	return areas_create(&wanted);
 }
 
-/* The node's own numbers, and the line to type: it is typed, one fewer is too few, and all pages are there. */
+/* The node's own numbers, and the line to type: it is typed, one fewer is too few, and all pages
+ * are there. */
 static void errors_name_the_pool_of_each_node(void)
 {
 	static const uint32_t kinds[] = { AREAS_PRIVATE, AREAS_SHARED };
@@ -336,7 +344,8 @@ static void contain(void)
 	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }
 
-/* Where move_pages is forbidden, how much is on each node is reported all the same, and that single pages are unknown. */
+/* Where move_pages is forbidden, how much is on each node is reported all the same, and that single
+ * pages are unknown. */
 static void totals_are_reported_where_a_sandbox_forbids_to_ask(void)
 {
 	know_the_nodes();
@@ -373,7 +382,8 @@ static void totals_are_reported_where_a_sandbox_forbids_to_ask(void)
 	}
 }
 
-/* The memory of node 1 is added while the program runs: no area is there before, and then it is a node like the others. (The tests behind
+/* The memory of node 1 is added while the program runs: no area is there before, and then it is a
+ * node like the others. (The tests behind
    this one have it.) */
 static void a_node_that_comes_has_areas(void)
 {

@@ -1,6 +1,5 @@
-// areas.h on a machine with several nodes: what is asked of a place is where pages are, what is elsewhere is named, what moves has moved.
-// vm:
-// vm: --kernel linux-image-cloud-amd64
+// areas.h on a machine with several nodes: what is asked of a place is where pages are, what is
+// elsewhere is named, what moves has moved. vm: vm: --kernel linux-image-cloud-amd64
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -213,7 +212,8 @@ static int unknown(const areas_run *run, void *context)
 	return 0;
 }
 
-/* Totals are reported and single pages are not, which is not a place and no node; and of areas that are on one node all is known. */
+/* Totals are reported and single pages are not, which is not a place and no node; and of areas that
+ * are on one node all is known. */
 static void a_sandbox_hides_which_pages_are_where(void)
 {
 	areas_area *spread = area_over(AREAS_INTERLEAVE, 11, NULL, AREAS_SHARED);
@@ -244,7 +244,8 @@ static void a_sandbox_hides_which_pages_are_where(void)
 	CHECK(found.holds);
 }
 
-/* What is asked beside the policy: the kernel has the flag, or says that it does not know it, and it is no flag of other policies. */
+/* What is asked beside the policy: the kernel has the flag, or says that it does not know it, and
+ * it is no flag of other policies. */
 static void balancing_is_asked_for(void)
 {
 	const int balanced = 1 << 13;

@@ -1,7 +1,7 @@
-// Areas that are split: contiguous parts in order, each on its node, as large as its weight says, on nodes of unequal size. Where each page is, is
-// asked of the kernel here (move_pages), page by page; how large each part is to be, is computed here.
-// vm: --nodes "1:512 1:320 0:224"
-// vm: --kernel linux-image-cloud-amd64 --nodes "1:512 1:320 0:224"
+// Areas that are split: contiguous parts in order, each on its node, as large as its weight says,
+// on nodes of unequal size. Where each page is, is asked of the kernel here (move_pages), page by
+// page; how large each part is to be, is computed here. vm: --nodes "1:512 1:320 0:224" vm:
+// --kernel linux-image-cloud-amd64 --nodes "1:512 1:320 0:224"
 
 #include "guest/areas.h"
 
@@ -32,7 +32,8 @@ static size_t end_of(const areas_part *parts, int part, size_t pages)
 	return (2 * pages * upto + sum) / (2 * sum);
 }
 
-/* Fails unless so many pages, of that size each, are split so; `total` is how many the whole was divided into. */
+/* Fails unless so many pages, of that size each, are split so; `total` is how many the whole was
+ * divided into. */
 static void is_split(const void *start, size_t pages, size_t page, size_t total, const areas_part *parts)
 {
 	size_t at = 0;

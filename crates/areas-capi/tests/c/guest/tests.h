@@ -1,6 +1,7 @@
 /*
- * What the C programs for guests share: a table of tests that is run as libtest runs its own (--list, names, a line a test), so
- * that the guest step counts them all alike; and raw calls of the kernel, which say where pages are without the library.
+ * What the C programs for guests share: a table of tests that is run as libtest runs its own
+ * (--list, names, a line a test), so that the guest step counts them all alike; and raw calls of
+ * the kernel, which say where pages are without the library.
  */
 #ifndef GUEST_TESTS_H
 #define GUEST_TESTS_H

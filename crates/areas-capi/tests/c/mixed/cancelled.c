@@ -1,6 +1,7 @@
 /*
- * Threads that are cancelled (pthread_cancel) at any moment, in each kind of call: calls that wait end there, others come to their
- * end first. The process goes on; no mutex stays held, no descriptor and no mapping is lost.
+ * Threads that are cancelled (pthread_cancel) at any moment, in each kind of call: calls that wait
+ * end there, others come to their end first. The process goes on; no mutex stays held, no
+ * descriptor and no mapping is lost.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */
@@ -48,7 +49,8 @@ static void machine(void)
 	find_thread("absent thread");
 }
 
-/* What a thread has it has to release in a handler of its own, as all that it holds: this one is cancelled in calls alone. */
+/* What a thread has it has to release in a handler of its own, as all that it holds: this one is
+ * cancelled in calls alone. */
 static void release(void *area)
 {
 	areas_release(*(areas_area **)area);

@@ -1,6 +1,7 @@
 /*
- * Programs that run with standard input, output or error closed: no descriptor of the library's is ever 0, 1 or 2, so that what they
- * print goes into no area and no table. Every call, with each of the three closed and with several, while another thread prints.
+ * Programs that run with standard input, output or error closed: no descriptor of the library's is
+ * ever 0, 1 or 2, so that what they print goes into no area and no table. Every call, with each of
+ * the three closed and with several, while another thread prints.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */
@@ -105,7 +106,8 @@ static int on_node(const areas_node *node, void *context)
 	return 0;
 }
 
-/* Calls of areas.h. `sockets` are connected; `file` has some bytes; `theirs` is the name of another team's area. */
+/* Calls of areas.h. `sockets` are connected; `file` has some bytes; `theirs` is the name of another
+ * team's area. */
 static void native(const int *sockets, int file, const char *theirs, uint32_t other)
 {
 	areas_area *area, *growable, *resizable, *clone, *frozen, *received, *taken;
@@ -223,7 +225,8 @@ static void at_the_limit(void)
 	DO(strstr(areas_error_help(), "RLIMIT_NOFILE is 3") != NULL);
 }
 
-/* Another team, that holds an area and gives one away as often as it hears something. Its own descriptors are closed, too. */
+/* Another team, that holds an area and gives one away as often as it hears something. Its own
+ * descriptors are closed, too. */
 static void other_team(int from, int to)
 {
 	areas_area *area;

@@ -1,8 +1,9 @@
 /*
- * Three copies of the library in one process: the one that the program is linked with, and two that it loads under other names, each
- * with state of its own (RTLD_LOCAL). For all others they are three teams of one number. Each finds and clones the others' areas; none
- * takes the record lock of another's table away (the kernel has those by process: closing any descriptor of a table would); all of them
- * fork, and all end with the process.
+ * Three copies of the library in one process: the one that the program is linked with, and two that
+ * it loads under other names, each with state of its own (RTLD_LOCAL). For all others they are
+ * three teams of one number. Each finds and clones the others' areas; none takes the record lock of
+ * another's table away (the kernel has those by process: closing any descriptor of a table would);
+ * all of them fork, and all end with the process.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */
@@ -76,8 +77,8 @@ static void load(const char *path, struct copy *copy)
 	function(library, "delete_area", &copy->end);
 }
 
-/* Whether the kernel has a record lock of ours on what is open under that number. (/proc/locks has those of all processes, and leaves some
- * out while others come and go.) */
+/* Whether the kernel has a record lock of ours on what is open under that number. (/proc/locks has
+ * those of all processes, and leaves some out while others come and go.) */
 static int locked(int number)
 {
 	char path[64], line[256];
@@ -92,7 +93,8 @@ static int locked(int number)
 	return found;
 }
 
-/* How many links in the registry lead to this process. On the table of each there is a record lock. */
+/* How many links in the registry lead to this process. On the table of each there is a record
+ * lock. */
 static int teams(void)
 {
 	const char *registry = getenv("AREAS_DIR");
@@ -138,7 +140,8 @@ static void make(struct copy *copy)
 	strcpy(copy->address, copy->name);
 }
 
-/* `copy` finds what `other` made, in the process `team`, looks at it and writes to a clone of it. */
+/* `copy` finds what `other` made, in the process `team`, looks at it and writes to a clone of
+ * it. */
 static void meets(const struct copy *copy, const struct copy *other, team_id team)
 {
 	area_info info;
@@ -181,7 +184,8 @@ static int walked(const struct copy *copy, team_id team)
 	return count;
 }
 
-/* What must not happen, brought about: any descriptor of a table is closed, and the kernel drops the lock. That it would be seen. */
+/* What must not happen, brought about: any descriptor of a table is closed, and the kernel drops
+ * the lock. That it would be seen. */
 static void loses_one(void)
 {
 	char path[64];
@@ -235,9 +239,10 @@ static void fork_all(void)
 
 static atomic_bool stop;
 
-/* The sanitizer's malloc (of GCC 12) is not whole in a child that is forked while another thread is in it: a lock that was held then is
- * held for ever, and the child hangs. So with the sanitizer a fork waits until all threads have started, and for the calls under way.
- * Without it nothing waits. */
+/* The sanitizer's malloc (of GCC 12) is not whole in a child that is forked while another thread is
+ * in it: a lock that was held then is held for ever, and the child hangs. So with the sanitizer a
+ * fork waits until all threads have started, and for the calls under way. Without it nothing
+ * waits. */
 #ifdef __SANITIZE_ADDRESS__
 static pthread_rwlock_t calls = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static atomic_int started;
@@ -273,7 +278,8 @@ static void *busy(void *given)
 	return NULL;
 }
 
-/* Children are forked while a thread is in the middle of each copy (but not with the sanitizer, see above): each can use all copies. */
+/* Children are forked while a thread is in the middle of each copy (but not with the sanitizer, see
+ * above): each can use all copies. */
 static void fork_among_threads(void)
 {
 	pthread_t threads[COPIES];
@@ -302,7 +308,8 @@ static void fork_among_threads(void)
 	CHECK_EQ(teams(), COPIES);
 }
 
-/* The registry is removed: each copy publishes again, and meets the others again, again and again. */
+/* The registry is removed: each copy publishes again, and meets the others again, again and
+ * again. */
 static void removed(void)
 {
 	char remove[600];

@@ -1,6 +1,7 @@
 /*
- * A daemon makes its areas first, forks twice, and calls nothing but areas_ensure_published: others find what it holds, also once the registry's folder was
- * removed while a thread of the daemon's own calls it.
+ * A daemon makes its areas first, forks twice, and calls nothing but areas_ensure_published: others
+ * find what it holds, also once the registry's folder was removed while a thread of the daemon's
+ * own calls it.
  */
 #include <OS.h>
 #include <areas.h>

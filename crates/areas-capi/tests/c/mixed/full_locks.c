@@ -1,6 +1,6 @@
 /*
- * Locks where mlock2 may be missing, as under valgrind 3.19: a full lock keeps its promise by mlock alone; a lazy one, which cannot be had without,
- * is refused and says what to do.
+ * Locks where mlock2 may be missing, as under valgrind 3.19: a full lock keeps its promise by mlock
+ * alone; a lazy one, which cannot be had without, is refused and says what to do.
  */
 #include <OS.h>
 #include <areas.h>

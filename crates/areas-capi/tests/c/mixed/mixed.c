@@ -1,6 +1,6 @@
 /*
- * One program with all three interfaces: it binds with AML, names with Be, and looks with areas.h. Another process finds what was
- * made, by each of the interfaces that have names.
+ * One program with all three interfaces: it binds with AML, names with Be, and looks with areas.h.
+ * Another process finds what was made, by each of the interfaces that have names.
  *
  * Not under valgrind: it does not know pidfd_getfd.
  */
@@ -48,7 +48,8 @@ int main(void)
 	memset(private_memory, 1, SIZE);
 	CHECK_EQ(aml_area_linux_check_binding(data, address, SIZE), 1);
 
-	/* Look with areas.h: the same area, by id, by name, by address; and memory that is not an area. */
+	/* Look with areas.h: the same area, by id, by name, by address; and memory that is not an
+	 * area. */
 	CHECK_EQ(areas_find("mixed"), id);
 	CHECK_EQ(areas_at(address), id);
 	CHECK_EQ(areas_get(id, &info), 0);

@@ -1,5 +1,6 @@
 /*
- * The area allocator: each allocation is a mapping of its own. For what is large, or for areas whose memory is not to be cut.
+ * The area allocator: each allocation is a mapping of its own. For what is large, or for areas
+ * whose memory is not to be cut.
  */
 #ifndef AML_HIGHER_ALLOCATOR_AREA_H
 #define AML_HIGHER_ALLOCATOR_AREA_H

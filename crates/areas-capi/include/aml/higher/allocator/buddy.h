@@ -1,6 +1,6 @@
 /*
- * The buddy allocator: blocks of powers of two, 64 bytes at least, cut from pools and put together again. A second pool that is wholly
- * free is unmapped.
+ * The buddy allocator: blocks of powers of two, 64 bytes at least, cut from pools and put together
+ * again. A second pool that is wholly free is unmapped.
  */
 #ifndef AML_HIGHER_ALLOCATOR_BUDDY_H
 #define AML_HIGHER_ALLOCATOR_BUDDY_H
@@ -19,7 +19,8 @@ extern struct aml_allocator_ops aml_allocator_buddy_ops;
 int aml_allocator_buddy_create(struct aml_allocator **out, struct aml_area *area,
                             struct aml_area_mmap_options *opts);
 
-/* Unmaps all pools, frees the allocator and sets *allocator to NULL. -AML_EBUSY, and nothing done, while anything is out. */
+/* Unmaps all pools, frees the allocator and sets *allocator to NULL. -AML_EBUSY, and nothing done,
+ * while anything is out. */
 int aml_allocator_buddy_destroy(struct aml_allocator **allocator);
 
 /* The operations behind aml_alloc, aml_free, and the functions for chunks. */

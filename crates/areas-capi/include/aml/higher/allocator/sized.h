@@ -1,5 +1,6 @@
 /*
- * The sized allocator: chunks of one size, side by side in pools. A request for any other size is AML_EINVAL.
+ * The sized allocator: chunks of one size, side by side in pools. A request for any other size is
+ * AML_EINVAL.
  */
 #ifndef AML_HIGHER_ALLOCATOR_SIZED_H
 #define AML_HIGHER_ALLOCATOR_SIZED_H
