@@ -1,8 +1,11 @@
-"""Arrow Flight in four ways, and the most that a socket takes: areas and pyarrow.flight as server and as client, over the loopback device and, as
-root, between two network namespaces. `cargo xtask bench flight` runs it.
+"""Arrow Flight in four ways, and the most that a socket takes: areas and pyarrow.flight as server
+and as client, over the loopback device and, as root, between two network namespaces. `cargo xtask
+bench flight` runs it.
 
-Every round runs every row once, so that what else the machine does falls on all of them alike; what is reported are medians, and their ratios to pyarrow
-as server and client. The bytes are the same everywhere, in batches of the same size, and every row is a process of its own that has nothing else to do.
+Every round runs every row once, so that what else the machine does falls on all of them alike; what
+is reported are medians, and their ratios to pyarrow as server and client. The bytes are the same
+everywhere, in batches of the same size, and every row is a process of its own that has nothing else
+to do.
 """
 
 from __future__ import annotations
@@ -249,7 +252,8 @@ class Bench:
         }
 
     def row(self, network, server, client, at):
-        """One transfer: seconds of the transfer and of all, bytes, and the most memory of its own that the client had."""
+        """One transfer: seconds of the transfer and of all, bytes, and the most memory of its own
+        that the client had."""
         if client == "areas":
             return self.fetch(network, at)
         role = ("receive", at, self.size) if client == "recv" else ("read_pyarrow", at, self.token if server == "areas" else "")

@@ -70,8 +70,9 @@ def nbytes_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 class Area(Base):
     """A chunk of memory that this process holds, by a name or without one.
 
-    It is made by :func:`areas.create`, :func:`areas.put`, :func:`areas.find` and their like. Arrays, memoryviews and capsules
-    over its memory keep the memory, even after :meth:`close`; the memory goes when no process has any of them.
+    It is made by :func:`areas.create`, :func:`areas.put`, :func:`areas.find` and their like.
+    Arrays, memoryviews and capsules over its memory keep the memory, even after :meth:`close`; the
+    memory goes when no process has any of them.
 
     It pickles as a handle, as its arrays do: who unpickles it holds the same memory.
     """
@@ -108,8 +109,9 @@ class Area(Base):
     def array(self) -> AreaArray:
         """Its memory as an array of its shape and dtype: no copy.
 
-        Read-only where the area was opened for reading, or is frozen. As long as the array, or a view of it, lives, the memory
-        does; and as long as one lives that may be written, the area cannot be frozen.
+        Read-only where the area was opened for reading, or is frozen. As long as the array, or a
+        view of it, lives, the memory does; and as long as one lives that may be written, the area
+        cannot be frozen.
         """
         return over(self._held("make an array").lease(), self.shape, self.dtype)
 
@@ -123,7 +125,8 @@ class Area(Base):
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's array interface, version 3. Its data is a reference to the memory, not an address: who takes it keeps it."""
+        """NumPy's array interface, version 3. Its data is a reference to the memory, not an
+        address: who takes it keeps it."""
         described = np.ndarray((0,), self.dtype).__array_interface__
         return {
             "version": 3,
@@ -157,7 +160,8 @@ class Area(Base):
 
     @property
     def id(self) -> int | None:
-        """Its id in the registry, or ``None`` where it is not published. A forked child has another one."""
+        """Its id in the registry, or ``None`` where it is not published. A forked child has another
+        one."""
         return self._held("get the id").id
 
     @property
@@ -172,7 +176,8 @@ class Area(Base):
 
     @property
     def placement(self) -> str:
-        """What was asked of its place: ``interleave:0-3``. Where it is, :meth:`residency` measures."""
+        """What was asked of its place: ``interleave:0-3``. Where it is, :meth:`residency`
+        measures."""
         return self._held("get the placement").placement
 
     @property
@@ -182,9 +187,11 @@ class Area(Base):
 
     @property
     def note(self) -> str | None:
-        """A text for who finds it by way of this process, or ``None``. It can be set: some 200 bytes.
+        """A text for who finds it by way of this process, or ``None``. It can be set: some 200
+        bytes.
 
-        (The note of the library, in which dtype and shape are too, is what :func:`areas.list` gives.)
+        (The note of the library, in which dtype and shape are too, is what :func:`areas.list`
+        gives.)
         """
         self._held("get the note")
         return self._text
@@ -197,7 +204,8 @@ class Area(Base):
 
     @property
     def granted(self) -> _measured.Granted:
-        """What it was actually given: page size, addresses, and what differs from what was asked, where that was allowed."""
+        """What it was actually given: page size, addresses, and what differs from what was asked,
+        where that was allowed."""
         from . import _measured
 
         return _measured.granted(self._held("get what was granted").granted)
@@ -213,8 +221,8 @@ class Area(Base):
             timeout: Seconds to wait for writers that are about to finish.
 
         Raises:
-            Busy: It can still be written. The text names the processes; or says how many objects of this very process
-                (arrays, views, memoryviews) can. The area is as it was.
+            Busy: It can still be written. The text names the processes; or says how many objects of
+                this very process (arrays, views, memoryviews) can. The area is as it was.
             Frozen: It is frozen already.
             ReadOnly: It was opened for reading.
         """
@@ -224,8 +232,9 @@ class Area(Base):
     def grow(self, shape: Shape) -> AreaArray:
         """Grows it to a shape, for all processes that have it; its array. The new bytes are zero.
 
-        Other processes that have it call this too, with the same shape, to have an array of it; theirs grow nothing then. Arrays
-        that exist stay as they are. A shape of fewer bytes leaves the memory as it is.
+        Other processes that have it call this too, with the same shape, to have an array of it;
+        theirs grow nothing then. Arrays that exist stay as they are. A shape of fewer bytes leaves
+        the memory as it is.
 
         Raises:
             InvalidInput: It was not made with ``max_shape``, or not that large.
@@ -246,8 +255,8 @@ class Area(Base):
         """Brings all of its pages into RAM, in parallel, where they were asked to be.
 
         Args:
-            progress: ``True`` for a bar, or a function of bytes done and bytes in all. What it raises, and Ctrl-C, ends the call; pages
-                that are in stay.
+            progress: ``True`` for a bar, or a function of bytes done and bytes in all. What it
+                raises, and Ctrl-C, ends the call; pages that are in stay.
 
         Raises:
             NoMemory: Nodes, machine or control group do not have that much.
@@ -279,11 +288,13 @@ class Area(Base):
         home: int | None = None,
         progress: Progress = None,
     ) -> _measured.Migration:
-        """Changes its placement, and moves the pages that are elsewhere. What would not move is reported, with the reason.
+        """Changes its placement, and moves the pages that are elsewhere. What would not move is
+        reported, with the reason.
 
         Args:
             nodes: NUMA nodes, ``"0-3,8"`` or ``"all"``.
-            policy: ``bind`` (without it), ``preferred``, ``preferred-many``, ``interleave``, ``weighted-interleave``, ``local``, ``default``.
+            policy: ``bind`` (without it), ``preferred``, ``preferred-many``, ``interleave``,
+                ``weighted-interleave``, ``local``, ``default``.
             home: The node from which free pages are looked for.
             progress: As for :meth:`populate`.
 
@@ -296,17 +307,20 @@ class Area(Base):
             return _measured.migration(self._held("move").move(policy, nodes, home, report))
 
     def holders(self) -> list[_measured.Holder]:
-        """The processes that have its memory, mapped or as a descriptor: those that this one may look into."""
+        """The processes that have its memory, mapped or as a descriptor: those that this one may
+        look into."""
         from . import _measured
 
         return [_measured.Holder(*holder) for holder in self._held("list its holders").holders()]
 
     def unlink(self) -> None:
-        """Withdraws the name: it is not found by way of this process any more. This object, and the memory, stay."""
+        """Withdraws the name: it is not found by way of this process any more. This object, and the
+        memory, stay."""
         self._held("unpublish").withdraw()
 
     def retire(self) -> None:
-        """Marks the memory itself: it is not found any more, by any process that holds it. Its holders keep it.
+        """Marks the memory itself: it is not found any more, by any process that holds it. Its
+        holders keep it.
 
         Raises:
             ReadOnly: It was opened for reading.
@@ -314,9 +328,11 @@ class Area(Base):
         self._held("retire").retire()
 
     def __dlpack__(self, **how: Any) -> Any:
-        """A DLPack capsule over its memory, read-only where it is: keeps the memory until it, or what took it, is gone.
+        """A DLPack capsule over its memory, read-only where it is: keeps the memory until it, or
+        what took it, is gone.
 
-        ``stream``, ``max_version``, ``dl_device``, ``copy``: as the array API standard has them. NumPy answers.
+        ``stream``, ``max_version``, ``dl_device``, ``copy``: as the array API standard has them.
+        NumPy answers.
         """
         # (Older ones do not know all words; those that ask for nothing are left out.)
         asked = {word: value for word, value in how.items() if value is not None}
@@ -327,7 +343,8 @@ class Area(Base):
         return 1, 0
 
     def to_arrow(self) -> Any:
-        """Its array as an Arrow array over the same memory: see :func:`areas.arrow.to_arrow`. Needs pyarrow."""
+        """Its array as an Arrow array over the same memory: see :func:`areas.arrow.to_arrow`. Needs
+        pyarrow."""
         from .arrow import to_arrow
 
         return to_arrow(self)
@@ -350,7 +367,8 @@ class Area(Base):
         return _show.table(self)
 
     def show(self, width: int = 64) -> Any:
-        """Draws which node its pages are on: a figure where matplotlib is installed, else text on standard output.
+        """Draws which node its pages are on: a figure where matplotlib is installed, else text on
+        standard output.
 
         Args:
             width: Cells in a row. There are 16 rows.

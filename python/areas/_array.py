@@ -15,9 +15,10 @@ class AreaArray(np.ndarray[Any, Any]):
 
     Views of it are such arrays too; what is computed from it is a plain ``numpy.ndarray``.
 
-    It pickles as a handle of some 50 bytes, views and strides included: who unpickles it, in another process of the same user
-    and machine, has the same memory. The handle holds nothing: a process has to hold the memory until it is unpickled. Within
-    :func:`areas.by_value` it pickles by its bytes, as any array does.
+    It pickles as a handle of some 50 bytes, views and strides included: who unpickles it, in
+    another process of the same user and machine, has the same memory. The handle holds nothing: a
+    process has to hold the memory until it is unpickled. Within :func:`areas.by_value` it pickles
+    by its bytes, as any array does.
     """
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
@@ -74,7 +75,8 @@ for _name in (
 
 
 def _settled(result: Any) -> Any:
-    """What a function of NumPy gives: plain where it has memory of its own, and one of ours where it is a view (as of `broadcast_to`)."""
+    """What a function of NumPy gives: plain where it has memory of its own, and one of ours where
+    it is a view (as of `broadcast_to`)."""
     if type(result) is np.ndarray and result.base is not None and memory_of(result) is not None:
         return result.view(AreaArray)
     return plain(result)

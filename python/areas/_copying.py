@@ -17,7 +17,8 @@ _CHUNK = 8 << 20
 
 @contextmanager
 def _descriptor(holding: Holding) -> Iterator[int | None]:
-    """A descriptor of its memory for as long as that takes; ``None`` where the program has closed the area's own."""
+    """A descriptor of its memory for as long as that takes; ``None`` where the program has closed
+    the area's own."""
     number, device, inode = holding.descriptor
     try:
         copy = os.dup(number)
@@ -33,11 +34,11 @@ def _descriptor(holding: Holding) -> Iterator[int | None]:
 
 
 def write(holding: Holding, source: np.ndarray[Any, Any], report: Callable[[int, int], object] | None) -> bool:
-    """Writes all bytes of a contiguous array to the beginning of an area. False where that cannot be: nothing is lost then, and they are to
-    be copied into the mapping.
+    """Writes all bytes of a contiguous array to the beginning of an area. False where that cannot
+    be: nothing is lost then, and they are to be copied into the mapping.
 
-    The kernel takes each page of the area as it is written; before bytes are copied into a mapping, each page is filled with zeros. By one
-    thread: the kernel writes a file for one at a time.
+    The kernel takes each page of the area as it is written; before bytes are copied into a mapping,
+    each page is filled with zeros. By one thread: the kernel writes a file for one at a time.
     """
     view: Any = np.asarray(source).reshape(-1).view("u1")
     parts = memoryview(view)

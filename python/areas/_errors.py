@@ -1,4 +1,5 @@
-"""Errors: what failed, with which values, what the kernel said (``errno``), and what to do about it (``remedy``)."""
+"""Errors: what failed, with which values, what the kernel said (``errno``), and what to do about it
+(``remedy``)."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ import os
 class Error(OSError):
     """What every call of this package raises where something cannot be had.
 
-    ``str(error)`` is one line: what was tried, with which values, which system call failed and what the kernel said.
-    ``error.remedy`` is what to do about it, or ``None``; a traceback shows it as a note. ``error.errno`` is the number of the
-    kernel's answer, or the one that comes nearest.
+    ``str(error)`` is one line: what was tried, with which values, which system call failed and what
+    the kernel said. ``error.remedy`` is what to do about it, or ``None``; a traceback shows it as a
+    note. ``error.errno`` is the number of the kernel's answer, or the one that comes nearest.
     """
 
     #: The number where the kernel did not say one.
@@ -97,7 +98,8 @@ class NoSuchProcess(Error, ProcessLookupError):
 
 
 class NoMemory(Error):
-    """The machine, a node, a control group or a pool of huge pages does not have that much memory."""
+    """The machine, a node, a control group or a pool of huge pages does not have that much
+    memory."""
 
     _errno = _errno.ENOMEM
 
@@ -161,7 +163,8 @@ class TimedOut(Error, TimeoutError):
 
 
 class OwnerDied(Error):
-    """A process died while it had a lock, or in the middle of a write: what that guards may be half changed."""
+    """A process died while it had a lock, or in the middle of a write: what that guards may be half
+    changed."""
 
     _errno = _errno.EOWNERDEAD
 

@@ -1,4 +1,5 @@
-"""Areas of other machines: served and fetched over Arrow Flight, by the program ``areas-flight``."""
+"""Areas of other machines: served and fetched over Arrow Flight, by the program
+``areas-flight``."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _CALLED = {"NoSuchArea": "NotFound", "NoSuchTeam": "NoSuchProcess", "Registry": 
 
 
 class Server:
-    """Frozen areas that are served to other machines: :func:`serve` makes one. As a context manager it ends with the block.
+    """Frozen areas that are served to other machines: :func:`serve` makes one. As a context manager
+    it ends with the block.
 
     It is a process of its own, which ends with this one.
     """
@@ -84,13 +86,17 @@ def serve(
 ) -> Server:
     """Serves frozen areas over Arrow Flight, to those who have the token.
 
-    Any client of Flight reads them: tables that :func:`areas.arrow.put` wrote with their own schema, all else as a column of bytes.
+    Any client of Flight reads them: tables that :func:`areas.arrow.put` wrote with their own
+    schema, all else as a column of bytes.
 
     Args:
         served: Names, or areas that have one. Nothing else is served.
-        listen: The address and the port; port 0 is a free one. Without ``tls_cert`` nothing is encrypted: not the bytes, and not the token.
-        token_file: The file with the token, made with a new one if it is not there; ``None``: ``~/.config/areas/flight.token``.
-        tls_cert, tls_key: The files with the server's certificate and its private key, in PEM: all that comes and goes is encrypted.
+        listen: The address and the port; port 0 is a free one. Without ``tls_cert`` nothing is
+            encrypted: not the bytes, and not the token.
+        token_file: The file with the token, made with a new one if it is not there; ``None``:
+            ``~/.config/areas/flight.token``.
+        tls_cert, tls_key: The files with the server's certificate and its private key, in PEM: all
+            that comes and goes is encrypted.
 
     Raises:
         NotFound: There is no such area, or it has no name.
@@ -150,16 +156,19 @@ def fetch(
     huge: str | None = None,
     lock: str | None = None,
 ) -> Area:
-    """Fetches an area from another machine into a new one: placed as is asked, complete, compared with its checksum, and frozen.
+    """Fetches an area from another machine into a new one: placed as is asked, complete, compared
+    with its checksum, and frozen.
 
-    It has the dtype and the shape that it has there. Where a connection fails, it goes on where it was. An area of this machine and registry is not
-    sent but cloned, unless it is to be placed elsewhere.
+    It has the dtype and the shape that it has there. Where a connection fails, it goes on where it
+    was. An area of this machine and registry is not sent but cloned, unless it is to be placed
+    elsewhere.
 
     Args:
         location: ``"HOST:PORT/NAME"``: the server (``areas serve``, :func:`serve`), and the name there; ``"grpc+tls://HOST:PORT/NAME"`` where it encrypts.
         name: What others find it by here. Without it, it is only this process's.
         token_file: The file with the server's token; of servers at 127.0.0.1 it is found by itself.
-        tls_ca: The file with the certificates that vouch for the server, in PEM: nothing goes unencrypted. ``None``: those that the machine believes.
+        tls_ca: The file with the certificates that vouch for the server, in PEM: nothing goes
+            unencrypted. ``None``: those that the machine believes.
         timeout: Give up after so many seconds in which nothing comes.
         min_rate: Give up where fewer bytes come a second, on the average of ``timeout``; 0: never.
         max_time: Give up after so many seconds, however much has come.

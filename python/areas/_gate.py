@@ -32,9 +32,11 @@ class Answer(NamedTuple):
 
 
 class Offer:
-    """An area that is offered at a socket: :func:`offer` makes one. As a context manager it ends with the block.
+    """An area that is offered at a socket: :func:`offer` makes one. As a context manager it ends
+    with the block.
 
-    Whoever connects waits until :meth:`answer` or :meth:`serve` is called. What was given stays with those who have it.
+    Whoever connects waits until :meth:`answer` or :meth:`serve` is called. What was given stays
+    with those who have it.
     """
 
     __slots__ = ("_offer", "path")
@@ -107,14 +109,19 @@ def offer(
 
     Args:
         area: The area. Once no process publishes it any more, no other process gets it.
-        path: Where the socket is made; ``None`` is the one that a supervisor has given to this process (systemd).
-        to: The users that are given it, by number; ``"any"`` is every process that reaches the socket. ``None``: this process's own.
-        read_only: For reading only, which the kernel enforces, or not at all: whom nothing would keep from writing (root, and the user who made the
-            memory) is refused, unless it is frozen or sealed.
-        seal: Seal it against new writers first, permanently: existing writable mappings stay, no new ones can be made.
+        path: Where the socket is made; ``None`` is the one that a supervisor has given to this
+            process (systemd).
+        to: The users that are given it, by number; ``"any"`` is every process that reaches the
+            socket. ``None``: this process's own.
+        read_only: For reading only, which the kernel enforces, or not at all: whom nothing would
+            keep from writing (root, and the user who made the memory) is refused, unless it is
+            frozen or sealed.
+        seal: Seal it against new writers first, permanently: existing writable mappings stay, no
+            new ones can be made.
 
     Raises:
-        NotPermitted: For reading only, to a user whom nothing would keep from writing; a path through another user's link.
+        NotPermitted: For reading only, to a user whom nothing would keep from writing; a path
+            through another user's link.
         Busy: Another process listens there.
         NotFound: The area has no name, so that no process could look whether it is still there.
     """
@@ -136,20 +143,23 @@ def take(
     users: _Users = None,
     max_nbytes: int | None = None,
 ) -> Area:
-    """Takes the area that is offered at a path: the same memory, with the rights that are given, with its dtype and shape.
+    """Takes the area that is offered at a path: the same memory, with the rights that are given,
+    with its dtype and shape.
 
     It is not published here: it is not found by way of this process.
 
     Args:
         path: The socket.
         timeout: Seconds to wait until it is offered; ``None`` for as long as it takes.
-        users: From whom it is taken, by number; ``"any"`` is whoever listens there. ``None``: this process's own user, and root.
+        users: From whom it is taken, by number; ``"any"`` is whoever listens there. ``None``: this
+            process's own user, and root.
         max_nbytes: The most bytes that are taken on; ``None``: the machine's RAM and swap.
 
     Raises:
         NotFound: Nothing is offered there, or the area is gone.
         NotPermitted: It is not offered to this user, or not by one from whom it is taken.
-        TimedOut: It was not offered in time, or who listens does not answer in time; within 10 seconds where ``timeout`` is 0.
+        TimedOut: It was not offered in time, or who listens does not answer in time; within 10
+            seconds where ``timeout`` is 0.
         Limit: It has more bytes than are taken on.
     """
     from ._area import of_note

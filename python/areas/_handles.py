@@ -1,7 +1,8 @@
 """Handles: what an array or an area is between two processes.
 
-A handle names the memory: which machine and pid namespace, which process, which area of it, which memory object. It holds nothing
-itself. It is checked where it is opened, byte by byte; who opens one can reach what the registry leads this user to anyway.
+A handle names the memory: which machine and pid namespace, which process, which area of it, which
+memory object. It holds nothing itself. It is checked where it is opened, byte by byte; who opens
+one can reach what the registry leads this user to anyway.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ _by_value: ContextVar[bool] = ContextVar("areas_by_value", default=False)
 
 @contextmanager
 def by_value() -> Iterator[None]:
-    """Within it, arrays over areas pickle by their bytes, as any array does: for other machines, and for files.
+    """Within it, arrays over areas pickle by their bytes, as any array does: for other machines,
+    and for files.
 
     With ``protocol=5`` and a ``buffer_callback`` the bytes go out of band, without a copy.
     """
@@ -52,7 +54,8 @@ def by_value() -> Iterator[None]:
 
 
 def _boot() -> bytes:
-    """Which run of which machine this is: the first 6 bytes of the kernel's boot id, which is random."""
+    """Which run of which machine this is: the first 6 bytes of the kernel's boot id, which is
+    random."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return bytes.fromhex(file.read().replace("-", "")[:12])
 
@@ -145,7 +148,8 @@ def _described(dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int,
 
 
 def reduce(array: AreaArray, protocol: int) -> Any:
-    """How an array pickles: as a handle while it lies in an area's memory, else as a plain array."""
+    """How an array pickles: as a handle while it lies in an area's memory, else as a plain
+    array."""
     if not _by_value.get():
         handle = _areas.handle(array, KNOWN, *_machine())
         if handle is not None:
@@ -298,7 +302,8 @@ def _reach(offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: t
 
 
 def _array(holding: Holding, write: bool, layout: _Layout) -> AreaArray:
-    """The array of a handle, over memory that is held here. What does not fit into the memory is refused."""
+    """The array of a handle, over memory that is held here. What does not fit into the memory is
+    refused."""
     memory = holding.lease(write)
     offset, dtype, shape, strides, low, high = layout
     if low < 0 or high > memory.nbytes:
@@ -343,7 +348,8 @@ def _lives(pid: int) -> bool:
 
 
 class Parcel:
-    """An area on its way to a process that gets its descriptor: in the queue of a socket pair, whose one end is passed on."""
+    """An area on its way to a process that gets its descriptor: in the queue of a socket pair,
+    whose one end is passed on."""
 
     def __init__(self, holding: Holding, read_only: bool) -> None:
         import socket
@@ -394,7 +400,8 @@ def _unpack_area(*parcel: Any) -> Area:
 
 
 def _reduce_between(array: AreaArray) -> Any:
-    """How arrays pickle between processes of `multiprocessing`: without a name they go by descriptor."""
+    """How arrays pickle between processes of `multiprocessing`: without a name they go by
+    descriptor."""
     memory = memory_of(array)
     # (A slab of another process is mapped here, and not published.)
     if memory is None or _by_value.get() or memory.handle is not None or memory.id is not None:
@@ -414,7 +421,8 @@ _registered = False
 
 
 def register() -> None:
-    """Has `multiprocessing` pass areas without a name by their descriptors. Called where the first one is made."""
+    """Has `multiprocessing` pass areas without a name by their descriptors. Called where the first
+    one is made."""
     global _registered
     if not _registered:
         from multiprocessing.reduction import ForkingPickler
@@ -429,15 +437,17 @@ def register() -> None:
 def send(sock: socket.socket, area: Area, *, read_only: bool = False) -> None:
     """Sends an area over a connected Unix socket: to other users, to containers.
 
-    It stays alive on its way: the memory is freed when it has no holder left, a socket's queue included. With ``read_only`` the other
-    side may only read it, which the kernel enforces. Its dtype and shape go before it.
+    It stays alive on its way: the memory is freed when it has no holder left, a socket's queue
+    included. With ``read_only`` the other side may only read it, which the kernel enforces. Its
+    dtype and shape go before it.
 
     Args:
         sock: A connected ``AF_UNIX`` socket.
         area: The area.
 
     Raises:
-        Error: With what the socket said. While the queue is full it waits, unless the socket does not.
+        Error: With what the socket said. While the queue is full it waits, unless the socket does
+            not.
     """
     area._send(sock, read_only)
 

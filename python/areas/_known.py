@@ -14,7 +14,8 @@ KNOWN: dict[Any, tuple[np.dtype[Any], int, str]] = dict.fromkeys((None, BYTES, B
 
 
 def known(given: Any, dtype: np.dtype[Any]) -> None:
-    """Has the extension know a plain dtype. (Of structures the names of the fields can be changed in place; so they are never shared.)"""
+    """Has the extension know a plain dtype. (Of structures the names of the fields can be changed
+    in place; so they are never shared.)"""
     if (
         len(KNOWN) < 64
         and (type(given) in (str, type) or given is dtype)

@@ -40,7 +40,8 @@ class AreaInfo:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """The shape of its array, by its note; ``None`` where that has none, or one that cannot be."""
+        """The shape of its array, by its note; ``None`` where that has none, or one that cannot
+        be."""
         noted = self._noted()
         return None if noted is None else noted.shape
 
@@ -70,7 +71,8 @@ class UnreadableProcess:
 
 
 class Listing(list[AreaInfo]):
-    """All areas that can be seen, by process and address; and in ``unreadable`` the processes that cannot be looked into."""
+    """All areas that can be seen, by process and address; and in ``unreadable`` the processes that
+    cannot be looked into."""
 
     unreadable: list[UnreadableProcess]
 
@@ -89,7 +91,8 @@ def list_areas() -> Listing:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """A NUMA node of this machine. Sizes are bytes, at the moment of asking; what the kernel does not report is ``None``."""
+    """A NUMA node of this machine. Sizes are bytes, at the moment of asking; what the kernel does
+    not report is ``None``."""
 
     #: Its number.
     node: int

@@ -56,23 +56,28 @@ def create(
     """Makes an area of zeros, for writing. It is published when it is complete.
 
     Args:
-        name: What others find it by, up to 255 bytes. Without one it goes to others by a handle or over a socket.
+        name: What others find it by, up to 255 bytes. Without one it goes to others by a handle or
+            over a socket.
         nbytes: Its size in bytes; or
         shape: the shape of its array, in items. One of the two.
         dtype: The dtype of its array: ``u1`` where it is not given. No Python objects.
-        max_shape: How far it may grow, for all holders (:meth:`Area.grow`). Each takes that many addresses, and no memory.
+        max_shape: How far it may grow, for all holders (:meth:`Area.grow`). Each takes that many
+            addresses, and no memory.
         exclusive: Whether it is an error that there is an area of that name.
-        policy: Where its pages come from: ``default``, ``local``, ``bind``, ``preferred``, ``preferred-many``, ``interleave``,
-            ``weighted-interleave``; ``bind`` where only ``nodes`` is given.
+        policy: Where its pages come from: ``default``, ``local``, ``bind``, ``preferred``,
+            ``preferred-many``, ``interleave``, ``weighted-interleave``; ``bind`` where only
+            ``nodes`` is given.
         nodes: NUMA nodes, ``"0-3,8"`` or ``"all"``.
         home: The node from which free pages are looked for, with ``bind`` and ``preferred-many``.
-        huge: Pages: ``auto`` (pool, else transparent huge ones where they can be had), ``2M`` or ``1G`` (from the pool, or an error),
-            ``prefer:2M`` (from the pool, or base pages).
-        lock: Whether it stays in RAM: ``lazy``, ``full``, ``contiguous``, ``low``, ``full-32``, ``contiguous-32``.
+        huge: Pages: ``auto`` (pool, else transparent huge ones where they can be had), ``2M`` or
+            ``1G`` (from the pool, or an error), ``prefer:2M`` (from the pool, or base pages).
+        lock: Whether it stays in RAM: ``lazy``, ``full``, ``contiguous``, ``low``, ``full-32``,
+            ``contiguous-32``.
         populate: Whether all of its pages are brought in now, in parallel, or it is an error.
         dump: Whether core dumps of this process have its bytes.
         note: A text of your own for who finds it: some 200 bytes.
-        progress: ``True`` for a bar, or a function of bytes done and bytes in all, while it is populated (a ``full`` lock does that, too).
+        progress: ``True`` for a bar, or a function of bytes done and bytes in all, while it is
+            populated (a ``full`` lock does that, too).
 
     Raises:
         InvalidInput: What was asked makes no sense.
@@ -146,14 +151,16 @@ def put(
     """Copies an array, a buffer or a file into a new area, which is published when it is complete.
 
     Args:
-        obj: An array or whatever NumPy makes one of; bytes or another buffer; a path (``str`` or :class:`os.PathLike`) or an open
-            binary file, all of whose bytes are taken as they are, read in parallel.
+        obj: An array or whatever NumPy makes one of; bytes or another buffer; a path (``str`` or
+            :class:`os.PathLike`) or an open binary file, all of whose bytes are taken as they are,
+            read in parallel.
         name: What others find it by.
         freeze: Whether no process may write it from then on.
         dtype: Of a file, ``u1`` where it is not given; what else is given is cast to it.
         shape: Of a file; one dimension where it is not given.
         exclusive, policy, nodes, home, huge, lock, dump, note: As for :func:`create`.
-        progress: ``True`` for a bar, or a function of bytes done and bytes in all. What it raises, and Ctrl-C, leaves nothing behind.
+        progress: ``True`` for a bar, or a function of bytes done and bytes in all. What it raises,
+            and Ctrl-C, leaves nothing behind.
 
     Raises:
         InvalidInput: It is nothing that can be shared: Python objects, say.
@@ -204,7 +211,8 @@ def _of_array(array: np.ndarray[Any, Any], asked: dict[str, Any], report: Callab
 
 
 def _forget(error: BaseException) -> None:
-    """Drops what frames of this package have in a traceback, wherever a signal came: who handles the error would hold the memory for so long."""
+    """Drops what frames of this package have in a traceback, wherever a signal came: who handles
+    the error would hold the memory for so long."""
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
@@ -282,7 +290,8 @@ def find(
     Args:
         name: Its name.
         write: Whether it is opened for writing; without it, the kernel refuses to.
-        keep_name: Whether this process holds it under the same name, so that the name lives as long as a process holds the memory.
+        keep_name: Whether this process holds it under the same name, so that the name lives as long
+            as a process holds the memory.
         dtype, shape: What its array is, in place of what its note says. Without a note it is bytes.
 
     Raises:
@@ -310,11 +319,13 @@ def open_or_create(
     dtype: Any = None,
     **asked: Any,
 ) -> Area:
-    """The area of that name, opened where there is one, else made: of several that ask at once, one makes it, the others open it.
+    """The area of that name, opened where there is one, else made: of several that ask at once, one
+    makes it, the others open it.
 
     Args:
         name: Its name.
-        write: Whether one that is there is opened for writing. One that is made can be written in any case.
+        write: Whether one that is there is opened for writing. One that is made can be written in
+            any case.
         shape, nbytes, dtype: As for :func:`create`. One that is there must have the same.
         asked: What else :func:`create` takes; it counts for a new one.
 

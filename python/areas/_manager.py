@@ -20,7 +20,8 @@ _Manager: Any = _managers.SharedMemoryManager
 
 
 class _Blocks:
-    """The blocks that a manager's process holds: by holding them it keeps them alive, though their makers go."""
+    """The blocks that a manager's process holds: by holding them it keeps them alive, though their
+    makers go."""
 
     def __init__(self) -> None:
         self._held: dict[str, _Block] = {}
@@ -56,10 +57,11 @@ class SharedMemoryServer(_Server):  # type: ignore[misc]
 
 
 class SharedMemoryManager(_Manager):  # type: ignore[misc]
-    """Makes blocks and lists that live as long as the manager's process, or until ``shutdown``, whatever becomes of their makers.
+    """Makes blocks and lists that live as long as the manager's process, or until ``shutdown``,
+    whatever becomes of their makers.
 
-    Used as ``multiprocessing.managers.SharedMemoryManager``. If its process is killed, blocks that others hold stay with those; nothing is
-    left of the others.
+    Used as ``multiprocessing.managers.SharedMemoryManager``. If its process is killed, blocks that
+    others hold stay with those; nothing is left of the others.
     """
 
     _Server = SharedMemoryServer

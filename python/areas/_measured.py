@@ -1,4 +1,5 @@
-"""What was measured: where pages are, whether they are where they were asked to be, what was moved, which processes have them."""
+"""What was measured: where pages are, whether they are where they were asked to be, what was moved,
+which processes have them."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring bytes that are in the same place: bytes ``start`` to ``stop`` of the area, whole pages."""
+    """Neighbouring bytes that are in the same place: bytes ``start`` to ``stop`` of the area, whole
+    pages."""
 
     start: int
     stop: int
@@ -22,7 +24,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Residency:
-    """Where the pages of an area are, measured by asking the kernel. All numbers are bytes of whole pages."""
+    """Where the pages of an area are, measured by asking the kernel. All numbers are bytes of whole
+    pages."""
 
     #: How many bytes were looked at.
     size: int
@@ -61,7 +64,8 @@ class Misplaced:
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether pages are where they were asked to be. It is true where nothing is out of place. Numbers are bytes."""
+    """Whether pages are where they were asked to be. It is true where nothing is out of place.
+    Numbers are bytes."""
 
     #: Whether nothing is out of place.
     holds: bool
@@ -131,7 +135,8 @@ class Granted:
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that has an area's memory: mapped, or as an open descriptor, which keeps it alive just as well."""
+    """A process that has an area's memory: mapped, or as an open descriptor, which keeps it alive
+    just as well."""
 
     pid: int
     command: str | None

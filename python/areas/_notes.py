@@ -1,10 +1,11 @@
 """The note of an area: dtype and shape of its array, as text that another process reads.
 
-What is read was written by another process: it is checked word by word, nothing in it is evaluated, and what it says must fit the
-memory that is there.
+What is read was written by another process: it is checked word by word, nothing in it is evaluated,
+and what it says must fit the memory that is there.
 
-A note of this package is ``numpy:`` and JSON: ``["<f8",[3,4]]``, with a text of the user's as a third item. A dtype is NumPy's short
-form (``<f8``, ``|u1``, ``<M8[ns]``, ``<U10``), or for structures an object with names, formats, offsets and the size of an item.
+A note of this package is ``numpy:`` and JSON: ``["<f8",[3,4]]``, with a text of the user's as a
+third item. A dtype is NumPy's short form (``<f8``, ``|u1``, ``<M8[ns]``, ``<U10``), or for
+structures an object with names, formats, offsets and the size of an item.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ def decode(note: bytes, nbytes: int) -> Note | None:
     """What a note says; ``None`` for one that is not of this package.
 
     Raises:
-        Malformed: it begins as one of ours, and is none, or says more than ``nbytes`` bytes of memory hold.
+        Malformed: it begins as one of ours, and is none, or says more than ``nbytes`` bytes of
+            memory hold.
     """
     if not note.startswith(_MAGIC):
         return None

@@ -1,4 +1,5 @@
-"""What a person sees of an area: one line, a table in a notebook, and a map of its pages by node."""
+"""What a person sees of an area: one line, a table in a notebook, and a map of its pages by
+node."""
 
 from __future__ import annotations
 
@@ -63,8 +64,8 @@ def table(area: Area) -> str:
 
 
 def cells(measured: Residency, count: int) -> list[str]:
-    """A map of so many cells: for each the letter of the node that most of its bytes are on, ``?`` (in RAM, node not reported),
-    ``s`` … swapped is ``~``, absent ``.``."""
+    """A map of so many cells: for each the letter of the node that most of its bytes are on, ``?``
+    (in RAM, node not reported), ``s`` … swapped is ``~``, absent ``.``."""
     count = max(1, min(count, measured.size)) if measured.size else 0
     totals: list[dict[str, int]] = [{} for _ in range(count)]
     for run in measured.runs:

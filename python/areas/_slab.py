@@ -1,12 +1,16 @@
 """Slabs: many arrays in one area, so that thousands of them take one descriptor and one mapping.
 
-Which process has which block, and when one is reused, is the Rust crate ``areas-slab``'s: ``docs/design/slabs.md`` says how. A :class:`Memory` over a block
-owns a slice (of a slab of this process) or a lease (of another process's), and the block is free once no array over it lives anywhere.
+Which process has which block, and when one is reused, is the Rust crate ``areas-slab``'s:
+``docs/design/slabs.md`` says how. A :class:`Memory` over a block owns a slice (of a slab of this
+process) or a lease (of another process's), and the block is free once no array over it lives
+anywhere.
 
-**On the way** only the sender has a block. So the sender, the slab's owner or not, keeps it until the receiver says that it has it, by
-clearing a word in the sender's outbox (an area of 64 KiB). A message that is never received keeps its block until its sender ends.
+**On the way** only the sender has a block. So the sender, the slab's owner or not, keeps it until
+the receiver says that it has it, by clearing a word in the sender's outbox (an area of 64 KiB). A
+message that is never received keeps its block until its sender ends.
 
-**Fork**: a child has its parent's arrays. Before this process forks, it takes a seat for the child in each slab, which holds what the parent holds.
+**Fork**: a child has its parent's arrays. Before this process forks, it takes a seat for the child
+in each slab, which holds what the parent holds.
 """
 
 from __future__ import annotations
@@ -47,20 +51,26 @@ class Slab:
     >>> slab.blocks
     1
 
-    Arrays of a slab are writable, and pickle as handles, as those over whole areas do. The block of an array is free again when the last array
-    over it, in whichever process, is gone: deleted, or its process ended, however it ended. Arrays outlive the slab's ``close()``.
+    Arrays of a slab are writable, and pickle as handles, as those over whole areas do. The block of
+    an array is free again when the last array over it, in whichever process, is gone: deleted, or
+    its process ended, however it ended. Arrays outlive the slab's ``close()``.
 
     Args:
         name: What the area is called, for ``areas ls`` and :func:`areas.find`; ``None``: ``slab``.
-        size: The bytes of all arrays. Each takes its own, rounded up to 64. Beside them the area has a table.
-        slots: How many arrays there can be at once: one for each KiB of ``size`` (256 at least, 65536 at most), where it is not given.
-        readers: How many other processes can have arrays of it at once: 56, or four for each CPU, where it is not given; 1024 at most. The
-            table has 32 bytes for each slot, and 4 for each reader there: they take RAM as slots are used (all of it with ``populate``, a lock or
-            ``huge``).
-        where: ``policy``, ``nodes``, ``home``, ``huge``, ``lock``, ``populate``, ``dump`` as in :func:`areas.create`.
+        size: The bytes of all arrays. Each takes its own, rounded up to 64. Beside them the area
+            has a table.
+        slots: How many arrays there can be at once: one for each KiB of ``size`` (256 at least,
+            65536 at most), where it is not given.
+        readers: How many other processes can have arrays of it at once: 56, or four for each CPU,
+            where it is not given; 1024 at most. The table has 32 bytes for each slot, and 4 for
+            each reader there: they take RAM as slots are used (all of it with ``populate``, a lock
+            or ``huge``).
+        where: ``policy``, ``nodes``, ``home``, ``huge``, ``lock``, ``populate``, ``dump`` as in
+            :func:`areas.create`.
 
     Raises:
-        InvalidInput: ``size`` is smaller than 4096, or larger than 127 GiB; ``slots`` or ``readers`` cannot be.
+        InvalidInput: ``size`` is smaller than 4096, or larger than 127 GiB; ``slots`` or
+            ``readers`` cannot be.
         areas.Error: as :func:`areas.create`.
     """
 
@@ -99,7 +109,8 @@ class Slab:
         return made
 
     def empty(self, shape: Shape, dtype: Any = "f8", *, timeout: float = 0.0) -> AreaArray:
-        """An array of a shape and dtype in a block of its own, whose bytes are whatever lay there before. As :meth:`put`."""
+        """An array of a shape and dtype in a block of its own, whose bytes are whatever lay there
+        before. As :meth:`put`."""
         from ._area import dtype_of, nbytes_of, shape_of
 
         dims, checked = shape_of(shape), dtype_of(dtype)
@@ -154,7 +165,8 @@ class Slab:
 
     @property
     def used(self) -> int:
-        """The bytes of all blocks. What was dropped elsewhere counts until the next :meth:`put` or :meth:`collect`."""
+        """The bytes of all blocks. What was dropped elsewhere counts until the next :meth:`put` or
+        :meth:`collect`."""
         self._own("get the usage of")
         return self._blocks.usage()[0]
 
@@ -165,7 +177,8 @@ class Slab:
         return self._blocks.usage()[3]
 
     def collect(self) -> int:
-        """Looks now for blocks that no process holds any more, and frees them; how many blocks are left.
+        """Looks now for blocks that no process holds any more, and frees them; how many blocks are
+        left.
 
         Raises:
             Closed: The slab was closed.
@@ -177,7 +190,8 @@ class Slab:
         return self._blocks.usage()[3]
 
     def close(self) -> None:
-        """Hands out no more blocks. Arrays stay valid: the memory, and its name, go with the last of them. May be called twice."""
+        """Hands out no more blocks. Arrays stay valid: the memory, and its name, go with the last
+        of them. May be called twice."""
         self._closed = True
         _let_go()
 
@@ -198,7 +212,8 @@ class Slab:
 
 
 class _Outbox:
-    """What this process has sent and no process has opened yet: a word each, which the receiver clears."""
+    """What this process has sent and no process has opened yet: a word each, which the receiver
+    clears."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -232,7 +247,8 @@ class _Outbox:
             return ticket, self._serial
 
     def collect(self, *, always: bool = True) -> None:
-        """Releases what has come; unless ``always``, only where there is little to look at, or much has come since."""
+        """Releases what has come; unless ``always``, only where there is little to look at, or much
+        has come since."""
         with self._guard:
             if not always and len(self._kept) > self._look_at:
                 return
@@ -259,7 +275,8 @@ def _sender() -> _Outbox:
 
 
 def describe(memory: Memory) -> tuple[Any, ...]:
-    """The handle of a block, which this process keeps until it is opened elsewhere: the machine, the block, and what to clear then."""
+    """The handle of a block, which this process keeps until it is opened elsewhere: the machine,
+    the block, and what to clear then."""
     outbox = _sender()
     return *_machine(), memory.handle, outbox.pid, *outbox.where, *outbox.keep(memory)
 
@@ -272,7 +289,8 @@ def reduce(array: np.ndarray[Any, Any], memory: Memory) -> Any:
 
 
 def _open(handle: Any, dtype: Any, shape: Any, offset: Any, strides: Any, write: Any) -> AreaArray:
-    """Opens a handle of an array: what unpickling calls. That the array lies in its block NumPy checks."""
+    """Opens a handle of an array: what unpickling calls. That the array lies in its block NumPy
+    checks."""
     if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise InvalidInput(f"cannot open a handle of an array in a slab: its items are of dtype {dtype!r}")
     memory = open_block(handle)

@@ -1,6 +1,8 @@
-"""Locks that live in areas: a mutex, an event, a sequence lock. They hold for all processes that have the memory, in Rust and C, too.
+"""Locks that live in areas: a mutex, an event, a sequence lock. They hold for all processes that
+have the memory, in Rust and C, too.
 
-Zeros are each of them as it begins: a new area has them everywhere, and no process has to come first.
+Zeros are each of them as it begins: a new area has them everywhere, and no process has to come
+first.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def _words_of(area: Area, what: str) -> _areas.Words:
 
 
 class _Locked(threading.local):
-    """What a thread has locked keeps the memory: with the last lock object its marks would go, as if it had died."""
+    """What a thread has locked keeps the memory: with the last lock object its marks would go, as
+    if it had died."""
 
     def __init__(self) -> None:
         self.words: list[_areas.Words] = []
@@ -44,25 +47,29 @@ os.register_at_fork(after_in_child=lambda: _locked.words.clear())
 
 
 class Mutex:
-    """A mutex in 8 bytes of an area, for the threads of all processes that have it open for writing.
+    """A mutex in 8 bytes of an area, for the threads of all processes that have it open for
+    writing.
 
-    The owner is a thread. If it dies (``kill -9``, a crash, the end of the thread), the kernel says so to the next one to lock: no thread waits
-    for the dead. What the mutex guards may be half changed then. So either there is a function that repairs it::
+    The owner is a thread. If it dies (``kill -9``, a crash, the end of the thread), the kernel says
+    so to the next one to lock: no thread waits for the dead. What the mutex guards may be half
+    changed then. So either there is a function that repairs it::
 
         mutex = areas.Mutex(area, 0, repair=make_totals_right)
         with mutex:
             ...
 
-    or locking raises :class:`OwnerDied`, and the mutex is not locked; so it does for all until one repairs.
+    or locking raises :class:`OwnerDied`, and the mutex is not locked; so it does for all until one
+    repairs.
 
-    It is not recursive, and a forked child does not own what its parent has locked. As long as this object lives, or the mutex is locked
-    by this process, the area counts as one that may be written: it cannot be frozen, and its memory stays.
+    It is not recursive, and a forked child does not own what its parent has locked. As long as this
+    object lives, or the mutex is locked by this process, the area counts as one that may be
+    written: it cannot be frozen, and its memory stays.
 
     Args:
         area: Open for writing, of base pages.
         offset: Where it is, in bytes: a multiple of 8.
-        repair: Called, with the mutex locked, where an owner died. When it returns, all is well again; what it raises leaves the
-            mutex unlocked and the next one notified.
+        repair: Called, with the mutex locked, where an owner died. When it returns, all is well
+            again; what it raises leaves the mutex unlocked and the next one notified.
 
     Raises:
         OutOfRange: It is beyond the area's bytes.
@@ -90,7 +97,8 @@ class Mutex:
 
         Raises:
             TimedOut: Its owner lives, stopped or not, and did not unlock it in time.
-            OwnerDied: Its owner died with it, and there is nothing to repair with. It is not locked.
+            OwnerDied: Its owner died with it, and there is nothing to repair with. It is not
+                locked.
             Busy: This thread has it already.
             InvalidInput: The word there is not a mutex's.
         """
@@ -145,15 +153,16 @@ class Mutex:
 class Event:
     """A counter of events in 4 bytes of an area: who signals adds 1 and wakes all who wait.
 
-    Who waits says which count it has seen, so that nothing is missed between the look and the sleep::
+    Who waits says which count it has seen, so that nothing is missed between the look and the
+    sleep::
 
         news = areas.Event(areas.find("frames"))       # for reading is enough
         seen = news.count
         while True:
             seen = news.wait(seen)
 
-    What was written before a signal is there behind it. A kill leaves no waiters asleep. It works in all areas that others write, those
-    in hugetlb pages, too.
+    What was written before a signal is there behind it. A kill leaves no waiters asleep. It works
+    in all areas that others write, those in hugetlb pages, too.
 
     Args:
         area: Open for writing where it is to be signalled.
@@ -189,7 +198,8 @@ class Event:
         self._words.signal(self._offset)
 
     def wait(self, seen: int, timeout: float | None = None) -> int:
-        """Waits until the count is another one than ``seen``: the count then. Others run in that time, and Ctrl-C ends the wait.
+        """Waits until the count is another one than ``seen``: the count then. Others run in that
+        time, and Ctrl-C ends the wait.
 
         Args:
             seen: The last count that is known.
@@ -206,7 +216,8 @@ class Event:
 
 
 class SeqLock:
-    """Some bytes that one process writes and many read, all of one write or not at all, and none waits for another.
+    """Some bytes that one process writes and many read, all of one write or not at all, and none
+    waits for another.
 
     It takes 16 bytes more than what is in it. Readers need the right to read only::
 
@@ -251,7 +262,8 @@ class SeqLock:
         """What was written last, all of one write, and how often it was written until then.
 
         Raises:
-            Busy: No copy was whole in a thousand attempts: it is written all the time, or its writer was stopped in the middle.
+            Busy: No copy was whole in a thousand attempts: it is written all the time, or its
+                writer was stopped in the middle.
             OwnerDied: Its writer died in the middle of a write, and none has written since.
         """
         return self._words.read(self._offset, self._nbytes)
@@ -271,9 +283,11 @@ class SeqLock:
 
 
 class Writer:
-    """The writer of a sequence lock: :meth:`SeqLock.writer` makes one. As a context manager it ends with the block.
+    """The writer of a sequence lock: :meth:`SeqLock.writer` makes one. As a context manager it ends
+    with the block.
 
-    It is the process's: any of its threads may write, one at a time. In a forked child it is the parent's.
+    It is the process's: any of its threads may write, one at a time. In a forked child it is the
+    parent's.
     """
 
     __slots__ = ("__weakref__", "_writing")
@@ -293,7 +307,8 @@ class Writer:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the writer before died in the middle of a write, and nothing was written since."""
+        """Whether the writer before died in the middle of a write, and nothing was written
+        since."""
         return self._writing.interrupted
 
     def close(self) -> None:

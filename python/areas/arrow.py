@@ -5,8 +5,9 @@
 >>> areas.arrow.get("doc: table")["x"].to_pylist()
 [1, 2, 3]
 
-A table lies in its area as a stream of Arrow's IPC format, uncompressed. :func:`put` writes it there once; :func:`get` makes a table whose
-columns are the area's memory. pandas and polars take it from there: ``table.to_pandas(split_blocks=True)``, ``polars.from_arrow(table)``.
+A table lies in its area as a stream of Arrow's IPC format, uncompressed. :func:`put` writes it
+there once; :func:`get` makes a table whose columns are the area's memory. pandas and polars take it
+from there: ``table.to_pandas(split_blocks=True)``, ``polars.from_arrow(table)``.
 
 Needs pyarrow.
 """
@@ -38,15 +39,17 @@ def put(
     exclusive: bool = False,
     **where: Any,
 ) -> Area:
-    """Writes a table into a new area; the area. Its memory is the table's as long as a process holds it.
+    """Writes a table into a new area; the area. Its memory is the table's as long as a process
+    holds it.
 
-    ``data``: a ``pyarrow.Table`` or ``RecordBatch``, a ``RecordBatchReader``, a pandas or polars ``DataFrame``, or anything else with
-    ``__arrow_c_stream__``. ``name``: what others find it by; without one it is only this process's. ``preserve_index``: as
-    ``pyarrow.Table.from_pandas`` has it. ``where``: ``policy``, ``nodes``, ``home``, ``huge``, ``lock``, ``dump``, ``note`` as in
+    ``data``: a ``pyarrow.Table`` or ``RecordBatch``, a ``RecordBatchReader``, a pandas or polars
+    ``DataFrame``, or anything else with ``__arrow_c_stream__``. ``name``: what others find it by;
+    without one it is only this process's. ``preserve_index``: as ``pyarrow.Table.from_pandas`` has
+    it. ``where``: ``policy``, ``nodes``, ``home``, ``huge``, ``lock``, ``dump``, ``note`` as in
     :func:`areas.create`; so is ``exclusive``.
 
-    The table is complete, and frozen unless ``freeze`` is false, before anybody finds it. It is copied once, by several threads where it
-    is large.
+    The table is complete, and frozen unless ``freeze`` is false, before anybody finds it. It is
+    copied once, by several threads where it is large.
 
     Raises:
         InvalidInput: ``data`` is not a table.
@@ -67,11 +70,13 @@ def put(
 def get(
     name: str | bytes, *, keep_name: bool = True, frozen: bool = True, validate: bool | str = True
 ) -> pa.Table:
-    """The table in the oldest area of that name: its columns are the area's memory, which lives as long as the table does.
+    """The table in the oldest area of that name: its columns are the area's memory, which lives as
+    long as the table does.
 
-    ``keep_name``: this process holds it under the name, too. ``frozen``: only a frozen area will do, as Arrow's data must not
-    change; with false it is on whoever writes it. ``validate``: true looks at lengths and types, ``"full"`` at all values (text,
-    offsets, indices): for an area of a process that is not trusted. False looks at nothing.
+    ``keep_name``: this process holds it under the name, too. ``frozen``: only a frozen area will
+    do, as Arrow's data must not change; with false it is on whoever writes it. ``validate``: true
+    looks at lengths and types, ``"full"`` at all values (text, offsets, indices): for an area of a
+    process that is not trusted. False looks at nothing.
 
     Raises:
         NotFound: there is no such area.
@@ -103,12 +108,13 @@ def read(area: Area, *, frozen: bool = True, validate: bool | str = True) -> pa.
 def to_arrow(area: Area) -> pa.Array:
     """An area's array as an Arrow array over the same memory: no copy.
 
-    One dimension becomes an array of numbers, times or ``fixed_size_binary``; of more dimensions the first one is the length, and each
-    item a ``fixed_shape_tensor`` of the others. Arrow's data must not change: freeze the area first, or leave it alone.
+    One dimension becomes an array of numbers, times or ``fixed_size_binary``; of more dimensions
+    the first one is the length, and each item a ``fixed_shape_tensor`` of the others. Arrow's data
+    must not change: freeze the area first, or leave it alone.
 
     Raises:
-        InvalidInput: Arrow has no type with this layout (bools of a byte each, other byte orders, records, complex numbers), or the array
-            has no dimension.
+        InvalidInput: Arrow has no type with this layout (bools of a byte each, other byte orders,
+            records, complex numbers), or the array has no dimension.
     """
     dtype, shape = area.dtype, area.shape
     kind = _arrow_type(dtype)

@@ -3,17 +3,21 @@
 >>> import areas.dask
 >>> areas.dask.register()
 
-Once in the client, before it connects, and in the workers: ``dask worker --preload areas.dask …``, or for clusters that the client
-starts ``dask.config.set({"distributed.worker.preload": ["areas.dask"]})``.
+Once in the client, before it connects, and in the workers: ``dask worker --preload areas.dask …``,
+or for clusters that the client starts ``dask.config.set({"distributed.worker.preload":
+["areas.dask"]})``.
 
-- An array over a named area that goes to a process with the same registry (:envvar:`AREAS_DIR`, user, pid namespace, machine) goes as a
-  handle of some bytes: it is the same memory there, read-only, as Dask wants what tasks are given. Whoever scatters it holds the area.
-- To any other process its bytes go, by Dask's own transport, as any array's do. Processes announce to each other where they are when they
-  connect; one that has not registered gets bytes.
-- What goes through the scheduler goes by its bytes: it passes on what it has not opened, to workers on any host. So scatter with
-  ``direct=True``, and gather with it. Between workers data goes directly.
+- An array over a named area that goes to a process with the same registry (:envvar:`AREAS_DIR`,
+  user, pid namespace, machine) goes as a handle of some bytes: it is the same memory there,
+  read-only, as Dask wants what tasks are given. Whoever scatters it holds the area.
+- To any other process its bytes go, by Dask's own transport, as any array's do. Processes announce
+  to each other where they are when they connect; one that has not registered gets bytes.
+- What goes through the scheduler goes by its bytes: it passes on what it has not opened, to workers
+  on any host. So scatter with ``direct=True``, and gather with it. Between workers data goes
+  directly.
 
-Needs distributed. What is an argument of a task, and was not scattered, is pickled by Dask, and so is a handle wherever it goes.
+Needs distributed. What is an argument of a task, and was not scattered, is pickled by Dask, and so
+is a handle wherever it goes.
 """
 
 from __future__ import annotations
@@ -70,7 +74,8 @@ def _telling(handshake_info: Any) -> Any:
 
 
 def _host() -> str | None:
-    """Where handles of this process can be opened: in the same registry, seen from the same pid namespace. ``None`` without a registry."""
+    """Where handles of this process can be opened: in the same registry, seen from the same pid
+    namespace. ``None`` without a registry."""
     path = _areas.registry_path()
     if path is None:
         return None

@@ -1,4 +1,5 @@
-"""joblib's workers get large arrays as handles of areas, where joblib itself writes files for them to map.
+"""joblib's workers get large arrays as handles of areas, where joblib itself writes files for them
+to map.
 
 >>> import areas.joblib, joblib
 >>> areas.joblib.register()
@@ -6,10 +7,11 @@
 >>> joblib.Parallel(n_jobs=2)(joblib.delayed(sum)(row) for row in frames.array[:2])
 [np.float64(0.0), np.float64(0.0)]
 
-- An array that lies in an area (and a view of one) goes as a handle, whatever its size: nothing is copied, and it may be written in the worker
-  where it may be written here.
-- A plain array above ``max_nbytes`` is copied into an area once in each call of ``Parallel``, by several threads where it is large, and is
-  read-only in the workers, as joblib's memmaps are (``mmap_mode="r"``). No file is made, so none is left behind.
+- An array that lies in an area (and a view of one) goes as a handle, whatever its size: nothing is
+  copied, and it may be written in the worker where it may be written here.
+- A plain array above ``max_nbytes`` is copied into an area once in each call of ``Parallel``, by
+  several threads where it is large, and is read-only in the workers, as joblib's memmaps are
+  (``mmap_mode="r"``). No file is made, so none is left behind.
 - All else is as in joblib's backend "loky".
 
 Needs joblib. Workers import :mod:`areas` by themselves.
@@ -43,8 +45,8 @@ _LARGE = 16 << 20
 def register(*, make_default: bool = True) -> None:
     """Makes the backend "areas" known to joblib; and its default, unless asked otherwise.
 
-    With ``make_default=False`` it is used where it is asked for: ``joblib.Parallel(n_jobs=8, backend="areas")``, or
-    ``with joblib.parallel_config(backend="areas")``. May be called again.
+    With ``make_default=False`` it is used where it is asked for: ``joblib.Parallel(n_jobs=8,
+    backend="areas")``, or ``with joblib.parallel_config(backend="areas")``. May be called again.
     """
     joblib.register_parallel_backend(NAME, AreasBackend, make_default=make_default)
 
@@ -64,7 +66,8 @@ class AreasBackend(LokyBackend):  # type: ignore[misc]
         return super().configure(n_jobs, parallel, forward_reducers=_reducers, **how)
 
     def terminate(self) -> None:
-        """As joblib calls it, at the end of a call of ``Parallel``: what was copied for the call is freed."""
+        """As joblib calls it, at the end of a call of ``Parallel``: what was copied for the call is
+        freed."""
         super().terminate()
         _copies.forget()
 
@@ -75,7 +78,8 @@ class AreasBackend(LokyBackend):  # type: ignore[misc]
 
 
 class _Copies:
-    """Areas with copies of plain arrays, by the array: for one call of ``Parallel`` (or several at once in threads)."""
+    """Areas with copies of plain arrays, by the array: for one call of ``Parallel`` (or several at
+    once in threads)."""
 
     def __init__(self) -> None:
         self._areas: dict[int, tuple[weakref.ref[Any], Area]] = {}
@@ -102,7 +106,8 @@ class _Copies:
 
 
 class _Reducer:
-    """How an array becomes a handle; for what is too small for that, and cannot be, joblib's own way."""
+    """How an array becomes a handle; for what is too small for that, and cannot be, joblib's own
+    way."""
 
     def __init__(self, theirs: Any, max_nbytes: float | None, mmap_mode: str | None) -> None:
         self._theirs = theirs

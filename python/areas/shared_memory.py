@@ -1,12 +1,15 @@
 """Shared memory under a name: a drop-in for ``multiprocessing.shared_memory``, over areas.
 
-``SharedMemory``, ``ShareableList`` and ``SharedMemoryManager`` are used as those of the standard library. What differs:
+``SharedMemory``, ``ShareableList`` and ``SharedMemoryManager`` are used as those of the standard
+library. What differs:
 
-* **A segment goes with its last holder**, however that one ends, ``kill -9`` included. Nothing is left behind, there is no tracker
-  process, and no process destroys a segment that others still use. So a process has to hold it: an attacher that comes after the last
-  holder has gone gets ``FileNotFoundError``.
-* **Memory is freed by reference.** After ``close()`` every view that was taken of ``buf`` (memoryviews, NumPy arrays) stays valid, and the
-  memory goes with the last of them. ``close()`` never raises ``BufferError``, and never leads to a segmentation fault.
+* **A segment goes with its last holder**, however that one ends, ``kill -9`` included. Nothing is
+  left behind, there is no tracker process, and no process destroys a segment that others still use.
+  So a process has to hold it: an attacher that comes after the last holder has gone gets
+  ``FileNotFoundError``.
+* **Memory is freed by reference.** After ``close()`` every view that was taken of ``buf``
+  (memoryviews, NumPy arrays) stays valid, and the memory goes with the last of them. ``close()``
+  never raises ``BufferError``, and never leads to a segmentation fault.
 * ``/dev/shm`` limits nothing: it may be small or read-only.
 * ``shm.area`` is the area: where its pages are, freezing, growing, placement.
 
@@ -46,14 +49,16 @@ def _make_filename() -> str:
 
 
 class SharedMemory:
-    """A block of shared memory with a name: makes a new one, or attaches to one that a process holds.
+    """A block of shared memory with a name: makes a new one, or attaches to one that a process
+    holds.
 
     It exists as long as any process holds it, and no longer.
 
     Parameters
     ----------
     name:
-        Up to 255 bytes. Without one, a new block gets a random name, ``psm_`` and eight hexadecimal digits.
+        Up to 255 bytes. Without one, a new block gets a random name, ``psm_`` and eight hexadecimal
+        digits.
     create:
         Make a new block. The name must be free.
     size:
@@ -143,7 +148,8 @@ class SharedMemory:
 
     @property
     def buf(self) -> memoryview:
-        """The bytes: writable, but where the block is frozen. None after ``close()``; views taken before stay valid."""
+        """The bytes: writable, but where the block is frozen. None after ``close()``; views taken
+        before stay valid."""
         # None is for programs with a mistake.
         return self._buf  # type: ignore[return-value]
 
@@ -174,9 +180,11 @@ class SharedMemory:
                 self._memory = _object(area)
 
     def unlink(self) -> None:
-        """Takes the name away for all: no process can attach any more, and holders of the block keep it.
+        """Takes the name away for all: no process can attach any more, and holders of the block
+        keep it.
 
-        After ``close()`` a block that went with its last holder is gone already, which is what was wanted.
+        After ``close()`` a block that went with its last holder is gone already, which is what was
+        wanted.
 
         Raises
         ------
@@ -234,8 +242,8 @@ _List: Any = _standard().ShareableList
 class ShareableList(_List):  # type: ignore[misc]
     """A list of fixed length in shared memory, of int, float, bool, str, bytes and None.
 
-    It is laid out, read and written by the standard library's own code; only the memory is an area's. An item can be set to any value
-    that fits where the first one was.
+    It is laid out, read and written by the standard library's own code; only the memory is an
+    area's. An item can be set to any value that fits where the first one was.
 
     Parameters
     ----------
@@ -283,10 +291,12 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Has ``multiprocessing.shared_memory`` and ``multiprocessing.managers`` mean these classes, in this process and in those that it forks.
+    """Has ``multiprocessing.shared_memory`` and ``multiprocessing.managers`` mean these classes, in
+    this process and in those that it forks.
 
-    For code that cannot be changed. What was imported from there before keeps the standard library's. A process that is spawned does so
-    for itself: call it where the main module is imported.
+    For code that cannot be changed. What was imported from there before keeps the standard
+    library's. A process that is spawned does so for itself: call it where the main module is
+    imported.
     """
     import multiprocessing
     import multiprocessing.managers as managers

@@ -1,8 +1,9 @@
 """torch's tensors go between processes as handles into slabs.
 
-torch itself gives each tensor a descriptor, or a file in /dev/shm: a loader of data runs out of the one, and leaves the other behind.
-After :func:`register` a tensor takes a block of a slab of its process: one descriptor a process, whatever the number of tensors, and the block is
-free again when the last tensor over it, in whichever process, is gone.
+torch itself gives each tensor a descriptor, or a file in /dev/shm: a loader of data runs out of the
+one, and leaves the other behind. After :func:`register` a tensor takes a block of a slab of its
+process: one descriptor a process, whatever the number of tensors, and the block is free again when
+the last tensor over it, in whichever process, is gone.
 
 >>> import areas.torch, torch  # doctest: +SKIP
 >>> areas.torch.register()
@@ -11,10 +12,12 @@ free again when the last tensor over it, in whichever process, is gone.
 What changes, and what does not:
 
 - **Tensors that a DataLoader's worker makes** lie in the slab from the start, and are not copied.
-- **Other tensors** of the CPU are copied into the slab as they are sent. (torch moves them to shared memory, so that both sides have the same tensor
-  from then on. Here that is so for tensors of :func:`empty` and :func:`put`, and for those that came as handles.)
-- **What is shared already** (``share_memory_()``, ``model.share_memory()``), sparse and quantized tensors, and those of other devices
-  go as ever. So does what does not fit into the slab: ``areas.torch.stats()["left_to_torch"]`` counts these.
+- **Other tensors** of the CPU are copied into the slab as they are sent. (torch moves them to
+  shared memory, so that both sides have the same tensor from then on. Here that is so for tensors
+  of :func:`empty` and :func:`put`, and for those that came as handles.)
+- **What is shared already** (``share_memory_()``, ``model.share_memory()``), sparse and quantized
+  tensors, and those of other devices go as ever. So does what does not fit into the slab:
+  ``areas.torch.stats()["left_to_torch"]`` counts these.
 
 Works with torch 1.13 and newer.
 """
@@ -81,11 +84,13 @@ def _here() -> _State:
 def register(size: int = _SIZE, **where: Any) -> None:
     """Has tensors of this process, and of those that it forks, go as handles.
 
-    Processes that are spawned call it themselves; for a DataLoader's there is ``worker_init_fn=areas.torch.worker_init``. May be called again.
+    Processes that are spawned call it themselves; for a DataLoader's there is
+    ``worker_init_fn=areas.torch.worker_init``. May be called again.
 
     Args:
         size: The bytes of the slab of each process: of addresses. RAM is taken as tensors are put.
-        where: ``policy``, ``nodes``, ``home``, ``huge``, ``lock`` of the slab, as in :func:`areas.create`.
+        where: ``policy``, ``nodes``, ``home``, ``huge``, ``lock`` of the slab, as in
+            :func:`areas.create`.
 
     Raises:
         InvalidInput: The slab is made already, and not of that size.
@@ -117,7 +122,8 @@ def unregister() -> None:
 
 
 def worker_init(_worker: int = 0) -> None:
-    """For a DataLoader's ``worker_init_fn``: registers in the worker, whatever the start method is."""
+    """For a DataLoader's ``worker_init_fn``: registers in the worker, whatever the start method
+    is."""
     if not _registered:
         register()
 
@@ -132,7 +138,8 @@ def slab() -> Slab:
 
 
 def empty(*shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """A tensor in the slab, whose bytes are whatever lay there before: sent without a copy, and the same memory on both sides.
+    """A tensor in the slab, whose bytes are whatever lay there before: sent without a copy, and the
+    same memory on both sides.
 
     Raises:
         NoMemory: The slab has no room.
@@ -152,7 +159,8 @@ def put(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def stats() -> dict[str, int]:
-    """Of this process: tensors sent as handles, tensors left to torch's own way, blocks and bytes taken in the slab."""
+    """Of this process: tensors sent as handles, tensors left to torch's own way, blocks and bytes
+    taken in the slab."""
     state = _here()
     slab = state.slab
     return {

@@ -1,4 +1,5 @@
-"""A table for every process of the machine: Arrow's columns lie in shared memory, and are read where they lie."""
+"""A table for every process of the machine: Arrow's columns lie in shared memory, and are read
+where they lie."""
 
 import subprocess
 import sys

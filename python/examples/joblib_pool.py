@@ -1,4 +1,5 @@
-"""joblib over one big array: it goes to the workers as a handle. No file is written, and no memmap made."""
+"""joblib over one big array: it goes to the workers as a handle. No file is written, and no memmap
+made."""
 
 import os
 

@@ -1,6 +1,8 @@
-"""Model weights that are loaded once a machine: the first process loads and freezes them, all others find them.
+"""Model weights that are loaded once a machine: the first process loads and freezes them, all
+others find them.
 
-Whoever comes, whenever: `weights()` gives a read-only array over the same pages. They go when the last process that uses them does.
+Whoever comes, whenever: `weights()` gives a read-only array over the same pages. They go when the
+last process that uses them does.
 """
 
 import subprocess

@@ -1,6 +1,8 @@
-"""A 1 GiB array and eight workers, for who knows only NumPy; then everything is killed, and nothing is left.
+"""A 1 GiB array and eight workers, for who knows only NumPy; then everything is killed, and nothing
+is left.
 
-The five lines are `STORY`, in a process of its own. This one kills it with all of its workers, and asks the kernel what is left.
+The five lines are `STORY`, in a process of its own. This one kills it with all of its workers, and
+asks the kernel what is left.
 """
 
 import os
@@ -32,7 +34,8 @@ if __name__ == "__main__":
 
 
 def mapped(pid):
-    """The inode of the area that a process has mapped, and its bytes in RAM there: from the kernel."""
+    """The inode of the area that a process has mapped, and its bytes in RAM there: from the
+    kernel."""
     inode, resident = None, 0
     with open(f"/proc/{pid}/smaps") as smaps:
         for line in smaps:
@@ -58,7 +61,8 @@ def holders(inode):
 
 
 def files():
-    """What is in /dev/shm, but for semaphores and folders of others (joblib, loky), and the registry of names, which holds no memory."""
+    """What is in /dev/shm, but for semaphores and folders of others (joblib, loky), and the
+    registry of names, which holds no memory."""
     return {name for name in os.listdir("/dev/shm") if not name.startswith(("areas-", "sem.", "loky-", "joblib_"))}
 
 

@@ -1,7 +1,8 @@
-"""A ring of frames: a camera writes, a viewer reads the newest one, and neither waits for the other.
+"""A ring of frames: a camera writes, a viewer reads the newest one, and neither waits for the
+other.
 
-Each slot has a number in front: odd while the slot is being written. Who reads looks at it before and after, and begins again if it
-has changed.
+Each slot has a number in front: odd while the slot is being written. Who reads looks at it before
+and after, and begins again if it has changed.
 """
 
 import multiprocessing

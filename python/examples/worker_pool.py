@@ -1,4 +1,5 @@
-"""A pool of workers over one big array: nothing is copied, and nothing is left when all of them are killed.
+"""A pool of workers over one big array: nothing is copied, and nothing is left when all of them are
+killed.
 
 python worker_pool.py [MEGABYTES]
 """

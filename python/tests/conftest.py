@@ -32,7 +32,8 @@ def nothing_is_left():
 
 
 def drop_outbox():
-    """What this process keeps for arrays of slabs that it sent, and the slabs of others that it has mapped: they stay as a rule."""
+    """What this process keeps for arrays of slabs that it sent, and the slabs of others that it has
+    mapped: they stay as a rule."""
     if slab := sys.modules.get("areas._slab"):
         slab._outbox = None
         slab._outboxes.clear()

@@ -1,7 +1,9 @@
-"""Sequences of calls of the whole public interface, chosen by hypothesis: no crash, and no wrong byte.
+"""Sequences of calls of the whole public interface, chosen by hypothesis: no crash, and no wrong
+byte.
 
-A program of its own, as a crash ends the interpreter: `test_fuzz.py` starts it, with faulthandler. Beside each object over an area's memory
-there is a plain NumPy array that is to be equal to it at every step, made by the same calls over memory of NumPy's own.
+A program of its own, as a crash ends the interpreter: `test_fuzz.py` starts it, with faulthandler.
+Beside each object over an area's memory there is a plain NumPy array that is to be equal to it at
+every step, made by the same calls over memory of NumPy's own.
 
     python fuzz_calls.py EXAMPLES STEPS
 """

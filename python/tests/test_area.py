@@ -215,7 +215,8 @@ def test_retired_memory_is_found_by_no_process(name):
 
 
 def test_resizable_areas_have_no_arrays_here(name):
-    """What may shrink could take an array's memory away: it is refused. (Made by the command, where it is built.)"""
+    """What may shrink could take an array's memory away: it is refused. (Made by the command, where
+    it is built.)"""
     import shutil
 
     command = os.environ.get("AREAS_COMMAND") or shutil.which("areas")

@@ -1,8 +1,10 @@
-"""CPython's own tests of `multiprocessing.shared_memory`, as they are in this interpreter, against the drop-in.
+"""CPython's own tests of `multiprocessing.shared_memory`, as they are in this interpreter, against
+the drop-in.
 
-They run in a virtual environment that differs from this one by one line: areas takes the place of the standard library's module as
-Python starts, so that every process that a test starts has it, too. A test that is listed in DIFFERENCES must fail as it says there;
-every other one must pass. `docs/python.md` has the same list.
+They run in a virtual environment that differs from this one by one line: areas takes the place of
+the standard library's module as Python starts, so that every process that a test starts has it,
+too. A test that is listed in DIFFERENCES must fail as it says there; every other one must pass.
+`docs/python.md` has the same list.
 """
 
 import ast
@@ -54,7 +56,8 @@ NAMES = names()
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory):
-    """A Python in which areas has taken the standard library's place before anything else is imported."""
+    """A Python in which areas has taken the standard library's place before anything else is
+    imported."""
     folder = tmp_path_factory.mktemp("cpython") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
@@ -68,7 +71,8 @@ def python(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ends(python, tmp_path_factory):
-    """How the tests end by start method: each set is run once, and where that fails, so does each of its tests."""
+    """How the tests end by start method: each set is run once, and where that fails, so does each
+    of its tests."""
     known = {}
 
     def run(method):

@@ -1,4 +1,5 @@
-"""Dask's workers and arrays in areas: two "hosts" on this machine, which have a registry each, and a pid namespace where that can be had."""
+"""Dask's workers and arrays in areas: two "hosts" on this machine, which have a registry each, and
+a pid namespace where that can be had."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ HERE, THERE = "here", "there"
 
 
 def about(array):
-    """What a worker sees: whether it lies in an area, of which inode, whether it may be written, and its sum."""
+    """What a worker sees: whether it lies in an area, of which inode, whether it may be written,
+    and its sum."""
     memory = memory_of(array)
     return memory is not None, memory and memory.inode, array.flags.writeable, int(array.sum())
 

@@ -1,4 +1,5 @@
-"""A /dev/shm that is small, or read-only, is in no process's way. Tried in mount namespaces of their own."""
+"""A /dev/shm that is small, or read-only, is in no process's way. Tried in mount namespaces of
+their own."""
 
 import functools
 import os
@@ -25,7 +26,8 @@ FILL = """if 1:
 
 
 def inside(mount, *command):
-    """Runs a command in a mount namespace with another /dev/shm, and with a /run of its own, where a registry goes that finds no place there."""
+    """Runs a command in a mount namespace with another /dev/shm, and with a /run of its own, where
+    a registry goes that finds no place there."""
     script = f"mount --make-rprivate / && mount -t tmpfs tmpfs /run && {mount} && exec \"$@\""
     # The registry where it is for users who choose none.
     environment = {name: value for name, value in os.environ.items() if name != "AREAS_DIR"}

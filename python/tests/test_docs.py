@@ -1,7 +1,8 @@
 """The Python in README.md and docs/python.md runs, and prints what is said beside it.
 
-A block of a page goes on from the one before it. A comment `# prints: TEXT` behind a line says what the block prints; there may be `…` in
-it. A block behind the line `<!-- not run -->` is only compiled.
+A block of a page goes on from the one before it. A comment `# prints: TEXT` behind a line says what
+the block prints; there may be `…` in it. A block behind the line `<!-- not run -->` is only
+compiled.
 """
 
 import re

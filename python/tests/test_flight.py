@@ -1,4 +1,5 @@
-"""Areas of other machines: served and fetched over Arrow Flight; pyarrow as the client, unmodified."""
+"""Areas of other machines: served and fetched over Arrow Flight; pyarrow as the client,
+unmodified."""
 
 import os
 import shutil

@@ -1,4 +1,5 @@
-"""Sequences of calls, chosen by hypothesis, in an interpreter of their own: a crash is a failure here, and not the end of the tests."""
+"""Sequences of calls, chosen by hypothesis, in an interpreter of their own: a crash is a failure
+here, and not the end of the tests."""
 
 from __future__ import annotations
 

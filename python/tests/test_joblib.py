@@ -23,7 +23,8 @@ def registered():
 
 
 def about(array):
-    """What a worker sees: its type, whether it may be written, its bytes' own address, and its sum."""
+    """What a worker sees: its type, whether it may be written, its bytes' own address, and its
+    sum."""
     from areas._array import memory_of
 
     lies_in = memory_of(array)

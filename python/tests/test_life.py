@@ -1,4 +1,5 @@
-"""Lifetime: by reference, through threads, forks and the interpreter's end; what no sequence of calls may do."""
+"""Lifetime: by reference, through threads, forks and the interpreter's end; what no sequence of
+calls may do."""
 
 import gc
 import multiprocessing
@@ -16,7 +17,8 @@ from conftest import mapped_areas
 
 
 def run(code, *arguments, check=True, env=None):
-    """Runs code in an interpreter of its own with faulthandler: a crash is a failed test, with a traceback."""
+    """Runs code in an interpreter of its own with faulthandler: a crash is a failed test, with a
+    traceback."""
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
@@ -140,7 +142,8 @@ def test_cycles_are_collected_before_freezing_is_refused(name):
 
 
 def test_no_array_is_made_for_writing_while_it_is_frozen(name):
-    """Threads that take arrays and write, and one that freezes: no crash, and each array can be written or is read-only."""
+    """Threads that take arrays and write, and one that freezes: no crash, and each array can be
+    written or is read-only."""
     code = """
         import areas, threading
         for _ in range(60):
@@ -325,7 +328,8 @@ def test_subinterpreters_are_refused():
 
 
 def test_import_is_cheap():
-    """`import areas` imports nothing large beside NumPy. (What it takes is measured by `cargo xtask bench python import`.)"""
+    """`import areas` imports nothing large beside NumPy. (What it takes is measured by `cargo xtask
+    bench python import`.)"""
     code = "import sys, numpy; before = {*sys.modules}; import areas; areas.create; print(*sorted({*sys.modules} - before))"
     new = [module for module in run(code).stdout.split() if module.partition(".")[0] != "areas"]
     assert set(new) <= {"__future__", "errno", "threading"}, new

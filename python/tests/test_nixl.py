@@ -1,7 +1,9 @@
-"""NIXL registers areas, and moves bytes from one into another: by its UCX backend, between two agents of one process.
+"""NIXL registers areas, and moves bytes from one into another: by its UCX backend, between two
+agents of one process.
 
-In a process of its own: with nixl-cu12 1.5.1 and no GPU, each process that made an agent ends with a SIGSEGV in NIXL's own exit handlers, with
-areas and without. So that process leaves without running them.
+In a process of its own: with nixl-cu12 1.5.1 and no GPU, each process that made an agent ends with
+a SIGSEGV in NIXL's own exit handlers, with areas and without. So that process leaves without
+running them.
 """
 
 from __future__ import annotations

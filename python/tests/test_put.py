@@ -123,7 +123,8 @@ def test_what_progress_raises_leaves_nothing(name, tmp_path):
 
 
 def interrupted(code, after=0.3):
-    """Runs code in a process that gets a SIGINT; what it wrote, and how long it took from then on."""
+    """Runs code in a process that gets a SIGINT; what it wrote, and how long it took from then
+    on."""
     start = "import areas, numpy as np, sys\nprint('ready', flush=True)\ntry:\n    "
     end = "\nexcept KeyboardInterrupt:\n    print('interrupted', sum('/memfd:area:' in l for l in open('/proc/self/maps')))\n"
     with subprocess.Popen([sys.executable, "-c", start + code + end], stdout=subprocess.PIPE, text=True) as process:
@@ -192,7 +193,8 @@ def test_long_calls_release_the_interpreter(name):
 
 
 def test_the_interpreter_is_not_held_while_an_area_is_busy(name):
-    """Another thread asks an area that is being populated, whose progress function needs the interpreter."""
+    """Another thread asks an area that is being populated, whose progress function needs the
+    interpreter."""
     with areas.create(nbytes=256 << 20) as area:
         answers, asked = [], threading.Event()
 

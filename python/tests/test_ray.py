@@ -1,4 +1,5 @@
-"""Ray passes an array in an area as its handle within a node, and by its bytes where that is asked for."""
+"""Ray passes an array in an area as its handle within a node, and by its bytes where that is asked
+for."""
 
 from __future__ import annotations
 

@@ -449,7 +449,8 @@ def test_a_forked_child_has_its_parents_arrays():
 
 
 def test_a_forked_child_of_a_receiver_has_its_arrays():
-    """The child holds them, though the parent drops them: and the parent's drop is not the child's."""
+    """The child holds them, though the parent drops them: and the parent's drop is not the
+    child's."""
     slab = areas.Slab(None, 1 << 16)
     program = textwrap.dedent("""
         import os, sys, pickle

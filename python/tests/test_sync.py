@@ -1,4 +1,5 @@
-"""Locks that live in areas: among processes, threads and forked children, with owners that are killed."""
+"""Locks that live in areas: among processes, threads and forked children, with owners that are
+killed."""
 
 import os
 import signal

@@ -174,7 +174,8 @@ def test_the_slab_cannot_change_its_size():
 
 
 def test_workers_of_each_epoch_leave_nothing_here():
-    """Without persistent workers each epoch has new ones: those that are gone keep no descriptor and no mapping."""
+    """Without persistent workers each epoch has new ones: those that are gone keep no descriptor
+    and no mapping."""
     loader = torch.utils.data.DataLoader(
         Squares(), batch_size=8, num_workers=2, multiprocessing_context="fork", worker_init_fn=areas.torch.worker_init
     )

@@ -1,4 +1,5 @@
-"""`python -m areas_bench [--smoke] [--out FOLDER] [ROW…]`; started by `cargo xtask bench python`."""
+"""`python -m areas_bench [--smoke] [--out FOLDER] [ROW…]`; started by `cargo xtask bench
+python`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The floor: the system calls that an area takes, made in C (`bench/peers/floor.c`, of the library's own benchmark), and nothing else."""
+"""The floor: the system calls that an area takes, made in C (`bench/peers/floor.c`, of the
+library's own benchmark), and nothing else."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def _library() -> ctypes.CDLL:
 
 
 def side(function: str, size: int) -> Side:
-    """One of its functions, timed by itself: without the call from Python. OSError where it cannot be had."""
+    """One of its functions, timed by itself: without the call from Python. OSError where it cannot
+    be had."""
     call = getattr(_library(), function)
     call.restype = ctypes.c_int64
     work = _Work(times=1, size=size)

@@ -1,4 +1,5 @@
-"""Two sides in turn: ours, the peer, the peer, ours, so that whatever else the machine does, it does to both.
+"""Two sides in turn: ours, the peer, the peer, ours, so that whatever else the machine does, it
+does to both.
 
 What counts is the ratio of two neighbours in time, and of many such ratios the median.
 """

@@ -1,7 +1,9 @@
-"""What two MPI processes do: `mpiexec -n 2 python -m areas_bench.ranks BYTES ROUNDS`. The first one prints the times as JSON.
+"""What two MPI processes do: `mpiexec -n 2 python -m areas_bench.ranks BYTES ROUNDS`. The first one
+prints the times as JSON.
 
-Both sides give the second process an array of so many bytes, whose last byte it reads and sends back: as a shared window, which all processes
-make and free together, or as an area, whose handle goes by the same communicator.
+Both sides give the second process an array of so many bytes, whose last byte it reads and sends
+back: as a shared window, which all processes make and free together, or as an area, whose handle
+goes by the same communicator.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Runs CPython's own tests of shared memory with one start method, and writes how each ended: `driver.py METHOD FILE`.
+"""Runs CPython's own tests of shared memory with one start method, and writes how each ended:
+`driver.py METHOD FILE`.
 
-The interpreter that runs it has areas in the place of `multiprocessing.shared_memory` (see `test_cpython.py`), and so have all that
-the tests start.
+The interpreter that runs it has areas in the place of `multiprocessing.shared_memory` (see
+`test_cpython.py`), and so have all that the tests start.
 """
 
 import json

@@ -1,6 +1,8 @@
-"""Kills 200 processes that make, attach to and share blocks of memory, at random moments, and looks at what is left.
+"""Kills 200 processes that make, attach to and share blocks of memory, at random moments, and looks
+at what is left.
 
-`driver.py TRIALS SEED`. Ends well if nothing is left of any of them and those that were not killed went on.
+`driver.py TRIALS SEED`. Ends well if nothing is left of any of them and those that were not killed
+went on.
 """
 
 import contextlib
@@ -182,7 +184,8 @@ def shmem():
 def segments():
     """Memory in /dev/shm.
 
-    Not semaphores: multiprocessing makes its own with a name, and takes that away in the next call. Who is killed in between leaves 32 bytes.
+    Not semaphores: multiprocessing makes its own with a name, and takes that away in the next call.
+    Who is killed in between leaves 32 bytes.
     """
     names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
     return {name for name in names if name.startswith(("psm_", "victim"))}

@@ -1,4 +1,5 @@
-"""joblib over one large array: its own way writes a plain array to a file in /dev/shm, again for each call."""
+"""joblib over one large array: its own way writes a plain array to a file in /dev/shm, again for
+each call."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def last(array: np.ndarray) -> int:
 
 
 def _serve(pipe, size: int) -> None:
-    """joblib's own way, in a process of its own: joblib has one set of workers a process, and starts it again for another backend."""
+    """joblib's own way, in a process of its own: joblib has one set of workers a process, and
+    starts it again for another backend."""
     import joblib
 
     plain = np.full(size, 7, "u1")

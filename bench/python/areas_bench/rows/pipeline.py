@@ -1,7 +1,8 @@
 """A loader of data: four workers make batches, this process reads each of them whole, in turn.
 
-Each worker is asked for at most two batches ahead, as a DataLoader does. A batch is made as an array of the worker's own, and then goes
-its way: into a slab and as a handle, into a segment and as its name, or pickled.
+Each worker is asked for at most two batches ahead, as a DataLoader does. A batch is made as an
+array of the worker's own, and then goes its way: into a slab and as a handle, into a segment and as
+its name, or pickled.
 """
 
 from __future__ import annotations

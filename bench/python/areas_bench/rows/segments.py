@@ -1,7 +1,8 @@
 """Small segments: made and closed, and opened in a process that did not make them.
 
-The standard library reports each of them to a process of its own (the resource tracker), which works on another CPU, if there is one, while
-this one goes on. So batches are long enough for its work to be counted, and there is a comparison of the CPU time of both processes.
+The standard library reports each of them to a process of its own (the resource tracker), which
+works on another CPU, if there is one, while this one goes on. So batches are long enough for its
+work to be counted, and there is a comparison of the CPU time of both processes.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _beside_floor(case: str, name: str, ours: Side, function: str, context) -> O
 
 
 def create(context) -> Iterator[Outcome]:
-    """Under a name that others find. The standard library's is unlinked as well, or it would stay."""
+    """Under a name that others find. The standard library's is unlinked as well, or it would
+    stay."""
 
     def ours() -> None:
         areas.create(NAME, nbytes=SIZE).close()

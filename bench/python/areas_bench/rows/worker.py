@@ -1,7 +1,7 @@
 """A large array to a spawned worker, which reads its last byte and answers with it.
 
-The worker is there already: a start of Python takes longer than everything measured here. It opens what it is given each time,
-and closes it again.
+The worker is there already: a start of Python takes longer than everything measured here. It opens
+what it is given each time, and closes it again.
 """
 
 from __future__ import annotations

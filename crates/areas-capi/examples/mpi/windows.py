@@ -1,7 +1,7 @@
 """Windows of MPI over areas, with mpi4py: mpirun -np 3 python windows.py NAME
 
-As windows.c: each rank's window is an area's memory, so a process that knows nothing of MPI finds it by its name. With `--hold FILE` the ranks wait, after
-all is done, until that file is there.
+As windows.c: each rank's window is an area's memory, so a process that knows nothing of MPI finds
+it by its name. With `--hold FILE` the ranks wait, after all is done, until that file is there.
 """
 
 import os

@@ -1,4 +1,5 @@
-"""A pytest plugin for `cargo xtask test`: tests chosen by parts of their names, and skips said aloud.
+"""A pytest plugin for `cargo xtask test`: tests chosen by parts of their names, and skips said
+aloud.
 
 AREAS_TEST_FILTER: one part of a name a line; tests whose names have none of them are left out.
 AREAS_SKIP_LOG: the file that lists what was skipped, one line a test.
