@@ -256,7 +256,7 @@ def _program(what: str) -> str:
     if found is None:
         raise Unsupported(
             f"cannot {what}: the program {_PROGRAM} is not in PATH",
-            remedy="in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`",
+            remedy="in areas' sources: `cargo xtask install`, or `cargo install --path crates/areas-flight`",
         )
     return found
 

@@ -107,23 +107,28 @@ const SIZED: [&str; 14] = [
 
 const OPENING: &str = "\
 /*
- * Areas: chunks of memory as first-class things. Ask for one by size; say where it must live; name it; let other processes clone
- * it; freeze it; see where every page really is. The kernel takes the memory back when its last holder goes, however it goes.
+ * Areas: chunks of memory as first-class things. Ask for one by size; say where it must live; name
+ * it; let other processes clone it; freeze it; see where every page really is. The kernel takes the
+ * memory back when its last holder goes, however it goes.
  *
- * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_... where they fail; those that
- * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
- * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
- * Structures that begin with struct_size are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
- * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
+ * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_...
+ * where they fail; those that return a pointer return NULL then. areas_error_text() and
+ * areas_error_help() say what it was, for each thread. A call that fails leaves things as they
+ * were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not
+ * released. Structures that begin with struct_size are initialised with the macro of their name in
+ * capitals (areas_info info = AREAS_INFO;). No call is async-signal-safe. Functions that are called
+ * back return: they do not jump away or throw.
  *
- * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
- * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
- * for the time of a call get none of the program's signals. Calls may be made in destructors and in functions of atexit, and in
- * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB). Where malloc has no memory left, the program is
- * aborted, as it is by most libraries: AREAS_ERROR_NO_MEMORY is about areas.
+ * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are
+ * cancellation points, where their comment says so; all others come to their end first, and what
+ * they call back runs with cancellation disabled. Threads that the library starts for the time of a
+ * call get none of the program's signals. Calls may be made in destructors and in functions of
+ * atexit, and in threads with 32 KiB of stack (with a library that is built without optimisation:
+ * 128 KiB). Where malloc has no memory left, the program is aborted, as it is by most libraries:
+ * AREAS_ERROR_NO_MEMORY is about areas.
  *
- * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with libareas.a in it has to be linked
- * with -z nodelete, or must not be unloaded.
+ * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with
+ * libareas.a in it has to be linked with -z nodelete, or must not be unloaded.
  *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
  */";
@@ -177,7 +182,8 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 #define AREAS_BEGUN(type) { .struct_size = sizeof(type) }
 #endif
 
-/* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do without them. */
+/* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do
+ * without them. */
 #ifndef AREAS_NO_OLD_NAMES
 #define size_of_this struct_size
 #define gathered collapsed
@@ -215,7 +221,7 @@ fn generated() -> Result<String> {
         usize_is_size_t: true,
         documentation_style: cbindgen::DocumentationStyle::C99,
         tab_width: 4,
-        line_length: 120,
+        line_length: 100,
         ..cbindgen::Config::default()
     };
     config.export.rename = TYPES.iter().map(|&(ours, theirs)| (ours.to_owned(), theirs.to_owned())).collect();

@@ -1,21 +1,26 @@
 /*
- * Areas: chunks of memory as first-class things. Ask for one by size; say where it must live; name it; let other processes clone
- * it; freeze it; see where every page really is. The kernel takes the memory back when its last holder goes, however it goes.
+ * Areas: chunks of memory as first-class things. Ask for one by size; say where it must live; name
+ * it; let other processes clone it; freeze it; see where every page really is. The kernel takes the
+ * memory back when its last holder goes, however it goes.
  *
- * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_... where they fail; those that
- * return a pointer return NULL then. areas_error_text() and areas_error_help() say what it was, for each thread. A call that
- * fails leaves things as they were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not released.
- * Structures that begin with struct_size are initialised with the macro of their name in capitals (areas_info info = AREAS_INFO;).
- * No call is async-signal-safe. Functions that are called back return: they do not jump away or throw.
+ * Functions that return a number return 0 or more where they succeed, and one of AREAS_ERROR_...
+ * where they fail; those that return a pointer return NULL then. areas_error_text() and
+ * areas_error_help() say what it was, for each thread. A call that fails leaves things as they
+ * were. NULL and numbers that mean nothing are errors; a handle is NULL or one that was not
+ * released. Structures that begin with struct_size are initialised with the macro of their name in
+ * capitals (areas_info info = AREAS_INFO;). No call is async-signal-safe. Functions that are called
+ * back return: they do not jump away or throw.
  *
- * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are cancellation points, where their comment says
- * so; all others come to their end first, and what they call back runs with cancellation disabled. Threads that the library starts
- * for the time of a call get none of the program's signals. Calls may be made in destructors and in functions of atexit, and in
- * threads with 32 KiB of stack (with a library that is built without optimisation: 128 KiB). Where malloc has no memory left, the program is
- * aborted, as it is by most libraries: AREAS_ERROR_NO_MEMORY is about areas.
+ * A thread may be cancelled (pthread_cancel, deferred) in any call. Those that wait are
+ * cancellation points, where their comment says so; all others come to their end first, and what
+ * they call back runs with cancellation disabled. Threads that the library starts for the time of a
+ * call get none of the program's signals. Calls may be made in destructors and in functions of
+ * atexit, and in threads with 32 KiB of stack (with a library that is built without optimisation:
+ * 128 KiB). Where malloc has no memory left, the program is aborted, as it is by most libraries:
+ * AREAS_ERROR_NO_MEMORY is about areas.
  *
- * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with libareas.a in it has to be linked
- * with -z nodelete, or must not be unloaded.
+ * Once loaded, libareas.so stays: dlclose leaves it where it is. A shared object of your own with
+ * libareas.a in it has to be linked with -z nodelete, or must not be unloaded.
  *
  * Generated from crates/areas-capi/src/native by `cargo xtask headers`: change it there.
  */
@@ -33,12 +38,21 @@ template <class T> inline T areas_begun() { T it = T(); it.struct_size = sizeof(
 #define AREAS_BEGUN(type) { .struct_size = sizeof(type) }
 #endif
 
-/* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do without them. */
+/* Names that were here before version 0.2, for one version more. Define AREAS_NO_OLD_NAMES to do
+ * without them. */
 #ifndef AREAS_NO_OLD_NAMES
 #define size_of_this struct_size
 #define gathered collapsed
 #define AREAS_PATIENCE AREAS_DEFAULT_TIMEOUT
 #define AREAS_OWNER_NOBODY AREAS_OWNER_NONE
+#define areas_stayed areas_unmoved
+#define areas_on_stayed areas_on_unmoved
+#define AREAS_WHY_BUSY AREAS_UNMOVED_BUSY
+#define AREAS_WHY_MAPPED_BY_OTHERS AREAS_UNMOVED_MAPPED_BY_OTHERS
+#define AREAS_WHY_NO_ROOM AREAS_UNMOVED_NO_ROOM
+#define AREAS_WHY_GONE AREAS_UNMOVED_GONE
+#define AREAS_WHY_OTHER AREAS_UNMOVED_OTHER
+#define areas_keep areas_ensure_published
 #endif
 
 #define AREAS_ATTRIBUTES AREAS_BEGUN(areas_attributes)
@@ -648,7 +662,10 @@ typedef int (*areas_on_area)(const struct areas_info *info, void *context);
 
 // Called with each live team that cannot be read: its process, its command's name (empty where
 // that cannot be read), the reason.
-typedef void (*areas_on_unreadable)(uint32_t pid, const char *command, const char *why, void *context);
+typedef void (*areas_on_unreadable)(uint32_t pid,
+                                    const char *command,
+                                    const char *why,
+                                    void *context);
 
 // A process that has an area's memory.
 typedef struct areas_holder {
@@ -686,7 +703,10 @@ typedef struct areas_grant {
 } areas_grant;
 
 // Called with each fallback, in words: what was asked, what was given instead, why.
-typedef void (*areas_on_fallback)(const char *asked, const char *given, const char *why, void *context);
+typedef void (*areas_on_fallback)(const char *asked,
+                                  const char *given,
+                                  const char *why,
+                                  void *context);
 
 // Where the pages of an area are. Initialise with AREAS_RESIDENCY. All numbers are bytes, of whole
 // pages.
@@ -800,7 +820,7 @@ typedef struct areas_migration {
 } areas_migration;
 
 // Pages that would not move.
-typedef struct areas_stayed {
+typedef struct areas_unmoved {
     // Bytes from the beginning of the area.
     size_t offset;
     // Bytes.
@@ -813,11 +833,11 @@ typedef struct areas_stayed {
     int32_t number;
     // 0.
     uint32_t reserved;
-} areas_stayed;
+} areas_unmoved;
 
 // Called with each range of pages that would not move, in order. A return value other than 0 ends
 // the walk.
-typedef int (*areas_on_stayed)(const struct areas_stayed *stayed, void *context);
+typedef int (*areas_on_unmoved)(const struct areas_unmoved *unmoved, void *context);
 
 // What a receiver accepts. Initialise with AREAS_RECEIVING: the defaults, which are safe for root.
 // What is beyond a bound stays in the socket's queue.
@@ -1042,7 +1062,9 @@ struct areas_provider *areas_provider_striped(const struct areas_provider *inner
 
 // `inner` (NULL: the kernel) with nodes that are filled one after the other, in the order given.
 // NULL for no nodes.
-struct areas_provider *areas_provider_spilled(const struct areas_provider *inner, const uint32_t *order, size_t count);
+struct areas_provider *areas_provider_spilled(const struct areas_provider *inner,
+                                              const uint32_t *order,
+                                              size_t count);
 
 // `inner` (NULL: the kernel) with contiguous parts of each area, in the order given, as large as
 // their weights say, each bound to its node; they begin between huge pages where each has room for
@@ -1065,14 +1087,16 @@ struct areas_provider *areas_provider_counted(const struct areas_provider *inner
 //
 // AREAS_ERROR_UNSUPPORTED for any other provider, also for a layer over one that counts;
 // AREAS_ERROR_INVALID_INPUT for NULL.
-int areas_provider_statistics(const struct areas_provider *provider, struct areas_statistics *statistics);
+int areas_provider_statistics(const struct areas_provider *provider,
+                              struct areas_statistics *statistics);
 
 // `inner` (NULL: the kernel) with so many inaccessible pages before and behind each area.
 struct areas_provider *areas_provider_guarded(const struct areas_provider *inner, size_t pages);
 
 // `first` (NULL: the kernel), or else `second` (NULL: the kernel). areas_granted reports what the
 // first could not do.
-struct areas_provider *areas_provider_or(const struct areas_provider *first, const struct areas_provider *second);
+struct areas_provider *areas_provider_or(const struct areas_provider *first,
+                                         const struct areas_provider *second);
 
 // A provider over memory that the program gives: private areas are parts of its whole pages,
 // zeroed as they are handed out, and never unmapped. It must be mapped, readable and writable, and
@@ -1082,7 +1106,10 @@ struct areas_provider *areas_provider_or(const struct areas_provider *first, con
 // addresses. Areas that find no room are AREAS_ERROR_NO_MEMORY.
 //
 // NULL for NULL, and for memory without a whole page: `done` is not called then.
-struct areas_provider *areas_provider_fixed(void *memory, size_t size, areas_on_done done, void *context);
+struct areas_provider *areas_provider_fixed(void *memory,
+                                            size_t size,
+                                            areas_on_done done,
+                                            void *context);
 
 // A provider over an open file, or an open memory device (/dev/daxX.Y): areas of kind AREAS_STORED
 // are parts of its whole pages as it is now, the smallest free part that is large enough, the
@@ -1101,7 +1128,8 @@ void areas_provider_release(struct areas_provider *provider);
 
 // Makes a provider of a table of functions and a context for them. NULL if the table is NULL, was
 // not begun with AREAS_PROVIDER_OPERATIONS, or has no `map`; the context stays the caller's then.
-struct areas_provider *areas_provider_custom(const struct areas_provider_operations *operations, void *context);
+struct areas_provider *areas_provider_custom(const struct areas_provider_operations *operations,
+                                             void *context);
 
 // Maps what is asked from another provider (NULL: the kernel), with another placement or, if that
 // is NULL, the one that was asked for. The mapping is the caller's: to be filled, given away by
@@ -1325,11 +1353,11 @@ int areas_retire(struct areas_area *area);
 // In a forked child it publishes what the child inherited: a daemon calls it right after its last
 // fork, because areas of a parent that has ended are not found. After setuid and the like it
 // publishes in the new user's registry. A holder that makes no other calls calls it about once a
-// second, in a thread of its own if it has other things to do: `for (;;) { areas_keep(); sleep(1);
-// }`. The library starts no thread for that.
+// second, in a thread of its own if it has other things to do: `for (;;) {
+// areas_ensure_published(); sleep(1); }`. The library starts no thread for that.
 //
 // AREAS_ERROR_REGISTRY if the folder cannot be made again.
-int areas_keep(void);
+int areas_ensure_published(void);
 
 // Changes the size of an area for all holders, in place: a growable one to at least that size,
 // a resizable one to that size in whole pages. New bytes are zero; what is cut off is freed at
@@ -1409,7 +1437,11 @@ int areas_write_at(struct areas_area *area, size_t offset, const void *bytes, si
 // Between a resizable or stored area and one that is not private it cannot be done in one go:
 // areas_read_at, areas_write_at (AREAS_ERROR_UNSUPPORTED). Otherwise errors as theirs;
 // AREAS_ERROR_INVALID_INPUT for ranges that overlap, by way of clones as well.
-int areas_copy(const struct areas_area *from, size_t offset, struct areas_area *to, size_t at, size_t size);
+int areas_copy(const struct areas_area *from,
+               size_t offset,
+               struct areas_area *to,
+               size_t at,
+               size_t size);
 
 // Fills a shared area from a file, from its first byte on: as many bytes as the area has, read in
 // parallel by threads near to where the pages are to be. All of it is in RAM then. `on_progress`
@@ -1433,12 +1465,18 @@ int areas_granted(const struct areas_area *area,
 // Where a sandbox forbids move_pages, the nodes are reported as totals, and those of single pages
 // only if all are on one. AREAS_ERROR_UNSUPPORTED for low areas, whose memory belongs to no node,
 // AREAS_ERROR_INVALID_INPUT.
-int areas_measure(const struct areas_area *area, struct areas_residency *residency, areas_on_run on_run, void *context);
+int areas_measure(const struct areas_area *area,
+                  struct areas_residency *residency,
+                  areas_on_run on_run,
+                  void *context);
 
 // The same for the area of that id, whichever process holds it, without mapping it.
 //
 // AREAS_ERROR_NO_SUCH_AREA, AREAS_ERROR_UNREADABLE; otherwise as areas_measure.
-int areas_measure_id(int32_t id, struct areas_residency *residency, areas_on_run on_run, void *context);
+int areas_measure_id(int32_t id,
+                     struct areas_residency *residency,
+                     areas_on_run on_run,
+                     void *context);
 
 // The same for any memory of this process: what AML, malloc or mmap gave. `start` is rounded down
 // to a page.
@@ -1466,7 +1504,10 @@ int areas_verify(const struct areas_area *area,
 // AREAS_ERROR_NODE_NOT_ALLOWED for nodes that may not be used, AREAS_ERROR_INVALID_INPUT for a
 // part that does not begin at a page, AREAS_ERROR_OUT_OF_RANGE beyond its addresses,
 // AREAS_ERROR_UNSUPPORTED for what this kernel does not know.
-int areas_place(struct areas_area *area, size_t offset, size_t size, const struct areas_placement *placement);
+int areas_place(struct areas_area *area,
+                size_t offset,
+                size_t size,
+                const struct areas_placement *placement);
 
 // Divides a part of an area, `size` bytes from `offset` on, in whole pages, into contiguous pieces
 // in the order given, as large as their weights say, each bound to its node: new pages come from
@@ -1490,7 +1531,7 @@ int areas_place_split(struct areas_area *area,
 int areas_migrate(struct areas_area *area,
                   const struct areas_placement *placement,
                   struct areas_migration *migration,
-                  areas_on_stayed on_stayed,
+                  areas_on_unmoved on_unmoved,
                   areas_on_progress on_progress,
                   void *context);
 
@@ -1501,7 +1542,7 @@ int areas_migrate(struct areas_area *area,
 int areas_migrate_id(int32_t id,
                      const struct areas_placement *placement,
                      struct areas_migration *migration,
-                     areas_on_stayed on_stayed,
+                     areas_on_unmoved on_unmoved,
                      areas_on_progress on_progress,
                      void *context);
 
@@ -1648,7 +1689,9 @@ int areas_event_wait(const struct areas_area *area,
 // AREAS_ERROR_BUSY: it has a writer, which is alive. AREAS_ERROR_OUT_OF_RANGE,
 // AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY; else as areas_mutex_lock at a thread's first
 // lock.
-struct areas_writer *areas_seqlock_writer(const struct areas_area *area, size_t offset, size_t size);
+struct areas_writer *areas_seqlock_writer(const struct areas_area *area,
+                                          size_t offset,
+                                          size_t size);
 
 // Writes all that is in a sequence lock.
 //
@@ -1670,7 +1713,11 @@ void areas_seqlock_end(struct areas_writer *writer);
 // writer died in the middle of a write, and no other one has written since;
 // AREAS_ERROR_OUT_OF_RANGE, AREAS_ERROR_INVALID_INPUT, AREAS_ERROR_READ_ONLY,
 // AREAS_ERROR_UNSUPPORTED.
-int areas_seqlock_read(const struct areas_area *area, size_t offset, void *into, size_t size, uint64_t *version);
+int areas_seqlock_read(const struct areas_area *area,
+                       size_t offset,
+                       void *into,
+                       size_t size,
+                       uint64_t *version);
 
 // Offers a published area at a socket, which is made, with mode 0600 and an access list of the
 // users that are named. A process that connects waits until areas_offer_answer is called. NULL as
@@ -1684,7 +1731,9 @@ int areas_seqlock_read(const struct areas_area *area, size_t offset, void *into,
 // path through another user's link. AREAS_ERROR_BUSY where another process listens there;
 // AREAS_ERROR_NO_SUCH_AREA if it is not published; AREAS_ERROR_UNSUPPORTED for resizable and low
 // areas; AREAS_ERROR_INVALID_INPUT; AREAS_ERROR_IO.
-struct areas_offer *areas_offer_open(const struct areas_area *area, const char *at, const struct areas_offering *how);
+struct areas_offer *areas_offer_open(const struct areas_area *area,
+                                     const char *at,
+                                     const struct areas_offering *how);
 
 // Answers the next process that connects to an offer: 1, or 0 where none connected in time. A
 // negative time is no timeout, 0 does not wait. `answer`, unless NULL, receives who it was, and
@@ -1692,7 +1741,9 @@ struct areas_offer *areas_offer_open(const struct areas_area *area, const char *
 //
 // AREAS_ERROR_LIMIT where no descriptor is free for who connected, who waits; AREAS_ERROR_IO if
 // the socket was closed; AREAS_ERROR_INVALID_INPUT.
-int areas_offer_answer(struct areas_offer *offer, int64_t milliseconds, struct areas_answer *answer);
+int areas_offer_answer(struct areas_offer *offer,
+                       int64_t milliseconds,
+                       struct areas_answer *answer);
 
 // Ends an offer, and takes its socket away; who was given the area keeps it. NULL is nothing to
 // do.
@@ -1738,7 +1789,9 @@ int areas_rank(const struct areas_targets *targets, areas_on_ranked on_ranked, v
 //
 // AREAS_ERROR_UNSUPPORTED where nothing is known; otherwise as areas_rank. The sets are as they
 // were then.
-int areas_space(const struct areas_targets *targets, struct areas_nodeset *nodes, struct areas_nodeset *unknown);
+int areas_space(const struct areas_targets *targets,
+                struct areas_nodeset *nodes,
+                struct areas_nodeset *unknown);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -75,7 +75,7 @@ impl Failure {
 
 /// What remedies of the library call by its own names, and what that is here.
 pub(crate) const WORDS: [(&str, &str); 7] = [
-    ("`Pages::PreferPool`, `Pages::Auto`, `--huge auto`", "`--huge auto`"),
+    ("`Pages::Auto`", "`--huge auto`"),
     ("`.growable(max)`, `areas create --growable MAX`", "`areas create --growable MAX`"),
     ("are a reserve: `.growable(max)`", "are a reserve: `--growable MAX`"),
     ("`--read-only`, `OfferOptions::read_only`", "`--read-only`"),

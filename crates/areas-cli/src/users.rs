@@ -106,14 +106,13 @@ pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
     let Some(named) = std::env::var_os("AREAS_DIR").filter(|named| !named.is_empty()) else { return Ok(()) };
     let is_whole = std::path::Path::new(&named).is_absolute();
     match std::fs::metadata(&named) {
-        Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
-            ErrorKind::Registry,
-            what,
-        )
-        .with_facts(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
-        .with_remedy(
-            "the first process that publishes an area there makes it; without AREAS_DIR, /dev/shm/areas-UID is listed",
-        )),
+        Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::new(ErrorKind::Registry, what)
+                .with_facts(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
+                .with_remedy(
+                    "the first process that publishes an area makes it; AREAS_DIR unset: /dev/shm/areas-UID",
+                ))
+        }
         // What else may be wrong with it the registry says.
         _ => Ok(()),
     }

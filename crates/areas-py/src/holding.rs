@@ -365,8 +365,8 @@ impl Holding {
                 "{some} objects of this process can still write it: arrays, views of them, or memoryviews"
             ),
         };
-        Error::new(ErrorKind::Busy, format!("freeze {name}"))
-            .with_facts(detail)
-            .with_remedy("drop them first (`del`, or leave the function that has them); write through `a.array[…] = …` and keep no array")
+        Error::new(ErrorKind::Busy, format!("freeze {name}")).with_facts(detail).with_remedy(
+            "drop them first (`del`, or return from their function); write by `a.array[…] = …` instead",
+        )
     }
 }

@@ -49,8 +49,7 @@ fn refuse_subinterpreters() -> PyResult<()> {
         Ok(_) => Ok(()),
         Err(first) if first == number => Ok(()),
         Err(_) => Err(PyImportError::new_err(
-            "cannot import areas: it works in one interpreter of a process, and subinterpreters are not supported; import it in the main interpreter \
-             alone, or use processes (multiprocessing)",
+            "cannot import areas: subinterpreters are not supported: use processes (multiprocessing)",
         )),
     }
 }

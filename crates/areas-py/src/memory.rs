@@ -193,7 +193,7 @@ impl Memory {
         let memory = slf.get();
         if !memory.write && flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
             return Err(PyBufferError::new_err(
-                "cannot lend memory for writing: the area is frozen, or was opened for reading (open it with write=True)",
+                "cannot lend memory for writing: the area is frozen, or was opened without write=True",
             ));
         }
         let size = isize::try_from(memory.size)

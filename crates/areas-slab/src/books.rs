@@ -356,14 +356,16 @@ impl Books {
         }
         Error::new(ErrorKind::NoMemory, what)
             .with_facts(format!(
-                "of {}, {} are the owner's, {} given away and not taken, {} read by others; the largest block that is free has {}",
+                "{} in all: {} the owner's, {} given, {} read by others; largest free: {}",
                 Bytes::from(usage.capacity),
                 Bytes::from(usage.owned),
                 Bytes::from(usage.given),
                 Bytes::from(usage.read),
                 Bytes::from(usage.largest)
             ))
-            .with_remedy("drop slices; wait for readers: `alloc_within`; take back what was not taken: `take_back`; or make it larger, or growable")
+            .with_remedy(
+                "drop slices; wait for readers (`alloc_within`); `take_back`; or make it larger, or growable",
+            )
     }
 }
 

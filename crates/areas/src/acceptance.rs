@@ -74,7 +74,7 @@ impl Acceptance {
             let most = self.max_pool.unwrap_or_else(|| pool(page) / 2);
             if missing > most {
                 let detail = format!(
-                    "{} of its pages are missing, which would be taken from the pool, and at most {} are accepted",
+                    "{} of its pages are missing and would come from the pool; at most {} are accepted",
                     Bytes(missing),
                     Bytes(most)
                 );
@@ -94,13 +94,13 @@ impl Acceptance {
         });
         if size > most {
             let detail = format!(
-                "it is said to be locked ({lock}) with {}, and at most {} are locked at another process's request",
+                "it is said to be locked ({lock}) with {}, and at most {} are locked on request",
                 Bytes(size),
                 Bytes(most)
             );
             return refuse(
                 detail,
-                "accept more: `ReceiveOptions::max_locked`; or take it without its lock: `ReceiveOptions::lock_at_most`",
+                "`ReceiveOptions::max_locked` accepts more; `ReceiveOptions::lock_at_most` takes it unlocked",
             );
         }
         Ok(lock)

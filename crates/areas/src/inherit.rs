@@ -46,7 +46,7 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
         match errno {
             // The nodes were looked at.
             sys::Errno::INVAL | sys::Errno::NOSYS => {
-                error(ErrorKind::Unsupported).with_remedy("`areas doctor` lists the policies of this kernel")
+                error(ErrorKind::Unsupported).with_remedy("`areas doctor` lists those that it has")
             }
             _ => error(ErrorKind::System)
                 .with_remedy("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),

@@ -177,7 +177,9 @@ impl Lock {
                     .with_remedy("free some memory, or see the limit of the control group (memory.max)"),
                 sys::Errno::NOSYS if on_fault => error(ErrorKind::Unsupported)
                     .with_facts("mlock2 is missing here, without which no page can be locked as it comes in")
-                    .with_remedy("use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)"),
+                    .with_remedy(
+                        "use a full lock, which needs only mlock, or none (valgrind 3.19 has no mlock2)",
+                    ),
                 _ => error(ErrorKind::System),
             }
         })

@@ -152,12 +152,13 @@ impl Mover {
         match (self.pid, errno) {
             (0, _) => error(ErrorKind::NotPermitted)
                 .with_remedy("containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
-            (pid, sys::Errno::SRCH) => {
-                error(ErrorKind::NoSuchArea).with_facts(format!("process {pid}, which has them mapped, has gone"))
-            }
+            (pid, sys::Errno::SRCH) => error(ErrorKind::NoSuchArea)
+                .with_facts(format!("process {pid}, which has them mapped, has gone")),
             (pid, sys::Errno::PERM | sys::Errno::ACCESS) => error(ErrorKind::NotPermitted)
                 .with_facts(format!("process {pid} has them mapped, and may not be looked into"))
-                .with_remedy("move them as root, or as the user who runs that process; containers need CAP_SYS_NICE or a seccomp profile that allows move_pages"),
+                .with_remedy(
+                    "move them as root, or as that process's user; containers: CAP_SYS_NICE, or seccomp",
+                ),
             _ => error(ErrorKind::System),
         }
     }

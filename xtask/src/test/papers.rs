@@ -97,13 +97,68 @@ fn wide_comments(source: &str) -> Vec<usize> {
     wide
 }
 
+/// Columns of a line, a tab being four.
+fn columns(line: &str) -> usize {
+    line.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum()
+}
+
+/// Lines of C's comments that are wider, tables and addresses left out.
+fn wide_c_comments(source: &str) -> Vec<usize> {
+    let (mut wide, mut is_inside) = (Vec::new(), false);
+    for (number, line) in source.lines().enumerate() {
+        let text = line.trim_start();
+        let is_comment = is_inside || text.starts_with("/*") || text.starts_with("//");
+        if is_inside || text.starts_with("/*") {
+            is_inside = !text.contains("*/");
+        }
+        let is_whole = text.trim_start_matches(['/', '*', ' ']).starts_with('|') || text.contains("://");
+        // Code beside a comment is code.
+        if is_comment
+            && !is_whole
+            && columns(line) > COLUMNS
+            && (text.ends_with("*/") || !text.contains("*/"))
+        {
+            wide.push(number + 1);
+        }
+    }
+    wide
+}
+
+/// Lines of Python's comments and docstrings that are wider, tables, code and addresses left out.
+fn wide_python_comments(source: &str) -> Vec<usize> {
+    let (mut wide, mut is_inside, mut may_begin) = (Vec::new(), false, true);
+    for (number, line) in source.lines().enumerate() {
+        let text = line.trim_start();
+        // A docstring is what a file or a block begins with; other texts are code.
+        let opens = text.starts_with("\"\"\"") || text.starts_with("r\"\"\"");
+        let begins = !is_inside && may_begin && opens;
+        may_begin = text.ends_with(':') || may_begin && (text.is_empty() || text.starts_with('#'));
+        let is_comment = is_inside || begins || text.starts_with("# ");
+        if is_inside || begins {
+            is_inside = is_inside != (text.matches("\"\"\"").count() == 1);
+        }
+        let is_whole = text.starts_with(['|', '>', '.', '=']) || text.contains("://");
+        if is_comment && !is_whole && columns(line) > COLUMNS {
+            wide.push(number + 1);
+        }
+    }
+    wide
+}
+
 #[test]
 fn comments_are_not_wider_than_people_read() {
     let mut wide = Vec::new();
-    // What a compiler says of these has the numbers of their lines.
-    for name in all().iter().filter(|name| name.ends_with(".rs") && !name.contains("compile_fail/")) {
+    for name in &all() {
+        let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+        let lines = match extension {
+            // What a compiler says of these has the numbers of their lines.
+            Some("rs") if !name.contains("compile_fail/") => wide_comments,
+            Some("c" | "h" | "cpp") => wide_c_comments,
+            Some("py" | "pyi" | "sh") => wide_python_comments,
+            _ => continue,
+        };
         let source = fs::read_to_string(process::workspace().join(name)).unwrap();
-        wide.extend(wide_comments(&source).iter().map(|line| format!("{name}:{line}")));
+        wide.extend(lines(&source).iter().map(|line| format!("{name}:{line}")));
     }
     assert!(
         wide.is_empty(),
@@ -120,6 +175,15 @@ fn what_cannot_be_broken_may_be_wide() {
         "//! {long}\n//! | {long}\n    // {long}\n/// ```\n/// {long}\n/// ```\n/// {long}\n// vm: {long}\n// https://example.org {long}\nlet x = 1; // {long}\n"
     );
     assert_eq!(wide_comments(&source), [1, 3, 7]);
+    let source = format!(
+        "/* {long} */\n/*\n * {long}\n * | {long}\n */\nint x; /* {long} */\n/* y */ int {long};\n// {long}\n\t\t// {}\n",
+        "x".repeat(92)
+    );
+    assert_eq!(wide_c_comments(&source), [1, 3, 8, 9]);
+    let source = format!(
+        "# {long}\n\"\"\"Short.\n\n{long}\n>>> {long}\n\"\"\"\n{long}\ndef f():\n    \"\"\"{long}\"\"\"\n\"\"\"{long}\"\"\"\n"
+    );
+    assert_eq!(wide_python_comments(&source), [1, 4, 9]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ const INTERLEAVE: c_int = 3;
 const WEIGHTED_INTERLEAVE: c_int = 5;
 
 /// What a policy of hwloc's asks for.
-fn policy(policy: c_int) -> Result<RequestedPolicy> {
+fn requested(policy: c_int) -> Result<RequestedPolicy> {
     match policy {
         DEFAULT => Ok(RequestedPolicy::Default),
         FIRST_TOUCH => Ok(RequestedPolicy::Local),
@@ -91,7 +91,7 @@ unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
     let Some(data) = (unsafe { data.as_ref() }) else {
         return Err(Error::new(ErrorKind::InvalidInput, "use an hwloc area").with_facts("its data is NULL"));
     };
-    let policy = policy(data.policy)?;
+    let policy = requested(data.policy)?;
     // The default has no nodes, whatever is there.
     let nodes = match policy {
         RequestedPolicy::Default => None,
@@ -105,7 +105,9 @@ unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
             Ok(Asked::of(RequestedPolicy::Bind, Some(nodes), true))
         }
         (RequestedPolicy::Local, _) => Ok(Asked::of(RequestedPolicy::Local, None, false)),
-        (policy, Some(nodes)) => Ok(Asked::of(policy, Some(nodes), nodes::is_known(data.nodeset.cast(), nodes))),
+        (policy, Some(nodes)) => {
+            Ok(Asked::of(policy, Some(nodes), nodes::is_known(data.nodeset.cast(), nodes)))
+        }
         (policy, None) => Ok(Asked::of(policy, None, false)),
     }
 }
@@ -125,7 +127,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
         }
         // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
         unsafe { out.write(std::ptr::null_mut()) };
-        let looked_at = policy(policy).and_then(|_| {
+        let looked_at = requested(policy).and_then(|_| {
             // SAFETY: NULL or a set (the caller's promise).
             let nodes = unsafe { hwloc_sets::nodes(nodeset) }?;
             nodes.map(check_allowed).transpose()

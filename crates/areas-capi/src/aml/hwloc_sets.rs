@@ -66,8 +66,8 @@ fn functions() -> &'static Functions {
 
 fn missing(what: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, what)
-        .with_facts("it is a set of hwloc's, and the program has no hwloc_bitmap_next, hwloc_bitmap_dup and hwloc_bitmap_free")
-        .with_remedy("link it with -lhwloc, behind this library's archive if that is used; or give NULL for all nodes")
+        .with_facts("it is an hwloc bitmap, and the program has no hwloc_bitmap_next, _dup and _free")
+        .with_remedy("link with -lhwloc, behind libareas.a if that is used; or give NULL for all nodes")
 }
 
 /// The numbers of a set below `end`, in ascending order, as long as `visit` wants more; whether

@@ -198,8 +198,12 @@ unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, 
             if origin.len() != 1 {
                 // AML says so, too: there is no number for it.
                 return Err(Error::new(ErrorKind::System, "rank nodes for the calling thread")
-                    .with_facts(format!("it may run on CPUs {cpus}, which are on nodes {origin}, and not on one node"))
-                    .with_remedy("bind the thread to CPUs of one node (sched_setaffinity(2)), or use aml_area_hwloc_preferred_create"));
+                    .with_facts(format!(
+                        "it may run on CPUs {cpus}, which are on nodes {origin}, and not on one node"
+                    ))
+                    .with_remedy(
+                        "bind the thread to one node's CPUs, or use aml_area_hwloc_preferred_create",
+                    ));
             }
             best(&topology, Some(origin), rank)
         });

@@ -42,7 +42,10 @@ pub(super) fn clear(entered: &Entered, address: usize, size: usize) -> bool {
         // Only what is its own is released.
         let reconciled = entered.reconcile(&place, &mut held);
         let Some(Held::Resizable(area)) = &mut *held else { continue };
-        if reconciled.is_ok() && area.lock() == Lock::None && address > start && start + area.mapped() <= address
+        if reconciled.is_ok()
+            && area.lock() == Lock::None
+            && address > start
+            && start + area.mapped() <= address
         {
             if area.as_ptr().addr() == start && start + area.reserve() > address {
                 area.trim_reserve(address - start);

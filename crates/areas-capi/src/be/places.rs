@@ -48,7 +48,11 @@ pub(super) fn reserved_place(
 }
 
 /// Finds room, and has the area made there.
-pub(super) fn make_somewhere(entered: &Entered, wish: &RequestedPolicy, make: &Make<'_>) -> Result<Held, Status> {
+pub(super) fn make_somewhere(
+    entered: &Entered,
+    wish: &RequestedPolicy,
+    make: &Make<'_>,
+) -> Result<Held, Status> {
     let &RequestedPolicy { size, spec, lock, room } = wish;
     let address = spec.address(size)?;
     let room_in = |room: usize| if lock == Lock::None { room } else { size };

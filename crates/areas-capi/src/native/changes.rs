@@ -92,8 +92,8 @@ pub extern "C" fn areas_retire(area: Option<&mut Handle>) -> c_int {
 /// In a forked child it publishes what the child inherited: a daemon calls it right after its last
 /// fork, because areas of a parent that has ended are not found. After setuid and the like it
 /// publishes in the new user's registry. A holder that makes no other calls calls it about once a
-/// second, in a thread of its own if it has other things to do: `for (;;) { areas_ensure_published(); sleep(1);
-/// }`. The library starts no thread for that.
+/// second, in a thread of its own if it has other things to do: `for (;;) {
+/// areas_ensure_published(); sleep(1); }`. The library starts no thread for that.
 ///
 /// AREAS_ERROR_REGISTRY if the folder cannot be made again.
 #[unsafe(no_mangle)]

@@ -147,7 +147,7 @@ pub extern "C" fn areas_send(area: Option<&Handle>, to: c_int, flags: u32) -> c_
             (Any::Private(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT).with_facts("it is private memory")),
             (Any::Stored(_), _) => Err(stored(WHAT)),
             (Any::Resizable(_), _) => Err(Error::new(ErrorKind::Unsupported, WHAT)
-                .with_facts("its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault")
+                .with_facts("it may shrink while the receiver has it mapped, whose accesses beyond its end would fault")
                 .with_remedy("freeze it, or make it growable")),
         }
     })

@@ -19,26 +19,26 @@ const FOUND_BY: &[(&str, &[&str])] = &[
     ("nr_hugepages", &["huge.pool"]),
     ("/sys/kernel/mm/hugepages", &["huge.pool"]),
     ("pool of huge pages", &["huge.pool"]),
-    ("more pages into the pool", &["huge.pool"]),
+    ("`echo N > {}` as root; best at boot", &["huge.pool"]),
+    ("fill the pool (`areas nodes`)", &["huge.pool"]),
     ("memmap=", &["sight.low-memory"]),
     ("AREAS_LOW_MEMORY", &["sight.low-memory"]),
-    ("locked down: `areas doctor`", &["sight.low-memory"]),
     ("setcap", &["sight.capabilities"]),
     ("CAP_SYS_NICE", &["sight.capabilities", "sandbox.placement", "sandbox.nodes", "sandbox.policies"]),
     ("/proc must be", &["sight.proc"]),
     ("/proc mounted", &["sight.proc"]),
     ("mount -t proc", &["sight.proc"]),
     ("mount -t sysfs", &["numa.nodes"]),
-    ("same user, group and capabilities", &["sight.others"]),
-    ("process that has changed its user is not dumpable", &["sight.others", "sandbox.nodes"]),
+    ("user, group and capabilities", &["sight.others"]),
+    ("after a change of user call prctl", &["sight.others", "sandbox.nodes"]),
     ("AREAS_DIR", &["registry.folder"]),
     ("chmod 700", &["registry.folder"]),
     ("the file system is full", &["registry.shm"]),
-    ("not a link of a live team", &["registry.entries"]),
+    ("remove them (teams publish again)", &["registry.entries"]),
     ("cpuset", &["numa.cpuset"]),
     ("ACPI HMAT", &["numa.hmat"]),
     (
-        "`areas doctor` lists the policies",
+        "`areas doctor` lists those that it has",
         &[
             "kernel.preferred-many",
             "kernel.weighted-interleave",
@@ -48,7 +48,7 @@ const FOUND_BY: &[(&str, &[&str])] = &[
         ],
     ),
     ("allow memfd_create", &["sandbox.objects"]),
-    ("memfd_create (3.17", &["sandbox.objects"]),
+    ("memfd_create (Linux 3.17", &["sandbox.objects"]),
     ("PROT_WRITE and MAP_SHARED", &["sandbox.mappings"]),
     ("allow process_vm_writev", &["sandbox.copying"]),
     ("allow futex", &["sandbox.waiting"]),
@@ -114,7 +114,7 @@ const OF_CALLS: &[&str] = &[
     "as the user who runs that process, or as root",
     "a larger limit",
     "a file system of its own",
-    "(`/proc/PID/fd` shows the files)",
+    "`/proc/PID/fd` shows the files",
     "name another root",
     "/sys/bus/dax/devices",
     "small area of its own, of base pages",
@@ -224,6 +224,54 @@ fn for_each_remedy_of_the_library_there_is_a_check() {
     let everything: String = all.iter().map(|(_, text)| text.as_str()).collect();
     let unsaid: Vec<&&str> = known.iter().filter(|word| !everything.contains(**word)).collect();
     assert!(unsaid.is_empty(), "no error says these any more: {unsaid:?}");
+}
+
+/// What a remedy may have of the 100 columns of its line, behind `  help: `.
+const COLUMNS: usize = 92;
+
+/// The texts between quotation marks, each value in them as five columns.
+fn texts(remedy: &str) -> Vec<String> {
+    let unescaped = remedy.replace("\\\"", "'");
+    let texts = unescaped.split('"').skip(1).step_by(2);
+    texts
+        .map(|text| {
+            let mut columns = String::new();
+            let mut is_value = false;
+            for c in text.chars() {
+                match c {
+                    '{' => is_value = true,
+                    '}' => {
+                        is_value = false;
+                        columns.push_str("value");
+                    }
+                    _ if !is_value => columns.push(c),
+                    _ => {}
+                }
+            }
+            columns
+        })
+        .collect()
+}
+
+/// More is said by `areas doctor`.
+#[test]
+fn remedies_are_one_line() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for name in ["areas", "areas-capi", "areas-cli", "areas-flight", "areas-py", "areas-slab"] {
+        sources(&crates.join(name).join("src"), &mut files);
+    }
+    let given = |file: &PathBuf| {
+        let source = fs::read_to_string(file).unwrap();
+        let all = remedies(&source);
+        all.into_iter().take(source.matches(".with_remedy(").count()).collect::<Vec<_>>()
+    };
+    let all: Vec<String> = files.iter().flat_map(given).collect();
+    assert!(all.len() > 250, "the sources have been read: {}", all.len());
+    let wide: Vec<&String> =
+        all.iter().filter(|text| texts(text).iter().any(|text| text.chars().count() > COLUMNS)).collect();
+    assert!(wide.is_empty(), "wider than {COLUMNS} columns: {wide:#?}");
+    assert_eq!(texts(r#"format!("a {x:?} \"b\"", "c")"#), ["a value 'b'", "c"]);
 }
 
 #[test]

@@ -37,7 +37,9 @@ fn not_started(what: &'static str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::new(ErrorKind::Unsupported, what)
             .with_facts(format!("the program {PROGRAM} is neither beside this one nor in PATH"))
-            .with_remedy("in the sources of areas: `cargo xtask install`, or `cargo install --path crates/areas-flight`"),
+            .with_remedy(
+                "in areas' sources: `cargo xtask install`, or `cargo install --path crates/areas-flight`",
+            ),
         _ => io_error(format!("{what}: start {PROGRAM}"), error),
     }
 }

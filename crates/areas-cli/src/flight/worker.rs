@@ -135,7 +135,9 @@ impl Worker {
             let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
             return Err(Error::new(ErrorKind::System, WHAT)
                 .with_facts(format!("the process that does it ended before it was done: {ended}"))
-                .with_remedy("nothing was published; fetch it again (if it was killed: is there enough memory? `dmesg` shows which processes the kernel killed for lack of it)"));
+                .with_remedy(
+                    "nothing was published: fetch it again (killed for lack of memory? `dmesg` tells)",
+                ));
         }
         serde_json::from_str(&line).map_err(|error| nonsense(&error.to_string()))
     }

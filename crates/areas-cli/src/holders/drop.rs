@@ -33,7 +33,9 @@ pub(crate) fn run(drop: &Drop, quiet: bool) -> Result<ExitCode> {
     } else if !ended(&holder, &within)? {
         return Err(Error::new(ErrorKind::TimedOut, format!("drop {whose}"))
             .with_facts(format!("process {} has not ended within {:?}", holder.pid, drop.timeout))
-            .with_remedy("it may ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` ends it in any case")
+            .with_remedy(
+                "it may ignore the signal, or be stopped: `kill -CONT PID`; `kill -KILL PID` always ends it",
+            )
             .into());
     }
     let kept = kept_by(&others, before, within.left());

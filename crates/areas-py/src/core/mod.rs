@@ -180,7 +180,7 @@ impl Core {
                 py,
                 &Error::new(ErrorKind::Busy, "use an area")
                     .with_facts(format!(
-                        "it is in the middle of `{what}`: this is its progress function, or a child that was forked during it"
+                        "it is in the middle of `{what}`: this is its progress function, or a child forked during it"
                     ))
                     .with_remedy("use it when that call has returned; in a child, find the area again"),
             ));

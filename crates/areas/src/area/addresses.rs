@@ -90,8 +90,13 @@ impl<K: Clonable> Area<K> {
             return match listing.unreadable.iter().find(|team| team.own_limit) {
                 None => Ok(()),
                 Some(team) => Err(Error::new(ErrorKind::Limit, what())
-                    .with_facts(format!("process {} may have clones, and cannot be asked: {}", team.pid, team.reason))
-                    .with_remedy("a look into another team takes a few descriptors and some memory: raise the limits, or drop areas")),
+                    .with_facts(format!(
+                        "process {} may have clones, and cannot be asked: {}",
+                        team.pid, team.reason
+                    ))
+                    .with_remedy(
+                        "this takes a few descriptors and some memory: raise the limits, or drop areas",
+                    )),
             };
         }
         Err(Error::new(ErrorKind::AddressInUse, what())

@@ -255,7 +255,7 @@ impl<K: AreaKind> Area<K> {
         match self.object.get().map(Object::piece) {
             None | Some(Piece::WHOLE) => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::Unsupported, what())
-                .with_facts("it is a part of what it was: the program has unmapped the rest, and the object behind it is not this area's alone")
+                .with_facts("the program has unmapped a part, and the object is not this area's alone")
                 .with_remedy("copy what it holds into an area of its own")),
         }
     }
@@ -296,7 +296,9 @@ impl Area<Resizable> {
         let others = others.unwrap_or_default();
         if !known || others.iter().any(|other| other.start < to && other.end > from) {
             return Err(Error::new(ErrorKind::AddressInUse, what())
-                .with_facts("the program has unmapped its end, and what was there belongs to other holders, or to another part")
+                .with_facts(
+                    "the program has unmapped its end, which belongs to other holders, or to another part",
+                )
                 .with_remedy("make a larger one, and copy what it holds"));
         }
         let is_last = others.iter().all(|other| other.end <= from);
@@ -345,7 +347,7 @@ impl Area<Resizable> {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::AddressInUse, what())
                 .with_facts(format!(
-                    "the program has unmapped what was behind it, so that it is resized alone; other holders have its end mapped, and would not be resized with it: {}",
+                    "the program has unmapped what was behind it, and other holders have its end mapped: {}",
                     holders.join(", ")
                 ))
                 .with_remedy("have these clones dropped; or unmap its end, which needs no other holder")),
@@ -374,7 +376,9 @@ impl Area<Resizable> {
         self.mapping.cut(wanted);
         if self.mapping.span() != wanted {
             return Err(Error::new(ErrorKind::System, format!("resize {self} to {}", Bytes::from(wanted)))
-                .with_facts("its end could not be unmapped: the process has as many mappings as it may have (vm.max_map_count)"));
+                .with_facts(
+                    "its end could not be unmapped: the process has no mapping left (vm.max_map_count)",
+                ));
         }
         let first = self.object.piece().first;
         self.object.set_limit(Some(wanted as u64));

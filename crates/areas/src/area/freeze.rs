@@ -93,7 +93,7 @@ fn cover(mapping: &mut Mapping, object: &Object, file: &OwnedFd, what: &str) -> 
     mapping.extend(size, file.as_fd()).map_err(|error| {
         Error::new(error.kind(), what.to_owned())
             .with_facts(format!(
-                "another holder had grown it to {}, and it has addresses for {} only: it is frozen now, and not fully mapped here",
+                "it is frozen, not fully mapped: others grew it to {}, and it has addresses for {}",
                 Bytes::from(size),
                 Bytes::from(mapping.span())
             ))
@@ -170,8 +170,7 @@ impl<K: Freezable> Area<K> {
                                 "no writable mapping was found: pages may be pinned by a transfer",
                             )
                             .with_remedy(
-                                "release the pinned pages first: unregister io_uring's buffers, deregister what RDMA, UCX or a GPU driver \
-                                 has registered, wait for direct I/O and for pipes that it was spliced into",
+                                "release pinned pages first (io_uring buffers, RDMA, GPU, direct I/O): `areas doctor AREA`",
                             ),
                         false => error
                             .with_facts(format!("mapped for writing by {}", holders.join(", ")))

@@ -85,9 +85,9 @@ pub(super) fn look(socket: BorrowedFd<'_>, stream: bool) -> Result<Seen> {
 fn no_descriptor(socket: BorrowedFd<'_>) -> Error {
     const CALL: &str = "recvmsg(MSG_PEEK, SCM_RIGHTS)";
     match socket.try_clone_to_owned() {
-        Ok(_) => Error::new(ErrorKind::NotPermitted, WHAT).with_system_call(CALL, sys::Errno::ACCESS).with_facts(
-            "the kernel did not pass the descriptor to this process: a security module may forbid it; it stays in the queue",
-        ),
+        Ok(_) => Error::new(ErrorKind::NotPermitted, WHAT)
+            .with_system_call(CALL, sys::Errno::ACCESS)
+            .with_facts("the kernel did not pass its descriptor (a security module?); it stays in the queue"),
         Err(error) => {
             let errno = error.raw_os_error().map_or(sys::Errno::MFILE, sys::Errno::from_raw_os_error);
             remedy::open_files(Error::new(ErrorKind::Limit, WHAT).with_system_call(CALL, errno))

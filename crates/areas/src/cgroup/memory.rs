@@ -138,8 +138,8 @@ mod tests {
         let found = check(&tree, 32 * MIB, "control group /outer (memory.max is 64.0 MiB, 32.0 MiB in use)");
         assert_eq!(
             found.raise(64 * MIB).replace(tree.root().to_str().unwrap(), ""),
-            "raise the limit: `echo 109051904 > /cg/outer/memory.max` as root (MemoryMax=109051904 in the systemd unit, \
-             `--memory 109051904` of the container)"
+            "raise the limit: `echo 109051904 > /cg/outer/memory.max` as root (MemoryMax=109051904, \
+             `--memory 109051904`)"
         );
         // What only slows down, seems to hang.
         tree.put("cg/outer/inner/memory.high", format!("{}\n", 8 * MIB));

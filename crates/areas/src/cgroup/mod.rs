@@ -83,9 +83,9 @@ impl Room {
         let lines = self.lines(wanted);
         let elsewhere = match &*name {
             "memory.max" | "memory.limit_in_bytes" => {
-                format!(" (MemoryMax={value} in the systemd unit, `--memory {value}` of the container)")
+                format!(" (MemoryMax={value}, `--memory {value}`)")
             }
-            "memory.high" => format!(" (MemoryHigh={value} in the systemd unit)"),
+            "memory.high" => format!(" (MemoryHigh={value})"),
             _ => String::new(),
         };
         format!("raise the limit: `{}` as root{elsewhere}", lines.join(" && "))

@@ -60,7 +60,8 @@ pub(crate) fn file(page: PageSize, placement: Option<&Placement>) -> PathBuf {
     folder.unwrap_or_else(|| of_machine(root, page)).join("nr_hugepages")
 }
 
-const LESS: &str = "or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`";
+/// For who may not fill it.
+const LESS: &str = "or `Pages::Auto`";
 
 fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) -> Error {
     let Wanted { page, missing, taken, reserved, .. } = wanted;
@@ -76,24 +77,24 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
     let ours = if reserved { pages(missing) } else { 0 };
     let usable = machine.free().saturating_sub(machine.number(machine.reserved).saturating_sub(ours));
     let short = pages(missing).saturating_sub(usable);
-    let wants = |there: &str| match taken {
-        0 => format!("{} wanted{there}", pages(missing)),
-        _ => format!("{} more wanted{there}, {} were taken before", pages(missing), pages(taken)),
+    let wanted_pages = match taken {
+        0 => format!("{} wanted", pages(missing)),
+        _ => format!("{} more wanted, {} taken", pages(missing), pages(taken)),
     };
     let of_all = format!(
-        "{} pages, {} free, {} reserved",
+        "{}, {} free, {} reserved",
         reported(machine.total),
         reported(machine.free),
         reported(machine.reserved)
     );
     let (facts, fill) = match confined(root, allowed, wanted) {
         (None, _) => (
-            format!("the pool of {page} pages has {of_all}; {}", wants("")),
-            machine.fill(short, &folder).map(|line| format!("fill the pool: {line}")),
+            format!("the pool of {page} pages has {of_all}; {wanted_pages}"),
+            machine.fill(short, &folder).map(|line| format!("{line}, {LESS}")),
         ),
         (Some(nodes), why) => {
             let (pools, fill) = of_nodes(root, page, nodes, pages(missing), short);
-            (format!("{why}{pools}; {}; all nodes together have {of_all}", wants(" there")), fill)
+            (format!("{why}{pools}; {wanted_pages} (all nodes: {of_all})"), fill)
         }
     };
     // The kernel says the same of a full pool and of a full group.
@@ -101,13 +102,13 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
     let mut groups = cgroup::hugetlb_rooms(root, page.bytes(), reserved);
     groups.retain(|room| room.bytes < bytes);
     let Some(tightest) = groups.iter().min_by_key(|room| room.bytes) else {
-        let fill = fill.unwrap_or_else(|| "the pool has enough by now: try again".to_owned());
-        return error.with_facts(facts).with_remedy(format!("{fill}, {LESS}"));
+        let fill = fill.unwrap_or_else(|| format!("the pool has enough by now: try again, {LESS}"));
+        return error.with_facts(facts).with_remedy(fill);
     };
     let whose = format!("{} can give {:#} in {page} pages", tightest.whose(), Bytes(tightest.bytes));
     let raise = cgroup::raise_all(&groups, bytes);
     let help = match fill {
-        Some(fill) => format!("{raise}, and {fill}, {LESS}"),
+        Some(fill) => format!("{raise}; then {fill}"),
         None => format!("{raise}, {LESS}"),
     };
     error.with_facts(format!("{whose}; {facts}")).with_remedy(help)
@@ -125,7 +126,7 @@ fn confined(root: &Path, allowed: Option<NodeSet>, wanted: Wanted<'_>) -> (Optio
         Some(nodes) if !nodes.is_empty() && !nodes.is_superset(&with_memory) => {
             let why = match bound {
                 Some(_) => String::new(),
-                None => format!("this process may take memory from {} alone; ", nodes.in_words()),
+                None => format!("it may take memory from {} alone; ", nodes.in_words()),
             };
             (Some(nodes), why)
         }
@@ -161,7 +162,7 @@ fn of_nodes(
     let sum = |of: fn(&Pool) -> u64| pools.iter().map(|(.., pool)| of(pool)).fold(0, u64::saturating_add);
     let (total, free) = (sum(|pool| pool.number(pool.total)), sum(Pool::free));
     let facts = match pools.len() {
-        1 => format!("node {first}'s pool of {page} pages has {total} pages, {free} free"),
+        1 => format!("node {first}'s pool of {page} pages has {total}, {free} free"),
         _ => {
             const MAX: usize = 8;
             let each = pools.iter().take(MAX);
@@ -171,19 +172,14 @@ fn of_nodes(
             let more = if pools.len() > MAX { ", …" } else { "" };
             let each = each.collect::<Vec<_>>().join(", ");
             format!(
-                "the pools of {page} pages on {} have {total} pages, {free} free ({each}{more})",
+                "the pools of {page} pages on {} have {total}, {free} free ({each}{more})",
                 nodes.in_words()
             )
         }
     };
     let short = missing.saturating_sub(free).max(short);
-    let fill = pool.fill(short, folder).map(|line| {
-        let which = if pools.len() == 1 { "that node's pool" } else { "the pool of one of them" };
-        format!(
-            "fill {which}: {line} ({} would not do: what it adds is spread over all nodes, and node {first} gets a part of it)",
-            of_machine(root, page).join("nr_hugepages").display()
-        )
-    });
+    // To raise the machine's number would not do: what that adds is spread over all nodes.
+    let fill = pool.fill(short, folder);
     (facts, fill)
 }
 
@@ -218,7 +214,7 @@ impl Pool {
     fn fill(&self, short: u64, folder: &Path) -> Option<String> {
         let kept = self.number(self.total).saturating_sub(self.number(self.surplus));
         let file = folder.join("nr_hugepages");
-        (short > 0).then(|| format!("`echo {} > {}` as root", kept.saturating_add(short), file.display()))
+        (short > 0).then(|| format!("`echo {} > {}` (root)", kept.saturating_add(short), file.display()))
     }
 }
 
@@ -282,22 +278,22 @@ mod tests {
     fn the_pool_of_one_node() {
         let tree = machine("one", [(6, 6), (2, 1), (0, 0)], 0);
         insta::assert_snapshot!(report(&tree, "0-2", wanted(4, &bound("1"))), @"
-        cannot take pages: node 1's pool of 2 MiB pages has 2 pages, 1 free; 4 wanted there; all nodes together have 8 pages, 7 free, 0 reserved
-          help: fill that node's pool: `echo 5 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 1 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: node 1's pool of 2 MiB pages has 2, 1 free; 4 wanted (all nodes: 8, 7 free, 0 reserved)
+          help: `echo 5 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` (root)
         ");
         // The machine has too few as well.
         insta::assert_snapshot!(report(&tree, "0-2", wanted(9, &bound("2"))), @"
-        cannot take pages: node 2's pool of 2 MiB pages has 0 pages, 0 free; 9 wanted there; all nodes together have 8 pages, 7 free, 0 reserved
-          help: fill that node's pool: `echo 9 > /sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 2 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: node 2's pool of 2 MiB pages has 0, 0 free; 9 wanted (all nodes: 8, 7 free, 0 reserved)
+          help: `echo 9 > /sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages` (root)
         ");
         // All nodes that there are: the machine's number is theirs.
         insta::assert_snapshot!(report(&tree, "0-2", wanted(9, &bound("0-2"))), @"
-        cannot take pages: the pool of 2 MiB pages has 8 pages, 7 free, 0 reserved; 9 wanted
-          help: fill the pool: `echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: the pool of 2 MiB pages has 8, 7 free, 0 reserved; 9 wanted
+          help: `echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` (root), or `Pages::Auto`
         ");
         insta::assert_snapshot!(report(&tree, "0-2", Wanted::new(PageSize::HUGE_2M, 9 * HUGE)), @"
-        cannot take pages: the pool of 2 MiB pages has 8 pages, 7 free, 0 reserved; 9 wanted
-          help: fill the pool: `echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: the pool of 2 MiB pages has 8, 7 free, 0 reserved; 9 wanted
+          help: `echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` (root), or `Pages::Auto`
         ");
     }
 
@@ -307,8 +303,8 @@ mod tests {
         let placement = bound("1-2");
         let taking = Wanted::taking(PageSize::HUGE_2M, 5 * HUGE, 3 * HUGE).placed(Some(&placement));
         insta::assert_snapshot!(report(&tree, "0-2", taking), @"
-        cannot take pages: the pools of 2 MiB pages on nodes 1-2 have 3 pages, 0 free (node 1: 0 of 2, node 2: 0 of 1); 2 more wanted there, 3 were taken before; all nodes together have 9 pages, 6 free, 1 reserved
-          help: fill the pool of one of them: `echo 4 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 1 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: the pools of 2 MiB pages on nodes 1-2 have 3, 0 free (node 1: 0 of 2, node 2: 0 of 1); 2 more wanted, 3 taken (all nodes: 9, 6 free, 1 reserved)
+          help: `echo 4 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` (root)
         ");
     }
 
@@ -319,8 +315,8 @@ mod tests {
         let all = Placement::new(Policy::Bind(NodeSet::ALL));
         let reported = report(&tree, "1", wanted(2, &all));
         insta::assert_snapshot!(reported, @"
-        cannot take pages: this process may take memory from node 1 alone; node 1's pool of 2 MiB pages has 2 pages, 1 free; 2 wanted there; all nodes together have 8 pages, 7 free, 3 reserved
-          help: fill that node's pool: `echo 3 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 1 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: it may take memory from node 1 alone; node 1's pool of 2 MiB pages has 2, 1 free; 2 wanted (all nodes: 8, 7 free, 3 reserved)
+          help: `echo 3 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` (root)
         ");
         let preferred = Placement::new(Policy::Preferred(crate::Node::of::<0>()));
         assert_eq!(report(&tree, "1", wanted(2, &preferred)), reported);
@@ -332,7 +328,7 @@ mod tests {
         let tree = machine("reserved", [(2, 2), (2, 2), (2, 2)], 5);
         // Six are free, and five of them promised: with four more there are enough.
         let reported = report(&tree, "0-2", Wanted::new(PageSize::HUGE_2M, 5 * HUGE));
-        assert!(reported.contains("has 6 pages, 6 free, 5 reserved; 5 wanted"), "{reported}");
+        assert!(reported.contains("has 6, 6 free, 5 reserved; 5 wanted"), "{reported}");
         assert!(
             reported.contains("`echo 10 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`"),
             "{reported}"
@@ -347,14 +343,14 @@ mod tests {
         let tree = machine("none", [(6, 6), (2, 1), (0, 0)], 0);
         tree.put("sys/devices/system/node/has_memory", "0-3\n");
         let reported = report(&tree, "0-3", wanted(1, &bound("3")));
-        assert!(reported.contains("node 3 has no pool of 2 MiB pages; 1 wanted there"), "{reported}");
+        assert!(reported.contains("node 3 has no pool of 2 MiB pages; 1 wanted"), "{reported}");
         assert!(reported.contains("take nodes that have one (`areas nodes`)"), "{reported}");
         let reported = report(&tree, "0-3", Wanted::new(PageSize::from_log2(30).unwrap(), 1 << 30));
         assert!(reported.contains("this kernel has no pool of 1 GiB pages"), "{reported}");
         // Files that make no sense are unknown numbers.
         tree.put("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "?");
         let reported = report(&tree, "0-3", Wanted::new(PageSize::HUGE_2M, HUGE));
-        assert!(reported.contains("has 8 pages, an unknown number of free, 0 reserved"), "{reported}");
+        assert!(reported.contains("has 8, an unknown number of free, 0 reserved"), "{reported}");
     }
 
     #[test]
@@ -367,13 +363,13 @@ mod tests {
             tree.put(&format!("two/{group}/hugetlb.2MB.{kind}current"), (used * HUGE).to_string());
         }
         insta::assert_snapshot!(report(&tree, "0-2", Wanted::new(PageSize::HUGE_2M, 4 * HUGE)), @"
-        cannot take pages: control group /a/b (hugetlb.2MB.max is 6.00 MiB, 2.00 MiB in use) can give 4.00 MiB in 2 MiB pages; the pool of 2 MiB pages has 8 pages, 7 free, 0 reserved; 4 wanted
-          help: raise the limits: `echo 10485760 > /two/a/b/hugetlb.2MB.rsvd.max && echo 10485760 > /two/a/b/hugetlb.2MB.max` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: control group /a/b (hugetlb.2MB.max is 6.00 MiB, 2.00 MiB in use) can give 4.00 MiB in 2 MiB pages; the pool of 2 MiB pages has 8, 7 free, 0 reserved; 4 wanted
+          help: raise the limits: `echo 10485760 > /two/a/b/hugetlb.2MB.rsvd.max && echo 10485760 > /two/a/b/hugetlb.2MB.max` as root, or `Pages::Auto`
         ");
         // And the node's pool has too few as well.
         insta::assert_snapshot!(report(&tree, "0-2", wanted(4, &bound("1"))), @"
-        cannot take pages: control group /a/b (hugetlb.2MB.max is 6.00 MiB, 2.00 MiB in use) can give 4.00 MiB in 2 MiB pages; node 1's pool of 2 MiB pages has 2 pages, 1 free; 4 wanted there; all nodes together have 8 pages, 7 free, 0 reserved
-          help: raise the limits: `echo 10485760 > /two/a/b/hugetlb.2MB.rsvd.max && echo 10485760 > /two/a/b/hugetlb.2MB.max` as root, and fill that node's pool: `echo 5 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` as root (/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages would not do: what it adds is spread over all nodes, and node 1 gets a part of it), or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+        cannot take pages: control group /a/b (hugetlb.2MB.max is 6.00 MiB, 2.00 MiB in use) can give 4.00 MiB in 2 MiB pages; node 1's pool of 2 MiB pages has 2, 1 free; 4 wanted (all nodes: 8, 7 free, 0 reserved)
+          help: raise the limits: `echo 10485760 > /two/a/b/hugetlb.2MB.rsvd.max && echo 10485760 > /two/a/b/hugetlb.2MB.max` as root; then `echo 5 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages` (root)
         ");
         // What was reserved is not held against the limit of reservations again.
         let reported = report(&tree, "0-2", Wanted::taking(PageSize::HUGE_2M, 5 * HUGE, HUGE));

@@ -60,8 +60,7 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
             .with_remedy("raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve"),
         None if counts_strictly() => committed(error, wanted as u64),
         None => error.with_facts(format!("{}; {}", mappings(), overcommit())).with_remedy(
-            "ask for less, unmap something, raise vm.max_map_count if the mappings are near it, \
-             or see vm.overcommit_memory",
+            "ask for less, unmap something, or see `areas doctor` (vm.max_map_count, overcommit)",
         ),
     }
 }
@@ -102,8 +101,7 @@ pub(crate) fn committed(error: Error, wanted: u64) -> Error {
     let needed = used.saturating_add(wanted).saturating_add(wanted / 32).saturating_add(KEPT_BACK);
     let kilobytes = needed.saturating_sub(machine_memory("SwapTotal").unwrap_or(0)) / 1024;
     error.with_facts(detail).with_remedy(format!(
-        "ask for less, or raise the limit: `sysctl -w vm.overcommit_kbytes={kilobytes}` as root, or have the kernel promise more than it \
-         has: `sysctl -w vm.overcommit_memory=0`"
+        "ask for less, or raise the limit: `sysctl -w vm.overcommit_kbytes={kilobytes}` as root"
     ))
 }
 
@@ -141,7 +139,7 @@ pub(crate) fn open_files(error: Error) -> Error {
             "RLIMIT_NOFILE is {}, {open}",
             limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
         ))
-        .with_remedy("each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
+        .with_remedy("each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
 }
 
 /// For a file that the kernel did not open because the machine has as many open as it may.
@@ -150,10 +148,10 @@ fn machine_files(error: Error) -> Error {
     let numbers = crate::sys::text::read_to_string("/proc/sys/fs/file-nr").ok();
     let detail = match numbers.as_deref().and_then(files_in_use) {
         Some((open, most)) => format!("fs.file-max is {most}, {open} files open on the machine"),
-        None => "the machine has as many files open as fs.file-max says, so that not even their number can be read".to_owned(),
+        None => "the machine has as many files open as fs.file-max says".to_owned(),
     };
     error.with_facts(detail).with_remedy(
-        "it limits all processes of the machine together, except root's: raise it as root (`sysctl fs.file-max=N`), or find the process that has so many open; /proc/sys/fs/file-nr shows their number, and the limit",
+        "raise it as root (`sysctl fs.file-max=N`); it counts all processes (/proc/sys/fs/file-nr)",
     )
 }
 
@@ -177,29 +175,22 @@ pub(crate) fn file_size(error: Error, wanted: u64) -> Error {
 /// For page frame numbers that pagemap shows as zeros.
 pub(crate) fn frame_numbers(error: Error) -> Error {
     error
-        .with_facts(
-            "/proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, which this process does not have",
-        )
+        .with_facts("/proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only")
         .with_remedy(FRAME_NUMBERS)
 }
 
-const FRAME_NUMBERS: &str = "run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)";
+const FRAME_NUMBERS: &str = "run as root, or `setcap cap_sys_admin+ep PROGRAM`";
 
 /// For hugetlb pages that are not where they have to be.
 pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::Placement) -> Error {
     let file = super::pool::file(page, Some(placement));
-    error.with_remedy(format!(
-        "put more pages into the pool: `echo N > {}` as root; those that the machine takes when it boots (`hugepages=N` on the kernel's \
-         command line) are contiguous, and low",
-        file.display()
-    ))
+    error.with_remedy(format!("`echo N > {}` as root; best at boot: `hugepages=N`", file.display()))
 }
 
 /// For base pages that are not where they have to be.
 pub(crate) fn contiguous_base(error: Error) -> Error {
     error.with_remedy(
-        "fill the pool of huge pages, which is what such areas are made of first: `sysctl vm.nr_hugepages=N` as root, or \
-         `hugepages=N` on the kernel's command line",
+        "fill the pool of huge pages: `sysctl vm.nr_hugepages=N` as root, or at boot: `hugepages=N`",
     )
 }
 
@@ -208,31 +199,34 @@ pub(crate) fn low_memory(error: Error) -> Error {
     error.with_remedy(LOW_MEMORY)
 }
 
-const LOW_MEMORY: &str = "reserve memory on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files \
-     the $ is written \\$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is reserved otherwise: \
-     `AREAS_LOW_MEMORY=800000-bfffff`";
+const LOW_MEMORY: &str =
+    "reserve it at boot (`memmap=4M$8M`), or name a range in AREAS_LOW_MEMORY: `areas doctor`";
 
 /// For a range of `/dev/mem` that the kernel does not let be mapped.
 pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
     error
-        .with_facts(format!("/dev/mem does not let {:#x}-{:#x} be mapped", range.start, range.end.saturating_sub(1)))
-        .with_remedy(
-            "the range must be reserved at boot (`memmap=4M$8M`), not used by a driver and not locked down: `areas doctor` shows what there is",
-        )
+        .with_facts(format!(
+            "/dev/mem does not let {:#x}-{:#x} be mapped",
+            range.start,
+            range.end.saturating_sub(1)
+        ))
+        .with_remedy("it must be reserved at boot (`memmap=4M$8M`), and not be a driver's: `areas doctor`")
 }
 
-/// For a demand on page frames that none of several ways has met: what each of them says would
-/// help, once.
+/// For a demand on page frames that none of several ways has met: what the first of them says would
+/// help, and where there is more of it.
 pub(crate) fn physical(error: Error, refused: &[Error]) -> Error {
-    let mut help: Vec<&str> = Vec::new();
-    for text in refused.iter().filter_map(Error::remedy) {
-        if !help.contains(&text) {
-            help.push(text);
-        }
-    }
-    let help = help.join("; or ");
-    error.with_remedy(help)
+    const MORE: &str = "; or see `areas doctor`";
+    let mut help = refused.iter().filter_map(Error::remedy);
+    let Some(first) = help.next() else {
+        return error;
+    };
+    let more = help.any(|text| text != first) && first.len() + MORE.len() <= MAX_LINE;
+    error.with_remedy(format!("{first}{}", if more { MORE } else { "" }))
 }
+
+/// The bytes of a remedy that is read in one line of 100 columns.
+const MAX_LINE: usize = 92;
 
 #[cfg(test)]
 mod tests {

@@ -280,7 +280,7 @@ impl Given {
         }
         if let Extent::Resizable { .. } = object.extent() {
             return refuse(
-                "its size may shrink while the receiver has it mapped, and accesses beyond its new end would fault",
+                "it may shrink while the receiver has it mapped, whose accesses beyond its end would fault",
                 "freeze it, or make it growable instead",
             );
         }

@@ -43,7 +43,7 @@ pub(super) fn listener(what: &dyn Fn() -> String) -> Result<Option<OwnedFd>> {
     match sys::listening::is_listening(socket.as_fd()) {
         Ok(true) => Ok(Some(socket)),
         Ok(false) | Err(sys::Errno::NOTSOCK) => Err(refuse(
-            "descriptor 3, which the supervisor passes, is not a socket that listens for packets (SOCK_SEQPACKET)".to_owned(),
+            "descriptor 3, passed by the supervisor, is not a listening SOCK_SEQPACKET socket".to_owned(),
             "have ListenSequentialPacket= in the socket unit, and not Accept=yes",
         )),
         Err(errno) => Err(Error::new(ErrorKind::Io, what()).with_system_call("getsockopt(3)", errno)),

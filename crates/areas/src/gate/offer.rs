@@ -152,7 +152,7 @@ impl OfferOptions {
         self.users.check(what)?;
         if self.users == Users::Default && who::own().is_none() {
             return Err(Error::new(ErrorKind::NotPermitted, what())
-                .with_facts("this process's own user has no number in its user namespace, so that it cannot be distinguished from others")
+                .with_facts("this process's own user has no number in its user namespace")
                 .with_remedy("name the users to whom it is offered"));
         }
         let given = Given::open(source, self.read_only && !self.seal, what)?;
@@ -171,8 +171,7 @@ impl OfferOptions {
                 return Err(Error::new(ErrorKind::NotPermitted, what())
                     .with_facts(format!("it is to be for reading only, and user {user} could still write it: {why}"))
                     .with_remedy(
-                        "freeze it (`areas put --freeze`, `Area::freeze`); or seal it against new writers, for good (`--seal`); or offer it to another user than root and \
-                         its maker",
+                        "freeze it (`areas put --freeze`, `Area::freeze`), or seal it against new writers (`--seal`)",
                     ));
             }
         }

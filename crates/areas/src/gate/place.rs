@@ -82,7 +82,7 @@ impl Place {
                 Err(errno @ sys::Errno::NAMETOOLONG) => return Err(self.is_too_long(what(), errno)),
                 Err(errno) => {
                     return Err(failed("bind")(errno).with_remedy(
-                        "the folder must be there, this user must have the right to write it, and its file system must support sockets",
+                        "the folder must exist and be writable, and its file system must support sockets",
                     ));
                 }
             }
@@ -175,7 +175,7 @@ impl Place {
                 }
                 Err(errno) => {
                     return Err(failed("flock(LOCK_EX), of the folder")(errno)
-                        .with_facts("a dead socket is there, and is removed by one process at a time: another one has locked the folder")
+                        .with_facts("a dead socket is there, and another process, which removes it, has locked the folder")
                         .with_remedy("find the process that holds the lock (`lsof`, /proc/locks); or remove the socket by hand"));
                 }
             }
@@ -201,10 +201,10 @@ impl Place {
         Error::new(ErrorKind::InvalidInput, what)
             .with_system_call("bind", errno)
             .with_facts(format!(
-                "the socket's name has {len} bytes, and there is room for {most}: a socket's address has {LONGEST_ADDRESS} at most"
+                "the socket's name has {len} bytes; {most} fit: an address has at most {LONGEST_ADDRESS}"
             ))
             .with_remedy(format!(
-                "give the socket a name of at most {most} bytes; how long the path of its folder is does not matter"
+                "name the socket with at most {most} bytes; the length of its folder's path does not matter"
             ))
     }
 

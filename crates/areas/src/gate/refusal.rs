@@ -130,7 +130,7 @@ impl Packet {
             Some(Refusal::NotEnforced) => (
                 ErrorKind::NotPermitted,
                 format!("{offerer} refuses: it is for reading only, and {us} could still write it"),
-                "have it frozen, or sealed against new writers (`areas offer --seal`); or take it as another user than root",
+                "have it frozen, or sealed (`areas offer --seal`); or take it as another user than root",
             ),
             Some(Refusal::Failed) => (
                 ErrorKind::System,

@@ -193,7 +193,7 @@ impl TakeOptions {
         if !self.users.include(offerer.user, &default) {
             return Err(Error::new(ErrorKind::NotPermitted, what())
                 .with_facts(format!("{offerer} offers it, and it is not taken from that user"))
-                .with_remedy("name the user from whom it is taken: `--from USER`, `TakeOptions::from`; one without a number here: `--from any`"));
+                .with_remedy("name the offering user: `--from USER`, `TakeOptions::from`; `--from any` if it has no number"));
         }
         answered(socket.as_fd(), offerer, (deadline, allowed), go_on, what)?;
         // It is there, whole.
@@ -205,7 +205,9 @@ impl TakeOptions {
                     "what {offerer} sends is not an area of this version: {}",
                     error.facts().unwrap_or("it is invalid")
                 ))
-                .with_remedy("name a socket at which `areas offer` offers one; use versions of the library that go together"),
+                .with_remedy(
+                    "name a socket at which `areas offer` listens; use library versions that go together",
+                ),
             _ => error,
         })
     }

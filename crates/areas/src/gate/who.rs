@@ -77,9 +77,11 @@ impl Users {
             None => Ok(()),
             Some(user) => Err(Error::new(ErrorKind::InvalidInput, what())
                 .with_facts(format!(
-                    "{user} is not a user here: in this user namespace the kernel reports {user} for all users without a number in it"
+                    "{user} is not a user here: it stands for all users without a number in this namespace"
                 ))
-                .with_remedy("do it outside of the user namespace; or map that user into it (/proc/PID/uid_map)")),
+                .with_remedy(
+                    "do it outside of the user namespace; or map that user into it (/proc/PID/uid_map)",
+                )),
         }
     }
 }

@@ -31,7 +31,7 @@ impl Placement {
             return Err(Error::new(ErrorKind::InvalidInput, what())
                 .with_facts(format!("policy {} does not support balancing", self.policy_ref().name()))
                 .with_remedy(
-                    "use `bind` or `preferred-many`; memory with policy `default` is balanced by itself, where the machine does so",
+                    "use `bind` or `preferred-many`; the machine may balance policy `default` by itself",
                 ));
         }
         if let Some(home) = self.home_node() {

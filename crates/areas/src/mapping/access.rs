@@ -195,7 +195,7 @@ impl Mapping {
             return Ok(at);
         }
         Err(Error::new(ErrorKind::Unsupported, "exchange a word of a mapping").with_facts(
-            "it has hugetlb pages, which may be taken away: there the kernel can copy words, but not exchange them",
+            "it has hugetlb pages, which may be taken away: the kernel cannot exchange words there",
         ))
     }
 
@@ -286,11 +286,15 @@ unsafe fn by_kernel(from: *const u8, to: *mut u8, len: usize) -> Result<()> {
         Ok(copied) if copied == len => Ok(()),
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::NoMemory, what())
             .with_system_call("process_vm_writev", sys::Errno::FAULT)
-            .with_facts("a page is missing, and the pool has none: a process that may write the area has taken it away, or it never was there")
-            .with_remedy("fill the pool (nr_hugepages in /sys/kernel/mm/hugepages, or that of the node that the area is bound to: `areas nodes`); or freeze the area once it is written: then no process can take its pages away")),
+            .with_facts("a page is missing, and the pool has none: another writer may have taken it away")
+            .with_remedy(
+                "fill the pool (`areas nodes`); freeze the area once it is written: its pages stay then",
+            )),
         Err(errno) => Err(Error::new(ErrorKind::NotPermitted, what())
             .with_system_call("process_vm_writev", errno)
-            .with_remedy("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
+            .with_remedy(
+                "a sandbox may forbid it: allow process_vm_writev, which is used on this process itself",
+            )),
     }
 }
 

@@ -34,11 +34,11 @@ pub(crate) fn keep(what: impl FnOnce() -> String) -> Result<()> {
     match room(used, limit) {
         0 => Err(Error::new(ErrorKind::Limit, what())
             .with_facts(format!(
-                "vm.max_map_count is {limit}, {used} mappings in use, 1 wanted; the last {} are left to the rest of the program",
+                "vm.max_map_count is {limit}, {used} mappings in use, 1 wanted; {} are left to the program",
                 limit / PART
             ))
             .with_remedy(format!(
-                "raise it: `sysctl vm.max_map_count={}` as root; or make fewer and larger areas, or hold them in several processes",
+                "`sysctl vm.max_map_count={}` as root; or make fewer and larger areas",
                 limit.saturating_mul(4)
             ))),
         room => {

@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "owns raw memory; each block has its proof")]
 
 mod access;
-mod unmerged;
 mod asked;
 mod backing;
 mod bare;
@@ -21,6 +20,7 @@ mod roomy;
 mod stored;
 mod taken;
 mod tally;
+mod unmerged;
 
 use std::any::Any;
 use std::fmt;

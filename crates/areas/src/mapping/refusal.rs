@@ -63,12 +63,14 @@ pub(crate) fn refused(
 pub(crate) fn refused_placement(len: usize, placement: &Placement, call: String, errno: sys::Errno) -> Error {
     let what = format!("place {} as {placement}", Bytes::from(len));
     match errno {
-        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what).with_system_call(call, errno).with_remedy(
-            "this kernel does not know the policy: `areas doctor` lists the policies that it has, and the Linux version that added each",
-        ),
-        sys::Errno::PERM => Error::new(ErrorKind::NotPermitted, what).with_system_call(call, errno).with_remedy(
-            "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
-        ),
+        sys::Errno::NOSYS | sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what)
+            .with_system_call(call, errno)
+            .with_remedy("this kernel does not know the policy: `areas doctor` lists those that it has"),
+        sys::Errno::PERM => {
+            Error::new(ErrorKind::NotPermitted, what).with_system_call(call, errno).with_remedy(
+                "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows mbind",
+            )
+        }
         _ => Error::new(ErrorKind::System, what).with_system_call(call, errno),
     }
 }

@@ -80,7 +80,9 @@ impl Mapping {
                 sys::Errno::INVAL => Error::new(ErrorKind::Unsupported, what)
                     .with_system_call(call, errno)
                     .with_facts("a memory device is written by the CPUs themselves, past the kernel")
-                    .with_remedy("flush their caches where it is to survive a power failure (CLWB and a fence, as libpmem does)"),
+                    .with_remedy(
+                        "flush their caches (CLWB and a fence, as libpmem does) to survive a power failure",
+                    ),
                 _ => Error::new(ErrorKind::Io, what).with_system_call(call, errno),
             }
         })
@@ -94,10 +96,12 @@ fn copied_all(copied: sys::Result<usize>, offset: usize, len: usize, verb: &str)
         Ok(copied) if copied == len => Ok(()),
         Ok(_) | Err(sys::Errno::FAULT) => Err(Error::new(ErrorKind::OutOfRange, what())
             .with_system_call("process_vm_writev", sys::Errno::FAULT)
-            .with_facts("the file has become shorter, its file system has no room for a hole, or the device does not answer")
+            .with_facts("the file has become shorter, its file system is full, or the device does not answer")
             .with_remedy("do not truncate the file while it is in use; fill its holes before (fallocate)")),
         Err(errno) => Err(Error::new(ErrorKind::NotPermitted, what())
             .with_system_call("process_vm_writev", errno)
-            .with_remedy("a sandbox may forbid it: allow process_vm_writev, which is used on this process itself")),
+            .with_remedy(
+                "a sandbox may forbid it: allow process_vm_writev, which is used on this process itself",
+            )),
     }
 }

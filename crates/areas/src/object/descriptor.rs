@@ -99,5 +99,5 @@ pub(crate) fn closed(what: String) -> Error {
     Error::new(ErrorKind::System, what)
         .with_system_call("fstat", sys::Errno::BADF)
         .with_facts("this process has closed the descriptor of its memory")
-        .with_remedy("do not close descriptors that are not yours (close_range, closefrom); what is mapped stays usable")
+        .with_remedy("do not close descriptors that are not yours (close_range, closefrom)")
 }

@@ -68,15 +68,17 @@ impl Object {
             if pool { sys::object::Pages::Pool(u32::from(page.log2())) } else { sys::object::Pages::Base };
         let fd = sys::object::create(label.as_c_str(), pages).map_err(|errno| {
             let error = |kind| {
-                Error::new(kind, what()).with_system_call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
+                Error::new(kind, what())
+                    .with_system_call("memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …)", errno)
             };
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                 sys::Errno::NODEV | sys::Errno::INVAL | sys::Errno::NOENT if pool => {
                     pool::too_few(error(ErrorKind::Unsupported), pool::Wanted::new(page, size))
                 }
-                sys::Errno::NOSYS => error(ErrorKind::Unsupported)
-                    .with_remedy("this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it"),
+                sys::Errno::NOSYS => error(ErrorKind::Unsupported).with_remedy(
+                    "it needs memfd_create (Linux 3.17, CONFIG_MEMFD_CREATE), and a sandbox that allows it",
+                ),
                 sys::Errno::PERM | sys::Errno::ACCESS => error(ErrorKind::NotPermitted)
                     .with_remedy("the sandbox forbids it: allow memfd_create in its seccomp profile"),
                 sys::Errno::NOMEM => error(ErrorKind::NoMemory),

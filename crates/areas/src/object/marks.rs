@@ -150,8 +150,7 @@ impl Object {
             if user != stat.uid && user != 0 {
                 return Err(Error::new(ErrorKind::Unreadable, what.to_owned())
                     .with_facts(format!(
-                        "it belongs to user {}, and we are user {user}: it came over a socket, or was made before its holder changed its user; \
-                         its file mode {:04o} lets all who have it for reading open it for writing",
+                        "it is user {}'s, and we are user {user}; by its mode {:04o} its readers may write it",
                         stat.uid,
                         stat.mode & PERMISSIONS
                     ))
@@ -211,7 +210,7 @@ impl Object {
         }
         Err(Error::new(ErrorKind::Busy, what.to_owned())
             .with_system_call("fcntl(F_OFD_SETLK)", sys::Errno::AGAIN)
-            .with_facts("another holder is in the middle of changing its file mode, and does not go on: it may be stopped")
+            .with_facts("another holder is changing its file mode, and does not go on: it may be stopped")
             .with_remedy("continue it (SIGCONT) or end it, and try again"))
     }
 }

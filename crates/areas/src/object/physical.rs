@@ -40,7 +40,7 @@ impl Object {
         match self.physical {
             None => Ok(()),
             Some(start) => Err(Error::new(ErrorKind::Unsupported, what()).with_facts(format!(
-                "it is physical memory at {start:#x}, which was reserved when the machine booted, and not a memory object of the kernel"
+                "it is physical memory at {start:#x}, reserved at boot, and not a memory object"
             ))),
         }
     }

@@ -74,7 +74,7 @@ pub(crate) fn prove(mapping: &Mapping, len: usize, lock: Lock, what: &str) -> Re
     let Some(why) = moved(mapping, len, demand)? else { return Ok(()) };
     Err(Error::new(ErrorKind::InvalidInput, what.to_owned())
         .with_facts(format!("it is said to be locked as {lock}, and is not {demand}: {why}"))
-        .with_remedy("do not rely on what the other side says of it; its bytes can be had without that: with a lock that demands nothing"))
+        .with_remedy("do not rely on the other side's word; take its bytes with a lock that demands nothing"))
 }
 
 /// How many page frames a page has.

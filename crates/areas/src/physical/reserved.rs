@@ -45,11 +45,13 @@ pub(super) fn ranges() -> Result<Vec<Range<u64>>> {
     }
     let (good, bad): (Vec<_>, Vec<_>) = named.into_iter().partition(|range| is_free(range, &entries));
     match (good.is_empty(), bad.first()) {
-        (true, Some(range)) => Err(remedy::low_memory(Error::new(ErrorKind::NotPermitted, what).with_facts(format!(
-            "{by} names {:#x}-{:#x}, and /proc/iomem does not have all of it as Reserved and free of drivers",
-            range.start,
-            range.end - 1
-        )))),
+        (true, Some(range)) => {
+            Err(remedy::low_memory(Error::new(ErrorKind::NotPermitted, what).with_facts(format!(
+                "{by} names {:#x}-{:#x}, which /proc/iomem does not show as Reserved and free of drivers",
+                range.start,
+                range.end - 1
+            ))))
+        }
         _ => Ok(good),
     }
 }

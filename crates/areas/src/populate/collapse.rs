@@ -50,9 +50,9 @@ impl fmt::Display for Refused {
             Refused::ByKernel(errno) => write!(f, "the kernel said {errno}"),
             Refused::Elsewhere => f.write_str("pages of it would not move to the node that it belongs on"),
             Refused::Apart => f.write_str("parts of it were placed separately"),
-            Refused::Unknown => f.write_str(
-                "the node that it would come to be on cannot be determined: a sandbox forbids move_pages, or the weights cannot be read",
-            ),
+            Refused::Unknown => {
+                f.write_str("the node to collapse on is unknown: no move_pages here, or unreadable weights")
+            }
         }
     }
 }

@@ -146,7 +146,7 @@ impl Short {
     /// On the way, with so many bytes `left`: others took what there was.
     pub(super) fn refuse_on_the_way(self, job: &Job<'_>, asked: &Asked, left: u64) -> Error {
         let detail = format!(
-            "there was room for all of it, and others have taken it concurrently: {:#} are not in yet, {} can give {:#}",
+            "there was room, and others have taken it since: {:#} are missing, {} can give {:#}",
             Bytes(left),
             self.whose,
             Bytes(self.room)

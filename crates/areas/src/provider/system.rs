@@ -297,7 +297,7 @@ fn map_planned(request: &Request<'_>, plan: &mut Plan<'_>) -> Result<Mapping> {
         Address::Random => address::at_random(plan, 0, align),
         Address::RandomAtOrAbove(lowest) => address::at_random(plan, lowest, align),
         Address::Any if align > plan.page.bytes() => Mapping::aligned(plan, align),
-        Address::Any if base_pages && avoids_merging(request, plan.placement) => Mapping::apart(plan),
+        Address::Any if base_pages && avoids_merging(request, plan.placement) => Mapping::unmerged(plan),
         Address::Any | Address::Exactly(_) => Mapping::new(plan),
     }
 }

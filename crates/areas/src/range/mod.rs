@@ -94,8 +94,9 @@ impl Mmap {
         match nonsense {
             true => Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(self.len)))
                 .with_system_call(call, errno)
-                .with_remedy("see mmap(2): size above 0, one of MAP_PRIVATE and MAP_SHARED, a descriptor that is open, an offset \
-                       and a fixed address in whole pages"),
+                .with_remedy(
+                    "see mmap(2): size, MAP_PRIVATE or MAP_SHARED, descriptor, offset and address by pages",
+                ),
             false => refused(at, self.len, span, page, None, call, errno),
         }
     }

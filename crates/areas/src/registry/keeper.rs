@@ -70,9 +70,9 @@ impl Keeper {
             .name("areas-keeper".to_owned())
             .spawn(move || run(&theirs, interval))
             .map_err(|error| {
-                Error::new(ErrorKind::Limit, WHAT)
-                    .caused_by(error)
-                    .with_remedy("each thread counts: raise the limit (`ulimit -u`, TasksMax=), or call `registry::ensure_published` in a thread of yours")
+                Error::new(ErrorKind::Limit, WHAT).caused_by(error).with_remedy(
+                    "raise the limit (`ulimit -u`, TasksMax=), or call `registry::ensure_published` yourself",
+                )
             })?;
         drop(blocked);
         Ok(Keeper { shared, thread: Some(thread), pid: sys::process::pid() })

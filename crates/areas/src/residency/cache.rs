@@ -130,7 +130,7 @@ impl<'a> Cache<'a> {
         }
         Err(Error::new(ErrorKind::Unsupported, format!("measure an object of {}", Bytes(size)))
             .with_facts(format!(
-                "{} of it are hugetlb pages, {} of which this process has mapped; of the others the kernel cannot report which they are without taking the missing ones",
+                "{} of it are hugetlb pages, {} mapped here: the kernel reports no others",
                 Bytes(allocated),
                 Bytes(mapped)
             ))

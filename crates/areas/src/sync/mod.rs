@@ -49,7 +49,7 @@ fn check_memory(area: &Area<Shared>, what: impl Fn() -> String) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Unsupported, what())
-        .with_facts("it is made of hugetlb pages, which any process that may write it can take away: no word in them can be accessed without a fault")
+        .with_facts("it has hugetlb pages, which any writer can take away: accesses to its words could fault")
         .with_remedy("put it into a small area of its own, of base pages (events work in hugetlb pages)"))
 }
 

@@ -106,7 +106,9 @@ impl<'a> Mutex<'a> {
             Ok(locked) => Ok(locked),
             Err(_) => Err(Error::new(ErrorKind::TimedOut, self.what("lock"))
                 .with_facts(format!("its owner is alive, and did not unlock it within {timeout:?}"))
-                .with_remedy("wait for longer; an owner may be stopped (SIGSTOP), or hold it for long: `areas show` names the holders")),
+                .with_remedy(
+                    "wait for longer; an owner may be stopped (SIGSTOP): `areas show` names the holders",
+                )),
         }
     }
 
@@ -197,13 +199,15 @@ impl<'a> Mutex<'a> {
 
     fn not_ours(&self, verb: &str) -> Error {
         Error::new(ErrorKind::NotPermitted, self.what(verb))
-            .with_facts("this thread does not own it: it never locked it, or another process has written over the word, or the parent of this forked child owns it")
+            .with_facts("this thread does not own it (or its parent does, or a process has overwritten it)")
             .with_remedy("treat what it guards as inconsistent")
     }
 
     fn garbage(&self, verb: &str, word: u64) -> Error {
         Error::new(ErrorKind::InvalidInput, self.what(verb))
-            .with_facts(format!("the word there is {word:#x}, which is not a mutex's: something else is there, or a process has written over it"))
+            .with_facts(format!(
+                "the word there is {word:#x}, not a mutex's: a process may have overwritten it"
+            ))
             .with_remedy("if no process uses it, store 0: that is an unlocked mutex")
     }
 }

@@ -98,11 +98,15 @@ impl<'a> SeqLock<'a> {
         owner::give_back(mark);
         match outcome {
             Outcome::Garbage(word) => Err(Error::new(ErrorKind::InvalidInput, what())
-                .with_facts(format!("its writer's word is {word:#x}, which is not one: something else is there, or a process has written over it"))
+                .with_facts(format!(
+                    "its writer's word is {word:#x}, not a writer's: a process may have overwritten it"
+                ))
                 .with_remedy("if no process uses it, write 16 zeros there")),
             _ => Err(Error::new(ErrorKind::Busy, what())
                 .with_facts("it has a writer, which is alive")
-                .with_remedy("it has one writer at a time: end the other one, or have writers take turns by a mutex")),
+                .with_remedy(
+                    "it has one writer at a time: end the other one, or have writers take turns by a mutex",
+                )),
         }
     }
 
@@ -279,7 +283,7 @@ impl DetachedWriter {
         let word = area.load(lock.offset + WRITER, Ordering::Relaxed)?;
         if !self.mark.is_own() || protocol::owner(word) != Some(self.mark.number) {
             return Err(Error::new(ErrorKind::NotPermitted, what())
-                .with_facts("this is not its writer any more: the parent of this forked child is, or another process has written over the word")
+                .with_facts("this is not its writer now: the forked child's parent is, or it was overwritten")
                 .with_remedy("become its writer again: `writer`"));
         }
         let put = || area.write_at(lock.offset + SeqLock::HEADER, bytes);

@@ -153,7 +153,7 @@ fn by_a_page_that_a_transfer_has_pinned() {
     let (from, to) = pinned(&area);
     let (text, area) = refused(area.freeze_within(Duration::ZERO), at);
     assert!(text.contains("pinned by a transfer"), "{text}");
-    assert!(text.contains("unregister io_uring's buffers") && text.contains("pipes"), "{text}");
+    assert!(text.contains("io_uring buffers") && text.contains("`areas doctor AREA`"), "{text}");
     drop((from, to));
     assert_eq!(area.freeze().unwrap()[0], 5);
 }

@@ -189,16 +189,16 @@ fn open_files() {
     });
     assert_snapshot!(answer, @r#"
     Limit: cannot make a memory object of 4 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
     Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDWR): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
     Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
     Limit: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
     "#);
 }
 
@@ -295,11 +295,11 @@ fn too_many_mappings() {
     });
     if !answer.is_empty() {
         assert_snapshot!(answer, @r#"
-        Limit: cannot make a private area of 4 KiB: vm.max_map_count is MAX, COUNT mappings in use, 1 wanted; the last LEFT are left to the rest of the program
-          help: raise it: `sysctl vm.max_map_count=FOUR TIMES` as root; or make fewer and larger areas, or hold them in several processes
+        Limit: cannot make a private area of 4 KiB: vm.max_map_count is MAX, COUNT mappings in use, 1 wanted; LEFT are left to the program
+          help: `sysctl vm.max_map_count=FOUR TIMES` as root; or make fewer and larger areas
 
         NoMemory: cannot map 4 KiB: mmap(NULL, 4 KiB, r--, MAP_PRIVATE): ENOMEM; COUNT mappings in use; vm.overcommit_memory is N, AMOUNT free
-          help: ask for less, unmap something, raise vm.max_map_count if the mappings are near it, or see vm.overcommit_memory
+          help: ask for less, unmap something, or see `areas doctor` (vm.max_map_count, overcommit)
         "#);
     }
 }

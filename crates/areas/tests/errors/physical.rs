@@ -39,23 +39,23 @@ fn machine_an_ordinary_user_is_shown_how_to_set_the_machine_up() {
         answer.push(failure(areas::builder(1).lock(Lock::Contiguous).shared()));
         answer.join("\n\n")
     });
-    assert_snapshot!(answer, @r#"
-    NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted; cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, which this process does not have
-      help: fill the pool: `echo 1 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`; or run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN)
+    assert_snapshot!(answer, @"
+    NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0, 0 free, 0 reserved; 1 wanted; cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only
+      help: `echo 1 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` (root), or `Pages::Auto`
 
-    NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted
-      help: fill the pool: `echo 1 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
+    NoMemory: cannot make a shared area of 12 KiB physically contiguous: cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0, 0 free, 0 reserved; 1 wanted
+      help: `echo 1 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` (root), or `Pages::Auto`
 
-    NotPermitted: cannot make a shared area of 12 KiB below physical address 4 GiB: cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only, which this process does not have; cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 1 wanted; cannot find reserved physical memory: the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set
-      help: run as root, or give the program the capability (`setcap cap_sys_admin+ep PROGRAM`, AmbientCapabilities=CAP_SYS_ADMIN); or fill the pool: `echo 1 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`; or reserve memory on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files the $ is written \$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is reserved otherwise: `AREAS_LOW_MEMORY=800000-bfffff`
+    NotPermitted: cannot make a shared area of 12 KiB below physical address 4 GiB: cannot see which page frames 12 KiB have: /proc/self/pagemap shows page frame numbers to CAP_SYS_ADMIN only; cannot map 12 KiB: mmap(NULL, 2 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0, 0 free, 0 reserved; 1 wanted; cannot find reserved physical memory: the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set
+      help: run as root, or `setcap cap_sys_admin+ep PROGRAM`; or see `areas doctor`
 
     NoMemory: cannot make a shared area of 12 KiB physically contiguous below 16 MiB: cannot find reserved physical memory: the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set
-      help: reserve memory on the kernel's command line: `memmap=4M$8M` takes 4 MiB from 8 MiB on (in GRUB's files the $ is written \$); /dev/mem takes root with CAP_SYS_RAWIO; or name a range that is reserved otherwise: `AREAS_LOW_MEMORY=800000-bfffff`
+      help: reserve it at boot (`memmap=4M$8M`), or name a range in AREAS_LOW_MEMORY: `areas doctor`
 
     Unsupported: cannot make a private area of 12 KiB physically contiguous below 16 MiB: after a fork, the process that writes 12 KiB first gets a copy, which is elsewhere
       help: make it shared, without a name if no process is to find it: `.shared()`
 
     Limit: cannot lock an area of 1 B: mlock2(0xADDRESS, 4 KiB, MLOCK_ONFAULT): EPERM; RLIMIT_MEMLOCK is 0 B, AMOUNT in use, 4 KiB wanted
       help: raise it: `ulimit -l 4`, or LimitMEMLOCK=4096 in the systemd unit; or use no lock
-    "#);
+    ");
 }

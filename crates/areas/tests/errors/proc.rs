@@ -45,14 +45,14 @@ fn another_pid_namespaces() {
     let reported = unshared(test!("another_pid_namespaces"), &through, refusals);
     if let Some(reported) = reported {
         assert_snapshot!(reported, @r#"
-        Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+        Registry: cannot use the registry: /proc is of another pid namespace: it shows us as process PID, and we are process PID
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
-        Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+        Registry: cannot use the registry: /proc is of another pid namespace: it shows us as process PID, and we are process PID
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
-        Registry: cannot use the registry: /proc shows us as process PID, and we are process PID: it belongs to another pid namespace
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+        Registry: cannot use the registry: /proc is of another pid namespace: it shows us as process PID, and we are process PID
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
         "#);
     }
 }
@@ -76,13 +76,13 @@ fn missing() {
     if let Some(reported) = reported {
         assert_snapshot!(reported, @r#"
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
 
         System: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): ENOENT
           help: /proc must be mounted
@@ -99,7 +99,7 @@ fn a_listing_without_proc_is_an_error() {
     if let Some(reported) = reported {
         assert_snapshot!(reported, @r#"
         Registry: cannot use the registry: readlink: ENOENT; there is no /proc/self
-          help: /proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`
+          help: mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`
         "#);
     }
 }
@@ -121,8 +121,8 @@ fn gone_while_areas_are_held() {
     });
     if let Some(reported) = reported {
         assert_snapshot!(reported, @r#"
-        System: cannot open area ID "ring": /proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's
-          help: areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before
+        System: cannot open area ID "ring": /proc does not show our descriptors: none is mounted, or another pid namespace's
+          help: `mount -t proc proc /proc`, in a chroot as well; or open areas before
         "#);
     }
 }

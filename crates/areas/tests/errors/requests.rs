@@ -172,14 +172,14 @@ fn machine_pools() {
         return skip("errors::requests::machine_pools", "the pool of 2 MiB pages is not empty, or not there");
     }
     let pool = |size| areas::builder(5 << 20).pages(Pages::Pool(size));
-    assert_snapshot!(failure(pool(PageSize::HUGE_2M).private()), @r#"
-    NoMemory: cannot map 5 MiB: mmap(NULL, 6 MiB, rw-, MAP_PRIVATE|MAP_HUGETLB|MAP_HUGE_2MB): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 3 wanted
-      help: fill the pool: `echo 3 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
-    "#);
-    assert_snapshot!(failure(pool(PageSize::HUGE_2M).shared()), @r#"
-    NoMemory: cannot map 5 MiB: mmap(NULL, 6 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0 pages, 0 free, 0 reserved; 3 wanted
-      help: fill the pool: `echo 3 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` as root, or allow less: `Pages::PreferPool`, `Pages::Auto`, `--huge auto`
-    "#);
+    assert_snapshot!(failure(pool(PageSize::HUGE_2M).private()), @"
+    NoMemory: cannot map 5 MiB: mmap(NULL, 6 MiB, rw-, MAP_PRIVATE|MAP_HUGETLB|MAP_HUGE_2MB): ENOMEM; the pool of 2 MiB pages has 0, 0 free, 0 reserved; 3 wanted
+      help: `echo 3 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` (root), or `Pages::Auto`
+    ");
+    assert_snapshot!(failure(pool(PageSize::HUGE_2M).shared()), @"
+    NoMemory: cannot map 5 MiB: mmap(NULL, 6 MiB, rw-, MAP_SHARED): ENOMEM; the pool of 2 MiB pages has 0, 0 free, 0 reserved; 3 wanted
+      help: `echo 3 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages` (root), or `Pages::Auto`
+    ");
     let odd = PageSize::of(64 << 20).unwrap();
     assert_snapshot!(failure(pool(odd).private()), @r#"
     Unsupported: cannot map 5 MiB: mmap(NULL, 64 MiB, rw-, MAP_PRIVATE|MAP_HUGETLB|0xADDRESS): EINVAL; this kernel has no pool of 64 MiB pages

@@ -123,7 +123,7 @@ fn placing() {
 
         mbind, without NUMA in the kernel
         Unsupported: cannot place 64 KiB as local: mbind(0xADDRESS, 64 KiB, local): ENOSYS
-          help: this kernel does not know the policy: `areas doctor` lists the policies that it has, and the Linux version that added each
+          help: this kernel does not know the policy: `areas doctor` lists those that it has
 
         get_mempolicy, as a container refuses it
         what /proc/self/status says
@@ -171,7 +171,7 @@ fn making() {
         assert_snapshot!(reported, @r#"
         memfd_create, a kernel without
         Unsupported: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): ENOSYS
-          help: this needs a kernel with memfd_create (3.17, CONFIG_MEMFD_CREATE) and a sandbox that allows it
+          help: it needs memfd_create (Linux 3.17, CONFIG_MEMFD_CREATE), and a sandbox that allows it
 
         memfd_create, a sandbox
         NotPermitted: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EPERM
@@ -179,7 +179,7 @@ fn making() {
 
         memfd_create, no descriptor
         Limit: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 256, COUNT descriptors open
-          help: each shared area needs one descriptor: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+          help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
 
         memfd_create, no memory
         NoMemory: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): ENOMEM
@@ -249,7 +249,7 @@ fn filling_and_locking() {
 
         mlock2, a lazy lock, missing
         Unsupported: cannot lock an area of 64 KiB: mlock2(0xADDRESS, 64 KiB, MLOCK_ONFAULT): ENOSYS; mlock2 is missing here, without which no page can be locked as it comes in
-          help: use a full lock, which needs only mlock, or none; debuggers and sandboxes may lack mlock2 (valgrind 3.19 does)
+          help: use a full lock, which needs only mlock, or none (valgrind 3.19 has no mlock2)
 
         mlock, a full lock, not allowed
         Limit: cannot lock an area of 64 KiB: mlock(0xADDRESS, 64 KiB): EPERM; RLIMIT_MEMLOCK is 64 KiB, AMOUNT in use, 64 KiB wanted

@@ -295,7 +295,7 @@ fn a_name_too_long_for_a_socket_is_reported_with_the_limit() {
     let text = format!("{error:#}");
     assert!(text.contains("ENAMETOOLONG") && text.contains("107") && text.contains("help: "), "{text}");
     // As long as it says that it may be.
-    let most = text.split("there is room for ").nth(1).unwrap();
+    let most = text.split("name the socket with at most ").nth(1).unwrap();
     let most: usize = most.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
     // The numbers of descriptors have as many digits the next time.
     let path = folder.0.join("s".repeat(most));

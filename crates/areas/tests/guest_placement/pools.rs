@@ -286,7 +286,7 @@ fn what_is_bound_to_nothing_is_reported_for_the_nodes_that_may_be_used() {
     let ended = in_child(|| {
         group.enter();
         let report = format!("{:#}", areas::builder(2 * HUGE).pages(POOL).private().unwrap_err());
-        assert!(report.contains("this process may take memory from node 1 alone; node 1's pool"), "{report}");
+        assert!(report.contains("it may take memory from node 1 alone; node 1's pool"), "{report}");
         let (file, number) = line_of(&report);
         assert!(file.starts_with("/sys/devices/system/node/node1/") && number == 2, "{report}");
         std::fs::write(file, number.to_string()).unwrap();

@@ -77,7 +77,8 @@ fn everything_is_closed_and_the_numbers_are_of_other_files() {
     for look in ["find ring".to_owned(), format!("at {}", area.handle)] {
         let text = refused(holder.try_ask(&look), ErrorKind::NoSuchArea);
         assert!(
-            text.contains("\"ring\" of this process is there") && text.contains("descriptor was closed"),
+            text.contains("area \"ring\" is not published any more")
+                && text.contains("descriptor was closed"),
             "{look}: {text}"
         );
     }

@@ -68,7 +68,7 @@ fn where_there_is_no_other_that_is_said() {
     lose(&folder, &mut holder, area);
     let text = refused(reader.try_ask("size ring"), ErrorKind::NoSuchArea);
     assert!(text.contains("is not the area's memory any more"), "{text}");
-    let lists = format!("process {} lists one, and its descriptor is not", holder.pid());
+    let lists = format!("process {} lists one, whose descriptor is another", holder.pid());
     let text = refused(reader.find("ring"), ErrorKind::NoSuchArea);
     assert!(text.contains(&lists), "{text}");
     let text = refused(reader.try_ask("wait ring 50"), ErrorKind::TimedOut);

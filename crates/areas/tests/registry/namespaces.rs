@@ -21,7 +21,10 @@ fn is_refused(agent: &mut Agent, folder: &Folder, says: &str) {
         refused(agent.find("ring"), ErrorKind::Registry),
         refused(agent.try_list(), ErrorKind::Registry),
     ] {
-        assert!(text.contains(says) && text.contains("help: /proc must be mounted"), "{text}");
+        assert!(
+            text.contains(says) && text.contains("help: mount our own pid namespace's: `mount -t proc"),
+            "{text}"
+        );
     }
     assert_eq!(folder.links().len(), 1, "only the real team has a link");
 }

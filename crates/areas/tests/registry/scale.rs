@@ -136,7 +136,7 @@ fn machine_as_many_areas_as_mappings() {
     let expected = published - 500..published + 500;
     assert!(expected.contains(&count), "{count}, not {expected:?}");
     let (_, text) = most(&mut holder, "none");
-    let (reported, help) = (format!("1 wanted; the last {left} are left"), "sysctl vm.max_map_count=");
+    let (reported, help) = (format!("1 wanted; {left} are left"), "sysctl vm.max_map_count=");
     assert!(text.contains(&reported) && text.contains(help), "{text}");
 }
 

@@ -236,7 +236,7 @@ fn a_file_that_came_unasked_is_not_closed() {
     send(&target_socket, &good, &[memory.as_fd()]);
     for _ in 0..3 {
         let text = refused(target.try_ask("transferred"), ErrorKind::Limit);
-        assert!(text.contains("files that are not areas' memory"), "{text}");
+        assert!(text.contains("descriptors of other files"), "{text}");
         assert_eq!(descriptors(&mut target), before + KEPT);
     }
     assert_eq!(target.ask("refuse"), "true");
@@ -379,5 +379,5 @@ fn a_lock_is_measured_and_bounded() {
     for lock in [3, 6] {
         claim("none", lock, ErrorKind::InvalidInput, "contiguous");
     }
-    claim("65536", 2, ErrorKind::Limit, "at most 64 KiB are locked at another process's request");
+    claim("65536", 2, ErrorKind::Limit, "at most 64 KiB are locked on request");
 }

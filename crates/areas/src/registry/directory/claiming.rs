@@ -38,9 +38,13 @@ impl Directory {
                 }
                 if cleared == 0 {
                     return Err(Error::new(ErrorKind::Limit, "join the registry")
-                        .with_facts(format!("all {SLOTS} slots of {} are taken by live teams", self.path.display()))
-                        .with_remedy("end some of the processes that hold areas (`areas ls`), or give some of them a registry \
-                               of their own through AREAS_DIR"));
+                        .with_facts(format!(
+                            "all {SLOTS} slots of {} are taken by live teams",
+                            self.path.display()
+                        ))
+                        .with_remedy(
+                            "end some holders (`areas ls`), or give some a registry of their own (AREAS_DIR)",
+                        ));
                 }
                 continue;
             };

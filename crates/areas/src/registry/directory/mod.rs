@@ -373,15 +373,16 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
     let error = Error::new(ErrorKind::Registry, format!("use the registry's {}", path.display()))
         .with_system_call(call, errno);
     match errno {
-        sys::Errno::NOSPC | sys::Errno::DQUOT => {
-            error.with_remedy("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere")
-        }
+        sys::Errno::NOSPC | sys::Errno::DQUOT => error
+            .with_remedy("the file system is full: free some space, or set AREAS_DIR to a folder elsewhere"),
         sys::Errno::MFILE | sys::Errno::NFILE => crate::error::remedy::open_files(error),
         sys::Errno::FBIG => crate::error::remedy::file_size(error, CONTROL_BYTES),
-        sys::Errno::NOENT => error.with_remedy("make the folder above it, or set AREAS_DIR to a folder of your own"),
-        sys::Errno::OVERFLOW => error
-            .with_facts("it has more entries than there can be teams")
-            .with_remedy("a process of this user has put them there: stop it, and remove what is not a link of a live team (or all: teams publish again)"),
+        sys::Errno::NOENT => {
+            error.with_remedy("make the folder above it, or set AREAS_DIR to a folder of your own")
+        }
+        sys::Errno::OVERFLOW => error.with_facts("it has more entries than there can be teams").with_remedy(
+            "a process of this user has put them there: stop it, and remove them (teams publish again)",
+        ),
         _ => error.with_remedy("set AREAS_DIR to a folder of your own"),
     }
 }

@@ -193,9 +193,12 @@ impl Candidates {
         let all: Vec<String> = self.paths.iter().zip(&self.refusals).map(reported).collect();
         let (first, own) = (all.first().cloned().unwrap_or_default(), all.get(shared..).unwrap_or_default());
         Error::new(ErrorKind::Registry, "join the registry")
-            .with_facts(format!("all {shared} names of its folder are taken, or cannot be made ({first} …); {}", own.join("; ")))
+            .with_facts(format!(
+                "all {shared} names of its folder are taken, or cannot be made ({first} …); {}",
+                own.join("; ")
+            ))
             .with_remedy(
-                "set AREAS_DIR to a folder of your own, for all processes that share areas; or have the entries that block it removed (`ls -ld`, root)",
+                "set AREAS_DIR to a folder of your own, or have what blocks it removed (`ls -ld`, root)",
             )
     }
 

@@ -22,7 +22,7 @@ pub(in crate::registry) const SOCKET_NAME: &str = "door-";
 pub(super) fn space_name() -> Result<CString> {
     let refuse = |detail: String| {
         Error::new(ErrorKind::Registry, "use the registry").with_facts(detail).with_remedy(
-            "/proc must be mounted, and be that of our own pid namespace: `mount -t proc proc /proc`, or `unshare --mount-proc`",
+            "mount our own pid namespace's: `mount -t proc proc /proc`, or `unshare --mount-proc`",
         )
     };
     let read = |path: &'static CStr| {
@@ -34,7 +34,7 @@ pub(super) fn space_name() -> Result<CString> {
     let shown = read(c"/proc/self")?;
     if shown.to_str().ok().and_then(number::<u32>) != Some(pid) {
         return Err(refuse(format!(
-            "/proc shows us as process {}, and we are process {pid}: it belongs to another pid namespace",
+            "/proc is of another pid namespace: it shows us as process {}, and we are process {pid}",
             shown.to_string_lossy()
         )));
     }

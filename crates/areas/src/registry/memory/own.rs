@@ -81,7 +81,7 @@ fn lost(record: &Record, what: &str) -> Error {
     match state().is_ok_and(|state| state.lists_own(record.id)) {
         true => error
             .with_facts("this process has closed its descriptor, or another file has the number")
-            .with_remedy("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable"),
+            .with_remedy("do not close descriptors that are not yours (close_range, closefrom)"),
         false => error
             .with_facts("it was released concurrently: its holder dropped it or died")
             .with_remedy("look for the name again: another holder may be there"),
@@ -97,8 +97,12 @@ fn without_proc(record: &Record, rights: Rights, error: Error) -> Result<Opened>
         let user = sys::process::user();
         match error.kind() == ErrorKind::Unreadable && owner != user {
             true => error
-                .with_facts(format!("it belongs to user {owner}, and we are user {user}: it came over a socket, or was made before this process changed its user"))
-                .with_remedy("clone it for what its descriptor is open for; or make areas after the change of user"),
+                .with_facts(format!(
+                    "it belongs to user {owner}, and we are user {user}: made before the user was changed?"
+                ))
+                .with_remedy(
+                    "clone it for what its descriptor is open for; or make areas after the change of user",
+                ),
             false => error,
         }
     };

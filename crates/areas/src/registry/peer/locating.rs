@@ -98,8 +98,8 @@ fn among_threads(process: &str, shows_table: impl Fn(&str) -> sys::Result<bool>)
             let Some(errno) = refused else { return Among::Nowhere };
             return Among::Unreadable(Reason::new(
                 format!(
-                    "{process}/fd cannot be read ({}): another group, a capability that we lack, not dumpable (a process that has changed its user is \
-                     not, until it calls prctl(PR_SET_DUMPABLE, 1)), or another user namespace",
+                    "{process}/fd cannot be read ({}): another group, a capability that we lack, another user namespace, \
+                     or not dumpable (PR_SET_DUMPABLE)",
                     crate::Errno::from(errno)
                 ),
                 Some(errno),

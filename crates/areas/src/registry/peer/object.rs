@@ -182,8 +182,8 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
     match open_object_in(folders, record, rights, folder == OWN_DESCRIPTORS) {
         Ok(Some(fd)) => Ok(fd),
         Ok(None) if !is_shown() => Err(Error::new(ErrorKind::System, what())
-            .with_facts("/proc does not show this process's descriptors: none is mounted here (a chroot?), or another pid namespace's")
-            .with_remedy("areas are opened through /proc: `mount -t proc proc /proc`, in a chroot, too; or open them before")),
+            .with_facts("/proc does not show our descriptors: none is mounted, or another pid namespace's")
+            .with_remedy("`mount -t proc proc /proc`, in a chroot as well; or open areas before")),
         Ok(None) => Err(Error::new(ErrorKind::NoSuchArea, what())
             .with_facts("it was released concurrently: its holder dropped it or died")
             .with_remedy("look for the name again: another holder may be there")),
@@ -202,8 +202,7 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
                     .with_facts("another process has a lease on it (F_SETLEASE), and may keep it for most of a minute")
                     .with_remedy("try again later"),
                 ErrorKind::Unreadable => error.with_remedy(
-                    "the holder's memory may not be opened so: run with the same user, group and capabilities, or \
-                     have it passed over a socket; a frozen area opens for reading only",
+                    "run with the holder's user, group and capabilities; or pass it over a socket, or freeze it",
                 ),
                 _ => error,
             })

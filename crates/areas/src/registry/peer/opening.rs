@@ -115,7 +115,7 @@ impl Peer {
         self.taking.remember(record);
         self.take_object(record, rights).ok_or_else(|| {
             error.with_facts(format!(
-                "it belongs to user {}, and we are user {}: it came over a socket, or was made before its holder changed its user",
+                "it belongs to user {}, and we are user {}: made before its holder changed its user?",
                 stat.uid,
                 sys::process::user()
             ))

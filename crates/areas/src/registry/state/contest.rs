@@ -249,7 +249,7 @@ fn get_alone(
             let command = command_of(pid).map_or(String::new(), |command| format!(" ({command})"));
             Err(Error::new(ErrorKind::Busy, what())
                 .with_facts(format!(
-                    "process {pid}{command} is in the middle of taking the name, and has not continued within {timeout:?}: it may be stopped"
+                    "process {pid}{command} is taking the name, and has not gone on within {timeout:?}"
                 ))
                 .with_remedy(format!("continue it (`kill -CONT {pid}`) or end it, and try again")))
         }

@@ -85,8 +85,10 @@ impl State {
         match self.held.values().filter(|held| held.number.is_none()).count() {
             0 => Ok(()),
             lost => Err(Error::new(ErrorKind::Registry, "keep this process's areas published")
-                .with_facts(format!("this process has closed the descriptors of {lost} of them: no other process can find these any more"))
-                .with_remedy("do not close descriptors that are not yours (close_range, closefrom); areas that are mapped stay usable")),
+                .with_facts(format!(
+                    "this process has closed the descriptors of {lost} of them, which others cannot find now"
+                ))
+                .with_remedy("do not close descriptors that are not yours (close_range, closefrom)")),
         }
     }
 

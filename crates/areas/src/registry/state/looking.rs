@@ -366,7 +366,7 @@ impl State {
         if !missing.is_empty() {
             let reported: Vec<String> = missing.iter().take(MAX_SHOWN).map(ToString::to_string).collect();
             parts.push(format!(
-                "process {} lists one, and its descriptor is not the area's memory any more, or that is retired",
+                "process {} lists one, whose descriptor is another file's now, or that is retired",
                 reported.join(", ")
             ));
         }
@@ -387,7 +387,7 @@ pub(in crate::registry) struct Hidden {
 pub(in crate::registry) fn lost(error: Error, name: &Name) -> Error {
     error
         .with_facts(format!(
-            "area {name:?} of this process is there, and its memory is usable; but its descriptor was closed, and without it no other process can open it: it is not published any more"
+            "area {name:?} is not published any more: its descriptor was closed; its memory is usable"
         ))
-        .with_remedy("do not close descriptors that are not yours (close_range, closefrom: begin behind the last one that was open before the first area)")
+        .with_remedy("do not close descriptors that are not yours (close_range, closefrom)")
 }

@@ -54,7 +54,7 @@ impl State {
             Some(refused) => explain(what, refused),
             None => Error::new(ErrorKind::Unsupported, what)
                 .with_facts(format!(
-                    "process {pid} has no socket for transfers: none could be made when it joined, or its library is of another version"
+                    "process {pid} has no socket for transfers, or its library is of another version"
                 ))
                 .with_remedy("`registry::join` there says why, and tries again"),
         })
@@ -164,8 +164,10 @@ impl State {
                 Error::new(ErrorKind::NoSuchTeam, what).with_facts("no live process has that number")
             }
             None => Error::new(ErrorKind::NoSuchTeam, what)
-                .with_facts("that process has not joined the registry: it has published no area, or belongs to another user")
-                .with_remedy("have it call `registry::join`; to another user, send it over a socket: `Area::send`"),
+                .with_facts("that process has not joined the registry: it has no areas, or is another user's")
+                .with_remedy(
+                    "have it call `registry::join`; to another user, send it over a socket: `Area::send`",
+                ),
         }
     }
 }
@@ -177,7 +179,7 @@ fn check_users(what: &str) -> Result<()> {
     }
     Err(Error::new(ErrorKind::NotPermitted, what.to_owned())
         .with_facts(format!(
-            "this process was started by user {} and works for user {}: the other team would refuse it",
+            "this process was started by user {} and works for user {}: the team would refuse it",
             sys::process::real_user(),
             sys::process::user()
         ))
@@ -213,7 +215,7 @@ fn explain(what: String, Refused { call, errno }: Refused) -> Error {
                 "as many offers as fit (net.unix.max_dgram_qlen is {}) wait for it already",
                 sys::text::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap_or_default().trim()
             ))
-            .with_remedy("it accepts them at its next call into the registry, as long as its program takes what has come: try again then"),
+            .with_remedy("it accepts them at its next call into the registry: try again then"),
         sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
         sys::Errno::TOOMANYREFS => error(ErrorKind::Limit)
             .with_facts("this user has too many descriptors on their way (RLIMIT_NOFILE counts them)")
@@ -221,9 +223,8 @@ fn explain(what: String, Refused { call, errno }: Refused) -> Error {
         sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted)
             .with_facts("it can be read, but nothing can be sent to it")
             .with_remedy("send it over a socket: `Area::send`, `receive`"),
-        sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => {
-            error(ErrorKind::NoSuchTeam).with_facts("it ended concurrently, or has closed its socket for transfers")
-        }
+        sys::Errno::NOENT | sys::Errno::SRCH | sys::Errno::CONNREFUSED => error(ErrorKind::NoSuchTeam)
+            .with_facts("it ended concurrently, or has closed its socket for transfers"),
         _ => error(ErrorKind::System),
     }
 }

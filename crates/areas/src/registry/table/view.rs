@@ -306,11 +306,7 @@ impl View {
 /// Of a thousand teams mostly one has it. To ask a table means to touch two cache lines that the
 /// processor has not at hand, which is all that it costs; so the words of several tables are loaded
 /// side by side.
-pub(crate) fn candidates<'a, T>(
-    tables: &[(T, &'a View)],
-    name: &[u8],
-    mut found: impl FnMut(&T, &'a View),
-) {
+pub(crate) fn candidates<'a, T>(tables: &[(T, &'a View)], name: &[u8], mut found: impl FnMut(&T, &'a View)) {
     const SIDE_BY_SIDE: usize = 16;
     let hash = hash_of(name);
     for tables in tables.chunks(SIDE_BY_SIDE) {

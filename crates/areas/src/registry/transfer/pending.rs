@@ -166,7 +166,7 @@ impl Parcel {
         }
         let unknown = || {
             Error::new(ErrorKind::System, format!("accept what process {} has transferred", sender.pid)).with_remedy(
-                "it stays in the queue: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
+                "it stays queued: `registry::transferred` tries again, `registry::refuse_transfer` drops it",
             )
         };
         let writable = sys::file::is_writable(descriptor.as_fd())
@@ -235,7 +235,9 @@ impl Parcel {
         // By the bounds that a receiver has who sets none. None of them makes the lock a weaker
         // one.
         Acceptance::DEFAULT.check(&self.object, record.lock, &what).map_err(|error| {
-            error.with_remedy("`registry::refuse_transfer` drops it; its sender can send it over a socket instead, to a receiver that accepts more (`ReceiveOptions`)")
+            error.with_remedy(
+                "drop it (`registry::refuse_transfer`), or have it sent over a socket (`ReceiveOptions`)",
+            )
         })?;
         // The policy of base pages lies on the object, that of hugetlb pages on each mapping.
         let placement = match record.page != PageSize::base() && !record.placement.is_default() {

@@ -140,10 +140,10 @@ impl TransferSocket {
 fn too_many_strangers() -> Error {
     Error::new(ErrorKind::Limit, "accept an area that another team has transferred")
         .with_facts(format!(
-            "{} descriptors of files that are not areas' memory came from other processes, and are kept open: closing one can block permanently on its file system",
+            "{} descriptors of other files came from other processes: closing them could block",
             sys::foreign::MAX_KEPT
         ))
-        .with_remedy("this process accepts nothing more: restart it, and find the process that sends them (`/proc/PID/fd` shows the files)")
+        .with_remedy("restart this process, which accepts nothing more; `/proc/PID/fd` shows the files")
 }
 
 /// What is first in line at a socket, and stays there; `None` if nothing is. What is not an offer

@@ -29,7 +29,7 @@ const UNKNOWN: i32 = -libc::EPERM;
 pub(in crate::residency) const WHAT: &str = "ask which node pages are on";
 /// What to do where it is forbidden.
 pub(in crate::residency) const MOVE_PAGES_FORBIDDEN: &str =
-    "the sandbox forbids it: containers need CAP_SYS_NICE or a seccomp profile that allows move_pages";
+    "the sandbox forbids it: containers need CAP_SYS_NICE, or a profile with move_pages";
 
 /// A part of an area, mapped here: its bytes `range` begin at `base`.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl Table {
                 match errno {
                     sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                     sys::Errno::ACCESS | sys::Errno::PERM => error(ErrorKind::NotPermitted).with_remedy(
-                        "a process that has changed its user is not dumpable: call prctl(PR_SET_DUMPABLE, 1) after that; or a sandbox forbids it",
+                        "after a change of user call prctl(PR_SET_DUMPABLE, 1); or a sandbox forbids it",
                     ),
                     _ => error(ErrorKind::System).with_remedy("/proc must be mounted"),
                 }
