@@ -2,8 +2,10 @@
 //! locked pages, addresses.
 
 use std::collections::BTreeMap;
-use std::fs;
 
+use areas_testing::descriptors::Descriptor;
+use areas_testing::fdinfo::Lock;
+use areas_testing::{Process, descriptors, fdinfo, maps, status};
 use serde::{Deserialize, Serialize};
 
 /// Each thing that is held, by what it is, and how many of it.
@@ -48,13 +50,10 @@ impl Held {
     }
 
     fn descriptors(&mut self) {
-        let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
         // The one through which we look is among them.
-        let targets: Vec<_> =
-            entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+        let all = descriptors::of(Process::Own).unwrap_or_default();
         let registry = std::env::var("AREAS_DIR").unwrap_or_default();
-        for target in targets {
-            let target = target.to_string_lossy();
+        for Descriptor { target, .. } in all {
             // "socket:[123]", "pipe:[123]": the number says nothing.
             let what = target.split(":[").next().unwrap_or_default();
             let what =
@@ -67,14 +66,10 @@ impl Held {
     }
 
     fn mappings(&mut self) {
-        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        for line in maps.lines() {
-            let mut words = line.split_ascii_whitespace();
-            let Some((start, end)) = words.next().and_then(|range| range.split_once('-')) else { continue };
-            let number = |text| usize::from_str_radix(text, 16).unwrap_or(0);
-            let len = number(end) - number(start);
-            let permissions = words.next().unwrap_or_default();
-            match words.nth(3) {
+        for vma in maps::of(Process::Own).unwrap_or_default() {
+            let (len, permissions) = (vma.range().len(), &vma.permissions);
+            // Whether it still has a name is not said.
+            match vma.path.split_ascii_whitespace().next() {
                 // Addresses that no process may access cost nothing: malloc takes 64 MiB of them
                 // for each thread.
                 None if permissions.starts_with("---") => {}
@@ -91,20 +86,13 @@ impl Held {
     }
 
     fn locks(&mut self) {
-        // Not /proc/locks, in which lines are missing or twice while others' come and go.
-        for entry in fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten() {
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            for line in text.lines().filter_map(|line| line.strip_prefix("lock:")) {
-                let words: Vec<&str> = line.split_ascii_whitespace().collect();
-                if let [_, kind, _, how, ..] = words[..] {
-                    self.add(format!("record lock {kind} {how}"), 1);
-                }
-            }
+        let all = fdinfo::all(Process::Own).unwrap_or_default();
+        for Lock { kind, access } in all.into_iter().flat_map(|info| info.locks) {
+            self.add(format!("record lock {kind} {access}"), 1);
         }
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
-        let kilobytes = locked.and_then(|text| text.trim().trim_end_matches(" kB").trim().parse().ok());
-        self.add("kB locked in RAM".to_owned(), kilobytes.unwrap_or(0));
+        let locked = status::of(Process::Own).ok().and_then(|status| status.bytes("VmLck"));
+        let bytes = locked.and_then(|bytes| i64::try_from(bytes).ok());
+        self.add("bytes locked in RAM".to_owned(), bytes.unwrap_or(0));
     }
 
     /// What is held here and not, or less, in `before`.

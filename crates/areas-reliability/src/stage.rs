@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use areas_testing::{descriptors, maps, processes};
 use tempfile::TempDir;
 
 /// Device and inode of a memory object.
@@ -72,40 +73,27 @@ fn names(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Whether a link in `/proc` leads to a memory object.
-pub(crate) fn is_object(link: &Path) -> bool {
-    fs::read_link(link).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:"))
+/// Whether what `/proc` shows so is a memory object.
+pub(crate) fn is_object(shown: &str) -> bool {
+    shown.starts_with("/memfd:")
 }
 
 /// The memory objects that a process has open or mapped, as the kernel shows them.
 pub(crate) fn objects_of(pid: u32) -> BTreeSet<Identity> {
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-        if is_object(&entry.path())
-            && let Ok(file) = fs::metadata(entry.path())
+    for descriptor in descriptors::of(pid).unwrap_or_default() {
+        if is_object(&descriptor.target)
+            && let Ok(file) = fs::metadata(&descriptor.path)
         {
             found.insert((file.dev(), file.ino()));
         }
     }
-    for line in fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default().lines() {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        if let [_, _, _, device, inode, path, ..] = words[..]
-            && path.starts_with("/memfd:")
-            && let Some((major, minor)) = device.split_once(':')
-            && let (Ok(major), Ok(minor), Ok(inode)) =
-                (u32::from_str_radix(major, 16), u32::from_str_radix(minor, 16), inode.parse())
-        {
-            found.insert((libc::makedev(major, minor), inode));
-        }
-    }
+    let mapped = maps::of(pid).unwrap_or_default();
+    found.extend(mapped.iter().filter(|vma| is_object(&vma.path)).map(|vma| (vma.device, vma.inode)));
     found
 }
 
 /// The processes that still have one of some objects: of the whole machine.
 pub(crate) fn holders_of(objects: &BTreeSet<Identity>) -> Vec<u32> {
-    names(Path::new("/proc"))
-        .into_iter()
-        .filter_map(|name| name.parse().ok())
-        .filter(|&pid| !objects_of(pid).is_disjoint(objects))
-        .collect()
+    processes().into_iter().filter(|&pid| !objects_of(pid).is_disjoint(objects)).collect()
 }

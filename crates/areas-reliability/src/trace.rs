@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use areas_testing::stat;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
@@ -77,8 +78,7 @@ struct Watchdog {
 
 /// The state of a process, as `/proc/PID/stat` has it.
 pub(crate) fn state_of(pid: u32) -> char {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next().unwrap_or('?')
+    stat::of(pid).map_or('?', |stat| stat.state)
 }
 
 impl Watchdog {

@@ -54,7 +54,9 @@ impl Watch {
     }
 
     fn add_one(&mut self, path: &Path, but: &impl Fn(Identity) -> bool) -> Result<()> {
-        if !is_object(path) {
+        let Ok(target) = fs::read_link(path) else { return Ok(()) };
+        let target = target.to_string_lossy();
+        if !is_object(&target) {
             return Ok(());
         }
         let Ok(file) = fs::metadata(path) else { return Ok(()) };
@@ -62,11 +64,10 @@ impl Watch {
         if but(identity) {
             return Ok(());
         }
-        let what =
-            match fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("areas table")) {
-                true => What::Table,
-                false => What::Area,
-            };
+        let what = match target.contains("areas table") {
+            true => What::Table,
+            false => What::Area,
+        };
         match self.inotify.add_watch(path, AddWatchFlags::IN_DELETE_SELF) {
             Ok(watch) => drop(self.alive.insert(watch, (what, identity))),
             Err(Errno::ENOENT | Errno::EACCES | Errno::EPERM) => {}

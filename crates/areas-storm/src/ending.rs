@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use areas::{Area, Shared, registry};
+use areas_testing::{Process, descriptors, processes};
 
 use crate::finding::Rule;
 use crate::sabotage::Sabotage;
@@ -60,15 +61,15 @@ pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
     if let Err(error) = registry::list() {
         storm.findings.report(Rule::Error, "the supervisor, at the end", &format!("list: {error:#}"));
     }
-    let tables = crate::proc::tables_of("self");
+    let tables = crate::proc::tables_of(Process::Own);
     let own = if storm.options.sabotage == Some(Sabotage::Holder) { 2 } else { 0 };
     if tables > own {
         found(&format!(
             "all processes are dead and {tables} tables are still open or mapped by a reader that has looked since"
         ));
     }
-    for process in crate::proc::processes() {
-        for object in crate::proc::tagged_objects_of(&process.to_string(), &storm.tag) {
+    for process in processes() {
+        for object in crate::proc::tagged_objects_of(process.into(), &storm.tag) {
             found(&format!("process {process} still has an object of the storm: {object}"));
         }
     }
@@ -92,7 +93,7 @@ pub(crate) fn check(storm: &Storm, used: u64) -> Result<Remains> {
     let (links, bytes_of_files, odd) = what_remains(&folder);
     odd.iter().for_each(|odd| found(odd));
     next_start(storm, &folder);
-    let descriptors = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let descriptors = descriptors::count(Process::Own).unwrap_or(0);
     Ok(Remains { used, memory_before: storm.memory_before, memory_after, links, bytes_of_files, descriptors })
 }
 

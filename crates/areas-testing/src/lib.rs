@@ -11,6 +11,7 @@
 //! | [`status`] | `/proc/PID/status` | what a process may and has |
 //! | [`stat`] | `/proc/PID/stat` | whether it lives, runs, whose child it is |
 //! | [`descriptors`] | `/proc/PID/fd` | what it has open |
+//! | [`fdinfo`] | `/proc/PID/fdinfo` | how it has that open, and locks on it |
 //! | [`sysctl`] | `/proc/sys` | limits of the machine |
 //!
 //! Besides, [`skipped`] says aloud what could not be checked.
@@ -20,6 +21,7 @@
 //! so: nothing is kept open, and what looks for one mapping holds no list of all.
 
 pub mod descriptors;
+pub mod fdinfo;
 pub mod maps;
 pub mod meminfo;
 pub mod numa_maps;

@@ -16,6 +16,8 @@ pub struct Vma {
     pub permissions: String,
     /// Where in the file or object it begins, in bytes.
     pub offset: u64,
+    /// The device of the file or object, as `stat` has it; 0 where there is none.
+    pub device: u64,
     /// Of the file or object; 0 where there is none.
     pub inode: u64,
     /// The file's path, or a memory object's name (`/memfd:area:NAME (deleted)`), or what the
@@ -31,9 +33,12 @@ impl Vma {
         let [start, end] = [start, end].map(|hex| usize::from_str_radix(hex, 16));
         let permissions = words.next()?.to_owned();
         let offset = u64::from_str_radix(words.next()?, 16).ok()?;
-        let inode = words.nth(1)?.parse().ok()?;
+        let (major, minor) = words.next()?.split_once(':')?;
+        let [major, minor] = [major, minor].map(|hex| u32::from_str_radix(hex, 16));
+        let device = rustix::fs::makedev(major.ok()?, minor.ok()?);
+        let inode = words.next()?.parse().ok()?;
         let path = words.next().unwrap_or_default().trim_start().to_owned();
-        Some(Self { start: start.ok()?, end: end.ok()?, permissions, offset, inode, path })
+        Some(Self { start: start.ok()?, end: end.ok()?, permissions, offset, device, inode, path })
     }
 
     /// Its addresses.
@@ -87,7 +92,7 @@ mod tests {
 
     #[test]
     fn lines_are_read() {
-        let text = "7f00-7f10 rw-s 00002000 00:01 4711       /memfd:area:a b (deleted)\n\
+        let text = "7f00-7f10 rw-s 00002000 00:1f 4711       /memfd:area:a b (deleted)\n\
                     7f10-7f20 ---p 00000000 00:00 0 \n7f20-7f21 r-xp 00000000 00:00 0          [vdso]\n";
         let [area, reserved, vdso] = all(text).collect::<Vec<_>>().try_into().unwrap();
         let expected = Vma {
@@ -95,11 +100,13 @@ mod tests {
             end: 0x7f10,
             permissions: "rw-s".into(),
             offset: 0x2000,
+            device: rustix::fs::makedev(0, 0x1f),
             inode: 4711,
             path: "/memfd:area:a b (deleted)".into(),
         };
         assert_eq!(area, expected);
-        assert_eq!((reserved.permissions.as_str(), reserved.inode, reserved.path.as_str()), ("---p", 0, ""));
+        assert_eq!((reserved.permissions.as_str(), reserved.path.as_str()), ("---p", ""));
+        assert_eq!((reserved.device, reserved.inode), (0, 0));
         assert_eq!(vdso.path, "[vdso]");
         assert!(area.is_area() && !vdso.is_area() && !is_area("/memfd:areas table (deleted)"));
         assert_eq!(Vma::parse("no mapping"), None);

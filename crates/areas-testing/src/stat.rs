@@ -13,6 +13,8 @@ pub struct Stat {
     pub session: u32,
     /// Its terminal; 0 without one.
     pub terminal: i32,
+    /// What the kernel notes of it: `PF_…` in its `sched.h`.
+    pub flags: u32,
     /// Threads that live.
     pub threads: u32,
     /// When it started, in clock ticks since boot.
@@ -29,6 +31,13 @@ impl Stat {
     pub fn is_stopped(&self) -> bool {
         self.state == 'T'
     }
+
+    /// Whether the kernel is tearing it down, or has done so.
+    pub fn is_exiting(&self) -> bool {
+        /// `PF_EXITING`
+        const EXITING: u32 = 4;
+        matches!(self.state, 'Z' | 'X') || self.flags & EXITING != 0
+    }
 }
 
 /// The name in parentheses may have blanks and parentheses in it: what counts is behind the last.
@@ -39,6 +48,7 @@ fn parse(text: &str) -> Option<Stat> {
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         terminal: fields.get(4)?.parse().ok()?,
+        flags: fields.get(6)?.parse().ok()?,
         threads: fields.get(17)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
     })
@@ -51,10 +61,19 @@ mod tests {
     #[test]
     fn names_may_have_anything_in_them() {
         let text = "12 (a) Z 1 () T 7 12 11 34816 -1 4194304 1 2 3 4 5 6 7 8 20 0 3 0 4711 1 2";
-        let expected =
-            Stat { state: 'T', parent: 7, session: 11, terminal: 34816, threads: 3, start_time: 4711 };
+        let expected = Stat {
+            state: 'T',
+            parent: 7,
+            session: 11,
+            terminal: 34816,
+            flags: 0x40_0000,
+            threads: 3,
+            start_time: 4711,
+        };
         assert_eq!(parse(text), Some(expected));
-        assert!(expected.is_stopped());
+        assert!(expected.is_stopped() && !expected.is_exiting());
+        assert!(Stat { flags: 0x40_0004, ..expected }.is_exiting());
+        assert!(Stat { state: 'Z', ..expected }.is_exiting());
         assert_eq!(parse("12 (a) Z 1"), None);
     }
 
@@ -62,7 +81,7 @@ mod tests {
     fn this_process_lives() {
         let own = of(Process::Own).unwrap();
         assert_eq!(own.parent, std::os::unix::process::parent_id());
-        assert!(own.threads > 0 && !own.is_stopped());
+        assert!(own.threads > 0 && !own.is_stopped() && !own.is_exiting());
         // The highest number there can be, and one.
         assert_eq!(of(1 << 22 | 1), None);
     }

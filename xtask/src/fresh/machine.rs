@@ -17,6 +17,11 @@ pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
+pub(super) fn is_debian() -> bool {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    text.lines().any(|line| line == "ID=debian" || line == "ID=\"debian\"")
+}
+
 /// This machine's Debian release.
 pub(super) fn suite() -> String {
     suite_of(&fs::read_to_string("/etc/os-release").unwrap_or_default())

@@ -91,25 +91,47 @@ fn run(options: &Options) -> Result<Vec<String>> {
     let suite = options.suite.clone().unwrap_or_else(machine::suite);
     let root = Root::prepare(&suite, options.renew, options.resume, options.keep)?;
     clone(&root.path().join(CLONE), options.resume)?;
-    let mut failed = Vec::new();
     let commands = if options.packages {
         packages(&root)?
     } else {
         wanted(&fs::read_to_string(root.path().join(CLONE).join("README.md"))?, options)?
     };
+    follow(&root, options.chroot, &toolchain()?, &commands)
+}
+
+/// Runs commands in the root, with the toolchain of that folder; those that failed.
+fn follow(root: &Root, chroot: bool, toolchain: &Path, commands: &[String]) -> Result<Vec<String>> {
+    let mut failed = Vec::new();
     for command in commands {
         eprintln!("==> fresh: {command}");
         let start = Instant::now();
-        let status = enter(&root, options.chroot, &command)?.status().context("cannot run unshare")?;
+        let status = enter(root, chroot, toolchain, command).status().context("cannot run unshare")?;
         let seconds = start.elapsed().as_secs_f64();
         if status.success() {
             eprintln!("<== fresh: {command}: passed in {seconds:.0} s");
         } else {
             eprintln!("<== fresh: {command}: FAILED in {seconds:.0} s ({status})");
-            failed.push(command);
+            failed.push(command.clone());
         }
     }
     Ok(failed)
+}
+
+/// Installs these packages with apt in a new root of this machine's Debian that has no Rust, uses
+/// what they bring, and removes them. `Err` is why there is no such root.
+pub(crate) fn try_packages(debs: &[&PathBuf]) -> Result<Vec<String>> {
+    ensure!(machine::is_root(), "only root can make a Debian root and namespaces");
+    ensure!(machine::is_debian(), "the packages are for the Debian that they are built on, and this is none");
+    let root = Root::prepare(&machine::suite(), false, false, false)?;
+    let folder = root.path().join("root/debs");
+    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(root.path().join(CLONE))?;
+    for deb in debs {
+        let name = deb.file_name().context("a package has no name")?;
+        fs::copy(deb, folder.join(name)).with_context(|| format!("cannot copy {}", deb.display()))?;
+    }
+    // In place of a toolchain: the empty folder where it would be.
+    follow(&root, false, &root.path().join(TOOLCHAIN), &install_and_use(&root, "/root/debs")?)
 }
 
 /// What is committed, as a clone gets it.
@@ -140,14 +162,20 @@ fn clone(folder: &Path, resume: bool) -> Result<()> {
 
 /// What a user does with a package archive and without Rust, once the packages are made.
 fn packages(root: &Root) -> Result<Vec<String>> {
-    let program = readme::programs()?.into_iter().find(|program| program.interface == "areas");
-    program.context("the README has no program for areas.h")?.write(&root.path().join("root"))?;
     // The root has no git to ask.
     let epoch = dist::epoch()?;
+    let mut commands = vec![format!("SOURCE_DATE_EPOCH={epoch} cargo xtask dist")];
+    commands.extend(install_and_use(root, "./target/dist")?);
+    Ok(commands)
+}
+
+/// What is done with the packages of that folder of the root.
+fn install_and_use(root: &Root, folder: &str) -> Result<Vec<String>> {
+    let program = readme::programs()?.into_iter().find(|program| program.interface == "areas");
+    program.context("the README has no program for areas.h")?.write(&root.path().join("root"))?;
     let apt = "apt-get install --yes --no-install-recommends";
     Ok(vec![
-        format!("SOURCE_DATE_EPOCH={epoch} cargo xtask dist"),
-        format!("apt-get update && {apt} pkg-config ./target/dist/*.deb"),
+        format!("apt-get update && {apt} pkg-config {folder}/*.deb"),
         "cd / && cc -Wall -Werror root/readme-areas.c -o root/program $(pkg-config --cflags --libs areas) && root/program".into(),
         "cd / && areas tour".into(),
         "apt-get remove --yes areas libareas0 libareas-dev && ! ls /usr/lib/libareas* /usr/bin/areas".into(),
@@ -191,14 +219,14 @@ fn commands(readme: &str) -> Vec<String> {
 }
 
 /// `command` in the root, in namespaces that end with this process.
-fn enter(root: &Root, chroot: bool, command: &str) -> Result<Command> {
+fn enter(root: &Root, chroot: bool, toolchain: &Path, command: &str) -> Command {
     let way = if chroot { "chroot" } else { "pivot" };
     // Whoever starts it dies: it is killed, and the namespaces' first process with it, and then all
     // in them.
     let mut entering = Command::new("setpriv");
     entering.args(["--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]);
     entering.args(["sh", "-c", ENTER, "enter.sh", way]);
-    entering.arg(root.path()).arg(toolchain()?).arg(TOOLCHAIN).arg(format!("/{CLONE}"));
+    entering.arg(root.path()).arg(toolchain).arg(TOOLCHAIN).arg(format!("/{CLONE}"));
     // Nor does whoever starts this in the background ignore signals there.
     entering.args(["env", "-i", "--default-signal", "HOME=/root", "USER=root", "LOGNAME=root"]);
     entering
@@ -207,7 +235,7 @@ fn enter(root: &Root, chroot: bool, command: &str) -> Result<Command> {
         entering.arg(format!("{name}={value}"));
     }
     entering.args(["sh", "-c", command]).stdin(Stdio::null());
-    Ok(entering)
+    entering
 }
 
 /// The toolchain that this was built with.

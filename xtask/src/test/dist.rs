@@ -1,6 +1,6 @@
 //! What `cargo xtask dist` makes is what was meant: made twice it is the same; the archive works
-//! from where it is unpacked; the Debian packages install with what this machine has, and programs
-//! are built and run with what they bring.
+//! from where it is unpacked; the Debian packages install with what this machine has, and in a new
+//! Debian root by apt; and programs are built and run with what they bring.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use areas_ctest::readme;
 
 use super::counts::Counts;
 use super::{Done, Run};
-use crate::{dist, process};
+use crate::{dist, fresh, process};
 
 /// The step. It takes what the install step has built.
 pub(super) fn run(run: &Run) -> Result<Done> {
@@ -40,6 +40,17 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         install(run, &root, &debs)?;
         use_it(run, &work, &root.join("usr"), Some(&root))?;
         passed += 1;
+        // apt, and a system that has nothing of ours and no Rust.
+        match fresh::try_packages(&debs) {
+            Ok(failed) => {
+                ensure!(failed.is_empty(), "in a new Debian root: {}", failed.join("; "));
+                passed += 1;
+            }
+            Err(error) => {
+                eprintln!("dist: SKIPPED: a new Debian root: {error:#}");
+                run.skips.note("dist: packages in a new Debian root", &format!("{error:#}"))?;
+            }
+        }
     } else {
         eprintln!("dist: SKIPPED: Debian packages: dpkg-deb is not here");
         run.skips.note("dist: Debian packages", "dpkg-deb is not here")?;

@@ -68,7 +68,7 @@ pub(super) struct State<T: Send + 'static> {
 /// Makes an allocator of ours over an area.
 ///
 /// # Safety
-/// As for C: NULL or a place for a pointer; NULL or an area that outlives the allocator, with the
+/// NULL or a place for a pointer; NULL or an area that outlives the allocator, with the
 /// options that its mmap takes.
 pub(super) unsafe fn create<T: Send + 'static>(
     out: *mut *mut Allocator,
@@ -105,7 +105,7 @@ pub(super) unsafe fn create<T: Send + 'static>(
 /// Ends an allocator of ours, once `release` has unmapped what it had mapped.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator, which nothing uses again where this
+/// NULL, or a place that has NULL or an allocator, which nothing uses again where this
 /// succeeds. Only allocators of this type have these operations.
 pub(super) unsafe fn destroy<T: Send + 'static>(
     allocator: *mut *mut Allocator,

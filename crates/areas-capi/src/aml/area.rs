@@ -91,7 +91,7 @@ pub(super) unsafe fn operation<O, F>(
 /// Maps from an area. Mapping no bytes is not an error: NULL, with `aml_errno` as it was.
 ///
 /// # Safety
-/// As for C: an area or NULL, and the options that its mmap takes.
+/// An area or NULL, and the options that its mmap takes.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_area_mmap(
     area: *const Area,
@@ -115,7 +115,7 @@ pub(super) unsafe extern "C" fn aml_area_mmap(
 /// Releases what was mapped. NULL and no bytes are nothing to do.
 ///
 /// # Safety
-/// As for C: an area or NULL, and what it mapped.
+/// An area or NULL, and what it mapped.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_area_munmap(area: *const Area, start: *mut c_void, size: usize) -> c_int {
     guarded(broken(), || {
@@ -135,7 +135,7 @@ pub(super) unsafe extern "C" fn aml_area_munmap(area: *const Area, start: *mut c
 /// Prints what an area is, each line behind a prefix (NULL is none).
 ///
 /// # Safety
-/// As for C: a stream, NULL or a string, an area or NULL.
+/// A stream, NULL or a string, an area or NULL.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_fprintf(
     stream: *mut libc::FILE,

@@ -22,7 +22,7 @@ static mut aml_allocator_area_ops: Ops = Ops {
 };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its
+/// NULL or a place for a pointer, an area that outlives the allocator, the options of its
 /// mmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_create(
@@ -41,7 +41,7 @@ unsafe extern "C" fn aml_allocator_area_create(
 /// Unmaps all that is still out.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator that nothing uses again.
+/// NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
@@ -53,7 +53,7 @@ unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) 
 }
 
 /// # Safety
-/// As for C: the data of such an allocator.
+/// The data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *mut c_void {
     let take = |state: &State<Table>| {
@@ -70,7 +70,7 @@ unsafe extern "C" fn aml_allocator_area_alloc(data: *mut Data, size: usize) -> *
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and what it gave, which nothing uses again.
+/// The data of such an allocator, and what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| {

@@ -103,7 +103,7 @@ static mut aml_allocator_buddy_ops: Ops = Ops {
 };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its
+/// NULL or a place for a pointer, an area that outlives the allocator, the options of its
 /// mmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_create(
@@ -124,7 +124,7 @@ unsafe extern "C" fn aml_allocator_buddy_create(
 /// Refuses as long as anything is out.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator that nothing uses again.
+/// NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
@@ -153,7 +153,7 @@ unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator)
 }
 
 /// # Safety
-/// As for C: the data of such an allocator.
+/// The data of such an allocator.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size: usize) -> *mut c_void {
     let take = |state: &State<Table>| {
@@ -164,7 +164,7 @@ pub(super) unsafe extern "C" fn aml_allocator_buddy_alloc(data: *mut Data, size:
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and what it gave, which nothing uses again.
+/// The data of such an allocator, and what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back =
@@ -175,7 +175,7 @@ pub(super) unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start:
 }
 
 /// # Safety
-/// As for C: the data of such an allocator.
+/// The data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usize) -> *mut Chunk {
     guarded(std::ptr::null_mut(), || {
@@ -189,7 +189,7 @@ unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usiz
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and a chunk that it gave, which nothing uses again.
+/// The data of such an allocator, and a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut Chunk) -> c_int {
     guarded(broken(), || {

@@ -57,7 +57,7 @@ unsafe fn table<'a>(allocator: *const Allocator) -> Option<(&'a Ops, *mut Data)>
 }
 
 /// # Safety
-/// As for C: NULL or an allocator.
+/// NULL or an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c_void {
     // The short way to our own, which is asked for often.
@@ -79,7 +79,7 @@ unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c
 }
 
 /// # Safety
-/// As for C: NULL or an allocator, NULL or what it gave, which nothing uses again.
+/// NULL or an allocator, NULL or what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> c_int {
     // SAFETY: NULL or an allocator (the caller's promise).
@@ -103,7 +103,7 @@ unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> 
 }
 
 /// # Safety
-/// As for C: NULL or an allocator.
+/// NULL or an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: usize) -> *mut Chunk {
     guarded(std::ptr::null_mut(), || {
@@ -117,7 +117,7 @@ unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: 
 }
 
 /// # Safety
-/// As for C: NULL or an allocator, NULL or a chunk that it gave, which nothing uses again.
+/// NULL or an allocator, NULL or a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: *mut Chunk) -> c_int {
     guarded(broken(), || {

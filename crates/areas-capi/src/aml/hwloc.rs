@@ -113,7 +113,7 @@ unsafe fn asked(data: *const HwlocData) -> Result<Asked> {
 }
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, NULL or a set of hwloc's.
+/// NULL or a place for a pointer, NULL or a set of hwloc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_create(
     out: *mut *mut Area,
@@ -161,7 +161,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
 }
 
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an area that was made.
+/// NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_destroy(area: *mut *mut Area) {
     guarded((), || {
@@ -185,7 +185,7 @@ unsafe extern "C" fn aml_area_hwloc_destroy(area: *mut *mut Area) {
 /// Maps and places. The options mean nothing, as in AML.
 ///
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_mmap(
     data: *const Data,
@@ -205,7 +205,7 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
 }
 
 /// # Safety
-/// As for C: what was mapped, and nothing uses it again.
+/// What was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
@@ -213,7 +213,7 @@ unsafe extern "C" fn aml_area_hwloc_munmap(_data: *const Data, start: *mut c_voi
 }
 
 /// # Safety
-/// As for C: NULL or an hwloc area.
+/// NULL or an hwloc area.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_check_binding(
     area: *const Area,
@@ -231,7 +231,7 @@ unsafe extern "C" fn aml_area_hwloc_check_binding(
 }
 
 /// # Safety
-/// As for C: NULL or an area's data, a stream, NULL or a string.
+/// NULL or an area's data, a stream, NULL or a string.
 unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
     guarded(broken(), || {
         // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with

@@ -137,7 +137,7 @@ static mut aml_area_linux: Area =
     Area { ops: &raw const aml_area_linux_ops, data: (&raw const aml_area_linux_data_default).cast() };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, NULL or a bitmap.
+/// NULL or a place for a pointer, NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_create(
     out: *mut *mut Area,
@@ -153,7 +153,7 @@ unsafe extern "C" fn aml_area_linux_create(
 }
 
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an area that was made.
+/// NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_destroy(area: *mut *mut Area) {
     // SAFETY: `area` is NULL, or a place with NULL or an area that `make` made with these types
@@ -214,7 +214,7 @@ pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_i
 }
 
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
@@ -242,7 +242,7 @@ pub(super) fn check(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_
 }
 
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_check_binding(
     data: *const LinuxData,
@@ -271,7 +271,7 @@ unsafe fn wanted(size: usize, options: *const Options) -> range::Mmap {
 /// Maps, and does not place.
 ///
 /// # Safety
-/// As for C: NULL or the options of a linux area; with MAP_FIXED, the range is the caller's.
+/// NULL or the options of a linux area; with MAP_FIXED, the range is the caller's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_mmap(
     _data: *const Data,
@@ -293,7 +293,7 @@ unsafe extern "C" fn aml_area_linux_mmap(
 /// Maps and places: what `aml_area_mmap` does with a linux area.
 ///
 /// # Safety
-/// As for C: NULL or an area's data, NULL or the options of a linux area; with MAP_FIXED, the range
+/// NULL or an area's data, NULL or the options of a linux area; with MAP_FIXED, the range
 /// is the caller's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_mmap_mbind(
@@ -385,7 +385,7 @@ unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
 }
 
 /// # Safety
-/// As for C: what was mapped, and nothing uses it again.
+/// What was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
@@ -408,7 +408,7 @@ pub(super) unsafe fn unmap(start: *mut c_void, size: usize) -> c_int {
 }
 
 /// # Safety
-/// As for C: NULL or an area's data, a stream, NULL or a string.
+/// NULL or an area's data, a stream, NULL or a string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_fprintf(
     data: *const Data,

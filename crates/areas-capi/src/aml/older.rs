@@ -88,7 +88,7 @@ static mut aml01_area_linux: Area<Ops> =
     Area { ops: &raw const aml01_area_linux_ops, data: (&raw const aml01_area_linux_data_default).cast() };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, NULL or a bitmap.
+/// NULL or a place for a pointer, NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_create(
     out: *mut *mut Area<Ops>,
@@ -111,7 +111,7 @@ unsafe extern "C" fn aml01_area_linux_create(
 /// is the program's.
 ///
 /// # Safety
-/// As for C: NULL or an area whose data is NULL or a place for such data, which need not be filled
+/// NULL or an area whose data is NULL or a place for such data, which need not be filled
 /// in; NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_init(
@@ -157,7 +157,7 @@ unsafe extern "C" fn aml01_area_linux_init(
 /// program's.
 ///
 /// # Safety
-/// As for C: NULL or an area whose data is NULL or was initialised.
+/// NULL or an area whose data is NULL or was initialised.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_fini(area: *mut Area<Ops>) {
     guarded((), || {
@@ -199,7 +199,7 @@ unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
 }
 
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
@@ -208,7 +208,7 @@ unsafe extern "C" fn aml01_area_linux_mbind(data: *mut LinuxData, start: *mut c_
 }
 
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_check_binding(
     data: *const LinuxData,
@@ -229,7 +229,7 @@ fn wanted(data: &LinuxData, hint: *mut c_void, size: usize) -> Result<range::Mma
 /// Maps, and does not place.
 ///
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_mmap(data: *const Data, hint: *mut c_void, size: usize) -> *mut c_void {
     guarded(std::ptr::null_mut(), || {
@@ -248,7 +248,7 @@ unsafe extern "C" fn aml01_area_linux_mmap(data: *const Data, hint: *mut c_void,
 /// Maps and places: what `aml_area_mmap` does with a linux area.
 ///
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_mmap_mbind(
     data: *const Data,
@@ -275,7 +275,7 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
 }
 
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an area that was made.
+/// NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
     // SAFETY: `area` is NULL, or a place with NULL or an area that `make` made with these types
@@ -284,7 +284,7 @@ unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
 }
 
 /// # Safety
-/// As for C: what was mapped, and nothing uses it again.
+/// What was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
@@ -294,7 +294,7 @@ unsafe extern "C" fn aml01_area_linux_munmap(_data: *const Data, start: *mut c_v
 /// Maps from an area, if possible at the address that `hint` points to.
 ///
 /// # Safety
-/// As for C: an area or NULL, NULL or a place that has an address.
+/// An area or NULL, NULL or a place that has an address.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_mmap(
     area: *const Area<Ops>,
@@ -319,7 +319,7 @@ unsafe extern "C" fn aml01_area_mmap(
 /// Releases what was mapped. NULL and no bytes are nothing to do.
 ///
 /// # Safety
-/// As for C: an area or NULL, and what it mapped.
+/// An area or NULL, and what it mapped.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_munmap(area: *const Area<Ops>, start: *mut c_void, size: usize) -> c_int {
     guarded(broken(), || {

@@ -147,7 +147,7 @@ unsafe fn begun(out: *mut *mut Area) -> Result<(), c_int> {
 /// by an object of hwloc's, whose CPUs the header's `aml_area_hwloc_preferred_create` looks up.)
 ///
 /// # Safety
-/// As for C: NULL or a place for a pointer, NULL or a set of hwloc's.
+/// NULL or a place for a pointer, NULL or a set of hwloc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_ranked_create(
     out: *mut *mut Area,
@@ -179,7 +179,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
 /// Nodes as seen from the node that the calling thread is bound to.
 ///
 /// # Safety
-/// As for C: NULL or a place for a pointer.
+/// NULL or a place for a pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, kind: c_uint) -> c_int {
     guarded(broken(), || {
@@ -213,7 +213,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, 
 }
 
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an area that was made.
+/// NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_destroy(area: *mut *mut Area) -> c_int {
     guarded(broken(), || {
@@ -251,7 +251,7 @@ unsafe fn order(data: *const RankedData) -> Result<Vec<Node>> {
 /// Maps, and fills the nodes one after the other. The options mean nothing, as in AML.
 ///
 /// # Safety
-/// As for C: NULL or an area's data.
+/// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
     data: *const Data,
@@ -278,7 +278,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
 }
 
 /// # Safety
-/// As for C: what was mapped, and nothing uses it again.
+/// What was mapped, and nothing uses it again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
     _data: *const Data,
@@ -290,7 +290,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
 }
 
 /// # Safety
-/// As for C: NULL or an area's data, a stream, NULL or a string.
+/// NULL or an area's data, a stream, NULL or a string.
 unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
     guarded(broken(), || {
         // SAFETY: `data` is NULL, or the data of an area of these functions (the caller).

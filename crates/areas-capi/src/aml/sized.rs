@@ -76,7 +76,7 @@ static mut aml_allocator_sized_ops: Ops = Ops {
 };
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, an area that outlives the allocator, the options of its
+/// NULL or a place for a pointer, an area that outlives the allocator, the options of its
 /// mmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_create(
@@ -106,7 +106,7 @@ unsafe extern "C" fn aml_allocator_sized_create(
 /// Unmaps all pools, whether their chunks were released or not.
 ///
 /// # Safety
-/// As for C: NULL, or a place that has NULL or an allocator that nothing uses again.
+/// NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator) -> c_int {
     guarded(broken(), || {
@@ -124,7 +124,7 @@ unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator)
 }
 
 /// # Safety
-/// As for C: the data of such an allocator.
+/// The data of such an allocator.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size: usize) -> *mut c_void {
     let take = |state: &State<Table>| {
@@ -138,7 +138,7 @@ pub(super) unsafe extern "C" fn aml_allocator_sized_alloc(data: *mut Data, size:
 }
 
 /// # Safety
-/// As for C: the data of such an allocator, and what it gave, which nothing uses again.
+/// The data of such an allocator, and what it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_allocator_sized_free(data: *mut Data, start: *mut c_void) -> c_int {
     let give_back = |state: &State<Table>, start| state.table.with(|table| table.give_back(start));

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use areas_testing::{smaps, status};
+use areas_testing::{descriptors, smaps, status};
 use rustix::process::Signal;
 
 use crate::harness::{Ran, Registry, bytes_of, skipped, within};
@@ -320,9 +320,8 @@ fn a_holder_holds_the_area_alone() {
     let file = registry.file_of("file", 100_000);
     let holder = registry.hold(["put", file.to_str().unwrap(), "--name", "x"]);
     let inode = fs::metadata(&file).unwrap().ino();
-    let descriptors = fs::read_dir(format!("/proc/{}/fd", holder.pid())).unwrap();
-    for descriptor in descriptors {
-        let target = fs::metadata(descriptor.unwrap().path());
+    for descriptor in descriptors::of(holder.pid()).unwrap() {
+        let target = fs::metadata(descriptor.path);
         assert!(target.is_ok_and(|target| target.ino() != inode));
     }
     let holders = registry.show("x")["holders"].clone();

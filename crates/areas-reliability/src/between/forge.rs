@@ -9,6 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use areas_testing::{Process, descriptors, maps};
 use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
@@ -50,6 +51,9 @@ const FIRST_BYTES: usize = 192;
 const REST_BYTES: usize = 288;
 const RECORD_BYTES: u64 = FIRST_BYTES as u64;
 
+/// How the kernel calls tables.
+pub(super) const TABLE: &str = "/memfd:areas table";
+
 /// A table that can be written: a part of this process's own memory, or a file.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -61,17 +65,14 @@ pub(super) struct Table {
 impl Table {
     /// The library's own in this process, which only its owner can write, by way of its memory.
     pub(super) fn own() -> Result<Self> {
-        let maps = fs::read_to_string("/proc/self/maps").context("/proc/self/maps")?;
-        let line = maps
-            .lines()
-            .find(|line| line.contains("/memfd:areas table") && line.contains(" rw-s "))
+        let maps = maps::of(Process::Own).context("/proc/self/maps")?;
+        let table = maps
+            .iter()
+            .find(|vma| vma.path.starts_with(TABLE) && vma.permissions == "rw-s")
             .context("this process has no table")?;
-        let (start, end) =
-            line.split(' ').next().and_then(|range| range.split_once('-')).context("a range")?;
-        let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
         let memory =
             File::options().read(true).write(true).open("/proc/self/mem").context("/proc/self/mem")?;
-        Ok(Table { memory, at: start, bytes: end - start })
+        Ok(Table { memory, at: table.start as u64, bytes: table.range().len() as u64 })
     }
 
     pub(super) fn try_clone(&self) -> Result<Table> {
@@ -184,17 +185,18 @@ impl Table {
     }
 }
 
+/// What a process has open, by how the kernel's name of it begins.
+pub(super) fn open_of(pid: u32, begins: &str) -> Result<Option<File>> {
+    let mut all = descriptors::of(pid)?.into_iter();
+    let found = all.find(|one| one.target.starts_with(begins));
+    Ok(found.map(|one| File::open(one.path)).transpose()?)
+}
+
 /// Offers a file to another team, at its transfer socket.
 pub(super) fn send_offer(team: u32, offer: &[u8], file: &OwnedFd) -> Result<()> {
-    let table = fs::read_dir(format!("/proc/{team}/fd"))?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| {
-            fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:areas table"))
-        })
-        .context("the team has no table")?;
+    let table = open_of(team, TABLE)?.context("the team has no table")?;
     let mut number = [0; 4];
-    File::open(table)?.read_exact_at(&mut number, header::TRANSFER_SOCKET)?;
+    table.read_exact_at(&mut number, header::TRANSFER_SOCKET)?;
     let number = u32::from_le_bytes(number).checked_sub(1).context("the team has no transfer socket")?;
     let socket = UnixDatagram::unbound()?;
     socket.connect(format!("/proc/{team}/fd/{number}"))?;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use areas::{ErrorKind, registry};
+use areas_testing::{Process, fdinfo};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
@@ -55,8 +56,8 @@ fn lock(database: &Path) -> Result<File> {
 }
 
 fn has_lock(file: &File) -> bool {
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap_or_default();
-    info.lines().any(|line| line.starts_with("lock:") && line.contains("POSIX"))
+    let info = fdinfo::of(Process::Own, file.as_raw_fd());
+    info.is_ok_and(|info| info.locks.iter().any(|lock| lock.kind == "POSIX"))
 }
 
 pub(super) fn main(name: &str, database: &Path) -> Result<bool> {

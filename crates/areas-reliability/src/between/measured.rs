@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::atomic::Ordering;
 
 use areas::{Area, Extent, Frozen, Lock, PageSize, Protection, Resizable, Shared};
+use areas_testing::{pagemap, smaps};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 
 use crate::operation::{checked, is};
@@ -96,12 +97,9 @@ fn lock(address: *const u8, size: usize, says: Lock) -> Result<(), String> {
     if says == Lock::None || size == 0 {
         return Ok(());
     }
-    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    let begins = format!("{:x}-", address.addr());
-    let of_it = smaps.lines().skip_while(|line| !line.starts_with(&begins));
-    let flags = of_it.clone().find_map(|line| line.strip_prefix("VmFlags:")).unwrap_or_default();
-    is(flags.split(' ').any(|flag| flag == "lo"), || {
-        format!("it says that it is locked ({says:?}), and the kernel: {flags}")
+    let measured = smaps::at(address.addr());
+    is(measured.as_ref().is_some_and(|one| one.has("lo")), || {
+        format!("it says that it is locked ({says:?}), and the kernel: {measured:?}")
     })?;
     if matches!(says, Lock::Contiguous | Lock::Low | Lock::Full32 | Lock::Contiguous32) {
         frames(address, size, says)?;
@@ -112,12 +110,7 @@ fn lock(address: *const u8, size: usize, says: Lock) -> Result<(), String> {
 /// Whether the page frames are as a lock demands, where they may be seen.
 fn frames(address: *const u8, size: usize, says: Lock) -> Result<(), String> {
     let page = PageSize::base().bytes();
-    let mut words = vec![0_u8; size.div_ceil(page) * 8];
-    let file = std::fs::File::open("/proc/self/pagemap").map_err(|error| error.to_string())?;
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut words, (address.addr() / page * 8) as u64)
-        .map_err(|error| error.to_string())?;
-    let frames: Vec<u64> =
-        words.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word) & ((1 << 55) - 1)).collect();
+    let frames = pagemap::frames(address.addr(), size);
     if frames.iter().all(|&frame| frame == 0) {
         // Who may not see them cannot say.
         return Ok(());

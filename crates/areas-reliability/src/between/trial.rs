@@ -12,6 +12,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use areas_testing::fdinfo;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -334,10 +335,9 @@ fn touches_stranger(pid: i32, call: &Call, strangers: &str, own: u64) -> Option<
         "close" | "dup3" => {
             let number = call.args[usize::from(name == "dup3")];
             let target = target_of(format!("/proc/{pid}/fd/{number}"));
-            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
-            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
-            let flags = i32::from_str_radix(flags.trim(), 8).unwrap_or(0);
-            (number != own && is_stranger(&target) && flags & libc::O_PATH == 0)
+            let info = |number| fdinfo::of(pid.cast_unsigned(), number).ok();
+            let flags = i32::try_from(number).ok().and_then(info).map_or(0, |info| info.flags);
+            (number != own && is_stranger(&target) && flags & libc::O_PATH.cast_unsigned() == 0)
                 .then(|| format!("it closes a stranger's file, {target}"))
         }
         _ => None,

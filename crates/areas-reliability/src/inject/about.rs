@@ -3,6 +3,7 @@
 use std::io::IoSliceMut;
 
 use anyhow::{Context as _, Result};
+use areas_testing::maps;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
@@ -68,14 +69,9 @@ pub(crate) fn text_at(pid: i32, address: u64) -> String {
 pub(super) fn code_of(pid: i32) -> Result<Vec<(u64, u64)>> {
     let program = std::fs::read_link(format!("/proc/{pid}/exe")).context("/proc/PID/exe")?;
     let program = program.to_string_lossy();
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).context("/proc/PID/maps")?;
-    let ours = maps.lines().filter(|line| line.ends_with(&*program) && line.contains(" r-xp "));
-    Ok(ours
-        .filter_map(|line| {
-            let (start, end) = line.split(' ').next()?.split_once('-')?;
-            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
-        })
-        .collect())
+    let maps = maps::of(pid.cast_unsigned()).context("/proc/PID/maps")?;
+    let ours = maps.iter().filter(|vma| vma.path == program && vma.permissions == "r-xp");
+    Ok(ours.map(|vma| (vma.start as u64, vma.end as u64)).collect())
 }
 
 #[cfg(test)]
@@ -100,10 +96,8 @@ mod tests {
     /// The program's name ends eight bytes before its stack, and nothing is mapped behind that.
     #[test]
     fn a_text_before_a_hole_is_read_as_far_as_it_goes() {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
-        let (_, end) = stack.split(' ').next().unwrap().split_once('-').unwrap();
-        let end = u64::from_str_radix(end, 16).unwrap();
+        let maps = maps::own();
+        let end = maps.iter().find(|vma| vma.path == "[stack]").unwrap().end as u64;
         let program = std::env::current_exe().unwrap();
         let program = program.file_name().unwrap().to_str().unwrap();
         let len = u64::try_from(program.len()).unwrap();

@@ -10,6 +10,7 @@ use anyhow::Result;
 use areas::{
     Address, Area, Frozen, Lock, PageSize, Pages, Protection, Received, Resizable, Shared, registry,
 };
+use areas_testing::maps;
 
 use super::joining::{is_found, published, unpublished};
 use super::pool::Pool;
@@ -119,10 +120,7 @@ pub(super) fn shrink() -> Result<Box<dyn Act>> {
 
 /// What the kernel says of the pages at an address: `rw-s`.
 fn permissions(area: *const u8) -> String {
-    let start = format!("{:x}-", area.addr());
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let line = maps.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
-    line.split(' ').nth(1).unwrap_or("none").to_owned()
+    maps::at(area.addr()).map_or("none".to_owned(), |vma| vma.permissions)
 }
 
 pub(super) fn protect() -> Result<Box<dyn Act>> {

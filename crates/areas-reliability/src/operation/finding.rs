@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use areas::registry::{self, Source};
 use areas::{AnyArea, Area, ErrorKind, Frozen, ReceiveOptions, Resizable, Shared};
+use areas_testing::{Process, descriptors};
 
 use super::joining::{is_bystanders, list_into};
 use super::{Act, With, checked, is};
@@ -146,16 +147,10 @@ pub(super) fn clone_read_only() -> Result<Box<dyn Act>> {
 
 /// The modes of the files of this process's areas of a name, as its descriptors show them.
 fn modes_of(name: &str) -> std::io::Result<Vec<u32>> {
-    let mut modes = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let path = entry?.path();
-        // That of this walk is closed by then.
-        let Ok(target) = std::fs::read_link(&path) else { continue };
-        if target.to_string_lossy().contains(&format!("memfd:area:{name}")) {
-            modes.push(std::fs::metadata(&path)?.mode() & 0o777);
-        }
-    }
-    Ok(modes)
+    let name = format!("memfd:area:{name}");
+    let all = descriptors::of(Process::Own)?;
+    let of_it = all.iter().filter(|one| one.target.contains(&name));
+    of_it.map(|one| Ok(std::fs::metadata(&one.path)?.mode() & 0o777)).collect()
 }
 
 /// By the first holder for reading only: before, other users could open its file for writing.

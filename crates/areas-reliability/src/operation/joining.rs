@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use areas::{Area, CreatedOrOpened, ErrorKind, Shared, registry};
+use areas_testing::{Process, descriptors};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork as fork_process};
 
@@ -91,9 +92,8 @@ pub(super) fn publish_first() -> Result<Box<dyn Act>> {
 /// The transfer sockets that this process has open, as the kernel shows them: sockets' files whose
 /// names are gone.
 fn transfer_sockets() -> usize {
-    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets.filter(|target| target.to_string_lossy().contains("/door-")).count()
+    let all = descriptors::of(Process::Own).unwrap_or_default();
+    all.iter().filter(|one| one.target.contains("/door-")).count()
 }
 
 pub(super) fn publish() -> Result<Box<dyn Act>> {

@@ -1,13 +1,12 @@
 //! New areas of every kind.
 
-use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use areas::{
-    Area, Lock, Mapping, NodeSet, PageSize, Pages, Policy, Private, Provider as _, Request, Resizable,
-    Shared, System,
+    Area, Lock, Mapping, NodeSet, Pages, Policy, Private, Provider as _, Request, Resizable, Shared, System,
 };
+use areas_testing::{pagemap, status};
 
 use super::pool::Pool;
 use super::{Act, With, checked, is};
@@ -109,9 +108,8 @@ pub(super) fn locked() -> Result<Box<dyn Act>> {
         },
         |area| {
             holds(area)?;
-            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-            let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap_or_default();
-            is(locked.trim() == "64 kB", || format!("locked in RAM are {}", locked.trim()))
+            let locked = status::own().bytes("VmLck");
+            is(locked == Some(SMALL as u64), || format!("locked in RAM are {locked:?} bytes"))
         },
     )
 }
@@ -133,22 +131,11 @@ pub(super) fn contiguous() -> Result<Box<dyn Act>> {
         |area| {
             holds(area)?;
             let Some(area) = area else { return Err("there is none".to_owned()) };
-            let frames = frames(area.as_ptr().addr(), SMALL)?;
+            let frames = pagemap::frames(area.as_ptr().addr(), SMALL);
             let adjacent = frames.windows(2).all(|pair| pair[1] == pair[0] + 1);
             is(adjacent, || format!("its frames are {frames:x?}"))
         },
     )
-}
-
-/// The page frames of a range that is in RAM: the low 55 bits of each word of `/proc/self/pagemap`.
-fn frames(start: usize, len: usize) -> Result<Vec<u64>, String> {
-    let page = PageSize::base().bytes();
-    let mut words = vec![0; len / page * 8];
-    let at = u64::try_from(start / page * 8).map_err(|error| error.to_string())?;
-    let pagemap = std::fs::File::open("/proc/self/pagemap").map_err(|error| error.to_string())?;
-    pagemap.read_exact_at(&mut words, at).map_err(|error| error.to_string())?;
-    let words = words.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
-    Ok(words.map(|word| word & ((1 << 55) - 1)).collect())
 }
 
 pub(super) fn huge() -> Result<Box<dyn Act>> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use areas::{ErrorKind, Protection, registry};
+use areas_testing::Process;
 
 use super::Worker;
 use super::family::THREADS;
@@ -173,7 +174,7 @@ impl Worker {
         }
         self.locks = None;
         self.slot.begin(Op::DropAll);
-        let mut left = crate::proc::objects_of("self");
+        let mut left = crate::proc::objects_of(Process::Own);
         left.retain(|object| !(self.orphans && object.contains(THREADS)));
         if !left.is_empty() {
             self.found(

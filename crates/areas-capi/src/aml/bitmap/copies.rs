@@ -10,7 +10,7 @@ use crate::aml::error::{SUCCESS, broken, invalid, no_memory, null};
 use crate::edge::guarded;
 
 /// # Safety
-/// As for C: both are NULL or bitmaps.
+/// Both are NULL or bitmaps.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_copy(to: *mut Bitmap, from: *const Bitmap) {
     // SAFETY: NULL or a bitmap (the caller's promise).
@@ -32,7 +32,7 @@ fn among(index: usize, size: usize) -> c_ulong {
 /// The first `size` bits of the array become the bitmap; its other bits are cleared.
 ///
 /// # Safety
-/// As for C: NULL or a bitmap, NULL or as many words as `size` bits take.
+/// NULL or a bitmap, NULL or as many words as `size` bits take.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_copy_from_ulong(map: *mut Bitmap, from: *const c_ulong, size: usize) {
     if map.is_null() || from.is_null() {
@@ -58,7 +58,7 @@ unsafe extern "C" fn aml_bitmap_copy_from_ulong(map: *mut Bitmap, from: *const c
 /// is.
 ///
 /// # Safety
-/// As for C: NULL or a bitmap, NULL or as many words as `size` bits take.
+/// NULL or a bitmap, NULL or as many words as `size` bits take.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_copy_to_ulong(map: *const Bitmap, to: *mut c_ulong, size: usize) {
     // SAFETY: NULL or a bitmap (the caller's promise).
@@ -82,7 +82,7 @@ unsafe extern "C" fn aml_bitmap_copy_to_ulong(map: *const Bitmap, to: *mut c_ulo
 /// NULL is the empty bitmap, as AML has it.
 ///
 /// # Safety
-/// As for C: NULL or a bitmap, NULL or a string.
+/// NULL or a bitmap, NULL or a string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_from_string(map: *mut Bitmap, text: *const c_char) -> c_int {
     guarded(broken(), || {
@@ -105,7 +105,7 @@ unsafe extern "C" fn aml_bitmap_from_string(map: *mut Bitmap, text: *const c_cha
 /// `[0110…]`, bit 0 first: to be given to `free`. NULL where there is no memory.
 ///
 /// # Safety
-/// As for C: NULL or a bitmap.
+/// NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_to_string(map: *const Bitmap) -> *mut c_char {
     guarded(std::ptr::null_mut(), || {
@@ -127,7 +127,7 @@ unsafe extern "C" fn aml_bitmap_to_string(map: *const Bitmap) -> *mut c_char {
 }
 
 /// # Safety
-/// As for C: NULL or a place for a pointer.
+/// NULL or a place for a pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_create(out: *mut *mut Bitmap) -> c_int {
     // SAFETY: `out` is NULL or a place for a pointer (the caller), and `EMPTY` is a bitmap.
@@ -137,7 +137,7 @@ unsafe extern "C" fn aml_bitmap_create(out: *mut *mut Bitmap) -> c_int {
 static EMPTY: Bitmap = Bitmap::EMPTY;
 
 /// # Safety
-/// As for C: NULL or a place for a pointer, NULL or a bitmap.
+/// NULL or a place for a pointer, NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_dup(out: *mut *mut Bitmap, from: *const Bitmap) -> c_int {
     if out.is_null() {
@@ -160,7 +160,7 @@ unsafe extern "C" fn aml_bitmap_dup(out: *mut *mut Bitmap, from: *const Bitmap) 
 }
 
 /// # Safety
-/// As for C: NULL or a place that has NULL or a bitmap of [`aml_bitmap_create`] or
+/// NULL or a place that has NULL or a bitmap of [`aml_bitmap_create`] or
 /// [`aml_bitmap_dup`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_destroy(map: *mut *mut Bitmap) {

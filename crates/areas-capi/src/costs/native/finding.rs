@@ -22,6 +22,7 @@ functions! {
     safe fn areas_forget_range(start: *mut c_void, length: usize) -> c_int;
     safe fn areas_join() -> c_int;
     safe fn areas_ensure_published() -> c_int;
+    safe fn areas_keep() -> c_int;
     fn areas_measure(
         area: *const c_void,
         residency: *mut c_void,
@@ -62,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(&["areas_resident", "areas_is_frozen"], ask_own),
     Row::new(&["areas_resident", "areas_is_frozen"], ask_others),
     Row::new(&["areas_forget_range"], forget_nothing),
-    Row::new(&["areas_join", "areas_ensure_published"], join),
+    Row::new(&["areas_join", "areas_ensure_published", "areas_keep"], join),
     Row::new(&["areas_measure"], measure),
     Row::new(&["areas_measure_id"], measure_id),
     Row::new(&["areas_measure_range"], measure_range),
@@ -206,9 +207,11 @@ fn join(sides: &mut Sides) {
     let edge = &mut || {
         done(areas_join());
         done(areas_ensure_published());
+        done(areas_keep());
     };
     sides.count(edge, &mut || {
         registry::join().unwrap();
+        registry::ensure_published().unwrap();
         registry::ensure_published().unwrap();
     });
 }

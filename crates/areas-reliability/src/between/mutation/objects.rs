@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd as _;
 use anyhow::{Context as _, Result};
 use rustix::fs::{OFlags, SealFlags};
 
+use super::super::forge;
 use super::super::looking::{By, Offer};
 use super::super::peer::{self, Peer, Scene};
 use super::{BROUGHT, How, Mutation, REGISTRY, new, own};
@@ -127,7 +128,7 @@ pub(super) static ALL: [Mutation; 32] = [
         peer.replace(reopened(peer, OFlags::RDONLY)?)
     }),
     number("number-lookers-table", "its number leads to the looker's own table", |peer| {
-        peer.replace(lookers(peer, "/memfd:areas table")?)
+        peer.replace(lookers(peer, forge::TABLE)?)
     }),
     number("number-lookers-area", "its number leads to the looker's own area", |peer| {
         peer.replace(lookers(peer, "/memfd:area:")?)
@@ -136,10 +137,5 @@ pub(super) static ALL: [Mutation; 32] = [
 
 /// What the looker has open, by what the kernel calls it.
 fn lookers(peer: &Peer, begins: &str) -> Result<File> {
-    let path = std::fs::read_dir(format!("/proc/{}/fd", peer.looker()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with(begins)))
-        .with_context(|| format!("the looker has no {begins}"))?;
-    Ok(File::open(path)?)
+    forge::open_of(peer.looker(), begins)?.with_context(|| format!("the looker has no {begins}"))
 }
