@@ -209,7 +209,7 @@ static int dispatched_free(void *allocator, void *start)
 /* How many are out at most: half of them are, on the average. */
 #define SLOTS 4096
 
-/* A place at a time, in no order: what is there is given back; where nothing is, so many bytes are
+/* A place at a time, in no order: what is there is released; where nothing is, so many bytes are
  * taken as the dice say: from 1 to 128 KiB, each power of two as often. With a size in `work`, all
  * have that. */
 static int64_t play(const struct work *work, const struct allocator *with, void **slots, uint64_t *dice)
@@ -270,7 +270,7 @@ int64_t peer_buddy_by(const struct work *work)
     return play(work, work->from, others, &dice);
 }
 
-/* All is given back, by both, before other sizes are played with. */
+/* All is released, by both, before other sizes are played with. */
 int64_t peer_buddy_end(const struct work *work)
 {
     end(&own, its);

@@ -120,7 +120,7 @@ int64_t peer_share(const struct work *work)
 }
 
 /* What comes behind either way to an object: it is mapped, unmapped, known again, and closed. */
-static inline int map_and_let_go(int clone, size_t size, int rights)
+static inline int map_and_unmap(int clone, size_t size, int rights)
 {
     struct stat stat;
     void *memory = mmap(NULL, size, rights, MAP_SHARED, clone, 0);
@@ -171,7 +171,7 @@ static inline int64_t time_clones(const struct work *work, int (*take)(int, int)
     int64_t start = peer_now();
     for (uint64_t i = 0; i < work->times; i++) {
         int clone = take(process, object);
-        if (clone < 0 || map_and_let_go(clone, work->size, rights) != 0)
+        if (clone < 0 || map_and_unmap(clone, work->size, rights) != 0)
             return PEER_FAILED;
     }
     int64_t time = peer_now() - start;
@@ -213,7 +213,7 @@ int64_t peer_clone_named(const struct work *work)
             return PEER_FAILED;
         if (look_around(&registry) != 0)
             return PEER_FAILED;
-        if (map_and_let_go(clone, work->size, PROT_READ | PROT_WRITE) != 0)
+        if (map_and_unmap(clone, work->size, PROT_READ | PROT_WRITE) != 0)
             return PEER_FAILED;
     }
     return peer_now() - start;
@@ -243,7 +243,7 @@ int64_t peer_clone_by_path(const struct work *work)
         close(seen);
         if (clone < 0 || fcntl(clone, F_GET_SEALS) < 0)
             return PEER_FAILED;
-        if (map_and_let_go(clone, work->size, rights) != 0)
+        if (map_and_unmap(clone, work->size, rights) != 0)
             return PEER_FAILED;
     }
     int64_t time = peer_now() - start;

@@ -121,10 +121,10 @@ class Slab:
         self._own("put an array into")
         deadline = time.monotonic() + timeout
         while True:
-            _let_go(always=False)
+            _release(always=False)
             memory = self._blocks.take(nbytes)
             if memory is None:
-                _let_go()
+                _release()
                 memory = self._blocks.take(nbytes)
             if memory is not None:
                 return memory
@@ -185,7 +185,7 @@ class Slab:
             InvalidInput: Another process made it.
         """
         self._own("collect")
-        _let_go()
+        _release()
         self._blocks.collect()
         return self._blocks.usage()[3]
 
@@ -193,7 +193,7 @@ class Slab:
         """Hands out no more blocks. Arrays stay valid: the memory, and its name, go with the last
         of them. May be called twice."""
         self._closed = True
-        _let_go()
+        _release()
 
     def __enter__(self) -> Slab:
         return self
@@ -260,7 +260,7 @@ class _Outbox:
         del gone
 
 
-def _let_go(*, always: bool = True) -> None:
+def _release(*, always: bool = True) -> None:
     """Releases what this process has sent and others have."""
     if _outbox is not None and _outbox.pid == os.getpid():
         _outbox.collect(always=always)

@@ -116,54 +116,104 @@ impl Drop for Held<'_> {
     }
 }
 
+/// A process that hands its object out over a socket, as one thread of this program could not be
+/// distinguished from it. It ends as its socket does.
+struct Handing {
+    socket: Option<UnixStream>,
+    child: libc::pid_t,
+}
+
+impl Handing {
+    fn start(bench: &Bench, size: usize) -> Result<Self> {
+        let (socket, hands) = UnixStream::pair()?;
+        let (raw, fd) = (bench.peers.library("raw").map_err(anyhow::Error::msg)?, hands.as_raw_fd());
+        // SAFETY: the child calls one function that waits in read and sendmsg, and ends.
+        match unsafe { libc::fork() } {
+            -1 => Err(std::io::Error::last_os_error().into()),
+            0 => {
+                drop(socket);
+                let _ = raw.call("peer_hand", Work { descriptor: fd, ..Work::of_size(size) });
+                // SAFETY: ends this process without its parent's handlers and buffers.
+                unsafe { libc::_exit(0) }
+            }
+            child => Ok(Handing { socket: Some(socket), child }),
+        }
+    }
+
+    fn descriptor(&self) -> i32 {
+        self.socket.as_ref().map_or(-1, |socket| socket.as_raw_fd())
+    }
+}
+
+impl Drop for Handing {
+    fn drop(&mut self) {
+        drop(self.socket.take());
+        // SAFETY: a child of ours.
+        unsafe { libc::waitpid(self.child, std::ptr::null_mut(), 0) };
+    }
+}
+
+/// What is found is of so many bytes.
+const FOUND: usize = 4096;
+
 /// Found, cloned, and the clone dropped, by another process than the one that made it.
 pub fn find(bench: &mut Bench) -> Result<()> {
-    const SIZE: usize = 4096;
     let posix = bench.library("posix").context("compiled by the same command")?;
-    let raw = bench.library("raw").context("compiled by the same command")?;
     let floor = bench.library("floor").context("compiled by the same command")?;
-    let boost = bench.library("boost");
     let mut python = python::start(bench)?;
     let mut holder = Agent::start(None)?;
     holder.ask("hold bench-held 1")?;
     let shm = name("held");
-    let work = Work::of_size(SIZE).named(&shm);
+    let work = Work::of_size(FOUND).named(&shm);
     let _held = Held::new(&posix, work)?;
-    let (ours_end, hands) = UnixStream::pair()?;
-    let handing = {
-        let (raw, fd) = (bench.peers.library("raw").map_err(anyhow::Error::msg)?, hands.as_raw_fd());
-        // A process that hands its object out, as one thread of this program could not be
-        // distinguished from it.
-        // SAFETY: the child calls one function that waits in read and sendmsg, and ends.
-        match unsafe { libc::fork() } {
-            -1 => return Err(std::io::Error::last_os_error().into()),
-            0 => {
-                drop(ours_end);
-                let _ = raw.call("peer_hand", Work { descriptor: fd, ..Work::of_size(SIZE) });
-                // SAFETY: ends this process without its parent's handlers and buffers.
-                unsafe { libc::_exit(0) }
-            }
-            child => child,
-        }
-    };
-    drop(hands);
+    find_to_write(bench, &shm, work)?;
+    if let Some(python) = &mut python {
+        let request = format!("find {{}} {}", &shm[1..]);
+        bench.contest(
+            Contest::new("to be written: through pidfd_getfd", SHORT, writable())
+                .against(python.side("Python", &request), None),
+        )?;
+    }
+    let read_only = Side::each("find, open_read_only, drop", || {
+        drop(registry::find("bench-held-0")?.open_read_only()?);
+        Ok(())
+    });
+    bench.contest(
+        Contest::new("to be read: through pidfd_getfd, opened again", SHORT, read_only)
+            .counted()
+            .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 1.3)
+            .against(floor.side(FLOOR, "peer_clone_to_read", Work::of_size(FOUND))?, None),
+    )?;
+    find_through_proc(bench, work)?;
+    if !cfg!(feature = "iceoryx2") {
+        bench.skip("iceoryx2", "short runs are built without it");
+    }
+    Ok(())
+}
 
-    let writable = || {
-        Side::each("find, open, drop", || {
-            drop(registry::find("bench-held-0")?.open()?);
-            Ok(())
-        })
-    };
-    let handed = Work { descriptor: ours_end.as_raw_fd(), ..Work::of_size(SIZE) };
+fn writable() -> Side<'static> {
+    Side::each("find, open, drop", || {
+        drop(registry::find("bench-held-0")?.open()?);
+        Ok(())
+    })
+}
+
+fn find_to_write(bench: &mut Bench, shm: &str, work: Work) -> Result<()> {
+    let posix = bench.library("posix").context("compiled by the same command")?;
+    let raw = bench.library("raw").context("compiled by the same command")?;
+    let floor = bench.library("floor").context("compiled by the same command")?;
+    let boost = bench.library("boost");
+    let handing = Handing::start(bench, FOUND)?;
+    let handed = Work { descriptor: handing.descriptor(), ..Work::of_size(FOUND) };
     let mut contest = Contest::new("to be written: through pidfd_getfd", SHORT, writable())
         .counted()
         .against(posix.side("POSIX shm", "peer_find", work)?, 1.0)
-        .against(floor.side(FLOOR, "peer_clone", Work::of_size(SIZE))?, None)
+        .against(floor.side(FLOOR, "peer_clone", Work::of_size(FOUND))?, None)
         .against(raw.side("memfd, passed by hand over a socket", "peer_handed", handed)?, None);
     if let Some(boost) = &boost {
         contest = contest.against(boost.side("Boost.Interprocess", "peer_find", work)?, None);
     }
-    let id = shm.clone();
+    let id = shm.to_owned();
     contest = contest.against(
         Side::each("shared_memory", move || {
             shared_memory::ShmemConf::new().os_id(&id).open()?;
@@ -183,34 +233,22 @@ pub fn find(bench: &mut Bench) -> Result<()> {
     );
     #[cfg(feature = "iceoryx2")]
     {
-        contest = contest.against(iceoryx2::find(&shm)?, None);
+        contest = contest.against(iceoryx2::find(shm)?, None);
     }
-    bench.contest(contest)?;
-    if let Some(python) = &mut python {
-        let request = format!("find {{}} {}", &shm[1..]);
-        bench.contest(
-            Contest::new("to be written: through pidfd_getfd", SHORT, writable())
-                .against(python.side("Python", &request), None),
-        )?;
-    }
-    let read_only = Side::each("find, open_read_only, drop", || {
-        drop(registry::find("bench-held-0")?.open_read_only()?);
-        Ok(())
-    });
-    bench.contest(
-        Contest::new("to be read: through pidfd_getfd, opened again", SHORT, read_only)
-            .counted()
-            .against(posix.side("POSIX shm", "peer_find_read_only", work)?, 1.3)
-            .against(floor.side(FLOOR, "peer_clone_to_read", Work::of_size(SIZE))?, None),
-    )?;
-    // A sandbox that forbids it. What the filter itself costs at each call is ours, too.
+    bench.contest(contest)
+}
+
+/// In a sandbox that forbids `pidfd_getfd`. What the filter itself costs at each call is ours, too.
+fn find_through_proc(bench: &mut Bench, work: Work) -> Result<()> {
+    let posix = bench.library("posix").context("compiled by the same command")?;
+    let floor = bench.library("floor").context("compiled by the same command")?;
     let mut without = Agent::start(None)?;
     without.ask("forbid-pidfd")?;
     for (case, request, peer, writing) in [
         ("to be written: through /proc", "time clone bench-held-0 {}", "peer_find", true),
         ("to be read: through /proc", "time clone-read-only bench-held-0 {}", "peer_find_read_only", false),
     ] {
-        let same = Work::of_size(SIZE).touching(writing);
+        let same = Work::of_size(FOUND).touching(writing);
         bench.contest(
             Contest::new(case, SHORT, without.side("find, open, drop", request))
                 .against(posix.side("POSIX shm", peer, work)?, 2.0)
@@ -219,13 +257,6 @@ pub fn find(bench: &mut Bench) -> Result<()> {
                     None,
                 ),
         )?;
-    }
-    drop(without);
-    drop(ours_end);
-    // SAFETY: a child of ours, which ends as its socket does.
-    unsafe { libc::waitpid(handing, std::ptr::null_mut(), 0) };
-    if !cfg!(feature = "iceoryx2") {
-        bench.skip("iceoryx2", "short runs are built without it");
     }
     Ok(())
 }

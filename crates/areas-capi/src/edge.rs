@@ -78,20 +78,20 @@ pub(crate) fn may_be_cancelled() -> bool {
 
 /// Runs `body`; gives `broken` should it panic, which is a bug of ours and is reported on stderr by
 /// the panic itself.
-pub(crate) fn guarded<T>(broken: T, body: impl FnOnce() -> T) -> T {
+pub(crate) fn catch_panic<T>(broken: T, body: impl FnOnce() -> T) -> T {
     let _until_the_end = (NotCancelled::new(), Inside::new());
     // What a panic leaves half changed in the library is behind its own mutexes, which it treats as
     // poisoned or not.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(broken)
 }
 
-/// The same for a `body` without a cancellation point (pthreads(7)), but in what is guarded itself:
+/// The same for a `body` without a cancellation point (pthreads(7)), but in the call itself:
 /// allocating from tables takes a few nanoseconds, and the state of the thread as many. A deferred
 /// `pthread_cancel` waits for such a point. It is not said that the thread is inside
 /// ([`is_inside`]): what it may hold is an allocator's table, which no thread waits for that may be
 /// called in there.
 #[inline]
-pub(crate) fn caught<T>(broken: T, body: impl FnOnce() -> T) -> T {
+pub(crate) fn catch_panic_in_table<T>(broken: T, body: impl FnOnce() -> T) -> T {
     // As above.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(broken)
 }
@@ -102,27 +102,27 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error() {
-        assert_eq!(guarded(-1, || 7), 7);
-        assert_eq!(guarded(-1, || panic!("as asked by a test")), -1);
-        assert_eq!(caught(-1, || 7), 7);
-        assert_eq!(caught(-1, || panic!("as asked by a test")), -1);
+        assert_eq!(catch_panic(-1, || 7), 7);
+        assert_eq!(catch_panic(-1, || panic!("as asked by a test")), -1);
+        assert_eq!(catch_panic_in_table(-1, || 7), 7);
+        assert_eq!(catch_panic_in_table(-1, || panic!("as asked by a test")), -1);
     }
 
     #[test]
     fn who_is_inside_knows_it() {
         assert!(!is_inside());
-        assert!(guarded(false, || guarded(false, is_inside) && is_inside()));
-        assert!(!guarded(true, || panic!("as asked by a test")) || !is_inside());
+        assert!(catch_panic(false, || catch_panic(false, is_inside) && is_inside()));
+        assert!(!catch_panic(true, || panic!("as asked by a test")) || !is_inside());
         assert!(!is_inside());
     }
 
     #[test]
     fn no_thread_is_cancelled_inside_and_afterwards_it_is_as_it_was() {
         assert!(may_be_cancelled());
-        assert!(!guarded(true, || guarded(true, may_be_cancelled) || may_be_cancelled()));
-        assert!(guarded(-1, || panic!("as asked by a test")) == -1 && may_be_cancelled());
+        assert!(!catch_panic(true, || catch_panic(true, may_be_cancelled) || may_be_cancelled()));
+        assert!(catch_panic(-1, || panic!("as asked by a test")) == -1 && may_be_cancelled());
         let outer = NotCancelled::new();
-        assert_eq!(guarded(-1, || 7), 7);
+        assert_eq!(catch_panic(-1, || 7), 7);
         assert!(!may_be_cancelled());
         drop(outer);
         assert!(may_be_cancelled());

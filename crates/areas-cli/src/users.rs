@@ -109,9 +109,7 @@ pub(crate) fn is_there(what: &'static str) -> areas::Result<()> {
         Err(error) if is_whole && error.kind() == std::io::ErrorKind::NotFound => {
             Err(Error::new(ErrorKind::Registry, what)
                 .with_facts(format!("AREAS_DIR names {}, and there is no such folder", named.display()))
-                .with_remedy(
-                    "the first process that publishes an area makes it; AREAS_DIR unset: /dev/shm/areas-UID",
-                ))
+                .with_remedy("the first process that publishes an area makes it; or unset AREAS_DIR"))
         }
         // What else may be wrong with it the registry says.
         _ => Ok(()),

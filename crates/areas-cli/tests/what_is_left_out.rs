@@ -1,6 +1,8 @@
 //! What `cargo test` at the root leaves out: it tests this crate alone, as `cargo run` is the
 //! command. It says so, behind the tests; where tools ask for a list of tests, there is none here.
 
+#![expect(clippy::print_stdout, reason = "to say it is what it is there for")]
+
 use std::fs;
 use std::path::Path;
 

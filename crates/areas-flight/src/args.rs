@@ -10,8 +10,8 @@ use areas::Bytes;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Parser, Subcommand};
 
+use crate::allowed::Allowed;
 use crate::place::Place;
-use crate::server::Allowed;
 
 /// Frozen areas over Arrow Flight
 ///

@@ -11,7 +11,7 @@ use std::thread;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use twox_hash::XxHash3_128;
 
-use crate::wire::{hex, unhex};
+use crate::hex::{hex, unhex};
 
 /// What one thread takes at a time.
 const PIECE: usize = 2 << 20;

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use twox_hash::XxHash3_128;
 
-use crate::wire::hex;
+use crate::hex::hex;
 
 /// A word that is the same for processes that see the same registry on the same machine, since it
 /// booted. Of the machine it reveals nothing else.

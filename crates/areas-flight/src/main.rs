@@ -5,22 +5,24 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs`, `place.rs` | what can be said on the command line; where a server is |
+//! | `args.rs`, `allowed.rs`, `place.rs` | what can be said on the command line; which names are offered; where a server is |
 //! | `server/` | the server: which areas it offers, what it answers, what it sends |
 //! | `client/` | the client: connections, ranges of bytes that are fetched at once and go on after a failure, tables of other servers |
 //! | `worker.rs` | what `areas fetch` and `areas.fetch` say to the process that fetches for them, and hear from it |
 //! | `wire.rs` | what our client and our server say to each other beside Arrow's messages |
 //! | `grpc.rs`, `ipc.rs` | gRPC's messages; Arrow's |
-//! | `checksum.rs`, `token.rs`, `tls.rs`, `host.rs` | whether the bytes are those; who may have them; what is encrypted; whether it is the same machine |
+//! | `checksum.rs`, `token.rs`, `tls.rs`, `host.rs`, `hex.rs` | whether the bytes are those; who may have them; what is encrypted; whether it is the same machine; bytes as digits |
 //! | `failure.rs` | errors |
 
 #![expect(clippy::print_stderr, reason = "a command speaks to who started it")]
 
+mod allowed;
 mod args;
 mod checksum;
 mod client;
 mod failure;
 mod grpc;
+mod hex;
 mod host;
 mod ipc;
 mod place;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use areas::{Error, ErrorKind, Name, Result};
 
-use crate::wire::unhex;
+use crate::hex::unhex;
 
 /// A server.
 #[derive(Clone, Debug, PartialEq, Eq)]

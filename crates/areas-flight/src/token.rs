@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use areas::{Error, ErrorKind, Result};
 
 use crate::failure::io_error;
-use crate::wire::hex;
+use crate::hex::hex;
 
 /// A new token has so many random bytes.
 const RANDOM: usize = 32;

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
+use crate::hex::{hex, unhex};
 
 /// The version of what is below.
 pub(crate) const VERSION: u32 = 1;
@@ -127,18 +128,6 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
 /// One of them, of our version; `None` for anything else.
 pub(crate) fn decode<T: DeserializeOwned + Versioned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice::<T>(bytes).ok().filter(|value| value.version() == VERSION)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks();
-    let bytes =
-        pairs.iter().map(|&[high, low]| Some((digit(high)? << 4) | digit(low)?)).collect::<Option<_>>();
-    bytes.filter(|_| rest.is_empty())
 }
 
 fn nonsense(what: &str) -> Error {

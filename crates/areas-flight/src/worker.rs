@@ -31,6 +31,7 @@ use tokio::runtime::Runtime;
 use crate::args::Fetch;
 use crate::checksum::Checksum;
 use crate::client::{Brought, Download, Found, Peer, TableDownload};
+use crate::hex::hex;
 use crate::place::Location;
 use crate::wire::{self, Offered};
 use crate::{code_of, complain, runtime};
@@ -153,7 +154,7 @@ fn ours(
             .with_facts(format!("the server answers with an area of another name: {its:?}"))
             .with_remedy("the server is not one of this version of areas, or not to be trusted"));
     }
-    let (name, note) = (wire::hex(offered.name()?.as_bytes()), wire::hex(offered.note()?.as_bytes()));
+    let (name, note) = (hex(offered.name()?.as_bytes()), hex(offered.note()?.as_bytes()));
     let done = |sent, seconds, resumed, local| {
         let (name, note) = (name.clone(), note.clone());
         Event::Done { checksum: Some(checksum.to_string()), sent, seconds, resumed, local, name, note }
@@ -198,7 +199,7 @@ fn foreign(
         Error::new(ErrorKind::InvalidInput, what.clone())
             .with_facts("a table takes a page at least, and no more than there are addresses")
     })?;
-    let name = wire::hex(asked.as_bytes());
+    let name = hex(asked.as_bytes());
     let size = page as u64;
     say(&Event::Size { size, most: Some(most as u64), name: name.clone(), note: String::new() })?;
     let area = receive(socket, size)?;

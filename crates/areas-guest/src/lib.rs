@@ -16,7 +16,7 @@
 //! | `programs.rs` | where this machine's programs are |
 #![expect(
     clippy::print_stderr,
-    reason = "who waits for a guest is told what is fetched, and of a boot that failed"
+    reason = "who waits for a guest is reported what is fetched, and of a boot that failed"
 )]
 
 mod archive;

@@ -356,7 +356,7 @@ impl Books {
         }
         Error::new(ErrorKind::NoMemory, what)
             .with_facts(format!(
-                "{} in all: {} the owner's, {} given, {} read by others; largest free: {}",
+                "{} in all: {} the owner's, {} given and not taken, {} read by others; largest free: {}",
                 Bytes::from(usage.capacity),
                 Bytes::from(usage.owned),
                 Bytes::from(usage.given),

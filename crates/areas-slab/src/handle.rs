@@ -82,9 +82,9 @@ impl Handle {
 
     /// The error where its block is not to be had.
     pub(crate) fn gone(&self, why: &str) -> Error {
-        Error::new(ErrorKind::NoSuchArea, format!("open {self}")).with_facts(why.to_owned()).with_remedy(
-            "its owner, or another process, must hold it until it is opened; or `Slice::give`, `take`",
-        )
+        Error::new(ErrorKind::NoSuchArea, format!("open {self}"))
+            .with_facts(why.to_owned())
+            .with_remedy("its owner must hold it until it is opened; or give it: `Slice::give`, then `take`")
     }
 
     /// The error for a handle of what cannot be.

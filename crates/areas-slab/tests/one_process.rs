@@ -336,7 +336,7 @@ fn no_more_readers_than_there_are_places() {
 }
 
 #[test]
-fn memory_of_a_dead_owner_goes_when_it_is_let_go_of() {
+fn memory_of_a_dead_owner_goes_when_it_is_released() {
     let slab = Slab::create(name("dead"), 1 << 20).unwrap();
     let slice = slab.put(b"read").unwrap();
     let inode = rustix::fs::fstat(slab.area()).unwrap().st_ino;

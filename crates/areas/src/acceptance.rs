@@ -94,7 +94,7 @@ impl Acceptance {
         });
         if size > most {
             let detail = format!(
-                "it is said to be locked ({lock}) with {}, and at most {} are locked on request",
+                "it is said to be locked ({lock}) with {}, and at most {} are locked at a sender's request",
                 Bytes(size),
                 Bytes(most)
             );

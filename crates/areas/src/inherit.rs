@@ -45,9 +45,8 @@ pub fn with_policy<T>(placement: impl Into<Placement>, call: impl FnOnce() -> T)
             |kind| Error::new(kind, what()).with_system_call(format!("set_mempolicy({resolved})"), errno);
         match errno {
             // The nodes were looked at.
-            sys::Errno::INVAL | sys::Errno::NOSYS => {
-                error(ErrorKind::Unsupported).with_remedy("`areas doctor` lists those that it has")
-            }
+            sys::Errno::INVAL | sys::Errno::NOSYS => error(ErrorKind::Unsupported)
+                .with_remedy("this kernel does not know the policy: `areas doctor` lists those that it has"),
             _ => error(ErrorKind::System)
                 .with_remedy("a sandbox may forbid it: allow set_mempolicy and get_mempolicy"),
         }

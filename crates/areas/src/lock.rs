@@ -161,7 +161,7 @@ impl Lock {
         let on_fault = match self {
             Lock::None => return Ok(()),
             Lock::Lazy => true,
-            _ => false,
+            Lock::Full | Lock::Contiguous | Lock::Low | Lock::Full32 | Lock::Contiguous32 => false,
         };
         sys::memory::lock(address, len, on_fault).map_err(|errno| {
             let call = match on_fault {

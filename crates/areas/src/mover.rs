@@ -157,7 +157,7 @@ impl Mover {
             (pid, sys::Errno::PERM | sys::Errno::ACCESS) => error(ErrorKind::NotPermitted)
                 .with_facts(format!("process {pid} has them mapped, and may not be looked into"))
                 .with_remedy(
-                    "move them as root, or as that process's user; containers: CAP_SYS_NICE, or seccomp",
+                    "as root, or as that process's user; containers: CAP_SYS_NICE, or a profile with move_pages",
                 ),
             _ => error(ErrorKind::System),
         }

@@ -26,7 +26,11 @@ impl Turns {
                 let topology = Topology::read().ok()?;
                 Self::weighted(policy, |node| topology.node(node)?.weight)
             }
-            _ => None,
+            Policy::Default
+            | Policy::Local
+            | Policy::Bind(_)
+            | Policy::Preferred(_)
+            | Policy::PreferredMany(_) => None,
         }
     }
 

@@ -246,7 +246,7 @@ fn placements_are_resolved_against_the_allowed_nodes() {
     let empty = Placement::new(Policy::Bind(NodeSet::EMPTY));
     assert_eq!(empty.resolve(allowed).unwrap_err().kind(), ErrorKind::InvalidInput);
     insta::assert_snapshot!(format!("{:#}", resolve("bind:1,7-8", None).unwrap_err()), @"
-    cannot place memory as bind:1,7-8: nodes 7-8 do not exist or may not be used; allowed are 0-3
+    cannot place memory as bind:1,7-8: nodes 7-8 do not exist or may not be used; allowed nodes: 0-3
       help: use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))
     ");
 }

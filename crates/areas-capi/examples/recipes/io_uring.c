@@ -86,7 +86,7 @@ int main(void)
 
 	check(areas_freeze(area, WAIT) == AREAS_ERROR_BUSY, "an area that is registered cannot be frozen");
 	check(areas_error_errno() == EBUSY && strstr(areas_error_text(), "pinned") != NULL, "the error says that pages may be pinned");
-	check(strstr(areas_error_remedy(), "unregister io_uring's buffers") != NULL, "and what to do about it");
+	check(strstr(areas_error_remedy(), "release pinned pages") != NULL, "and what to do about it");
 	((unsigned char *)buffer.iov_base)[0] ^= 1;
 	check(io_uring_unregister_buffers(&ring) == 0, "it is registered no more");
 	check(areas_freeze(area, 10 * AREAS_DEFAULT_TIMEOUT) >= 0, "then it is frozen");

@@ -8,7 +8,7 @@ use super::area::{Area, Options};
 use super::error::{SUCCESS, broken, invalid, no_memory, null};
 use super::pool::Source;
 use super::tables::{self, Table};
-use crate::edge::caught;
+use crate::edge::catch_panic_in_table;
 
 /// `struct aml_allocator_data`: whatever an allocator's operations want to find there.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ pub(super) unsafe fn state<'a, T: Send + 'static>(data: *mut Data) -> Option<&'a
 }
 
 /// What an operation of ours that allocates does: the address that `take` has, or NULL. Its area's
-/// operations are guarded, and nothing else is a cancellation point.
+/// operations catch panics, and nothing else is a cancellation point.
 ///
 /// # Safety
 /// `data` is NULL or that of an allocator of this type.
@@ -160,7 +160,7 @@ pub(super) unsafe fn allocate<T: Send + 'static>(
     data: *mut Data,
     take: impl FnOnce(&State<T>) -> Result<usize, c_int>,
 ) -> *mut c_void {
-    caught(std::ptr::null_mut(), || {
+    catch_panic_in_table(std::ptr::null_mut(), || {
         // SAFETY: `data` is NULL, or that of an allocator with a table of type `T` (the caller).
         let Some(state) = (unsafe { state::<T>(data) }) else { return null(no_data("allocate")) };
         take(state).map_or_else(null, std::ptr::with_exposed_provenance_mut)
@@ -176,7 +176,7 @@ pub(super) unsafe fn free<T: Send + 'static>(
     start: *mut c_void,
     give_back: impl FnOnce(&State<T>, usize) -> c_int,
 ) -> c_int {
-    caught(broken(), || {
+    catch_panic_in_table(broken(), || {
         // SAFETY: `data` is NULL, or that of an allocator with a table of type `T` (the caller).
         match unsafe { state::<T>(data) } {
             None => no_data("free"),

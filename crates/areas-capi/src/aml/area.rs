@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use areas::{Error, ErrorKind};
 
 use super::error::{SUCCESS, broken, failed, invalid, null};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// `struct aml_area_data`: whatever an area's operations want to find there.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ pub(super) unsafe extern "C" fn aml_area_mmap(
     size: usize,
     options: *mut Options,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         if size == 0 {
             return std::ptr::null_mut();
         }
@@ -118,7 +118,7 @@ pub(super) unsafe extern "C" fn aml_area_mmap(
 /// An area or NULL, and what it mapped.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn aml_area_munmap(area: *const Area, start: *mut c_void, size: usize) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if start.is_null() || size == 0 {
             return SUCCESS;
         }
@@ -142,7 +142,7 @@ unsafe extern "C" fn aml_area_fprintf(
     prefix: *const c_char,
     area: *const Area,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if stream.is_null() {
             return invalid("print an area", "the stream is NULL");
         }

@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_void};
 use super::allocator::{Allocator, Data, Ops, State, allocate, create, destroy, free};
 use super::area::{Area, Options};
 use super::error::{SUCCESS, broken, invalid};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// The bytes of each mapping that is out.
 type Table = HashMap<usize, usize>;
@@ -30,7 +30,7 @@ unsafe extern "C" fn aml_allocator_area_create(
     area: *const Area,
     options: *mut Options,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let ops = &raw const aml_allocator_area_ops;
         // SAFETY: `out` is NULL or a place for a pointer; `area` is NULL, or outlives the allocator
         // and takes these options (the caller).
@@ -44,7 +44,7 @@ unsafe extern "C" fn aml_allocator_area_create(
 /// NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_area_destroy(allocator: *mut *mut Allocator) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let ops = &raw const aml_allocator_area_ops;
         // SAFETY: `allocator` is NULL, or a place with NULL or an allocator that nothing uses again
         // (the caller); `ops` are those that it was made with, if it is of this type.

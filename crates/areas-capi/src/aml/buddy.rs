@@ -13,7 +13,7 @@ use super::area::{Area, Options};
 use super::blocks::{Blocks, ByAddress};
 use super::error::{SUCCESS, broken, failed, invalid, null};
 use super::pool::Source;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// A first pool is 1 MiB, if nothing larger is wanted.
 const FIRST: u32 = 20;
@@ -111,7 +111,7 @@ unsafe extern "C" fn aml_allocator_buddy_create(
     area: *const Area,
     options: *mut Options,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let table =
             Table { blocks: Blocks::new(), chunks: ByAddress::default(), owners: ByAddress::default() };
         let ops = &raw const aml_allocator_buddy_ops;
@@ -127,7 +127,7 @@ unsafe extern "C" fn aml_allocator_buddy_create(
 /// NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_destroy(allocator: *mut *mut Allocator) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let ops = &raw const aml_allocator_buddy_ops;
         // SAFETY: `allocator` is NULL, or a place with NULL or an allocator that nothing uses again
         // (the caller); `ops` are those that it was made with, if it is of this type.
@@ -178,7 +178,7 @@ pub(super) unsafe extern "C" fn aml_allocator_buddy_free(data: *mut Data, start:
 /// The data of such an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usize) -> *mut Chunk {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: NULL or such data (the caller's promise).
         let Some(state) = (unsafe { state::<Table>(data) }) else { return null(no_data("allocate")) };
         match state.table.with(|table| table.take_chunk(&state.source, size)) {
@@ -192,7 +192,7 @@ unsafe extern "C" fn aml_allocator_buddy_alloc_chunk(data: *mut Data, size: usiz
 /// The data of such an allocator, and a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_buddy_free_chunk(data: *mut Data, chunk: *mut Chunk) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: NULL or such data (the caller's promise).
         let Some(state) = (unsafe { state::<Table>(data) }) else { return no_data("free a chunk") };
         if chunk.is_null() {

@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 
 use areas::{Error, ErrorKind};
 
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// `AML_*` of `aml/utils/error.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Before {
     }
 }
 
-/// What `guarded` gives where a function of ours panicked.
+/// What `catch_panic` gives where a function of ours panicked.
 pub(super) fn broken() -> c_int {
     -(Code::Failure as c_int)
 }
@@ -197,7 +197,7 @@ unsafe extern "C" {
 /// `message` is NULL or a string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_perror(message: *const c_char) {
-    guarded((), || {
+    catch_panic((), || {
         let meaning = text(ERRNO.with(Cell::get)).to_bytes();
         let before: [&[u8]; 2] = match message.is_null() {
             true => [b"", b""],

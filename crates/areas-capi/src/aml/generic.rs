@@ -11,7 +11,7 @@ use super::allocator::{Alloc, Allocator, Chunk, Data, Free, Ops};
 use super::buddy::{aml_allocator_buddy_alloc, aml_allocator_buddy_free};
 use super::error::{SUCCESS, broken, failed, invalid, null};
 use super::sized::{aml_allocator_sized_alloc, aml_allocator_sized_free};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// An operation of an allocator, with the data that it wants.
 ///
@@ -68,7 +68,7 @@ unsafe extern "C" fn aml_alloc(allocator: *mut Allocator, size: usize) -> *mut c
         // SAFETY: the allocator's own operation, with its data (the caller's promise).
         return unsafe { alloc(data, size) };
     }
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: NULL or an allocator (the caller's promise).
         match unsafe { operation(allocator, "allocate", |ops| ops.alloc) } {
             // SAFETY: the allocator's own operation, with its data (the caller's promise).
@@ -89,7 +89,7 @@ unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> 
         // SAFETY: the allocator's own operation, with its data (the caller's promise).
         return unsafe { free(data, start) };
     }
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if start.is_null() {
             return SUCCESS;
         }
@@ -106,7 +106,7 @@ unsafe extern "C" fn aml_free(allocator: *mut Allocator, start: *mut c_void) -> 
 /// NULL or an allocator.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: usize) -> *mut Chunk {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: NULL or an allocator (the caller's promise).
         match unsafe { operation(allocator, "allocate a chunk", |ops| ops.alloc_chunk) } {
             // SAFETY: the allocator's own operation, with its data (the caller's promise).
@@ -120,7 +120,7 @@ unsafe extern "C" fn aml_allocator_alloc_chunk(allocator: *mut Allocator, size: 
 /// NULL or an allocator, NULL or a chunk that it gave, which nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_free_chunk(allocator: *mut Allocator, chunk: *mut Chunk) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if chunk.is_null() {
             return SUCCESS;
         }

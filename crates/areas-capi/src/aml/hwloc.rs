@@ -14,7 +14,7 @@ use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null
 use super::hwloc_sets::{self, Bitmap};
 use super::linux::{check, map_placed, unmap};
 use super::nodes;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// `struct aml_area_hwloc_data`.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
     nodeset: *const Bitmap,
     policy: c_int,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         const WHAT: &str = "make an hwloc area";
         if out.is_null() {
             return invalid(WHAT, "the place for it is NULL");
@@ -164,7 +164,7 @@ unsafe extern "C" fn aml_area_hwloc_create(
 /// NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_destroy(area: *mut *mut Area) {
-    guarded((), || {
+    catch_panic((), || {
         if area.is_null() {
             return;
         }
@@ -192,7 +192,7 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
     size: usize,
     _options: *mut Options,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
         // its words (the caller).
         let asked = unsafe { asked(data.cast()) };
@@ -209,7 +209,7 @@ unsafe extern "C" fn aml_area_hwloc_mmap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
-    guarded(broken(), || unsafe { unmap(start, size) })
+    catch_panic(broken(), || unsafe { unmap(start, size) })
 }
 
 /// # Safety
@@ -220,7 +220,7 @@ unsafe extern "C" fn aml_area_hwloc_check_binding(
     start: *mut c_void,
     size: usize,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: NULL or an area (the caller's promise).
         match unsafe { area.as_ref() } {
             None => invalid("check a binding", "the area is NULL"),
@@ -233,7 +233,7 @@ unsafe extern "C" fn aml_area_hwloc_check_binding(
 /// # Safety
 /// NULL or an area's data, a stream, NULL or a string.
 unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
         // its words (the caller).
         let asked = match unsafe { asked(data.cast()) } {

@@ -18,7 +18,7 @@ use super::error::{
     ADDRESSES, SUCCESS, broken, failed, failed_at, failed_for, invalid, no_memory, null, print_line,
 };
 use super::nodes::{self, Bitmask, Owned, of_bitmap};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// `struct aml_area_linux_data`.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ unsafe extern "C" fn aml_area_linux_create(
     nodemask: *const Bitmap,
     policy: c_int,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let data = |nodeset| RequestedPolicy::of(policy).map(|_| LinuxData { nodeset, policy });
         let ops = &raw const aml_area_linux_ops;
         // SAFETY: `out` is NULL or a place for a pointer, `nodemask` NULL or a bitmap (the caller).
@@ -158,7 +158,7 @@ unsafe extern "C" fn aml_area_linux_create(
 unsafe extern "C" fn aml_area_linux_destroy(area: *mut *mut Area) {
     // SAFETY: `area` is NULL, or a place with NULL or an area that `make` made with these types
     // (the caller).
-    guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
+    catch_panic((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
 /// Frees an area of either interface's create, and forgets where it was. What was mapped from it
@@ -219,7 +219,7 @@ pub(super) fn bind(asked: Result<Asked>, start: *mut c_void, size: usize) -> c_i
 unsafe extern "C" fn aml_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
     // words (the caller).
-    guarded(broken(), || bind(unsafe { asked(data) }, start, size))
+    catch_panic(broken(), || bind(unsafe { asked(data) }, start, size))
 }
 
 /// 1 if a range is placed as an area asks, 0 if not, or negative.
@@ -251,7 +251,7 @@ unsafe extern "C" fn aml_area_linux_check_binding(
 ) -> c_int {
     // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
     // words (the caller).
-    guarded(broken(), || check(unsafe { asked(data) }, start, size))
+    catch_panic(broken(), || check(unsafe { asked(data) }, start, size))
 }
 
 /// What a program asks of mmap.
@@ -278,7 +278,7 @@ unsafe extern "C" fn aml_area_linux_mmap(
     size: usize,
     options: *mut Options,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: `options` is NULL, or the options of a linux area (the caller).
         let wanted = unsafe { wanted(size, options) };
         // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over;
@@ -301,7 +301,7 @@ unsafe extern "C" fn aml_area_linux_mmap_mbind(
     size: usize,
     options: *mut Options,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
         // its words (the caller).
         let asked = unsafe { asked(data.cast()) };
@@ -389,7 +389,7 @@ unsafe fn withdraw(made: &range::Mmap, start: NonNull<u8>) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
-    guarded(broken(), || unsafe { unmap(start, size) })
+    catch_panic(broken(), || unsafe { unmap(start, size) })
 }
 
 /// Unmaps.
@@ -415,7 +415,7 @@ unsafe extern "C" fn aml_area_linux_fprintf(
     stream: *mut libc::FILE,
     before: *const c_char,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
         // its words (the caller).
         let asked = match unsafe { asked(data.cast()) } {

@@ -13,7 +13,7 @@ use super::bitmap::Bitmap;
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null};
 use super::linux::{allowed, bind, check, forget, in_the_block, make, map_placed, unmap};
 use super::nodes::{self, Bitmask, Owned};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 type Mmap = unsafe extern "C" fn(*const Data, *mut c_void, usize) -> *mut c_void;
 
@@ -96,7 +96,7 @@ unsafe extern "C" fn aml01_area_linux_create(
     nodemask: *const Bitmap,
     binding_flags: c_int,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let data = |nodeset| {
             check_flags(mmap_flags, binding_flags)?;
             Ok(LinuxData { nodeset, binding_flags, mmap_flags })
@@ -120,7 +120,7 @@ unsafe extern "C" fn aml01_area_linux_init(
     nodemask: *const Bitmap,
     binding_flags: c_int,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: NULL or an area (the caller's promise).
         let Some(area) = (unsafe { area.as_mut() }) else {
             return invalid("initialise an area", "the area is NULL");
@@ -160,7 +160,7 @@ unsafe extern "C" fn aml01_area_linux_init(
 /// NULL or an area whose data is NULL or was initialised.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_fini(area: *mut Area<Ops>) {
-    guarded((), || {
+    catch_panic((), || {
         // SAFETY: NULL or an area (the caller's promise).
         let Some(area) = (unsafe { area.as_ref() }) else { return };
         let place = area.data.cast_mut().cast::<LinuxData>();
@@ -204,7 +204,7 @@ unsafe fn asked(data: *const LinuxData) -> Result<Asked> {
 unsafe extern "C" fn aml01_area_linux_mbind(data: *mut LinuxData, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
     // words (the caller).
-    guarded(broken(), || bind(unsafe { asked(data) }, start, size))
+    catch_panic(broken(), || bind(unsafe { asked(data) }, start, size))
 }
 
 /// # Safety
@@ -217,7 +217,7 @@ unsafe extern "C" fn aml01_area_linux_check_binding(
 ) -> c_int {
     // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with its
     // words (the caller).
-    guarded(broken(), || check(unsafe { asked(data) }, start, size))
+    catch_panic(broken(), || check(unsafe { asked(data) }, start, size))
 }
 
 /// What an area's mmap asks of the kernel.
@@ -232,7 +232,7 @@ fn wanted(data: &LinuxData, hint: *mut c_void, size: usize) -> Result<range::Mma
 /// NULL or an area's data.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_mmap(data: *const Data, hint: *mut c_void, size: usize) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: with MAP_FIXED the range is the caller's, so that nothing else is mapped over;
         // else the kernel chooses free addresses.
         let data = unsafe { looked_at(data.cast()) };
@@ -255,7 +255,7 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
     hint: *mut c_void,
     size: usize,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         let data: *const LinuxData = data.cast();
         // SAFETY: `data` is NULL, or the data of an area, whose nodeset is NULL or a bitmask with
         // its words (the caller).
@@ -280,7 +280,7 @@ unsafe extern "C" fn aml01_area_linux_mmap_mbind(
 unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
     // SAFETY: `area` is NULL, or a place with NULL or an area that `make` made with these types
     // (the caller).
-    guarded((), || unsafe { forget::<Ops, LinuxData>(area) });
+    catch_panic((), || unsafe { forget::<Ops, LinuxData>(area) });
 }
 
 /// # Safety
@@ -288,7 +288,7 @@ unsafe extern "C" fn aml01_area_linux_destroy(area: *mut *mut Area<Ops>) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_linux_munmap(_data: *const Data, start: *mut c_void, size: usize) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
-    guarded(broken(), || unsafe { unmap(start, size) })
+    catch_panic(broken(), || unsafe { unmap(start, size) })
 }
 
 /// Maps from an area, if possible at the address that `hint` points to.
@@ -301,7 +301,7 @@ unsafe extern "C" fn aml01_area_mmap(
     hint: *mut *mut c_void,
     size: usize,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         if size == 0 {
             return std::ptr::null_mut();
         }
@@ -322,7 +322,7 @@ unsafe extern "C" fn aml01_area_mmap(
 /// An area or NULL, and what it mapped.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml01_area_munmap(area: *const Area<Ops>, start: *mut c_void, size: usize) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if start.is_null() || size == 0 {
             return SUCCESS;
         }

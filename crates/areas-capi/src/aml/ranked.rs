@@ -17,7 +17,7 @@ use super::area::{Area, Data, Ops, Options, prefix};
 use super::error::{SUCCESS, broken, failed, failed_for, invalid, no_memory, null, print_line};
 use super::hwloc_sets::{self, Bitmap};
 use super::linux::unmap;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// `struct aml_area_hwloc_preferred_data`.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
     cpus: *const Bitmap,
     rank: c_uint,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: `out` is NULL or a place for a pointer (the caller).
         if let Err(failure) = unsafe { begun(out) } {
             return failure;
@@ -182,7 +182,7 @@ unsafe extern "C" fn aml_area_hwloc_ranked_create(
 /// NULL or a place for a pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, kind: c_uint) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: `out` is NULL or a place for a pointer (the caller).
         if let Err(failure) = unsafe { begun(out) } {
             return failure;
@@ -216,7 +216,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_local_create(out: *mut *mut Area, 
 /// NULL, or a place that has NULL or an area that was made.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_area_hwloc_preferred_destroy(area: *mut *mut Area) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if !area.is_null() {
             // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
             let made = unsafe { area.replace(std::ptr::null_mut()) };
@@ -258,7 +258,7 @@ unsafe extern "C" fn aml_area_hwloc_preferred_mmap(
     size: usize,
     _options: *mut Options,
 ) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: `data` is NULL, or the data of an area of these functions (the caller).
         let nodes = unsafe { order(data.cast()) };
         let mapped = nodes.and_then(|nodes| {
@@ -286,13 +286,13 @@ unsafe extern "C" fn aml_area_hwloc_preferred_munmap(
     size: usize,
 ) -> c_int {
     // SAFETY: `start` and `size` are what was mapped, and nothing uses it again (the caller).
-    guarded(broken(), || unsafe { unmap(start, size) })
+    catch_panic(broken(), || unsafe { unmap(start, size) })
 }
 
 /// # Safety
 /// NULL or an area's data, a stream, NULL or a string.
 unsafe extern "C" fn fprintf(data: *const Data, stream: *mut libc::FILE, before: *const c_char) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         // SAFETY: `data` is NULL, or the data of an area of these functions (the caller).
         let nodes = match unsafe { order(data.cast()) } {
             Ok(nodes) => nodes.iter().map(Node::to_string).collect::<Vec<_>>().join(", "),

@@ -9,7 +9,7 @@ use super::allocator::{Allocator, Data, Ops, State, allocate, create, destroy, f
 use super::area::{Area, Options};
 use super::error::{SUCCESS, broken, invalid};
 use super::pool::Source;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// What a first pool has room for, if chunks are not larger.
 const FIRST: usize = 1 << 20;
@@ -85,7 +85,7 @@ unsafe extern "C" fn aml_allocator_sized_create(
     area: *const Area,
     options: *mut Options,
 ) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         if size == 0 {
             if !out.is_null() {
                 // SAFETY: a place for a pointer (the caller's promise) that is not null (checked).
@@ -109,7 +109,7 @@ unsafe extern "C" fn aml_allocator_sized_create(
 /// NULL, or a place that has NULL or an allocator that nothing uses again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_allocator_sized_destroy(allocator: *mut *mut Allocator) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let ops = &raw const aml_allocator_sized_ops;
         // SAFETY: `allocator` is NULL, or a place with NULL or an allocator that nothing uses again
         // (the caller); `ops` are those that it was made with, if it is of this type.

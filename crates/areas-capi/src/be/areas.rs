@@ -9,7 +9,7 @@ use super::finding::source_of;
 use super::growth;
 use super::spec::{is_in_user_range, page};
 use super::words::protection_of;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::held::{Entered, Held};
 
 /// Does something with an area of this team's own.
@@ -96,17 +96,17 @@ fn protect(id: i32, protection: u32) -> Result<Status, Status> {
 /// Deletes one of the caller's own areas.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn delete_area(id: i32) -> i32 {
-    guarded(ERROR, || number(delete(id)))
+    catch_panic(ERROR, || number(delete(id)))
 }
 
 /// Resizes an area and all its clones.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn resize_area(id: i32, size: usize) -> i32 {
-    guarded(ERROR, || number(resize(id, size)))
+    catch_panic(ERROR, || number(resize(id, size)))
 }
 
 /// Changes an area's protection, not its clones'.
 #[unsafe(no_mangle)]
 extern "C" fn set_area_protection(id: i32, protection: u32) -> i32 {
-    guarded(ERROR, || number(protect(id, protection)))
+    catch_panic(ERROR, || number(protect(id, protection)))
 }

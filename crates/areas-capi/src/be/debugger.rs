@@ -5,7 +5,7 @@
 use std::ffi::{CStr, c_char};
 use std::io::Write as _;
 
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// Writes a message, and raises SIGTRAP: a debugger stops there and may go on; without one the
 /// signal does what the program has it do.
@@ -14,7 +14,7 @@ use crate::edge::guarded;
 /// `message` is NULL or a C string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn debugger(message: *const c_char) {
-    guarded((), || {
+    catch_panic((), || {
         let mut line = b"debugger: ".to_vec();
         if !message.is_null() {
             // SAFETY: not NULL, and then it is a string (the caller).

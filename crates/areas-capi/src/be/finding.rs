@@ -9,7 +9,7 @@ use areas::registry::{self, AtAddress, Source};
 
 use super::errors::{BAD_ADDRESS, ERROR, NAME_NOT_FOUND, Status, refused, status_of, wrong};
 use super::layout::{self, NAME_LENGTH};
-use crate::edge::{guarded, is_inside};
+use crate::edge::{catch_panic, is_inside};
 use crate::held::{self, Entered};
 use crate::interposer;
 
@@ -37,7 +37,7 @@ pub(super) fn reconciled(entered: &Entered, source: Source) -> Result<Source, St
 /// `name` is NULL or a C string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn find_area(name: *const c_char) -> i32 {
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         // SAFETY: `name` is NULL, or a string that ends with a NUL (the caller).
         let text = unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) };
         let Some((bytes, len)) = text else { return wrong(BAD_ADDRESS, "find an area", "the name is NULL") };
@@ -86,7 +86,7 @@ extern "C" fn area_for(address: *mut c_void) -> i32 {
     if is_inside() {
         return ERROR;
     }
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         registry::join_once();
         match look_up(address) {
             Ok(id) => id.get(),
@@ -160,16 +160,16 @@ mod tests {
         asked: usize,
     }
 
-    /// What `area_for` told the other thread, and the ids of both.
+    /// What `area_for` answered the other thread, and the ids of both.
     #[derive(Debug)]
-    struct Told {
-        told: i32,
+    struct Answered {
+        answered: i32,
         former: i32,
         new: i32,
     }
 
     impl Overlapping {
-        fn ask(self) -> Told {
+        fn ask(self) -> Answered {
             let _alone = alone();
             let entered = Entered::new().unwrap();
             let low = free_addresses();
@@ -200,7 +200,7 @@ mod tests {
                     None => make(&Entered::new().unwrap(), address(self.new.start), self.new.len()),
                 };
                 brought.send(()).unwrap();
-                Told { told: area_for(at(asked)), former, new }
+                Answered { answered: area_for(at(asked)), former, new }
             });
             // What is made there waits for this thread; what grows there cannot.
             match new {
@@ -216,11 +216,11 @@ mod tests {
             drop(held);
             drop(place);
             drop(entered);
-            let told = other.join().unwrap();
-            assert_eq!(told.told, area_for(at(asked)), "the same as afterwards");
-            assert!(registry::get(AreaId::new(told.new).unwrap()).unwrap().is_mapped());
+            let answered = other.join().unwrap();
+            assert_eq!(answered.answered, area_for(at(asked)), "the same as afterwards");
+            assert!(registry::get(AreaId::new(answered.new).unwrap()).unwrap().is_mapped());
             delete_all();
-            told
+            answered
         }
     }
 
@@ -243,29 +243,34 @@ mod tests {
 
     #[test]
     fn an_address_that_a_former_area_still_has_is_the_new_ones() {
-        let told = Overlapping { unmapped: 8..16, new: 6..14, grown: 0..0, asked: 13 }.ask();
-        assert_eq!(told.told, told.new);
+        let answered = Overlapping { unmapped: 8..16, new: 6..14, grown: 0..0, asked: 13 }.ask();
+        assert_eq!(answered.answered, answered.new);
     }
 
     #[test]
     fn an_area_where_a_former_one_began_is_not_unmapped_with_that() {
-        let told = Overlapping { unmapped: 8..16, new: 8..12, grown: 0..0, asked: 8 }.ask();
-        assert_eq!(told.told, told.new);
+        let answered = Overlapping { unmapped: 8..16, new: 8..12, grown: 0..0, asked: 8 }.ask();
+        assert_eq!(answered.answered, answered.new);
         // Its head alone: the rest is the former one's.
-        let told = Overlapping { unmapped: 8..12, new: 8..10, grown: 0..0, asked: 13 }.ask();
-        assert_eq!(told.told, told.former);
+        let answered = Overlapping { unmapped: 8..12, new: 8..10, grown: 0..0, asked: 13 }.ask();
+        assert_eq!(answered.answered, answered.former);
     }
 
     #[test]
     fn an_address_behind_a_new_area_that_lies_in_a_former_one_is_the_latters_other_part() {
-        let told = Overlapping { unmapped: 10..14, new: 11..13, grown: 0..0, asked: 15 }.ask();
-        assert!(told.told > 0 && told.told != told.former && told.told != told.new, "{told:?}");
+        let answered = Overlapping { unmapped: 10..14, new: 11..13, grown: 0..0, asked: 15 }.ask();
+        assert!(
+            answered.answered > 0
+                && answered.answered != answered.former
+                && answered.answered != answered.new,
+            "{answered:?}"
+        );
     }
 
     #[test]
     fn an_address_that_an_area_has_grown_over_is_its_own() {
-        let told = Overlapping { unmapped: 8..16, new: 4..14, grown: 8..14, asked: 13 }.ask();
-        assert_eq!(told.told, told.new);
+        let answered = Overlapping { unmapped: 8..16, new: 4..14, grown: 8..14, asked: 13 }.ask();
+        assert_eq!(answered.answered, answered.new);
     }
 
     /// The kernel cannot be asked what has become of the former one, for want of a descriptor.

@@ -11,7 +11,7 @@ use super::errors::{
 use super::finding::{reconciled, source_of};
 use super::layout::{self, AreaInfo};
 use super::words::{bits_of, number_of};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::held::Entered;
 
 const WHAT: &str = "describe an area";
@@ -104,7 +104,7 @@ fn next(team: i32, after: usize) -> Result<AreaInfo, Status> {
 /// `info` is NULL, or points to `size` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _get_area_info(id: i32, info: *mut AreaInfo, size: usize) -> i32 {
-    guarded(ERROR, || match get(id, info, size) {
+    catch_panic(ERROR, || match get(id, info, size) {
         Ok(found) => {
             // SAFETY: `info` is NULL, or points to `size` writable bytes (the caller), which is the
             // structure's size (checked).
@@ -127,7 +127,7 @@ unsafe extern "C" fn _get_next_area_info(
     info: *mut AreaInfo,
     size: usize,
 ) -> i32 {
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         // SAFETY: `cookie` is NULL, or points to a number (the caller).
         let Some(after) = (unsafe { layout::get(cookie) }) else {
             return wrong(BAD_ADDRESS, WHAT, "the pointer to the cookie is NULL");

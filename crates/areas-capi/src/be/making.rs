@@ -16,7 +16,7 @@ use super::layout::{self, NAME_LENGTH};
 use super::places::{Place, RequestedPolicy, make_somewhere};
 use super::spec::{Spec, refuse_the_kernels, whole_pages};
 use super::words::{lock_of, protection_of, without_overcommitting};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::held::{self, Entered, Held};
 
 /// The name of a call's argument, cut as BeOS cuts it.
@@ -197,7 +197,7 @@ unsafe extern "C" fn create_area(
     protection: u32,
 ) -> i32 {
     // SAFETY: `name` is NULL or a C string, `address` NULL or a pointer to a pointer (the caller).
-    guarded(ERROR, || number(unsafe { create(name, address, spec, size, lock, protection) }))
+    catch_panic(ERROR, || number(unsafe { create(name, address, spec, size, lock, protection) }))
 }
 
 /// Clones an area.
@@ -213,5 +213,5 @@ unsafe extern "C" fn clone_area(
     source: i32,
 ) -> i32 {
     // SAFETY: `name` is NULL or a C string, `address` NULL or a pointer to a pointer (the caller).
-    guarded(ERROR, || number(unsafe { clone(name, address, spec, protection, source) }))
+    catch_panic(ERROR, || number(unsafe { clone(name, address, spec, protection, source) }))
 }

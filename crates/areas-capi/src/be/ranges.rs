@@ -14,7 +14,7 @@ use super::clearing::{at_exact, clear_reserves};
 use super::errors::{BAD_VALUE, ERROR, OK, Status, status_of, wrong};
 use super::layout;
 use super::spec::{Spec, page, refuse_the_kernels, whole_pages};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::held::Entered;
 
 /// By first address and bytes: where a part was released, another range may begin that lies in it.
@@ -110,11 +110,11 @@ fn unreserve(address: usize, size: usize) -> Result<Status, Status> {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _kern_reserve_address_range(address: *mut usize, spec: u32, size: usize) -> i32 {
     // SAFETY: `address` is NULL, or points to an address that may be read and written (the caller).
-    guarded(ERROR, || unsafe { reserve(address, spec, size) }.unwrap_or_else(|status| status))
+    catch_panic(ERROR, || unsafe { reserve(address, spec, size) }.unwrap_or_else(|status| status))
 }
 
 /// Gives reserved addresses back.
 #[unsafe(no_mangle)]
 extern "C" fn _kern_unreserve_address_range(address: *mut c_void, size: usize) -> i32 {
-    guarded(ERROR, || unreserve(address.addr(), size).unwrap_or_else(|status| status))
+    catch_panic(ERROR, || unreserve(address.addr(), size).unwrap_or_else(|status| status))
 }

@@ -10,7 +10,7 @@ use super::errors::{BAD_ADDRESS, ERROR, OK, wrong};
 use super::layout::{self, SystemInfo};
 use super::proc;
 use super::spec::page;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 fn describe() -> SystemInfo {
     let read = |path: &str| files::read_to_string(path).unwrap_or_default();
@@ -76,7 +76,7 @@ fn version_number(release: &str) -> i64 {
 /// `info` is NULL or points to a structure.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn get_system_info(info: *mut SystemInfo) -> i32 {
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         if info.is_null() {
             return wrong(BAD_ADDRESS, "describe the machine", "the pointer to the structure is NULL");
         }

@@ -10,7 +10,7 @@ use areas::{files, registry};
 use super::errors::{BAD_ADDRESS, BAD_TEAM_ID, BAD_VALUE, ERROR, OK, Status, wrong};
 use super::layout::{self, TeamInfo};
 use super::proc;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 const WHAT: &str = "describe a team";
 
@@ -94,7 +94,7 @@ fn check(info: *mut c_void, size: usize) -> Result<(), Status> {
 /// `info` is NULL, or points to `size` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _get_team_info(team: i32, info: *mut c_void, size: usize) -> i32 {
-    guarded(ERROR, || match check(info, size).and_then(|()| describe(team)) {
+    catch_panic(ERROR, || match check(info, size).and_then(|()| describe(team)) {
         Ok(found) => {
             // SAFETY: not NULL, and `size` is at most the structure's (both checked); then there
             // are `size` bytes (the caller).
@@ -111,7 +111,7 @@ unsafe extern "C" fn _get_team_info(team: i32, info: *mut c_void, size: usize) -
 /// `cookie` is NULL or points to a number; `info` is NULL, or points to `size` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _get_next_team_info(cookie: *mut i32, info: *mut c_void, size: usize) -> i32 {
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         // SAFETY: `cookie` is NULL, or points to a number (the caller).
         let Some(after) = (unsafe { layout::get(cookie) }) else {
             return wrong(BAD_ADDRESS, WHAT, "the pointer to the cookie is NULL");

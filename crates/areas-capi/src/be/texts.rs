@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::Write as _;
 
 use super::errors::Status;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 const fn general(number: i32) -> Status {
     i32::MIN + number
@@ -112,7 +112,7 @@ fn unknown(error: impl fmt::Display) -> Unknown {
 /// An error in words: one of BeOS's, or of errno. The words stay until the thread's next call.
 #[unsafe(no_mangle)]
 extern "C" fn areas_be_strerror(error: i32) -> *mut c_char {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         if let Some(text) = known(error) {
             return text.as_ptr().cast_mut();
         }

@@ -15,7 +15,7 @@ use super::errors::{
 };
 use super::layout::{self, NAME_LENGTH, ThreadInfo};
 use super::proc::{self, Stat};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::waiting::{sleep, wait_for_child};
 
 /// Linux keeps 15 bytes of a thread's name.
@@ -92,7 +92,7 @@ fn wait(id: i32) -> Result<i32, Status> {
     match wait_for_child(id) {
         Ok(status) if libc::WIFEXITED(status) => return Ok(libc::WEXITSTATUS(status)),
         Ok(_) => return Ok(-1),
-        Err(Errno::INTR) => return Err(guarded(ERROR, || wrong(INTERRUPTED, WAIT, "a signal came"))),
+        Err(Errno::INTR) => return Err(catch_panic(ERROR, || wrong(INTERRUPTED, WAIT, "a signal came"))),
         Err(_) => {}
     }
     // No process is its own child, so that a child needs no question who asks.
@@ -102,9 +102,9 @@ fn wait(id: i32) -> Result<i32, Status> {
     }
     // No child of ours. Linux reports to no other process how it ended.
     let found = || Stat::read(id).filter(|stat| !stat.is_kernels()).map(|stat| stat.started());
-    let started = guarded(None, found).ok_or_else(|| bad(NO_THREAD))?;
+    let started = catch_panic(None, found).ok_or_else(|| bad(NO_THREAD))?;
     let lives = |stat: Stat| stat.started() == started && !stat.has_ended();
-    while guarded(false, || Stat::read(id).is_some_and(lives)) {
+    while catch_panic(false, || Stat::read(id).is_some_and(lives)) {
         // A signal makes it look sooner.
         sleep(LOOK_EVERY);
     }
@@ -112,7 +112,7 @@ fn wait(id: i32) -> Result<i32, Status> {
 }
 
 fn bad(why: &'static str) -> Status {
-    guarded(ERROR, || wrong(BAD_THREAD_ID, WAIT, why))
+    catch_panic(ERROR, || wrong(BAD_THREAD_ID, WAIT, why))
 }
 
 /// The calling thread, or the thread of this team that has a name.
@@ -121,7 +121,7 @@ fn bad(why: &'static str) -> Status {
 /// `name` is NULL or a C string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn find_thread(name: *const c_char) -> i32 {
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         // SAFETY: `name` is NULL, or a string that ends with a NUL (the caller).
         match unsafe { layout::text::<{ NAME_LENGTH - 1 }>(name) } {
             None => gettid().as_raw_nonzero().get(),
@@ -136,7 +136,7 @@ unsafe extern "C" fn find_thread(name: *const c_char) -> i32 {
 /// `info` is NULL, or points to `size` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _get_thread_info(thread: i32, info: *mut ThreadInfo, size: usize) -> i32 {
-    guarded(ERROR, || {
+    catch_panic(ERROR, || {
         if info.is_null() {
             return wrong(BAD_ADDRESS, "describe a thread", "the pointer to the structure is NULL");
         }

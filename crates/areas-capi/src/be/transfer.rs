@@ -15,7 +15,7 @@ use super::layout;
 use super::places::reserved_place;
 use super::reserves::{trim_for, untrim};
 use super::spec::{Spec, refuse_the_kernels};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::held::{Entered, Held, Keeping};
 
 /// Where an area is to be handed over to.
@@ -182,5 +182,5 @@ unsafe fn report_address(address: *mut *mut c_void, held: &Held) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _kern_transfer_area(id: i32, address: *mut *mut c_void, spec: u32, team: i32) -> i32 {
     // SAFETY: `address` is NULL, or points to an address that may be read and written (the caller).
-    guarded(ERROR, || number(unsafe { transfer(id, address, spec, team) }))
+    catch_panic(ERROR, || number(unsafe { transfer(id, address, spec, team) }))
 }

@@ -43,5 +43,5 @@ pub(super) extern "C" fn look(what: c_int, start: *mut c_void, length: usize) ->
 fn entered(what: impl FnOnce(&Entered)) -> bool {
     !edge::is_inside()
         && !gate::is_forking()
-        && edge::guarded(false, || Entered::new().map(|entered| what(&entered)).is_ok())
+        && edge::catch_panic(false, || Entered::new().map(|entered| what(&entered)).is_ok())
 }

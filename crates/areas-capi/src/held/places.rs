@@ -33,7 +33,7 @@ impl Areas {
         self.spare.pop().and_then(unused).unwrap_or_default()
     }
 
-    /// Takes in the place of an area that was mapped there just now. One that was there is empty,
+    /// Notes the place of an area that was mapped there just now. One that was there is empty,
     /// as its area was cut; if it is not, it is kept, as its area would unmap what is the new
     /// one's.
     pub(super) fn insert_new(&mut self, address: usize, place: Place) {

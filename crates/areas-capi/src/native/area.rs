@@ -9,7 +9,7 @@ pub(super) use areas::AnyArea as Any;
 use areas::{Error, ErrorKind, Result};
 
 use super::errors::{failed, invalid, number};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// An area that this process holds: areas_create, areas_clone, areas_receive and areas_take make
 /// one, areas_release releases it.
@@ -91,7 +91,7 @@ pub(super) fn look<'a>(area: Option<&'a Handle>, what: &'static str) -> Result<&
 /// holder. NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_release(area: *mut Handle) {
-    guarded((), || {
+    catch_panic((), || {
         if !area.is_null() {
             // SAFETY: a handle that was made by `made` and not released (C's promise): a box of its
             // own.
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn areas_release(area: *mut Handle) {
 /// areas_forget_range.)
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_address(area: Option<&Handle>) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || match look(area, "get the address of an area") {
+    catch_panic(std::ptr::null_mut(), || match look(area, "get the address of an area") {
         Ok(area) => each!(area, area => area.as_ptr()).cast(),
         Err(error) => {
             failed(error);
@@ -124,7 +124,7 @@ pub extern "C" fn areas_address(area: Option<&Handle>) -> *mut c_void {
 /// may grow it asks the kernel.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_size(area: Option<&Handle>) -> usize {
-    guarded(0, || match look(area, "get the size of an area") {
+    catch_panic(0, || match look(area, "get the size of an area") {
         Ok(area) => each!(area, area => area.size()),
         Err(error) => {
             failed(error);

@@ -18,7 +18,7 @@ use super::placement::{Placed, placement_at};
 use super::provider::{Source, source_or_system};
 use super::sized::{Versioned, read};
 use super::words::protection_number;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::error::Kept;
 
 /// What is asked of a provider: given to its `map`, and gone when that returns.
@@ -194,14 +194,14 @@ pub unsafe extern "C" fn areas_request_map(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_size(asked: *const Asked) -> usize {
     // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
-    guarded(0, || unsafe { request(asked) }.map_or(0, Request::size))
+    catch_panic(0, || unsafe { request(asked) }.map_or(0, Request::size))
 }
 
 /// What is to be done with the pages: a union of AREAS_READ, AREAS_WRITE, AREAS_EXECUTE, or
 /// AREAS_NOTHING; 0 for NULL. What may not be written cannot be filled.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_request_protection(asked: *const Asked) -> u32 {
-    guarded(0, || {
+    catch_panic(0, || {
         // SAFETY: C passes NULL, or the request that its `map` was given, while that `map` runs.
         unsafe { request(asked) }.map_or(0, |request| protection_number(request.wanted_protection()))
     })
@@ -235,7 +235,7 @@ pub unsafe extern "C" fn areas_request_placement(asked: *const Asked, placement:
 /// Where a mapping begins; NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mapping_address(mapping: *const Mapped) -> *mut c_void {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: NULL or a mapping that was not given away (C's promise).
         unsafe { mapping.as_ref() }.map_or(std::ptr::null_mut(), |mapping| mapping.0.as_ptr().cast())
     })
@@ -245,13 +245,13 @@ pub unsafe extern "C" fn areas_mapping_address(mapping: *const Mapped) -> *mut c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mapping_size(mapping: *const Mapped) -> usize {
     // SAFETY: NULL or a mapping that was not given away (C's promise).
-    guarded(0, || unsafe { mapping.as_ref() }.map_or(0, |mapping| mapping.0.size()))
+    catch_panic(0, || unsafe { mapping.as_ref() }.map_or(0, |mapping| mapping.0.size()))
 }
 
 /// Unmaps a mapping that was not given away. NULL is nothing to do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_mapping_unmap(mapping: *mut Mapped) {
-    guarded((), || {
+    catch_panic((), || {
         if !mapping.is_null() {
             // SAFETY: a mapping of `areas_request_map` that was not given away (C's promise): a box
             // of its own.

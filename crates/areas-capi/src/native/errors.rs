@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char, c_int};
 
 use areas::{Error, ErrorKind, Result};
 
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::error::{Words, in_words, keep, look};
 
 /// The request makes no sense: size 0, a bad name, NULL, a number that means nothing.
@@ -102,7 +102,7 @@ pub(super) fn failed(error: Error) -> c_int {
 
 /// The body of a function that gives a number: 0 or more, or that of an error.
 pub(super) fn number(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    guarded(None, || Some(body())).unwrap_or_else(|| Err(panicked())).unwrap_or_else(failed)
+    catch_panic(None, || Some(body())).unwrap_or_else(|| Err(panicked())).unwrap_or_else(failed)
 }
 
 /// The body of a function that succeeds or fails.
@@ -119,7 +119,7 @@ pub(super) fn made<T>(body: impl FnOnce() -> Result<T>) -> *mut T {
 pub(super) fn made_or_not_yet<T>(body: impl FnOnce() -> Result<Option<T>>) -> Option<*mut T> {
     // In a box at once: a handle is some 500 bytes, which each step outwards would copy.
     let boxed = || Some(body().map(|value| value.map(|value| Box::into_raw(Box::new(value)))));
-    match guarded(None, boxed).unwrap_or_else(|| Err(panicked())) {
+    match catch_panic(None, boxed).unwrap_or_else(|| Err(panicked())) {
         Ok(value) => value,
         Err(error) => {
             failed(error);
@@ -159,19 +159,19 @@ pub extern "C" fn areas_error_errno() -> c_int {
 /// fails; so are the other two.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_text() -> *const c_char {
-    guarded(c"".as_ptr(), || in_words(Words::Line))
+    catch_panic(c"".as_ptr(), || in_words(Words::Line))
 }
 
 /// The same, and on a second line what to do about it, where that is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_help() -> *const c_char {
-    guarded(c"".as_ptr(), || in_words(Words::Help))
+    catch_panic(c"".as_ptr(), || in_words(Words::Help))
 }
 
 /// What to do about the last failure of this thread; an empty string where that is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn areas_error_remedy() -> *const c_char {
-    guarded(c"".as_ptr(), || in_words(Words::Remedy))
+    catch_panic(c"".as_ptr(), || in_words(Words::Remedy))
 }
 
 /// Sets the last error of this thread: for providers of one's own, which then return the number.

@@ -15,7 +15,7 @@ use super::errors::{invalid, made, made_or_not_yet, number, text};
 use super::passing::Receiving;
 use super::sized::{Versioned, read, room};
 use super::words::time;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::waiting::in_steps;
 
 /// An area that is offered at a socket: areas_offer_open makes one, areas_offer_close takes the
@@ -253,7 +253,7 @@ pub unsafe extern "C-unwind" fn areas_offer_answer(
 /// do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_offer_close(offer: *mut Gate) {
-    guarded((), || {
+    catch_panic((), || {
         if !offer.is_null() {
             // SAFETY: one that was made by `made` and not closed (C's promise): a box of its own.
             drop(unsafe { Box::from_raw(offer) });

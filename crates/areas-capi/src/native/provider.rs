@@ -14,7 +14,7 @@ use super::errors::{invalid, made, status};
 use super::nodes::{Nodes, node};
 use super::placement::{Placed, placement_at};
 use super::sized::{Versioned, room};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// Where areas come from. It is made by the functions below, used by any number of threads at once,
 /// and released by areas_provider_release: areas and layers that came from it keep what they need
@@ -368,7 +368,7 @@ pub extern "C" fn areas_provider_file(file: c_int, flags: u32) -> *mut Source {
 /// Lets a provider go. What came from it stays. NULL is nothing to do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_provider_release(provider: *mut Source) {
-    guarded((), || {
+    catch_panic((), || {
         if !provider.is_null() {
             // SAFETY: a provider that was made by `made` and not released (C's promise): a box of
             // its own.

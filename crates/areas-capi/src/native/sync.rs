@@ -12,7 +12,7 @@ use areas::{Area, Error, ErrorKind, Result, Shared};
 use super::area::{Any, Handle, look};
 use super::errors::{invalid, made, number, status};
 use super::words::time;
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 use crate::waiting::{Step, in_steps};
 
 /// areas_mutex_lock: the mutex is locked, and an owner before died with it. What it guards may be
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn areas_seqlock_interrupted(writer: *const Writing) -> c_
 /// Ends a writer: another one may come. NULL is nothing to do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn areas_seqlock_end(writer: *mut Writing) {
-    guarded((), || {
+    catch_panic((), || {
         if !writer.is_null() {
             // SAFETY: a writer that was made by `made` and not ended (C's promise): a box of its
             // own.

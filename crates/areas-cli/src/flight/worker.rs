@@ -136,7 +136,7 @@ impl Worker {
             return Err(Error::new(ErrorKind::System, WHAT)
                 .with_facts(format!("the process that does it ended before it was done: {ended}"))
                 .with_remedy(
-                    "nothing was published: fetch it again (killed for lack of memory? `dmesg` tells)",
+                    "nothing was published: fetch it again; `dmesg` shows what was killed for lack of memory",
                 ));
         }
         serde_json::from_str(&line).map_err(|error| nonsense(&error.to_string()))

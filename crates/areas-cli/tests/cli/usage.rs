@@ -84,7 +84,10 @@ fn what_this_machine_cannot_do_ends_with_1() {
     let size = (pages << 21).to_string();
     let cases: [(&[&str], &str); 4] = [
         (&["put", file, "--name", "x", "--nodes", "1023"], "node 1023 does not exist or may not be used"),
-        (&["put", file, "--name", "x", "--nodes", "0-1022"], "do not exist or may not be used; allowed are"),
+        (
+            &["put", file, "--name", "x", "--nodes", "0-1022"],
+            "do not exist or may not be used; allowed nodes:",
+        ),
         (&["create", "--name", "x", "--size", "7000P"], "the machine has"),
         (&["create", "--name", "x", "--size", &size, "--huge", "2M", "--", "true"], "pool"),
     ];

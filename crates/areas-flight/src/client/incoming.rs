@@ -11,7 +11,7 @@ use http_body::Body as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::peer::before;
+use super::answer::before;
 use crate::grpc::{self, PREFIX};
 
 /// The head of a message of Arrow is as large as its schema, or as the table has columns. More

@@ -88,7 +88,7 @@ fn listed(info: &FlightInfo) -> Result<Listed> {
     let bytes = name.as_bytes();
     Ok(Listed {
         name: String::from_utf8_lossy(bytes).into_owned(),
-        name_bytes: std::str::from_utf8(bytes).is_err().then(|| format!("hex:{}", wire::hex(bytes))),
+        name_bytes: std::str::from_utf8(bytes).is_err().then(|| format!("hex:{}", crate::hex::hex(bytes))),
         size: Some(offered.size),
         rows: u64::try_from(info.total_records).ok().filter(|_| offered.table),
         table: Some(offered.table),

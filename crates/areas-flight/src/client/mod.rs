@@ -1,5 +1,6 @@
 //! The client: what is offered there, and bringing it here.
 
+mod answer;
 mod bytes;
 mod incoming;
 mod list;

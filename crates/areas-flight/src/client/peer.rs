@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tower_service::Service as _;
 
+use super::answer::{Answer, before};
 use super::incoming::Incoming;
 use super::pace::Pace;
 use crate::args::Reaching;
@@ -253,19 +254,6 @@ impl http_body::Body for Whole {
 
     fn is_end_stream(&self) -> bool {
         self.0.is_none()
-    }
-}
-
-/// A call that is on its way.
-pub(crate) trait Answer<T>: Future<Output = std::result::Result<T, Status>> {}
-
-impl<T, F: Future<Output = std::result::Result<T, Status>>> Answer<T> for F {}
-
-/// What comes of a call within that time.
-pub(crate) async fn before<T>(limit: Duration, call: impl Answer<T>) -> std::result::Result<T, Status> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Status::deadline_exceeded(format!("nothing came for {} s", limit.as_secs_f64()))),
     }
 }
 

@@ -8,5 +8,4 @@ mod serve;
 mod service;
 mod stream;
 
-pub(crate) use allow::Allowed;
 pub(crate) use serve::run;

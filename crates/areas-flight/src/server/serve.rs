@@ -15,9 +15,10 @@ use tonic::transport::{Server, ServerTlsConfig};
 
 use super::accept::Accepted;
 use super::admit::Admission;
-use super::allow::{Allowed, Offer};
+use super::allow::Offer;
 use super::get::{Calls, Least, MAX_REQUEST};
 use super::service::Service;
+use crate::allowed::Allowed;
 use crate::args::Serve;
 use crate::failure::{in_words, io_error};
 use crate::token::{self, Token};

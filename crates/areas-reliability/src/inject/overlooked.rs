@@ -206,7 +206,7 @@ pub(crate) static RULES: &[Rule] = &[
         .about(&["/memfd:area:"])
         .of(&["take-in"])
         .lacking(),
-    rule(&["mmap", "fcntl(F_GETFL)", "statx", "fstat", "fstatfs"], "what cannot be taken in behind the first that came stays in line")
+    rule(&["mmap", "fcntl(F_GETFL)", "statx", "fstat", "fstatfs"], "what cannot be accepted behind the first that came stays in line")
         .of(&["take-in"]),
     rule(&["fstat"], "the answer that the program has closed our table's descriptor: reported as that")
         .only(&[EBADF])

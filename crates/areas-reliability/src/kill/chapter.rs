@@ -18,7 +18,7 @@ pub(super) fn chapter(rows: &[Row]) -> String {
          - no process of the machine has an object of the dead open or mapped, and inotify says of each that its last holder is \
          gone: its memory is back;\n\
          - of a transfer: until the offer is sent the giver has the area, and it goes with it; from then on the target has it, whole, \
-         though the giver is dead; and where the target dies, no process has it (checked at each point, taken in before and after the \
+         though the giver is dead; and where the target dies, no process has it (checked at each point, accepted before and after the \
          giver's death);\n\
          - the newcomer joins, publishes, is found by the bystander, and clones;\n\
          - in the registry's folder there is one link for each living team, and nothing else.\n\n\

@@ -233,7 +233,7 @@ impl Trial {
                 let pid = u32::try_from(stop.pid.as_raw()).context("a process number")?;
                 objects = objects_of(pid).difference(others).copied().collect();
                 watch.add(pid, |object| others.contains(&object))?;
-                // A bystander that looks takes in what was offered to it: the other times no
+                // A bystander that looks accepts what was offered to it: the other times no
                 // process has when the giver dies.
                 if let Some(bystander) = bystander
                     && (operation.hands != Hands::Gives || looks(number))

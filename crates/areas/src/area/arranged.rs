@@ -84,8 +84,10 @@ impl AreaBuilder<'_> {
         if self.lock == Lock::Low {
             let wrong = match (self.pages, placement.is_default()) {
                 (Pages::Pool(_), _) => Some("reserved memory has no huge pages"),
-                (_, false) => Some("reserved memory belongs to no node"),
-                _ => None,
+                (Pages::Base | Pages::PreferPool(_) | Pages::Auto, false) => {
+                    Some("reserved memory belongs to no node")
+                }
+                (Pages::Base | Pages::PreferPool(_) | Pages::Auto, true) => None,
             };
             return match wrong {
                 Some(why) => Err(Error::new(ErrorKind::Unsupported, what()).with_facts(why)),

@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::{Area, Resizable, Shared, SharedSlice, Stored};
 use crate::error::{ErrorKind, Result};
+use crate::page::PageSize;
 
 /// A position in memory that lends no bytes: what takes a [`Read`], a [`Write`] or a [`Seek`] gets
 /// it through copies.
@@ -104,7 +105,16 @@ impl Cursor<'_> {
                 Err(error) if error.kind() == ErrorKind::OutOfRange && self.over.len() < end => {
                     end = self.over.len().min(end - 1);
                 }
-                Err(error) => return Err(error.into()),
+                // As much of it as there is: a file that was made shorter has its first pages.
+                Err(error) => {
+                    let page = PageSize::base().bytes();
+                    let first = page - offset % page;
+                    if first >= len || copy(offset, first).is_err() {
+                        return Err(error.into());
+                    }
+                    self.position += first as u64;
+                    return Ok(first);
+                }
             }
         }
     }

@@ -376,9 +376,7 @@ impl Area<Resizable> {
         self.mapping.cut(wanted);
         if self.mapping.span() != wanted {
             return Err(Error::new(ErrorKind::System, format!("resize {self} to {}", Bytes::from(wanted)))
-                .with_facts(
-                    "its end could not be unmapped: the process has no mapping left (vm.max_map_count)",
-                ));
+                .with_facts("its end could not be unmapped: the process may make no more mappings"));
         }
         let first = self.object.piece().first;
         self.object.set_limit(Some(wanted as u64));

@@ -149,7 +149,8 @@ impl<K: Freezable> Area<K> {
     }
 
     fn seal(&self, what: &str, timeout: Duration) -> Result<()> {
-        let deadline = Instant::now() + timeout;
+        // What is beyond all times is waited for without end.
+        let deadline = Instant::now().checked_add(timeout);
         loop {
             match self.object.seal_frozen() {
                 Ok(()) => return Ok(()),
@@ -157,7 +158,7 @@ impl<K: Freezable> Area<K> {
                 Err(sys::Errno::PERM) if self.object.is_frozen()? => {
                     return Ok(());
                 }
-                Err(sys::Errno::BUSY) if Instant::now() < deadline => {
+                Err(sys::Errno::BUSY) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
                     std::thread::sleep(Duration::from_millis(2))
                 }
                 Err(sys::Errno::BUSY) => {
@@ -170,7 +171,7 @@ impl<K: Freezable> Area<K> {
                                 "no writable mapping was found: pages may be pinned by a transfer",
                             )
                             .with_remedy(
-                                "release pinned pages first (io_uring buffers, RDMA, GPU, direct I/O): `areas doctor AREA`",
+                                "release pinned pages first (io_uring, RDMA, GPU, direct I/O); see `areas doctor AREA`",
                             ),
                         false => error
                             .with_facts(format!("mapped for writing by {}", holders.join(", ")))

@@ -43,7 +43,9 @@ impl Area<Shared> {
     pub fn complete_lock(&mut self) -> Result<()> {
         match self.lock {
             Lock::Lazy => self.apply_lock(Lock::Full, &self.to_string()),
-            _ => Ok(()),
+            Lock::None | Lock::Full | Lock::Contiguous | Lock::Low | Lock::Full32 | Lock::Contiguous32 => {
+                Ok(())
+            }
         }
     }
 }

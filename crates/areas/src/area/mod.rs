@@ -28,6 +28,7 @@ mod left;
 mod locking;
 mod moving;
 mod objects;
+mod opening;
 mod pages;
 mod parts;
 pub(crate) mod passing;

@@ -24,6 +24,16 @@ impl Source {
     /// that several have mapped stay, unless the caller has `CAP_SYS_NICE`. Where there was
     /// something to move and nothing of it would, the policy is as it was.
     ///
+    /// ```
+    /// use areas::{Policy, allowed_nodes, registry};
+    ///
+    /// let mut area = areas::builder(64 << 10).name("doc: moved").shared()?;
+    /// area.populate()?;
+    /// let migration = registry::find("doc: moved")?.migrate(Policy::Bind(allowed_nodes()?))?;
+    /// assert!(migration.verification().holds() && migration.stayed().is_empty());
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NoSuchArea`] if it is gone, [`ErrorKind::Unreadable`] if it may not be opened;
     /// [`ErrorKind::NodeNotAllowed`] for nodes that may not be used; [`ErrorKind::Unsupported`] for

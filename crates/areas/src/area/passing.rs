@@ -36,6 +36,16 @@ impl Area<Shared> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// ```
+    /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// let mut model = areas::builder(4096).shared()?;
+    /// model.write_at(0, b"weights")?;
+    /// model.freeze()?.send(&ours)?;
+    /// let received = areas::receive(&theirs)?; // in another process
+    /// assert_eq!(received.into_frozen().unwrap()[..7], *b"weights");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Io`] with what the socket said; [`ErrorKind::Unsupported`] for a low area,
     /// whose descriptor is one of `/dev/mem`.

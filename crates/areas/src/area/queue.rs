@@ -170,7 +170,10 @@ impl<'a> Waiting<'a> {
         if self.closed || left != Some(Duration::ZERO) {
             return Ok(());
         }
-        let there = format!("{got} of {} bytes of a message are there, and stay there", Message::BYTES);
+        let there = match got {
+            0 => "nothing has come".to_owned(),
+            _ => format!("{got} of {} bytes of a message are there, and no more come", Message::BYTES),
+        };
         Err(match self.allowed.filter(|_| !self.never) {
             None => Error::new(ErrorKind::Io, WHAT)
                 .with_system_call("recvmsg(MSG_PEEK)", sys::Errno::AGAIN)

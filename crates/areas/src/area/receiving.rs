@@ -30,6 +30,14 @@ use crate::sys;
 /// shrink under its holders is refused. What a lock demands of page frames is measured once it is
 /// locked. The bounds, and what happens to what is beyond them: [`ReceiveOptions`].
 ///
+/// ```
+/// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// areas::builder(4096).shared()?.send(&ours)?;
+/// let received = areas::receive(&theirs)?;
+/// assert_eq!(received.size(), 4096);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// As [`ReceiveOptions::receive`].
 pub fn receive(socket: impl AsFd) -> Result<AnyArea> {

@@ -87,6 +87,15 @@ impl Area<Shared> {
 
     /// Copies bytes in.
     ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// area.write_at(100, b"frame 1")?;
+    /// let mut bytes = [0; 7];
+    /// area.read_at(100, &mut bytes)?;
+    /// assert_eq!(&bytes, b"frame 1");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size,
     /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where its protection forbids it.
@@ -178,6 +187,14 @@ impl Area<Shared> {
     }
 
     /// A part of the area: checked once, then used without a look at the size.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// let header = area.slice(0, 16)?;
+    /// header.write_at(4, b"body")?;
+    /// assert_eq!(header.slice(4, 4)?.to_vec()?, b"body");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size.
@@ -366,6 +383,12 @@ impl<'a> SharedSlice<'a> {
     }
 
     /// Its bytes, copied out.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// assert_eq!(area.slice(8, 3)?.to_vec()?, [0; 3]);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) where it may not be read.

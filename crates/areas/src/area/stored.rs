@@ -38,7 +38,9 @@ impl Area<Stored> {
     ///
     /// # Errors
     /// As [`read_at`](Area::read_at), for writing. Where the file has become shorter, what lies
-    /// before its end is written.
+    /// before its end is written; what is written behind its end in its last page is lost, and not
+    /// reported: the kernel has a whole page there. Where its file system is full it is
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange), too, as the kernel says no more.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.mapping.write_stored(offset, bytes)
     }

@@ -7,7 +7,7 @@ use super::{AnyArea, Area, AreaKind, Clonable, Shared, reserve};
 use crate::error::{Error, ErrorKind, Rejected, Result};
 use crate::mapping::{Mapping, Reservation};
 use crate::object::Extent;
-use crate::provider::{Address, Wish, map_with_room};
+use crate::provider::{Address, AddressRequest, map_with_room};
 use crate::registry::{AreaId, Arrival, Publication, Transferred};
 use crate::size::Bytes;
 use crate::sys;
@@ -48,6 +48,16 @@ impl<K: Clonable> Area<K> {
     /// by the time the transfer is accepted, the area lies elsewhere, and says so there
     /// ([`granted`](Area::granted)). Of a resizable area's reserve it has as much there as is free
     /// behind, and none where addresses are limited: [`reserve`](Area::reserve) says how much.
+    ///
+    /// ```
+    /// use areas::{Address, Transfer};
+    ///
+    /// let area = areas::builder(4096).name("doc: handed over").shared()?;
+    /// // To this very process it changes hands at once; to another one at its next call.
+    /// let Transfer::Own(area) = area.transfer(std::process::id(), Address::Any)? else { unreachable!() };
+    /// assert_eq!(area.size(), 4096);
+    /// # Ok::<(), areas::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The area comes back as it was, with
@@ -162,7 +172,8 @@ impl<K: Clonable> Area<K> {
         let protection = self.protection();
         let before = self.object.span();
         // The policy of hugetlb pages lies on the mapping, and is asked for again below.
-        let mapping = map_with_room(&mut self.object, &Wish { address, home, protection, placement: None })?;
+        let mapping =
+            map_with_room(&mut self.object, &AddressRequest { address, home, protection, placement: None })?;
         let moved = self.move_over(mapping, before, &whose);
         if moved.is_err() && self.object.span() != before {
             self.object.widen(before);

@@ -97,8 +97,8 @@ impl ErrorKind {
 /// `{}` prints one line, `{:#}` adds the remedy on a second one:
 ///
 /// ```text
-/// cannot lock area "ring": mlock2(0x7f3a40000000, 64 MiB, ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use
-///   help: raise it: `ulimit -l 65536`, or LimitMEMLOCK=64M in the systemd unit
+/// cannot lock area "ring": mlock2(0x7f3a40000000, 64 MiB, MLOCK_ONFAULT): ENOMEM; RLIMIT_MEMLOCK is 8 MiB, 6 MiB in use, 64 MiB wanted
+///   help: raise it: `ulimit -l 71680`, or LimitMEMLOCK=73400320 in the systemd unit; or use no lock
 /// ```
 ///
 /// It is one pointer wide, so that a `Result` stays cheap where nothing fails.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::cgroup;
-use crate::nodes::{NodeSet, Placement, Policy};
+use crate::nodes::{NodeSet, Placement};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
@@ -60,7 +60,7 @@ pub(crate) fn file(page: PageSize, placement: Option<&Placement>) -> PathBuf {
     folder.unwrap_or_else(|| of_machine(root, page)).join("nr_hugepages")
 }
 
-/// For who may not fill it.
+/// For a caller that may not fill it.
 const LESS: &str = "or `Pages::Auto`";
 
 fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) -> Error {
@@ -118,10 +118,7 @@ fn say(root: &Path, allowed: Option<NodeSet>, error: Error, wanted: Wanted<'_>) 
 fn confined(root: &Path, allowed: Option<NodeSet>, wanted: Wanted<'_>) -> (Option<NodeSet>, String) {
     let list = sys::text::read_to_string(root.join("sys/devices/system/node/has_memory")).unwrap_or_default();
     let with_memory = NodeSet::from_kernel_list(&list).unwrap_or_default();
-    let bound = match wanted.placement.map(Placement::policy) {
-        Some(Policy::Bind(nodes)) if !nodes.is_all() => Some(nodes),
-        _ => None,
-    };
+    let bound = wanted.placement.and_then(Placement::confined_to).filter(|nodes| !nodes.is_all());
     match bound.or(allowed) {
         Some(nodes) if !nodes.is_empty() && !nodes.is_superset(&with_memory) => {
             let why = match bound {
@@ -239,6 +236,7 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
     use crate::cgroup::Tree;
+    use crate::nodes::Policy;
 
     const HUGE: usize = 2 << 20;
 

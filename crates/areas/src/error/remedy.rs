@@ -57,7 +57,10 @@ pub(crate) fn address_space(error: Error, wanted: usize) -> Error {
                 used("VmSize"),
                 Bytes::from(wanted)
             ))
-            .with_remedy("raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve"),
+            .with_remedy(format!(
+                "raise it: `ulimit -v {}`, or LimitAS= in the systemd unit; or ask for less",
+                own_status("VmSize").unwrap_or(limit).saturating_add(wanted as u64).div_ceil(1024)
+            )),
         None if counts_strictly() => committed(error, wanted as u64),
         None => error.with_facts(format!("{}; {}", mappings(), overcommit())).with_remedy(
             "ask for less, unmap something, or see `areas doctor` (vm.max_map_count, overcommit)",
@@ -101,7 +104,7 @@ pub(crate) fn committed(error: Error, wanted: u64) -> Error {
     let needed = used.saturating_add(wanted).saturating_add(wanted / 32).saturating_add(KEPT_BACK);
     let kilobytes = needed.saturating_sub(machine_memory("SwapTotal").unwrap_or(0)) / 1024;
     error.with_facts(detail).with_remedy(format!(
-        "ask for less, or raise the limit: `sysctl -w vm.overcommit_kbytes={kilobytes}` as root"
+        "ask for less, or `sysctl vm.overcommit_kbytes={kilobytes}` as root; see `areas doctor`"
     ))
 }
 
@@ -139,7 +142,11 @@ pub(crate) fn open_files(error: Error) -> Error {
             "RLIMIT_NOFILE is {}, {open}",
             limit(Limit::OpenFiles).map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
         ))
-        .with_remedy("each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas")
+        .with_remedy(format!(
+            "raise the limit of descriptors (`ulimit -n {}`, LimitNOFILE=), or drop shared areas",
+            limit(Limit::OpenFiles)
+                .map_or_else(|| "N".to_owned(), |files| files.saturating_mul(2).to_string())
+        ))
 }
 
 /// For a file that the kernel did not open because the machine has as many open as it may.
@@ -184,7 +191,10 @@ const FRAME_NUMBERS: &str = "run as root, or `setcap cap_sys_admin+ep PROGRAM`";
 /// For hugetlb pages that are not where they have to be.
 pub(crate) fn pool_run(error: Error, page: crate::PageSize, placement: &crate::Placement) -> Error {
     let file = super::pool::file(page, Some(placement));
-    error.with_remedy(format!("`echo N > {}` as root; best at boot: `hugepages=N`", file.display()))
+    error.with_remedy(format!(
+        "`echo N > {}` as root; at boot (`hugepages=N`) they are contiguous",
+        file.display()
+    ))
 }
 
 /// For base pages that are not where they have to be.
@@ -200,7 +210,7 @@ pub(crate) fn low_memory(error: Error) -> Error {
 }
 
 const LOW_MEMORY: &str =
-    "reserve it at boot (`memmap=4M$8M`), or name a range in AREAS_LOW_MEMORY: `areas doctor`";
+    "reserve it at boot (`memmap=4M$8M`), or name a range in AREAS_LOW_MEMORY; see `areas doctor`";
 
 /// For a range of `/dev/mem` that the kernel does not let be mapped.
 pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
@@ -210,7 +220,9 @@ pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {
             range.start,
             range.end.saturating_sub(1)
         ))
-        .with_remedy("it must be reserved at boot (`memmap=4M$8M`), and not be a driver's: `areas doctor`")
+        .with_remedy(
+            "it must be reserved at boot (`memmap=4M$8M`), and not be a driver's; see `areas doctor`",
+        )
 }
 
 /// For a demand on page frames that none of several ways has met: what the first of them says would

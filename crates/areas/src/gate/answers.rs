@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Extent, OFFERED, Object, Piece};
 use crate::registry::{self, Rights, Source};
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 
 /// So many connections of one user may have an area that is not fetched.
 const MAX_OF_ONE: usize = 32;
@@ -87,7 +87,7 @@ impl fmt::Display for Ended {
 /// A process that was given an area, and has not closed the connection yet.
 #[derive(Debug)]
 pub(super) struct Outstanding {
-    pub(super) socket: Guarded,
+    pub(super) socket: CheckedFd,
     peer: Peer,
 }
 
@@ -200,7 +200,7 @@ impl Answers {
             let _ = sys::listening::send(socket.as_fd(), &Packet::new(why, peer.user).encode());
         };
         let outcome = match self.give(socket.as_fd(), peer) {
-            Ok(()) => match Guarded::new(socket) {
+            Ok(()) => match CheckedFd::new(socket) {
                 Ok(socket) => {
                     self.given.push(Outstanding { socket, peer });
                     Outcome::Given

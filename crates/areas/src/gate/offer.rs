@@ -12,7 +12,7 @@ use super::who::{self, Users};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Rights, Source};
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 
 /// To whom an area is offered, and with which rights.
 ///
@@ -141,7 +141,7 @@ impl OfferOptions {
         self.check(source, &what)?;
         sys::listening::set_nonblocking(socket.as_fd())
             .map_err(|errno| failed(what(), "fcntl(F_SETFL)", errno))?;
-        let listener = Guarded::new(socket).map_err(|errno| failed(what(), "fstat", errno))?;
+        let listener = CheckedFd::new(socket).map_err(|errno| failed(what(), "fstat", errno))?;
         self.seal_it(source, &what)?;
         let answers = Answers::new(source.clone(), self.read_only, self.users.clone());
         Ok(Some(Offer { answers, listener, bound: None, path: PathBuf::new(), reach: Reach::Supervisor }))
@@ -245,7 +245,7 @@ impl Reach {
 pub struct Offer {
     // First the name goes, while the socket still listens.
     pub(super) bound: Option<Bound>,
-    pub(super) listener: Guarded,
+    pub(super) listener: CheckedFd,
     pub(super) answers: Answers,
     path: PathBuf,
     reach: Reach,

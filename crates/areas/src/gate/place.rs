@@ -15,8 +15,8 @@ use super::path::folder_of;
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::registry::OWN_DESCRIPTORS;
 use crate::sys;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::file::{Identity, OFlags};
-use crate::sys::guarded::Guarded;
 
 /// How many may wait for an answer at a time. (The kernel has a bound of its own:
 /// net.core.somaxconn.)
@@ -28,7 +28,7 @@ const LONGEST_ADDRESS: usize = 107;
 
 /// A name in an open folder.
 pub(super) struct Place {
-    folder: Guarded,
+    folder: CheckedFd,
     name: CString,
     /// As it was named, for messages.
     shown: PathBuf,
@@ -43,7 +43,7 @@ impl fmt::Debug for Place {
 /// A socket that listens at a place.
 #[derive(Debug)]
 pub(super) struct Listening {
-    pub(super) socket: Guarded,
+    pub(super) socket: CheckedFd,
     /// Others that connected while it was made.
     pub(super) early: Vec<OwnedFd>,
     pub(super) bound: Bound,
@@ -56,14 +56,14 @@ pub(super) struct Bound {
     identity: Identity,
     process: u32,
     /// Leads to the socket's file, whatever has its name by now (`O_PATH`).
-    entry: Guarded,
+    entry: CheckedFd,
 }
 
 impl Place {
     /// The place that a path names. `what` completes "cannot …".
     pub(super) fn new(path: &Path, what: &dyn Fn() -> String) -> Result<Self> {
         let (folder, name) = folder_of(path, what)?;
-        let folder = Guarded::new(folder).map_err(|errno| failed(what(), "fstat", errno))?;
+        let folder = CheckedFd::new(folder).map_err(|errno| failed(what(), "fstat", errno))?;
         Ok(Place { folder, name, shown: path.to_owned() })
     }
 
@@ -95,7 +95,7 @@ impl Place {
         let failed = |call: &'static str| move |errno| failed(what(), call, errno);
         let looked = self.open().map_err(failed("openat(O_PATH), of the new socket")).and_then(|entry| {
             let stat = sys::file::stat(entry.as_fd()).map_err(failed("fstat, of the new socket"))?;
-            Ok((stat, Guarded::of(entry, stat.identity)))
+            Ok((stat, CheckedFd::of(entry, stat.identity)))
         });
         let (stat, entry) = looked.inspect_err(|_| {
             // It was made by this call.
@@ -113,7 +113,7 @@ impl Place {
         }
         sys::listening::listen(socket.as_fd(), WAITING).map_err(failed("listen"))?;
         let early = bound.prove(socket.as_fd(), what)?;
-        let socket = Guarded::new(socket).map_err(failed("fstat"))?;
+        let socket = CheckedFd::new(socket).map_err(failed("fstat"))?;
         Ok(Listening { socket, early, bound })
     }
 

@@ -52,7 +52,7 @@ fn not_allowed(outside: NodeSet, allowed: NodeSet, what: impl Fn() -> String) ->
     }
     let (noun, verb) = if outside.len() == 1 { ("node", "does") } else { ("nodes", "do") };
     Err(Error::new(ErrorKind::NodeNotAllowed, what())
-        .with_facts(format!("{noun} {outside} {verb} not exist or may not be used; allowed are {allowed}"))
+        .with_facts(format!("{noun} {outside} {verb} not exist or may not be used; allowed nodes: {allowed}"))
         .with_remedy(
             "use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))",
         ))

@@ -256,7 +256,9 @@ impl Mapping {
     #[cold]
     #[inline(never)]
     fn forbidden(&self, what: &'static str) -> Error {
-        Error::new(ErrorKind::ReadOnly, what).with_facts(format!("its protection is {}", self.protection))
+        Error::new(ErrorKind::ReadOnly, what)
+            .with_facts(format!("its protection is {}", self.protection))
+            .with_remedy("open it with the protection that this needs, or change it: `Area::protect`")
     }
 }
 

@@ -4,7 +4,7 @@
 //! dies of the next `malloc`, not of the area that was one too many. So areas stop short of the
 //! limit, with an error.
 //!
-//! How many mappings there are only the kernel knows (it joins neighbours, and the program maps
+//! How many mappings there are only the kernel knows (it merges adjacent VMAs, and the program maps
 //! what it likes), and to ask takes the longer the more there are. So it is asked again when half
 //! of the room that there was has been used: 16 times on the way to the limit, and never for a
 //! program of a few hundred areas. At the limit itself it is asked each time.

@@ -1,6 +1,6 @@
 //! Addresses for mappings that shall not be merged with adjacent VMAs.
 //!
-//! Left to itself the kernel maps side by side, and joins private memory with a neighbour that is
+//! Left to itself the kernel maps side by side, and merges private memory with an adjacent VMA that is
 //! like it. A placement of its own then divides them again, which takes longer than to map: 1.2 µs
 //! of 6.4 (docs/benchmarks.md). So it is given an address hint: below a page of addresses that is
 //! reserved for that, where nothing else maps, and a page from the next such mapping. That is only
@@ -9,7 +9,7 @@
 //! meets no other.) An object is never merged with an adjacent VMA, but an address hint is quicker
 //! for the kernel than to look for one.
 //!
-//! Neighbours that are not joined are more mappings, of which a process may have 65,530
+//! Adjacent VMAs that are not merged are more mappings, of which a process may have 65,530
 //! (`vm.max_map_count`). So only so many are kept unmerged at a time as leave room for others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_joins_none_of_them() {
+    fn the_kernel_merges_none_of_them() {
         let bind = Policy::Bind(NodeSet::from(Node::new(0).unwrap()));
         let mapped: Vec<_> =
             (0..9).map(|_| System::new().map(&Request::new(3 * gap()).placed(bind)).unwrap()).collect();

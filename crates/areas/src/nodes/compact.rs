@@ -27,7 +27,9 @@ impl SmallPlacement {
             Policy::Bind(nodes) => SmallPolicy::Bind(nodes.first_word()?),
             Policy::Interleave(nodes) => SmallPolicy::Interleave(nodes.first_word()?),
             Policy::Preferred(node) => SmallPolicy::Preferred(*node),
-            _ => return None,
+            Policy::Default | Policy::Local | Policy::PreferredMany(_) | Policy::WeightedInterleave(_) => {
+                return None;
+            }
         };
         Some(SmallPlacement { policy, home: placement.home_node(), balanced: placement.is_balanced() })
     }

@@ -67,6 +67,19 @@ impl Placement {
         &self.policy
     }
 
+    /// The nodes beyond which no page comes: those of `bind`. All other policies spill.
+    pub(crate) const fn confined_to(&self) -> Option<NodeSet> {
+        match self.policy {
+            Policy::Bind(nodes) => Some(nodes),
+            Policy::Default
+            | Policy::Local
+            | Policy::Preferred(_)
+            | Policy::PreferredMany(_)
+            | Policy::Interleave(_)
+            | Policy::WeightedInterleave(_) => None,
+        }
+    }
+
     /// The same over these nodes, where its policy names some.
     pub(crate) const fn over(mut self, nodes: NodeSet) -> Self {
         self.policy = self.policy.over(nodes);

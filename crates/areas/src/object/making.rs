@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result, pool, remedy};
 use crate::page::PageSize;
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::object::{SealFlags, SealedStat};
 use crate::text::shortened;
 
@@ -88,7 +88,7 @@ impl Object {
         let failed = |call: &'static str| {
             move |errno| Error::new(ErrorKind::System, what()).with_system_call(call, errno)
         };
-        let fd = Guarded::new(fd).map_err(failed("fstat"))?;
+        let fd = CheckedFd::new(fd).map_err(failed("fstat"))?;
         // Forks are counted from here on.
         let counted = crate::forking::ready().is_ok();
         let object = Object::of(fd, page, extent);
@@ -158,7 +158,7 @@ impl Object {
         let exact = exact.filter(|&exact| {
             page != PageSize::base() && exact <= stat.size && stat.size - exact < page.bytes() as u64
         });
-        let fd = Guarded::of(fd, stat.identity);
+        let fd = CheckedFd::of(fd, stat.identity);
         let seen = AtomicU64::new(stat.size);
         let (uneven, held) =
             (AtomicBool::new(stat.mode & UNEVEN != 0), AtomicBool::new(stat.held == Some(true)));

@@ -150,7 +150,7 @@ impl Object {
             if user != stat.uid && user != 0 {
                 return Err(Error::new(ErrorKind::Unreadable, what.to_owned())
                     .with_facts(format!(
-                        "it is user {}'s, and we are user {user}; by its mode {:04o} its readers may write it",
+                        "it is user {}'s, and we are user {user}; its mode {:04o} lets readers reopen it to write",
                         stat.uid,
                         stat.mode & PERMISSIONS
                     ))

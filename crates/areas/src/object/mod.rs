@@ -25,8 +25,8 @@ pub(crate) use piece::Piece;
 use crate::error::Result;
 use crate::page::PageSize;
 use crate::sys;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::file::Identity;
-use crate::sys::guarded::Guarded;
 
 /// Kernel memory that can be mapped many times, here and in other processes.
 ///
@@ -40,7 +40,7 @@ use crate::sys::guarded::Guarded;
 ///   below what was seen. A resizable one carries neither.
 #[derive(Debug)]
 pub struct Object {
-    fd: Guarded,
+    fd: CheckedFd,
     page: PageSize,
     extent: Extent,
     /// Where it begins in the file, and in physical memory, if it is a range of that: the file is
@@ -77,7 +77,7 @@ pub struct Object {
 }
 
 impl Object {
-    fn of(fd: Guarded, page: PageSize, extent: Extent) -> Self {
+    fn of(fd: CheckedFd, page: PageSize, extent: Extent) -> Self {
         let (seen, fresh, uneven) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
         let (piece, held, forks) = (Piece::WHOLE, AtomicBool::new(false), crate::forking::forks());
         let open_to_others = AtomicBool::new(true);

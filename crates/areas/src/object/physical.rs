@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicU64;
 use super::{Extent, Object};
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::PageSize;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 
 impl Object {
     /// A range of `/dev/mem` on which the open file has a record lock.
     pub(crate) fn of_physical(memory: OwnedFd, start: u64, size: u64) -> Result<Self> {
-        let fd = Guarded::new(memory).map_err(|errno| {
+        let fd = CheckedFd::new(memory).map_err(|errno| {
             Error::new(ErrorKind::System, "use physical memory").with_system_call("fstat", errno)
         })?;
         let object = Object::of(fd, PageSize::base(), Extent::Fixed);

@@ -11,7 +11,7 @@ use super::{Extent, Object, closed};
 use crate::error::{Error, ErrorKind, Result, remedy};
 use crate::page::PageSize;
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 
 /// Which part of its file an object is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Object {
             }
         })?;
         Ok(Object {
-            fd: Guarded::of(copy, self.identity()),
+            fd: CheckedFd::of(copy, self.identity()),
             page: self.page,
             extent: self.extent,
             physical: self.physical,

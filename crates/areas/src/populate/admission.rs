@@ -22,12 +22,8 @@ pub(super) fn admit(job: &Job<'_>, placement: Placement) -> Result<Watch> {
     if missing < WORTH_ASKING || job.mapping.page_size() != PageSize::base() {
         return Ok(Watch::none());
     }
-    let confined = match placement.policy() {
-        Policy::Bind(nodes) => Some(nodes),
-        _ => None,
-    };
     // All other policies spill, but not out of the cpuset.
-    let nodes = confined.or_else(|| sys::policy::allowed_nodes().ok());
+    let nodes = placement.confined_to().or_else(|| sys::policy::allowed_nodes().ok());
     let what = if placement.is_default() { "it".to_owned() } else { placement.to_string() };
     let asked = Asked { what, nodes };
     let watch = Watch::admit(asked.clone(), missing as u64, pages(job) as u64)
@@ -52,11 +48,7 @@ pub fn refuse_what_cannot_fit(bytes: u64) -> Result<()> {
 /// The same for parts that are placed each in its own way: what is confined to some nodes has to
 /// fit there.
 fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()> {
-    let confined = |placement: &Placement| match placement.policy() {
-        Policy::Bind(nodes) => Some(nodes),
-        _ => None,
-    };
-    let mut sets: Vec<NodeSet> = parts.iter().filter_map(|(_, placement)| confined(placement)).collect();
+    let mut sets: Vec<NodeSet> = parts.iter().filter_map(|(_, placement)| placement.confined_to()).collect();
     sets.sort_unstable_by_key(|nodes| *nodes.words());
     sets.dedup();
     // Asked only where it matters, since it takes a look at every page.
@@ -65,7 +57,7 @@ fn check_parts(job: &Job<'_>, parts: &[(Range<usize>, Placement)]) -> Result<()>
         let inside = || {
             parts
                 .iter()
-                .filter(|(_, placement)| confined(placement).is_some_and(|part| part.is_subset(&nodes)))
+                .filter(|(_, placement)| placement.confined_to().is_some_and(|part| part.is_subset(&nodes)))
         };
         let all: u64 = inside().map(|(range, _)| range.len() as u64).sum();
         let Some(supply) = supply(Some(nodes)).filter(|supply| all > supply.bytes) else { continue };

@@ -114,12 +114,8 @@ fn read(job: &Job<'_>, file: BorrowedFd<'_>, at: usize, part: &mut [u8]) -> Resu
     })?;
     if got < part.len() {
         return Err(Error::new(ErrorKind::Io, format!("fill {} from a file", job.whose))
-            .with_facts(format!(
-                "the file ended after {} of {} bytes: it shrank concurrently",
-                at + got,
-                job.len
-            ))
-            .with_remedy("try again when no process changes it"));
+            .with_facts(format!("the file ended after {} of {} bytes", at + got, job.len))
+            .with_remedy("make the area as large as the file is; is another process changing it?"));
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ pub use storage::Storage;
 pub use striped::Striped;
 pub use system::{System, allowed_nodes};
 pub(crate) use system::{is_left_to_the_kernel, refuse_impossible, resolve, take_pool_pages};
-pub(crate) use with_room::{Wish, map_with_room};
+pub(crate) use with_room::{AddressRequest, map_with_room};
 
 use crate::error::{Rejected, Result};
 use crate::mapping::Mapping;

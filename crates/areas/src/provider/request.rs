@@ -29,7 +29,8 @@ pub enum Address {
     /// At a random address.
     #[doc(alias = "B_RANDOMIZED_ANY_ADDRESS")]
     Random,
-    /// At a random address at or above this one.
+    /// At a random address at or above this one; where none is free there, wherever the kernel
+    /// likes.
     #[doc(alias = "B_RANDOMIZED_BASE_ADDRESS")]
     RandomAtOrAbove(usize),
 }

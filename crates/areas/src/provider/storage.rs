@@ -12,7 +12,7 @@ use crate::nodes::Node;
 use crate::page::{PageSize, Pages};
 use crate::size::Bytes;
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::memory::{At, MapFlags};
 
 /// A file, or a device of memory (`/dev/daxX.Y`), of which areas are parts:
@@ -51,7 +51,7 @@ pub struct Storage {
 
 /// What areas are parts of, and the parts that are free.
 struct Pool {
-    file: Guarded,
+    file: CheckedFd,
     len: u64,
     page: PageSize,
     device: Option<Device>,
@@ -130,7 +130,7 @@ impl Storage {
         }
         prepare(usize::try_from(len).unwrap_or(usize::MAX))?;
         let free = Mutex::new(Extents::of(0..len));
-        let pool = Pool { file: Guarded::of(file, stat.identity), len, page, device, free };
+        let pool = Pool { file: CheckedFd::of(file, stat.identity), len, page, device, free };
         Ok(Storage { pool: Arc::new(pool), shared: true })
     }
 

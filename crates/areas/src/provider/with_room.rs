@@ -12,7 +12,7 @@ use crate::protection::Protection;
 
 /// Where an object is to be mapped, and how.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct AddressRequest<'a> {
     pub(crate) address: Address,
     /// In which reservation, and where in it: then the address does not count.
     pub(crate) home: Option<(&'a Arc<Reservation>, usize)>,
@@ -21,7 +21,7 @@ pub(crate) struct Wish<'a> {
     pub(crate) placement: Option<Placement>,
 }
 
-impl Wish<'_> {
+impl AddressRequest<'_> {
     fn map(&self, object: &Object) -> Result<Mapping> {
         let mut request = Request::object(object).at(self.address).protection(self.protection);
         if let Some((reservation, offset)) = self.home {
@@ -43,7 +43,7 @@ impl Wish<'_> {
 ///
 /// # Errors
 /// Those of mapping its bytes alone. The object says what it said before.
-pub(crate) fn map_with_room(object: &mut Object, wish: &Wish<'_>) -> Result<Mapping> {
+pub(crate) fn map_with_room(object: &mut Object, wish: &AddressRequest<'_>) -> Result<Mapping> {
     let error = match wish.map(object) {
         Ok(mapping) => return Ok(mapping),
         Err(error) => error,

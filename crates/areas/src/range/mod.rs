@@ -95,7 +95,7 @@ impl Mmap {
             true => Error::new(ErrorKind::InvalidInput, format!("map {}", Bytes::from(self.len)))
                 .with_system_call(call, errno)
                 .with_remedy(
-                    "see mmap(2): size, MAP_PRIVATE or MAP_SHARED, descriptor, offset and address by pages",
+                    "size above 0, MAP_PRIVATE or MAP_SHARED, open descriptor, offset and address by pages",
                 ),
             false => refused(at, self.len, span, page, None, call, errno),
         }

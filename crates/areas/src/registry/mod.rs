@@ -153,7 +153,7 @@ pub fn get(id: AreaId) -> Result<Source> {
 /// [`ErrorKind::Registry`] if the registry's folder is not as it must be.
 #[doc(alias = "get_next_area_info")]
 pub fn next(pid: u32, after: usize) -> Result<Option<Source>> {
-    // What was offered is taken in before a walk, not at each of its steps.
+    // What was offered is accepted before a walk, not at each of its steps.
     let mut state = if after == 0 { state::state_up_to_date()? } else { state::state()? };
     state.next(pid, after as u64)
 }
@@ -365,6 +365,14 @@ pub fn join_once() {
 ///
 /// Every call into the registry that asks the kernel anyway accepts what was transferred: it is
 /// mapped and published from then on, whether or not the program takes it.
+///
+/// ```
+/// for transferred in areas::registry::transferred()? {
+///     let area = transferred.take()?;
+///     println!("{area:?} is ours");
+/// }
+/// # Ok::<(), areas::Error>(())
+/// ```
 ///
 /// # Errors
 /// Where there is none, and one that was transferred cannot be accepted: as for new areas, for

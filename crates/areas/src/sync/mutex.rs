@@ -199,7 +199,9 @@ impl<'a> Mutex<'a> {
 
     fn not_ours(&self, verb: &str) -> Error {
         Error::new(ErrorKind::NotPermitted, self.what(verb))
-            .with_facts("this thread does not own it (or its parent does, or a process has overwritten it)")
+            .with_facts(
+                "this thread does not own it: a forked child's parent may, or the word was overwritten",
+            )
             .with_remedy("treat what it guards as inconsistent")
     }
 

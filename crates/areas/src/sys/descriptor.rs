@@ -162,32 +162,32 @@ mod tests {
                 assert!([Errno::PERM, Errno::NOSYS].contains(&errno), "{errno}");
                 return;
             }
-            crate::sys::guarded::open_under(0).expect("kept");
+            crate::sys::checked_fd::open_under(0).expect("kept");
 
             // A memory object that no process has locked: the number is free again.
             let object = object::create(c"low", Pages::Base).unwrap();
             let taken = take(object.as_raw_fd()).unwrap();
             assert!(taken.as_raw_fd() >= FIRST);
-            assert_eq!(crate::sys::guarded::open_under(1), Err(Errno::BADF));
+            assert_eq!(crate::sys::checked_fd::open_under(1), Err(Errno::BADF));
 
             // A file that can be read only: kept, and the lock with it.
             fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
             assert!(is_locked(&file));
             let taken = take(reading.as_raw_fd()).unwrap();
             assert!(taken.as_raw_fd() >= FIRST);
-            assert!(crate::sys::guarded::open_under(1).is_ok() && is_locked(&file));
+            assert!(crate::sys::checked_fd::open_under(1).is_ok() && is_locked(&file));
             foreign::keep(taken);
 
             // One that can be written.
             let taken = take(file.as_raw_fd()).unwrap();
             assert!(taken.as_raw_fd() >= FIRST);
-            assert_eq!(crate::sys::guarded::open_under(2), Err(Errno::BADF));
+            assert_eq!(crate::sys::checked_fd::open_under(2), Err(Errno::BADF));
             foreign::keep(taken);
         });
     }
 
     fn are_free() -> bool {
-        (0..FIRST).all(|number| crate::sys::guarded::open_under(number) == Err(Errno::BADF))
+        (0..FIRST).all(|number| crate::sys::checked_fd::open_under(number) == Err(Errno::BADF))
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
                 // What another thread prints concurrently goes nowhere. (The numbers are open, for
                 // a path alone.)
                 for number in 0..FIRST {
-                    assert!(crate::sys::guarded::open_under(number).is_ok());
+                    assert!(crate::sys::checked_fd::open_under(number).is_ok());
                 }
                 opened
             });

@@ -121,7 +121,7 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
-    use crate::sys::guarded::open_under;
+    use crate::sys::checked_fd::open_under;
     use crate::sys::object::Pages;
 
     #[test]

@@ -14,91 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use linux_raw_sys::general::{procmap_query, procmap_query_flags as flag};
 use rustix::ioctl;
 
-use super::file::Identity;
-use super::guarded::Guarded;
+use super::checked_fd::CheckedFd;
+pub(crate) use super::region::{Region, listed, named};
 use super::{Errno, Result};
 
 /// Of this process, also once its first thread has ended: `/proc/self` is that one's.
 const OWN: &str = "/proc/thread-self/maps";
-
-/// A range of addresses that the kernel has as one mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent facts, as the kernel reports them")]
-pub(crate) struct Region {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    pub(crate) executable: bool,
-    /// Whether what is written there is seen by others who map the same.
-    pub(crate) shared: bool,
-    /// Which byte of its file is at `start`.
-    pub(crate) offset: u64,
-    /// Its file; all 0 for private memory without one.
-    pub(crate) file: Identity,
-}
-
-impl Region {
-    /// A line of a `maps` file, and what stands behind its numbers; `None` for what no kernel
-    /// writes.
-    fn parse(line: &str) -> Option<(Self, &str)> {
-        let (range, rest) = line.split_once(' ')?;
-        let (start, end) = range.split_once('-')?;
-        let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
-        let (rights, rest) = rest.split_once(' ')?;
-        let [read, write, execute, shared] = rights.as_bytes() else { return None };
-        let (offset, rest) = rest.split_once(' ')?;
-        let (device, rest) = rest.split_once(' ')?;
-        let (major, minor) = device.split_once(':')?;
-        let (inode, name) = rest.split_once(' ').unwrap_or((rest, ""));
-        let number = |text| u32::from_str_radix(text, 16).ok();
-        let region = Region {
-            start,
-            end,
-            readable: *read == b'r',
-            writable: *write == b'w',
-            executable: *execute == b'x',
-            shared: *shared == b's',
-            offset: u64::from_str_radix(offset, 16).ok()?,
-            file: Identity {
-                device: super::file::device(number(major)?, number(minor)?),
-                inode: inode.parse().ok()?,
-            },
-        };
-        (start < end).then_some((region, name.trim_start()))
-    }
-
-    /// What the kernel answered to a question; `None` for what makes no sense.
-    #[inline]
-    fn of(reported: &procmap_query) -> Option<Self> {
-        let has = |bit: flag| reported.vma_flags & bit as u64 != 0;
-        let region = Region {
-            start: usize::try_from(reported.vma_start).ok()?,
-            end: usize::try_from(reported.vma_end).ok()?,
-            readable: has(flag::PROCMAP_QUERY_VMA_READABLE),
-            writable: has(flag::PROCMAP_QUERY_VMA_WRITABLE),
-            executable: has(flag::PROCMAP_QUERY_VMA_EXECUTABLE),
-            shared: has(flag::PROCMAP_QUERY_VMA_SHARED),
-            offset: reported.vma_offset,
-            file: Identity {
-                device: super::file::device(reported.dev_major, reported.dev_minor),
-                inode: reported.inode,
-            },
-        };
-        (region.start < region.end).then_some(region)
-    }
-}
-
-/// The mappings that the text of a `maps` file lists, in its order, each with its name. Lines that
-/// no kernel writes are passed over.
-pub(crate) fn named(maps: &str) -> impl Iterator<Item = (Region, &str)> {
-    maps.lines().filter_map(Region::parse)
-}
-
-/// The same without their names.
-pub(crate) fn listed(maps: &str) -> impl Iterator<Item = Region> + '_ {
-    named(maps).map(|(region, _)| region)
-}
 
 /// The text of this process's `maps`.
 pub(crate) fn read_own() -> std::io::Result<String> {
@@ -149,7 +70,7 @@ const NOT_OPEN: i32 = -1;
 /// It makes no sense to try again.
 const NO_USE: i32 = -2;
 /// Its owner.
-static OWNER: Mutex<Option<Guarded>> = Mutex::new(None);
+static OWNER: Mutex<Option<CheckedFd>> = Mutex::new(None);
 /// The process whose maps it is.
 static KEPT_BY: AtomicU32 = AtomicU32::new(0);
 
@@ -201,7 +122,7 @@ fn open_kept() {
     match opened {
         Ok(file) if answers => {
             let number = file.as_raw_fd();
-            if let Ok(kept) = Guarded::new(file.into()) {
+            if let Ok(kept) = CheckedFd::new(file.into()) {
                 // The one before is not ours to close any more: its number answered no question.
                 #[expect(
                     clippy::mem_forget,
@@ -325,6 +246,7 @@ fn within_by_text(range: Range<usize>) -> Result<Vec<Region>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::Identity;
     use super::*;
     use crate::sys::memory::{At, MapFlags, ProtFlags, map, protect, unmap};
     use rustix::mm::MprotectFlags;

@@ -8,12 +8,12 @@
 //! Functions that could invalidate memory of other code are `unsafe`; those that only ask, place,
 //! lock or fault in are not: the worst that a wrong address makes of them is an error number.
 
+pub(crate) mod checked_fd;
 pub(crate) mod copy;
 pub(crate) mod descriptor;
 pub(crate) mod file;
 pub(crate) mod foreign;
 pub(crate) mod futex;
-pub(crate) mod guarded;
 pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod listening;
@@ -28,6 +28,7 @@ pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod range_lock;
 pub(crate) mod record_lock;
+mod region;
 mod retry;
 pub(crate) mod sandbox;
 pub(crate) mod signals;

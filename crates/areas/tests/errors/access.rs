@@ -39,10 +39,19 @@ fn beyond_the_end() {
 #[test]
 fn without_the_right() {
     let mut area = areas::builder(5000).protection(Protection::READ).shared().unwrap();
-    assert_snapshot!(failure(area.write_at(0, &[1])), @"ReadOnly: cannot write to a mapping: its protection is r--");
-    assert_snapshot!(failure(area.store(0, 1_u8, Ordering::Relaxed)), @"ReadOnly: cannot write to a mapping: its protection is r--");
+    assert_snapshot!(failure(area.write_at(0, &[1])), @"
+    ReadOnly: cannot write to a mapping: its protection is r--
+      help: open it with the protection that this needs, or change it: `Area::protect`
+    ");
+    assert_snapshot!(failure(area.store(0, 1_u8, Ordering::Relaxed)), @"
+    ReadOnly: cannot write to a mapping: its protection is r--
+      help: open it with the protection that this needs, or change it: `Area::protect`
+    ");
     area.protect(Protection::empty()).unwrap();
-    assert_snapshot!(failure(area.read_at(0, &mut [0])), @"ReadOnly: cannot read from a mapping: its protection is ---");
+    assert_snapshot!(failure(area.read_at(0, &mut [0])), @"
+    ReadOnly: cannot read from a mapping: its protection is ---
+      help: open it with the protection that this needs, or change it: `Area::protect`
+    ");
     let mut private = areas::builder(5000).protection(Protection::READ).private().unwrap();
     assert_snapshot!(failure(private.as_bytes_mut()), @"ReadOnly: cannot lend the bytes of a mapping for writing: its protection is r--");
 }
@@ -85,6 +94,7 @@ fn clones() {
     });
     assert_snapshot!(answer, @r#"
     ReadOnly: cannot write to a mapping: its protection is r--
+      help: open it with the protection that this needs, or change it: `Area::protect`
 
     NotPermitted: cannot change the protection of 8 KiB from r-- to rw-: mprotect(0xADDRESS, 8192, rw-): EACCES
 

@@ -82,16 +82,16 @@ fn address_space() {
         // The limit is a fact of this run.
         answer.join("\n\n").lines().map(|line| hide(line, "RLIMIT_AS is ")).collect::<Vec<_>>().join("\n")
     });
-    assert_snapshot!(answer, @r#"
+    assert_snapshot!(answer, @"
     Limit: cannot map 1 GiB: mmap(NULL, 1 GiB, rw-, MAP_PRIVATE): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
-      help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
+      help: raise it: `ulimit -v KIB`, or LimitAS= in the systemd unit; or ask for less
 
     Limit: cannot map 1 GiB: mmap(NULL, 1 GiB, rw-, MAP_SHARED): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
-      help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
+      help: raise it: `ulimit -v KIB`, or LimitAS= in the systemd unit; or ask for less
 
     Limit: cannot map 4 KiB: mmap(NULL, 1 GiB, rw-, MAP_SHARED): ENOMEM; RLIMIT_AS is LIMIT, AMOUNT in use, 1 GiB wanted
-      help: raise it: `ulimit -v`, or LimitAS= in the systemd unit; or ask for a smaller size or reserve
-    "#);
+      help: raise it: `ulimit -v KIB`, or LimitAS= in the systemd unit; or ask for less
+    ");
 }
 
 /// Hides the amount after a word, up to the next comma.
@@ -189,16 +189,16 @@ fn open_files() {
     });
     assert_snapshot!(answer, @r#"
     Limit: cannot make a memory object of 4 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: raise the limit of descriptors (`ulimit -n 128`, LimitNOFILE=), or drop shared areas
 
     Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDWR): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: raise the limit of descriptors (`ulimit -n 128`, LimitNOFILE=), or drop shared areas
 
     Limit: cannot open area ID "one": open(/proc/thread-self/fd/N, O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: raise the limit of descriptors (`ulimit -n 128`, LimitNOFILE=), or drop shared areas
 
     Limit: cannot open an object for reading only: open("/proc/thread-self/fd/N", O_RDONLY): EMFILE; RLIMIT_NOFILE is 64, all of them open
-      help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+      help: raise the limit of descriptors (`ulimit -n 128`, LimitNOFILE=), or drop shared areas
     "#);
 }
 

@@ -2,7 +2,7 @@
 //! machine's sizes.
 
 /// Numbers that follow these words, up to the next blank or bracket.
-const AFTER: [(&str, &str); 18] = [
+const AFTER: [(&str, &str); 19] = [
     ("0x", "ADDRESS"),
     ("/proc/", "PID"),
     ("/fd/", "N"),
@@ -19,6 +19,7 @@ const AFTER: [(&str, &str); 18] = [
     ("look at area ", "ID"),
     ("with id ", "ID"),
     ("overcommit_memory is ", "N"),
+    ("`ulimit -v ", "KIB"),
     ("join the registry: RLIMIT_FSIZE is 0 B, ", "SIZE"),
     ("join the registry: RLIMIT_FSIZE is 1 MiB, ", "SIZE"),
 ];

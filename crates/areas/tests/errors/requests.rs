@@ -122,18 +122,18 @@ fn nodes() {
     let placed = |policy: &str| {
         let policy: Policy = policy.parse().unwrap();
         failure(areas::builder(4096).place(policy).private())
-            .replace(&format!("allowed are {one}"), "allowed are NODES")
+            .replace(&format!("allowed nodes: {one}"), "allowed nodes: NODES")
     };
     assert_snapshot!(placed("bind:1023"), @r#"
-    NodeNotAllowed: cannot place memory as bind:1023: node 1023 does not exist or may not be used; allowed are NODES
+    NodeNotAllowed: cannot place memory as bind:1023: node 1023 does not exist or may not be used; allowed nodes: NODES
       help: use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))
     "#);
     assert_snapshot!(placed("interleave:0,1022-1023"), @r#"
-    NodeNotAllowed: cannot place memory as interleave:0,1022-1023: nodes 1022-1023 do not exist or may not be used; allowed are NODES
+    NodeNotAllowed: cannot place memory as interleave:0,1022-1023: nodes 1022-1023 do not exist or may not be used; allowed nodes: NODES
       help: use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))
     "#);
     assert_snapshot!(placed("preferred:1000"), @r#"
-    NodeNotAllowed: cannot place memory as preferred:1000: node 1000 does not exist or may not be used; allowed are NODES
+    NodeNotAllowed: cannot place memory as preferred:1000: node 1000 does not exist or may not be used; allowed nodes: NODES
       help: use the nodes that are allowed; the cpuset of the process or container sets them (cpuset(7))
     "#);
     let empty = Policy::Interleave(areas::NodeSet::EMPTY);

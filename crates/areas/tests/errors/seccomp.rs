@@ -168,7 +168,7 @@ fn making() {
         ("growing", refuse(libc::SYS_ftruncate, libc::ENOSPC).only(1, 1 << 20), grown),
     ];
     if let Some(reported) = run(test!("making"), &cases) {
-        assert_snapshot!(reported, @r#"
+        assert_snapshot!(reported, @"
         memfd_create, a kernel without
         Unsupported: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): ENOSYS
           help: it needs memfd_create (Linux 3.17, CONFIG_MEMFD_CREATE), and a sandbox that allows it
@@ -179,7 +179,7 @@ fn making() {
 
         memfd_create, no descriptor
         Limit: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): EMFILE; RLIMIT_NOFILE is 256, COUNT descriptors open
-          help: each shared area needs one: raise the limit (`ulimit -n`, LimitNOFILE=), or drop areas
+          help: raise the limit of descriptors (`ulimit -n 512`, LimitNOFILE=), or drop shared areas
 
         memfd_create, no memory
         NoMemory: cannot make a memory object of 64 KiB: memfd_create(MFD_CLOEXEC | MFD_ALLOW_SEALING | …): ENOMEM
@@ -202,7 +202,7 @@ fn making() {
 
         growing
         System: cannot grow an area of 4 KiB to 1 MiB: ftruncate: ENOSPC
-        "#);
+        ");
     }
 }
 

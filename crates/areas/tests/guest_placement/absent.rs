@@ -16,7 +16,7 @@ fn a_node_without_memory_is_no_target() {
     for policy in [Policy::Bind(nodes([1])), Policy::Bind(nodes([0, 1])), Policy::Preferred(node(1))] {
         let error = placed(Sort::Shared, 1, policy).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
-        assert_eq!(error.facts().unwrap(), "node 1 does not exist or may not be used; allowed are 0,2");
+        assert_eq!(error.facts().unwrap(), "node 1 does not exist or may not be used; allowed nodes: 0,2");
     }
     let nearest = Targets::of(&topology).from_node(node(1)).nearest().unwrap();
     assert!(nearest.iter().all(|ranked| ranked.node != node(1)), "{nearest:?}");

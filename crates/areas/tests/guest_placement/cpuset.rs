@@ -22,7 +22,7 @@ fn nodes_outside_of_the_cpuset_are_refused_by_name() {
                 let error = placed(sort, 1, policy).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::NodeNotAllowed);
                 let facts = error.facts().unwrap();
-                assert_eq!(facts, "node 2 does not exist or may not be used; allowed are 1,3", "{policy}");
+                assert_eq!(facts, "node 2 does not exist or may not be used; allowed nodes: 1,3", "{policy}");
                 assert!(error.remedy().unwrap().contains("cpuset"));
             }
         }

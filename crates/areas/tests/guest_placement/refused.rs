@@ -25,7 +25,7 @@ fn a_node_that_does_not_exist_is_named() {
             assert_eq!(error.kind(), ErrorKind::NodeNotAllowed, "{policy}, {sort:?}");
             let facts = error.facts().unwrap();
             assert_eq!(
-                facts, "node 7 does not exist or may not be used; allowed are 0-3",
+                facts, "node 7 does not exist or may not be used; allowed nodes: 0-3",
                 "{policy}, {sort:?}"
             );
         }

@@ -59,7 +59,7 @@ fn the_defaults_hold_against_root() {
         for lock in [1, 2] {
             forge(&ours, &locked_message(lock), &[fd.as_fd()]);
             let error = areas::receive(&theirs).unwrap_err();
-            refused(&error, "at most 1 MiB are locked on request");
+            refused(&error, "at most 1 MiB are locked at a sender's request");
             assert_eq!(kernel::allocated(&fd), 0, "nothing was brought in");
             // Without its lock it can be had.
             let area = shared(options.lock_at_most(Lock::None).receive(&theirs).unwrap());

@@ -202,7 +202,7 @@ fn a_range_is_kept_by_its_owner_until_nothing_of_it_is_in_use() {
 /// unmapped with the rest.
 #[test]
 #[expect(unsafe_code, reason = "unmaps a page of an area behind the library's back")]
-fn what_was_unmapped_is_let_go() {
+fn what_was_unmapped_is_released() {
     let fixed = pool(8);
     let area = areas::builder(4 * page()).provider(&fixed).private().unwrap();
     let second = area.as_ptr().wrapping_add(page());

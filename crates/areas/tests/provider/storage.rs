@@ -49,8 +49,14 @@ fn a_cursor_over_a_stored_area_goes_through_the_file() {
     let mut bytes = [0; 6];
     other.read_exact_at(&mut bytes, 2 * page() as u64 - 6).unwrap();
     assert_eq!(&bytes, b"stored");
-    // Cut off by another process: an error, and no signal.
+    // Cut off by another process: what is still there, then an error, and no signal.
     other.set_len(page() as u64).unwrap();
+    cursor.set_position(1);
+    assert_eq!(cursor.write(&vec![9; 2 * page() - 1]).unwrap(), page() - 1);
+    cursor.set_position(0);
+    let mut all = vec![0; 2 * page()];
+    assert_eq!(cursor.read(&mut all).unwrap(), page());
+    assert!(all[1..page()].iter().all(|&byte| byte == 9));
     cursor.set_position(page() as u64);
     assert_eq!(cursor.read(&mut bytes).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }

@@ -368,7 +368,7 @@ fn addresses_in_the_other_team() {
     let described = describe(&mut target, taken);
     assert_eq!((described.id.to_string(), described.address, described.fallbacks), (id, free, 0));
     target.ask(&format!("release {}", taken.handle));
-    // Free when it was offered, and taken when it is taken in: elsewhere, and that is reported.
+    // Free when it was offered, and taken when it is accepted: elsewhere, and that is reported.
     let area = make(&mut giver, "shared again 65536 0");
     giver.ask(&format!("transfer {} {} exactly:{free}", area.handle, target.pid()));
     target.ask(&format!("occupy {free}"));
@@ -412,7 +412,7 @@ fn who_waits_is_woken() {
     // A process that waits for a name accepts what is not of that name, and waits on.
     let coin = make(&mut giver, "shared coin 4096 0");
     give(&mut giver, coin, &by_name);
-    eventually("it is taken in", || target.find("coin").is_ok_and(|seen| seen.pid == by_name.pid()));
+    eventually("it is accepted", || target.find("coin").is_ok_and(|seen| seen.pid == by_name.pid()));
     giver.publish("token");
     assert!(by_name.end().unwrap().ends_with("token"));
     assert!(begun.elapsed() < Duration::from_secs(30), "they were woken, and did not wait for the end");

@@ -379,5 +379,5 @@ fn a_lock_is_measured_and_bounded() {
     for lock in [3, 6] {
         claim("none", lock, ErrorKind::InvalidInput, "contiguous");
     }
-    claim("65536", 2, ErrorKind::Limit, "at most 64 KiB are locked on request");
+    claim("65536", 2, ErrorKind::Limit, "at most 64 KiB are locked at a sender's request");
 }

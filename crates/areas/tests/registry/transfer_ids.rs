@@ -132,7 +132,7 @@ fn a_claim_lasts_as_long_as_the_offer_whoever_dies() {
 }
 
 #[test]
-fn what_was_refused_or_could_not_be_taken_in_is_claimed_no_longer_than_that() {
+fn what_was_refused_or_could_not_be_accepted_is_claimed_no_longer_than_that() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
     target.ask("join");

@@ -146,7 +146,7 @@ fn a_target_without_a_descriptor_left_loses_nothing() {
 }
 
 #[test]
-fn what_cannot_be_taken_in_stays_in_line() {
+fn what_cannot_be_accepted_stays_in_line() {
     let folder = Folder::new();
     let [mut giver, mut target] = std::array::from_fn(|_| Agent::start(&folder));
     target.ask("join");

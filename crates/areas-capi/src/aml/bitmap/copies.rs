@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_ulong, c_void};
 use super::bits::become_all;
 use super::{BITS, Bitmap, NO_MAP, WORD, read, write};
 use crate::aml::error::{SUCCESS, broken, invalid, no_memory, null};
-use crate::edge::guarded;
+use crate::edge::catch_panic;
 
 /// # Safety
 /// Both are NULL or bitmaps.
@@ -85,7 +85,7 @@ unsafe extern "C" fn aml_bitmap_copy_to_ulong(map: *const Bitmap, to: *mut c_ulo
 /// NULL or a bitmap, NULL or a string.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_from_string(map: *mut Bitmap, text: *const c_char) -> c_int {
-    guarded(broken(), || {
+    catch_panic(broken(), || {
         let read = match text.is_null() {
             true => Some(Bitmap::EMPTY),
             // SAFETY: a string (the caller's promise) that is not null (checked).
@@ -108,7 +108,7 @@ unsafe extern "C" fn aml_bitmap_from_string(map: *mut Bitmap, text: *const c_cha
 /// NULL or a bitmap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aml_bitmap_to_string(map: *const Bitmap) -> *mut c_char {
-    guarded(std::ptr::null_mut(), || {
+    catch_panic(std::ptr::null_mut(), || {
         // SAFETY: NULL or a bitmap (the caller's promise).
         let Some(&map) = (unsafe { read(map) }) else {
             return null(invalid("print a bitmap", NO_MAP));

@@ -240,7 +240,7 @@ static void fork_all(void)
 static atomic_bool stop;
 
 /* The sanitizer's malloc (of GCC 12) is not whole in a child that is forked while another thread is
- * in it: a lock that was held then is held for ever, and the child hangs. So with the sanitizer a
+ * in it: a lock that was held then is held forever, and the child hangs. So with the sanitizer a
  * fork waits until all threads have started, and for the calls under way. Without it nothing
  * waits. */
 #ifdef __SANITIZE_ADDRESS__

@@ -1,12 +1,13 @@
 //! Asking for an area.
 
+mod create_or_open;
 mod objects;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::kind::NoObject;
-use super::{Area, Private, Received, Shared, Stored};
+use super::{Area, Private, Shared, Stored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
 use crate::mapping::{Mapping, Reservation, headroom};
@@ -17,6 +18,7 @@ use crate::provider::{Address, Backing, Provider, Request, System, is_left_to_th
 use crate::registry::{Name, Note};
 use crate::size::Bytes;
 
+pub use create_or_open::CreatedOrOpened;
 use objects::place;
 
 /// What is asked of a new area. It can be used many times: the terminal calls take `&self`.
@@ -42,16 +44,6 @@ pub struct AreaBuilder<'a> {
 /// How long a process that wants a name for one area alone waits for another that is in the middle
 /// of taking it: [`AreaBuilder::exclusive`].
 pub const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What [`AreaBuilder::create_or_open`] has done.
-#[derive(Debug)]
-#[must_use = "the area is inside"]
-pub enum CreatedOrOpened {
-    /// It made the area: the name was free.
-    Created(Area<Shared>),
-    /// It cloned the area that was there, as what that is.
-    Opened(Received),
-}
 
 /// What was asked of the extent; rounded and checked once the page size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -396,56 +388,5 @@ impl<'a> AreaBuilder<'a> {
 
     fn noted(&self) -> Result<Note> {
         self.note.as_deref().map_or_else(|| Ok(Note::default()), Note::new)
-    }
-
-    /// Makes a shared area of that name, or opens the one that is there: of several that ask for
-    /// that at once, one makes it, and the others open it.
-    ///
-    /// An existing area is opened as it is, whatever was asked of a new one: its kind, size and
-    /// placement are its own. It is opened with its holder's protection, and published under the
-    /// same name, so that the name outlives any one holder. What is made is zeros until its maker
-    /// has written it: who opens it sees it as it is (a word in it may say when it is complete).
-    ///
-    /// ```
-    /// use areas::CreatedOrOpened::{Created, Opened};
-    ///
-    /// let first = areas::builder(4096).name("doc: one for all").create_or_open()?;
-    /// assert!(matches!(first, Created(_)));
-    /// assert!(matches!(areas::builder(4096).name("doc: one for all").create_or_open()?, Opened(_)));
-    /// # Ok::<(), areas::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`shared`](AreaBuilder::shared) and [`CloneBuilder::open`](crate::CloneBuilder::open);
-    /// [`ErrorKind::Busy`] where another process was stopped in the middle of taking the name.
-    pub fn create_or_open(&self) -> Result<CreatedOrOpened> {
-        let name = self.named()?;
-        let Some(name) = name else {
-            return Err(Error::new(ErrorKind::InvalidInput, self.what("shared"))
-                .with_facts("it has no name by which it could be there")
-                .with_remedy("give it a name: `.name()`"));
-        };
-        let alone = self.clone().exclusive();
-        let deadline = Instant::now() + EXCLUSIVE_TIMEOUT;
-        loop {
-            let error = match crate::registry::find(name.as_bytes()) {
-                Ok(source) => match source.cloning().same_name().open_any() {
-                    Ok(opened) => return Ok(CreatedOrOpened::Opened(opened)),
-                    // It was dropped concurrently, or retired.
-                    Err(error) if error.kind() == ErrorKind::NoSuchArea => error,
-                    Err(error) => return Err(error),
-                },
-                Err(error) if error.kind() == ErrorKind::NoSuchArea => match alone.shared() {
-                    Ok(area) => return Ok(CreatedOrOpened::Created(area)),
-                    // It was published concurrently.
-                    Err(error) if error.kind() == ErrorKind::NameTaken => error,
-                    Err(error) => return Err(error),
-                },
-                Err(error) => return Err(error),
-            };
-            if Instant::now() >= deadline {
-                return Err(error);
-            }
-        }
     }
 }

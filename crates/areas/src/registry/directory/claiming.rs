@@ -129,8 +129,8 @@ mod tests {
     use std::ffi::CString;
 
     use super::*;
+    use crate::sys::checked_fd::CheckedFd;
     use crate::sys::file::CWD;
-    use crate::sys::guarded::Guarded;
 
     /// A reader that follows a link looks whether the table behind it names the same slot.
     #[test]
@@ -138,7 +138,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("areas-claim-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         let name = CString::new(path.to_str().unwrap()).unwrap();
-        let open = || Guarded::new(sys::file::open_folder(CWD, &name).unwrap()).unwrap();
+        let open = || CheckedFd::new(sys::file::open_folder(CWD, &name).unwrap()).unwrap();
         let directory = Directory {
             path: path.clone(),
             remark: None,

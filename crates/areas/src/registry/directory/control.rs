@@ -13,7 +13,7 @@ use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::memory::{At, MapFlags};
 
 /// Where in the control file the count of publications that were waited for is.
@@ -24,7 +24,7 @@ const WAITERS: u64 = 12;
 /// The control file, mapped to sleep on.
 #[derive(Debug)]
 pub(in crate::registry) struct Control {
-    control: Guarded,
+    control: CheckedFd,
     mapping: Mapping,
 }
 
@@ -42,7 +42,7 @@ impl Control {
             }
             Err(error) => return Err(error),
         };
-        let control = Guarded::new(control).map_err(|errno| {
+        let control = CheckedFd::new(control).map_err(|errno| {
             Error::new(ErrorKind::Registry, "wait for a name").with_system_call("fstat", errno)
         })?;
         Ok(Some(Control { control, mapping }))

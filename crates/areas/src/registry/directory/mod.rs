@@ -32,8 +32,8 @@ use std::path::PathBuf;
 use super::table::SLOTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::file::{Identity, OFlags, Stat};
-use crate::sys::guarded::Guarded;
 use claiming::{CONTROL_BYTES, lay_out};
 pub(super) use control::Control;
 pub(super) use link::Link;
@@ -48,7 +48,7 @@ use root::{clear_dead_spaces, space_name};
 /// What only those have who joined: their flock on the folder says that it is in use.
 #[derive(Debug)]
 struct Joined {
-    control: Guarded,
+    control: CheckedFd,
 }
 
 /// When something happened in a folder: nanoseconds since 1970, a clock tick coarse in some
@@ -106,8 +106,8 @@ pub(super) struct Directory {
     is_fixed: bool,
     /// The user for whom it was opened.
     user: u32,
-    space: Guarded,
-    teams: Guarded,
+    space: CheckedFd,
+    teams: CheckedFd,
     /// Whether its size counts the teams in it.
     counts: bool,
     joined: Option<Joined>,
@@ -144,7 +144,7 @@ impl Directory {
             other => other.map_err(|errno| problem(&path.join("teams"), "openat", errno))?,
         };
         let (remark, is_fixed) = (places.why_not_first(place), places.is_fixed());
-        let (space, teams) = (guarded(space.fd, &path)?, guarded(teams, &path)?);
+        let (space, teams) = (checked(space.fd, &path)?, checked(teams, &path)?);
         let counts = sys::file::is_on_tmpfs(teams.as_fd());
         Ok(Some(Directory { path, remark, is_fixed, user, space, teams, counts, joined: None }))
     }
@@ -180,8 +180,8 @@ impl Directory {
             lay_out(control.as_fd());
             clear_dead_spaces(space.root.as_fd(), &name);
             let (remark, is_fixed) = (places.why_not_first(place), places.is_fixed());
-            let (space, teams) = (guarded(space.fd, &path)?, guarded(teams, &path)?);
-            let joined = Some(Joined { control: guarded(control, &path)? });
+            let (space, teams) = (checked(space.fd, &path)?, checked(teams, &path)?);
+            let joined = Some(Joined { control: checked(control, &path)? });
             let counts = sys::file::is_on_tmpfs(teams.as_fd());
             return Ok(Directory { path, remark, is_fixed, user, space, teams, counts, joined });
         }
@@ -364,8 +364,8 @@ fn is_removed(folder: BorrowedFd<'_>) -> bool {
 }
 
 /// A descriptor that stays open as long as we are here.
-fn guarded(fd: OwnedFd, path: &std::path::Path) -> Result<Guarded> {
-    Guarded::new(fd).map_err(|errno| problem(path, "fstat", errno))
+fn checked(fd: OwnedFd, path: &std::path::Path) -> Result<CheckedFd> {
+    CheckedFd::new(fd).map_err(|errno| problem(path, "fstat", errno))
 }
 
 /// The error for a file of the registry.
@@ -380,9 +380,9 @@ fn problem(path: &std::path::Path, call: &'static str, errno: sys::Errno) -> Err
         sys::Errno::NOENT => {
             error.with_remedy("make the folder above it, or set AREAS_DIR to a folder of your own")
         }
-        sys::Errno::OVERFLOW => error.with_facts("it has more entries than there can be teams").with_remedy(
-            "a process of this user has put them there: stop it, and remove them (teams publish again)",
-        ),
+        sys::Errno::OVERFLOW => error
+            .with_facts("it has more entries than there can be teams")
+            .with_remedy("stop the process that puts them there, and remove what is no live team's link"),
         _ => error.with_remedy("set AREAS_DIR to a folder of your own"),
     }
 }

@@ -132,7 +132,8 @@ impl Source {
     /// The processes that have its memory, published or not: as long as one of them is there, the
     /// memory is.
     ///
-    /// Only those that this process may look into.
+    /// Only those that this process may look into; none where it has no descriptor left to look
+    /// with.
     ///
     /// ```
     /// let area = areas::builder(4096).name("doc: held").shared()?;

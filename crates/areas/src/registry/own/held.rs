@@ -40,7 +40,7 @@ pub(in crate::registry) struct Held {
 impl Held {
     /// Whether others can still reach it by the descriptor that its record names.
     pub(in crate::registry) fn has_descriptor(&self) -> bool {
-        match sys::guarded::open_under(self.area.descriptor) {
+        match sys::checked_fd::open_under(self.area.descriptor) {
             Ok(identity) => identity == self.area.object,
             // Only that nothing is open there is known to be for good.
             Err(errno) => errno != sys::Errno::BADF,

@@ -16,7 +16,7 @@ use crate::registry::table::{
 };
 use crate::registry::transfer::{Claim, PendingTransfer, TransferSocket};
 use crate::sys;
-use crate::sys::guarded::Guarded;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::memory::{Advice, At, MapFlags};
 
 /// How `/proc` calls a table.
@@ -28,7 +28,7 @@ pub(in crate::registry) struct Team {
     table: Table,
     /// Never closed before the table goes: that would drop the record lock by which others see that
     /// we live.
-    fd: Guarded,
+    fd: CheckedFd,
     link: Link,
     /// Where others offer us areas; `None` where it could not be made: all else works without.
     transfer_socket: Option<TransferSocket>,
@@ -111,7 +111,7 @@ impl Team {
         let fd = new_object()?;
         let mapping = map_table(fd.as_fd())?;
         sys::record_lock::take(fd.as_fd()).map_err(failed("fcntl(F_SETLK)"))?;
-        let fd = Guarded::new(fd).map_err(failed("fstat"))?;
+        let fd = CheckedFd::new(fd).map_err(failed("fstat"))?;
         let identity = fd.identity();
         let pid = sys::process::pid();
         let start_time = own_start_time()?;

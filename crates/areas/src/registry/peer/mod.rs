@@ -31,8 +31,8 @@ use crate::mapping::{Mapping, Plan, Sharing};
 use crate::page::PageSize;
 use crate::protection::Protection;
 use crate::sys;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::file::Stat;
-use crate::sys::guarded::Guarded;
 use crate::sys::memory::{At, MapFlags};
 use crate::sys::number_path::NumberPath;
 use crate::sys::object::SealFlags;
@@ -108,7 +108,7 @@ fn is_table(stat: &Stat, link: &Link) -> bool {
 pub(super) struct Peer {
     link: Link,
     view: View,
-    table: Arc<Guarded>,
+    table: Arc<CheckedFd>,
     /// Where its descriptors were seen last: the thread through which we looked may have ended
     /// since.
     folder: Mutex<Arc<str>>,
@@ -117,7 +117,7 @@ pub(super) struct Peer {
     /// closes each.
     gone: AtomicBool,
     /// A handle for `pidfd_getfd`, where there is one.
-    handle: OnceLock<Option<Guarded>>,
+    handle: OnceLock<Option<CheckedFd>>,
     taking: Taking,
     missing: Missing,
     order: Mutex<Order>,
@@ -358,7 +358,7 @@ impl Peer {
             if self.link.pid == sys::process::pid() || !sys::sandbox::may(sys::sandbox::Call::PidfdGetfd) {
                 return None;
             }
-            let handle = Guarded::new(sys::process::open(self.link.pid).ok()?).ok()?;
+            let handle = CheckedFd::new(sys::process::open(self.link.pid).ok()?).ok()?;
             // A process that lives now lived when the handle was made: the number was not another
             // process's.
             self.is_live().then_some(handle)

@@ -202,7 +202,7 @@ pub(in crate::registry) fn open_object_at(folder: &str, record: &Record, rights:
                     .with_facts("another process has a lease on it (F_SETLEASE), and may keep it for most of a minute")
                     .with_remedy("try again later"),
                 ErrorKind::Unreadable => error.with_remedy(
-                    "run with the holder's user, group and capabilities; or pass it over a socket, or freeze it",
+                    "run with its user, group and capabilities, or pass it over a socket; frozen, it can be read",
                 ),
                 _ => error,
             })

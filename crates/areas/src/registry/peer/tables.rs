@@ -7,22 +7,22 @@ use super::TABLE_SEALS;
 use super::object::{Looked, open_looked};
 use crate::registry::table::TABLE_BYTES;
 use crate::sys;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::file::OFlags;
-use crate::sys::guarded::Guarded;
 
 /// Tables of this process's own that were opened: of a second copy of this library in it. Closing
 /// any descriptor of one would drop its owner's record lock, so that each is opened once, and
 /// stays.
-static KEPT: Mutex<Vec<Arc<Guarded>>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<Arc<CheckedFd>>> = Mutex::new(Vec::new());
 
-pub(super) fn kept_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
+pub(super) fn kept_table(looked: &Looked) -> sys::Result<Option<Arc<CheckedFd>>> {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let known =
         kept.iter().find(|table| table.identity() == looked.stat.identity && table.is_intact()).cloned();
     let table = match known {
         Some(known) => known,
         None => {
-            let table = Arc::new(Guarded::new(open_looked(looked, OFlags::RDONLY)?)?);
+            let table = Arc::new(CheckedFd::new(open_looked(looked, OFlags::RDONLY)?)?);
             // Also what turns out to be none: its owner may just be making it.
             kept.push(table.clone());
             table
@@ -32,10 +32,10 @@ pub(super) fn kept_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
 }
 
 /// Opens a table; `None` for what is none.
-pub(super) fn open_table(looked: &Looked) -> sys::Result<Option<Arc<Guarded>>> {
+pub(super) fn open_table(looked: &Looked) -> sys::Result<Option<Arc<CheckedFd>>> {
     let fd = open_looked(looked, OFlags::RDONLY)?;
     let is_table = is_table_behind_seals(fd.as_fd(), looked)?;
-    Ok(is_table.then(|| Arc::new(Guarded::of(fd, looked.stat.identity))))
+    Ok(is_table.then(|| Arc::new(CheckedFd::of(fd, looked.stat.identity))))
 }
 
 /// Whether it is sealed as a table, and has the size of one behind its seals. What it was looked at

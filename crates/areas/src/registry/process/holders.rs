@@ -64,7 +64,8 @@ impl Object {
     /// The processes that have it, published or not: as long as one of them is there, the memory
     /// is.
     ///
-    /// Only those that this process may look into.
+    /// Only those that this process may look into; none where it has no descriptor left to look
+    /// with.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
         let physical = self.physical().map(|start| start..start.saturating_add(self.size() as u64));

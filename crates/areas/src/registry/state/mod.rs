@@ -66,7 +66,7 @@ pub(super) struct State {
     names: HashMap<Box<[u8]>, Hit>,
     /// What other teams have given us and the program has not taken yet.
     arrivals: Vec<Arrival>,
-    /// What they have given us and we could not take in.
+    /// What they have given us and we could not accept.
     stuck: Option<Parcel>,
     /// Until when it is not tried again to join for who only looks: nanoseconds since boot.
     not_again_before: u64,
@@ -123,7 +123,7 @@ impl State {
         if let Some(team) = self.own.take() {
             team.leave_to_parent();
         }
-        // What was not taken in was given to the parent alone.
+        // What was not accepted was given to the parent alone.
         self.stuck = None;
         // The child may have another user or pid namespace by now.
         self.directory = None;

@@ -58,7 +58,7 @@ pub(super) struct Quiet {
 }
 
 impl State {
-    /// Takes in what other teams have transferred to us, if there may be something by what the last
+    /// Accepts what other teams have transferred to us, if there may be something by what the last
     /// look at the folder [showed](State::seen).
     pub(in crate::registry) fn hear(&mut self) {
         if self.seen.is_some_and(|seen| self.quiet.transfer_socket.is_some_and(|since| since.is_still(seen)))

@@ -75,7 +75,7 @@ pub(in crate::registry) fn state() -> Result<Guard> {
     Ok(state)
 }
 
-/// The same, with what other teams have transferred to us taken in: for calls that ask the kernel
+/// The same, with what other teams have transferred to us accepted: for calls that ask the kernel
 /// anyway.
 pub(in crate::registry) fn state_up_to_date() -> Result<Guard> {
     let mut state = state()?;

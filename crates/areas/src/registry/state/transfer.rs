@@ -40,10 +40,10 @@ impl Arrival {
 }
 
 impl State {
-    /// Takes in what others have offered: maps and publishes it. Two system calls where there is
+    /// Accepts what others have offered: maps and publishes it. Two system calls where there is
     /// nothing.
     ///
-    /// What cannot be taken in (a limit, no addresses) stays first in line, and is tried again at
+    /// What cannot be accepted (a limit, no addresses) stays first in line, and is tried again at
     /// the next look: its error. What comes behind it waits in the kernel's queue. So does what
     /// would be more than a program may have untaken ([`is_full`]).
     pub(in crate::registry) fn look(&mut self) -> Option<Error> {
@@ -62,7 +62,7 @@ impl State {
                 }
                 None => {
                     // Its claim is one of the folder in use by now. Whatever comes of that, the
-                    // area is taken in.
+                    // area is accepted.
                     let _ = self.rejoin();
                     let control = self.directory.as_ref().and_then(Directory::control_identity);
                     let socket = self.own.as_ref().and_then(Team::transfer_socket);
@@ -162,7 +162,7 @@ impl State {
         Ok(())
     }
 
-    /// Drops what could not be taken in. Whether there was something.
+    /// Drops what could not be accepted. Whether there was something.
     pub(in crate::registry) fn refuse(&mut self) -> bool {
         let control = self.directory.as_ref().and_then(Directory::control_identity);
         let socket = self.own.as_ref().and_then(Team::transfer_socket);

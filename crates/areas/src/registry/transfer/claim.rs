@@ -63,7 +63,7 @@ impl Claim {
             match errno {
                 sys::Errno::MFILE | sys::Errno::NFILE => remedy::open_files(error(ErrorKind::Limit)),
                 sys::Errno::NOLCK => error(ErrorKind::Limit)
-                    .with_remedy("its file system has no record locks left: set AREAS_DIR to a folder elsewhere"),
+                    .with_remedy("the registry's file system has no record locks left: set AREAS_DIR to a folder elsewhere"),
                 _ => error(ErrorKind::Registry).with_remedy("no id could be claimed for it: set AREAS_DIR to a folder of your own, on another file system"),
             }
         };

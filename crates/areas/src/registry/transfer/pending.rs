@@ -15,7 +15,7 @@ use crate::object::{Extent, Object};
 use crate::page::PageSize;
 use crate::physical;
 use crate::protection::Protection;
-use crate::provider::{Address, Wish, map_with_room, resolve, take_pool_pages};
+use crate::provider::{Address, AddressRequest, map_with_room, resolve, take_pool_pages};
 use crate::registry::table::{AreaId, Note, RECORD_BYTES, Record};
 use crate::sys;
 use crate::sys::file::Identity;
@@ -244,13 +244,13 @@ impl Parcel {
             true => Some(resolve(record.placement.whole())?),
             false => None,
         };
-        let wish = Wish { address: *address, home: None, protection: self.protection, placement };
+        let wish = AddressRequest { address: *address, home: None, protection: self.protection, placement };
         let object = &mut self.object;
         let mapping = map_with_room(object, &wish).or_else(|error| match address {
             Address::Exactly(address) if is_of_the_place(&error) => {
                 // They were free when it was offered. To drop its only copy for that would help no
                 // one.
-                let mut mapping = map_with_room(object, &Wish { address: Address::Any, ..wish })?;
+                let mut mapping = map_with_room(object, &AddressRequest { address: Address::Any, ..wish })?;
                 mapping.record_fallback(format!("addresses from {address:#x} on"), "others", error);
                 Ok(mapping)
             }

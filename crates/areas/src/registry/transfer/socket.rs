@@ -15,17 +15,17 @@ use crate::registry::directory::{Directory, SOCKET_NAME, any_below};
 use crate::registry::process::{OWN_DESCRIPTORS, is_dead};
 use crate::registry::table::TransferSocketAt;
 use crate::sys;
+use crate::sys::checked_fd::CheckedFd;
 use crate::sys::file::Identity;
 use crate::sys::file::OFlags;
-use crate::sys::guarded::Guarded;
 
 /// Our own transfer socket.
 #[derive(Debug)]
 pub(in crate::registry) struct TransferSocket {
-    socket: Guarded,
+    socket: CheckedFd,
     /// Leads to the socket's file, which has no name any more. Never read: others come by way of
     /// its number.
-    entry: Guarded,
+    entry: CheckedFd,
     at: TransferSocketAt,
 }
 
@@ -52,7 +52,7 @@ impl TransferSocket {
         clear_forsaken(space);
         let socket = sys::socket::packets().map_err(failed("socket(AF_UNIX, SOCK_DGRAM)"))?;
         sys::socket::name_senders(socket.as_fd()).map_err(failed("setsockopt(SO_PASSCRED)"))?;
-        let socket = Guarded::new(socket).map_err(failed("fstat"))?;
+        let socket = CheckedFd::new(socket).map_err(failed("fstat"))?;
         let name = name_of(sys::process::pid(), start_time, any_below(u32::MAX));
         sys::socket::bind(socket.as_fd(), &path(space, &name)).map_err(failed("bind"))?;
         let opened = sys::file::open_at(space, &name, OFlags::PATH | OFlags::NOFOLLOW, 0);
@@ -64,7 +64,7 @@ impl TransferSocket {
             sys::file::set_mode_of(&number_path(entry.as_fd()), 0o600).map_err(failed("chmod(0600)"))?;
         }
         let at = TransferSocketAt { descriptor: entry.as_raw_fd(), socket: stat.identity };
-        let entry = Guarded::new(entry).map_err(failed("fstat"))?;
+        let entry = CheckedFd::new(entry).map_err(failed("fstat"))?;
         Ok(TransferSocket { socket, entry, at })
     }
 

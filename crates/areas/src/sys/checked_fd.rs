@@ -33,20 +33,20 @@ pub(crate) fn open_under(number: i32) -> Result<Identity> {
 /// # Invariants
 /// `fd` is there until the value is dropped.
 #[derive(Debug)]
-pub(crate) struct Guarded {
+pub(crate) struct CheckedFd {
     fd: Option<OwnedFd>,
     identity: Identity,
 }
 
-impl Guarded {
+impl CheckedFd {
     pub(crate) fn new(fd: OwnedFd) -> Result<Self> {
         let identity = file::stat(fd.as_fd())?.identity;
-        Ok(Guarded { fd: Some(fd), identity })
+        Ok(CheckedFd { fd: Some(fd), identity })
     }
 
     /// One of which it was just asked what it is.
     pub(crate) fn of(fd: OwnedFd, identity: Identity) -> Self {
-        Guarded { fd: Some(fd), identity }
+        CheckedFd { fd: Some(fd), identity }
     }
 
     /// Closes it, unlooked at: for the very call in which the kernel gave it.
@@ -92,14 +92,14 @@ impl Guarded {
     }
 }
 
-impl AsFd for Guarded {
+impl AsFd for CheckedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // Only `drop` takes it.
         self.fd.as_ref().map_or(file::CWD, AsFd::as_fd)
     }
 }
 
-impl Drop for Guarded {
+impl Drop for CheckedFd {
     fn drop(&mut self) {
         // What stays open by mistake stays permanently: that it is no longer ours is looked at
         // twice.
@@ -122,26 +122,26 @@ mod tests {
 
     #[test]
     fn what_the_kernel_just_gave_is_closed() {
-        let object = super::super::object::create(c"guarded", super::super::object::Pages::Base).unwrap();
-        let guarded = Guarded::new(object).unwrap();
-        let (number, identity) = (guarded.as_fd().as_raw_fd(), guarded.identity());
-        guarded.close_fresh();
+        let object = super::super::object::create(c"checked", super::super::object::Pages::Base).unwrap();
+        let checked = CheckedFd::new(object).unwrap();
+        let (number, identity) = (checked.as_fd().as_raw_fd(), checked.identity());
+        checked.close_fresh();
         // Another thread may have the number by now, but not the object.
         assert_ne!(open_under(number).ok(), Some(identity));
     }
 
     #[test]
     fn another_owners_file_is_left_open() {
-        let object = super::super::object::create(c"guarded", super::super::object::Pages::Base).unwrap();
-        let mut guarded = Guarded::new(object).unwrap();
-        let number = guarded.as_fd().as_raw_fd();
-        assert!(guarded.is_intact());
+        let object = super::super::object::create(c"checked", super::super::object::Pages::Base).unwrap();
+        let mut checked = CheckedFd::new(object).unwrap();
+        let number = checked.as_fd().as_raw_fd();
+        assert!(checked.is_intact());
         // As if it had been closed, and the number taken by a file that was opened.
         let file = File::open("/proc/self/stat").unwrap();
-        file::replace(file.as_fd(), guarded.fd.as_mut().unwrap()).unwrap();
-        assert_eq!(guarded.checked().err(), Some(Errno::BADF));
-        assert_eq!(guarded.replace(file.as_fd()), Err(Errno::BADF));
-        drop(guarded);
+        file::replace(file.as_fd(), checked.fd.as_mut().unwrap()).unwrap();
+        assert_eq!(checked.checked().err(), Some(Errno::BADF));
+        assert_eq!(checked.replace(file.as_fd()), Err(Errno::BADF));
+        drop(checked);
         let path = format!("/proc/self/fd/{number}");
         assert!(std::fs::read_link(&path).unwrap().ends_with("stat"), "it is still open");
     }
@@ -150,12 +150,12 @@ mod tests {
     fn what_is_ours_is_closed() {
         assert_eq!(open_under(-1), Err(Errno::BADF));
         let object =
-            super::super::object::create(c"guarded: ours", super::super::object::Pages::Base).unwrap();
-        let guarded = Guarded::new(object).unwrap();
-        assert_eq!(open_under(guarded.as_fd().as_raw_fd()), Ok(guarded.identity()));
-        let path = format!("/proc/self/fd/{}", guarded.as_fd().as_raw_fd());
-        drop(guarded);
+            super::super::object::create(c"checked: ours", super::super::object::Pages::Base).unwrap();
+        let checked = CheckedFd::new(object).unwrap();
+        assert_eq!(open_under(checked.as_fd().as_raw_fd()), Ok(checked.identity()));
+        let path = format!("/proc/self/fd/{}", checked.as_fd().as_raw_fd());
+        drop(checked);
         let now = std::fs::read_link(path);
-        assert!(!now.is_ok_and(|now| now.to_string_lossy().contains("guarded: ours")));
+        assert!(!now.is_ok_and(|now| now.to_string_lossy().contains("checked: ours")));
     }
 }
