@@ -41,7 +41,7 @@ fn a_file_that_is_too_short_is_reported() {
     assert_eq!(error.kind(), ErrorKind::Io);
     assert_eq!(
         error.to_string(),
-        "cannot fill an area of 8 KiB from a file: the file ended after 5001 of 8192 bytes: it shrank concurrently"
+        "cannot fill an area of 8 KiB from a file: the file ended after 5001 of 8192 bytes"
     );
 }
 

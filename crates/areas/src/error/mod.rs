@@ -160,10 +160,17 @@ impl Error {
         self
     }
 
-    /// Another error that led to this one.
+    /// Another error that led to this one. What it says can be done is said here as well, where
+    /// this one has no remedy of its own.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        let source = source.into();
+        if self.0.remedy.is_none()
+            && let Some(Error(cause)) = source.downcast_ref::<Error>()
+        {
+            self.0.remedy.clone_from(&cause.remedy);
+        }
+        self.0.source = Some(source);
         self
     }
 
@@ -393,6 +400,10 @@ mod tests {
         };
         let error = Error::new(ErrorKind::TimedOut, "take it").with_facts("in vain").caused_by(inner());
         assert_eq!(error.to_string(), "cannot take it: in vain (connect: ENOMEM; it is full)");
+        let advised = Error::new(ErrorKind::Limit, "hold it").caused_by(sample());
+        assert_eq!(advised.remedy(), sample().remedy());
+        let own = Error::new(ErrorKind::Limit, "hold it").with_remedy("wait").caused_by(sample());
+        assert_eq!(own.remedy(), Some("wait"));
         let error = Error::new(ErrorKind::TimedOut, "hold it").caused_by(inner());
         assert_eq!(error.to_string(), "cannot hold it (cannot take it: connect: ENOMEM; it is full)");
         let error =

@@ -34,7 +34,7 @@ impl<P> Split<P> {
 /// The parts in words: "1 of node 0, 3 of node 1".
 pub(crate) fn in_words(parts: &[(Node, u32)]) -> String {
     let words: Vec<_> = parts.iter().map(|(node, weight)| format!("{weight} of node {node}")).collect();
-    words.join(", ")
+    if words.is_empty() { "no parts".to_owned() } else { words.join(", ") }
 }
 
 /// Refuses a list that divides nothing, and nodes that may not be used.
