@@ -40,6 +40,7 @@ mod receiving;
 mod reserve;
 mod resizable;
 mod shared;
+mod slice;
 mod stored;
 mod transfer;
 mod try_clone;
@@ -57,7 +58,8 @@ pub use kind::{AreaKind, Clonable, Freezable};
 pub use private::Private;
 pub use receiving::{ReceiveOptions, receive};
 pub use resizable::Resizable;
-pub use shared::{Shared, SharedSlice};
+pub use shared::Shared;
+pub use slice::SharedSlice;
 pub use stored::Stored;
 pub use transfer::Transfer;
 

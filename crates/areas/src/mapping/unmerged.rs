@@ -1,11 +1,11 @@
 //! Addresses for mappings that shall not be merged with adjacent VMAs.
 //!
-//! Left to itself the kernel maps side by side, and merges private memory with an adjacent VMA that is
-//! like it. A placement of its own then divides them again, which takes longer than to map: 1.2 µs
-//! of 6.4 (docs/benchmarks.md). So it is given an address hint: below a page of addresses that is
-//! reserved for that, where nothing else maps, and a page from the next such mapping. That is only
-//! a hint: the kernel takes it if nothing is mapped there, and chooses itself if something is, so
-//! that nothing depends on what is written here. (And writing beyond the end of such a mapping
+//! Left to itself the kernel maps side by side, and merges private memory with an adjacent VMA that
+//! is like it. A placement of its own then divides them again, which takes longer than to map: 1.2
+//! µs of 6.4 (docs/benchmarks.md). So it is given an address hint: below a page of addresses that
+//! is reserved for that, where nothing else maps, and a page from the next such mapping. That is
+//! only a hint: the kernel takes it if nothing is mapped there, and chooses itself if something is,
+//! so that nothing depends on what is written here. (And writing beyond the end of such a mapping
 //! meets no other.) An object is never merged with an adjacent VMA, but an address hint is quicker
 //! for the kernel than to look for one.
 //!

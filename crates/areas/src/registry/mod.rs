@@ -31,8 +31,10 @@
 // | `state/` | what this process knows of all these, behind one mutex; finding, publishing, giving |
 // | `memory/` | the memory of an area that was found: opened, measured |
 //
-// Beside them what programs call: this file, `publication.rs`, `wait.rs`, `keeper.rs`.
+// Beside them what programs call: this file, `arrivals.rs`, `publication.rs`, `wait.rs`,
+// `keeper.rs`.
 
+mod arrivals;
 mod directory;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
@@ -51,6 +53,7 @@ mod wait;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use arrivals::{refuse_transfer, transferred, wait_transferred};
 #[doc(hidden)]
 pub use directory::anothers::user as looked_into;
 #[doc(hidden)]
@@ -358,57 +361,6 @@ pub fn join_once() {
     {
         state.join_once();
     }
-}
-
-/// The areas that other teams have transferred to this process and that the program has not taken
-/// yet, in the order in which they came. [`Transferred::take`] takes one.
-///
-/// Every call into the registry that asks the kernel anyway accepts what was transferred: it is
-/// mapped and published from then on, whether or not the program takes it.
-///
-/// ```
-/// for transferred in areas::registry::transferred()? {
-///     let area = transferred.take()?;
-///     println!("{area:?} is ours");
-/// }
-/// # Ok::<(), areas::Error>(())
-/// ```
-///
-/// # Errors
-/// Where there is none, and one that was transferred cannot be accepted: as for new areas, for
-/// instance [`ErrorKind::Limit`] for its lock. It is tried again at each call; [`refuse_transfer`]
-/// drops it.
-pub fn transferred() -> Result<Vec<Transferred>> {
-    let mut state = state::state()?;
-    let stuck = state.look();
-    let arrivals = state.arrivals();
-    match stuck {
-        Some(error) if arrivals.is_empty() => Err(error),
-        _ => Ok(arrivals),
-    }
-}
-
-/// Waits until another team has transferred an area to this process, and gives the first that was
-/// not taken yet. Joins the registry. Without a time-out it waits forever.
-///
-/// # Errors
-/// [`ErrorKind::TimedOut`]; else as [`join`] and [`transferred()`].
-pub fn wait_transferred(timeout: Option<Duration>) -> Result<Transferred> {
-    join()?;
-    let first = || Ok(transferred()?.into_iter().next());
-    wait::wait_until(timeout, first)?.ok_or_else(|| {
-        Error::new(ErrorKind::TimedOut, "wait for an area from another team")
-            .with_facts(format!("no process transferred one within {:?}", timeout.unwrap_or_default()))
-    })
-}
-
-/// Drops the area that was transferred to this process and cannot be accepted ([`transferred()`]
-/// says why): the next one is accepted then. Returns whether there was one.
-///
-/// # Errors
-/// As [`list`].
-pub fn refuse_transfer() -> Result<bool> {
-    Ok(state::state()?.refuse())
 }
 
 /// Ensures that others find this process's areas: where the registry's folder was removed, or this
