@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::kind::{Clonable, Freezable, Sealed};
-use super::{Area, AreaKind, SharedSlice};
+use super::{Area, AreaKind};
 use crate::error::Result;
 use crate::mapping::overlapping;
 use crate::object::Object;
@@ -48,7 +48,7 @@ impl Area<Shared> {
     /// The size to check an access against: looks at the object only where the last size that was
     /// seen does not do.
     #[inline]
-    fn size_for(&self, end: Option<usize>) -> usize {
+    pub(super) fn size_for(&self, end: Option<usize>) -> usize {
         let seen = self.object().size_seen();
         match end {
             Some(end) if end <= seen => seen,
@@ -183,24 +183,6 @@ impl Area<Shared> {
     #[inline]
     pub fn store<T: Word>(&self, offset: usize, value: T, order: Ordering) -> Result<()> {
         self.mapping.store(offset, value, self.size_for(offset.checked_add(size_of::<T>())), order)
-    }
-
-    /// A part of the area: checked once, then used without a look at the size.
-    ///
-    /// ```
-    /// let area = areas::builder(4096).shared()?;
-    /// let header = area.slice(0, 16)?;
-    /// header.write_at(4, b"body")?;
-    /// assert_eq!(header.slice(4, 4)?.to_vec()?, b"body");
-    /// # Ok::<(), areas::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size.
-    #[inline]
-    pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'_>> {
-        self.mapping.check(offset, len, self.size_for(offset.checked_add(len)))?;
-        Ok(SharedSlice::of(&self.mapping, offset, len))
     }
 
     /// Takes its contents from a file: as many bytes as it has, from the file's first one on, read

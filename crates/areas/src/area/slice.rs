@@ -8,6 +8,26 @@ use crate::error::Result;
 use crate::mapping::{Mapping, out_of_range};
 use crate::sys::copy::Word;
 
+impl Area<Shared> {
+    /// A part of the area: checked once, then used without a look at the size.
+    ///
+    /// ```
+    /// let area = areas::builder(4096).shared()?;
+    /// let header = area.slice(0, 16)?;
+    /// header.write_at(4, b"body")?;
+    /// assert_eq!(header.slice(4, 4)?.to_vec()?, b"body");
+    /// # Ok::<(), areas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) beyond the size.
+    #[inline]
+    pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'_>> {
+        self.mapping.check(offset, len, self.size_for(offset.checked_add(len)))?;
+        Ok(SharedSlice::of(&self.mapping, offset, len))
+    }
+}
+
 /// A part of a shared area: a pointer and a length, and copies.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedSlice<'a> {
