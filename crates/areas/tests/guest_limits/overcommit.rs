@@ -14,12 +14,9 @@ fn named<T>(result: areas::Result<T>) -> String {
     let error: Error = result.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoMemory, "{error:#}");
     let report = format!("{error:#}");
-    for part in [
-        "vm.overcommit_memory is 2",
-        "CommitLimit is ",
-        "Committed_AS is ",
-        "sysctl -w vm.overcommit_kbytes=",
-    ] {
+    for part in
+        ["vm.overcommit_memory is 2", "CommitLimit is ", "Committed_AS is ", "sysctl vm.overcommit_kbytes="]
+    {
         assert!(report.contains(part), "{part}: {report}");
     }
     report

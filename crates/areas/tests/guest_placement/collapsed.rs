@@ -216,7 +216,10 @@ fn what_cannot_be_distinguished_is_not_collapsed() {
             area.populate().unwrap();
             let reported: Vec<String> =
                 area.granted().fallbacks().iter().map(|fallback| fallback.because.to_string()).collect();
-            assert!(reported.iter().any(|why| why.contains("cannot be determined")), "{reported:?}");
+            assert!(
+                reported.iter().any(|why| why.contains("the node to collapse on is unknown")),
+                "{reported:?}"
+            );
             line.go();
         });
         contained.wait();
