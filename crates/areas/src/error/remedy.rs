@@ -210,7 +210,7 @@ pub(crate) fn low_memory(error: Error) -> Error {
 }
 
 const LOW_MEMORY: &str =
-    "reserve it at boot (`memmap=4M$8M`), or name a range in AREAS_LOW_MEMORY; see `areas doctor`";
+    "reserve it at boot (`memmap=4M$8M`, AREAS_LOW_MEMORY); CAP_SYS_RAWIO maps it: `areas doctor`";
 
 /// For a range of `/dev/mem` that the kernel does not let be mapped.
 pub(crate) fn dev_mem(error: Error, range: &std::ops::Range<u64>) -> Error {

@@ -50,7 +50,7 @@ fn machine_an_ordinary_user_is_shown_how_to_set_the_machine_up() {
       help: run as root, or `setcap cap_sys_admin+ep PROGRAM`; or see `areas doctor`
 
     NoMemory: cannot make a shared area of 12 KiB physically contiguous below 16 MiB: cannot find reserved physical memory: the kernel's command line reserves none, and AREAS_LOW_MEMORY is not set
-      help: reserve it at boot (`memmap=4M$8M`), or name a range in AREAS_LOW_MEMORY; see `areas doctor`
+      help: reserve it at boot (`memmap=4M$8M`, AREAS_LOW_MEMORY); CAP_SYS_RAWIO maps it: `areas doctor`
 
     Unsupported: cannot make a private area of 12 KiB physically contiguous below 16 MiB: after a fork, the process that writes 12 KiB first gets a copy, which is elsewhere
       help: make it shared, without a name if no process is to find it: `.shared()`
