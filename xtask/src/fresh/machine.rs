@@ -17,25 +17,23 @@ pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-pub(super) fn is_debian() -> bool {
-    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    text.lines().any(|line| line == "ID=debian" || line == "ID=\"debian\"")
-}
-
-/// This machine's Debian release.
-pub(super) fn suite() -> String {
+/// This machine's Debian release; `None` where it is another system.
+pub(super) fn own_suite() -> Option<String> {
     suite_of(&fs::read_to_string("/etc/os-release").unwrap_or_default())
 }
 
-fn suite_of(os_release: &str) -> String {
+/// The same, or the release that other systems take.
+pub(super) fn suite() -> String {
+    own_suite().unwrap_or_else(|| SUITE.into())
+}
+
+fn suite_of(os_release: &str) -> Option<String> {
     let value = |name: &str| {
         let line = os_release.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.trim_matches('"').to_owned())
     };
-    match value("ID=").as_deref() {
-        Some("debian") => value("VERSION_CODENAME=").unwrap_or_else(|| SUITE.into()),
-        _ => SUITE.into(),
-    }
+    let is_debian = value("ID=").as_deref() == Some("debian");
+    is_debian.then(|| value("VERSION_CODENAME=").unwrap_or_else(|| SUITE.into()))
 }
 
 /// What apt is asked here.
@@ -154,9 +152,10 @@ mod tests {
     #[test]
     fn a_release_is_debians_own_or_the_default() {
         let debian = "PRETTY_NAME=\"Debian\"\nVERSION_CODENAME=trixie\nID=debian\n";
-        assert_eq!(suite_of(debian), "trixie");
-        assert_eq!(suite_of("ID=other\nVERSION_CODENAME=noble\n"), SUITE);
-        assert_eq!(suite_of(""), SUITE);
+        assert_eq!(suite_of(debian).as_deref(), Some("trixie"));
+        assert_eq!(suite_of("ID=debian\n").as_deref(), Some(SUITE));
+        assert_eq!(suite_of("ID=other\nVERSION_CODENAME=noble\n"), None);
+        assert_eq!(suite_of(""), None);
     }
 
     #[test]

@@ -25,7 +25,8 @@ use areas_ctest::readme;
 use clap::Args;
 
 use crate::{dist, process};
-use root::{Root, TOOLCHAIN};
+pub(crate) use root::Root;
+use root::TOOLCHAIN;
 
 const ENTER: &str = include_str!("enter.sh");
 /// Where the clone is, in the root.
@@ -87,7 +88,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 
 /// The commands that failed.
 fn run(options: &Options) -> Result<Vec<String>> {
-    ensure!(machine::is_root(), "only root can make a Debian root and namespaces: run it as root");
+    ensure!(machine::is_root(), "{NOT_ROOT}: run it as root");
     let suite = options.suite.clone().unwrap_or_else(machine::suite);
     let root = Root::prepare(&suite, options.renew, options.resume, options.keep)?;
     clone(&root.path().join(CLONE), options.resume)?;
@@ -117,12 +118,20 @@ fn follow(root: &Root, chroot: bool, toolchain: &Path, commands: &[String]) -> R
     Ok(failed)
 }
 
-/// Installs these packages with apt in a new root of this machine's Debian that has no Rust, uses
-/// what they bring, and removes them. `Err` is why there is no such root.
-pub(crate) fn try_packages(debs: &[&PathBuf]) -> Result<Vec<String>> {
-    ensure!(machine::is_root(), "only root can make a Debian root and namespaces");
-    ensure!(machine::is_debian(), "the packages are for the Debian that they are built on, and this is none");
-    let root = Root::prepare(&machine::suite(), false, false, false)?;
+/// A new root of this machine's Debian, for packages that are built here; `Err` is why there is
+/// none.
+pub(crate) fn own_root() -> Result<Root> {
+    ensure!(machine::is_root(), "{NOT_ROOT}");
+    let suite = machine::own_suite();
+    let suite = suite.context("the packages are for the Debian that they are built on, and this is none")?;
+    Root::prepare(&suite, false, false, false)
+}
+
+const NOT_ROOT: &str = "only root can make a Debian root and namespaces";
+
+/// Installs these packages with apt in a root, without Rust, uses what they bring, and removes
+/// them; the commands that failed.
+pub(crate) fn try_packages(root: &Root, debs: &[&PathBuf]) -> Result<Vec<String>> {
     let folder = root.path().join("root/debs");
     fs::create_dir_all(&folder)?;
     fs::create_dir_all(root.path().join(CLONE))?;
@@ -131,7 +140,7 @@ pub(crate) fn try_packages(debs: &[&PathBuf]) -> Result<Vec<String>> {
         fs::copy(deb, folder.join(name)).with_context(|| format!("cannot copy {}", deb.display()))?;
     }
     // In place of a toolchain: the empty folder where it would be.
-    follow(&root, false, &root.path().join(TOOLCHAIN), &install_and_use(&root, "/root/debs")?)
+    follow(root, false, &root.path().join(TOOLCHAIN), &install_and_use(root, "/root/debs")?)
 }
 
 /// What is committed, as a clone gets it.

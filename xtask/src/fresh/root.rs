@@ -21,7 +21,7 @@ pub(super) const TOOLCHAIN: &str = "opt/rust";
 
 /// A root for one run, removed at its end unless it is to be kept.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     path: PathBuf,
     keep: bool,
     /// Its record lock says that the root is in use.

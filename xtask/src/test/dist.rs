@@ -41,8 +41,9 @@ pub(super) fn run(run: &Run) -> Result<Done> {
         use_it(run, &work, &root.join("usr"), Some(&root))?;
         passed += 1;
         // apt, and a system that has nothing of ours and no Rust.
-        match fresh::try_packages(&debs) {
-            Ok(failed) => {
+        match fresh::own_root() {
+            Ok(root) => {
+                let failed = fresh::try_packages(&root, &debs)?;
                 ensure!(failed.is_empty(), "in a new Debian root: {}", failed.join("; "));
                 passed += 1;
             }

@@ -265,7 +265,13 @@ fn remedies_are_one_line() {
     let given = |file: &PathBuf| {
         let source = fs::read_to_string(file).unwrap();
         let all = remedies(&source);
-        all.into_iter().take(source.matches(".with_remedy(").count()).collect::<Vec<_>>()
+        let help = all.into_iter().take(source.matches(".with_remedy(").count());
+        // A constant that is given is what it says.
+        let constant = |name: &str| {
+            let text = source.split_once(&format!("const {name}: &str = "))?.1;
+            Some(text.split(";\n").next().unwrap_or_default().to_owned())
+        };
+        help.map(|text| constant(&text).unwrap_or(text)).collect::<Vec<_>>()
     };
     let all: Vec<String> = files.iter().flat_map(given).collect();
     assert!(all.len() > 250, "the sources have been read: {}", all.len());
