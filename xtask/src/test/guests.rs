@@ -89,7 +89,7 @@ fn boots_of(run: &Run, sources: Vec<(String, PathBuf)>, built: &[(String, PathBu
             .with_context(|| format!("cargo built no test binary {name}"))?;
         let text =
             fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        let boots = boots(&text).iter().map(|line| Plan::of(line, program)).collect::<Result<Vec<_>>>()?;
+        let boots = boots(&text)?.iter().map(|line| Plan::of(line, program)).collect::<Result<Vec<_>>>()?;
         // Not even looked for when named: a test that no boot runs is as good as none.
         let all = if name == UNIT_TESTS { Vec::new() } else { listed(program, &[])? };
         let forgotten: Vec<_> =
@@ -266,14 +266,20 @@ fn sources(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The `// vm:` lines of a source, or one empty line for the default.
-fn boots(source: &str) -> Vec<String> {
+/// The `// vm:` lines of a source, or one empty line for the default. Amid other words, as where a
+/// comment was wrapped, such a line would not be seen.
+fn boots(source: &str) -> Result<Vec<String>> {
+    let comments = source.lines().filter_map(|line| line.trim().strip_prefix("// "));
+    for comment in comments {
+        let is_amid = comment.split(' ').skip(1).any(|word| word == "vm:");
+        ensure!(!is_amid || comment.starts_with("vm:"), "vm: does not begin its line: {comment}");
+    }
     let lines: Vec<String> = source
         .lines()
         .filter_map(|line| line.trim().strip_prefix("// vm:"))
         .map(|line| line.trim().into())
         .collect();
-    if lines.is_empty() { vec![String::new()] } else { lines }
+    Ok(if lines.is_empty() { vec![String::new()] } else { lines })
 }
 
 /// Splits a line at blanks, except within quotes of either kind.
@@ -305,9 +311,10 @@ mod tests {
 
     #[test]
     fn a_source_says_what_machines_it_wants() {
-        assert_eq!(boots("fn x() {}\n"), [""]);
+        assert_eq!(boots("fn x() {}\n").unwrap(), [""]);
+        assert!(boots("// Why. vm: --nodes \"1:64\"\nfn x() {}").is_err());
         assert_eq!(
-            boots("//! Why.\n// vm:\n// vm: --nodes \"1:64 0:64\" -- low\nfn x() {}"),
+            boots("//! Why.\n// vm:\n// vm: --nodes \"1:64 0:64\" -- low\nfn x() {}").unwrap(),
             ["", "--nodes \"1:64 0:64\" -- low"]
         );
     }

@@ -111,7 +111,8 @@ fn wide_c_comments(source: &str) -> Vec<usize> {
         if is_inside || text.starts_with("/*") {
             is_inside = !text.contains("*/");
         }
-        let is_whole = text.trim_start_matches(['/', '*', ' ']).starts_with('|') || text.contains("://");
+        let words = text.trim_start_matches(['/', '*', ' ']);
+        let is_whole = words.starts_with('|') || words.starts_with("vm: ") || text.contains("://");
         // Code beside a comment is code.
         if is_comment
             && !is_whole
@@ -176,7 +177,7 @@ fn what_cannot_be_broken_may_be_wide() {
     );
     assert_eq!(wide_comments(&source), [1, 3, 7]);
     let source = format!(
-        "/* {long} */\n/*\n * {long}\n * | {long}\n */\nint x; /* {long} */\n/* y */ int {long};\n// {long}\n\t\t// {}\n",
+        "/* {long} */\n/*\n * {long}\n * | {long}\n */\nint x; /* {long} */\n/* y */ int {long};\n// {long}\n\t\t// {}\n// vm: {long}\n",
         "x".repeat(92)
     );
     assert_eq!(wide_c_comments(&source), [1, 3, 8, 9]);

@@ -268,7 +268,7 @@ fn remedies_are_one_line() {
         let help = all.into_iter().take(source.matches(".with_remedy(").count());
         // A constant that is given is what it says.
         let constant = |name: &str| {
-            let text = source.split_once(&format!("const {name}: &str = "))?.1;
+            let text = source.split_once(&format!("const {name}: &str ="))?.1;
             Some(text.split(";\n").next().unwrap_or_default().to_owned())
         };
         help.map(|text| constant(&text).unwrap_or(text)).collect::<Vec<_>>()

@@ -1,6 +1,7 @@
-// AML's hwloc areas on a machine with several nodes: each page's node is asked of the kernel. Node
-// 3 is the fastest for node 0, node 2 the largest and the farthest (the default machine of `cargo
-// xtask vm`). vm:
+// AML's hwloc areas on a machine with several nodes: each page's node is asked of the kernel.
+// Node 3 is the fastest for node 0, node 2 the largest and the farthest (the default machine of
+// `cargo xtask vm`).
+// vm:
 
 #include "aml/sets.h"
 

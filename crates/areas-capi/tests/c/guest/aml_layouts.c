@@ -1,10 +1,9 @@
 // AML's areas on other machines than the default one: three nodes of unequal size, eight small
-// ones, and a node whose memory is added while the program runs. What is there is moved from each
-// node to each; weights hold. vm: --nodes "2:512 0:128 0:256" -- from_each to_all weights_hold
-// sets_of vm: --nodes "2:384 1:96 0:64 0:64 0:64 0:64 0:64 0:64" -- from_each to_all weights_hold
-// sets_of vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m
-// --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device
-// --qemu=pc-dimm,id=added,memdev=hot,node=1 -- a_node_that_is_added
+// ones, and a node whose memory is added while the program runs. What is there is moved from
+// each node to each; weights hold.
+// vm: --nodes "2:512 0:128 0:256" -- from_each to_all weights_hold sets_of
+// vm: --nodes "2:384 1:96 0:64 0:64 0:64 0:64 0:64 0:64" -- from_each to_all weights_hold sets_of
+// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1 -- a_node_that_is_added
 
 #include "aml/sets.h"
 

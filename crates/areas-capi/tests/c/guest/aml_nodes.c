@@ -1,5 +1,7 @@
-// AML's areas on a machine with several nodes: every set of nodes under every policy, each page's
-// node asked of the kernel. vm: vm: --kernel linux-image-cloud-amd64
+// AML's areas on a machine with several nodes: every set of nodes under every policy, each
+// page's node asked of the kernel.
+// vm:
+// vm: --kernel linux-image-cloud-amd64
 
 #include <aml.h>
 #include <aml/area/linux.h>

@@ -1,5 +1,6 @@
 // AML 0.1's areas on a machine with several nodes: its page's first example, measured; and pages
-// that only a child has mapped. vm:
+// that only a child has mapped.
+// vm:
 
 #include <aml.h>
 #include <aml/area/linux.h>

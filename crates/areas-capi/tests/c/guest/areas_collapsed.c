@@ -1,15 +1,12 @@
 // Areas of transparent huge pages on several nodes: blocks of 2 MiB go round the nodes, weights
-// hold by the block, what moves moves as a whole, and what cannot be had on its node is reported.
-// Where each page is, is asked of the kernel here (move_pages), page by page, and whether a block
-// is a huge page, of its page frames (pagemap). vm: -- blocks_go whoever policies folios
-// what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot vm: --nodes "1:512
-// 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was
-// collapsed_blocks what_is_out what_cannot vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112
-// 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks
-// what_is_out what_cannot vm: --nodes "1:512 1:0 0:256" --append memhp_default_state=offline
-// --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M
-// --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1 vm: --kernel linux-image-cloud-amd64 --
-// blocks_go policies what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// hold by the block, what moves moves as a whole, and what cannot be had on its node is
+// reported. Where each page is, is asked of the kernel here (move_pages), page by page, and
+// whether a block is a huge page, of its page frames (pagemap).
+// vm: -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:320 0:224" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- blocks_go whoever policies folios what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
+// vm: --nodes "1:512 1:0 0:256" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
+// vm: --kernel linux-image-cloud-amd64 -- blocks_go policies what_is_filled stripes_stay what_was collapsed_blocks what_is_out what_cannot
 
 #include "guest/areas.h"
 

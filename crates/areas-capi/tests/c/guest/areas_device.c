@@ -1,8 +1,9 @@
-// Areas out of a memory device (/dev/dax0.0) through areas.h, as provider.c has them out of a file.
-// The guest sets memory aside as it boots, as persistent memory would be, and a device is made of
-// it by sysfs alone. What is stored there is looked at through a mapping of the program's own. vm:
-// --append memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax" vm: --append
-// memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax" --kernel linux-image-cloud-amd64
+// Areas out of a memory device (/dev/dax0.0) through areas.h, as provider.c has them out of a
+// file. The guest sets memory aside as it boots, as persistent memory would be, and a device is
+// made of it by sysfs alone. What is stored there is looked at through a mapping of the
+// program's own.
+// vm: --append memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax"
+// vm: --append memmap=128M!1G --modules "nd_e820 nd_pmem dax_pmem device_dax" --kernel linux-image-cloud-amd64
 
 #include <areas.h>
 

@@ -1,12 +1,11 @@
-// Areas on other machines than the default one: three nodes of unequal size, eight small ones, and
-// a node whose memory is added while the program runs. Base pages and blocks of 2 MiB, dealt out by
-// turns and by the weights 1, 3 and 5; moved by another process of an ordinary user; errors about
-// pools; totals in a sandbox. Where each page is, is asked of the kernel here (move_pages), page by
-// page. vm: --nodes "1:512 1:320 0:224" -- base_pages an_ordinary what_would errors_name totals vm:
-// --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- base_pages an_ordinary what_would
-// errors_name totals vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m
-// --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device
-// --qemu=pc-dimm,id=added,memdev=hot,node=1
+// Areas on other machines than the default one: three nodes of unequal size, eight small ones,
+// and a node whose memory is added while the program runs. Base pages and blocks of 2 MiB, dealt
+// out by turns and by the weights 1, 3 and 5; moved by another process of an ordinary user;
+// errors about pools; totals in a sandbox. Where each page is, is asked of the kernel here
+// (move_pages), page by page.
+// vm: --nodes "1:512 1:320 0:224" -- base_pages an_ordinary what_would errors_name totals
+// vm: --nodes "1:400 0:112 0:112 0:112 0:112 0:112 0:112 0:112" -- base_pages an_ordinary what_would errors_name totals
+// vm: --nodes "1:512 1:0 0:160" --append memhp_default_state=offline --qemu=-m --qemu=slots=2,maxmem=2G --qemu=-object --qemu=memory-backend-ram,id=hot,size=256M --qemu=-device --qemu=pc-dimm,id=added,memdev=hot,node=1
 
 #include <grp.h>
 #include <linux/filter.h>

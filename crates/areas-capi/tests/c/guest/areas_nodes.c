@@ -1,5 +1,7 @@
 // areas.h on a machine with several nodes: what is asked of a place is where pages are, what is
-// elsewhere is named, what moves has moved. vm: vm: --kernel linux-image-cloud-amd64
+// elsewhere is named, what moves has moved.
+// vm:
+// vm: --kernel linux-image-cloud-amd64
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,7 +1,8 @@
-// Areas that are split: contiguous parts in order, each on its node, as large as its weight says,
-// on nodes of unequal size. Where each page is, is asked of the kernel here (move_pages), page by
-// page; how large each part is to be, is computed here. vm: --nodes "1:512 1:320 0:224" vm:
-// --kernel linux-image-cloud-amd64 --nodes "1:512 1:320 0:224"
+// Areas that are split: contiguous parts in order, each on its node, as large as its weight
+// says, on nodes of unequal size. Where each page is, is asked of the kernel here (move_pages),
+// page by page; how large each part is to be, is computed here.
+// vm: --nodes "1:512 1:320 0:224"
+// vm: --kernel linux-image-cloud-amd64 --nodes "1:512 1:320 0:224"
 
 #include "guest/areas.h"
 

@@ -1,5 +1,6 @@
-// Locks that demand something of page frames, through BeOS's calls, on a machine whose kernel left
-// 4 MiB from 8 MiB on alone. vm: --nodes "1:512 0:256" --append "memmap=4M$8M"
+// Locks that demand something of page frames, through BeOS's calls, on a machine whose kernel
+// left 4 MiB from 8 MiB on alone.
+// vm: --nodes "1:512 0:256" --append "memmap=4M$8M"
 //
 // Where pages are is asked of the kernel: pagemap, /proc/self/maps for memory that it does not
 // manage, smaps, /dev/mem.
